@@ -1,0 +1,1 @@
+"""The words every other part speaks: job record, states, errors, ids. Standard library only."""

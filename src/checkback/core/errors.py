@@ -1,0 +1,174 @@
+"""Every error that a user can meet, and the codes a failed job can carry.
+
+    CheckbackError
+    ├── InvalidInput            422
+    │   ├── UnknownKind         422
+    │   ├── TooLarge            413
+    │   ├── AddressBlocked      422
+    │   └── SettingsDiffer      409
+    ├── Unauthorized            401
+    ├── Forbidden               403
+    ├── NotFound                404
+    ├── Conflict                409
+    │   ├── KeyReused           409
+    │   └── NotReady            409
+    ├── QuotaExceeded           429
+    └── EngineUnavailable       503
+
+    JobFailed                   raised inside a kind, becomes the job's failure
+
+The docstring of a class is its default message. Doors translate these in one function each.
+"""
+
+from __future__ import annotations
+
+import inspect
+from enum import StrEnum
+from typing import ClassVar
+
+
+class CheckbackError(Exception):
+    """Something went wrong in checkback."""
+
+    code: ClassVar[str] = "internal_error"
+    http_status: ClassVar[int] = 500
+    default_hint: ClassVar[str] = "Look into the server's log for this time."
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        self.message = message or inspect.getdoc(type(self)) or type(self).__name__
+        self.hint = hint or self.default_hint
+        super().__init__(self.message)
+
+
+class InvalidInput(CheckbackError):
+    """The request is not of the form that is expected."""
+
+    code = "invalid_input"
+    http_status = 422
+    default_hint = "Correct what the message names and send the request again."
+
+
+class UnknownKind(InvalidInput):
+    """There is no such kind of job."""
+
+    code = "unknown_kind"
+    default_hint = "List the kinds with `checkback kinds`."
+
+
+class TooLarge(InvalidInput):
+    """The request is larger than allowed."""
+
+    code = "too_large"
+    http_status = 413
+    default_hint = "Send less at once, or hand in a file or a URL instead of the content."
+
+
+class AddressBlocked(InvalidInput):
+    """This address may not be reached from here."""
+
+    code = "address_blocked"
+    default_hint = (
+        "Use a public http or https address. For a host of your own, start the server with "
+        "CHECKBACK_ALLOW_HOSTS=host:port."
+    )
+
+
+class SettingsDiffer(InvalidInput):
+    """The running server was started with other settings than this client asks for."""
+
+    code = "settings_differ"
+    http_status = 409
+    default_hint = "Stop it with `checkback stop`; the next command starts it with these settings."
+
+
+class Unauthorized(CheckbackError):
+    """This request brings no valid token."""
+
+    code = "unauthorized"
+    http_status = 401
+    default_hint = "Send `Authorization: Bearer <token>`; `checkback token` shows the local one."
+
+
+class Forbidden(CheckbackError):
+    """This token may not do that."""
+
+    code = "forbidden"
+    http_status = 403
+    default_hint = "Use a token with the scope that the message names."
+
+
+class NotFound(CheckbackError):
+    """There is no such job, it has expired, or it is not yours."""
+
+    code = "job_not_found"
+    http_status = 404
+    default_hint = "Check the id; completed jobs are kept 24 hours. `checkback list` shows your jobs."
+
+
+class Conflict(CheckbackError):
+    """The job is not in a state that allows this."""
+
+    code = "conflict"
+    http_status = 409
+    default_hint = "Ask for the job's state first."
+
+
+class KeyReused(Conflict):
+    """This idempotency key was used before with other arguments."""
+
+    code = "key_reused"
+    default_hint = "Use a new key for a new request, or send the first request's arguments unchanged."
+
+
+class NotReady(Conflict):
+    """The job has no result yet."""
+
+    code = "not_ready"
+    default_hint = "Wait for the job to end, then ask again."
+
+
+class QuotaExceeded(CheckbackError):
+    """You have reached a limit of this server."""
+
+    code = "quota_exceeded"
+    http_status = 429
+    default_hint = "Wait for some of your jobs to end, then submit again."
+
+
+class EngineUnavailable(CheckbackError):
+    """The job store cannot be reached."""
+
+    code = "engine_unavailable"
+    http_status = 503
+    default_hint = "Try again in a few seconds; if it stays so, run `checkback doctor`."
+
+
+class FailureCode(StrEnum):
+    """Why a job failed, where checkback itself says so. Kinds add codes of their own through JobFailed."""
+
+    CANCELLED = "cancelled"
+    CRASHED = "crashed"
+    INTERNAL_ERROR = "internal_error"
+    INVALID_INPUT = "invalid_input"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMEOUT = "timeout"
+    TOO_LARGE = "too_large"
+    UNKNOWN_KIND = "unknown_kind"
+    WORKER_LOST = "worker_lost"
+
+
+class JobFailed(Exception):  # noqa: N818 - the name says what happened, as in the design
+    """Raise this inside a kind to end the attempt with a failure that its owner may read.
+
+    ``message`` goes out as it is: put nothing in it that came from a page, a document or a secret.
+    ``retryable=False`` ends the job at once, whatever attempts are left.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, retryable: bool = True, hint: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+        self.hint = hint

@@ -1,0 +1,49 @@
+"""Job ids: minted here, before the engine sees the job, so that a lost reply can be retried safely.
+
+Ids are unguessable: they are an address, never a permission, but a stranger should not even find one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+import uuid
+
+from checkback.core.errors import InvalidInput
+
+
+def new_job_id() -> str:
+    """A UUIDv7 (RFC 9562 section 5.7): 48 bits of time, so that ids sort by age, and 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds & ((1 << 48) - 1)) << 80 | secrets.randbits(80)
+    return str(uuid.UUID(int=_stamped(value, version=7)))
+
+
+def keyed_job_id(secret: bytes, owner: str, key: str) -> str:
+    """The UUIDv8 that belongs to an owner's idempotency key: the same three give the same id.
+
+    The secret keeps others from computing an id out of an owner and a key that they know.
+    """
+    digest = hmac.new(secret, f"{owner}\0{key}".encode(), hashlib.sha256).digest()
+    return str(uuid.UUID(int=_stamped(int.from_bytes(digest[:16], "big"), version=8)))
+
+
+def parse_job_id(text: str) -> str:
+    """The canonical form of a job id. Raises InvalidInput for anything but a hyphenated UUID.
+
+    BullMQ takes any string as an id and silently loses jobs whose id is one of its own key names
+    (``meta``, ``wait``), so nothing else may come near it.
+    """
+    if len(text) == 36:
+        try:
+            return str(uuid.UUID(text))
+        except ValueError:
+            pass
+    raise InvalidInput("A job id is a UUID, 36 characters long.")
+
+
+def _stamped(value: int, *, version: int) -> int:
+    value = value & ~(0xF << 76) | version << 76
+    return value & ~(0x3 << 62) | 0x2 << 62

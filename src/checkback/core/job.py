@@ -1,0 +1,70 @@
+"""The job record: what every door reads and every dialect translates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from checkback.core.states import State
+
+JSON = Any
+"""A value that ``json.dumps(..., allow_nan=False)`` takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job failed, in words that its owner may read."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file that an attempt left behind."""
+
+    id: str
+    #: The name its kind gave it, a plain file name.
+    name: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    #: Which attempt wrote it; each attempt has a folder of its own.
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """How often a job ran: ended attempts, started attempts (a lost worker's too), allowed attempts."""
+
+    made: int = 0
+    started: int = 0
+    max: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as it stood at one moment: read in one step, so its parts agree with each other."""
+
+    id: str
+    kind: str
+    queue: str
+    owner: str
+    state: State
+    created_at: datetime
+    args: JSON = None
+    phase: str | None = None
+    #: 0 to 100; never falls within an attempt, 100 only at the end.
+    progress: int = 0
+    message: str | None = None
+    attempts: Attempts = field(default_factory=Attempts)
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    deadline_seconds: float | None = None
+    result: JSON = None
+    artifacts: tuple[Artifact, ...] = ()
+    failure: Failure | None = None

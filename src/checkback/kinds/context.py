@@ -1,0 +1,125 @@
+"""What a running job may do: tell its phase and progress, log, leave files, see that it was cancelled."""
+
+from __future__ import annotations
+
+import mimetypes
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from checkback.core.job import JSON, Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """The way out: the one proxy through which a job may reach the network, and this job's key to it."""
+
+    #: ``http://127.0.0.1:PORT``
+    proxy_url: str
+    username: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What a child process knows of its server; plain values, the same for all its jobs."""
+
+    #: Path of the browser program, or None to look for an installed one.
+    browser: str | None = None
+    #: Private ``host:port`` addresses that jobs may reach.
+    allow_hosts: tuple[str, ...] = ()
+    #: Folder for temporary files; each attempt has its own below it.
+    temporary_folder: Path = Path("/tmp")  # noqa: S108 - a default for tests; the worker always sets it
+    production: bool = True
+    options: dict[str, JSON] = field(default_factory=dict[str, JSON])
+
+
+class Reporter(Protocol):
+    """Where a context sends what the job says: the pipe to the worker, or a list in a test."""
+
+    def progress(self, phase: str | None, percent: int, message: str | None) -> None: ...
+    def log(self, line: str) -> None: ...
+    def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact: ...
+
+
+class JobContext:
+    """A running job's side of the conversation. All methods return at once and may be called from any thread.
+
+    What is said is coalesced to four writes a second on its way to the engine, so calling often costs little.
+    """
+
+    def __init__(
+        self,
+        *,
+        job_id: str,
+        kind: str,
+        attempt: int,
+        deadline_seconds: float,
+        folder: Path,
+        reporter: Reporter,
+        environment: Environment,
+        egress: Egress | None = None,
+        resource: Any = None,
+    ) -> None:
+        self.job_id = job_id
+        self.kind = kind
+        #: 1 for the first attempt; counts attempts that a lost worker began, too.
+        self.attempt = attempt
+        #: An empty folder of this attempt, removed after it.
+        self.folder = folder
+        self.environment = environment
+        #: None for kinds that did not ask for the network.
+        self.egress = egress
+        #: What the kind's ``warm`` factory made: a browser, a loaded model.
+        self.resource = resource
+        self._reporter = reporter
+        self._ends_at = time.monotonic() + deadline_seconds
+        self._phase: str | None = None
+        self._percent = 0
+        self._message: str | None = None
+        self._cancelled = False
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked for the end. A job that does not look is ended by force within 5 s."""
+        return self._cancelled
+
+    @property
+    def deadline(self) -> float:
+        """Seconds left before this attempt is ended, never below 0."""
+        return max(0.0, self._ends_at - time.monotonic())
+
+    def phase(self, name: str, message: str | None = None) -> None:
+        """Enter a phase. ``name`` is a word of the kind's own, never text from a page or document."""
+        self._phase, self._message = name, message
+        self._reporter.progress(name, self._percent, message)
+
+    def progress(self, percent: float, message: str | None = None) -> None:
+        """Say how much of the whole is done, 0 to 100. A smaller number than before changes nothing.
+
+        100 is kept for the end: until the result is stored it shows as 99.
+        """
+        self._percent = max(self._percent, min(99, int(percent)))
+        if message is not None:
+            self._message = message
+        self._reporter.progress(self._phase, self._percent, self._message)
+
+    def log(self, line: str) -> None:
+        """Add a line to the job's log, where its owner reads it. Long lines are cut, old ones dropped."""
+        self._reporter.log(line)
+
+    def artifact(
+        self, name: str, content: bytes | str | Path, media_type: str | None = None
+    ) -> Artifact:
+        """Keep a file: bytes, text, or a path in ``folder`` (which is moved). Seen once the job is completed.
+
+        ``name`` is a plain file name; a name used twice in one attempt raises ValueError.
+        """
+        body = content.encode() if isinstance(content, str) else content
+        guessed = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        return self._reporter.artifact(name, body, guessed)
+
+    def mark_cancelled(self) -> None:
+        """Called by the child when its worker says that the job was cancelled."""
+        self._cancelled = True

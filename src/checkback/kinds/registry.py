@@ -1,0 +1,220 @@
+"""Which kinds of job exist: ``@job`` puts a function here, entry points and ``--import`` load modules.
+
+A kind's name, never a path to code, is what a caller sends: nothing is imported on a caller's word.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from checkback.core.errors import InvalidInput, UnknownKind
+from checkback.guard.addresses import AddressPolicy
+from checkback.kinds.context import Environment, JobContext
+
+ENTRY_POINTS = "checkback.kinds"
+DEFAULT_QUEUE = "jobs"
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+_MISSING: Any = ...
+
+
+class MemoryLimit(StrEnum):
+    """How a memory limit is held."""
+
+    #: RLIMIT_AS in the child: exact, but programs such as Chromium reserve far more than they use.
+    ADDRESS_SPACE = "address_space"
+    #: The worker watches what the whole process tree really holds.
+    RESIDENT = "resident"
+
+
+WarmFactory = Callable[[Environment], AbstractAsyncContextManager[Any]]
+Admit = Callable[[Any, AddressPolicy], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of job: a name, a function, the form of its arguments, and its limits."""
+
+    name: str
+    function: Callable[..., Any]
+    args_model: type[BaseModel]
+    title: str
+    description: str
+    queue: str = DEFAULT_QUEUE
+    #: Running time of one attempt, in seconds.
+    deadline_seconds: float = 600.0
+    attempts: int = 1
+    #: Wait before the second attempt; doubles with each further one.
+    backoff_seconds: float = 2.0
+    #: How many may run at once in one worker process; None for the worker's own limit.
+    concurrency: int | None = None
+    #: False: an attempt whose worker was lost is not run again.
+    safe_to_repeat: bool = True
+    memory_bytes: int | None = None
+    memory_limit: MemoryLimit = MemoryLimit.RESIDENT
+    #: Makes what a warm child keeps between jobs. None: each job has a fresh child.
+    warm: WarmFactory | None = None
+    #: Whether a job gets a key to the egress proxy.
+    network: bool = False
+    #: Refuses arguments at the door, before anything is stored.
+    admit: Admit | None = None
+    phases: tuple[str, ...] = ()
+    #: How the function takes its arguments: as one model, or spread over its parameters.
+    takes_model: bool = False
+    context_parameter: str | None = field(default=None)
+
+    def check_args(self, args: object) -> BaseModel:
+        """The arguments as a checked model. Raises InvalidInput that names each wrong field."""
+        try:
+            return self.args_model.model_validate(args)
+        except ValidationError as error:
+            raise InvalidInput(describe(error)) from None
+
+
+_kinds: dict[str, Kind] = {}
+
+
+def job(
+    name: str,
+    *,
+    title: str | None = None,
+    args: type[BaseModel] | None = None,
+    queue: str = DEFAULT_QUEUE,
+    deadline_seconds: float = 600.0,
+    attempts: int = 1,
+    backoff_seconds: float = 2.0,
+    concurrency: int | None = None,
+    safe_to_repeat: bool = True,
+    memory_bytes: int | None = None,
+    memory_limit: MemoryLimit = MemoryLimit.RESIDENT,
+    warm: WarmFactory | None = None,
+    network: bool = False,
+    admit: Admit | None = None,
+    phases: Iterable[str] = (),
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register the decorated function, ``async def`` or ``def``, as a kind of job.
+
+    The form of the arguments is ``args``, or the function's one parameter that is a pydantic model, or is
+    made from its parameters. A parameter annotated with JobContext receives the context. The function itself
+    stays callable as before. A name that is taken by another function raises ValueError.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        model, takes_model, context_parameter = _args_model(name, function, args)
+        add(
+            Kind(
+                name=name,
+                function=function,
+                args_model=model,
+                title=title or name.replace(".", " ").replace("_", " ").capitalize(),
+                description=inspect.getdoc(function) or "",
+                queue=queue,
+                deadline_seconds=deadline_seconds,
+                attempts=attempts,
+                backoff_seconds=backoff_seconds,
+                concurrency=concurrency,
+                safe_to_repeat=safe_to_repeat,
+                memory_bytes=memory_bytes,
+                memory_limit=memory_limit,
+                warm=warm,
+                network=network,
+                admit=admit,
+                phases=tuple(phases),
+                takes_model=takes_model,
+                context_parameter=context_parameter,
+            )
+        )
+        return function
+
+    return register
+
+
+def add(kind: Kind) -> None:
+    """Put a kind into the registry. Raises ValueError for a bad name or one taken by another function."""
+    if not _NAME.fullmatch(kind.name) or len(kind.name) > 64:
+        raise ValueError(f"{kind.name!r} is no name for a kind: use lower-case words joined by dots.")
+    known = _kinds.get(kind.name)
+    if known is not None and _origin(known.function) != _origin(kind.function):
+        raise ValueError(f"The kind {kind.name!r} is registered already, by {known.function.__module__}.")
+    _kinds[kind.name] = kind
+
+
+def get(name: str) -> Kind:
+    """The kind of that name. Raises UnknownKind."""
+    try:
+        return _kinds[name]
+    except KeyError:
+        raise UnknownKind(f"There is no kind of job called {name[:64]!r}.") from None
+
+
+def find(name: str) -> Kind | None:
+    """The kind of that name, or None."""
+    return _kinds.get(name)
+
+
+def all_kinds() -> list[Kind]:
+    """Every registered kind, by name."""
+    return [_kinds[name] for name in sorted(_kinds)]
+
+
+def load(modules: Iterable[str] = ()) -> None:
+    """Import every module that registers kinds: the installed entry points, then ``modules``.
+
+    Each is imported once. A module of the user's that cannot be imported raises ImportError as it is.
+    """
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        entry.load()
+    for module in modules:
+        importlib.import_module(module)
+
+
+def describe(error: ValidationError) -> str:
+    """What is wrong with some arguments, field by field, without repeating their values."""
+    parts: list[str] = []
+    for problem in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in problem["loc"])
+        parts.append(f"{where}: {problem['msg']}" if where else problem["msg"])
+    return "; ".join(parts[:8])
+
+
+def _origin(function: Callable[..., Any]) -> tuple[str, str]:
+    return function.__module__, function.__qualname__
+
+
+def _args_model(
+    name: str, function: Callable[..., Any], model: type[BaseModel] | None
+) -> tuple[type[BaseModel], bool, str | None]:
+    hints = get_type_hints(function, include_extras=True)
+    context_parameter: str | None = None
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints.get(parameter.name, Any)
+        if hint is JobContext:
+            context_parameter = parameter.name
+        elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise ValueError(f"The kind {name!r} takes *args or **kwargs: name its parameters instead.")
+        else:
+            default = _MISSING if parameter.default is parameter.empty else parameter.default
+            fields[parameter.name] = (hint, default)
+    if model is None and len(fields) == 1:
+        (only,) = fields.values()
+        if isinstance(only[0], type) and issubclass(only[0], BaseModel):
+            model = only[0]
+    if model is not None:
+        return model, True, context_parameter
+    made = create_model(
+        f"{name}.args",
+        __config__=ConfigDict(extra="forbid"),
+        **{key: (hint, default if default is _MISSING else Field(default)) for key, (hint, default) in fields.items()},
+    )
+    return made, False, context_parameter
