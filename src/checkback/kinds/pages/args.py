@@ -1,0 +1,249 @@
+"""The arguments of ``page.analyze``: every input key that a ReftrixMCP client may send.
+
+The names, defaults and limits are the wire format's, camelCase and snake_case mixed as it has them, so
+the JSON schema of this model is the tool's input schema. Unknown keys are refused. Keys that belong to parts
+which do not exist here (a vision model, a database) are accepted, and ``unused_keys`` names those sent.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+Milliseconds = Annotated[int, Field(description="Milliseconds.")]
+Width = Annotated[int, Field(ge=320, le=4096)]
+Height = Annotated[int, Field(ge=240, le=16384)]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+
+
+class Viewport(_Options):
+    """The size of the window, in CSS pixels."""
+
+    width: Width = 1440
+    height: Height = 900
+
+
+class NamedViewport(_Options):
+    """One window size of the responsive comparison."""
+
+    name: str = Field(min_length=1, max_length=40)
+    width: Width
+    height: Height
+
+
+class Features(_Options):
+    """Which parts of the analysis run."""
+
+    layout: bool = True
+    motion: bool = True
+    quality: bool = True
+
+
+class LayoutOptions(_Options):
+    """How the page is laid out and pictured."""
+
+    fullPage: bool = Field(default=True, description="Picture the whole page instead of its first window.")
+    viewport: Viewport = Viewport()
+    include_html: bool = Field(
+        default=False,
+        validation_alias=AliasChoices("include_html", "includeHtml"),
+        description="Keep the page's HTML as an artifact.",
+    )
+    include_screenshot: bool = Field(
+        default=False,
+        validation_alias=AliasChoices("include_screenshot", "includeScreenshot"),
+        description="Name the artifact with the full-page picture in the full answer.",
+    )
+    saveToDb: bool = True
+    autoAnalyze: bool = True
+    fetchExternalCss: bool = True
+    useVision: bool = True
+    perSectionVision: bool = True
+    visionBatchSize: int = Field(default=5, ge=1, le=10)
+    scrollVision: bool = True
+    scrollVisionMaxCaptures: int = Field(default=10, ge=2, le=20)
+
+
+class JsAnimationOptions(_Options):
+    """How long scripts get to start their animations."""
+
+    waitTime: Milliseconds = Field(default=2000, ge=0, le=10_000)
+    enableCDP: bool = True
+    enableWebAnimations: bool = True
+    enableLibraryDetection: bool = True
+
+
+class MotionOptions(_Options):
+    """What counts as motion, and how much of it is listed."""
+
+    detection_mode: Literal["css", "video", "runtime", "hybrid"] = "css"
+    fetchExternalCss: bool = True
+    minDuration: Milliseconds = Field(default=0, ge=0)
+    maxPatterns: int = Field(default=500, ge=1, le=4000)
+    includeWarnings: bool = True
+    saveToDb: bool = True
+    enable_frame_capture: bool = False
+    frame_capture_options: dict[str, Any] | None = None
+    analyze_frames: bool = False
+    frame_analysis_options: dict[str, Any] | None = None
+    detect_js_animations: bool = True
+    js_animation_options: JsAnimationOptions = JsAnimationOptions()
+    detect_webgl_animations: bool = True
+    webgl_animation_options: dict[str, Any] | None = None
+    timeout: Milliseconds = Field(default=300_000, ge=30_000, le=600_000)
+
+
+class Weights(_Options):
+    """How much each axis counts; only their proportions matter."""
+
+    originality: float = Field(default=0.35, ge=0, le=1)
+    craftsmanship: float = Field(default=0.40, ge=0, le=1)
+    contextuality: float = Field(default=0.25, ge=0, le=1)
+
+
+class QualityOptions(_Options):
+    """How the page is judged."""
+
+    weights: Weights = Weights()
+    targetIndustry: str | None = Field(default=None, max_length=100)
+    targetAudience: str | None = Field(default=None, max_length=100)
+    strict: bool = Field(
+        default=True, description="False: minor and moderate accessibility findings cost no points."
+    )
+    includeRecommendations: bool = True
+
+
+class NarrativeOptions(_Options):
+    """Accepted for clients that send it; there is no narrative model here."""
+
+    enabled: bool = True
+    includeVision: bool = True
+    visionTimeoutMs: Milliseconds = Field(default=300_000, ge=30_000, le=600_000)
+    generateEmbedding: bool = True
+    saveToDb: bool = True
+
+
+class VisionOptions(_Options):
+    """Accepted for clients that send it; there is no vision model here."""
+
+    visionTimeoutMs: Milliseconds | None = Field(default=None, ge=1000, le=1_200_000)
+    visionImageMaxSize: int | None = Field(default=None, ge=1, le=10_000_000)
+    visionForceCpu: bool = False
+    visionFallbackToHtmlOnly: bool = True
+
+
+DEFAULT_VIEWPORTS = (
+    NamedViewport(name="desktop", width=1920, height=1080),
+    NamedViewport(name="tablet", width=768, height=1024),
+    NamedViewport(name="mobile", width=375, height=667),
+)
+
+
+class ResponsiveOptions(_Options):
+    """At which window sizes the page is looked at again."""
+
+    enabled: bool = True
+    viewports: tuple[NamedViewport, ...] = Field(default=DEFAULT_VIEWPORTS, min_length=1, max_length=10)
+    include_screenshots: bool = False
+    include_diff_images: bool = False
+    diff_threshold: float = Field(default=0.1, ge=0, le=1)
+    detect_navigation: bool = True
+    detect_visibility: bool = True
+    detect_layout: bool = True
+    breakpoint_resolution: Literal["range", "precise"] = "range"
+
+
+class PageAnalyzeArgs(_Options):
+    """What ``page.analyze`` takes."""
+
+    url: str = Field(
+        min_length=8, max_length=4096, description="The page to analyse, with http:// or https://."
+    )
+    sourceType: Literal["award_gallery", "user_provided"] = "user_provided"
+    usageScope: Literal["inspiration_only", "owned_asset"] = "inspiration_only"
+    features: Features = Features()
+    summary: bool = Field(default=False, description="Leave the long lists out of the answer.")
+    run_async: bool | None = Field(
+        default=None,
+        alias="async",
+        description="True: answer at once with a job id, to check with page.getJobStatus.",
+    )
+    timeout: Milliseconds = Field(default=600_000, ge=5000, le=600_000)
+    waitUntil: Literal["load", "domcontentloaded", "networkidle"] = "networkidle"
+    timeout_strategy: Literal["strict", "progressive"] = Field(
+        "progressive", description="strict: the first phase that runs out of time ends the analysis."
+    )
+    partial_results: bool = Field(
+        default=True, description="False: a phase that fails makes the whole job fail."
+    )
+    layoutTimeout: Milliseconds = Field(default=120_000, ge=1000, le=300_000)
+    motionTimeout: Milliseconds = Field(default=300_000, ge=1000, le=600_000)
+    qualityTimeout: Milliseconds = Field(default=60_000, ge=1000, le=60_000)
+    auto_retry: bool = True
+    max_retries: int = Field(default=3, ge=1, le=3)
+    layout_first: Literal["auto", "always", "never"] = "auto"
+    auto_timeout: bool = True
+    respect_robots_txt: bool = Field(
+        True, description="Do not open a page that its site's robots.txt forbids."
+    )
+    layoutOptions: LayoutOptions = LayoutOptions()
+    motionOptions: MotionOptions = MotionOptions()
+    qualityOptions: QualityOptions = QualityOptions()
+    narrativeOptions: NarrativeOptions = NarrativeOptions()
+    visionOptions: VisionOptions = VisionOptions()
+    responsiveOptions: ResponsiveOptions = ResponsiveOptions()
+
+
+_UNUSED = frozenset(
+    {
+        "auto_retry",
+        "max_retries",
+        "layout_first",
+        "auto_timeout",
+        "narrativeOptions",
+        "visionOptions",
+        "layoutOptions.saveToDb",
+        "layoutOptions.autoAnalyze",
+        "layoutOptions.fetchExternalCss",
+        "layoutOptions.useVision",
+        "layoutOptions.perSectionVision",
+        "layoutOptions.visionBatchSize",
+        "layoutOptions.scrollVision",
+        "layoutOptions.scrollVisionMaxCaptures",
+        "motionOptions.fetchExternalCss",
+        "motionOptions.saveToDb",
+        "motionOptions.enable_frame_capture",
+        "motionOptions.frame_capture_options",
+        "motionOptions.analyze_frames",
+        "motionOptions.frame_analysis_options",
+        "motionOptions.detect_webgl_animations",
+        "motionOptions.webgl_animation_options",
+        "motionOptions.timeout",
+        "responsiveOptions.include_diff_images",
+        "responsiveOptions.diff_threshold",
+        "responsiveOptions.breakpoint_resolution",
+    }
+)
+
+
+def unused_keys(args: PageAnalyzeArgs) -> list[str]:
+    """The keys in ``args`` that the caller sent and that nothing here looks at, with dots between levels."""
+    found: list[str] = []
+    for name in PageAnalyzeArgs.model_fields:
+        if name not in args.model_fields_set:
+            continue
+        value: object = getattr(args, name)
+        if name in _UNUSED:
+            found.append(name)
+        elif isinstance(value, BaseModel):
+            sent = (
+                f"{name}.{inner}" for inner in type(value).model_fields if inner in value.model_fields_set
+            )
+            found += [key for key in sent if key in _UNUSED]
+    if args.motionOptions.detection_mode == "video":
+        found.append("motionOptions.detection_mode=video")
+    return found
