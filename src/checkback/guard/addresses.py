@@ -1,10 +1,366 @@
-"""Which network addresses a job may reach."""
+"""Which network addresses a job may reach.
+
+Default deny: an address is reachable when it is public unicast, or when the server was started with its
+``host:port`` in the list of allowed hosts. The egress proxy asks this for every connection, with the
+addresses that it is about to dial; ``check_url`` asks it once more at the door, so that a caller hears of a
+plain mistake at once. Only the proxy is a boundary: a name can answer anything by the time it is dialled.
+"""
+
 from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from checkback.core.errors import AddressBlocked, InvalidInput
+
+Address = IPv4Address | IPv6Address
+
+DEFAULT_PORTS = frozenset({80, 443, 8080, 8443})
+"""The ports that web sites are served on; others are reached through the list of allowed hosts only."""
+
+MAX_URL_LENGTH = 8192
+
+_SCHEME_PORTS = {"http": 80, "https": 443}
+
+
+class BlockReason(StrEnum):
+    """Why an address is refused. The values are public: they stand in reports and response headers."""
+
+    LOOPBACK = "loopback"
+    PRIVATE = "private"
+    LINK_LOCAL = "link_local"
+    METADATA = "metadata"
+    SHARED = "shared"
+    UNSPECIFIED = "unspecified"
+    MULTICAST = "multicast"
+    BENCHMARK = "benchmark"
+    DOCUMENTATION = "documentation"
+    TRANSLATION = "translation"
+    RESERVED = "reserved"
+    PORT = "port"
+
+
+_WORDS = {
+    BlockReason.LOOPBACK: "an address of this machine itself",
+    BlockReason.PRIVATE: "an address of a private network",
+    BlockReason.LINK_LOCAL: "an address of the local link",
+    BlockReason.METADATA: "a cloud provider's metadata service",
+    BlockReason.SHARED: "an address of a provider's inner network",
+    BlockReason.UNSPECIFIED: "no address that can be reached",
+    BlockReason.MULTICAST: "a multicast address",
+    BlockReason.BENCHMARK: "an address for network tests",
+    BlockReason.DOCUMENTATION: "an address for examples",
+    BlockReason.TRANSLATION: "an IPv6 address that hides another address",
+    BlockReason.RESERVED: "a reserved address",
+    BlockReason.PORT: "a port that web sites do not use",
+}
+
+# Single addresses first. 168.63.129.16 is public by its number, yet inside Azure it is the host's own agent.
+_METADATA = frozenset(
+    {
+        IPv4Address("169.254.169.254"),
+        IPv4Address("169.254.170.2"),
+        IPv4Address("169.254.170.23"),
+        IPv4Address("100.100.100.200"),
+        IPv4Address("192.0.0.192"),
+        IPv4Address("168.63.129.16"),
+        IPv6Address("fd00:ec2::254"),
+        IPv6Address("fd00:ec2::23"),
+        IPv6Address("fd20:ce::254"),
+    }
+)
+
+# IANA's registries of special-purpose addresses, plus what is deprecated but still routed somewhere.
+_SPECIAL_4: tuple[tuple[IPv4Network, BlockReason], ...] = tuple(
+    (IPv4Network(network), reason)
+    for network, reason in (
+        ("0.0.0.0/8", BlockReason.UNSPECIFIED),
+        ("10.0.0.0/8", BlockReason.PRIVATE),
+        ("100.64.0.0/10", BlockReason.SHARED),
+        ("127.0.0.0/8", BlockReason.LOOPBACK),
+        ("169.254.0.0/16", BlockReason.LINK_LOCAL),
+        ("172.16.0.0/12", BlockReason.PRIVATE),
+        ("192.0.0.0/24", BlockReason.RESERVED),
+        ("192.0.2.0/24", BlockReason.DOCUMENTATION),
+        ("192.88.99.0/24", BlockReason.TRANSLATION),
+        ("192.168.0.0/16", BlockReason.PRIVATE),
+        ("198.18.0.0/15", BlockReason.BENCHMARK),
+        ("198.51.100.0/24", BlockReason.DOCUMENTATION),
+        ("203.0.113.0/24", BlockReason.DOCUMENTATION),
+        ("224.0.0.0/4", BlockReason.MULTICAST),
+        ("240.0.0.0/4", BlockReason.RESERVED),
+    )
+)
+_SPECIAL_6: tuple[tuple[IPv6Network, BlockReason], ...] = tuple(
+    (IPv6Network(network), reason)
+    for network, reason in (
+        ("::1/128", BlockReason.LOOPBACK),
+        ("::/128", BlockReason.UNSPECIFIED),
+        ("fe80::/10", BlockReason.LINK_LOCAL),
+        ("fec0::/10", BlockReason.PRIVATE),  # site-local, deprecated; ipaddress calls it global
+        ("fc00::/7", BlockReason.PRIVATE),
+        ("ff00::/8", BlockReason.MULTICAST),
+        ("64:ff9b:1::/48", BlockReason.TRANSLATION),  # where the IPv4 address lies is the operator's choice
+        ("::ffff:0:0:0/96", BlockReason.TRANSLATION),
+        ("::/96", BlockReason.TRANSLATION),  # IPv4-compatible
+        ("2001::/32", BlockReason.TRANSLATION),  # Teredo
+        ("2001:2::/48", BlockReason.BENCHMARK),
+        ("2001:db8::/32", BlockReason.DOCUMENTATION),
+        ("2001::/23", BlockReason.RESERVED),
+        ("2002::/16", BlockReason.TRANSLATION),  # 6to4
+        ("3fff::/20", BlockReason.DOCUMENTATION),
+    )
+)
+_NAT64 = IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_ISATAP = frozenset({0x00005EFE, 0x02005EFE})
+
+# What an allowed *name* may answer. Whoever runs its DNS must not be able to point it at a metadata service.
+_NAME_MAY_BE = frozenset({BlockReason.LOOPBACK, BlockReason.PRIVATE, BlockReason.SHARED})
+
+_LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
+_METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
+_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*"
+)
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
+
+
+def classify(address: Address) -> BlockReason | None:
+    """None for a public unicast address, else why it is not one. An embedded IPv4 address counts, too."""
+    if address in _METADATA:
+        return BlockReason.METADATA
+    if isinstance(address, IPv4Address):
+        return _classify_4(address)
+    inner = address.ipv4_mapped
+    if inner is None and address in _NAT64:
+        inner = IPv4Address(int(address) & 0xFFFFFFFF)
+    if inner is not None:
+        return classify(inner)
+    for network, reason in _SPECIAL_6:
+        if address in network:
+            return reason
+    if address not in _GLOBAL_UNICAST:
+        return BlockReason.RESERVED
+    if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
+        return classify(IPv4Address(int(address) & 0xFFFFFFFF))
+    # The standard library's own table is a second opinion: it grows with new Python releases.
+    return None if address.is_global else BlockReason.RESERVED
+
+
+def _classify_4(address: IPv4Address) -> BlockReason | None:
+    for network, reason in _SPECIAL_4:
+        if address in network:
+            return reason
+    return None if address.is_global else BlockReason.RESERVED
+
+
+def parse_host(text: str) -> Address | str:
+    """An address for everything that a browser reads as one, else the name in lower case without a last dot.
+
+    Browsers read ``127.1``, ``0``, ``0x7f.1``, ``0177.0.0.1`` and ``2130706433`` as IPv4 addresses
+    (https://url.spec.whatwg.org/#concept-ipv4-parser), and so does getaddrinfo. Raises InvalidInput.
+    """
+    if text.startswith("[") and text.endswith("]"):
+        return _parse_6(text[1:-1])
+    if ":" in text:
+        return _parse_6(text)
+    host = _to_ascii(text)
+    host = host.removesuffix(".")
+    if _NUMBER.fullmatch(host.rpartition(".")[2]):
+        return _parse_4(host)
+    if not _NAME.fullmatch(host):
+        raise InvalidInput("The URL has no valid host name.")
+    return host
+
+
+def _parse_6(text: str) -> IPv6Address:
+    # A zone (fe80::1%eth0) has no place in a URL that leaves this machine.
+    if "%" not in text:
+        try:
+            return IPv6Address(text)
+        except ValueError:
+            pass
+    raise InvalidInput("The URL has no valid IPv6 address.")
+
+
+def _parse_4(host: str) -> IPv4Address:
+    parts = host.split(".")
+    numbers = [_parse_number(part) for part in parts]
+    if len(parts) <= 4 and all(number <= 255 for number in numbers[:-1]):
+        last_limit: int = 256 ** (5 - len(parts))
+        if numbers[-1] < last_limit:
+            value = numbers[-1]
+            for position, number in enumerate(numbers[:-1]):
+                value += number << (8 * (3 - position))
+            return IPv4Address(value)
+    raise InvalidInput("The URL has no valid IPv4 address.")
+
+
+def _parse_number(text: str) -> int:
+    try:
+        if not _NUMBER.fullmatch(text):
+            raise ValueError
+        if text[:2] in ("0x", "0X"):
+            return int(text[2:] or "0", 16)
+        if len(text) > 1 and text.startswith("0"):
+            return int(text, 8)
+        return int(text, 10)
+    except ValueError:
+        raise InvalidInput("The URL has no valid IPv4 address.") from None
+
+
+def _to_ascii(text: str) -> str:
+    """The host as a browser would send it: percent signs decoded, wide digits and dots folded, punycode."""
+    try:
+        decoded = unquote_to_bytes(text).decode()
+        folded = unicodedata.normalize("NFKC", decoded).replace("\u3002", ".").lower()
+        return folded if folded.isascii() else folded.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise InvalidInput("The URL has no valid host name.") from None
+
+
+def is_local_name(name: str) -> bool:
+    """Whether a name means this machine, whatever DNS says (RFC 6761 section 6.3)."""
+    return name in _LOCAL_NAMES or name.endswith(".localhost")
+
+
+def sentence(host: str, reason: BlockReason) -> str:
+    """One plain sentence that says why ``host`` is refused."""
+    return f"{host[:100]} is {_WORDS[reason]}, which jobs may not reach."
 
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Private ``host:port`` addresses that are allowed; everything else must be public."""
+    """Private ``host:port`` addresses that are allowed; everything else must be public.
+
+    An entry counts for the host as the URL writes it: ``127.0.0.1:8000`` does not allow ``localhost:8000``,
+    nor a name that somebody points at 127.0.0.1. A port of ``*`` allows every port of that host. An allowed
+    name may answer with loopback and private addresses; metadata and link-local ones must be listed
+    themselves. Make one with ``AddressPolicy.of``, which checks and normalises the entries.
+    """
 
     allow_hosts: frozenset[str] = frozenset()
+    ports: frozenset[int] = DEFAULT_PORTS
+
+    @classmethod
+    def of(cls, entries: Iterable[str]) -> AddressPolicy:
+        """A policy of these entries. Raises InvalidInput that names the first bad one."""
+        return cls(frozenset(_normal_entry(entry) for entry in entries if entry.strip()))
+
+    def allows(self, host: Address | str, port: int) -> bool:
+        """Whether this host and port are on the list of allowed hosts."""
+        written = _written(host)
+        return f"{written}:{port}" in self.allow_hosts or f"{written}:*" in self.allow_hosts
+
+    def refuse_host(self, host: Address | str, port: int) -> BlockReason | None:
+        """Why a host is refused before any name is resolved, or None. A name may still resolve badly."""
+        if self.allows(host, port):
+            return None
+        if isinstance(host, str):
+            if is_local_name(host):
+                return BlockReason.LOOPBACK
+            if host in _METADATA_NAMES:
+                return BlockReason.METADATA
+        elif (reason := classify(host)) is not None:
+            return reason
+        return None if port in self.ports else BlockReason.PORT
+
+    def refuse(self, host: Address | str, port: int, addresses: Iterable[Address]) -> BlockReason | None:
+        """Why a connection to ``host``, which resolved to ``addresses``, is refused, or None.
+
+        One bad address among good ones refuses the whole name: which one is dialled is not the name's choice.
+        """
+        if (reason := self.refuse_host(host, port)) is not None:
+            return reason
+        listed = self.allows(host, port)
+        if listed and not isinstance(host, str):
+            return None
+        for address in addresses:
+            reason = classify(address)
+            if reason is not None and not (listed and reason in _NAME_MAY_BE):
+                return reason
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a checked URL leads: the scheme in lower case, the host normalised, the port filled in."""
+
+    scheme: str
+    host: Address | str
+    port: int
+
+
+def check_url(url: str, policy: AddressPolicy) -> Target:
+    """Refuse a URL that a job could never reach, without asking DNS.
+
+    Raises AddressBlocked for other schemes than http and https, for credentials, for hosts and ports that the
+    policy refuses; InvalidInput for what is no URL. Stricter than browsers, which repair backslashes, missing
+    slashes and control characters: what two programs read differently is refused.
+    """
+    if not 0 < len(url) <= MAX_URL_LENGTH:
+        raise InvalidInput(f"A URL has 1 to {MAX_URL_LENGTH} characters.")
+    if "\\" in url or any(character.isspace() or not character.isprintable() for character in url):
+        raise InvalidInput("The URL has spaces, backslashes or control characters in it.")
+    scheme, colon, rest = url.partition(":")
+    if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        raise InvalidInput("The URL does not begin with http:// or https://.")
+    scheme = scheme.lower()
+    if scheme not in _SCHEME_PORTS:
+        raise AddressBlocked(f"URLs that begin with {scheme[:32]}: are not allowed; use http or https.")
+    if not rest.startswith("//") or rest.startswith("///"):
+        raise InvalidInput(f"The URL needs a host after {scheme}://.")
+    return _checked_target(url, scheme, policy)
+
+
+def _checked_target(url: str, scheme: str, policy: AddressPolicy) -> Target:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise InvalidInput("The URL has no valid host or port.") from None
+    if "@" in parts.netloc:
+        raise AddressBlocked(
+            "URLs with a user name or password are not allowed.", hint="Leave out the part before @."
+        )
+    written = (
+        parts.netloc.rpartition(":")[0] if port is not None or parts.netloc.endswith(":") else parts.netloc
+    )
+    if not written:
+        raise InvalidInput(f"The URL needs a host after {scheme}://.")
+    if port == 0:
+        raise InvalidInput("Port 0 is no port that can be reached.")
+    host = parse_host(written)
+    target = Target(scheme, host, port or _SCHEME_PORTS[scheme])
+    reason = policy.refuse_host(host, target.port)
+    if reason is BlockReason.PORT:
+        ports = ", ".join(str(number) for number in sorted(policy.ports))
+        raise AddressBlocked(f"Port {target.port} is not one that web sites use: {ports} are allowed.")
+    if reason is not None:
+        raise AddressBlocked(sentence(_written(host), reason))
+    return target
+
+
+def _written(host: Address | str) -> str:
+    return f"[{host}]" if isinstance(host, IPv6Address) else str(host)
+
+
+def _normal_entry(entry: str) -> str:
+    host, colon, port = entry.strip().rpartition(":")
+    valid_port = port == "*" or (port.isascii() and port.isdigit() and 0 < int(port) < 65536)
+    bare_6 = ":" in host and not host.startswith("[")
+    if not colon or not host or not valid_port or bare_6:
+        raise InvalidInput(
+            f"{entry.strip()[:100]!r} is no allowed host: write host:port, for example 127.0.0.1:8000, "
+            "[::1]:8000 or localhost:*."
+        )
+    try:
+        return f"{_written(parse_host(host))}:{port if port == '*' else int(port)}"
+    except InvalidInput:
+        raise InvalidInput(f"{entry.strip()[:100]!r} is no allowed host: its host is not valid.") from None

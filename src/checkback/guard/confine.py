@@ -1,0 +1,74 @@
+"""Start a program that ends with its parent, as nobody where we are root. Run as a script, by its path.
+
+``python -IS confine.py PID_FILE PROGRAM ARGUMENT...`` becomes PROGRAM. Playwright takes the path of one
+executable and nothing to run before it, hence a script instead of a function; the browser that it starts
+would else outlive a job process that was killed. It does what ``setpriv`` of util-linux does, without the
+need for it, and closes the gap in which the parent dies before the signal is armed. Standard library only,
+and no import of this package: it runs once for each browser.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import pwd
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Become the program, or return the exit code of a shell that could not: 126."""
+    pid_file, program, *rest = arguments
+    parent = os.getppid()
+    with open(pid_file, "w") as file:
+        file.write(str(os.getpid()))
+    # A browser eats memory on a page's word: let the kernel end it before anything else of ours.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")
+    # All imports are done by now: nobody may not even read the standard library in some homes.
+    if os.geteuid() == 0:
+        become_nobody()
+    if not die_with_parent(parent):
+        return 126
+    try:
+        os.execv(program, [program, *rest])  # noqa: S606 - no shell is what we want
+    except OSError as error:
+        sys.stderr.write(f"{program}: {error.strerror}\n")
+        return 126
+
+
+def become_nobody() -> None:
+    """Give up every right of root, for good."""
+    user, group = nobody()
+    os.setgroups([])
+    os.setresgid(group, group, group)
+    os.setresuid(user, user, user)
+
+
+def nobody() -> tuple[int, int]:
+    """The user and group without rights of any kind."""
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        return 65534, 65534
+    return entry.pw_uid, entry.pw_gid
+
+
+def die_with_parent(parent: int) -> bool:
+    """Ask the kernel to kill this process when ``parent`` dies; False when it has died already.
+
+    The setting survives exec, but not a change of user: call it after that. Linux only; elsewhere a program
+    has to notice by itself that its pipe has closed.
+    """
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None, use_errno=True)
+        if library.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
+            return False
+    return os.getppid() == parent
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
