@@ -1,0 +1,29 @@
+"""Request ids: one for each call of a door, in its answer and on every line that is logged for it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextvars import ContextVar
+
+from checkback.core.ids import new_job_id
+
+_SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
+current: ContextVar[str | None] = ContextVar("checkback_request_id", default=None)
+"""The id of the request that is being answered; None outside of one."""
+
+
+def request_id(given: object = None) -> str:
+    """The caller's own id if it is a sane one, else a new UUIDv7. It becomes the current one."""
+    text = given if isinstance(given, str) and _SANE.fullmatch(given) else new_job_id()
+    current.set(text)
+    return text
+
+
+class RequestIdFilter(logging.Filter):
+    """Gives every log record a ``request_id``, a dash outside of requests. Put it on a handler."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = current.get() or "-"
+        return True

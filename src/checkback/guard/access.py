@@ -1,0 +1,66 @@
+"""Who is asking, and what they may do: the words for it. ``checkback.guard.authenticator`` finds out who."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from checkback.core.errors import CheckbackError, Unauthorized
+
+LOCAL_OWNER = "local"
+"""The owner of everything that comes from this machine's own shell, stdio server and folder token, and of
+jobs that another BullMQ client put into a queue."""
+
+
+class Scope(StrEnum):
+    """What a token allows."""
+
+    READ = "read"
+    """See one's own jobs."""
+    WRITE = "write"
+    """Submit, cancel and retry jobs."""
+    ADMIN = "admin"
+    """See and change every owner's jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody whose token was accepted."""
+
+    owner: str
+    scopes: frozenset[Scope] = frozenset({Scope.READ, Scope.WRITE})
+
+    @property
+    def is_admin(self) -> bool:
+        return Scope.ADMIN in self.scopes
+
+    def may(self, scope: Scope) -> bool:
+        """Whether this caller has ``scope``; an admin has them all."""
+        return self.is_admin or scope in self.scopes
+
+
+LOCAL = Caller(LOCAL_OWNER, frozenset(Scope))
+"""The caller on this machine's own unix socket."""
+
+
+_CALLER = "checkback.caller"
+
+
+def attach(scope: Any, caller: Caller | CheckbackError) -> None:
+    """Put the answer to "who is asking" into an ASGI scope: a caller, or why there is none.
+
+    A refusal is kept rather than raised, so that each door can say it in its own words.
+    """
+    scope[_CALLER] = caller
+
+
+def caller_of(scope: Mapping[str, Any]) -> Caller:
+    """Who sent the request of this ASGI scope. Raises what ``attach`` was given, or Unauthorized."""
+    found = scope.get(_CALLER)
+    if isinstance(found, Caller):
+        return found
+    if isinstance(found, CheckbackError):
+        raise found
+    raise Unauthorized

@@ -1,0 +1,69 @@
+"""Which Host and Origin headers a door answers: the wall against DNS rebinding and other sites' pages.
+
+A page on evil.example can make a browser send requests to 127.0.0.1, and can give its own name that address.
+Neither request can lie in Host or Origin, so both are compared with a list before any handler runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from checkback.core.errors import Forbidden
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class HostList:
+    """The names this server answers to: ``host:port`` exactly, or ``host`` on any port."""
+
+    hosts: frozenset[str]
+
+    @classmethod
+    def of(cls, port: int | None, configured: Iterable[str] = ()) -> HostList:
+        """The loopback names with ``port`` (with any, if None), and the configured ones."""
+        own = (name if port is None else f"{name}:{port}" for name in LOOPBACK)
+        return cls(frozenset([*own, *(name.strip().lower() for name in configured)]) - {""})
+
+    def has(self, host: str) -> bool:
+        """Whether ``host``, as a Host header has it, is one of these names."""
+        match = _HOST.fullmatch(host.lower())
+        return match is not None and not self.hosts.isdisjoint((match[0], match[1]))
+
+
+def check(allowed: HostList, hosts: Iterable[str], origins: Iterable[str]) -> None:
+    """Raise Forbidden unless the request's one Host, and its Origin if it has one, are on the list.
+
+    Takes every header of these names, because two of them are how one proxy is made to read the other.
+    """
+    host_headers, origin_headers = list(hosts), list(origins)
+    if len(host_headers) != 1 or not allowed.has(host_headers[0]):
+        raise Forbidden(
+            "This server does not answer to that host name.",
+            hint="Use 127.0.0.1, or list the name in CHECKBACK_HOSTS.",
+        )
+    if len(origin_headers) > 1 or not all(_known(allowed, origin) for origin in origin_headers):
+        raise Forbidden(
+            "Pages of other sites may not call this server.",
+            hint="For a page of your own, list its host in CHECKBACK_HOSTS.",
+        )
+
+
+def _known(allowed: HostList, origin: str) -> bool:
+    try:
+        parts = urlsplit(origin)
+        port = parts.port
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https") or parts.path or parts.query or parts.fragment:
+        return False
+    if "@" in parts.netloc:
+        return False
+    # A browser leaves the scheme's own port out of both headers; a list entry may spell it.
+    spelled = parts.netloc if port else f"{parts.netloc}:{443 if parts.scheme == 'https' else 80}"
+    return allowed.has(parts.netloc) or allowed.has(spelled)
