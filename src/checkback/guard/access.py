@@ -45,6 +45,8 @@ LOCAL = Caller(LOCAL_OWNER, frozenset(Scope))
 """The caller on this machine's own unix socket."""
 
 
+SESSION_COOKIE = "checkback_session"
+
 _CALLER = "checkback.caller"
 
 

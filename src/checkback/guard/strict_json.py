@@ -1,4 +1,4 @@
-"""Reads JSON from strangers: what two parsers could read differently, or could not write again, is refused."""
+"""Reads JSON from strangers: what two parsers may read differently, or cannot write again, is refused."""
 
 from __future__ import annotations
 

@@ -88,7 +88,8 @@ def load_tokens(path: Path) -> list[Token]:
     entries: Any = document.get("token", [])
     if not isinstance(entries, list) or document.keys() - {"token"}:
         raise InvalidInput(f"The token file {path} may hold [[token]] tables only.", hint=_HINT)
-    return [_entry(path, number, entry) for number, entry in enumerate(entries, 1)]
+    listed: list[Any] = entries
+    return [_entry(path, number, entry) for number, entry in enumerate(listed, 1)]
 
 
 def add_token(

@@ -1,0 +1,242 @@
+"""Our own words: the job record as JSON, as the HTTP API, the client, the shell and the MCP tools show it.
+
+Pure functions. ``state``, ``phase``, ``next_step`` and hints come from enums, a kind's own declarations and
+the templates below, never from a page, a document or a function's output; the fields that do carry such text
+are named in ``untrusted``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from checkback.core.errors import CheckbackError
+from checkback.core.job import JSON, Artifact, Job
+from checkback.core.states import State
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+StateName = Literal["waiting", "delayed", "active", "completed", "failed", "cancelled"]
+RETRY_AFTER_SECONDS = {429: 30, 503: 5}
+"""By HTTP status: when trying again makes sense."""
+UNTRUSTED = ("message", "result", "artifacts", "failure.message")
+
+
+class AttemptsRecord(TypedDict):
+    """How often the job ran: ended attempts, started ones (a lost worker's too), allowed ones."""
+
+    made: int
+    started: int
+    max: int
+
+
+class ArtifactRecord(TypedDict):
+    """A file that the job left behind."""
+
+    id: str
+    name: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    url: Annotated[str, Field(description="Where its content can be fetched, below the server's address.")]
+
+
+class FailureRecord(TypedDict):
+    """Why the job failed."""
+
+    code: str
+    message: str
+    retryable: bool
+    hint: str
+
+
+class JobRecord(TypedDict):
+    """A job as it stands at one moment."""
+
+    id: Annotated[str, Field(json_schema_extra={"format": "uuid"})]
+    kind: str
+    queue: str
+    owner: str
+    state: StateName
+    is_final: Annotated[bool, Field(description="Whether only an explicit retry can change the state.")]
+    phase: str | None
+    progress: Annotated[int, Field(ge=0, le=100)]
+    message: str | None
+    attempts: AttemptsRecord
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    expires_at: Annotated[Time | None, Field(description="When the record and its files are removed.")]
+    deadline_seconds: float | None
+    result: Annotated[Any, Field(description="Small JSON; null until the job is completed.")]
+    artifacts: list[ArtifactRecord]
+    failure: FailureRecord | None
+    check_after_seconds: Annotated[
+        int | None, Field(description="Asking earlier than this tells nothing new; null at the end.")
+    ]
+    next_step: str
+    untrusted: Annotated[
+        list[str],
+        Field(description="The fields that may hold text from pages, documents or job code."),
+    ]
+
+
+class ErrorBody(TypedDict):
+    """What went wrong, and what to do about it."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class ErrorRecord(TypedDict):
+    """The body of every answer that is an error."""
+
+    error: ErrorBody
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextSteps:
+    """What to do next, in the words of one door. ``{id}`` stands for the job's id."""
+
+    wait: str
+    read: str
+    retry: str
+    give_up: str
+    cancelled: str
+
+
+HTTP = NextSteps(
+    wait="GET /api/jobs/{id}?wait=25 answers when the job ends, or after 25 seconds.",
+    read="GET /api/jobs/{id}/result has the whole result; the artifacts have URLs of their own.",
+    retry="POST /api/jobs/{id}/retry runs the job again.",
+    give_up="Correct what the failure names and submit a new job.",
+    cancelled="POST /api/jobs/{id}/retry runs the job again, if that is wanted.",
+)
+
+
+def job(job: Job, *, now: datetime, steps: NextSteps = HTTP) -> JobRecord:
+    """The record of one job. ``now`` serves only to say when to ask again."""
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "queue": job.queue,
+        "owner": job.owner,
+        "state": job.state.value,
+        "is_final": job.state.is_final,
+        "phase": job.phase,
+        "progress": progress(job),
+        "message": job.message,
+        "attempts": attempts(job),
+        "created_at": iso(job.created_at),
+        "started_at": iso_or_none(job.started_at),
+        "finished_at": iso_or_none(job.finished_at),
+        "expires_at": iso_or_none(job.expires_at),
+        "deadline_seconds": job.deadline_seconds,
+        "result": job.result,
+        "artifacts": [artifact(job, item) for item in job.artifacts],
+        "failure": failure(job),
+        "check_after_seconds": check_after_seconds(job, now),
+        "next_step": next_step(job, steps),
+        "untrusted": list(UNTRUSTED),
+    }
+
+
+def error(problem: CheckbackError, request_id: str) -> ErrorRecord:
+    """The body that tells of an error."""
+    return {
+        "error": {"code": problem.code, "message": problem.message, "hint": problem.hint},
+        "request_id": request_id,
+    }
+
+
+def progress(job: Job) -> int:
+    """0 to 100; 100 only for a completed job."""
+    if job.state is State.COMPLETED:
+        return 100
+    return max(0, min(99, int(job.progress)))
+
+
+def attempts(job: Job) -> AttemptsRecord:
+    return {"made": job.attempts.made, "started": job.attempts.started, "max": job.attempts.max}
+
+
+def artifact(job: Job, item: Artifact) -> ArtifactRecord:
+    # The id, not the name, stands in the URL: it needs no escaping.
+    return {
+        "id": item.id,
+        "name": item.name,
+        "media_type": item.media_type,
+        "size_bytes": item.size_bytes,
+        "sha256": item.sha256,
+        "url": f"/api/jobs/{job.id}/artifacts/{item.id}",
+    }
+
+
+def failure(job: Job) -> FailureRecord | None:
+    if job.failure is None:
+        return None
+    return {
+        "code": job.failure.code,
+        "message": job.failure.message,
+        "retryable": job.failure.retryable,
+        "hint": job.failure.hint,
+    }
+
+
+def check_after_seconds(job: Job, now: datetime) -> int | None:
+    """When asking again can tell news: a third of the time that is probably left, 2 to 60 seconds."""
+    if job.state.is_final:
+        return None
+    if job.state is not State.ACTIVE or job.started_at is None:
+        return 2
+    elapsed = max(0.0, (now - job.started_at).total_seconds())
+    done = progress(job)
+    # Without a percentage, expect the job to take as long again as it took so far.
+    left = elapsed * (100 - done) / done if done else elapsed
+    return max(2, min(60, round(left / 3)))
+
+
+def next_step(job: Job, steps: NextSteps = HTTP) -> str:
+    """One sentence on what to do with a job in this state."""
+    if not job.state.is_final:
+        template = steps.wait
+    elif job.state is State.COMPLETED:
+        template = steps.read
+    elif job.state is State.CANCELLED:
+        template = steps.cancelled
+    elif job.failure is not None and job.failure.retryable:
+        template = steps.retry
+    else:
+        template = steps.give_up
+    return template.format(id=job.id)
+
+
+def iso(moment: datetime) -> str:
+    """A time as ISO 8601 in UTC, to the millisecond: fixed width, so that texts sort as times do."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def iso_or_none(moment: datetime | None) -> str | None:
+    return None if moment is None else iso(moment)
+
+
+def point(value: JSON, pointer: str) -> JSON:
+    """The part of ``value`` that a JSON pointer (RFC 6901) names. Raises LookupError when there is none."""
+    if not pointer:
+        return value
+    if not pointer.startswith("/"):
+        raise LookupError("a JSON pointer begins with /")
+    for step in pointer[1:].split("/"):
+        key = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict):
+            value = cast("dict[str, JSON]", value)[key]
+        elif isinstance(value, list) and key.isascii() and key.isdigit():
+            value = cast("list[JSON]", value)[int(key)]
+        else:
+            raise LookupError(f"nothing lies at {key!r}")
+    return value

@@ -1,0 +1,1 @@
+"""The ways in. Each door translates and calls the service; none imports another."""

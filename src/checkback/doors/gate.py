@@ -1,0 +1,139 @@
+"""What stands before every HTTP door: pure ASGI middleware, put around the whole application by ``app``.
+
+``Gate`` refuses hosts and origins that are not on the list, before any handler; then it finds out who is
+asking and leaves the answer in the scope (``checkback.guard.access.caller_of``). It does not refuse a bad token
+itself: each door does, in its own words. ``RequireCaller`` does so for an application not ours, such as MCP's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from checkback.core.errors import CheckbackError, QuotaExceeded, Unauthorized
+from checkback.core.request_ids import request_id
+from checkback.dialects import native
+from checkback.guard.access import SESSION_COOKIE, Caller, attach, caller_of
+from checkback.guard.authenticator import Authenticator, GuessLimit
+from checkback.guard.origins import HostList, check
+
+
+class Gate:
+    """Host, Origin and caller of every request. ``allowed`` may be a function where a port comes later."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        authenticator: Authenticator,
+        allowed: HostList | Callable[[], HostList],
+        guesses: GuessLimit | None = None,
+    ) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._allowed = allowed
+        self._guesses = guesses or GuessLimit()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            allowed = self._allowed if isinstance(self._allowed, HostList) else self._allowed()
+            try:
+                check(allowed, headers(scope, "host"), headers(scope, "origin"))
+            except CheckbackError as error:
+                await refuse(error, scope, send)
+                return
+            attach(scope, self._identify(scope))
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # no door has one
+            return
+        await self._app(scope, receive, send)
+
+    def _identify(self, scope: Scope) -> Caller | CheckbackError:
+        token = bearer(scope)
+        cookie = None if token else session_cookie(scope)
+        try:
+            if token is None and cookie is not None:
+                return self._authenticator.session(cookie)
+            return self._authenticator.caller(token)
+        except Unauthorized as refusal:
+            if not (token or cookie):
+                return refusal
+            try:
+                self._guesses.failed(client_of(scope))
+            except QuotaExceeded as slow_down:
+                return slow_down
+            return refusal
+
+
+class RequireCaller:
+    """Lets requests through whose caller is known; answers all others itself, with 401 or 429."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                caller_of(scope)
+            except CheckbackError as error:
+                await refuse(error, scope, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def headers(scope: Scope, name: str) -> Iterator[str]:
+    """Every value of one request header, as sent."""
+    wanted = name.encode()
+    return (value.decode("latin-1") for key, value in scope["headers"] if key == wanted)
+
+
+def header(scope: Scope, name: str) -> str | None:
+    """A request header's value; of several the first."""
+    return next(headers(scope, name), None)
+
+
+def bearer(scope: Scope) -> str | None:
+    """The token of the request: ``Authorization: Bearer`` or, as some clients send it, ``X-API-Key``."""
+    scheme, _, value = (header(scope, "authorization") or "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    return header(scope, "x-api-key") or None
+
+
+def session_cookie(scope: Scope) -> str | None:
+    """The value of our cookie, if the request brings one."""
+    for line in headers(scope, "cookie"):
+        try:
+            morsel = SimpleCookie(line).get(SESSION_COOKIE)
+        except CookieError:
+            continue
+        if morsel is not None:
+            return morsel.value
+    return None
+
+
+def client_of(scope: Scope) -> str:
+    """The address of the client's end of the connection; a forwarded one is not believed."""
+    client = scope.get("client")
+    return str(client[0]) if client else "local"
+
+
+async def refuse(error: CheckbackError, scope: Scope, send: Send) -> None:
+    """Answer with an error in our own format, without reading the request."""
+    identity = request_id(header(scope, "x-request-id"))
+    body = json.dumps(native.error(error, identity)).encode()
+    lines = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-request-id", identity.encode()),
+    ]
+    if error.http_status == 401:
+        lines.append((b"www-authenticate", b"Bearer"))
+    if after := native.RETRY_AFTER_SECONDS.get(error.http_status):
+        lines.append((b"retry-after", str(after).encode()))
+    await send({"type": "http.response.start", "status": error.http_status, "headers": lines})
+    await send({"type": "http.response.body", "body": body})
