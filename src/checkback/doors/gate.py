@@ -1,8 +1,8 @@
 """What stands before every HTTP door: pure ASGI middleware, put around the whole application by ``app``.
 
 ``Gate`` refuses hosts and origins that are not on the list, before any handler; then it finds out who is
-asking and leaves the answer in the scope (``checkback.guard.access.caller_of``). It does not refuse a bad token
-itself: each door does, in its own words. ``RequireCaller`` does so for an application not ours, such as MCP's.
+asking and leaves the answer in the scope (``checkback.guard.access.caller_of``). It does not refuse a bad
+token itself: each door does, in its own words. ``RequireCaller`` does it for MCP's application, not ours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from checkback.core.errors import CheckbackError, QuotaExceeded, Unauthorized
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
-from checkback.guard.access import SESSION_COOKIE, Caller, attach, caller_of
+from checkback.guard.access import SESSION_COOKIE, Caller, attach, caller_of, client_of
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList, check
 
@@ -113,12 +113,6 @@ def session_cookie(scope: Scope) -> str | None:
         if morsel is not None:
             return morsel.value
     return None
-
-
-def client_of(scope: Scope) -> str:
-    """The address of the client's end of the connection; a forwarded one is not believed."""
-    client = scope.get("client")
-    return str(client[0]) if client else "local"
 
 
 async def refuse(error: CheckbackError, scope: Scope, send: Send) -> None:

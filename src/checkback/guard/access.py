@@ -66,3 +66,9 @@ def caller_of(scope: Mapping[str, Any]) -> Caller:
     if isinstance(found, CheckbackError):
         raise found
     raise Unauthorized
+
+
+def client_of(scope: Mapping[str, Any]) -> str:
+    """The address of the client's end of the connection; a forwarded one is not believed."""
+    client = scope.get("client")
+    return str(client[0]) if client else "local"

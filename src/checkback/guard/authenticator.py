@@ -56,7 +56,7 @@ class Authenticator:
         return self._find(token_hash(token)).caller
 
     def open_session(self, token: str) -> str:
-        """A cookie value that stands for the caller of ``token``, for a week at most and while it is valid."""
+        """A cookie value that stands for the caller of ``token``: a week at most, and while it is valid."""
         if self._no_token:
             return "open"
         found = self._find(token_hash(token))

@@ -85,11 +85,10 @@ def load_tokens(path: Path) -> list[Token]:
         raise InvalidInput(f"The token file {path} cannot be read: {reason}.", hint=_HINT) from None
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both ValueErrors
         raise InvalidInput(f"The token file {path} is not valid TOML: {error}.", hint=_HINT) from None
-    entries: Any = document.get("token", [])
-    if not isinstance(entries, list) or document.keys() - {"token"}:
+    entries: list[Any] = document.get("token", [])
+    if type(entries) is not list or document.keys() - {"token"}:
         raise InvalidInput(f"The token file {path} may hold [[token]] tables only.", hint=_HINT)
-    listed: list[Any] = entries
-    return [_entry(path, number, entry) for number, entry in enumerate(listed, 1)]
+    return [_entry(path, number, entry) for number, entry in enumerate(entries, 1)]
 
 
 def add_token(

@@ -1,0 +1,100 @@
+"""A job as a stream of server-sent events: its record at once, then again at each change, until its end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime
+from typing import cast
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from checkback.core.errors import CheckbackError
+from checkback.core.job import Job
+from checkback.dialects import native
+from checkback.doors.http_wire import while_connected
+from checkback.guard.access import Caller
+from checkback.service import Service
+
+HEARTBEAT_SECONDS = 15.0
+
+
+def event_id(job: Job) -> str:
+    """Names what a job looked like: a client that saw this event last has missed nothing."""
+    # The moment of asking is no part of it: without it the same job always gives the same id.
+    record = native.job(job, now=job.created_at)
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
+
+
+async def events(
+    service: Service,
+    caller: Caller,
+    job_id: str,
+    *,
+    last_seen: str | None = None,
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
+) -> AsyncGenerator[bytes, None]:
+    """The stream's text, event by event. ``last_seen`` is the id of the event that the client saw last."""
+    watch = cast("AsyncGenerator[Job, None]", service.watch(caller, job_id))
+
+    async def next_job() -> Job | None:
+        return await anext(watch, None)
+
+    async with aclosing(watch):
+        pending = asyncio.ensure_future(next_job())
+        try:
+            while True:
+                await asyncio.wait({pending}, timeout=heartbeat_seconds)
+                if not pending.done():
+                    yield b": still here\n\n"
+                    continue
+                job = pending.result()
+                if job is None:
+                    return
+                name = event_id(job)
+                if name != last_seen:
+                    yield _event("job", native.job(job, now=datetime.now(UTC)), name)
+                pending = asyncio.ensure_future(next_job())
+        finally:
+            pending.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await pending
+
+
+class EventStream:
+    """The answer that sends ``source``, as an ASGI application. Ends the source when the client hangs up."""
+
+    def __init__(self, source: AsyncGenerator[bytes, None], request_id: str) -> None:
+        self._source = source
+        self._request_id = request_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),  # nginx would hold the events back
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async with aclosing(self._source):
+            await while_connected(Request(scope, receive), self._pump(send))
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _pump(self, send: Send) -> None:
+        try:
+            async for text in self._source:
+                await send({"type": "http.response.body", "body": text, "more_body": True})
+        except CheckbackError as error:
+            # The status line is long sent; this is the only way left to say it.
+            text = _event("error", native.error(error, self._request_id))
+            await send({"type": "http.response.body", "body": text, "more_body": True})
+
+
+def _event(name: str, data: object, identity: str | None = None) -> bytes:
+    lines = [f"event: {name}", f"data: {json.dumps(data, allow_nan=False)}"]
+    if identity is not None:
+        lines.insert(0, f"id: {identity}")
+    return ("\n".join(lines) + "\n\n").encode()
