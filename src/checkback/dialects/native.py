@@ -7,6 +7,7 @@ are named in ``untrusted``.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, cast
@@ -84,6 +85,32 @@ class JobRecord(TypedDict):
     ]
 
 
+class Ticket(TypedDict):
+    """A job as an agent needs it: enough to go on with, small enough to be asked for often."""
+
+    job_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})]
+    kind: str
+    state: StateName
+    is_final: Annotated[bool, Field(description="Whether only an explicit retry can change the state.")]
+    phase: str | None
+    progress: Annotated[int, Field(ge=0, le=100)]
+    message: str | None
+    attempts: AttemptsRecord
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    expires_at: Time | None
+    result: Annotated[Any, Field(description="The job's result; null while it runs, or when it is long.")]
+    result_is_longer: Annotated[
+        bool, Field(description="Whether the result is left out here because it is long.")
+    ]
+    artifacts: list[ArtifactRecord]
+    failure: FailureRecord | None
+    check_after_seconds: int | None
+    next_step: str
+    untrusted: list[str]
+
+
 class ErrorBody(TypedDict):
     """What went wrong, and what to do about it."""
 
@@ -144,6 +171,48 @@ def job(job: Job, *, now: datetime, steps: NextSteps = HTTP) -> JobRecord:
         "next_step": next_step(job, steps),
         "untrusted": list(UNTRUSTED),
     }
+
+
+def ticket(job: Job, *, now: datetime, steps: NextSteps, max_result_characters: int = 8000) -> Ticket:
+    """What an agent is told about one job. A result that was spilled to a file, or is long, is left out."""
+    result = job.result
+    longer = (isinstance(result, dict) and "spilled_to" in result) or (
+        result is not None and len(json.dumps(result, ensure_ascii=False)) > max_result_characters
+    )
+    return {
+        "job_id": job.id,
+        "kind": job.kind,
+        "state": job.state.value,
+        "is_final": job.state.is_final,
+        "phase": job.phase,
+        "progress": progress(job),
+        "message": job.message,
+        "attempts": attempts(job),
+        "created_at": iso(job.created_at),
+        "started_at": iso_or_none(job.started_at),
+        "finished_at": iso_or_none(job.finished_at),
+        "expires_at": iso_or_none(job.expires_at),
+        "result": None if longer else result,
+        "result_is_longer": longer,
+        "artifacts": [artifact(job, item) for item in job.artifacts],
+        "failure": failure(job),
+        "check_after_seconds": check_after_seconds(job, now),
+        "next_step": next_step(job, steps),
+        "untrusted": list(UNTRUSTED),
+    }
+
+
+def headline(job: Job, steps: NextSteps) -> str:
+    """One line on a job, made of our own words only: kind, state, phase, percentage, what to do next."""
+    parts = [f"{job.kind} is {job.state.value}"]
+    if not job.state.is_final:
+        if job.phase:
+            parts.append(f"phase {job.phase}")
+        if job.state is State.ACTIVE:
+            parts.append(f"{progress(job)} %")
+    elif job.failure is not None:
+        parts.append(f"code {job.failure.code}")
+    return f"{', '.join(parts)}. {next_step(job, steps)}"
 
 
 def error(problem: CheckbackError, request_id: str) -> ErrorRecord:

@@ -1,0 +1,89 @@
+"""The MCP door: a FastMCP server for stdio and Streamable HTTP, for clients of both eras of the protocol.
+
+Who may speak to it over HTTP is found out before it, by ``checkback.doors.gate``; put its ``RequireCaller``
+around what ``http_app`` gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from fastmcp import FastMCP
+from fastmcp.server.dependencies import get_http_request
+from fastmcp.server.http import StarletteWithLifespan
+
+from checkback.doors.mcp_jobs import job_tools, kind_tools
+from checkback.doors.mcp_names import Names, ToolNames, aliases
+from checkback.doors.mcp_reftrix import KIND, reftrix_tools
+from checkback.doors.mcp_tools import Desk
+from checkback.guard.access import Caller, caller_of
+from checkback.kinds import registry
+from checkback.service import Service
+
+INSTRUCTIONS = (
+    "Tools that start work run it as a durable background job and answer with a job_id when it is not done "
+    "within moments. Wait for it with job_wait, which answers when the job ends or after 25 seconds, and "
+    "call it again until is_final is true: do not poll in a loop of your own, and do not start the work a "
+    "second time. Read long results with job_result; jobs outlive this session, and job_list finds them."
+)
+
+
+def http_caller() -> Caller:
+    """Who sent the HTTP request that is being answered, as the gate found out. Raises Unauthorized."""
+    return caller_of(get_http_request().scope)
+
+
+def build_server(
+    service: Service,
+    *,
+    caller: Callable[[], Caller],
+    tool_names: ToolNames = "auto",
+    production: bool = True,
+    version: str = "0",
+    wait_seconds: float = 25.0,
+    max_wait_seconds: float = 50.0,
+    kind_wait_seconds: float = 2.0,
+    skip_kinds: Collection[str] = (),
+) -> FastMCP[None]:
+    """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that gives LOCAL.
+
+    Every kind that is registered by now gets a tool, but those in ``skip_kinds``, which other tools cover.
+    Raises ValueError when two tools would have the same name.
+    """
+    names = Names(tool_names)
+    desk = Desk(
+        service=service,
+        caller=caller,
+        names=names,
+        production=production,
+        wait_seconds=wait_seconds,
+        max_wait_seconds=max_wait_seconds,
+        kind_wait_seconds=kind_wait_seconds,
+    )
+    kinds = [kind for kind in registry.all_kinds() if kind.name != KIND and kind.name not in skip_kinds]
+    tools = [*reftrix_tools(desk), *job_tools(desk), *kind_tools(desk, kinds)]
+    aliases(tool.name for tool in tools)
+    return FastMCP(
+        "checkback",
+        instructions=INSTRUCTIONS,
+        version=version,
+        middleware=[names],
+        tools=tools,
+        mask_error_details=production,
+        on_duplicate="error",
+    )
+
+
+def http_app(
+    server: FastMCP[None], *, path: str = "/mcp", allowed_hosts: Sequence[str] = ()
+) -> StarletteWithLifespan:
+    """The server as an ASGI application for Streamable HTTP. Its lifespan has to run while it serves.
+
+    FastMCP's own check of Host and Origin stays on behind our gate: two locks cost nothing.
+    """
+    return server.http_app(
+        path=path,
+        transport="http",
+        host_origin_protection=True,
+        allowed_hosts=list(allowed_hosts),
+    )

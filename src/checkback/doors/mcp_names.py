@@ -1,0 +1,101 @@
+"""What a tool is called: each one has a dotted name and an underscore name, and both can always be called.
+
+Dots are legal in tool names and existing clients call ``page.getJobStatus``, but some hosts refuse a whole
+chat when one listed name has a dot. So which form is listed depends on who asks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import mcp_types
+from fastmcp.server.context import Context
+from fastmcp.server.dependencies import get_context
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from fastmcp.tools import Tool
+from fastmcp.tools.base import ToolResult
+
+ToolNames = Literal["auto", "dotted", "underscore"]
+
+TAKES_DOTS = frozenset(
+    {
+        "checkback",
+        "claude-code",
+        "fastmcp",
+        "inspector-cli",
+        "inspector-client",
+        "mcp",  # the Python SDK and FastMCP, unless their user gives another name
+        "mcp-client",
+        "mcp-inspector",
+        "mcp-inspector-cli",
+        "@modelcontextprotocol/inspector",
+        "@modelcontextprotocol/inspector-cli",
+    }
+)
+"""Clients, by the name they give of themselves, that are known to take tool names with dots."""
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def underscore(name: str) -> str:
+    """The form of a tool's name without dots: ``page.getJobStatus`` is ``page_get_job_status``."""
+    return _CAMEL.sub("_", name.replace(".", "_")).lower()
+
+
+def aliases(names: Iterable[str]) -> dict[str, str]:
+    """Every name that can be called, and the tool it stands for. Raises ValueError when two share one."""
+    found: dict[str, str] = {}
+    for name in names:
+        for alias in {name, underscore(name)}:
+            if found.setdefault(alias, name) != name:
+                raise ValueError(f"The tools {found[alias]!r} and {name!r} would both be called {alias!r}.")
+    return found
+
+
+class Names(Middleware):
+    """Takes either form of a name, and lists the one that the client can take."""
+
+    def __init__(self, tool_names: ToolNames) -> None:
+        self._tool_names = tool_names
+        self._aliases: dict[str, str] = {}
+
+    def shows_dots(self) -> bool:
+        """Whether the client of the current request is shown dotted names."""
+        if self._tool_names != "auto":
+            return self._tool_names == "dotted"
+        return (_client_name(get_context()) or "").strip().lower() in TAKES_DOTS
+
+    async def on_call_tool(
+        self,
+        context: MiddlewareContext[mcp_types.CallToolRequestParams],
+        call_next: CallNext[mcp_types.CallToolRequestParams, ToolResult],
+    ) -> ToolResult:
+        name = context.message.name
+        if name not in self._aliases and context.fastmcp_context is not None:
+            # Tools may be added after the start; the map is made anew when a name is not in it.
+            tools = await context.fastmcp_context.fastmcp.list_tools(run_middleware=False)
+            self._aliases = aliases(tool.name for tool in tools)
+        known = self._aliases.get(name, name)
+        if known != name:
+            context = context.copy(message=context.message.model_copy(update={"name": known}))
+        return await call_next(context)
+
+    async def on_list_tools(
+        self,
+        context: MiddlewareContext[mcp_types.ListToolsRequest],
+        call_next: CallNext[mcp_types.ListToolsRequest, Sequence[Tool]],
+    ) -> Sequence[Tool]:
+        tools = await call_next(context)
+        if self.shows_dots():
+            return tools
+        return [tool.model_copy(update={"name": underscore(tool.name)}) for tool in tools]
+
+
+def _client_name(context: Context) -> str | None:
+    try:
+        params = context.session.client_params
+    except RuntimeError:  # a call from inside the process, without a client
+        return None
+    return params.client_info.name if params is not None else None

@@ -1,0 +1,219 @@
+"""The tools ``page.analyze`` and ``page.getJobStatus``, as clients of ReftrixMCP call them.
+
+Names, input schemas and envelopes are that wire format; ``checkback.dialects.reftrix`` writes the answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from fastmcp.tools.base import ToolResult
+from mcp_types import ToolAnnotations
+
+from checkback.core.errors import (
+    AddressBlocked,
+    CheckbackError,
+    EngineUnavailable,
+    FailureCode,
+    InvalidInput,
+    NotFound,
+)
+from checkback.core.job import Job
+from checkback.core.states import State
+from checkback.dialects import reftrix
+from checkback.doors.mcp_jobs import OneJob
+from checkback.doors.mcp_tools import Answer, Arguments, Desk, DoorTool, checked, current_request_id, reply
+from checkback.guard import strict_json
+from checkback.guard.access import Caller
+from checkback.kinds import registry
+from checkback.kinds.pages.args import PageAnalyzeArgs
+
+KIND = "page.analyze"
+REPORT = "report.json"
+GONE = "There is no such job. Jobs are kept for 24 hours after they end, then they are removed."
+
+_CODES: tuple[tuple[type[CheckbackError], str], ...] = (
+    (AddressBlocked, "SSRF_BLOCKED"),
+    (InvalidInput, "VALIDATION_ERROR"),
+    (NotFound, "JOB_NOT_FOUND"),
+    (EngineUnavailable, "REDIS_UNAVAILABLE"),
+)
+_OWN_FAILURES: dict[str, str] = {
+    FailureCode.TIMEOUT: "TIMEOUT_ERROR",
+    FailureCode.INVALID_INPUT: "VALIDATION_ERROR",
+}
+_KNOWN_FAILURES = frozenset(
+    {
+        "VALIDATION_ERROR",
+        "SSRF_BLOCKED",
+        "ROBOTS_TXT_BLOCKED",
+        "NETWORK_ERROR",
+        "TIMEOUT_ERROR",
+        "HTTP_ERROR",
+        "BROWSER_ERROR",
+        "BROWSER_UNAVAILABLE",
+        "LAYOUT_ANALYSIS_FAILED",
+        "MOTION_DETECTION_FAILED",
+        "QUALITY_EVALUATION_FAILED",
+    }
+)
+
+
+class ReftrixTools:
+    """The handlers of both tools."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._service = desk.service
+
+    async def status(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+        job = await self._service.get(caller, checked(OneJob, arguments).job_id)
+        if job.queue != reftrix.QUEUE:
+            raise NotFound
+        return reply(reftrix.status(job, identity))
+
+    async def analyze(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+        args = checked(PageAnalyzeArgs, arguments)
+        # How to answer is this call's business; it is no argument of the job.
+        given = {key: value for key, value in arguments.items() if key not in ("async", "run_async")}
+        submitted = await self._service.submit(caller, KIND, given, request_id=identity)
+        job = submitted.job
+        if not args.run_async:
+            with suppress(EngineUnavailable):  # the job is stored: its id is a better answer than an error
+                job = await self._desk.wait(caller, job.id, self._desk.wait_seconds)
+        if job.state is State.COMPLETED:
+            return await self._finished(caller, job, args)
+        if job.state.is_final:
+            code, message = _failure(job)
+            return _problem(code, message, identity)
+        return reply(reftrix.queued(job.id))
+
+    async def _finished(self, caller: Caller, job: Job, args: PageAnalyzeArgs) -> ToolResult:
+        _, path = await self._service.artifact(caller, job.id, REPORT)
+        report = json.loads(await asyncio.to_thread(path.read_bytes))
+        data = reftrix.sync_data(report, args.model_dump(mode="json", by_alias=True))
+        return reply({"success": True, "data": data})
+
+    def guarded(self, answer: Callable[[Caller, Arguments, str], Awaitable[ToolResult]]) -> Answer:
+        """``answer`` with a caller and a request id, and with every error in this wire format's envelope."""
+
+        async def run(arguments: Arguments) -> ToolResult:
+            identity = current_request_id()
+            try:
+                strict_json.check(arguments)
+                return await answer(self._desk.caller(), arguments, identity)
+            except CheckbackError as error:
+                return _problem(*_translated(error), identity)
+            except Exception as error:
+                masked = self._desk.masked(error, identity)
+                return _problem("INTERNAL_ERROR", masked.message, identity)
+
+        return run
+
+
+def reftrix_tools(desk: Desk) -> Iterable[DoorTool]:
+    """Both tools; ``page.analyze`` only where its kind is installed."""
+    tools = ReftrixTools(desk)
+    yield DoorTool.of(
+        "page.getJobStatus",
+        tools.guarded(tools.status),
+        title="Page Get Job Status",
+        description=(
+            "Check on an analysis that page.analyze started in the background. Tells its state (waiting, "
+            "active, completed, failed, delayed or unknown), its progress from 0 to 100, a summary of the "
+            "result once it is completed, or the reason why it failed. Jobs are kept for 24 hours."
+        ),
+        parameters={
+            "type": "object",
+            "properties": {
+                "job_id": {
+                    "type": "string",
+                    "format": "uuid",
+                    "description": "The jobId that page.analyze answered with.",
+                }
+            },
+            "required": ["job_id"],
+            "additionalProperties": False,
+        },
+        output_schema=_envelope("data", "metadata"),
+        annotations=ToolAnnotations(
+            title="Page Get Job Status", read_only_hint=True, idempotent_hint=True, open_world_hint=False
+        ),
+    )
+    kind = registry.find(KIND)
+    if kind is None:
+        return
+    yield DoorTool.of(
+        KIND,
+        tools.guarded(tools.analyze),
+        title="Page Analyze",
+        description=(
+            f"{kind.description}\n\nWith async true the answer is a jobId at once, to check with "
+            f"page.getJobStatus. Otherwise the analysis is awaited for {desk.wait_seconds:g} seconds; if it "
+            "takes longer, the answer is the jobId and the analysis goes on."
+        ),
+        parameters=PageAnalyzeArgs.model_json_schema(),
+        output_schema=_analyze_answers(),
+        annotations=ToolAnnotations(
+            title="Page Analyze",
+            read_only_hint=False,
+            destructive_hint=False,
+            idempotent_hint=False,
+            open_world_hint=True,
+        ),
+    )
+
+
+def _problem(code: str, message: str, identity: str) -> ToolResult:
+    return reply(reftrix.error(code, message, identity), is_error=True)
+
+
+def _translated(error: CheckbackError) -> tuple[str, str]:
+    for form, code in _CODES:
+        if isinstance(error, form):
+            return code, GONE if code == "JOB_NOT_FOUND" else error.message
+    # This wire format has no word for it; ours in its spelling is at least true.
+    return error.code.upper(), f"{error.message} {error.hint}"
+
+
+def _failure(job: Job) -> tuple[str, str]:
+    if job.failure is None:
+        return "INTERNAL_ERROR", f"The analysis is {job.state.value}."
+    code: str = job.failure.code
+    if code not in _KNOWN_FAILURES:
+        code = _OWN_FAILURES.get(code, "INTERNAL_ERROR")
+    return code, job.failure.message
+
+
+def _envelope(*required: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "success": {"type": "boolean"},
+            "data": {"type": "object"},
+            "metadata": {"type": "object", "properties": {"request_id": {"type": "string"}}},
+            "error": {
+                "type": "object",
+                "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+                "required": ["code", "message"],
+            },
+        },
+        "oneOf": [{"required": ["success", *required]}, {"required": ["success", "error"]}],
+    }
+
+
+def _analyze_answers() -> dict[str, Any]:
+    schema = _envelope("data")
+    schema["properties"] |= {
+        "async": {"const": True},
+        "jobId": {"type": "string", "format": "uuid"},
+        "status": {"const": "queued"},
+        "message": {"type": "string"},
+        "polling": {"type": "object"},
+    }
+    schema["oneOf"].append({"required": ["async", "jobId", "status", "polling"]})
+    return schema

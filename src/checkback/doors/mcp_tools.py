@@ -1,0 +1,238 @@
+"""What the MCP tools have in common: who asks, how an answer and an error look, how to wait.
+
+A tool here is a schema and a function from raw arguments to a result. FastMCP would check the arguments by
+the signature of a Python function; we do it ourselves, because the schemas of foreign tools are given to the
+letter and their errors have envelopes of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
+
+from fastmcp.server.dependencies import get_context, get_http_request
+from fastmcp.tools import Tool
+from fastmcp.tools.base import ToolResult
+from mcp_types import TextContent, ToolAnnotations
+from pydantic import BaseModel, PrivateAttr, TypeAdapter, ValidationError
+
+from checkback.core.errors import CheckbackError, InvalidInput
+from checkback.core.job import JSON, Job
+from checkback.core.request_ids import request_id
+from checkback.dialects import native
+from checkback.doors.mcp_names import Names, underscore
+from checkback.guard import strict_json
+from checkback.guard.access import Caller
+from checkback.kinds import registry
+from checkback.service import Service
+
+Arguments = dict[str, Any]
+Answer = Callable[[Arguments], Awaitable[ToolResult]]
+M = TypeVar("M", bound=BaseModel)
+log = logging.getLogger(__name__)
+
+
+class DoorTool(Tool):
+    """A tool that answers with a function of ours."""
+
+    _answer: Answer = PrivateAttr()
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        answer: Answer,
+        *,
+        title: str,
+        description: str,
+        parameters: dict[str, Any],
+        output_schema: dict[str, Any] | None,
+        annotations: ToolAnnotations,
+    ) -> DoorTool:
+        tool = cls(
+            name=name,
+            title=title,
+            description=description,
+            parameters=parameters,
+            output_schema=output_schema,
+            annotations=annotations,
+        )
+        tool._answer = answer
+        return tool
+
+    async def run(self, arguments: dict[str, Any]) -> ToolResult:
+        return await self._answer(arguments)
+
+
+@dataclass(slots=True)
+class Desk:
+    """What every tool needs of the server it stands on."""
+
+    service: Service
+    #: Who sent the current request. Raises Unauthorized.
+    caller: Callable[[], Caller]
+    names: Names
+    production: bool = True
+    wait_seconds: float = 25.0
+    max_wait_seconds: float = 50.0
+    #: How long a kind's own tool waits for the end before it answers with a ticket.
+    kind_wait_seconds: float = 2.0
+    early: EarlyPolls = field(default_factory=lambda: EarlyPolls())
+
+    @property
+    def steps(self) -> native.NextSteps:
+        """What to do next, with the tools' names as the current client knows them."""
+        return _DOTTED if self.names.shows_dots() else _UNDERSCORE
+
+    async def wait(self, caller: Caller, job_id: str, seconds: float) -> Job:
+        """The job at its end or after ``seconds``, with progress notifications on the way.
+
+        Only this wait ends when the client goes away; the job runs on.
+        """
+        job = await self.service.get(caller, job_id)
+        if job.state.is_final or seconds <= 0:
+            return job
+        told = -1.0
+        try:
+            async with asyncio.timeout(seconds):
+                watch = cast("AsyncGenerator[Job, None]", self.service.watch(caller, job_id))
+                async with aclosing(watch):
+                    async for job in watch:
+                        told = await _tell(job, told)
+        except TimeoutError:
+            return await self.service.get(caller, job_id)
+        return job
+
+    def ticket(self, job: Job, *, is_error: bool = False) -> ToolResult:
+        """The answer that shows one job: a line in our own words, then the record."""
+        steps = self.steps
+        record = native.ticket(job, now=datetime.now(UTC), steps=steps)
+        return reply(record, headline=native.headline(job, steps), is_error=is_error)
+
+    def guarded(self, answer: Callable[[Caller, Arguments, str], Awaitable[ToolResult]]) -> Answer:
+        """``answer`` with a caller and a request id, and with every error told in our own format."""
+
+        async def run(arguments: Arguments) -> ToolResult:
+            identity = current_request_id()
+            try:
+                strict_json.check(arguments)
+                return await answer(self.caller(), arguments, identity)
+            except CheckbackError as error:
+                return problem(error, identity)
+            except Exception as error:
+                return problem(self.masked(error, identity), identity)
+
+        return run
+
+    def masked(self, error: Exception, identity: str) -> CheckbackError:
+        """An unexpected error as callers may see it; the log has the rest."""
+        log.error("Request %s failed.", identity, exc_info=error)
+        detail = None if self.production else f"{type(error).__name__}: {error}"
+        return CheckbackError(
+            detail or "Something went wrong in the server.",
+            hint=f"The server's log has the details under the request id {identity}.",
+        )
+
+
+class EarlyPolls:
+    """Remembers when each job was said to be worth asking for again, so that an earlier question is held.
+
+    An agent cannot sleep: told to come back later it asks at once. In memory, bounded; losing it is harmless.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_jobs: int = 10_000,
+        max_hold_seconds: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_jobs = max_jobs
+        self._max_hold = max_hold_seconds
+        self._clock = clock
+        self._due: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def hold_seconds(self, owner: str, job_id: str) -> float:
+        """For how long to hold this question; 0 for a first or a timely one."""
+        due = self._due.get((owner, job_id))
+        return 0.0 if due is None else max(0.0, min(self._max_hold, due - self._clock()))
+
+    def told(self, owner: str, job: Job) -> None:
+        """Note that an owner was just told about a job."""
+        after = native.check_after_seconds(job, datetime.now(UTC))
+        self._due.pop((owner, job.id), None)
+        if after is not None:
+            self._due[owner, job.id] = self._clock() + after
+            while len(self._due) > self._max_jobs:
+                self._due.popitem(last=False)
+
+
+def reply(record: Mapping[str, Any], *, headline: str | None = None, is_error: bool = False) -> ToolResult:
+    """A result: the record as structured content, and as JSON text for clients that read only text."""
+    content = [TextContent(type="text", text=json.dumps(record, ensure_ascii=False, allow_nan=False))]
+    if headline is not None:
+        content.insert(0, TextContent(type="text", text=headline))
+    return ToolResult(content=content, structured_content=dict(record), is_error=is_error)
+
+
+def problem(error: CheckbackError, identity: str) -> ToolResult:
+    """A result that tells of an error: the one place where our own tools translate them."""
+    text = f"{error.code}: {error.message} {error.hint}"
+    return reply(native.error(error, identity), headline=text, is_error=True)
+
+
+def checked(model: type[M], arguments: Mapping[str, JSON]) -> M:
+    """The arguments as a checked model. Raises InvalidInput that names each wrong one."""
+    try:
+        return model.model_validate(arguments)
+    except ValidationError as error:
+        raise InvalidInput(registry.describe(error)) from None
+
+
+def current_request_id() -> str:
+    """The request id that the caller sent, in ``_meta`` or as X-Request-Id, or a new one."""
+    context = get_context().request_context
+    meta = (context.meta if context is not None else None) or {}
+    given = meta.get("request_id") or meta.get("requestId")
+    if given is None:
+        try:
+            given = get_http_request().headers.get("x-request-id")
+        except RuntimeError:  # not over HTTP
+            given = None
+    return request_id(given)
+
+
+def schema_of(form: Any) -> dict[str, Any]:
+    """The JSON schema of what a tool answers."""
+    return TypeAdapter[Any](form).json_schema(mode="serialization")
+
+
+async def _tell(job: Job, told: float) -> float:
+    """Send a progress notification; returns its number, which the protocol wants higher than the last."""
+    number = max(float(native.progress(job)), told + 0.01)
+    words = f"{job.state.value}, {job.phase}" if job.phase else job.state.value
+    await get_context().report_progress(min(number, 100.0), 100.0, words)
+    return number
+
+
+def _steps(name: Callable[[str], str]) -> native.NextSteps:
+    wait, result, retry = name("job.wait"), name("job.result"), name("job.retry")
+    return native.NextSteps(
+        wait=f"Call {wait} with this job_id; it answers when the job ends, or after 25 seconds.",
+        read=f"The job is done; {result} reads a long result or a text artifact in parts.",
+        retry=f"Call {retry} with this job_id to run it again.",
+        give_up="Correct what the failure names and start a new job, or ask the user.",
+        cancelled=f"Nothing is left to do; {retry} runs the job again if that is wanted.",
+    )
+
+
+_DOTTED = _steps(str)
+_UNDERSCORE = _steps(underscore)
