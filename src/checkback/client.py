@@ -46,7 +46,7 @@ class Client:
     """
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8765", token: str | None = None, *, timeout: float = 30.0
+        self, url: str = "http://127.0.0.1:8787", token: str | None = None, *, timeout: float = 30.0
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -167,10 +167,10 @@ class Client:
 
 
 class AsyncClient:
-    """The same for asynchronous programs. A cancelled call stops waiting; its thread ends with its request."""
+    """The same for asynchronous programs. A cancelled call stops waiting; its thread ends later."""
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8765", token: str | None = None, *, timeout: float = 30.0
+        self, url: str = "http://127.0.0.1:8787", token: str | None = None, *, timeout: float = 30.0
     ) -> None:
         self._client = Client(url, token, timeout=timeout)
 
