@@ -1,0 +1,120 @@
+"""The server that belongs to a data folder: is there one, start one, end it.
+
+A lock on ``serve.lock`` lives exactly as long as the server and names its process; nothing else is trusted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+from checkback.core.errors import Conflict, EngineUnavailable
+from checkback.settings import Settings, to_environment
+
+LOCK_NAME = "serve.lock"
+LOG_NAME = "serve.log"
+LOG_BYTES = 5_000_000
+STOP_SECONDS = 60.0
+START_SECONDS = 20.0
+
+
+@cache
+def find_version() -> str:
+    """This installation's version."""
+    return importlib.metadata.version("checkback")
+
+
+def prepare_home(home: Path) -> None:
+    """Make the data folder, for this user alone."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if home.stat().st_uid != os.getuid():
+        raise Conflict(f"The data folder {home} belongs to another user.", hint="Choose one with CHECKBACK_HOME.")
+
+
+def take_server_lock(home: Path) -> int:
+    """The right to serve this folder, held until this process ends. Raises Conflict when another one has it."""
+    descriptor = os.open(home / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise Conflict(
+            f"A server runs for {home} already (process {server_pid(home)}).",
+            hint="Use it, end it with `checkback stop`, or choose another folder with CHECKBACK_HOME.",
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
+    return descriptor
+
+
+def server_runs(home: Path) -> bool:
+    """Whether a server holds this folder."""
+    try:
+        descriptor = os.open(home / LOCK_NAME, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def server_pid(home: Path) -> int | None:
+    """The process that serves this folder, as it wrote itself into its lock."""
+    with contextlib.suppress(OSError, ValueError):
+        return int((home / LOCK_NAME).read_text())
+    return None
+
+
+def start_in_background(settings: Settings) -> None:
+    """Start a server that outlives this process. Of several that are started at once one wins; that is no error."""
+    prepare_home(settings.home)
+    log = settings.home / LOG_NAME
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    environment = {**os.environ, **to_environment(settings)}
+    with log.open("ab") as output:
+        subprocess.Popen(
+            [sys.executable, "-m", "checkback", "serve", "--background"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            cwd=settings.home,
+            start_new_session=True,
+        )
+    ends = time.monotonic() + START_SECONDS
+    while not server_runs(settings.home):
+        if time.monotonic() > ends:
+            raise EngineUnavailable("The background server did not start.", hint=f"Look into {log}.")
+        time.sleep(0.01)
+
+
+def stop(home: Path) -> bool:
+    """End the folder's server cleanly and wait for it. Returns whether one ran."""
+    if not server_runs(home):
+        return False
+    pid = server_pid(home)
+    if pid is None:
+        raise EngineUnavailable("The server of this folder cannot be found.", hint="End it by hand.")
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    ends = time.monotonic() + STOP_SECONDS
+    while server_runs(home):
+        if time.monotonic() > ends:
+            raise EngineUnavailable(
+                f"The server (process {pid}) does not end.", hint="Its jobs may take their grace; try again, or kill it."
+            )
+        time.sleep(0.02)
+    return True

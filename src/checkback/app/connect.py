@@ -1,0 +1,195 @@
+"""What a process needs to be a client of a data folder's jobs: the shell, the stdio MCP server, a script."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from checkback import settings as settings_table
+from checkback.app.background import find_version, server_runs, start_in_background, stop
+from checkback.artifacts import ArtifactStore
+from checkback.core.errors import EngineUnavailable, SettingsDiffer
+from checkback.engine.events import Feed
+from checkback.engine.keys import Keys
+from checkback.engine.queues import Queues
+from checkback.engine.record import Retention
+from checkback.engine.valkey import ping, socket_path
+from checkback.engine.wire import Address, Wire
+from checkback.guard.addresses import AddressPolicy
+from checkback.guard.seals import Sealer, derive, load_secret
+from checkback.service import Service
+from checkback.settings import Settings
+
+CLIENT_NAME = "checkback-client"
+"""How a client's connections are called: serve counts them before it ends itself for want of work."""
+
+PUBLISH_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRecord:
+    """What the running server published of itself."""
+
+    version: str
+    pid: int
+    url: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A service and what belongs to it, for the time of ``connect``."""
+
+    service: Service
+    queues: Queues
+    wire: Wire
+    feed: Feed
+    settings: Settings
+    server: ServerRecord | None
+
+
+def address(settings: Settings) -> Address:
+    """Where the engine of these settings listens."""
+    if settings.redis_url is not None:
+        return Address.parse(settings.redis_url)
+    return Address(unix_path=socket_path(settings.home))
+
+
+def retention(settings: Settings) -> Retention:
+    return Retention(timedelta(hours=settings.keep_completed_hours), timedelta(hours=settings.keep_failed_hours))
+
+
+def make_service(settings: Settings, queues: Queues) -> Service:
+    """The use cases over an engine."""
+    secret = load_secret(settings.home, settings.secret_key)
+    return Service(
+        queues,
+        ArtifactStore(settings.artifacts_folder),
+        sealer=Sealer(secret),
+        addresses=AddressPolicy.of(settings.allow_hosts),
+        key_secret=derive(secret, "idempotent ids"),
+    )
+
+
+def make_engine(settings: Settings, name: str) -> tuple[Wire, Feed, Queues]:
+    """Connections that open themselves when first used, and the queues on them."""
+    where, keys, names = address(settings), Keys(settings.prefix), tuple(settings.concurrency)
+    wire = Wire(where, name=name)
+    feed = Feed(where, keys, names, name=name)
+    return wire, feed, Queues(wire, feed, keys, names, retention(settings))
+
+
+@asynccontextmanager
+async def connect(
+    settings: Settings, *, chosen: Mapping[str, Any] | None = None, start: bool = True
+) -> AsyncIterator[Connection]:
+    """Connect to the folder's server, starting one in the background when none runs.
+
+    ``chosen`` are options given on this command line. Raises SettingsDiffer when this process was told to use server
+    settings that the running server does not have, EngineUnavailable when there is no server and none can be started.
+    """
+    chosen = chosen or {}
+    record = await _find_server(settings, start=start)
+    differing = _differences(settings, chosen, record)
+    replace = record is not None and (record.version != find_version() or differing) and settings.own_valkey
+    if replace and start and await _is_idle(settings):
+        await asyncio.to_thread(stop, settings.home)
+        record = await _find_server(settings, start=True)
+        differing = _differences(settings, chosen, record)
+    if differing:
+        names = ", ".join(settings_table.PREFIX + name.upper() for name in differing)
+        raise SettingsDiffer(f"The running server has another value for {names}.")
+    if record is not None and record.version != find_version() and settings.own_valkey:
+        raise SettingsDiffer(f"The running server is checkback {record.version}; this is {find_version()}.")
+    adopted = _adopt(settings, record)
+    wire, feed, queues = make_engine(adopted, CLIENT_NAME)
+    try:
+        yield Connection(make_service(adopted, queues), queues, wire, feed, adopted, record)
+    finally:
+        await feed.close()
+        await wire.close()
+
+
+async def read_record(wire: Wire, keys: Keys) -> ServerRecord | None:
+    """What the server published, or None where none has."""
+    text = await wire.call("GET", keys.server())
+    if text is None:
+        return None
+    values = json.loads(text)
+    return ServerRecord(values["version"], values["pid"], values["url"], values["settings"])
+
+
+async def publish(wire: Wire, settings: Settings, url: str) -> None:
+    """Say that this process serves, with which settings and where."""
+    values = {"version": find_version(), "pid": os.getpid(), "url": url, "settings": settings.published()}
+    await wire.call("SET", Keys(settings.prefix).server(), json.dumps(values))
+
+
+async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | None:
+    if not settings.own_valkey:
+        return await _read_once(settings)
+    if not ping(socket_path(settings.home)):
+        if not start:
+            raise EngineUnavailable("No server runs for this data folder.", hint="Start one with `checkback serve`.")
+        if not await asyncio.to_thread(server_runs, settings.home):
+            await asyncio.to_thread(start_in_background, settings)
+    try:
+        async with asyncio.timeout(PUBLISH_SECONDS):
+            while (record := await _read_patiently(settings)) is None:
+                await asyncio.sleep(0.02)
+            return record
+    except TimeoutError:
+        log = settings.home / "serve.log"
+        raise EngineUnavailable("The server of this data folder does not get ready.", hint=f"Look into {log}.") from None
+
+
+async def _read_patiently(settings: Settings) -> ServerRecord | None:
+    try:
+        return await _read_once(settings)
+    except EngineUnavailable:
+        return None
+
+
+async def _read_once(settings: Settings) -> ServerRecord | None:
+    wire = Wire(address(settings), name=CLIENT_NAME)
+    try:
+        return await read_record(wire, Keys(settings.prefix))
+    finally:
+        await wire.close()
+
+
+def _differences(settings: Settings, chosen: Mapping[str, Any], record: ServerRecord | None) -> list[str]:
+    """Server settings that this process was told and the server does not have."""
+    if record is None:
+        return []
+    mine = settings.published()
+    told = settings_table.explicit(os.environ, chosen)
+    return sorted(name for name in told & mine.keys() if record.settings.get(name) != mine[name])
+
+
+async def _is_idle(settings: Settings) -> bool:
+    wire, feed, queues = make_engine(settings, CLIENT_NAME)
+    try:
+        counts = await queues.counts()
+    finally:
+        await feed.close()
+        await wire.close()
+    return not any(queue[state] for queue in counts.values() for state in ("waiting", "active", "delayed"))
+
+
+def _adopt(settings: Settings, record: ServerRecord | None) -> Settings:
+    """These settings with the server's own values in the place of defaults: retention, queues, allowed hosts."""
+    if record is None:
+        return settings
+    theirs = {
+        name: tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
+        for name, value in record.settings.items()
+        if name in settings.published() and name != "tokens"
+    }
+    return settings_table.with_values(settings, theirs)

@@ -1,0 +1,270 @@
+"""``checkback serve``: everything of one data folder in one place.
+
+It owns the embedded Valkey, the HTTP doors, and the worker, which is a process of its own. It starts what ends, and what
+it started ends with it, however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from checkback.app.background import find_version, prepare_home, take_server_lock
+from checkback.app.connect import CLIENT_NAME, Connection, make_engine, make_service, publish
+from checkback.app.web import Activity, make_application
+from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput
+from checkback.engine import process_tree
+from checkback.engine.clients import check_server
+from checkback.engine.keys import Keys
+from checkback.engine.valkey import EmbeddedValkey
+from checkback.engine.wire import Wire
+from checkback.kinds import registry
+from checkback.settings import Settings, to_environment
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.25
+RESTART_SECONDS = 0.5
+WORKER_STOP_EXTRA_SECONDS = 15.0
+SHUTDOWN_SECONDS = 3
+IDLE_CHECK_SECONDS = 5.0
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+Announce = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Server:
+    """One running server. ``run`` returns when it was told to stop, or has been idle for long enough."""
+
+    settings: Settings
+    announce: Announce
+    background: bool = False
+    no_token: bool = False
+    with_worker: bool = True
+    _valkey: EmbeddedValkey | None = None
+    _worker: asyncio.subprocess.Process | None = None
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _activity: Activity = field(default_factory=Activity)
+
+    def start_store(self) -> None:
+        """Start the embedded Valkey, if this server owns one. On the main thread, before any event loop."""
+        if self.settings.own_valkey:
+            self._valkey = EmbeddedValkey(self.settings.home, appendfsync=self.settings.appendfsync)
+            self._valkey.start()
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        loop = asyncio.get_running_loop()
+        for what in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(what, self._stopping.set)
+        wire, feed, queues = make_engine(self.settings, "checkback-serve")
+        try:
+            await self._clear_record(wire)
+            await check_server(wire)
+            service = make_service(self.settings, queues)
+            connection = Connection(service, queues, wire, feed, self.settings, None)
+            listener = _listen(self.settings)
+            url = _url(self.settings.host, listener.getsockname()[1])
+            application = make_application(
+                connection, port=listener.getsockname()[1], activity=self._activity, no_token=self.no_token
+            )
+            if self.with_worker:
+                await self._start_worker()
+            await publish(wire, self.settings, url)
+            tasks = [
+                asyncio.create_task(self._serve_http(application, listener), name="http"),
+                asyncio.create_task(self._watch(wire, url), name="watch"),
+            ]
+            if self.background:
+                tasks.append(asyncio.create_task(self._watch_idle(wire, connection), name="idle"))
+            self.announce(url)
+            stopping = asyncio.create_task(self._stopping.wait())
+            done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                task.result()
+            await self._shut_down(tasks)
+        finally:
+            await feed.close()
+            await wire.close()
+
+    def stop_store(self) -> None:
+        """End the embedded Valkey cleanly."""
+        if self._valkey is not None:
+            self._valkey.stop()
+
+    async def _serve_http(self, application: ASGIApp, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            application,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            h11_max_incomplete_event_size=32 * 1024,
+        )
+        server = _Uvicorn(config)
+        closing = asyncio.create_task(self._stopping.wait())
+        closing.add_done_callback(lambda _: setattr(server, "should_exit", True))
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            closing.cancel()
+
+    async def _start_worker(self) -> None:
+        self._worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "checkback", "worker", "--parent", str(os.getpid()),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=2,  # nothing but the announcement goes to our standard output
+            env={**os.environ, **to_environment(self.settings)},
+            start_new_session=True,
+        )  # fmt: skip
+
+    async def _watch(self, wire: Wire, url: str) -> None:
+        """Start again what has ended: the embedded Valkey at once, the worker after a moment."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if self._stopping.is_set():
+                return
+            if self._valkey is not None and self._valkey.poll() is not None:
+                logger.error("The embedded Valkey ended (code %s); it is started again.", self._valkey.poll())
+                self._valkey.start()
+                await publish(wire, self.settings, url)
+            if self._worker is not None and self._worker.returncode is not None:
+                logger.error("The worker ended (code %s); it is started again.", self._worker.returncode)
+                self._end_orphans()
+                await asyncio.sleep(RESTART_SECONDS)
+                if not self._stopping.is_set():
+                    await self._start_worker()
+
+    def _end_orphans(self) -> None:
+        """End what a lost worker left behind; it hangs on us now."""
+        ours = {self._valkey.pid if self._valkey else None}
+        for pid in process_tree.children(os.getpid()):
+            if pid not in ours and (self._worker is None or pid != self._worker.pid):
+                process_tree.kill_tree(pid)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
+    async def _watch_idle(self, wire: Wire, connection: Connection) -> None:
+        """Return when there was no client and nothing to do for the time that the setting names."""
+        while True:
+            await asyncio.sleep(min(IDLE_CHECK_SECONDS, self.settings.idle_minutes * 60 / 4))
+            with contextlib.suppress(EngineUnavailable):
+                clients: str = await wire.call("CLIENT", "LIST")
+                counts = await connection.queues.counts()
+                busy = any(queue[state] for queue in counts.values() for state in ("waiting", "active", "delayed"))
+                if busy or f"name={CLIENT_NAME}" in clients:
+                    self._activity.touch()
+                if self._activity.idle_seconds() > self.settings.idle_minutes * 60:
+                    logger.info("Nothing to do for %s minutes: this background server ends.", self.settings.idle_minutes)
+                    return
+
+    async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
+        """The doors close first, then the worker finishes or hands back what it runs."""
+        self._stopping.set()
+        if self._worker is not None and self._worker.returncode is None:
+            self._worker.terminate()
+        await asyncio.wait({tasks[0]}, timeout=SHUTDOWN_SECONDS + 2)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._worker is not None:
+            try:
+                async with asyncio.timeout(self.settings.grace_seconds + WORKER_STOP_EXTRA_SECONDS):
+                    await self._worker.wait()
+            except TimeoutError:
+                logger.error("The worker did not end in time; it is killed.")
+                await asyncio.to_thread(process_tree.kill_tree, self._worker.pid)
+                await self._worker.wait()
+            self._end_orphans()
+
+    async def _clear_record(self, wire: Wire) -> None:
+        """A record in the file is an earlier server's. Only the owner of a store may say so."""
+        if self.settings.own_valkey:
+            await wire.call("DEL", Keys(self.settings.prefix).server())
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its own signal handling: the server decides what a signal means."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(
+    settings: Settings, announce: Announce, *, background: bool = False, no_token: bool = False, worker: bool = True
+) -> None:
+    """Serve this data folder until SIGTERM or SIGINT. Raises CheckbackError for what keeps it from starting."""
+    _check(settings, no_token=no_token)
+    prepare_home(settings.home)
+    try:
+        lock = take_server_lock(settings.home)
+    except CheckbackError:
+        if background:
+            return  # another one won, as it should
+        raise
+    process_tree.adopt_orphans()
+    os.umask(0o077)
+    registry.load(settings.kinds)
+    server = Server(settings, announce, background, no_token, worker)
+    started = time.monotonic()
+    server.start_store()
+    logger.info("The store answers after %.0f ms.", (time.monotonic() - started) * 1000)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(server.run())
+    finally:
+        server.stop_store()
+        os.close(lock)
+
+
+def _check(settings: Settings, *, no_token: bool) -> None:
+    if settings.host in LOOPBACK:
+        return
+    if no_token:
+        raise InvalidInput("--no-token is for loopback addresses only.", hint="Leave it out, or use 127.0.0.1.")
+    if settings.tokens is None or not settings.tokens.exists():
+        raise InvalidInput(
+            f"Listening on {settings.host} needs tokens.",
+            hint="Make one with `checkback token add OWNER` and name its file in CHECKBACK_TOKENS.",
+        )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket. A default port that is taken is no reason not to start: then a free one."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        if "CHECKBACK_PORT" in os.environ and settings.port != Settings().port:
+            listener.close()
+            raise InvalidInput(
+                f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.",
+                hint="Choose another port with CHECKBACK_PORT or --port; 0 takes a free one.",
+            ) from None
+        listener.bind((settings.host, 0))
+    listener.listen(1024)
+    listener.setblocking(False)
+    return listener
+
+
+def _url(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"
+
+

@@ -1,0 +1,92 @@
+"""All HTTP doors as one application: the native API, MCP, and the gate before them."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from checkback.app.background import find_version
+from checkback.app.connect import Connection
+from checkback.core.errors import EngineUnavailable
+from checkback.doors.gate import Gate
+from checkback.doors.http import Readiness, build_routes
+from checkback.engine.keys import Keys
+from checkback.guard.authenticator import Authenticator, GuessLimit
+from checkback.guard.origins import HostList
+from checkback.guard.tokens import folder_token
+
+ALIVE_SECONDS = 20.0
+"""A worker that has not said for so long that it lives, does not."""
+
+
+@dataclass(slots=True)
+class Activity:
+    """When the doors were last used; a request that is being answered counts as use."""
+
+    last: float = field(default_factory=time.monotonic)
+    open: int = 0
+
+    def touch(self) -> None:
+        self.last = time.monotonic()
+
+    def idle_seconds(self) -> float:
+        return 0.0 if self.open else time.monotonic() - self.last
+
+
+class _Watched:
+    """Tells the activity of every request."""
+
+    def __init__(self, application: ASGIApp, activity: Activity) -> None:
+        self._application = application
+        self._activity = activity
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        self._activity.open += 1
+        try:
+            await self._application(scope, receive, send)
+        finally:
+            self._activity.open -= 1
+            self._activity.touch()
+
+
+def make_application(connection: Connection, *, port: int, activity: Activity, no_token: bool) -> ASGIApp:
+    """Everything that listens on the port, behind one gate."""
+    settings = connection.settings
+    authenticator = Authenticator(
+        folder_token=folder_token(settings.home), token_file=settings.tokens, no_token=no_token
+    )
+    guesses = GuessLimit()
+
+    async def readiness() -> Readiness:
+        return await check_readiness(connection)
+
+    routes = build_routes(
+        connection.service,
+        authenticator=authenticator,
+        readiness=readiness,
+        guesses=guesses,
+        version=find_version(),
+        production=settings.production,
+    )
+    application = Starlette(routes=routes)
+    gate = Gate(application, authenticator=authenticator, allowed=HostList.of(port, settings.hosts), guesses=guesses)
+    return _Watched(gate, activity)
+
+
+async def check_readiness(connection: Connection) -> Readiness:
+    """Whether the store answers and a worker is alive."""
+    try:
+        beats = await connection.wire.call("HVALS", Keys(connection.settings.prefix).workers())
+    except EngineUnavailable:
+        return Readiness(("The job store cannot be reached.",))
+    oldest = time.time() - ALIVE_SECONDS
+    if not any(json.loads(beat)["beat_at"] > oldest for beat in beats):
+        return Readiness(("No worker is alive.",))
+    return Readiness()

@@ -1,0 +1,90 @@
+"""The worker process: ``checkback worker``, and the one that serve starts for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from checkback.app.background import find_version, prepare_home
+from checkback.app.connect import address, retention
+from checkback.core.errors import InvalidInput
+from checkback.engine import process_tree
+from checkback.settings import Settings
+
+if TYPE_CHECKING:
+    from checkback.engine.worker import WorkerProcess
+
+logger = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings, *, parent: int | None = None) -> int:
+    """Work until SIGTERM or SIGINT; a second one ends at once. Returns the process's exit code.
+
+    ``parent`` is the server that this worker may not outlive.
+    """
+    if parent is not None:
+        process_tree.die_with_parent(parent)
+    process_tree.adopt_orphans()
+    prepare_home(settings.home)
+    # BullMQ and redis-py are imported only by those who work.
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_work(settings))
+
+
+def make_worker(settings: Settings) -> WorkerProcess:
+    """A worker with these settings; its ``run`` does the work. Raises InvalidInput for a module that is not there."""
+    from checkback.engine.child import ChildSettings
+    from checkback.engine.keys import Keys
+    from checkback.engine.worker import WorkerProcess, WorkerSettings
+    from checkback.guard.seals import load_secret
+    from checkback.kinds import registry
+    from checkback.kinds.context import Environment
+
+    try:
+        registry.load(settings.kinds)
+    except ImportError as error:
+        raise InvalidInput(
+            f"A module of kinds cannot be imported: {error}",
+            hint="Name importable modules in CHECKBACK_KINDS or --import; they are looked for on PYTHONPATH.",
+        ) from error
+    environment = Environment(
+        browser=settings.browser,
+        allow_hosts=settings.allow_hosts,
+        temporary_folder=settings.temporary_folder,
+        production=settings.production,
+    )
+    secret = load_secret(settings.home, settings.secret_key)
+    children = ChildSettings(settings.kinds, str(settings.artifacts_folder), secret.hex(), environment)
+    return WorkerProcess(
+        WorkerSettings(
+            address=address(settings),
+            keys=Keys(settings.prefix),
+            concurrency=settings.concurrency,
+            children=children,
+            retention=retention(settings),
+            temporary_folder=settings.temporary_folder,
+            allow_hosts=settings.allow_hosts,
+            grace_seconds=settings.grace_seconds,
+            version=find_version(),
+        )
+    )
+
+
+async def _work(settings: Settings) -> int:
+    from checkback.engine.forks import KindsNotLoaded
+
+    worker = make_worker(settings)
+    loop = asyncio.get_running_loop()
+    for what in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(what, worker.shut_down)
+    try:
+        await worker.run()
+    except KindsNotLoaded as error:
+        sys.stderr.write(str(error))
+        return 2
+    return 0

@@ -1,0 +1,110 @@
+"""Result files: a folder for each attempt of each job, under names that we generate.
+
+``<root>/<job id>/<attempt>/<artifact id>``: what a kind calls a file never becomes part of a path. A late attempt
+writes into a folder of its own, which nobody lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from checkback.core.errors import JobFailed
+from checkback.core.job import Artifact
+
+MAX_NAME_CHARACTERS = 200
+MAX_ARTIFACT_BYTES = 1 << 30
+MAX_ARTIFACTS = 1000
+CHUNK = 1 << 20
+
+
+class ArtifactStore:
+    """The artifacts of all jobs of one data folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, job_id: str, artifact: Artifact) -> Path:
+        """Where an artifact lies; it may be gone."""
+        return self._root / job_id / str(artifact.attempt) / artifact.id
+
+    def attempt(self, job_id: str, attempt: int) -> AttemptArtifacts:
+        """Where one attempt writes."""
+        return AttemptArtifacts(self._root / job_id / str(attempt), attempt)
+
+    def keep_only(self, job_id: str, attempt: int) -> None:
+        """Remove what other attempts of a job left behind."""
+        folder = self._root / job_id
+        if folder.is_dir():
+            for other in folder.iterdir():
+                if other.name != str(attempt):
+                    shutil.rmtree(other, ignore_errors=True)
+
+    def remove(self, job_id: str) -> None:
+        """Remove every file of a job."""
+        shutil.rmtree(self._root / job_id, ignore_errors=True)
+
+    def job_ids(self) -> list[str]:
+        """The jobs that have a folder here."""
+        return [entry.name for entry in self._root.iterdir()] if self._root.is_dir() else []
+
+
+class AttemptArtifacts:
+    """Writes the files of one attempt. Used in the child process."""
+
+    def __init__(self, folder: Path, attempt: int) -> None:
+        self._folder = folder
+        self._attempt = attempt
+        self.written: list[Artifact] = []
+
+    def write(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
+        """Store a file, flushed to disk before it is named anywhere.
+
+        Raises ValueError for a name that is no plain file name or was used before, JobFailed past the limits.
+        """
+        _check_name(name)
+        if any(artifact.name == name for artifact in self.written):
+            raise ValueError(f"This attempt has an artifact called {name!r} already.")
+        if len(self.written) >= MAX_ARTIFACTS:
+            raise JobFailed("too_large", f"The job made more than {MAX_ARTIFACTS} files.", retryable=False)
+        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        if size > MAX_ARTIFACT_BYTES:
+            raise JobFailed("too_large", "The job made a file of more than 1 GB.", retryable=False)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        artifact_id = secrets.token_hex(8)
+        target = self._folder / artifact_id
+        if isinstance(content, Path):
+            shutil.move(content, target)
+            digest = _digest(target)
+        else:
+            target.write_bytes(content)
+            digest = hashlib.sha256(content).hexdigest()
+        _flush(target)
+        artifact = Artifact(artifact_id, name, media_type, size, digest, self._attempt)
+        self.written.append(artifact)
+        return artifact
+
+
+def _check_name(name: str) -> None:
+    plain = name.isprintable() and name not in (".", "..") and not set(name) & set('/\\:*?"<>|')
+    if not name or len(name) > MAX_NAME_CHARACTERS or not plain:
+        raise ValueError(f"{name[:50]!r} is not a plain file name.")
+
+
+def _digest(path: Path) -> str:
+    hashed = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            hashed.update(chunk)
+    return hashed.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

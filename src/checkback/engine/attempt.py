@@ -1,0 +1,242 @@
+"""One attempt of one job in this worker: from BullMQ's hand to a stored end.
+
+Every write is fenced: BullMQ's lock token guards the end, our scripts check the same token for progress and files. An
+attempt that lost its lock stores nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bullmq import Job as BullJob
+from bullmq import UnrecoverableError
+from bullmq.custom_errors import WaitingChildrenError
+
+from checkback.core.errors import EngineUnavailable, FailureCode
+from checkback.core.job import Failure
+from checkback.engine import bullmq_scripts
+from checkback.engine.child import Assignment
+from checkback.engine.keys import Keys
+from checkback.engine.record import (
+    CANCEL_REASON,
+    args_of,
+    encode_artifacts,
+    encode_failure,
+    encode_progress,
+    kind_of,
+)
+from checkback.engine.runner import Outcome, Runner, Stop
+from checkback.engine.wire import ReplyError, Script, Wire
+from checkback.guard.access import LOCAL_OWNER
+from checkback.guard.egress import EgressProxy
+from checkback.kinds import registry
+from checkback.kinds.registry import Kind
+
+logger = logging.getLogger(__name__)
+
+LUA = Path(__file__).parent / "lua"
+PROGRESS = Script.read(LUA / "progress.lua")
+ENDING = Script.read(LUA / "ending.lua")
+
+KEPT_LOG_LINES = 1000
+STORED, STORED_AND_CANCELLED, NO_JOB, NOT_OURS = 1, 2, -1, -2
+END_RETRY_SECONDS = 0.25
+
+
+class AttemptFailed(Exception):
+    """What BullMQ is told when an attempt failed and another may follow. Its text is the failure's message."""
+
+
+@dataclass(slots=True)
+class WorkerParts:
+    """What all attempts of a worker share."""
+
+    wire: Wire
+    keys: Keys
+    runner: Runner
+    egress: EgressProxy | None
+    temporary_folder: Path
+    semaphores: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
+
+
+class Attempt:
+    """One attempt. ``stop`` ends it from outside; ``run`` returns the result or raises what BullMQ understands."""
+
+    def __init__(self, parts: WorkerParts, queue: str, job: BullJob, token: str) -> None:
+        self._parts = parts
+        self.queue = queue
+        self._job = job
+        self._token = token
+        self.job_id: str = job.id
+        self.renewed_at = time.monotonic()
+        self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
+        self._key = parts.keys.job(queue, self.job_id)
+        self._events = parts.keys.queue(queue, "events")
+        self._progress: str | None = None
+        self._lines: list[str] = []
+        self._writing = asyncio.Event()
+        self._percent = 0
+        self._phase: str | None = None
+
+    def stop(self, why: Stop) -> None:
+        """End the attempt; the first reason counts."""
+        if not self._stop.done():
+            self._stop.set_result(why)
+
+    async def run(self) -> Any:
+        """The result of the job, as BullMQ stores it. Raises for every other end."""
+        kind = registry.find(kind_of(self._job.name, self.queue))
+        if kind is None:
+            message = "No worker here knows this kind of job."
+            await self._fail(Failure(FailureCode.UNKNOWN_KIND, message, hint="Start the server with its module."))
+            raise UnrecoverableError(message)
+        if self._job.stalledCounter and not kind.safe_to_repeat:
+            message = "The worker that ran this job was lost, and the job may not be repeated."
+            await self._fail(Failure(FailureCode.WORKER_LOST, message, hint="Look what it did, then retry it."))
+            raise UnrecoverableError(message)
+        await self._own_foreign_job()
+        limit = kind.concurrency
+        if limit is None:
+            return await self._run_kind(kind)
+        async with self._parts.semaphores.setdefault(kind.name, asyncio.Semaphore(limit)):
+            return await self._run_kind(kind)
+
+    async def _run_kind(self, kind: Kind) -> Any:
+        if self._stop.done():
+            outcome = Outcome(stopped=self._stop.result())
+        else:
+            outcome = await self._run_child(kind)
+        if outcome.detail:
+            logger.info("job %s (%s): %s", self.job_id, kind.name, outcome.detail)
+        if outcome.stopped is Stop.HAND_BACK:
+            await self._hand_back()
+        if outcome.stopped is Stop.LOCK_LOST:
+            raise WaitingChildrenError("The lock was lost; the job is another worker's.")
+        if outcome.stopped is Stop.CANCELLED:
+            raise UnrecoverableError(CANCEL_REASON)
+        if outcome.failure is not None:
+            await self._fail(outcome.failure, outcome)
+            if outcome.failure.retryable:
+                raise AttemptFailed(outcome.failure.message)
+            raise UnrecoverableError(outcome.failure.message)
+        await self._store_end(encode_artifacts(outcome.artifacts), "", encode_progress(self._phase, 100, None))
+        return json.loads(outcome.result or "null")
+
+    async def _run_child(self, kind: Kind) -> Outcome:
+        grant = None
+        if kind.network and self._parts.egress is not None:
+            grant = await self._parts.egress.grant(self.job_id)
+        attempt = self._job.attemptsStarted
+        assignment = Assignment(
+            job_id=self.job_id,
+            kind=kind.name,
+            args=args_of(self._job.data, kind.name, self.queue),
+            attempt=attempt,
+            deadline_seconds=_deadline(self._job, kind),
+            folder=str(self._parts.temporary_folder / f"{self.job_id}-{attempt}"),
+            egress={"proxy_url": grant.proxy_url, "username": grant.username, "password": grant.password}
+            if grant
+            else None,
+        )
+        self._say({"say": "progress", "phase": None, "percent": 0, "message": None})
+        writing = asyncio.create_task(self._write_said())
+        try:
+            return await self._parts.runner.run(kind, assignment, self._say, self._stop)
+        finally:
+            writing.cancel()
+            if grant is not None and self._parts.egress is not None:
+                report = await self._parts.egress.revoke(grant)
+                self._lines += [f"blocked: {one.host}:{one.port} ({one.reason}), {one.count} times" for one in report.blocked]
+            await self._write_once()
+
+    def _say(self, message: dict[str, Any]) -> None:
+        """Take what the child says; it is stored by the writer, newest progress only."""
+        if message["say"] == "log":
+            self._lines += message["lines"]
+            del self._lines[:-KEPT_LOG_LINES]
+        else:
+            self._percent = max(self._percent, int(message["percent"]))
+            self._phase = message["phase"]
+            self._progress = encode_progress(self._phase, self._percent, message["message"])
+        self._writing.set()
+
+    async def _write_said(self) -> None:
+        while True:
+            await self._writing.wait()
+            self._writing.clear()
+            await self._write_once()
+
+    async def _write_once(self) -> None:
+        """Store what was said since the last time. Progress may be lost in an outage; it is only progress."""
+        progress, self._progress = self._progress, None
+        lines, self._lines = self._lines, []
+        if progress is None and not lines:
+            return
+        keys = [self._key, self._events, self._key + ":logs"]
+        try:
+            reply = await self._parts.wire.script(
+                PROGRESS, keys, [self.job_id, self._token, progress or "", KEPT_LOG_LINES, *lines]
+            )
+        except (EngineUnavailable, ReplyError):
+            return
+        if reply == STORED_AND_CANCELLED:
+            # The event that says so can be lost; this cannot.
+            self.stop(Stop.CANCELLED)
+        elif reply in (NOT_OURS, NO_JOB):
+            self.stop(Stop.LOCK_LOST)
+
+    async def _fail(self, failure: Failure, outcome: Outcome | None = None) -> None:
+        artifacts = encode_artifacts(outcome.artifacts) if outcome and outcome.artifacts else ""
+        await self._store_end(artifacts, encode_failure(failure), "")
+
+    async def _store_end(self, artifacts: str, failure: str, progress: str) -> None:
+        """Store what belongs to the end, waiting out an outage for as long as the lock may live."""
+        while True:
+            try:
+                reply = await self._parts.wire.script(
+                    ENDING, [self._key], [self._token, artifacts, failure, progress]
+                )
+                break
+            except EngineUnavailable:
+                if self._stop.done() and self._stop.result() is Stop.LOCK_LOST:
+                    raise WaitingChildrenError("The lock was lost in an outage.") from None
+                await asyncio.sleep(END_RETRY_SECONDS)
+        if reply in (NOT_OURS, NO_JOB):
+            raise WaitingChildrenError("The lock was lost; nothing is stored.")
+        if reply == STORED_AND_CANCELLED:
+            raise UnrecoverableError(CANCEL_REASON)
+
+    async def _hand_back(self) -> None:
+        """Put the job back to the front of its queue, with this attempt not counted."""
+        keys = self._parts.keys
+        names = ("active", "wait", "stalled", "paused", "meta", "limiter", "prioritized", "marker", "events")
+        listed = [keys.queue(self.queue, name) for name in names]
+        script = bullmq_scripts.script("moveJobFromActiveToWait-9")
+        reply = await self._parts.wire.script(script, listed, [self.job_id, self._token, self._key])
+        if reply >= 0:
+            await self._parts.wire.call("HINCRBY", self._key, "cb:returned", 1)
+        raise WaitingChildrenError("The job went back to its queue.")
+
+    async def _own_foreign_job(self) -> None:
+        """Give a job that another BullMQ client added its owner and its place in the index."""
+        if getattr(self._job, "has_owner", False):
+            return
+        await self._parts.wire.transaction(
+            [
+                ["HSETNX", self._key, "cb:owner", LOCAL_OWNER],
+                ["ZADD", self._parts.keys.owner(LOCAL_OWNER), "NX", self._job.timestamp, self.job_id],
+            ]
+        )
+
+
+def _deadline(job: BullJob, kind: Kind) -> float:
+    wanted = getattr(job, "deadline_seconds", None)
+    return float(wanted) if wanted else kind.deadline_seconds
+
+

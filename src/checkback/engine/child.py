@@ -1,0 +1,265 @@
+"""What runs inside a child process: take an assignment, call the kind's function, say how it ended.
+
+A fresh child serves one job. A warm child keeps what its kind's ``warm`` factory made (a browser, say) and serves one
+job after another. Either speaks JSON lines with its worker on one socket; see ``Conversation``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import json
+import math
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from checkback.artifacts import ArtifactStore
+from checkback.core.errors import CheckbackError, FailureCode, JobFailed
+from checkback.core.job import JSON
+from checkback.engine import process_tree
+from checkback.engine.conversation import Conversation
+from checkback.guard.seals import Sealer
+from checkback.kinds import registry
+from checkback.kinds.context import Egress, Environment, JobContext
+from checkback.kinds.registry import Kind, MemoryLimit
+
+MAX_RESULT_BYTES = 64 * 1024
+RESULT_ARTIFACT = "result.json"
+OPEN_FILES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSettings:
+    """What all children of a worker share, sent once to the fork server."""
+
+    modules: tuple[str, ...]
+    artifacts: str
+    secret_hex: str
+    environment: Environment = field(default_factory=Environment)
+
+    def to_json(self) -> bytes:
+        values = asdict(self)
+        values["environment"]["temporary_folder"] = str(self.environment.temporary_folder)
+        return json.dumps(values).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> ChildSettings:
+        values = json.loads(data)
+        environment = values["environment"]
+        environment["temporary_folder"] = Path(environment["temporary_folder"])
+        environment["allow_hosts"] = tuple(environment["allow_hosts"])
+        return cls(tuple(values["modules"]), values["artifacts"], values["secret_hex"], Environment(**environment))
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One attempt of one job, as the worker hands it to a child."""
+
+    job_id: str
+    kind: str
+    args: JSON
+    attempt: int
+    deadline_seconds: float
+    folder: str
+    egress: dict[str, str] | None = None
+
+
+def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> None:
+    """Serve the assignments that come on ``channel`` until it closes, or one job for a kind that is not warm."""
+    os.setsid()
+    process_tree.adopt_orphans()
+    _redirect_output(output)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _lower_limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+    conversation = Conversation(channel)
+    first = conversation.next_assignment()
+    if first is None:
+        return
+    kind = registry.get(first["kind"])
+    if kind.memory_bytes and kind.memory_limit is MemoryLimit.ADDRESS_SPACE:
+        _lower_limit(resource.RLIMIT_AS, kind.memory_bytes)
+    if kind.warm is not None:
+        asyncio.run(_serve_warm(conversation, first, kind, settings))
+    else:
+        _serve_fresh(conversation, first, kind, settings)
+
+
+def _serve_fresh(conversation: Conversation, first: dict[str, Any], kind: Kind, settings: ChildSettings) -> None:
+    attempt = _Attempt(conversation, Assignment(**first), kind, settings, None)
+    if inspect.iscoroutinefunction(kind.function):
+        asyncio.run(attempt.run_async())
+    else:
+        attempt.run_sync()
+    conversation.close()
+
+
+async def _serve_warm(
+    conversation: Conversation, first: dict[str, Any], kind: Kind, settings: ChildSettings
+) -> None:
+    loop = asyncio.get_running_loop()
+    message: dict[str, Any] | None = first
+    async with AsyncExitStack() as stack:
+        kept: Any = None
+        while message is not None:
+            assignment = Assignment(**message)
+            try:
+                if kept is None and kind.warm is not None:
+                    kept = await stack.enter_async_context(kind.warm(settings.environment))
+            except JobFailed as error:
+                conversation.end_failed(error.code, error.message, retryable=error.retryable, hint=error.hint)
+                return
+            except Exception as error:
+                conversation.end_failed(*_internal(error, settings), retryable=True, detail=traceback.format_exc())
+                return
+            await _Attempt(conversation, assignment, kind, settings, kept).run_async()
+            message = await loop.run_in_executor(None, conversation.next_assignment)
+
+
+class _Attempt:
+    """One run of a kind's function, from its arguments to the message that ends it."""
+
+    def __init__(
+        self, conversation: Conversation, assignment: Assignment, kind: Kind, settings: ChildSettings, kept: Any
+    ) -> None:
+        self._conversation = conversation
+        self._assignment = assignment
+        self._kind = kind
+        self._settings = settings
+        store = ArtifactStore(Path(settings.artifacts))
+        self._artifacts = store.attempt(assignment.job_id, assignment.attempt)
+        self._context = JobContext(
+            job_id=assignment.job_id,
+            kind=kind.name,
+            attempt=assignment.attempt,
+            deadline_seconds=assignment.deadline_seconds,
+            folder=Path(assignment.folder),
+            reporter=conversation.reporter(self._artifacts),
+            environment=settings.environment,
+            egress=Egress(**assignment.egress) if assignment.egress else None,
+            resource=kept,
+        )
+
+    def run_sync(self) -> None:
+        """Call a plain function on the main thread, where libraries expect to be."""
+        self._conversation.on_cancel(self._context.mark_cancelled)
+        try:
+            self._succeed(self._kind.function(**self._parameters()))
+        except BaseException as error:
+            self._fail(error)
+
+    async def run_async(self) -> None:
+        """Await a coroutine function in a task of its own, which a cancel ends."""
+        loop = asyncio.get_running_loop()
+        task: asyncio.Task[Any] | None = None
+
+        def cancel() -> None:
+            self._context.mark_cancelled()
+            loop.call_soon_threadsafe(lambda: task.cancel() if task is not None else None)
+
+        self._conversation.on_cancel(cancel)
+        try:
+            os.chdir(self._assignment.folder)
+            result = self._kind.function(**self._parameters())
+            if inspect.isawaitable(result):
+                task = asyncio.ensure_future(result)
+                result = await task
+            self._succeed(result)
+        except BaseException as error:
+            self._fail(error)
+
+    def _parameters(self) -> dict[str, Any]:
+        os.chdir(self._assignment.folder)
+        sealer = Sealer(bytes.fromhex(self._settings.secret_hex))
+        model = self._kind.check_args(sealer.open(self._assignment.args))
+        if self._kind.takes_model:
+            (name,) = [
+                parameter
+                for parameter in inspect.signature(self._kind.function).parameters
+                if parameter != self._kind.context_parameter
+            ] or ["args"]
+            parameters: dict[str, Any] = {name: model}
+        else:
+            parameters = {name: getattr(model, name) for name in type(model).model_fields}
+        if self._kind.context_parameter:
+            parameters[self._kind.context_parameter] = self._context
+        return parameters
+
+    def _succeed(self, result: JSON) -> None:
+        try:
+            text = json.dumps(_plain(result), allow_nan=False)
+        except (TypeError, ValueError):
+            raise JobFailed(
+                "invalid_result", "The job returned something that is not JSON.", retryable=False,
+                hint="Return plain values, lists and dicts, and hand files in with ctx.artifact().",
+            ) from None  # fmt: skip
+        if len(text) > MAX_RESULT_BYTES:
+            self._artifacts.write(RESULT_ARTIFACT, text.encode(), "application/json")
+            text = json.dumps({"spilled_to": RESULT_ARTIFACT, "size_bytes": len(text)})
+        self._conversation.end_completed(text, self._artifacts.written)
+
+    def _fail(self, error: BaseException) -> None:
+        detail = "".join(traceback.format_exception(error))
+        if isinstance(error, JobFailed):
+            self._conversation.end_failed(
+                error.code, error.message, retryable=error.retryable, hint=error.hint, detail=detail,
+                artifacts=self._artifacts.written,
+            )  # fmt: skip
+        elif isinstance(error, CheckbackError):
+            self._conversation.end_failed(error.code, error.message, retryable=False, hint=error.hint, detail=detail)
+        elif isinstance(error, MemoryError):
+            message = "The job needed more memory than its kind allows."
+            self._conversation.end_failed(FailureCode.OUT_OF_MEMORY, message, retryable=False, detail=detail)
+        elif isinstance(error, SystemExit):
+            message = "The job's process ended itself before the job was done."
+            self._conversation.end_failed(FailureCode.CRASHED, message, retryable=True, detail=detail)
+        else:
+            self._conversation.end_failed(*_internal(error, self._settings), retryable=True, detail=detail)
+
+
+def _internal(error: BaseException, settings: ChildSettings) -> tuple[str, str]:
+    if settings.environment.production:
+        return FailureCode.INTERNAL_ERROR, "Internal error; the server's log has the details under this job's id."
+    return FailureCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}"[:500]
+
+
+def _plain(value: Any) -> JSON:
+    """A result as plain JSON values; models and dataclasses are taken apart."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("not a JSON number")
+        return value
+    from pydantic_core import to_jsonable_python
+
+    return to_jsonable_python(value)
+
+
+def _redirect_output(output: int) -> None:
+    """Send what the job prints to its log, and give it nothing to read."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(nothing)
+    os.close(output)
+    with contextlib.suppress(AttributeError):
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def _lower_limit(what: int, value: int) -> None:
+    _, hard = resource.getrlimit(what)
+    resource.setrlimit(what, (value, value) if hard == resource.RLIM_INFINITY or hard > value else (hard, hard))

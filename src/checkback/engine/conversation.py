@@ -1,0 +1,170 @@
+"""The child's side of its talk with the worker: JSON lines over one socket.
+
+In: ``assignment``, ``cancel``. Out: ``progress``, ``log``, ``completed``, ``failed``. A thread reads and flushes, so
+that a cancel is heard and the newest progress leaves even while the job computes. What is said faster than four
+times a second is coalesced here, in the child: it never loads the worker's loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from checkback.artifacts import AttemptArtifacts
+from checkback.core.job import Artifact
+
+FLUSH_SECONDS = 0.25
+PHASE_SECONDS = 0.02
+"""A new phase is told at once, but not more often than this."""
+MAX_LOG_LINE = 2000
+MAX_LOG_BURST = 200
+"""Log lines that one flush carries; of more, the oldest are dropped and counted."""
+
+
+class Conversation:
+    """One child's talk with its worker. All methods may be called from any thread."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._sending = threading.Lock()
+        self._waiting = threading.Lock()
+        self._assignments: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._cancel: Callable[[], None] | None = None
+        self._progress: dict[str, Any] | None = None
+        self._phase: str | None = None
+        self._log: list[str] = []
+        self._dropped = 0
+        self._flushed_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="conversation", daemon=True)
+        self._thread.start()
+
+    def next_assignment(self) -> dict[str, Any] | None:
+        """Block for the next job; None when the worker wants no more."""
+        return self._assignments.get()
+
+    def on_cancel(self, action: Callable[[], None]) -> None:
+        """What to do when the worker says that the current job was cancelled; runs in the reading thread."""
+        self._cancel = action
+
+    def reporter(self, artifacts: AttemptArtifacts) -> _Reporter:
+        return _Reporter(self, artifacts)
+
+    def progress(self, phase: str | None, percent: int, message: str | None) -> None:
+        with self._waiting:
+            self._progress = {"say": "progress", "phase": phase, "percent": percent, "message": message}
+            entered = phase != self._phase
+            self._phase = phase
+            fresh = entered and time.monotonic() - self._flushed_at > PHASE_SECONDS
+        if fresh:
+            self._flush()
+
+    def log(self, line: str) -> None:
+        text = line if len(line) <= MAX_LOG_LINE else line[:MAX_LOG_LINE] + " [cut]"
+        with self._waiting:
+            self._log.append(text)
+            if len(self._log) > MAX_LOG_BURST:
+                del self._log[0]
+                self._dropped += 1
+
+    def end_completed(self, result: str, artifacts: Sequence[Artifact]) -> None:
+        """Say that the attempt is done. ``result`` is JSON text, so that it is taken apart only by its readers."""
+        self._end({"say": "completed", "result": result, "artifacts": [asdict(item) for item in artifacts]})
+
+    def end_failed(
+        self, code: str, message: str, *, retryable: bool, hint: str | None = None, detail: str = "",
+        artifacts: Sequence[Artifact] = (),
+    ) -> None:  # fmt: skip
+        """Say that the attempt failed. ``detail`` is for the server's log only."""
+        self._end(
+            {
+                "say": "failed",
+                "code": str(code),
+                "message": message[:2000],
+                "retryable": retryable,
+                "hint": (hint or "")[:2000],
+                "detail": detail[-20_000:],
+                "artifacts": [asdict(item) for item in artifacts],
+            }
+        )
+
+    def close(self) -> None:
+        """Say no more; whatever was said has been sent."""
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_WR)
+
+    def _end(self, message: dict[str, Any]) -> None:
+        self._cancel = None
+        self._flush()
+        self._phase = None
+        self._send(message)
+
+    def _run(self) -> None:
+        pending = b""
+        while True:
+            readable, _, _ = select.select([self._channel], [], [], FLUSH_SECONDS)
+            self._flush()
+            if not readable:
+                continue
+            try:
+                data = self._channel.recv(1 << 20)
+            except OSError:
+                data = b""
+            if not data:
+                # The worker is gone or has no more work. A job that still runs has nobody to run for.
+                self._assignments.put(None)
+                if self._cancel is not None:
+                    os._exit(75)
+                return
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                self._hear(json.loads(line))
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message["say"] == "assignment":
+            self._assignments.put(message["assignment"])
+        elif message["say"] == "cancel" and self._cancel is not None:
+            self._cancel()
+
+    def _flush(self) -> None:
+        with self._waiting:
+            progress, self._progress = self._progress, None
+            lines, self._log = self._log, []
+            dropped, self._dropped = self._dropped, 0
+            self._flushed_at = time.monotonic()
+        if dropped:
+            lines.insert(0, f"[{dropped} lines were dropped: the job logged too fast]")
+        if lines:
+            self._send({"say": "log", "lines": lines})
+        if progress is not None:
+            self._send(progress)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with self._sending, contextlib.suppress(OSError):
+            self._channel.sendall(json.dumps(message).encode() + b"\n")
+
+
+class _Reporter:
+    """What a JobContext says, put into messages."""
+
+    def __init__(self, conversation: Conversation, artifacts: AttemptArtifacts) -> None:
+        self._conversation = conversation
+        self._artifacts = artifacts
+
+    def progress(self, phase: str | None, percent: int, message: str | None) -> None:
+        self._conversation.progress(phase, percent, message)
+
+    def log(self, line: str) -> None:
+        self._conversation.log(line)
+
+    def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
+        return self._artifacts.write(name, content, media_type)

@@ -1,0 +1,46 @@
+"""The names of all keys, and which of them stand for ever.
+
+BullMQ's keys are ``<prefix>:<queue>:...``; ours are ``<prefix>:cb:...`` beside them. Every key belongs to a
+job and goes with it, but for the standing ones listed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PAGES_QUEUE = "page-analyze"
+DOCUMENTS_QUEUE = "documents"
+JOBS_QUEUE = "jobs"
+DEFAULT_QUEUES = (PAGES_QUEUE, DOCUMENTS_QUEUE, JOBS_QUEUE)
+
+STANDING_PER_QUEUE = ("meta", "id", "events", "marker", "pc", "stalled-check", "stalled")
+"""What BullMQ keeps for a queue itself, whether it holds jobs or not."""
+
+STANDING_OF_OURS = ("server", "workers")
+"""Ours: what the running server published, and the workers alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names under one prefix. On Redis Cluster the prefix must have braces: ``{bull}``."""
+
+    prefix: str = "bull"
+
+    def queue(self, queue: str, part: str) -> str:
+        return f"{self.prefix}:{queue}:{part}"
+
+    def job(self, queue: str, job_id: str) -> str:
+        return f"{self.prefix}:{queue}:{job_id}"
+
+    def owner_prefix(self) -> str:
+        return f"{self.prefix}:cb:owner:"
+
+    def owner(self, owner: str) -> str:
+        """Sorted set of one owner's job ids by the time they were made: the index behind every list."""
+        return self.owner_prefix() + owner
+
+    def server(self) -> str:
+        return f"{self.prefix}:cb:server"
+
+    def workers(self) -> str:
+        return f"{self.prefix}:cb:workers"

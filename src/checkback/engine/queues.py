@@ -1,0 +1,319 @@
+"""Jobs in the engine: add, read, list, cancel, retry. BullMQ is the only truth about a job's state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput, NotFound
+from checkback.core.job import JSON, Job
+from checkback.core.states import State
+from checkback.engine import bullmq_scripts
+from checkback.engine.events import Changes, Feed
+from checkback.engine.keys import PAGES_QUEUE, Keys
+from checkback.engine.record import (
+    CANCEL_REASON,
+    Retention,
+    Stored,
+    decode,
+    job_name,
+    queue_data,
+)
+from checkback.engine.wire import ReplyError, Script, Wire
+
+LUA = Path(__file__).parent / "lua"
+STATUS = Script.read(LUA / "status.lua")
+CANCEL = Script.read(LUA / "cancel.lua")
+REVIVE = Script.read(LUA / "revive.lua")
+UNDO = Script.read(LUA / "undo.lua")
+
+PAGE_PRIORITY = 10
+"""ReftrixMCP's own priority in its queue, so that its jobs and ours take turns."""
+
+KEEP_GRACE_SECONDS = 3600
+"""BullMQ removes finished jobs by itself, but only keys: our sweeper, which takes files too, must come first."""
+
+LIST_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job that was checked and may be stored."""
+
+    id: str
+    kind: str
+    queue: str
+    owner: str
+    args: Mapping[str, JSON]
+    args_hash: str
+    attempts: int = 1
+    backoff_seconds: float = 2.0
+    deadline_seconds: float | None = None
+    delay_seconds: float = 0.0
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    job: Job
+    existing: bool
+    args_hash: str | None
+
+
+class Queues:
+    """All queues of one engine, for any number of callers in one event loop.
+
+    Every call ends within 2 s; EngineUnavailable says that the engine could not be asked.
+    """
+
+    def __init__(self, wire: Wire, feed: Feed, keys: Keys, names: tuple[str, ...], retention: Retention) -> None:
+        self._wire = wire
+        self._feed = feed
+        self._keys = keys
+        self._names = names
+        self._retention = retention
+
+    async def add(self, new: NewJob) -> Added:
+        """Store a job in one MULTI with its owner's index; on return a read by its id finds it.
+
+        Adding an id that is there changes nothing and gives the first job, with ``existing`` set.
+        """
+        if new.queue not in self._names:
+            raise InvalidInput(
+                f"The queue {new.queue!r} is not served here.", hint="Add it to CHECKBACK_QUEUES and start again."
+            )
+        scripts = [STATUS, bullmq_scripts.add_script(new.delay_seconds > 0, self._is_prioritized(new))]
+        commands = self._add_commands(new)
+        replies = await self._transaction(commands, scripts, repair=self._keys.job(new.queue, new.id))
+        stored = self._decode(new.id, replies[-1])
+        if stored is None:
+            raise EngineUnavailable("The job store lost the job at once.", hint="Look into the server's log.")
+        return Added(stored.job, existing=replies[1] == 0, args_hash=stored.args_hash)
+
+    async def read(self, job_id: str, *, with_args: bool = False) -> Job | None:
+        """The job as it stands, or None: one round trip, one atomic step. Expired jobs are None."""
+        reply = await self._run(STATUS, self._hashes(job_id), [job_id, "1" if with_args else "0"])
+        stored = self._decode(job_id, reply)
+        return stored.job if stored else None
+
+    async def list(
+        self, owner: str, *, state: State | None, kind: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[Job], str | None]:
+        """An owner's jobs, newest first, from ``cursor`` on; ``*`` means every owner.
+
+        Index entries whose job is gone are dropped on the way.
+        """
+        indexes = await self._owner_indexes() if owner == "*" else [self._keys.owner(owner)]
+        before = _parse_cursor(cursor)
+        found: list[Job] = []
+        while len(found) < limit:
+            entries = await self._entries(indexes, before)
+            if not entries:
+                return found, None
+            jobs = await asyncio.gather(*(self.read(job_id) for job_id, _, _ in entries))
+            await self._drop_dead([entry for entry, job in zip(entries, jobs, strict=True) if job is None])
+            for (job_id, score, _), job in zip(entries, jobs, strict=True):
+                before = (score, job_id)
+                if job is None or (state and job.state is not state) or (kind and job.kind != kind):
+                    continue
+                found.append(job)
+                if len(found) == limit:
+                    return found, f"{score}.{job_id}"
+        return found, None
+
+    async def cancel(self, job: Job) -> None:
+        """Mark the job; from now on a read says cancelled. A delayed one is promoted so that it ends soon."""
+        key, events = self._keys.job(job.queue, job.id), self._keys.queue(job.queue, "events")
+        mark = ["EVALSHA", CANCEL.sha, 2, key, events, job.id, CANCEL_REASON]
+        promote = bullmq_scripts.promote(self._keys, job.queue, job.id)
+        replies = await self._transaction([mark, promote], [CANCEL, bullmq_scripts.script("promote-9")])
+        if replies[0] == -1:
+            raise NotFound
+
+    async def retry(self, job: Job) -> None:
+        """Put a failed or cancelled job back into its queue. Raises Conflict while it is still being stopped."""
+        key, events = self._keys.job(job.queue, job.id), self._keys.queue(job.queue, "events")
+        revive = ["EVALSHA", REVIVE.sha, 2, key, events, job.id]
+        # A cancelled job lies in the failed set, in the completed one if it ended at that moment, or still waits.
+        back = [
+            bullmq_scripts.reprocess(self._keys, job.queue, job.id, ended_as=ended_as)
+            for ended_as in ("failed", "completed")
+        ]
+        index = ["ZADD", self._keys.owner(job.owner), "NX", int(job.created_at.timestamp() * 1000), job.id]
+        replies = await self._transaction(
+            [revive, *back, index], [REVIVE, bullmq_scripts.script("reprocessJob-9")]
+        )
+        if replies[0] == -1:
+            raise NotFound
+        if replies[0] == -2:
+            raise Conflict("The job is still being stopped.", hint="Try again in a few seconds.")
+
+    async def log(self, job: Job) -> list[str]:
+        """The log lines that are kept, oldest first."""
+        return await self._call("LRANGE", self._keys.job(job.queue, job.id) + ":logs", 0, -1)
+
+    async def counts(self) -> dict[str, dict[str, int]]:
+        """For each queue, how many jobs lie in which of BullMQ's sets; cancelled ones count as failed there."""
+        commands: list[list[Any]] = []
+        for name in self._names:
+            for part in ("wait", "prioritized", "paused", "active"):
+                length = "ZCARD" if part == "prioritized" else "LLEN"
+                commands.append([length, self._keys.queue(name, part)])
+            commands.extend(["ZCARD", self._keys.queue(name, part)] for part in ("delayed", "completed", "failed"))
+        try:
+            replies = iter(await self._wire.transaction(commands))
+        except ReplyError as error:
+            raise _refused(error) from None
+        result: dict[str, dict[str, int]] = {}
+        for name in self._names:
+            waiting = next(replies) + next(replies) + next(replies)
+            active, delayed, completed, failed = (next(replies) for _ in range(4))
+            result[name] = {
+                "waiting": waiting, "active": active, "delayed": delayed, "completed": completed, "failed": failed,
+            }  # fmt: skip
+        return result
+
+    @asynccontextmanager
+    async def changes(self, job_id: str) -> AsyncIterator[Changes]:
+        """Be woken by every change of a job. Subscribe before reading, so that none falls in between."""
+        async with self._feed.subscribe(job_id) as changes:
+            yield changes
+
+    async def ping(self) -> None:
+        """Raises EngineUnavailable when the engine does not answer within 2 s."""
+        await self._call("PING")
+
+    def _add_commands(self, new: NewJob) -> list[list[Any]]:
+        created = datetime.now(UTC)
+        milliseconds = int(created.timestamp() * 1000)
+        keep = {
+            "removeOnComplete": {"age": int(self._retention.completed.total_seconds()) + KEEP_GRACE_SECONDS},
+            "removeOnFail": {"age": int(self._retention.failed.total_seconds()) + KEEP_GRACE_SECONDS},
+        }
+        opts: dict[str, Any] = {
+            "jobId": new.id,
+            "attempts": new.attempts,
+            "backoff": {"type": "exponential", "delay": int(new.backoff_seconds * 1000)},
+            "delay": int(new.delay_seconds * 1000),
+            "timestamp": milliseconds,
+            **keep,
+        }
+        if self._is_prioritized(new):
+            opts["priority"] = PAGE_PRIORITY
+        data = queue_data(new.kind, new.queue, new.id, new.args, created)
+        if new.queue == PAGES_QUEUE and new.request_id is not None:
+            data["requestId"] = new.request_id
+        key = self._keys.job(new.queue, new.id)
+        name = job_name(new.kind, new.queue)
+        ours: dict[str, Any] = {"cb:args": new.args_hash}
+        if new.deadline_seconds is not None:
+            ours["cb:deadline"] = new.deadline_seconds
+        if new.request_id is not None:
+            ours["cb:request"] = new.request_id
+        # HSETNX throughout: where the id is there already, the first job's fields stand. The owner is set first,
+        # its reply tells whether this call made the job.
+        return [
+            list(bullmq_scripts.add(self._keys, new.queue, new.id, name, data, opts, milliseconds)),
+            ["HSETNX", key, "cb:owner", new.owner],
+            *(["HSETNX", key, field, value] for field, value in ours.items()),
+            ["ZADD", self._keys.owner(new.owner), "NX", milliseconds, new.id],
+            ["EVALSHA", STATUS.sha, len(self._names), *self._hashes(new.id), new.id, "0"],
+        ]
+
+    def _hashes(self, job_id: str) -> list[str]:
+        return [self._keys.job(name, job_id) for name in self._names]
+
+    def _decode(self, job_id: str, reply: Any) -> Stored | None:
+        if not reply:
+            return None
+        place, engine_state, fields = reply
+        stored = decode(self._names[place - 1], job_id, engine_state, fields, self._retention)
+        expires = stored.job.expires_at
+        return None if expires is not None and expires <= datetime.now(UTC) else stored
+
+    async def _owner_indexes(self) -> list[str]:
+        pattern, cursor, found = self._keys.owner_prefix() + "*", "0", list[str]()
+        while True:
+            cursor, names = await self._call("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+            found += names
+            if cursor == "0":
+                return sorted(set(found))
+
+    async def _entries(self, indexes: list[str], before: tuple[int, str] | None) -> list[tuple[str, int, str]]:
+        """The next (id, score, index) entries, newest first, across some owners' indexes."""
+        top: str | int = "+inf" if before is None else before[0]
+        entries: list[tuple[str, int, str]] = []
+        for index in indexes:
+            entries += [(job_id, int(float(score)), index) for job_id, score in await self._newest(index, top)]
+        entries.sort(key=lambda entry: (entry[1], entry[0]), reverse=True)
+        if before is not None:
+            entries = [entry for entry in entries if (entry[1], entry[0]) < before]
+        return entries[:LIST_BATCH]
+
+    async def _newest(self, index: str, top: str | int) -> list[tuple[str, str]]:
+        # Several jobs may share the boundary's millisecond; a larger batch keeps the page from standing still.
+        flat = await self._call("ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", 0, LIST_BATCH * 2)
+        return list(zip(flat[::2], flat[1::2], strict=True))
+
+    async def _drop_dead(self, entries: list[tuple[str, int, str]]) -> None:
+        for job_id, _, index in entries:
+            await self._call("ZREM", index, job_id)
+
+    async def _call(self, *parts: Any) -> Any:
+        try:
+            return await self._wire.call(*parts)
+        except ReplyError as error:
+            raise _refused(error) from None
+
+    async def _run(self, script: Script, keys: list[str], args: list[Any]) -> Any:
+        try:
+            return await self._wire.script(script, keys, args)
+        except ReplyError as error:
+            raise _refused(error) from None
+
+    async def _transaction(
+        self, commands: list[list[Any]], scripts: list[Script], *, repair: str | None = None
+    ) -> list[Any]:
+        """One MULTI. Where the server was made to forget its scripts, whatever half of it was carried out is undone."""
+        try:
+            return await self._wire.transaction(commands, scripts)
+        except ReplyError as error:
+            if "NOSCRIPT" not in str(error):
+                raise _refused(error) from None
+        self._wire.forget_scripts()
+        if repair is not None:
+            await self._run(UNDO, [repair], [])
+        try:
+            return await self._wire.transaction(commands, scripts)
+        except ReplyError as error:
+            raise _refused(error) from None
+
+    @staticmethod
+    def _is_prioritized(new: NewJob) -> bool:
+        return new.queue == PAGES_QUEUE
+
+
+def _parse_cursor(cursor: str | None) -> tuple[int, str] | None:
+    if cursor is None:
+        return None
+    score, _, job_id = cursor.partition(".")
+    if not score.isdigit() or not job_id or len(cursor) > 80:
+        raise InvalidInput("This cursor is not one of ours.", hint="Begin again without a cursor.")
+    return int(score), job_id
+
+
+def _refused(error: ReplyError) -> EngineUnavailable:
+    word = str(error).split(" ", 1)[0]
+    if word == "OOM":
+        return EngineUnavailable("The job store is full.", hint="Free memory or raise the limit of the job store.")
+    if word == "MISCONF":
+        return EngineUnavailable("The job store cannot write to its disk.", hint="Free disk space, then try again.")
+    if word == "LOADING":
+        return EngineUnavailable("The job store is still loading its data.")
+    return EngineUnavailable(f"The job store refused the request ({word}).")
+

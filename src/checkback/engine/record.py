@@ -1,0 +1,207 @@
+"""A job's hash in the engine -> our job record, and back for what is ours in it.
+
+Jobs that another BullMQ client added lack our fields: they belong to ``local`` and get defaults for the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from checkback.core.errors import FailureCode
+from checkback.core.job import JSON, Artifact, Attempts, Failure, Job
+from checkback.core.states import State
+from checkback.dialects import reftrix
+from checkback.engine.keys import PAGES_QUEUE
+from checkback.guard.access import LOCAL_OWNER
+
+PAGE_KIND: Final = "page.analyze"
+PAGE_JOB_NAME: Final = "page-analyze"
+"""What ReftrixMCP's queue calls the job (docs/dialects.md); everywhere else the job's name is its kind."""
+
+CANCEL_REASON: Final = "cancelled: somebody asked for the end of this job"
+"""BullMQ has no cancelled state: its own clients see a failed job with this reason."""
+
+STALLED_REASON: Final = "job stalled more than allowable limit"
+"""BullMQ's own words for a job whose worker was lost too often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a finished job can be read."""
+
+    completed: timedelta = timedelta(hours=24)
+    failed: timedelta = timedelta(days=7)
+
+    def of(self, state: State) -> timedelta:
+        return self.completed if state is State.COMPLETED else self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A job as read, with what only the engine needs."""
+
+    job: Job
+    args_hash: str | None
+    #: BullMQ's own word for where the job lies.
+    engine_state: str
+
+
+def job_name(kind: str, queue: str) -> str:
+    """What BullMQ calls a job of this kind."""
+    return PAGE_JOB_NAME if (kind, queue) == (PAGE_KIND, PAGES_QUEUE) else kind
+
+
+def kind_of(name: str, queue: str) -> str:
+    return PAGE_KIND if (name, queue) == (PAGE_JOB_NAME, PAGES_QUEUE) else name
+
+
+def queue_data(kind: str, queue: str, job_id: str, args: Mapping[str, JSON], created: datetime) -> JSON:
+    """The job's data as BullMQ's other clients expect to find it in that queue."""
+    if queue == PAGES_QUEUE and kind == PAGE_KIND:
+        return reftrix.queue_data(job_id, args, created)
+    return dict(args)
+
+
+def args_of(data: JSON, kind: str, queue: str) -> JSON:
+    if queue == PAGES_QUEUE and kind == PAGE_KIND:
+        return reftrix.args_from_queue_data(data)
+    return data
+
+
+def decode(queue: str, job_id: str, engine_state: str, fields: list[str | None], retention: Retention) -> Stored:
+    """The record that ``status.lua`` read; ``fields`` are in the order of that script."""
+    (
+        timestamp, name, progress, returnvalue, failed_reason, processed, finished, made, started, stalled,
+        opts, deferred, owner, failure, artifacts, cancel, deadline, args_hash, returned, data,
+    ) = fields  # fmt: skip
+    kind = kind_of(name or "", queue)
+    made_count = int(made or 0)
+    state = State(engine_state)
+    if _is_cancelled(cancel, made_count, finished, deferred, failed_reason):
+        state = State.CANCELLED
+    finished_at = _time(finished) if state.is_final else None
+    phase, percent, message = decode_progress(progress)
+    started_count = int(started or 0) - int(returned or 0)
+    job = Job(
+        id=job_id,
+        kind=kind,
+        queue=queue,
+        owner=owner or LOCAL_OWNER,
+        state=state,
+        created_at=_time(timestamp) or datetime.fromtimestamp(0, UTC),
+        args=args_of(json.loads(data), kind, queue) if data is not None else None,
+        phase=phase if state is not State.WAITING else None,
+        progress=100 if state is State.COMPLETED else (0 if state is State.WAITING else min(percent, 99)),
+        message=message if state is State.ACTIVE else None,
+        attempts=Attempts(made=made_count, started=started_count, max=_max_attempts(opts)),
+        started_at=_time(processed),
+        finished_at=finished_at,
+        expires_at=finished_at + retention.of(state) if finished_at else None,
+        deadline_seconds=float(deadline) if deadline else None,
+        result=_json(returnvalue) if state is State.COMPLETED else None,
+        artifacts=decode_artifacts(artifacts) if state.is_final else (),
+        failure=_failure(state, failure, failed_reason, int(stalled or 0)),
+    )
+    return Stored(job, args_hash, engine_state)
+
+
+def decode_progress(text: str | None) -> tuple[str | None, int, str | None]:
+    """Phase, percentage and message of a progress field: our object, another client's, or a plain number."""
+    value = _json(text)
+    if isinstance(value, bool) or value is None:
+        return None, 0, None
+    if isinstance(value, int | float):
+        return None, _percent(value), None
+    if not isinstance(value, dict):
+        return None, 0, None
+    found: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
+    phase, message = found.get("currentPhase", found.get("phase")), found.get("message")
+    percent = found.get("overallProgress", found.get("progress", 0))
+    return (
+        phase[:64] if isinstance(phase, str) else None,
+        _percent(percent) if isinstance(percent, int | float) else 0,
+        message[:200] if isinstance(message, str) else None,
+    )
+
+
+def encode_progress(phase: str | None, percent: int, message: str | None) -> str:
+    """The progress object that ReftrixMCP's own clients read, with our message beside it."""
+    value: dict[str, JSON] = {"overallProgress": percent}
+    if phase is not None:
+        value["currentPhase"] = phase
+    if message is not None:
+        value["message"] = message[:200]
+    return json.dumps(value)
+
+
+def encode_artifacts(artifacts: tuple[Artifact, ...]) -> str:
+    return json.dumps([asdict(artifact) for artifact in artifacts])
+
+
+def decode_artifacts(text: str | None) -> tuple[Artifact, ...]:
+    found = _json(text)
+    return tuple(Artifact(**item) for item in found) if isinstance(found, list) else ()  # pyright: ignore[reportUnknownVariableType]
+
+
+def encode_failure(failure: Failure) -> str:
+    return json.dumps(asdict(failure))
+
+
+def _is_cancelled(
+    cancel: str | None, made: int, finished: str | None, deferred: str | None, failed_reason: str | None
+) -> bool:
+    """Whether the marker speaks of this attempt.
+
+    It holds the number of attempts that had ended when the job was cancelled. A Node worker that knows nothing of it
+    may end the attempt as failed with another one to come; then the deferred failure still tells.
+    """
+    if cancel is None:
+        return False
+    current = made - 1 if finished else made
+    return int(cancel) == current or CANCEL_REASON in (deferred, failed_reason)
+
+
+def _failure(state: State, stored: str | None, reason: str | None, stalled: int) -> Failure | None:
+    if state is State.CANCELLED:
+        return Failure(FailureCode.CANCELLED, "The job was cancelled.", hint="Retry it to run it again.")
+    if state is not State.FAILED:
+        return None
+    if reason == STALLED_REASON:
+        return Failure(
+            FailureCode.WORKER_LOST,
+            f"The worker that ran this job was lost {max(stalled, 1)} times.",
+            hint="The job may bring its worker down: look into the server's log before you retry it.",
+        )
+    if stored is not None:
+        return Failure(**json.loads(stored))
+    # Another BullMQ client's worker failed it: its words are not ours to vouch for.
+    return Failure("failed", (reason or "The job failed.")[:500])
+
+
+def _max_attempts(opts: str | None) -> int:
+    found = _json(opts)
+    value: Any = found.get("attempts") if isinstance(found, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return value if isinstance(value, int) and value > 0 else 1
+
+
+def _percent(value: float) -> int:
+    return max(0, min(100, int(value))) if value == value else 0
+
+
+def _json(text: str | None) -> JSON:
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _time(milliseconds: str | None) -> datetime | None:
+    if not milliseconds or milliseconds == "0":
+        return None
+    return datetime.fromtimestamp(int(float(milliseconds)) / 1000, UTC)

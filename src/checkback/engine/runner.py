@@ -1,0 +1,287 @@
+"""Runs one attempt in a child process and makes sure that it ends: deadline, memory, cancel, crash.
+
+A fresh child serves one job. A warm child keeps a resource and goes back to the pool when its job ended well; it is
+replaced after some jobs, some idle time, or at the first sign of trouble.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import shutil
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from checkback.core.errors import FailureCode
+from checkback.core.job import Artifact, Failure
+from checkback.engine import process_tree
+from checkback.engine.child import Assignment
+from checkback.engine.forks import Child, Forks
+from checkback.kinds.registry import Kind, MemoryLimit
+
+logger = logging.getLogger(__name__)
+
+CANCEL_GRACE_SECONDS = 2.0
+"""What a cancelled job gets to clean up before it is killed; with the killing, well under the promised 5 s."""
+MEMORY_CHECK_SECONDS = 0.5
+RECYCLE_JOBS = 100
+RECYCLE_IDLE_SECONDS = 600.0
+MAX_OUTPUT_LINE = 2000
+MAX_OUTPUT_LINES = 200
+OUTPUT_CHUNK = 1 << 20
+OUTPUT_PAUSE_SECONDS = 0.05
+OUTPUT_DRAIN_SECONDS = 0.5
+
+
+class Stop(StrEnum):
+    """Why a worker ends an attempt that could go on."""
+
+    CANCELLED = "cancelled"
+    #: Another worker may run the job now: whatever this one says is void.
+    LOCK_LOST = "lock_lost"
+    #: The worker shuts down; the job goes back to its queue.
+    HAND_BACK = "hand_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended: a result, a failure, or stopped by us."""
+
+    result: str | None = None
+    failure: Failure | None = None
+    stopped: Stop | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    #: For the server's log only.
+    detail: str = ""
+
+
+Say = Callable[[dict[str, Any]], None]
+
+
+@dataclass(slots=True)
+class Warm:
+    """An idle child of a warm kind."""
+
+    child: Child
+    jobs: int = 0
+    idle_since: float = field(default_factory=time.monotonic)
+
+
+class Runner:
+    """All children of one worker."""
+
+    def __init__(self, forks: Forks, temporary_folder: Path) -> None:
+        self._forks = forks
+        self._temporary_folder = temporary_folder
+        self._warm: defaultdict[str, list[Warm]] = defaultdict(list)
+        self._cleaning: set[asyncio.Task[None]] = set()
+
+    async def run(
+        self,
+        kind: Kind,
+        assignment: Assignment,
+        say: Say,
+        stop: asyncio.Future[Stop],
+    ) -> Outcome:
+        """Run an attempt to its end, whatever it does. ``say`` hears its progress and log messages."""
+        folder = Path(assignment.folder)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            warm = self._take(kind) or Warm(await self._forks.fork())
+        except (ConnectionError, OSError) as error:
+            self._clean_later(folder)
+            return Outcome(failure=_crashed("No process could be started for the job."), detail=repr(error))
+        child = warm.child
+        printing = asyncio.create_task(_forward_output(child, say))
+        try:
+            outcome = await self._converse(kind, child, assignment, say, stop)
+            if kind.warm is None and outcome.stopped is None:
+                # What it printed last belongs into the log before the job counts as ended.
+                await asyncio.wait({printing}, timeout=OUTPUT_DRAIN_SECONDS)
+        except BaseException:
+            self._end(child)
+            raise
+        finally:
+            printing.cancel()
+            self._clean_later(folder)
+        self._give_back(kind, warm, outcome)
+        return outcome
+
+    async def close(self) -> None:
+        """End every idle child and wait until what was to be cleaned is clean."""
+        for idle in self._warm.values():
+            while idle:
+                self._end(idle.pop().child)
+        while self._cleaning:
+            await asyncio.wait(set(self._cleaning))
+
+    def drop_idle(self) -> None:
+        """End warm children that nobody has needed for a while."""
+        oldest = time.monotonic() - RECYCLE_IDLE_SECONDS
+        for idle in self._warm.values():
+            for warm in [warm for warm in idle if warm.idle_since < oldest or warm.child.exited.done()]:
+                idle.remove(warm)
+                self._end(warm.child)
+
+    async def _converse(
+        self, kind: Kind, child: Child, assignment: Assignment, say: Say, stop: asyncio.Future[Stop]
+    ) -> Outcome:
+        message = {"say": "assignment", "assignment": asdict(assignment)}
+        child.writer.write(json.dumps(message).encode() + b"\n")
+        reading = asyncio.create_task(_read_to_end(child, say))
+        watching = asyncio.create_task(_watch_memory(child, kind))
+        try:
+            await asyncio.wait(
+                {reading, watching, stop}, timeout=assignment.deadline_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if reading.done():
+                return await self._ended(child, reading.result(), kind)
+            if stop.done():
+                return await self._stop(child, reading, stop.result())
+            if watching.done():
+                return Outcome(failure=_out_of_memory())
+            seconds = f"{assignment.deadline_seconds:.0f}"
+            return Outcome(
+                failure=Failure(
+                    FailureCode.TIMEOUT,
+                    f"The job did not end within its deadline of {seconds} s.",
+                    retryable=True,
+                    hint="Submit it again with a larger deadline_seconds, or give it less to do.",
+                )
+            )
+        finally:
+            reading.cancel()
+            watching.cancel()
+
+    async def _stop(self, child: Child, reading: asyncio.Task[dict[str, Any] | None], why: Stop) -> Outcome:
+        if why is not Stop.LOCK_LOST:
+            with contextlib.suppress(OSError):
+                child.writer.write(b'{"say": "cancel"}\n')
+            await asyncio.wait({reading}, timeout=CANCEL_GRACE_SECONDS)
+        return Outcome(stopped=why)
+
+    async def _ended(self, child: Child, end: dict[str, Any] | None, kind: Kind) -> Outcome:
+        if end is None:
+            return await self._crash(child, kind)
+        artifacts = tuple(Artifact(**item) for item in end.get("artifacts", ()))
+        if end["say"] == "completed":
+            return Outcome(result=end["result"], artifacts=artifacts)
+        failure = Failure(end["code"], end["message"], end["retryable"], end["hint"])
+        return Outcome(failure=failure, artifacts=artifacts, detail=end["detail"])
+
+    async def _crash(self, child: Child, kind: Kind) -> Outcome:
+        """The child went without a word: say how."""
+        with contextlib.suppress(TimeoutError):
+            status = await asyncio.wait_for(asyncio.shield(child.exited), 5)
+            if status < 0:
+                name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
+                return Outcome(failure=_crashed(f"The job's process was ended by the signal {name}."))
+            return Outcome(failure=_crashed(f"The job's process ended itself with exit code {status}."))
+        return Outcome(failure=_crashed("The job's process closed its connection."))
+
+    def _take(self, kind: Kind) -> Warm | None:
+        idle = self._warm[kind.name]
+        while idle:
+            warm = idle.pop()
+            if not warm.child.exited.done() and not warm.child.reader.at_eof():
+                return warm
+            self._end(warm.child)
+        return None
+
+    def _give_back(self, kind: Kind, warm: Warm, outcome: Outcome) -> None:
+        warm.jobs += 1
+        fine = outcome.result is not None or (outcome.failure is not None and outcome.failure.code not in _TROUBLE)
+        if kind.warm is None or not fine or warm.jobs >= RECYCLE_JOBS or warm.child.reader.at_eof():
+            self._end(warm.child)
+            return
+        warm.idle_since = time.monotonic()
+        self._warm[kind.name].append(warm)
+
+    def _end(self, child: Child) -> None:
+        self._in_background(_end_child(child))
+
+    def _clean_later(self, folder: Path) -> None:
+        self._in_background(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    def _in_background(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._cleaning.add(task)
+        task.add_done_callback(self._cleaning.discard)
+
+
+_TROUBLE = frozenset({FailureCode.CRASHED, FailureCode.OUT_OF_MEMORY, FailureCode.TIMEOUT, "BROWSER_ERROR"})
+"""Failures after which a warm child's resource is not trusted again."""
+
+
+async def _end_child(child: Child) -> None:
+    """Kill a child's whole tree, at once and for certain."""
+    if not child.exited.done():
+        await asyncio.to_thread(process_tree.kill_tree, child.pid)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(child.exited), 5)
+    child.close()
+
+
+async def _read_to_end(child: Child, say: Say) -> dict[str, Any] | None:
+    """Pass on what the child says until it says how its job ended; None when it went without a word."""
+    while True:
+        try:
+            line = await child.reader.readline()
+        except (OSError, ValueError):
+            return None
+        if not line.endswith(b"\n"):
+            return None
+        message: dict[str, Any] = json.loads(line)
+        if message["say"] in ("completed", "failed"):
+            return message
+        say(message)
+        await asyncio.sleep(0)  # readline does not yield while lines are buffered
+
+
+async def _forward_output(child: Child, say: Say) -> None:
+    """Put what the job prints into its log; of a flood only the newest lines, so that it never loads this loop."""
+    rest = b""
+    while chunk := await child.output.read(OUTPUT_CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        rest = rest[:MAX_OUTPUT_LINE]
+        if lines:
+            kept = [line.decode(errors="replace")[:MAX_OUTPUT_LINE] for line in lines[-MAX_OUTPUT_LINES:]]
+            if len(lines) > len(kept):
+                kept.insert(0, f"[{len(lines) - len(kept)} lines were dropped: the job printed too fast]")
+            say({"say": "log", "lines": kept})
+        if len(chunk) > MAX_OUTPUT_LINE * MAX_OUTPUT_LINES // 4:
+            await asyncio.sleep(OUTPUT_PAUSE_SECONDS)
+    if rest:
+        say({"say": "log", "lines": [rest.decode(errors="replace")]})
+
+
+async def _watch_memory(child: Child, kind: Kind) -> None:
+    """Return when the child's tree holds more than its kind may."""
+    if kind.memory_bytes is None or kind.memory_limit is not MemoryLimit.RESIDENT:
+        await asyncio.get_running_loop().create_future()
+        return
+    while True:
+        await asyncio.sleep(MEMORY_CHECK_SECONDS)
+        # The cheap figure counts shared pages more than once; the exact one decides.
+        if process_tree.resident_bytes(child.pid) > kind.memory_bytes:
+            exact = await asyncio.to_thread(process_tree.proportional_bytes, child.pid)
+            if exact > kind.memory_bytes:
+                return
+
+
+def _crashed(message: str) -> Failure:
+    return Failure(FailureCode.CRASHED, message, retryable=True, hint="Look into the job's log and the server's log.")
+
+
+def _out_of_memory() -> Failure:
+    return Failure(
+        FailureCode.OUT_OF_MEMORY, "The job needed more memory than its kind allows.", hint="Give it less to do."
+    )

@@ -1,0 +1,117 @@
+"""Removes what has had its time: expired jobs with their files and index entries, and strays.
+
+Runs in every worker, every 20 s, in small batches; two sweepers at once do no harm. Expired jobs are unreadable
+before they are swept: each read checks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from checkback.artifacts import ArtifactStore
+from checkback.core.errors import EngineUnavailable
+from checkback.engine.bullmq_scripts import now_ms
+from checkback.engine.keys import Keys
+from checkback.engine.record import Retention
+from checkback.engine.wire import ReplyError, Script, Wire
+from checkback.guard.access import LOCAL_OWNER
+
+logger = logging.getLogger(__name__)
+
+SWEEP = Script.read(Path(__file__).parent / "lua" / "sweep.lua")
+EVERY_SECONDS = 20.0
+BATCH = 200
+FOLDER_SCAN_SECONDS = 600.0
+DEAD_WORKER_SECONDS = 60.0
+FOREIGN_JOBS = 200
+"""How many of the newest waiting jobs are looked at for ones that no index knows."""
+
+
+class Sweeper:
+    """One engine's and one artifact folder's janitor."""
+
+    def __init__(
+        self, wire: Wire, keys: Keys, queues: tuple[str, ...], retention: Retention, artifacts: ArtifactStore
+    ) -> None:
+        self._wire = wire
+        self._keys = keys
+        self._queues = queues
+        self._retention = retention
+        self._artifacts = artifacts
+        self._scanned_at = float("-inf")
+
+    async def run(self) -> None:
+        """Sweep for ever; an outage only delays it."""
+        while True:
+            try:
+                await self.sweep()
+            except (EngineUnavailable, ReplyError) as error:
+                logger.info("The sweep waits for the job store: %s", error)
+            except Exception:
+                logger.exception("A sweep failed")
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def sweep(self) -> int:
+        """One round; returns how many jobs were removed."""
+        removed = 0
+        for queue in self._queues:
+            removed += await self._sweep_set(queue, "completed", self._retention.completed)
+            removed += await self._sweep_set(queue, "failed", self._retention.failed)
+            await self._index_foreign(queue)
+        if time.monotonic() - self._scanned_at > FOLDER_SCAN_SECONDS:
+            self._scanned_at = time.monotonic()
+            await self._remove_stray_folders()
+        await self._forget_dead_workers()
+        return removed
+
+    async def _sweep_set(self, queue: str, part: str, keep: timedelta) -> int:
+        removed = 0
+        while True:
+            cutoff = now_ms() - int(keep.total_seconds() * 1000)
+            cancelled_cutoff = now_ms() - int(self._retention.failed.total_seconds() * 1000)
+            gone = await self._wire.script(
+                SWEEP,
+                [self._keys.queue(queue, part), self._keys.queue(queue, "events")],
+                [self._keys.queue(queue, ""), cutoff, self._keys.owner_prefix(), BATCH, cancelled_cutoff],
+            )
+            await asyncio.to_thread(self._remove_files, gone)
+            removed += len(gone)
+            if len(gone) < BATCH:
+                return removed
+
+    def _remove_files(self, job_ids: list[str]) -> None:
+        for job_id in job_ids:
+            self._artifacts.remove(job_id)
+
+    async def _index_foreign(self, queue: str) -> None:
+        """Put waiting jobs that another BullMQ client added into the local owner's list."""
+        newest = await self._wire.call("LRANGE", self._keys.queue(queue, "wait"), 0, FOREIGN_JOBS - 1)
+        newest += await self._wire.call("ZRANGE", self._keys.queue(queue, "prioritized"), -FOREIGN_JOBS, -1)
+        for job_id in newest:
+            key = self._keys.job(queue, job_id)
+            owner, timestamp = await self._wire.call("HMGET", key, "cb:owner", "timestamp")
+            if owner is None and timestamp is not None:
+                await self._wire.transaction(
+                    [
+                        ["HSETNX", key, "cb:owner", LOCAL_OWNER],
+                        ["ZADD", self._keys.owner(LOCAL_OWNER), "NX", timestamp, job_id],
+                    ]
+                )
+
+    async def _remove_stray_folders(self) -> None:
+        """Files whose job is gone: removed by BullMQ itself, by another client, or while no server ran."""
+        for job_id in await asyncio.to_thread(self._artifacts.job_ids):
+            known = [self._wire.call("EXISTS", self._keys.job(queue, job_id)) for queue in self._queues]
+            if not any(await asyncio.gather(*known)):
+                await asyncio.to_thread(self._artifacts.remove, job_id)
+
+    async def _forget_dead_workers(self) -> None:
+        flat = await self._wire.call("HGETALL", self._keys.workers())
+        for worker_id, state in zip(flat[::2], flat[1::2], strict=True):
+            if json.loads(state)["beat_at"] < time.time() - DEAD_WORKER_SECONDS:
+                await self._wire.call("HDEL", self._keys.workers(), worker_id)

@@ -1,0 +1,263 @@
+"""One multiplexed connection to Valkey or Redis: many calls in flight on one socket, answered in order.
+
+Why not redis-py here: a status read is what this project does most, and one shared socket served 6 times
+the reads of a redis-py pool on the same machine (``docs/performance.md``); and ``checkback check`` has
+300 ms in all, of which importing redis-py would take more. Parsing and packing are hiredis's.
+BullMQ's own worker keeps using redis-py (``clients.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import ssl
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import hiredis
+
+from checkback.core.errors import EngineUnavailable, InvalidInput
+
+CALL_SECONDS = 2.0
+"""How long any call may take, connecting included, before it fails as EngineUnavailable."""
+
+Part = str | bytes | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the engine listens: a unix socket, or host and port."""
+
+    unix_path: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 6379
+    username: str | None = None
+    password: str | None = None
+    database: int = 0
+    tls: bool = False
+    #: A file of certificates to trust, or None for the system's.
+    tls_ca_file: str | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> Address:
+        """From ``redis://``, ``rediss://``, ``valkey://``, ``valkeys://`` or ``unix://PATH``."""
+        parts = urlsplit(url)
+        query = parse_qs(parts.query)
+        user = unquote(parts.username) if parts.username else None
+        password = unquote(parts.password) if parts.password else None
+        if parts.scheme in ("unix", "redis+unix", "valkey+unix"):
+            return cls(unix_path=unquote(parts.path), username=user, password=password)
+        if parts.scheme not in ("redis", "rediss", "valkey", "valkeys") or not parts.hostname:
+            raise InvalidInput(
+                "CHECKBACK_REDIS_URL is not a redis://, rediss:// or unix:// address.",
+                hint="Write it as redis://user:password@host:6379/0.",
+            )
+        database = parts.path.strip("/")
+        if database and not database.isdigit():
+            raise InvalidInput("The path of CHECKBACK_REDIS_URL is not a database number.")
+        return cls(
+            host=parts.hostname,
+            port=parts.port or 6379,
+            username=user,
+            password=password,
+            database=int(database or 0),
+            tls=parts.scheme in ("rediss", "valkeys"),
+            tls_ca_file=(query.get("ssl_ca_certs") or [None])[0],
+        )
+
+
+class ReplyError(Exception):
+    """The server refused a command; the text begins with its error word, as in ``NOSCRIPT ...``."""
+
+
+class Script:
+    """A Lua script, sent by its hash and loaded when the server does not know it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    @classmethod
+    def read(cls, path: Path) -> Script:
+        return cls(path.read_text(encoding="utf-8"))
+
+
+class Wire:
+    """A connection that opens itself on the first call and again after a loss. Safe for one event loop.
+
+    A call that was sent when the connection broke is not sent again: its caller gets EngineUnavailable and
+    knows whether repeating is safe. ``name`` is what CLIENT LIST shows.
+    """
+
+    def __init__(self, address: Address, *, name: str, call_seconds: float | None = CALL_SECONDS) -> None:
+        self._address = address
+        self._name = name
+        self._call_seconds = call_seconds
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._pending: deque[asyncio.Future[Any]] = deque()
+        self._outgoing: list[bytes] = []
+        self._connecting = asyncio.Lock()
+        self._closed = False
+        #: Hashes of the scripts that the server knows for certain, since this connection was opened.
+        self._loaded: set[str] = set()
+
+    async def call(self, *parts: Part) -> Any:
+        """One command and its reply. Raises ReplyError for a refusal, EngineUnavailable after 2 s."""
+        try:
+            async with asyncio.timeout(self._call_seconds):
+                if self._writer is None:
+                    await self._connect()
+                return await self._send(parts)
+        except TimeoutError:
+            raise EngineUnavailable("The job store did not answer in time.") from None
+
+    async def script(self, script: Script, keys: Sequence[str], args: Sequence[Part] = ()) -> Any:
+        """Run a script, loading it first where the server does not know it (after a restart, say)."""
+        try:
+            return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
+        except ReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+            return await self.call("EVAL", script.text, len(keys), *keys, *args)
+
+    async def transaction(self, commands: Sequence[Sequence[Part]], scripts: Sequence[Script] = ()) -> list[Any]:
+        """The commands as one MULTI, in one round trip. Raises ReplyError where one of them is refused.
+
+        ``scripts`` are those that the commands run by hash. They are loaded before, once for each connection: a hash that
+        is not known would be refused inside of the MULTI, after its neighbours had already been carried out.
+        """
+        try:
+            async with asyncio.timeout(self._call_seconds):
+                if self._writer is None:
+                    await self._connect()
+                missing = [script for script in scripts if script.sha not in self._loaded]
+                loads = [self._send(("SCRIPT", "LOAD", script.text)) for script in missing]
+                sent = [self._send(("MULTI",)), *(self._send(one) for one in commands), self._send(("EXEC",))]
+                replies = await asyncio.gather(*loads, *sent, return_exceptions=True)
+        except TimeoutError:
+            raise EngineUnavailable("The job store did not answer in time.") from None
+        for reply in replies:
+            if isinstance(reply, BaseException):
+                raise reply
+        self._loaded.update(script.sha for script in missing)
+        results: list[Any] = replies[-1]  # type: ignore[assignment]
+        for result in results:
+            if isinstance(result, hiredis.ReplyError):
+                raise ReplyError(str(result))
+        return results
+
+    def forget_scripts(self) -> None:
+        """Load every script again before it is next used: somebody made the server forget them."""
+        self._loaded.clear()
+
+    async def close(self) -> None:
+        """Close the connection; calls under way fail with EngineUnavailable."""
+        self._closed = True
+        self._drop(EngineUnavailable("The connection was closed."))
+
+    async def _connect(self) -> None:
+        async with self._connecting:
+            if self._writer is not None:
+                return
+            if self._closed:
+                raise EngineUnavailable("The connection was closed.")
+            try:
+                reader, writer = await self._open()
+            except (OSError, ssl.SSLError) as error:
+                raise EngineUnavailable(f"The job store cannot be reached ({type(error).__name__}).") from error
+            self._writer = writer
+            self._reading = asyncio.create_task(self._read(reader), name=f"wire-{self._name}")
+            await self._greet()
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        where = self._address
+        if where.unix_path is not None:
+            return await asyncio.open_unix_connection(where.unix_path)
+        context = ssl.create_default_context(cafile=where.tls_ca_file) if where.tls else None
+        return await asyncio.open_connection(where.host, where.port, ssl=context)
+
+    async def _greet(self) -> None:
+        where = self._address
+        try:
+            if where.password is not None:
+                user = (where.username,) if where.username else ()
+                await self._send(("AUTH", *user, where.password))
+            if where.database:
+                await self._send(("SELECT", where.database))
+            await self._send(("CLIENT", "SETNAME", self._name))
+        except ReplyError as error:
+            problem = _refusal(error)
+            self._drop(problem)
+            raise problem from None
+
+    def _send(self, parts: Sequence[Part]) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        if self._writer is None:
+            future.set_exception(EngineUnavailable())
+            return future
+        self._pending.append(future)
+        if not self._outgoing:
+            # Everything that is asked for in this turn of the loop leaves in one write.
+            loop.call_soon(self._flush)
+        self._outgoing.append(hiredis.pack_command(tuple(parts)))  # type: ignore[arg-type]
+        return future
+
+    def _flush(self) -> None:
+        data, self._outgoing = b"".join(self._outgoing), []
+        if self._writer is not None:
+            self._writer.write(data)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        parser = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
+        problem: Exception = EngineUnavailable("The job store closed the connection.")
+        try:
+            while data := await reader.read(65536):
+                parser.feed(data)
+                while (reply := parser.gets()) is not False:  # RESP2 has no booleans: False is "not yet"
+                    future = self._pending.popleft()
+                    if future.done():
+                        continue
+                    if isinstance(reply, hiredis.ReplyError):
+                        future.set_exception(ReplyError(str(reply)))
+                    else:
+                        future.set_result(reply)
+        except (OSError, hiredis.ProtocolError) as error:
+            problem = EngineUnavailable(f"The connection to the job store broke ({type(error).__name__}).")
+        finally:
+            self._drop(problem)
+
+    def _drop(self, problem: Exception) -> None:
+        writer, self._writer = self._writer, None
+        self._loaded.clear()
+        if writer is not None:
+            with contextlib.suppress(RuntimeError):
+                writer.close()
+        if self._reading is not None and self._reading is not asyncio.current_task():
+            self._reading.cancel()
+        self._reading = None
+        self._outgoing = []
+        while self._pending:
+            future = self._pending.popleft()
+            if not future.done():
+                future.set_exception(problem)
+                future.exception()  # its caller may be gone
+
+
+def _refusal(error: ReplyError) -> EngineUnavailable:
+    word = str(error).split(" ", 1)[0]
+    if word in ("WRONGPASS", "NOAUTH", "ERR") and "AUTH" in str(error).upper() + word:
+        return EngineUnavailable(
+            "The job store refuses the user name or password in CHECKBACK_REDIS_URL.",
+            hint="Correct CHECKBACK_REDIS_URL: redis://user:password@host:port/0.",
+        )
+    return EngineUnavailable(
+        f"The job store refused the connection ({word}).",
+        hint="Look into the log of the Redis or Valkey server that CHECKBACK_REDIS_URL names.",
+    )

@@ -1,0 +1,295 @@
+"""The worker process: takes jobs, renews their locks, supervises their children, stores their ends.
+
+No job's code runs here: code that blocks this loop would starve lock renewal, and then two workers run one job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import platform
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bullmq import Job as BullJob
+from bullmq import Worker as BullWorker
+from bullmq.custom_errors import DelayedError, WaitingChildrenError
+
+from checkback.artifacts import ArtifactStore
+from checkback.core.errors import EngineUnavailable
+from checkback.engine.attempt import Attempt, AttemptFailed, WorkerParts
+from checkback.engine.child import ChildSettings
+from checkback.engine.clients import worker_client
+from checkback.engine.events import Feed
+from checkback.engine.forks import Forks
+from checkback.engine.keys import Keys
+from checkback.engine.queues import KEEP_GRACE_SECONDS
+from checkback.engine.record import Retention
+from checkback.engine.runner import Runner, Stop
+from checkback.engine.sweeper import Sweeper
+from checkback.engine.wire import Address, ReplyError, Wire
+from checkback.guard.egress import EgressProxy
+
+logger = logging.getLogger(__name__)
+
+LOCK_MS = 30_000
+LOCK_RENEW_MS = 10_000
+"""Renewed early: after a renewal at least 20 s of the lock are left, so 12 s without Valkey run nothing twice."""
+STALLED_CHECK_MS = 5_000
+"""Every worker of a queue must use the same: the longest of them rules all (docs/engine.md)."""
+MAX_STALLED = 2
+"""Lost workers that a job survives; with the third it fails."""
+GRACE_SECONDS = 25.0
+HEARTBEAT_SECONDS = 5.0
+RESTART_SECONDS = 0.5
+CLOSE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Plain values, from the settings table."""
+
+    address: Address
+    keys: Keys
+    #: How many jobs of each queue run at once.
+    concurrency: dict[str, int]
+    children: ChildSettings
+    retention: Retention
+    temporary_folder: Path
+    allow_hosts: tuple[str, ...] = ()
+    grace_seconds: float = GRACE_SECONDS
+    version: str = ""
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class QueueWorker(BullWorker):
+    """BullMQ's worker, which hands over what is ours in a job and lets nobody's options delete results."""
+
+    retention: Retention
+
+    async def nextJobFromJobData(  # noqa: N802 - BullMQ's name
+        self,
+        job_data: dict[str, Any] | None = None,
+        job_id: str | None = None,
+        limit_until: int = 0,
+        delay_until: int = 0,
+        token: str | None = None,
+    ) -> BullJob | None:
+        """The next job, with our fields on it, and our retention in place of its producer's.
+
+        A foreign count of 1 would delete other jobs' results; a trace of our own code belongs into our log only.
+        """
+        job = await super().nextJobFromJobData(job_data, job_id, limit_until, delay_until, token)
+        if job is None or job_data is None:
+            return job
+        job.has_owner = "cb:owner" in job_data
+        job.deadline_seconds = job_data.get("cb:deadline")
+        completed, failed = self.retention.completed, self.retention.failed
+        job.opts["removeOnComplete"] = {"age": int(completed.total_seconds()) + KEEP_GRACE_SECONDS}
+        job.opts["removeOnFail"] = {"age": int(failed.total_seconds()) + KEEP_GRACE_SECONDS}
+        job.opts["stackTraceLimit"] = 0
+        return job
+
+
+class WorkerProcess:
+    """Everything of one worker. ``run`` returns after ``shut_down``."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self.id = uuid.uuid4().hex
+        self._attempts: dict[str, Attempt] = {}
+        self._workers: dict[str, QueueWorker] = {}
+        self._closing = asyncio.Event()
+        self._hurry = asyncio.Event()
+        #: Set once jobs are being taken.
+        self.ready = asyncio.Event()
+        self.restarts = 0
+
+    async def run(self) -> None:
+        """Work until ``shut_down``. Raises KindsNotLoaded, or EngineUnavailable at start only."""
+        settings = self._settings
+        wire = Wire(settings.address, name=f"checkback-worker:{self.id}")
+        forks = Forks(settings.children)
+        await forks.start()
+        egress = await EgressProxy.start(allow_hosts=settings.allow_hosts)
+        runner = Runner(forks, settings.temporary_folder)
+        parts = WorkerParts(wire, settings.keys, runner, egress, settings.temporary_folder)
+        queues = tuple(settings.concurrency)
+        feed = Feed(settings.address, settings.keys, queues, name=f"checkback-feed:{self.id}")
+        store = ArtifactStore(Path(settings.children.artifacts))
+        sweeper = Sweeper(wire, settings.keys, queues, settings.retention, store)
+        background = [
+            asyncio.create_task(self._watch_cancels(feed), name="cancels"),
+            asyncio.create_task(self._beat(wire, runner), name="heartbeat"),
+            asyncio.create_task(sweeper.run(), name="sweeper"),
+        ]
+        loops = [asyncio.create_task(self._supervise(queue, parts), name=f"queue-{queue}") for queue in queues]
+        self.ready.set()
+        try:
+            await asyncio.gather(*loops)
+        finally:
+            for task in (*background, *loops):
+                task.cancel()
+            await asyncio.gather(*background, *loops, return_exceptions=True)
+            await runner.close()
+            await egress.close()
+            await forks.close()
+            await self._forget(wire)
+            await feed.close()
+            await wire.close()
+
+    def shut_down(self) -> None:
+        """Take no new job, let the running ones finish within the grace, hand the rest back. Twice: at once."""
+        if self._closing.is_set():
+            self._hurry.set()
+        self._closing.set()
+
+    async def _supervise(self, queue: str, parts: WorkerParts) -> None:
+        """Keep one BullMQ worker loop running: it can end silently, and its ``close`` knows no time limit."""
+        while not self._closing.is_set():
+            worker = self._make_worker(queue, parts)
+            self._workers[queue] = worker
+            running = asyncio.create_task(worker.run())
+            closing = asyncio.create_task(self._closing.wait())
+            await asyncio.wait({running, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if self._closing.is_set():
+                await self._drain(queue, worker)
+                await self._close(worker)
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+                return
+            closing.cancel()
+            problem = None if running.cancelled() else running.exception()
+            logger.error("The worker loop of %s ended unexpectedly (%r); it is started again.", queue, problem)
+            self.restarts += 1
+            for attempt in self._running(queue):
+                attempt.stop(Stop.LOCK_LOST)
+            await self._close(worker)
+            await asyncio.sleep(RESTART_SECONDS)
+
+    def _make_worker(self, queue: str, parts: WorkerParts) -> QueueWorker:
+        async def process(job: BullJob, token: str) -> Any:
+            return await self._process(parts, queue, job, token)
+
+        worker = QueueWorker(
+            queue,
+            process,  # type: ignore[arg-type]
+            {
+                "autorun": False,
+                "connection": worker_client(self._settings.address, f"checkback-worker:{self.id}"),
+                "prefix": self._settings.keys.prefix,
+                "concurrency": self._settings.concurrency[queue],
+                "lockDuration": LOCK_MS,
+                "lockRenewTime": LOCK_RENEW_MS,
+                "stalledInterval": STALLED_CHECK_MS,
+                "maxStalledCount": MAX_STALLED,
+                "drainDelay": 1,
+                "runRetryDelay": 250,
+            },  # type: ignore[typeddict-unknown-key]
+        )
+        worker.retention = self._settings.retention
+        worker.on("error", lambda error, *_: logger.warning("worker of %s: %s", queue, error))
+        worker.on("locksRenewed", lambda told: self._renewed(told["jobIds"]))
+        worker.on("lockRenewalFailed", self._lock_lost)
+        return worker
+
+    async def _process(self, parts: WorkerParts, queue: str, job: BullJob, token: str) -> Any:
+        """Run an attempt in a task of its own: nothing that leaks out of it may end BullMQ's loop."""
+        attempt = Attempt(parts, queue, job, token)
+        self._attempts[attempt.job_id] = attempt
+        if self._closing.is_set():
+            attempt.stop(Stop.HAND_BACK)
+        task = asyncio.create_task(attempt.run(), name=f"attempt-{attempt.job_id}")
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            attempt.stop(Stop.LOCK_LOST)
+            await asyncio.wait({task}, timeout=CLOSE_SECONDS)
+            raise
+        finally:
+            self._attempts.pop(attempt.job_id, None)
+        if task.cancelled():
+            raise AttemptFailed("The attempt was interrupted in the worker.")
+        problem = task.exception()
+        if problem is None:
+            return task.result()
+        if isinstance(problem, Exception):
+            if not isinstance(problem, AttemptFailed | WaitingChildrenError | DelayedError):
+                logger.info("job %s ended with %r", attempt.job_id, problem)
+            raise problem
+        raise AttemptFailed(f"{type(problem).__name__} in the worker.")
+
+    async def _watch_cancels(self, feed: Feed) -> None:
+        def hear(_queue: str, event: str, job_id: str) -> None:
+            if event == "cb:cancel" and job_id in self._attempts:
+                self._attempts[job_id].stop(Stop.CANCELLED)
+
+        while True:
+            with contextlib.suppress(EngineUnavailable):
+                await feed.listen(hear)
+                return
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def _beat(self, wire: Wire, runner: Runner) -> None:
+        """Say that this worker lives, and give up attempts whose lock must have run out unrenewed."""
+        started = time.time()
+        while True:
+            state = {
+                "host": platform.node(),
+                "pid": os.getpid(),
+                "version": self._settings.version,
+                "started_at": started,
+                "beat_at": time.time(),
+                "restarts": self.restarts,
+                "running": len(self._attempts),
+                "queues": list(self._settings.concurrency),
+            }
+            with contextlib.suppress(EngineUnavailable, ReplyError):
+                await wire.call("HSET", self._settings.keys.workers(), self.id, json.dumps(state))
+            runner.drop_idle()
+            oldest = time.monotonic() - LOCK_MS / 1000
+            for attempt in list(self._attempts.values()):
+                if attempt.renewed_at < oldest:
+                    attempt.stop(Stop.LOCK_LOST)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    def _renewed(self, job_ids: list[str]) -> None:
+        for job_id in job_ids:
+            if job_id in self._attempts:
+                self._attempts[job_id].renewed_at = time.monotonic()
+
+    def _lock_lost(self, job_ids: list[str]) -> None:
+        for job_id in job_ids:
+            if job_id in self._attempts:
+                logger.warning("The lock of job %s was lost; its child is ended.", job_id)
+                self._attempts[job_id].stop(Stop.LOCK_LOST)
+
+    async def _drain(self, queue: str, worker: QueueWorker) -> None:
+        """Let running attempts finish within the grace, then send the rest back to the queue."""
+        worker.closing = True
+        if worker.waiting:
+            worker.waiting.cancel()
+        ends = time.monotonic() + self._settings.grace_seconds
+        while self._running(queue) and not self._hurry.is_set() and time.monotonic() < ends:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), 0.05)
+        for attempt in self._running(queue):
+            attempt.stop(Stop.HAND_BACK)
+
+    def _running(self, queue: str) -> list[Attempt]:
+        return [attempt for attempt in self._attempts.values() if attempt.queue == queue]
+
+    @staticmethod
+    async def _close(worker: QueueWorker) -> None:
+        with contextlib.suppress(TimeoutError, Exception):
+            await asyncio.wait_for(worker.close(), CLOSE_SECONDS)
+
+    async def _forget(self, wire: Wire) -> None:
+        with contextlib.suppress(EngineUnavailable, ReplyError):
+            await wire.call("HDEL", self._settings.keys.workers(), self.id)

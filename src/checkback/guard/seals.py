@@ -1,0 +1,128 @@
+"""Secret arguments: sealed before they are stored, opened only in the child that needs them, masked elsewhere.
+
+A secret is an argument whose model field is pydantic's ``SecretStr`` or ``SecretBytes``. It lies in the engine as
+``{"cb:sealed": "..."}``: authenticated encryption (Fernet, from the package cryptography) under a key that never does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Final, cast
+
+from checkback.core.errors import JobFailed
+
+SEALED: Final = "cb:sealed"
+MASK: Final = "***"
+SECRET_FILE: Final = "secret"
+
+
+def load_secret(home: Path, configured: str | None) -> bytes:
+    """The server's secret: ``CHECKBACK_SECRET_KEY`` if set, else a 0600 file in the data folder, made when missing."""
+    if configured:
+        return hashlib.sha256(configured.encode()).digest()
+    path = home / SECRET_FILE
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        # A second file and a link: of several processes that start at once, one's secret wins and is whole.
+        fresh = home / f"{SECRET_FILE}.{os.getpid()}"
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.urlsafe_b64encode(secrets.token_bytes(32)))
+        try:
+            if not path.exists():
+                os.link(fresh, path)
+        finally:
+            fresh.unlink()
+    except FileExistsError:
+        pass
+    return hashlib.sha256(path.read_bytes().strip()).digest()
+
+
+def derive(secret: bytes, purpose: str) -> bytes:
+    """A key for one purpose, so that no two uses share one."""
+    return hmac.new(secret, purpose.encode(), hashlib.sha256).digest()
+
+
+class Sealer:
+    """Seals, opens and masks the secrets inside arguments of any shape."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = base64.urlsafe_b64encode(derive(secret, "seal arguments"))
+        self._hash_key = derive(secret, "hash arguments")
+
+    def seal(self, value: Any) -> Any:
+        """The value as JSON with every secret sealed. ``value`` is a model's ``model_dump(mode="python")``."""
+        plain = _secret_text(value)
+        if plain is not None:
+            return {SEALED: self._fernet().encrypt(plain.encode()).decode()}
+        return self._walk(value, self.seal)
+
+    def fingerprint(self, value: Any) -> Any:
+        """The value as JSON with every secret as a keyed hash, so that equal requests look equal."""
+        plain = _secret_text(value)
+        if plain is not None:
+            return {SEALED: hmac.new(self._hash_key, plain.encode(), hashlib.sha256).hexdigest()}
+        return self._walk(value, self.fingerprint)
+
+    def open(self, value: Any) -> Any:
+        """The value with its secrets in clear. Raises JobFailed when they were sealed under another key."""
+        sealed = _sealed_token(value)
+        if sealed is not None:
+            from cryptography.fernet import InvalidToken
+
+            try:
+                return self._fernet().decrypt(sealed.encode()).decode()
+            except InvalidToken:
+                raise JobFailed(
+                    "secret_unreadable",
+                    "A secret argument was sealed with another key.",
+                    retryable=False,
+                    hint="Submit the job again, or give all servers the same CHECKBACK_SECRET_KEY.",
+                ) from None
+        return _map(value, self.open)
+
+    def mask(self, value: Any) -> Any:
+        """The value with ``***`` for each secret, for everybody's eyes."""
+        return MASK if _sealed_token(value) is not None else _map(value, self.mask)
+
+    def _walk(self, value: Any, again: Any) -> Any:
+        if isinstance(value, dict | list | tuple):
+            return _map(value, again)
+        from pydantic_core import to_jsonable_python
+
+        return to_jsonable_python(value)
+
+    def _fernet(self) -> Any:
+        # Imported here: most jobs have no secrets, and the shell must answer fast.
+        from cryptography.fernet import Fernet
+
+        return Fernet(self._key)
+
+
+def _map(value: Any, change: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): change(item) for key, item in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [change(item) for item in cast("list[Any]", value)]
+    return value
+
+
+def _secret_text(value: Any) -> str | None:
+    reveal = getattr(value, "get_secret_value", None)
+    if reveal is None:
+        return None
+    plain = reveal()
+    return plain.decode() if isinstance(plain, bytes) else str(plain)
+
+
+def _sealed_token(value: Any) -> str | None:
+    if isinstance(value, dict):
+        found = cast("dict[Any, Any]", value)
+        if len(found) == 1 and isinstance(found.get(SEALED), str):
+            return str(found[SEALED])
+    return None

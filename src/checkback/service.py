@@ -1,0 +1,256 @@
+"""The use cases. Every door calls this and nothing below; owner checks and idempotency keys live here.
+
+A job that is not the caller's is treated everywhere as one that does not exist: same error, same words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from checkback.artifacts import ArtifactStore
+from checkback.core import ids
+from checkback.core.errors import Conflict, Forbidden, InvalidInput, KeyReused, NotFound, NotReady, TooLarge
+from checkback.core.job import JSON, Artifact, Job
+from checkback.core.states import State
+from checkback.engine.queues import NewJob, Queues
+from checkback.guard.access import Caller, Scope
+from checkback.guard.addresses import AddressPolicy
+from checkback.guard.seals import Sealer
+from checkback.kinds import registry
+
+MAX_ARGS_BYTES = 256 * 1024
+MAX_KEY_CHARACTERS = 200
+MAX_PAGE = 100
+MAX_ATTEMPTS = 20
+MAX_DEADLINE_SECONDS = 24 * 3600.0
+MAX_DELAY_SECONDS = 30 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of a submit. ``existing`` says that the idempotency key had given this job before."""
+
+    job: Job
+    existing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some jobs, newest first, and where the next page begins (None on the last one)."""
+
+    jobs: list[Job]
+    cursor: str | None
+
+
+class Service:
+    """What can be done with jobs, for any caller. One instance serves a whole process.
+
+    Every method raises EngineUnavailable within 2 s when the engine cannot be reached, InvalidInput for
+    an id that is no UUID, and NotFound for a job that does not exist, has expired, or is another owner's.
+    """
+
+    def __init__(
+        self,
+        queues: Queues,
+        artifacts: ArtifactStore,
+        *,
+        sealer: Sealer,
+        addresses: AddressPolicy,
+        key_secret: bytes,
+    ) -> None:
+        self._queues = queues
+        self._artifacts = artifacts
+        self._sealer = sealer
+        self._addresses = addresses
+        self._key_secret = key_secret
+
+    async def submit(
+        self,
+        caller: Caller,
+        kind: str,
+        args: Mapping[str, Any],
+        *,
+        key: str | None = None,
+        deadline_seconds: float | None = None,
+        delay_seconds: float = 0.0,
+        attempts: int | None = None,
+        request_id: str | None = None,
+    ) -> Submission:
+        """Accept a job and return it once a check by its id would find it, on disk if the engine says so.
+
+        The id is minted here, before BullMQ sees it, so a lost reply can be retried without a second job.
+        The same owner and key return the first job; the same key with other args raises KeyReused. Raises
+        UnknownKind, InvalidInput or TooLarge before anything is stored.
+        """
+        self._require(caller, Scope.WRITE)
+        found = registry.get(kind)
+        model = found.check_args(args)
+        if found.admit is not None:
+            found.admit(model, self._addresses)
+        self._check_limits(key, deadline_seconds, delay_seconds, attempts)
+        given = model.model_dump(mode="python", by_alias=True, exclude_unset=True)
+        new = NewJob(
+            id=ids.keyed_job_id(self._key_secret, caller.owner, key) if key else ids.new_job_id(),
+            kind=found.name,
+            queue=found.queue,
+            owner=caller.owner,
+            args=self._sealer.seal(given),
+            args_hash=_hash({"kind": found.name, "args": self._sealer.fingerprint(given)}),
+            attempts=attempts or found.attempts,
+            backoff_seconds=found.backoff_seconds,
+            deadline_seconds=deadline_seconds,
+            delay_seconds=delay_seconds,
+            request_id=request_id,
+        )
+        if len(json.dumps(new.args, allow_nan=False)) > MAX_ARGS_BYTES:
+            raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
+        added = await self._queues.add(new)
+        if added.args_hash != new.args_hash or added.job.owner != caller.owner:
+            raise KeyReused
+        return Submission(added.job, existing=added.existing)
+
+    async def get(self, caller: Caller, job_id: str) -> Job:
+        """The job as it stands now, in one round trip to the engine. Its ``args`` are not read."""
+        job = await self._queues.read(ids.parse_job_id(job_id))
+        return self._own(caller, job)
+
+    async def get_with_args(self, caller: Caller, job_id: str) -> Job:
+        """As ``get``, with the arguments; secret ones show as ``***``."""
+        job = self._own(caller, await self._queues.read(ids.parse_job_id(job_id), with_args=True))
+        return replace(job, args=self._sealer.mask(job.args))
+
+    async def wait(self, caller: Caller, job_id: str, timeout_seconds: float) -> Job:
+        """The job once it has ended, or as it stands after ``timeout_seconds``: running out of time is no error."""
+        job = await self.get(caller, job_id)
+        if job.state.is_final or timeout_seconds <= 0:
+            return job
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                async for job in self.watch(caller, job_id):
+                    pass
+        except TimeoutError:
+            return await self.get(caller, job_id)
+        return job
+
+    async def watch(self, caller: Caller, job_id: str) -> AsyncIterator[Job]:
+        """The job now, then again after each change, ending with its final state. Woken by events."""
+        canonical = ids.parse_job_id(job_id)
+        async with self._queues.changes(canonical) as changes:
+            before: Job | None = None
+            while True:
+                job = await self.get(caller, canonical)
+                if job != before:
+                    yield job
+                    before = job
+                if job.state.is_final:
+                    return
+                await changes.next()
+
+    async def cancel(self, caller: Caller, job_id: str) -> Job:
+        """Ask for the end of a job. From now on every answer says cancelled; a running one is dead within 5 s.
+
+        Asking again gives the same answer. A job that has ended otherwise is returned unchanged.
+        """
+        self._require(caller, Scope.WRITE)
+        job = await self.get(caller, job_id)
+        if job.state.is_final:
+            return job
+        await self._queues.cancel(job)
+        return await self.get(caller, job_id)
+
+    async def retry(self, caller: Caller, job_id: str) -> Job:
+        """Run a failed or cancelled job again, under the same id. Raises Conflict in every other state."""
+        self._require(caller, Scope.WRITE)
+        job = await self.get(caller, job_id)
+        if job.state not in (State.FAILED, State.CANCELLED):
+            raise Conflict(f"Only a failed or cancelled job can be retried; this one is {job.state}.")
+        await self._queues.retry(job)
+        return await self.get(caller, job_id)
+
+    async def list(
+        self,
+        caller: Caller,
+        *,
+        state: State | None = None,
+        kind: str | None = None,
+        owner: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Page:
+        """The caller's jobs, newest first. An admin may name another ``owner``, or ``*`` for all."""
+        if owner is not None and owner != caller.owner and not caller.is_admin:
+            raise Forbidden("Only an admin token may list another owner's jobs.")
+        if not 1 <= limit <= MAX_PAGE:
+            raise InvalidInput(f"limit is a number from 1 to {MAX_PAGE}.")
+        jobs, after = await self._queues.list(
+            owner or caller.owner, state=state, kind=kind, limit=limit, cursor=cursor
+        )
+        return Page(jobs, after)
+
+    async def result(self, caller: Caller, job_id: str) -> JSON:
+        """The whole result, also when it was too large to lie in the record. Raises NotReady or Conflict."""
+        job = await self.get(caller, job_id)
+        if not job.state.is_final:
+            raise NotReady(f"The job is {job.state}.")
+        if job.state is not State.COMPLETED:
+            reason = f": {job.failure.message}" if job.failure else "."
+            raise Conflict(f"The job has no result; it is {job.state}{reason}")
+        if isinstance(job.result, dict) and "spilled_to" in job.result:
+            name = str(job.result["spilled_to"])  # pyright: ignore[reportUnknownArgumentType]
+            _, path = await self.artifact(caller, job_id, name)
+            return json.loads(await asyncio.to_thread(path.read_bytes))
+        return job.result
+
+    async def artifact(self, caller: Caller, job_id: str, name: str) -> tuple[Artifact, Path]:
+        """One of the job's files by its name or id, and where it lies. Raises NotFound."""
+        job = await self.get(caller, job_id)
+        for artifact in job.artifacts:
+            if name in (artifact.name, artifact.id):
+                path = self._artifacts.path(job.id, artifact)
+                if path.is_file():
+                    return artifact, path
+        raise NotFound("This job has no such artifact.", hint="The job's record lists its artifacts.")
+
+    async def log(self, caller: Caller, job_id: str) -> list[str]:
+        """The lines that the job logged, oldest first; of very many only the newest are kept."""
+        job = await self.get(caller, job_id)
+        return await self._queues.log(job)
+
+    async def counts(self) -> dict[str, dict[str, int]]:
+        """How many jobs of each state every queue holds."""
+        return await self._queues.counts()
+
+    def _own(self, caller: Caller, job: Job | None) -> Job:
+        if job is None or (job.owner != caller.owner and not caller.is_admin):
+            raise NotFound
+        return job
+
+    @staticmethod
+    def _require(caller: Caller, scope: Scope) -> None:
+        if not caller.may(scope):
+            raise Forbidden(f"This token has no {scope} scope.")
+
+    @staticmethod
+    def _check_limits(
+        key: str | None, deadline_seconds: float | None, delay_seconds: float, attempts: int | None
+    ) -> None:
+        if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
+            raise InvalidInput(f"key is a text of 1 to {MAX_KEY_CHARACTERS} characters.")
+        if deadline_seconds is not None and not 0 < deadline_seconds <= MAX_DEADLINE_SECONDS:
+            raise InvalidInput(f"deadline_seconds is a number from 0 to {MAX_DEADLINE_SECONDS:.0f}.")
+        if not 0 <= delay_seconds <= MAX_DELAY_SECONDS:
+            raise InvalidInput(f"delay_seconds is a number from 0 to {MAX_DELAY_SECONDS:.0f}.")
+        if attempts is not None and not 1 <= attempts <= MAX_ATTEMPTS:
+            raise InvalidInput(f"attempts is a number from 1 to {MAX_ATTEMPTS}.")
+
+
+def _hash(value: JSON) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+

@@ -1,0 +1,199 @@
+"""Every setting, its default, and one line of meaning. Read here by ``app`` and ``cli``, passed on as plain values.
+
+Each is an environment variable ``CHECKBACK_<NAME>``. Settings of the *server* are read by ``checkback serve``,
+which publishes them: a client that is configured otherwise is refused with a hint. Settings of the *door* belong to the
+process that reads them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from checkback.core.errors import InvalidInput
+
+PREFIX = "CHECKBACK_"
+
+
+class Belongs(StrEnum):
+    """Whose a setting is."""
+
+    SERVER = "server"
+    DOOR = "door"
+    #: Must be the same everywhere, because it says which server is meant.
+    BOTH = "both"
+
+
+def _setting(default: Any, meaning: str, belongs: Belongs = Belongs.SERVER, *, secret: bool = False) -> Any:
+    metadata = {"meaning": meaning, "belongs": belongs, "secret": secret}
+    if isinstance(default, tuple | str | int | float | bool) or default is None:
+        return field(default=default, metadata=metadata)
+    return field(default_factory=default, metadata=metadata)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _home() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("checkback", appauthor=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one process. ``read`` makes them from the environment."""
+
+    home: Path = _setting(_home, "Data folder: store, artifacts, token, logs.", Belongs.BOTH)
+    redis_url: str | None = _setting(
+        None,
+        "A Redis or Valkey server to use instead of the embedded one: redis://, rediss:// or unix://.",
+        Belongs.BOTH,
+        secret=True,
+    )
+    prefix: str = _setting("bull", "Prefix of all keys in the store; on Redis Cluster write {bull}.", Belongs.BOTH)
+    secret_key: str | None = _setting(
+        None,
+        "Seals secret arguments and makes idempotent ids; without it a file in the data folder does. Servers that "
+        "share a store need the same one.",
+        Belongs.BOTH,
+        secret=True,
+    )
+    host: str = _setting("127.0.0.1", "Address that the HTTP doors listen on; another one needs tokens.")
+    port: int = _setting(8787, "Port of the HTTP doors; 0 takes a free one.")
+    hosts: tuple[str, ...] = _setting(
+        (), "Further host names under which the HTTP doors may be called, as name or name:port."
+    )
+    tokens: Path | None = _setting(None, "TOML file of owners and hashed tokens, made by `checkback token add`.")
+    allow_hosts: tuple[str, ...] = _setting((), "Private addresses that jobs may reach, as host:port, or host:*.")
+    kinds: tuple[str, ...] = _setting((), "Python modules with kinds of your own.")
+    queues: tuple[str, ...] = _setting((), "Queues to serve beyond page-analyze, documents and jobs.")
+    browser: str | None = _setting(None, "Browser program for page analysis; without it an installed one is found.")
+    appendfsync: str = _setting(
+        "always", "When the embedded store writes to disk: always, everysec or no."
+    )
+    page_concurrency: int = _setting(lambda: min(_cores(), 4), "Page analyses that run at once in one worker.")
+    document_concurrency: int = _setting(_cores, "Document jobs that run at once in one worker.")
+    job_concurrency: int = _setting(lambda: 4 * _cores(), "Other jobs that run at once in one worker, for each queue.")
+    keep_completed_hours: float = _setting(24.0, "How long completed jobs can be read, in hours.")
+    keep_failed_hours: float = _setting(168.0, "How long failed and cancelled jobs can be read, in hours.")
+    grace_seconds: float = _setting(25.0, "What running jobs get to finish when a worker is stopped, in seconds.")
+    idle_minutes: float = _setting(
+        15.0, "A server that was started in the background ends after so long without clients and jobs."
+    )
+    production: bool = _setting(True, "Hide internal details of errors from callers.")
+    tool_names: str = _setting(
+        "auto",
+        "How MCP tools are listed: dotted (page.analyze), underscore (page_analyze), or auto by client.",
+        Belongs.DOOR,
+    )
+    log_level: str = _setting("info", "What the server logs: debug, info, warning or error.")
+
+    @property
+    def own_valkey(self) -> bool:
+        """Whether the store is the embedded one."""
+        return self.redis_url is None
+
+    @property
+    def artifacts_folder(self) -> Path:
+        return self.home / "artifacts"
+
+    @property
+    def temporary_folder(self) -> Path:
+        return self.home / "tmp"
+
+    @property
+    def concurrency(self) -> dict[str, int]:
+        """How many jobs of each queue run at once in one worker."""
+        table = {"page-analyze": self.page_concurrency, "documents": self.document_concurrency}
+        return table | {name: self.job_concurrency for name in ("jobs", *self.queues)}
+
+    def published(self) -> dict[str, Any]:
+        """The server's own settings as JSON, for clients to compare theirs with; no secrets."""
+        return {
+            one.name: _plain(getattr(self, one.name))
+            for one in fields(self)
+            if one.metadata["belongs"] is Belongs.SERVER and not one.metadata["secret"]
+        }
+
+
+def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """The settings of this process. Raises InvalidInput that names the variable which is wrong, or unknown."""
+    given = os.environ if environment is None else environment
+    known = {one.name: one for one in fields(Settings)}
+    values: dict[str, Any] = {}
+    for variable, text in given.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable[len(PREFIX) :].lower()
+        if name not in known:
+            raise InvalidInput(f"{variable} is no setting.", hint="docs/settings.md lists them all.")
+        if text != "":
+            values[name] = _parse(variable, text, str(known[name].type))
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def explicit(environment: Mapping[str, str], overrides: Mapping[str, Any]) -> set[str]:
+    """The names of settings that somebody chose for this process, by variable or by option."""
+    chosen = {variable[len(PREFIX) :].lower() for variable in environment if variable.startswith(PREFIX)}
+    return chosen | {name for name, value in overrides.items() if value is not None}
+
+
+def _parse(variable: str, text: str, kind: str) -> Any:
+    try:
+        if "tuple" in kind:
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        if "bool" in kind:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        if "int" in kind:
+            return int(text)
+        if "float" in kind:
+            return float(text)
+        return Path(text).expanduser().absolute() if "Path" in kind else text
+    except (KeyError, ValueError):
+        raise InvalidInput(f"{variable} has a value that it cannot have.", hint="docs/settings.md describes it.") from None
+
+
+def _check(settings: Settings) -> None:
+    choices = {
+        "appendfsync": ("always", "everysec", "no"),
+        "tool_names": ("auto", "dotted", "underscore"),
+        "log_level": ("debug", "info", "warning", "error"),
+    }
+    for name, allowed in choices.items():
+        if getattr(settings, name) not in allowed:
+            raise InvalidInput(f"{PREFIX}{name.upper()} is one of {', '.join(allowed)}.", hint="Correct it and start again.")
+    for name in ("page_concurrency", "document_concurrency", "job_concurrency"):
+        if getattr(settings, name) < 1:
+            raise InvalidInput(f"{PREFIX}{name.upper()} is 1 or more.", hint="Correct it and start again.")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return str(value) if isinstance(value, Path) else value
+
+
+def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """The settings with some of their values replaced."""
+    return replace(settings, **values)
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The settings as variables, for a process of ours that must have the same."""
+    variables: dict[str, str] = {}
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        if value is None:
+            continue
+        text = ",".join(value) if isinstance(value, tuple) else str(value)  # pyright: ignore[reportUnknownArgumentType]
+        variables[PREFIX + one.name.upper()] = text
+    return variables

@@ -1,0 +1,194 @@
+"""The real parts that tests run on: one embedded Valkey for the whole run, a key prefix and a data folder for each test.
+
+``service`` is the use cases on a real store; ``worker`` makes a real worker, with real child processes, run in the
+test's own loop; ``server`` starts the installed command ``checkback serve`` as a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).parent
+os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+sys.path.insert(0, str(TESTS))
+for name in [name for name in os.environ if name.startswith("CHECKBACK_") and name != "CHECKBACK_BROWSER"]:
+    del os.environ[name]  # a developer's own settings must not reach the tests
+
+from checkback.app.connect import Connection, make_engine, make_service  # noqa: E402
+from checkback.engine.valkey import EmbeddedValkey  # noqa: E402
+from checkback.guard.access import LOCAL  # noqa: E402
+from checkback.kinds import registry  # noqa: E402
+from checkback.service import Service  # noqa: E402
+from checkback.settings import Settings  # noqa: E402
+
+SAMPLE_KINDS = ("sample_kinds",)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kinds() -> None:
+    registry.load(SAMPLE_KINDS)
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    """One embedded Valkey for the run."""
+    server = EmbeddedValkey(tmp_path_factory.mktemp("store"), appendfsync="no")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def settings(valkey: EmbeddedValkey, tmp_path: Path) -> Settings:
+    """Settings of a store that no other test sees."""
+    return Settings(
+        home=tmp_path / "home",
+        redis_url=f"unix://{valkey.socket_path}",
+        prefix=f"t{secrets.token_hex(6)}",
+        kinds=SAMPLE_KINDS,
+        port=0,
+        grace_seconds=5.0,
+        page_concurrency=2,
+        production=True,
+    )
+
+
+@asynccontextmanager
+async def open_connection(settings: Settings) -> AsyncIterator[Connection]:
+    """What ``connect`` gives, without a running server."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    wire, feed, queues = make_engine(settings, "checkback-test")
+    try:
+        yield Connection(make_service(settings, queues), queues, wire, feed, settings, None)
+    finally:
+        await feed.close()
+        await wire.close()
+
+
+@pytest.fixture
+async def connection(settings: Settings) -> AsyncIterator[Connection]:
+    """The test's own connection to its store."""
+    async with open_connection(settings) as opened:
+        yield opened
+        keys = await opened.wire.call("KEYS", f"{settings.prefix}:*")
+        if keys:
+            await opened.wire.call("DEL", *keys)
+
+
+@pytest.fixture
+def service(connection: Connection) -> Service:
+    """The use cases on a real store. Nothing runs jobs unless the test asks for ``worker`` too."""
+    return connection.service
+
+
+@pytest.fixture
+async def worker(settings: Settings, connection: Connection) -> AsyncIterator[Any]:
+    """A real worker in this test's loop, serving the sample kinds and the built-in ones."""
+    async with running_worker(settings) as process:
+        yield process
+
+
+@asynccontextmanager
+async def running_worker(settings: Settings) -> AsyncIterator[Any]:
+    """As the fixture ``worker``, for tests that need several or other settings."""
+    from checkback.app.work import make_worker
+
+    process = make_worker(settings)
+    task = asyncio.create_task(process.run())
+    ready = asyncio.create_task(process.ready.wait())
+    try:
+        await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        yield process
+    finally:
+        ready.cancel()
+        process.shut_down()
+        process.shut_down()
+        await task
+
+
+Submit = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+def submit(service: Service) -> Submit:
+    """Submit a job as LOCAL and give its id."""
+
+    async def run(kind: str, /, **args: Any) -> str:
+        return (await service.submit(LOCAL, kind, args)).job.id
+
+    return run
+
+
+@dataclass
+class ServerProcess:
+    """A running ``checkback serve``."""
+
+    process: subprocess.Popen[str]
+    url: str
+    home: Path
+    token: str
+
+    def stop(self) -> int:
+        """End it as an operator does."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+StartServer = Callable[..., ServerProcess]
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Start ``checkback serve`` processes that end with the test. Keyword arguments are settings."""
+    started: list[ServerProcess] = []
+
+    def start(home: Path | None = None, **variables: str) -> ServerProcess:
+        folder = home or tmp_path / "server"
+        environment = os.environ | {
+            "CHECKBACK_HOME": str(folder),
+            "CHECKBACK_KINDS": "sample_kinds",
+            "CHECKBACK_PORT": "0",
+            "CHECKBACK_GRACE_SECONDS": "5",
+            **{f"CHECKBACK_{name.upper()}": value for name, value in variables.items()},
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "checkback", "serve", "--json"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        import json
+
+        line = process.stdout.readline()
+        assert line, "checkback serve ended at once"
+        announced = json.loads(line)
+        server = ServerProcess(process, announced["url"], folder, announced["token"])
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+        if server.process.stdout is not None:
+            server.process.stdout.close()
+
+
+def other_prefix(settings: Settings) -> Settings:
+    """The same server, another store."""
+    return replace(settings, prefix=f"t{secrets.token_hex(6)}")

@@ -1,0 +1,228 @@
+"""Kinds that the tests run: each does one thing that a real kind might do, well or badly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from pydantic import BaseModel, SecretStr
+
+from checkback.core.errors import JobFailed
+from checkback.kinds.context import Environment, JobContext
+from checkback.kinds.registry import MemoryLimit, job
+
+
+@job("test.add", title="Add two numbers")
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@job("test.say", phases=("thinking", "speaking"))
+def say(words: str, ctx: JobContext) -> dict[str, str]:
+    """Walk through two phases, log, print, and leave a file."""
+    ctx.phase("thinking")
+    ctx.progress(40, "half way")
+    ctx.log(f"log: {words}")
+    print(f"printed: {words}")
+    ctx.phase("speaking")
+    ctx.progress(90)
+    ctx.artifact("words.txt", words)
+    return {"said": words}
+
+
+def wait_for_file(path: str) -> None:
+    """Return when the file is there: how a test lets a job go on."""
+    while not Path(path).exists():
+        time.sleep(0.01)
+
+
+@job("test.gate", deadline_seconds=120)
+async def gate(path: str, ctx: JobContext, started: str | None = None) -> str:
+    """Run until a file appears."""
+    ctx.phase("waiting")
+    if started:
+        with Path(started).open("a") as file:
+            file.write(f"{ctx.attempt}\n")
+    while not Path(path).exists():
+        await asyncio.sleep(0.01)
+    return f"attempt {ctx.attempt}"
+
+
+@job("test.once", deadline_seconds=120, safe_to_repeat=False)
+async def once(path: str) -> str:
+    """As test.gate, but not to be repeated after its worker was lost."""
+    while not Path(path).exists():
+        await asyncio.sleep(0.01)
+    return "done"
+
+
+@job("test.stubborn", deadline_seconds=120)
+def stubborn(pids: str) -> None:
+    """Ignore every cancel, with a process of its own below, in a session of its own, that ignores them too."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    below = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    Path(pids).write_text(f"{os.getpid()} {below.pid}")
+    while True:
+        with contextlib.suppress(BaseException):
+            time.sleep(600)
+
+
+@job("test.fail")
+def fail(code: str = "broken", message: str = "It broke.", retryable: bool = True) -> None:
+    """Fail in words of its own."""
+    raise JobFailed(code, message, retryable=retryable, hint="Mend it.")
+
+
+@job("test.raise")
+def raise_error(text: str) -> None:
+    """Fail as a program does that has a mistake."""
+    raise RuntimeError(text)
+
+
+@job("test.flaky", attempts=3, backoff_seconds=0.05)
+def flaky(path: str, failures: int) -> int:
+    """Fail some times, then succeed."""
+    with Path(path).open("a") as file:
+        file.write("x")
+    ran = len(Path(path).read_text())
+    if ran <= failures:
+        raise JobFailed("flaky", "Not yet.")
+    return ran
+
+
+@job("test.exit")
+def exit_process(status: int) -> None:
+    """End the process from inside."""
+    os._exit(status)
+
+
+@job("test.sys_exit")
+def sys_exit() -> None:
+    """Ask Python to end."""
+    sys.exit(3)
+
+
+@job("test.cancel_itself")
+async def cancel_itself() -> None:
+    """Leak a cancellation, as careless asyncio code does."""
+    raise asyncio.CancelledError
+
+
+@job("test.segfault")
+def segfault() -> None:
+    """Die of a signal."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@job("test.endless", deadline_seconds=0.5)
+def endless() -> None:
+    """Never end."""
+    while True:
+        pass
+
+
+@job("test.eat", memory_bytes=600_000_000, memory_limit=MemoryLimit.ADDRESS_SPACE)
+def eat() -> int:
+    """Take more memory than the kind may, where the kernel holds the limit."""
+    return len(bytearray(2_000_000_000))
+
+
+@job("test.eat_resident", memory_bytes=150_000_000)
+def eat_resident() -> int:
+    """Take more memory than the kind may, where the worker watches."""
+    kept = bytearray(os.urandom(1 << 20)) * 400
+    time.sleep(60)
+    return len(kept)
+
+
+@job("test.large")
+def large(size: int) -> str:
+    """Return a large result."""
+    return "x" * size
+
+
+@job("test.not_json")
+def not_json() -> object:
+    """Return something that is not JSON."""
+    return float("nan")
+
+
+@job("test.talk")
+def talk(lines: int, ctx: JobContext) -> int:
+    """Log and report far too often."""
+    for number in range(lines):
+        ctx.log(f"line {number}")
+        ctx.progress(number * 100 / lines)
+    return lines
+
+
+@job("test.progress_back")
+def progress_back(ctx: JobContext, path: str) -> None:
+    """Report progress that falls."""
+    ctx.progress(60)
+    ctx.progress(20)
+    wait_for_file(path)
+
+
+class LoginArgs(BaseModel):
+    """Arguments with a secret."""
+
+    user: str
+    password: SecretStr
+
+
+@job("test.login")
+def login(args: LoginArgs) -> dict[str, object]:
+    """Tell how long a secret is, not what it is."""
+    return {"user": args.user, "length": len(args.password.get_secret_value())}
+
+
+@job("test.pid")
+def pid() -> int:
+    """Tell the process that runs this."""
+    return os.getpid()
+
+
+@contextlib.asynccontextmanager
+async def _kept(environment: Environment) -> AsyncIterator[list[int]]:
+    yield []
+
+
+@job("test.warm", warm=_kept)
+async def warm(ctx: JobContext, path: str | None = None) -> list[int]:
+    """Use what the child keeps: which process, and which job of it this is."""
+    ctx.resource.append(1)
+    while path and not Path(path).exists():
+        await asyncio.sleep(0.01)
+    return [os.getpid(), len(ctx.resource)]
+
+
+@job("test.poison", deadline_seconds=60)
+def poison(pids: str) -> None:
+    """Kill the worker that runs this."""
+    with Path(pids).open("a") as file:
+        file.write("killed\n")
+    fork_server = os.getppid()
+    worker = int(Path(f"/proc/{fork_server}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(worker, signal.SIGKILL)
+    time.sleep(60)
+
+
+@job("test.limited", concurrency=1)
+async def limited(folder: str) -> int:
+    """Count how many of this kind run at once."""
+    mark = Path(folder) / str(os.getpid())
+    mark.touch()
+    await asyncio.sleep(0.05)
+    running = len(list(Path(folder).iterdir()))
+    mark.unlink()
+    return running
