@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+import math
+from typing import Any, NoReturn, cast
 
 from checkback.core.errors import InvalidInput
 from checkback.core.job import JSON
@@ -38,22 +39,23 @@ def parse(raw: bytes, *, max_depth: int = MAX_DEPTH) -> JSON:
 def check(value: JSON, *, max_depth: int = MAX_DEPTH) -> None:
     """Raise InvalidInput unless an already parsed value could be written as JSON again."""
     level: list[Any] = [value]
-    for _ in range(max_depth + 1):
+    depth = 0
+    while level:
         below: list[Any] = []
         for item in level:
+            if isinstance(item, dict | list) and depth == max_depth:
+                raise InvalidInput(f"The JSON is nested deeper than {max_depth} levels.")
             if isinstance(item, dict):
-                below += item.keys()  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-                below += item.values()  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+                members = cast("dict[str, Any]", item)
+                below += [*members.keys(), *members.values()]
             elif isinstance(item, list):
-                below += item
+                below += cast("list[Any]", item)
             elif isinstance(item, str):
                 _check_text(item)
-            elif isinstance(item, float) and not -float("inf") < item < float("inf"):
+            elif isinstance(item, float) and not math.isfinite(item):
                 raise InvalidInput("NaN and infinities are not JSON.")
-        if not below:
-            return
         level = below
-    raise InvalidInput(f"The JSON is nested deeper than {max_depth} levels.")
+        depth += 1
 
 
 def _check_text(text: str) -> None:
