@@ -1,0 +1,35 @@
+"""The command ``checkback``. Data goes to standard output, everything else to standard error.
+
+Exit codes: 0 completed (or done), 1 failed, 2 wrong usage, 3 cancelled, 4 no such job, 5 still running.
+Each command imports what it needs when it runs: ``checkback check`` answers before MCP's libraries would be loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from checkback.cli.exits import Exit
+from checkback.core.errors import CheckbackError, InvalidInput, NotFound
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Errors are told in one sentence, with what to do next."""
+    from checkback.cli.parser import make_parser
+
+    options = make_parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except CheckbackError as error:
+        from checkback.guard.terminal import printable
+
+        sys.stderr.write(f"error: {printable(error.message)}\nhint: {printable(error.hint)}\n")
+        if isinstance(error, NotFound):
+            return Exit.UNKNOWN
+        return Exit.USAGE if isinstance(error, InvalidInput) else Exit.FAILED
+    except KeyboardInterrupt:
+        # The job goes on: that is the point of it.
+        sys.stderr.write("interrupted; the job goes on, ask for it with `checkback check ID`\n")
+        return Exit.RUNNING
+    except BrokenPipeError:
+        return Exit.DONE

@@ -1,0 +1,75 @@
+"""How a job looks on a terminal: a bar that moves, or plain lines where nobody looks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+
+from checkback.core.job import Job
+from checkback.core.states import State
+from checkback.guard.terminal import printable
+
+
+def sentence(job: Job) -> str:
+    """One line about a job: state, phase, progress; the failure and what to do when it failed."""
+    parts = [job.id, printable(job.kind), job.state.value]
+    if job.state is State.ACTIVE:
+        parts.append(f"{job.phase or 'running'} {job.progress} %")
+        if job.message:
+            parts.append(printable(job.message))
+    line = "  ".join(parts)
+    if job.failure is not None and job.state is State.FAILED:
+        line += f"\n{job.failure.code}: {printable(job.failure.message)}"
+        if job.failure.hint:
+            line += f"\nhint: {printable(job.failure.hint)}"
+    return line
+
+
+async def draw(changes: AsyncIterator[Job]) -> Job:
+    """Show each change until the job ends, on standard error; returns the job as it ended."""
+    if sys.stderr.isatty():
+        return await _draw_bar(changes)
+    return await _draw_lines(changes)
+
+
+async def _draw_lines(changes: AsyncIterator[Job]) -> Job:
+    job: Job | None = None
+    shown: tuple[object, ...] = ()
+    async for job in changes:
+        now = (job.state, job.phase, job.progress // 10)
+        if now != shown:
+            sys.stderr.write(sentence(job) + "\n")
+            sys.stderr.flush()
+            shown = now
+    assert job is not None, "a watched job is told at least once"
+    return job
+
+
+async def _draw_bar(changes: AsyncIterator[Job]) -> Job:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    job: Job | None = None
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<12}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=False) as progress:
+        bar = progress.add_task("waiting", total=100, note="")
+        phase: str | None = None
+        async for job in changes:
+            if job.phase != phase and phase is not None and not job.state.is_final:
+                progress.console.print(f"  done: {printable(phase)}", markup=False, highlight=False)
+            phase = job.phase or phase
+            label = printable(job.phase or "running") if job.state is State.ACTIVE else job.state.value
+            note = printable(job.message or "")
+            progress.update(bar, completed=job.progress, description=label, note=note)
+    assert job is not None, "a watched job is told at least once"
+    if job.state is not State.COMPLETED:
+        sys.stderr.write(sentence(job) + "\n")
+    return job

@@ -1,0 +1,274 @@
+"""The commands about jobs. Each connects to the data folder's server, starting one when none runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+
+from checkback import settings as settings_table
+from checkback.app.connect import Connection, connect
+from checkback.cli.exits import Exit, of_state
+from checkback.core.errors import InvalidInput
+from checkback.core.job import JSON, Job
+from checkback.core.states import State
+from checkback.dialects import native, reftrix
+from checkback.guard.access import LOCAL
+from checkback.guard.terminal import printable, printable_block
+
+FOR_EVER = 10 * 365 * 24 * 3600.0
+
+
+def submit(options: Namespace) -> int:
+    """Print the id, or with ``--wait`` the result."""
+    args = dict(_parse_argument(text) for text in options.args)
+
+    async def run(connection: Connection) -> int:
+        _load_kinds(connection)
+        done = await connection.service.submit(
+            LOCAL,
+            options.kind,
+            args,
+            key=options.key,
+            deadline_seconds=options.deadline,
+            delay_seconds=options.delay,
+            attempts=options.attempts,
+        )
+        if not options.wait:
+            _print_json(_record(done.job)) if options.json else _print(done.job.id)
+            return Exit.DONE
+        sys.stderr.write(f"{done.job.id}\n")
+        return await _follow(connection, done.job.id, options, quiet=options.json)
+
+    return _run(options, run)
+
+
+def check(options: Namespace) -> int:
+    """Print state, phase and progress; the exit code tells the state, too."""
+
+    async def run(connection: Connection) -> int:
+        job = await connection.service.get(LOCAL, options.id)
+        _print_job(job, options)
+        return of_state(job.state)
+
+    return _run(options, run)
+
+
+def watch(options: Namespace) -> int:
+    """Draw the job until it ends."""
+
+    async def run(connection: Connection) -> int:
+        if options.json or options.dialect:
+            job = None
+            async with aclosing(connection.service.watch(LOCAL, options.id)) as changes:
+                async for job in changes:
+                    _print_job(job, options, lines=True)
+            return of_state(job.state) if job else Exit.UNKNOWN
+        return await _draw(connection, options.id)
+
+    return _run(options, run)
+
+
+def wait(options: Namespace) -> int:
+    """Wait, drawing on a terminal, and print the result."""
+
+    async def run(connection: Connection) -> int:
+        return await _follow(connection, options.id, options, timeout=options.timeout, quiet=options.json)
+
+    return _run(options, run)
+
+
+def cancel(options: Namespace) -> int:
+    """Ask for the end."""
+
+    async def run(connection: Connection) -> int:
+        job = await connection.service.cancel(LOCAL, options.id)
+        _print_job(job, options)
+        return Exit.DONE if job.state is State.CANCELLED else of_state(job.state)
+
+    return _run(options, run)
+
+
+def retry(options: Namespace) -> int:
+    """Run it again."""
+
+    async def run(connection: Connection) -> int:
+        _print_job(await connection.service.retry(LOCAL, options.id), options)
+        return Exit.DONE
+
+    return _run(options, run)
+
+
+def result(options: Namespace) -> int:
+    """Print the result as JSON."""
+
+    async def run(connection: Connection) -> int:
+        job = await connection.service.get(LOCAL, options.id)
+        if job.state is not State.COMPLETED:
+            _print_job(job, options, to_error=True)
+            return of_state(job.state)
+        _print_json(await connection.service.result(LOCAL, options.id))
+        return Exit.DONE
+
+    return _run(options, run)
+
+
+def log(options: Namespace) -> int:
+    """Print the log."""
+
+    async def run(connection: Connection) -> int:
+        lines = await connection.service.log(LOCAL, options.id)
+        if options.json:
+            _print_json(lines)
+        else:
+            for line in lines:
+                _print(printable(line))
+        return Exit.DONE
+
+    return _run(options, run)
+
+
+def list(options: Namespace) -> int:  # noqa: A001 - the command's name
+    """One line a job."""
+
+    async def run(connection: Connection) -> int:
+        page = await connection.service.list(
+            LOCAL,
+            state=State(options.state) if options.state else None,
+            kind=options.kind,
+            owner=options.owner,
+            limit=options.limit,
+            cursor=options.cursor,
+        )
+        if options.json:
+            _print_json({"jobs": [_record(job) for job in page.jobs], "cursor": page.cursor})
+            return Exit.DONE
+        for job in page.jobs:
+            _print(f"{job.id}  {job.state:<9}  {job.progress:3d} %  {printable(job.kind):<20}  {job.created_at:%F %T}")
+        if page.cursor:
+            sys.stderr.write(f"more: checkback list --cursor {page.cursor}\n")
+        if not page.jobs:
+            sys.stderr.write("no jobs; submit one with `checkback submit KIND NAME=VALUE`\n")
+        return Exit.DONE
+
+    return _run(options, run)
+
+
+def kinds(options: Namespace) -> int:
+    """The kinds that the server knows, with their arguments."""
+
+    async def run(connection: Connection) -> int:
+        from checkback.kinds import registry
+
+        _load_kinds(connection)
+        if options.json:
+            _print_json(
+                [
+                    {"kind": kind.name, "title": kind.title, "args": kind.args_model.model_json_schema()}
+                    for kind in registry.all_kinds()
+                ]
+            )
+            return Exit.DONE
+        for kind in registry.all_kinds():
+            names = [
+                name + ("" if field.is_required() else "?") for name, field in kind.args_model.model_fields.items()
+            ]
+            shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+            _print(f"{kind.name:<20}  {kind.title}  ({shown})")
+        return Exit.DONE
+
+    return _run(options, run)
+
+
+def _run(options: Namespace, work: Callable[[Connection], Awaitable[int]]) -> int:
+    kinds_given = getattr(options, "kinds", None)
+    chosen = {"kinds": tuple(kinds_given)} if kinds_given else {}
+    settings = settings_table.read(**chosen)
+
+    async def run() -> int:
+        async with connect(settings, chosen=chosen) as connection:
+            return await work(connection)
+
+    return asyncio.run(run())
+
+
+def _load_kinds(connection: Connection) -> None:
+    from checkback.kinds import registry
+
+    try:
+        registry.load(connection.settings.kinds)
+    except ImportError as error:
+        raise InvalidInput(
+            f"The server's module of kinds cannot be imported here: {error}",
+            hint="Run the command where that module can be found, or set PYTHONPATH.",
+        ) from error
+
+
+async def _follow(
+    connection: Connection, job_id: str, options: Namespace, *, timeout: float | None = None, quiet: bool = False
+) -> int:
+    """Wait for the end, drawing it where somebody looks, and print the result."""
+    try:
+        async with asyncio.timeout(timeout):
+            if quiet:
+                await connection.service.wait(LOCAL, job_id, FOR_EVER)
+            else:
+                await _draw(connection, job_id)
+    except TimeoutError:
+        sys.stderr.write("still running\n")
+    job = await connection.service.get(LOCAL, job_id)
+    if options.json:
+        _print_json(_record(job))
+    elif job.state is State.COMPLETED:
+        _print_json(await connection.service.result(LOCAL, job_id))
+    return of_state(job.state)
+
+
+async def _draw(connection: Connection, job_id: str) -> int:
+    from checkback.cli.display import draw
+
+    async with aclosing(connection.service.watch(LOCAL, job_id)) as changes:
+        job = await draw(changes)
+    return of_state(job.state)
+
+
+def _parse_argument(text: str) -> tuple[str, JSON]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InvalidInput(f"{printable(text)[:60]!r} is not NAME=VALUE.", hint="Write arguments as url=https://example.com.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _record(job: Job) -> Any:
+    return native.job(job, now=datetime.now(UTC))
+
+
+def _print_job(job: Job, options: Namespace, *, lines: bool = False, to_error: bool = False) -> None:
+    dialect = getattr(options, "dialect", None)
+    if dialect == "reftrix":
+        _print_json(reftrix.status(job, job.id), lines=lines)
+    elif options.json or dialect == "native":
+        _print_json(_record(job), lines=lines)
+    else:
+        from checkback.cli.display import sentence
+
+        _print(sentence(job), to_error=to_error)
+
+
+def _print_json(value: JSON, *, lines: bool = False) -> None:
+    text = json.dumps(value, ensure_ascii=False, indent=None if lines or not sys.stdout.isatty() else 2)
+    _print(printable_block(text))
+
+
+def _print(text: str, *, to_error: bool = False) -> None:
+    stream = sys.stderr if to_error else sys.stdout
+    stream.write(text + "\n")
+    stream.flush()

@@ -1,0 +1,143 @@
+"""The commands about servers: serve, stop, worker, mcp, config, token."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from argparse import Namespace
+from typing import Any
+
+from checkback import settings as settings_table
+from checkback.app import background
+from checkback.cli.exits import Exit
+from checkback.core.errors import InvalidInput
+from checkback.settings import Settings
+
+
+def serve(options: Namespace) -> int:
+    """Serve until told to stop. The address and the token are told on standard output."""
+    settings = _settings(options, host=options.host, port=options.port)
+    _log_to_stderr(settings)
+    from checkback.app.serve import serve as run
+    from checkback.guard.tokens import folder_token
+
+    def announce(url: str) -> None:
+        token = folder_token(settings.home)
+        if options.json:
+            text = json.dumps({"url": url, "token": token, "home": str(settings.home)})
+        elif options.background:
+            text = f"serving {settings.home} at {url}"
+        else:
+            text = (
+                f"checkback serves {settings.home}\n\n"
+                f"  web   {url}/signin?token={token}\n"
+                f"  MCP   {url}/mcp\n"
+                f"  HTTP  {url}/api/jobs   (Authorization: Bearer {token})\n\n"
+                "`checkback config claude-code` prints the configuration for an MCP client. Ctrl-C ends the server."
+            )
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    run(settings, announce, background=options.background, no_token=options.no_token, worker=not options.no_worker)
+    return Exit.DONE
+
+
+def stop(options: Namespace) -> int:
+    """End the folder's server."""
+    del options
+    stopped = background.stop(settings_table.read().home)
+    sys.stderr.write("stopped\n" if stopped else "no server runs for this data folder\n")
+    return Exit.DONE
+
+
+def worker(options: Namespace) -> int:
+    """Work until told to stop."""
+    settings = _settings(options)
+    _log_to_stderr(settings)
+    from checkback.app.work import run_worker
+
+    if options.parent is None and settings.own_valkey and not background.server_runs(settings.home):
+        raise InvalidInput(
+            "No server runs for this data folder, and no other store is named.",
+            hint="Start `checkback serve`, or name a store that machines can share in CHECKBACK_REDIS_URL.",
+        )
+    return run_worker(settings, parent=options.parent)
+
+
+def mcp(options: Namespace) -> int:
+    """Speak MCP on standard input and output; the background server runs the jobs."""
+    chosen = _chosen(options, tool_names=options.tool_names)
+    from checkback.app.stdio import run_stdio
+
+    run_stdio(settings_table.read(**chosen), chosen)
+    return Exit.DONE
+
+
+def config(options: Namespace) -> int:
+    """What a client's configuration file needs."""
+    settings = settings_table.read()
+    sys.stdout.write(_client_configuration(options.client, settings, stdio=options.stdio) + "\n")
+    return Exit.DONE
+
+
+def token(options: Namespace) -> int:
+    """Show the folder's token, or make one for an owner; a new one is shown only now."""
+    settings = settings_table.read()
+    from checkback.guard.access import Scope
+    from checkback.guard.tokens import add_token, folder_token
+
+    if options.action == "show":
+        background.prepare_home(settings.home)
+        sys.stdout.write(folder_token(settings.home) + "\n")
+        return Exit.DONE
+    if not options.owner:
+        raise InvalidInput("Whose token is it to be?", hint="Write `checkback token add OWNER`.")
+    path = settings.tokens or settings.home / "tokens.toml"
+    background.prepare_home(settings.home)
+    scopes = [Scope(scope) for scope in options.scope] if options.scope else [Scope.READ, Scope.WRITE]
+    made = add_token(path, options.owner, scopes)
+    sys.stderr.write(f"added to {path}; serve reads it when CHECKBACK_TOKENS names it. This is shown only once:\n")
+    sys.stdout.write(made + "\n")
+    return Exit.DONE
+
+
+def _client_configuration(client: str, settings: Settings, *, stdio: bool) -> str:
+    from checkback.guard.tokens import folder_token
+
+    background.prepare_home(settings.home)
+    name = "checkback"
+    program = [sys.executable, "-m", "checkback", "mcp"]
+    url = f"http://127.0.0.1:{settings.port}/mcp"
+    header = f"Bearer {folder_token(settings.home)}"
+    if client == "claude-code":
+        if stdio:
+            return f"claude mcp add {name} -- {' '.join(program)}"
+        return f'claude mcp add --transport http {name} {url} --header "Authorization: {header}"'
+    over_stdio: dict[str, Any] = {"command": program[0], "args": program[1:]}
+    over_http: dict[str, Any] = {"url": url, "headers": {"Authorization": header}}
+    # Claude Desktop's file knows programs only.
+    entry = over_stdio if stdio or client == "claude-desktop" else over_http
+    if client == "vscode":
+        return json.dumps({"servers": {name: {"type": "stdio" if stdio else "http", **entry}}}, indent=2)
+    return json.dumps({"mcpServers": {name: entry}}, indent=2)
+
+
+def _chosen(options: Namespace, **more: Any) -> dict[str, Any]:
+    kinds = getattr(options, "kinds", None)
+    chosen = {"kinds": tuple(kinds) if kinds else None, **more}
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _settings(options: Namespace, **more: Any) -> Settings:
+    return settings_table.read(**_chosen(options, **more))
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for noisy in ("uvicorn.error", "mcp", "fastmcp", "httpx2"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
