@@ -139,7 +139,7 @@ class EgressProxy:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
         if self._keeper is not None:
-            done, _ = await asyncio.wait({self._keeper}, timeout=CLOSE_SECONDS)
+            done, _ = await asyncio.wait({self._keeper}, timeout=2 * CLOSE_SECONDS)
             if not done:
                 self._kill()
                 self._keeper.cancel()
@@ -216,10 +216,18 @@ class EgressProxy:
                     waiting.set_result(answer)
         finally:
             self._ready.clear()
-            self._kill()
             for waiting in self._answers.values():
                 if not waiting.done():
                     waiting.set_exception(_Lost())
+            await self._bury(process)
+
+    async def _bury(self, process: asyncio.subprocess.Process) -> None:
+        # Its pipe has closed, so it is ending. Killing it now would race asyncio for its exit status.
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            self._kill()
             await process.wait()
 
     def _kill(self) -> None:

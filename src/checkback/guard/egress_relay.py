@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +35,13 @@ class Streams:
         """Close at once; what was not sent yet is lost."""
         self.writer.transport.abort()
 
+    def reset(self) -> None:
+        """Close so that the other side sees a failure, where an orderly end would pass for a whole answer."""
+        with suppress(OSError, AttributeError):
+            linger_not = struct.pack("ii", 1, 0)
+            self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
+        self.abort()
+
 
 @dataclass(slots=True, eq=False)
 class Meter:
@@ -42,10 +51,11 @@ class Meter:
     end: Callable[[], object]
     moved_at: float = 0.0
 
-    def count(self, amount: int) -> bool:
-        """False when the job has used up its bytes; its connections, this one too, are being cut then."""
+    def count(self, amount: int) -> None:
+        """Raises ConnectionAbortedError when the job has used up its bytes; its other connections are cut."""
         self.moved_at = time.monotonic()
-        return self.account.count(amount)
+        if not self.account.count(amount):
+            raise ConnectionAbortedError
 
 
 class IdleTimer:
@@ -86,7 +96,7 @@ async def tunnel(client: Streams, server: Streams, meter: Meter) -> None:
             group.create_task(one_way(client.reader, server.writer))
             group.create_task(one_way(server.reader, client.writer))
     except* OSError:
-        pass
+        client.reset()
 
 
 async def relay_request(
@@ -108,7 +118,7 @@ async def relay_request(
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     for result in results:
-        if isinstance(result, http.BadMessage):
+        if isinstance(result, (http.BadMessage, OSError)):
             raise result
 
 
@@ -129,8 +139,7 @@ async def _download(client: Streams, server: Streams, request: http.Request, met
         response = http.parse_response(head, request.method)
         if response.status == 101 and not request.upgrade:
             raise http.BadMessage(502, "The server changed the protocol without being asked.")
-        if not meter.count(len(head)):
-            return
+        meter.count(len(head))
         client.writer.write(http.response_head(response))
         if response.status == 101 or response.status >= 200:
             until_closed = response.status == 101 or response.length == http.CHUNKED
@@ -164,8 +173,9 @@ async def _pump(
     left = limit
     while left is None or left > 0:
         data = await reader.read(CHUNK if left is None else min(CHUNK, left))
-        if not data or not meter.count(len(data)):
+        if not data:
             return
+        meter.count(len(data))
         writer.write(data)
         await writer.drain()
         if left is not None:

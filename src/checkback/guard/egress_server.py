@@ -91,9 +91,8 @@ class EgressServer:
         except _Refused as refused:
             await _say_goodbye(client, refused.reply)
         except (OSError, EOFError, asyncio.CancelledError):
-            # Too slow, gone, idle or cut. This task is this connection's alone, so cancelling it ends just
-            # that.
-            pass
+            # Too slow, gone, idle or cut. The task is this connection's alone: cancelling it ends just that.
+            client.reset()
         finally:
             self._strangers.pop(task, None)
             client.abort()
