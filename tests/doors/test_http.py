@@ -1,0 +1,530 @@
+"""The native API over the whole ASGI stack: gate, routes, service, store, and a worker where jobs run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jsonschema
+import pytest
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from checkback.doors.gate import Gate
+from checkback.doors.http import Readiness, build_routes
+from checkback.guard.authenticator import Authenticator
+from checkback.guard.origins import HostList
+from checkback.settings import Settings
+from conftest import open_connection
+
+UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+@pytest.fixture
+async def api(http: httpx2.AsyncClient) -> dict[str, Any]:
+    return (await http.get("/openapi.json")).json()
+
+
+def check(api: dict[str, Any], response: httpx2.Response, path: str, method: str = "get") -> Any:
+    """The body of a response, which is as the OpenAPI document says."""
+    described = api["paths"][path][method]["responses"][str(response.status_code)]
+    schema = described["content"]["application/json"]["schema"] | {"components": api["components"]}
+    body = response.json()
+    jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(body)
+    return body
+
+
+async def test_submit_and_check(http: httpx2.AsyncClient, api: dict[str, Any]) -> None:
+    response = await http.post("/api/jobs", json={"kind": "test.add", "args": {"a": 1, "b": 2}})
+    assert response.status_code == 202
+    body = check(api, response, "/api/jobs", "post")
+    assert response.headers["location"] == f"/api/jobs/{body['id']}"
+    assert (body["kind"], body["state"], body["owner"]) == ("test.add", "waiting", "ada")
+    found = await http.get(f"/api/jobs/{body['id']}")
+    assert check(api, found, "/api/jobs/{job_id}")["id"] == body["id"]
+
+
+@pytest.mark.usefixtures("worker")
+async def test_wait_result_log_and_artifact(http: httpx2.AsyncClient, api: dict[str, Any]) -> None:
+    body = {"kind": "test.say", "args": {"words": "<script>hello</script>"}}
+    job = (await http.post("/api/jobs", json=body)).json()
+    one = f"/api/jobs/{job['id']}"
+    ended = check(api, await http.get(one, params={"wait": 50}), "/api/jobs/{job_id}")
+    assert (ended["state"], ended["progress"], ended["is_final"]) == ("completed", 100, True)
+    assert ended["result"] == {"said": "<script>hello</script>"}
+    assert check(api, await http.get(one + "/result"), "/api/jobs/{job_id}/result") == ended["result"]
+    log = check(api, await http.get(one + "/log"), "/api/jobs/{job_id}/log")
+    assert any("log: <script>" in line for line in log["lines"])
+
+    (artifact,) = ended["artifacts"]
+    assert artifact["name"] == "words.txt"
+    for name in (artifact["url"], f"{one}/artifacts/words.txt"):
+        file = await http.get(name)
+        assert file.content == b"<script>hello</script>"
+        assert file.headers["content-disposition"].startswith("attachment")
+        assert file.headers["x-content-type-options"] == "nosniff"
+        assert "sandbox" in file.headers["content-security-policy"]
+    missing = await http.get(f"{one}/artifacts/..%2F..%2Fetc%2Fpasswd")
+    assert missing.status_code == 404
+
+
+async def test_waiting_longer_than_allowed_is_no_error(http: httpx2.AsyncClient, post: Any) -> None:
+    job = await post("test.add", a=1, b=2)
+    response = await http.get(f"/api/jobs/{job['id']}?wait=0.05")
+    assert (response.status_code, response.json()["state"]) == (200, "waiting")
+
+
+@pytest.mark.parametrize("wait", ["-1", "soon", "nan", "inf"])
+async def test_a_wait_that_is_no_number_of_seconds(http: httpx2.AsyncClient, post: Any, wait: str) -> None:
+    job = await post("test.add", a=1, b=2)
+    response = await http.get(f"/api/jobs/{job['id']}", params={"wait": wait})
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "invalid_input")
+
+
+async def test_the_same_key_gives_the_same_job(http: httpx2.AsyncClient, api: dict[str, Any]) -> None:
+    body = {"kind": "test.add", "args": {"a": 1, "b": 2}}
+    first = await http.post("/api/jobs", json=body, headers={"idempotency-key": "k1"})
+    again = await http.post("/api/jobs", json={**body, "key": "k1"})
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert check(api, again, "/api/jobs", "post")["id"] == first.json()["id"]
+
+    other = await http.post("/api/jobs", json={**body, "args": {"a": 2, "b": 2}, "key": "k1"})
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "key_reused")
+    both = await http.post("/api/jobs", json={**body, "key": "k2"}, headers={"idempotency-key": "k1"})
+    assert both.status_code == 422
+
+
+async def test_fifty_submits_with_one_key_at_once_make_one_job(http: httpx2.AsyncClient) -> None:
+    body = {"kind": "test.add", "args": {"a": 1, "b": 2}, "key": "burst"}
+    answers = await asyncio.gather(*(http.post("/api/jobs", json=body) for _ in range(50)))
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert sorted(answer.status_code for answer in answers) == [200] * 49 + [202]
+
+
+async def test_cancel_twice_and_retry(http: httpx2.AsyncClient, api: dict[str, Any], post: Any) -> None:
+    job = await post("test.add", a=1, b=2)
+    one = f"/api/jobs/{job['id']}"
+    for _ in range(2):
+        cancelled = await http.post(one + "/cancel")
+        assert check(api, cancelled, "/api/jobs/{job_id}/cancel", "post")["state"] == "cancelled"
+    result = await http.get(one + "/result")
+    assert (result.status_code, result.json()["error"]["code"]) == (409, "conflict")
+
+
+@pytest.mark.usefixtures("worker")
+async def test_retry_runs_a_failed_job_again(
+    http: httpx2.AsyncClient, api: dict[str, Any], post: Any
+) -> None:
+    job = await post("test.fail", code="broken", message="It broke.")
+    one = f"/api/jobs/{job['id']}"
+    failed = check(api, await http.get(one + "?wait=50"), "/api/jobs/{job_id}")
+    assert failed["failure"] == {
+        "code": "broken",
+        "message": "It broke.",
+        "retryable": True,
+        "hint": "Mend it.",
+    }
+    assert failed["next_step"].startswith("POST ")
+    again = await http.post(one + "/retry")
+    assert again.status_code == 202
+    check(api, again, "/api/jobs/{job_id}/retry", "post")
+    ended = (await http.get(one + "?wait=50")).json()
+    assert (ended["state"], ended["attempts"]["started"]) == ("failed", 2)
+
+
+async def test_a_job_that_waits_cannot_be_retried_and_has_no_result(
+    http: httpx2.AsyncClient, post: Any
+) -> None:
+    job = await post("test.add", a=1, b=2)
+    retry = await http.post(f"/api/jobs/{job['id']}/retry")
+    result = await http.get(f"/api/jobs/{job['id']}/result")
+    assert (retry.status_code, retry.json()["error"]["code"]) == (409, "conflict")
+    assert (result.status_code, result.json()["error"]["code"]) == (409, "not_ready")
+
+
+async def test_list_pages_and_filters(http: httpx2.AsyncClient, api: dict[str, Any], post: Any) -> None:
+    ids = [(await post("test.add", a=number, b=0))["id"] for number in range(3)]
+    await post("test.say", words="x")
+    first = check(api, await http.get("/api/jobs?kind=test.add&limit=2"), "/api/jobs")
+    second = (await http.get("/api/jobs", params={"kind": "test.add", "cursor": first["cursor"]})).json()
+    assert [job["id"] for job in first["jobs"] + second["jobs"]] == ids[::-1]
+    assert second["cursor"] is None
+    assert (await http.get("/api/jobs?state=completed")).json()["jobs"] == []
+    for query in ("state=running", "limit=0", "limit=1000", "limit=x", "cursor=%00"):
+        assert (await http.get(f"/api/jobs?{query}")).status_code == 422, query
+
+
+async def test_jobs_of_others_are_jobs_that_do_not_exist(open_http: Any, tokens: Any, post: Any) -> None:
+    job = await post("test.add", a=1, b=2)
+    async with open_http(tokens.bob) as bob:
+        for method, path in [
+            ("GET", ""),
+            ("GET", "?wait=1"),
+            ("POST", "/cancel"),
+            ("POST", "/retry"),
+            ("GET", "/result"),
+            ("GET", "/log"),
+            ("GET", "/events"),
+            ("GET", "/artifacts/x"),
+        ]:
+            theirs = await bob.request(method, f"/api/jobs/{job['id']}{path}")
+            nobodys = await bob.request(method, f"/api/jobs/{UNKNOWN}{path}")
+            assert (theirs.status_code, nobodys.status_code) == (404, 404)
+            assert theirs.json()["error"] == nobodys.json()["error"]
+        assert (await bob.get("/api/jobs")).json()["jobs"] == []
+        assert (await bob.get("/api/jobs?owner=ada")).status_code == 403
+    async with open_http(tokens.admin) as admin:
+        listed = (await admin.get("/api/jobs?owner=*")).json()["jobs"]
+        assert [found["id"] for found in listed] == [job["id"]]
+
+
+async def test_a_token_without_write_reads_only(open_http: Any, tokens: Any, post: Any) -> None:
+    job = await post("test.add", a=1, b=2)
+    async with open_http(tokens.reader) as reader:
+        assert (await reader.get(f"/api/jobs/{job['id']}")).status_code == 200
+        for path in ("/api/jobs", f"/api/jobs/{job['id']}/cancel", f"/api/jobs/{job['id']}/retry"):
+            response = await reader.post(path, json={"kind": "test.add", "args": {"a": 1, "b": 1}})
+            assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/jobs", f"/api/jobs/{UNKNOWN}", f"/api/jobs/{UNKNOWN}/events", "/api/kinds"]
+)
+async def test_without_a_token_nothing_is_told(open_http: Any, path: str) -> None:
+    async with open_http(None) as stranger:
+        response = await stranger.get(path)
+    assert (response.status_code, response.json()["error"]["code"]) == (401, "unauthorized")
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+async def test_guessing_tokens_is_slowed_down_but_the_right_one_works(open_http: Any, tokens: Any) -> None:
+    async with open_http(None) as stranger:
+        seen: list[int] = []
+        for number in range(12):
+            wrong = {"authorization": f"Bearer cb_{number}"}
+            seen.append((await stranger.get("/api/jobs", headers=wrong)).status_code)
+        limited = await stranger.get("/api/jobs", headers={"authorization": "Bearer x"})
+    assert seen == [401] * 10 + [429] * 2
+    assert limited.headers["retry-after"]
+    async with open_http(tokens.ada) as ada:
+        assert (await ada.get("/api/jobs")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"host": "evil.com"}, {"host": "127.0.0.1:80"}, {"origin": "https://evil"}, {"origin": "null"}],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/health"), ("POST", "/api/jobs"), ("GET", f"/api/jobs/{UNKNOWN}/events"), ("GET", "/nowhere")],
+)
+async def test_other_hosts_and_origins_reach_no_handler(
+    http: httpx2.AsyncClient, headers: dict[str, str], method: str, path: str
+) -> None:
+    response = await http.request(method, path, headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden")
+
+
+async def test_a_form_of_another_site_submits_nothing(http: httpx2.AsyncClient) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
+        response = await http.post(
+            "/api/jobs", content=b'{"kind":"test.add","args":{"a":1,"b":2}}', headers={"content-type": kind}
+        )
+        assert response.status_code == 422
+    assert (await http.get("/api/jobs")).json()["jobs"] == []
+
+
+BAD_BODIES = [
+    b"{",
+    b"[]",
+    b'"x"',
+    b'{"kind": "test.add", "kind": "test.say"}',
+    b'{"kind": "test.add", "args": {"a": NaN, "b": 1}}',
+    b'{"kind": "test.add", "args": {"a": 1e400, "b": 1}}',
+    b'{"kind": "test.add", "args": [1, 2]}',
+    b'{"kind": 5, "args": {}}',
+    b'{"args": {}}',
+    b'{"kind": "test.add", "args": {"a": 1, "b": "x"}}',
+    b'{"kind": "test.add", "args": {"a": 1, "b": 1, "c": 1}}',
+    b'{"kind": "test.add", "args": {"a": 1, "b": 1}, "surprise": 1}',
+    b'{"kind": "test.add", "args": {"a": 1, "b": 1}, "attempts": 0}',
+    b'{"kind": "test.add", "args": {"a": 1, "b": 1}, "deadline_seconds": -1}',
+    b'{"kind": "test.add", "args": {"a": 1, "b": 1}, "delay_seconds": -1}',
+    b'{"kind": "test.say", "args": {"words": "\\ud800"}}',
+    b'{"kind": "test.say", "args": {"words": "\xff"}}',
+    b'{"kind": "test.say", "args": ' + b'{"x":' * 10_000 + b"1" + b"}" * 10_000 + b"}",
+    b"",
+]
+
+
+@pytest.mark.parametrize("body", BAD_BODIES, ids=lambda body: repr(body[:60]))
+async def test_a_bad_body_is_refused_in_plain_words(http: httpx2.AsyncClient, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    response = await http.post("/api/jobs", content=body, headers=headers)
+    assert response.status_code == 422, response.text
+    error = response.json()["error"]
+    assert error["message"]
+    assert error["hint"]
+
+
+@pytest.mark.parametrize("kind", ["nothing", "os.system", "../etc/passwd", "x" * 64])
+async def test_an_unknown_kind_imports_nothing(http: httpx2.AsyncClient, kind: str) -> None:
+    response = await http.post("/api/jobs", json={"kind": kind})
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "unknown_kind")
+
+
+async def test_an_address_on_this_machine_is_refused_at_the_door(http: httpx2.AsyncClient) -> None:
+    body = {"kind": "page.analyze", "args": {"url": "http://169.254.169.254/latest"}}
+    response = await http.post("/api/jobs", json=body)
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "address_blocked")
+
+
+async def test_a_large_body_is_refused_while_it_is_read(application: ASGIApp, tokens: Any) -> None:
+    """Spoken in raw ASGI: no HTTP client sends a lying Content-Length, nor tells how much was read."""
+    read = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal read
+        read += 1
+        assert read < 20, "the whole body was read"
+        return {"type": "http.request", "body": b" " * 100_000, "more_body": True}
+
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = {"host": "127.0.0.1:8787", "authorization": f"Bearer {tokens.ada}", "content-length": "5"}
+    headers["content-type"] = "application/json"
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/jobs",
+        "raw_path": b"/api/jobs",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    await application(scope, receive, send)  # pyright: ignore[reportArgumentType]
+    assert sent[0]["status"] == 413
+    assert json.loads(sent[1]["body"])["error"]["code"] == "too_large"
+
+
+async def test_args_have_a_limit_of_their_own(http: httpx2.AsyncClient) -> None:
+    response = await http.post("/api/jobs", json={"kind": "test.say", "args": {"words": "x" * 300_000}})
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("job_id", ["meta", "wait", "1", UNKNOWN[:-1], UNKNOWN + "0", "%00", "x" * 36])
+async def test_an_id_that_is_no_uuid(http: httpx2.AsyncClient, job_id: str) -> None:
+    assert (await http.get(f"/api/jobs/{job_id}")).status_code == 422
+
+
+async def test_other_addresses_and_methods_are_told_in_json(http: httpx2.AsyncClient) -> None:
+    nowhere = await http.get("/api/nothing/here")
+    assert (nowhere.status_code, nowhere.json()["error"]["code"]) == (404, "not_found")
+    wrong = await http.delete(f"/api/jobs/{UNKNOWN}")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
+    assert wrong.json()["error"]["code"] == "method_not_allowed"
+
+
+async def test_request_ids_are_kept_or_made(http: httpx2.AsyncClient) -> None:
+    kept = await http.get("/health", headers={"x-request-id": "mine-1"})
+    made = await http.get("/health", headers={"x-request-id": "not sane\x7f"})
+    refused = await http.get(f"/api/jobs/{UNKNOWN}", headers={"x-request-id": "mine-2"})
+    assert kept.headers["x-request-id"] == "mine-1"
+    assert len(made.headers["x-request-id"]) == 36
+    assert refused.json()["request_id"] == refused.headers["x-request-id"] == "mine-2"
+
+
+async def test_health_says_what_is_missing(open_http: Any, problems: list[str], api: dict[str, Any]) -> None:
+    async with open_http(None) as stranger:
+        well = await stranger.get("/health")
+        problems.append("No worker is alive.")
+        ill = await stranger.get("/health")
+    assert check(api, well, "/health") == {"live": True, "ready": True, "reasons": []}
+    assert check(api, ill, "/health") == {"live": True, "ready": False, "reasons": ["No worker is alive."]}
+
+
+async def test_kinds_come_with_the_form_of_their_arguments(
+    http: httpx2.AsyncClient, api: dict[str, Any]
+) -> None:
+    body = check(api, await http.get("/api/kinds"), "/api/kinds")
+    kinds = {kind["name"]: kind for kind in body["kinds"]}
+    assert kinds["test.add"]["title"] == "Add two numbers"
+    assert kinds["test.add"]["args_schema"]["required"] == ["a", "b"]
+    assert "async" in kinds["page.analyze"]["args_schema"]["properties"]
+
+
+async def test_the_document_describes_every_route_and_is_open_to_all(open_http: Any) -> None:
+    async with open_http(None) as stranger:
+        document = (await stranger.get("/openapi.json")).json()
+    assert document["openapi"] == "3.1.0"
+    assert document["info"]["version"] == "1.2.3"
+    operations = {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert sorted(operations) == [
+        "GET /api/jobs",
+        "GET /api/jobs/{job_id}",
+        "GET /api/jobs/{job_id}/artifacts/{name}",
+        "GET /api/jobs/{job_id}/events",
+        "GET /api/jobs/{job_id}/log",
+        "GET /api/jobs/{job_id}/result",
+        "GET /api/kinds",
+        "GET /health",
+        "GET /openapi.json",
+        "GET /signin",
+        "POST /api/jobs",
+        "POST /api/jobs/{job_id}/cancel",
+        "POST /api/jobs/{job_id}/retry",
+    ]
+    assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
+    used = set(_references(document))
+    assert used == {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    for schema in document["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        found: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        own = [found["$ref"]] if isinstance(found.get("$ref"), str) else []
+        return own + [name for item in found.values() for name in _references(item)]
+    if isinstance(value, list):
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return [name for item in items for name in _references(item)]
+    return []
+
+
+async def test_signing_in_exchanges_the_token_for_a_cookie(open_http: Any, tokens: Any) -> None:
+    async with open_http(None) as browser:
+        response = await browser.get("/signin", params={"token": tokens.local})
+        assert (response.status_code, response.headers["location"]) == (303, "/")
+        cookie = response.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        assert tokens.local not in cookie
+        assert (await browser.get("/api/jobs")).status_code == 200
+        browser.cookies.clear()
+        forged = await browser.get("/api/jobs", headers={"cookie": "checkback_session=a.1.b"})
+        assert forged.status_code == 401
+        wrong = await browser.get("/signin", params={"token": "cb_wrong"})
+        assert (wrong.status_code, "set-cookie" in wrong.headers) == (401, False)
+        lured = await browser.get(
+            "/signin", params={"token": tokens.local}, headers={"sec-fetch-site": "cross-site"}
+        )
+        assert lured.status_code == 403
+        assert (await browser.get("/signin")).status_code == 422
+
+
+async def events_of(response: httpx2.Response) -> AsyncIterator[dict[str, str]]:
+    """The events of a stream, comments as ``{"": text}``."""
+    event: dict[str, str] = {}
+    async for line in response.aiter_lines():
+        if not line:
+            yield event
+            event = {}
+        else:
+            name, _, value = line.partition(": ")
+            event[name if value else ""] = value or line
+
+
+@pytest.mark.usefixtures("worker")
+async def test_events_end_with_the_job(
+    open_http: Any, tokens: Any, http: httpx2.AsyncClient, post: Any, gate_file: Path
+) -> None:
+    job = await post("test.gate", path=str(gate_file))
+    states: list[str] = []
+    heartbeats = 0
+    last = ""
+    async with open_http(tokens.ada) as ada, ada.stream("GET", f"/api/jobs/{job['id']}/events") as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        async for event in events_of(response):
+            if event.get("event") != "job":
+                heartbeats += 1
+                gate_file.touch()
+                continue
+            record = json.loads(event["data"])
+            last = event["id"]
+            if record["state"] not in states:
+                states.append(record["state"])
+    assert states[-2:] == ["active", "completed"]
+    assert heartbeats > 0
+
+    over = await http.get(f"/api/jobs/{job['id']}/events", headers={"last-event-id": last})
+    assert over.status_code == 204
+    again = await http.get(f"/api/jobs/{job['id']}/events", headers={"last-event-id": "older"})
+    assert again.text.count("event: job") == 1
+
+
+async def test_a_client_that_hangs_up_frees_its_place_and_leaves_the_job(
+    open_http: Any, tokens: Any, post: Any, connection: Any
+) -> None:
+    job = await post("test.add", a=1, b=2)
+    subscribers = connection.feed._subscribers
+    async with open_http(tokens.ada) as ada:
+        async with ada.stream("GET", f"/api/jobs/{job['id']}/events") as response:
+            async for event in events_of(response):
+                assert json.loads(event["data"])["state"] == "waiting"
+                break
+        while subscribers:
+            await asyncio.sleep(0)
+        waiting = asyncio.create_task(ada.get(f"/api/jobs/{job['id']}?wait=50"))
+        while not subscribers:
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        while subscribers:
+            await asyncio.sleep(0)
+        assert (await ada.get(f"/api/jobs/{job['id']}")).json()["state"] == "waiting"
+
+
+@asynccontextmanager
+async def without_a_store(settings: Settings, authenticator: Authenticator) -> AsyncIterator[ASGIApp]:
+    """The API on a store that is not there."""
+    nowhere = replace(settings, redis_url=f"unix://{settings.home}/nothing.sock")
+
+    async def readiness() -> Readiness:
+        raise RuntimeError("/secret/path")
+
+    async with open_connection(nowhere) as connection:
+        routes = build_routes(connection.service, authenticator=authenticator, readiness=readiness)
+        app = Starlette(routes=routes)
+        yield Gate(app, authenticator=authenticator, allowed=HostList.of(8787))
+
+
+async def test_without_the_store_every_answer_comes_within_two_seconds(
+    settings: Settings, authenticator: Authenticator, tokens: Any
+) -> None:
+    async with without_a_store(settings, authenticator) as app:
+        transport = httpx2.ASGITransport(app)
+        headers = {"authorization": f"Bearer {tokens.ada}"}
+        async with httpx2.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1:8787", headers=headers, timeout=30
+        ) as http:
+            began = asyncio.get_running_loop().time()
+            answers = await asyncio.gather(
+                http.get(f"/api/jobs/{UNKNOWN}"),
+                http.get(f"/api/jobs/{UNKNOWN}?wait=25"),
+                http.get(f"/api/jobs/{UNKNOWN}/events"),
+                http.get("/api/jobs"),
+                http.post("/api/jobs", json={"kind": "test.add", "args": {"a": 1, "b": 2}}),
+            )
+            took = asyncio.get_running_loop().time() - began
+            broken = await http.get("/health")
+    assert [answer.status_code for answer in answers] == [503] * 5
+    assert all(answer.headers["retry-after"] for answer in answers)
+    assert all(answer.json()["error"]["code"] == "engine_unavailable" for answer in answers)
+    assert took < 2.5
+
+    assert (broken.status_code, broken.json()["error"]["code"]) == (500, "internal_error")
+    assert "/secret/path" not in broken.text
+    assert broken.json()["request_id"] in broken.json()["error"]["hint"]
