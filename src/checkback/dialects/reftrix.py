@@ -111,7 +111,9 @@ def args_from_queue_data(data: Mapping[str, JSON]) -> Fields:
     Nothing is checked here: data of another form gives arguments that the kind's model refuses, by name.
     """
     given: object = data.get("options")
-    options = cast("Mapping[str, JSON]", given) if isinstance(given, Mapping) else {}
+    options: Mapping[str, JSON] = {}
+    if isinstance(given, Mapping):
+        options = cast("Mapping[str, JSON]", given)
     args: Fields = {key: value for key, value in options.items() if value is not None}
     if "url" in data:
         args["url"] = data["url"]

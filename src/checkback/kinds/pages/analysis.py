@@ -1,0 +1,323 @@
+"""Runs one page job: the phases in their order, each with its own time, progress and failure.
+
+The first phase must succeed, because without a page there is nothing to report. From then on nothing that is
+known is lost: a phase that fails or runs out of time is named in the report, and the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from playwright.async_api import BrowserContext
+from playwright.async_api import Error as PlaywrightError
+
+from checkback.core.errors import JobFailed
+from checkback.core.job import Artifact
+from checkback.kinds.context import Egress, JobContext
+from checkback.kinds.pages import failures
+from checkback.kinds.pages.accessibility import axe_source, axe_tier
+from checkback.kinds.pages.args import PageAnalyzeArgs, unused_keys
+from checkback.kinds.pages.browser import BrowserSession
+from checkback.kinds.pages.bundle import Bundle
+from checkback.kinds.pages.collect import Collector
+from checkback.kinds.pages.devtools import PageGone, Refused, Unanswered
+from checkback.kinds.pages.fetch import egress_report
+from checkback.kinds.pages.parts import Reading
+from checkback.kinds.pages.report import Outcome, PhaseFailure, add_score, assemble, job_result, measure_of
+from checkback.kinds.pages.robots import ask_robots
+from checkback.kinds.pages.visit import Budgets, Visit, open_visit
+
+Fields = dict[str, Any]
+
+RESPONSIVE_SECONDS = 120.0
+#: Kept back from the job's time for putting the report together and closing the page.
+RESERVE_SECONDS = 5.0
+_FAILED = {
+    "layout": "LAYOUT_ANALYSIS_FAILED",
+    "motion": "MOTION_DETECTION_FAILED",
+    "quality": "QUALITY_EVALUATION_FAILED",
+    "responsive": "INTERNAL_ERROR",
+}
+
+
+async def analyze_page(
+    args: PageAnalyzeArgs, ctx: JobContext, session: BrowserSession, budgets: Budgets | None = None
+) -> Fields:
+    """Analyse one page and leave report.json, pictures and the job's result. Raises JobFailed."""
+    if ctx.egress is None:
+        raise JobFailed("NETWORK_ERROR", "This job was given no way to the network.")
+    run = _Run(args, ctx, session, ctx.egress, budgets or Budgets())
+    await run.check_robots(args.url)
+    viewport = args.layoutOptions.viewport
+    try:
+        async with session.context(
+            ctx.egress, width=viewport.width, height=viewport.height, user_agent=_user_agent(session)
+        ) as context:
+            await run.collect(context)
+    except PageGone as error:
+        raise failures.gone(error) from error
+    except PlaywrightError as error:
+        raise JobFailed("BROWSER_ERROR", "The browser failed while the page was open.") from error
+    return run.finish()
+
+
+def _user_agent(session: BrowserSession) -> str:
+    """A browser's own words, so that sites send their usual page, and ours, so that they know who asks."""
+    version = session.version.split(".")[0]
+    return (
+        f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+        f"Chrome/{version}.0.0.0 Safari/537.36 checkback/{importlib.metadata.version('checkback')}"
+    )
+
+
+class _Run:
+    """The state of one analysis."""
+
+    def __init__(
+        self,
+        args: PageAnalyzeArgs,
+        ctx: JobContext,
+        session: BrowserSession,
+        egress: Egress,
+        budgets: Budgets,
+    ) -> None:
+        self._args, self._ctx, self._session, self._egress = args, ctx, session, egress
+        self._budgets = budgets
+        self._started = time.monotonic()
+        self._ends_at = self._started + min(args.timeout / 1000, max(5.0, ctx.deadline - RESERVE_SECONDS))
+        viewport = args.layoutOptions.viewport
+        self._bundle = Bundle(args.url, datetime.now(UTC).isoformat(), (viewport.width, viewport.height))
+        self._bundle.environment = {
+            "browser": f"{session.program.name} {session.version}",
+            "sandbox": session.sandboxed,
+            "userAgent": _user_agent(session),
+        }
+        if session.environment_note:
+            self._bundle.environment["note"] = session.environment_note
+        self._reading = Reading(self._bundle)
+        self._outcome = Outcome()
+        self._parts: Fields = {}
+        self._artifacts: list[Artifact] = []
+        self._pictures: list[Fields] = []
+        for key in unused_keys(args):
+            self._bundle.warnings.append({"code": "UNUSED_OPTION", "message": f"{key} has no effect here."})
+
+    def _left(self) -> float:
+        return max(0.0, self._ends_at - time.monotonic())
+
+    def _check_cancelled(self) -> None:
+        if self._ctx.cancelled:
+            raise failures.cancelled()
+
+    # --- phases ---
+
+    async def check_robots(self, url: str) -> None:
+        """Ask robots.txt before anything else is asked of the site."""
+        self._ctx.phase("ingest")
+        if not self._args.respect_robots_txt:
+            return
+        self._ctx.progress(1)
+        answer = await ask_robots(url, self._egress)
+        if answer.ground == "blocked":
+            raise failures.blocked()
+        self._bundle.robots = {"allowed": answer.allowed, "ground": answer.ground, "status": answer.status}
+        if not answer.allowed:
+            raise failures.robots_forbid(reachable=answer.ground == "rules")
+
+    async def collect(self, context: BrowserContext) -> None:
+        """All phases, on one page that is opened once."""
+        visit = await open_visit(context, self._budgets)
+        collector = Collector(visit, self._bundle)
+        start = time.monotonic()
+        await self._ingest(visit, collector)
+        self._outcome.took["ingest"] = _since(start)
+        self._outcome.completed.append("ingest")
+        args, options = self._args, self._args.features
+        phases: list[tuple[str, bool, float, Callable[[Collector], Awaitable[None]]]] = [
+            ("layout", options.layout, args.layoutTimeout / 1000, self._layout),
+            ("motion", options.motion, args.motionTimeout / 1000, self._motion),
+            ("quality", options.quality, args.qualityTimeout / 1000, self._quality),
+            ("responsive", args.responsiveOptions.enabled, RESPONSIVE_SECONDS, self._responsive),
+        ]
+        for name, wanted, seconds, work in phases:
+            if wanted:
+                await self._attempt(name, seconds, work(collector))
+        self._bundle.network = visit.network.summary(self._bundle.final_url)
+        self._bundle.console = visit.console.summary()
+        self._bundle.egress = await asyncio.to_thread(egress_report, self._egress)
+
+    async def _ingest(self, visit: Visit, collector: Collector) -> None:
+        self._check_cancelled()
+        self._ctx.progress(4)
+        try:
+            async with asyncio.timeout(self._left()):
+                await self._open(visit)
+                self._ctx.progress(20)
+                await collector.facts()
+                self._ctx.progress(27)
+                await self._picture(collector)
+        except TimeoutError as error:
+            raise failures.timed_out(self._args.timeout / 1000) from error
+        except (Unanswered, Refused) as error:
+            raise JobFailed("TIMEOUT_ERROR", "The page stopped answering while it was opened.") from error
+        self._ctx.progress(35)
+
+    async def _open(self, visit: Visit) -> None:
+        try:
+            await visit.go(self._bundle, self._args.waitUntil)
+        except JobFailed as failure:
+            # A refused tunnel looks like any broken connection to the browser; the proxy knows better.
+            if failure.code == "NETWORK_ERROR" and await self._was_blocked(visit):
+                raise failures.blocked() from failure
+            raise
+        self._ctx.progress(15)
+        self._check_cancelled()
+        moved = _origin(self._bundle.final_url) != _origin(self._args.url)
+        if moved and self._bundle.final_url.startswith("http"):
+            await self.check_robots(self._bundle.final_url)
+
+    async def _was_blocked(self, visit: Visit) -> bool:
+        report = await asyncio.to_thread(egress_report, self._egress)
+        return bool(report.get("blocked"))
+
+    async def _picture(self, collector: Collector) -> None:
+        whole = self._args.layoutOptions.fullPage
+        width = self._bundle.viewport[0]
+        self._keep_picture("screenshot.jpg", await collector.picture(width, whole=whole), "base", width)
+        if self._args.layoutOptions.include_html:
+            try:
+                self._keep(self._ctx.artifact("page.html", await collector.html(), "text/html"))
+            except (Unanswered, Refused):
+                self._bundle.warn("HTML_MISSING", "The page's HTML could not be read.")
+
+    async def _layout(self, collector: Collector) -> None:
+        await collector.snapshot()
+        self._ctx.progress(42)
+        await collector.style_sheets()
+        await collector.fonts()
+        self._ctx.progress(48)
+        self._parts |= await asyncio.to_thread(self._reading.layout)
+        self._parts["layout"]["screenshot"] = "screenshot.jpg"
+        self._ctx.progress(55)
+
+    async def _motion(self, collector: Collector) -> None:
+        options = self._args.motionOptions
+        asked = "waitTime" in options.js_animation_options.model_fields_set
+        await collector.style_sheets()
+        await collector.animations(options.js_animation_options.waitTime / 1000 if asked else 0)
+        self._ctx.progress(61)
+        self._parts |= await asyncio.to_thread(self._reading.motion, self._args)
+        self._ctx.progress(65)
+
+    async def _quality(self, collector: Collector) -> None:
+        await collector.snapshot()
+        self._ctx.progress(68)
+        tier, options = axe_tier((self._bundle.facts or {}).get("elements", 0))
+        await collector.axe(axe_source(), options, tier)
+        self._ctx.progress(80)
+        self._bundle.network = collector.visit.network.summary(self._bundle.final_url)
+        self._parts |= await asyncio.to_thread(self._reading.quality)
+        self._ctx.progress(85)
+
+    async def _responsive(self, collector: Collector) -> None:
+        await collector.snapshot()
+        await collector.style_sheets()
+        viewports = self._args.responsiveOptions.viewports
+        for number, viewport in enumerate(viewports, 1):
+            self._check_cancelled()
+            await collector.resize(viewport)
+            if self._args.responsiveOptions.include_screenshots:
+                picture = await collector.picture(viewport.width, whole=True, scale=0.5)
+                self._keep_picture(f"viewport-{number}.jpg", picture, viewport.name, viewport.width)
+            self._ctx.progress(85 + 11 * number / len(viewports))
+        self._parts |= await asyncio.to_thread(self._reading.responsive)
+        self._ctx.progress(98)
+
+    async def _attempt(self, name: str, seconds: float, work: Awaitable[None]) -> None:
+        """Run one phase; whatever it ends with, the phases before it stay."""
+        self._check_cancelled()
+        self._ctx.phase(name)
+        start = time.monotonic()
+        try:
+            if self._args.timeout_strategy == "strict" and self._outcome.timed_out:
+                raise _Skipped
+            async with asyncio.timeout(min(seconds, self._left())):
+                await work
+            self._outcome.completed.append(name)
+        except JobFailed:
+            raise
+        except Exception as error:
+            failure = _phase_failure(name, error, min(seconds, time.monotonic() - start))
+            if not self._args.partial_results:
+                raise JobFailed(failure.code, f"{name}: {failure.message}") from error
+            self._ctx.log(f"{name} failed: {type(error).__name__}")
+            self._outcome.failed.append(failure)
+        finally:
+            if asyncio.iscoroutine(work):
+                work.close()
+            self._outcome.took[name] = _since(start)
+
+    # --- the end ---
+
+    def finish(self) -> Fields:
+        """Judge, write the report, and give the job's result."""
+        self._parts |= self._reading.ingest()
+        if "quality" in self._outcome.completed:
+            add_score(self._parts, measure_of(self._args))
+        self._outcome.total_ms = _since(self._started)
+        report = assemble(self._ctx.job_id, self._bundle, self._parts, self._outcome, self._pictures)
+        report["completedAt"] = datetime.now(UTC).isoformat()
+        text = json.dumps(report, ensure_ascii=False, separators=(",", ":"))
+        self._keep(self._ctx.artifact("report.json", text, "application/json"))
+        return job_result(self._ctx.job_id, report, self._artifacts)
+
+    def _keep(self, artifact: Artifact) -> None:
+        self._artifacts.append(artifact)
+
+    def _keep_picture(self, name: str, picture: bytes | None, viewport: str, width: int) -> None:
+        if picture is None:
+            return
+        artifact = self._ctx.artifact(name, picture, "image/jpeg")
+        self._keep(artifact)
+        self._pictures.append(
+            {
+                "id": artifact.id,
+                "name": name,
+                "kind": "screenshot",
+                "viewport": viewport,
+                "width": width,
+                "bytes": artifact.size_bytes,
+            }
+        )
+
+
+class _Skipped(Exception):
+    """A phase that was not begun: an earlier one ran out of time, and the caller is strict."""
+
+
+def _phase_failure(name: str, error: Exception, seconds: float) -> PhaseFailure:
+    """What a phase's end means to the caller; the error's own text may come from the page and stays here."""
+    if isinstance(error, _Skipped):
+        return PhaseFailure(name, _FAILED[name], "Not run, because an earlier phase ran out of time.")
+    if isinstance(error, TimeoutError | Unanswered):
+        return PhaseFailure(name, "TIMEOUT_ERROR", f"Not finished after {seconds:.0f} seconds.")
+    if isinstance(error, PageGone):
+        failure = failures.gone(error)
+        return PhaseFailure(name, failure.code, failure.message)
+    if isinstance(error, Refused):
+        return PhaseFailure(name, "BROWSER_ERROR", "The browser refused to measure this.")
+    return PhaseFailure(name, _FAILED[name], "The analysis of this phase failed.")
+
+
+def _since(start: float) -> int:
+    return round((time.monotonic() - start) * 1000)
+
+
+def _origin(url: str) -> str:
+    return "/".join(url.split("/", 3)[:3]).lower()

@@ -1,0 +1,88 @@
+"""The raw bundle: everything one load of a page gave, before any judgement.
+
+The collector fills it, phase after phase; the analysis modules are pure functions of it. So they are tested
+without a browser, and a saved bundle can be analysed again without a new load. A part that was not collected
+is None or empty, and then nothing is said about it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+SCHEMA = "checkback.bundle/1"
+
+Fields = dict[str, Any]
+
+
+def _no_fields() -> Fields:
+    return {}
+
+
+def _no_list() -> list[Fields]:
+    return []
+
+
+def _no_names() -> list[str]:
+    return []
+
+
+@dataclass(slots=True)
+class Bundle:
+    """One page as it was met. Every part is JSON, and every text in it belongs to a stranger."""
+
+    requested_url: str
+    #: ISO 8601, in UTC.
+    fetched_at: str
+    viewport: tuple[int, int]
+    final_url: str = ""
+    http_status: int = 0
+    media_type: str = ""
+    redirects: list[Fields] = field(default_factory=_no_list)
+    robots: Fields | None = None
+    performance: Fields | None = None
+    network: Fields | None = None
+    egress: Fields | None = None
+    console: Fields | None = None
+    scroll: Fields | None = None
+    facts: Fields | None = None
+    #: DOMSnapshot with the computed styles that ``snapshot_styles`` names, in that order.
+    snapshot: Fields | None = None
+    snapshot_styles: list[str] = field(default_factory=_no_names)
+    #: Style sheets as the browser loaded them: address, media, text (cut), size, share that was used.
+    sheets: list[Fields] = field(default_factory=_no_list)
+    fonts: list[Fields] = field(default_factory=_no_list)
+    globals: list[str] = field(default_factory=_no_names)
+    animations: Fields | None = None
+    reduced_motion: Fields | None = None
+    axe: Fields | None = None
+    #: One for each window size: name, size, facts, and a light snapshot.
+    resized: list[Fields] = field(default_factory=_no_list)
+    environment: Fields = field(default_factory=_no_fields)
+    #: Phase or step -> milliseconds.
+    timings: dict[str, int] = field(default_factory=dict[str, int])
+    warnings: list[Fields] = field(default_factory=_no_list)
+
+    def warn(self, code: str, message: str) -> None:
+        """Note something that the reader of the report should know; ``message`` is never the page's text."""
+        if all(known["code"] != code for known in self.warnings):
+            self.warnings.append({"code": code, "message": message})
+
+    def save(self, path: Path) -> None:
+        """Write the bundle as compressed JSON."""
+        text = json.dumps({"schema": SCHEMA, **asdict(self)}, separators=(",", ":"), sort_keys=True)
+        # No time in the header: the same bundle gives the same bytes.
+        path.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+def load_bundle(path: Path) -> Bundle:
+    """A bundle that was saved. Raises ValueError for one of another schema."""
+    data: Fields = json.loads(gzip.decompress(path.read_bytes()))
+    if data.pop("schema", None) != SCHEMA:
+        raise ValueError(f"{path.name} is no {SCHEMA}")
+    known = {item.name for item in fields(Bundle)}
+    data["viewport"] = tuple(data["viewport"])
+    return Bundle(**{key: value for key, value in data.items() if key in known})

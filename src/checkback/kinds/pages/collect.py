@@ -1,0 +1,293 @@
+"""From an open page to the raw bundle: what is asked of the browser in each phase, and in which order.
+
+The order is part of the measurement: performance is read before the scroll pass, because that and all our own
+work makes long tasks and shifts; the window is resized last, because everything else wants the first size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from checkback.kinds.pages import failures
+from checkback.kinds.pages.args import NamedViewport
+from checkback.kinds.pages.bundle import Bundle
+from checkback.kinds.pages.devtools import Refused, Unanswered, script
+from checkback.kinds.pages.snapshot import LIGHT_STYLES, STYLES, font_samples
+from checkback.kinds.pages.visit import MOST_ELEMENTS, Visit
+
+Fields = dict[str, Any]
+
+#: Above this many elements the snapshot takes the light list of styles; it would be tens of megabytes.
+LIGHT_ABOVE = 60_000
+#: Chromium's textures end near 16,384 px, JPEG at 65,535.
+PICTURE_HEIGHT = 16_000
+PICTURE_QUALITY = 70
+MOST_SHEETS = 80
+MOST_SHEET_TEXT = 400_000
+MOST_CSS = 3_000_000
+SCROLL_STEPS = 40
+REST_MS = 150
+MOST_ANIMATIONS = 300
+MIN_TAP = 24
+MIN_TEXT = 12
+
+_GLOBALS = (
+    "gsap", "TweenMax", "TweenLite", "ScrollTrigger", "anime", "THREE", "lottie", "bodymovin", "Motion",
+    "AOS", "ScrollReveal", "WOW", "Swiper", "Splide", "Lenis", "LocomotiveScroll", "skrollr", "PIXI", "p5",
+    "Rellax", "jQuery", "bootstrap", "Alpine", "React", "Vue", "angular", "Svelte", "htmx", "Webflow",
+    "__NEXT_DATA__", "__NUXT__", "___gatsby", "__remixContext", "wp", "Shopify", "Ember", "Backbone", "d3",
+    "Chart", "tailwind", "UIkit", "Foundation", "M", "dataLayer", "gtag", "ga", "fbq", "plausible", "Sentry",
+)  # fmt: skip
+
+
+class Collector:
+    """Fills a bundle from a visit; each method is one phase's share of the work."""
+
+    def __init__(self, visit: Visit, bundle: Bundle) -> None:
+        self.visit = visit
+        self._devtools = visit.devtools
+        self._budgets = visit.budgets
+        self._bundle = bundle
+
+    @contextmanager
+    def _timed(self, name: str) -> Generator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._bundle.timings[name] = round((time.monotonic() - start) * 1000)
+
+    # --- ingest ---
+
+    async def facts(self) -> None:
+        """Performance so far, the scroll pass, and what the document says about itself."""
+        bundle = self._bundle
+        bundle.performance = await self._devtools.run("measure")
+        with self._timed("scroll"):
+            await self._scroll()
+        bundle.facts = await self._devtools.run("facts", seconds=self._budgets.snapshot)
+        if bundle.facts is not None and bundle.facts["elements"] > MOST_ELEMENTS:
+            raise failures.too_large(f"more than {MOST_ELEMENTS:,} elements")
+        if self._devtools.scripts_stopped:
+            bundle.warn("SCRIPTS_STOPPED", "The page's scripts did not come to an end and were stopped.")
+
+    async def _scroll(self) -> None:
+        if self._devtools.scripts_stopped:
+            # Timers and frames no longer fire in a page without scripts: our own pass would wait for ever.
+            return
+        argument = {"maxSteps": SCROLL_STEPS, "restMs": REST_MS}
+        try:
+            self._bundle.scroll = await self._devtools.run("scroll", argument, seconds=self._budgets.scroll)
+        except (Unanswered, Refused):
+            self._bundle.warn("SCROLL_INCOMPLETE", "The page could not be scrolled to its end.")
+            return
+        await self.visit.network.quiet(seconds=0.15, at_most=self._budgets.settle)
+
+    async def picture(self, width: int, *, whole: bool, scale: float = 1.0) -> bytes | None:
+        """A JPEG of the page, or None with a warning when the browser does not deliver one in time."""
+        size = (await self._devtools.call("Page.getLayoutMetrics"))["cssContentSize"]
+        window = (await self._devtools.call("Page.getLayoutMetrics"))["cssLayoutViewport"]
+        height = float(size["height"] if whole else window["clientHeight"])
+        if height > PICTURE_HEIGHT:
+            self._bundle.warn("PICTURE_CUT", f"The picture ends {PICTURE_HEIGHT} px below the page's top.")
+        params: Fields = {
+            "format": "jpeg",
+            "quality": PICTURE_QUALITY,
+            "optimizeForSpeed": True,
+            "captureBeyondViewport": True,
+            "clip": {
+                "x": 0,
+                "y": 0,
+                "width": width,
+                "height": max(1, min(height, PICTURE_HEIGHT)),
+                "scale": scale,
+            },
+        }
+        try:
+            answer = await self._devtools.call(
+                "Page.captureScreenshot", params, seconds=self._budgets.picture
+            )
+        except (Unanswered, Refused):
+            self._bundle.warn("PICTURE_MISSING", "The browser did not deliver a picture in time.")
+            return None
+        return base64.b64decode(answer["data"])
+
+    async def html(self) -> str:
+        """The document as it stands, serialised in the isolated world."""
+        text = await self._devtools.evaluate("document.documentElement.outerHTML.slice(0, 2000000)")
+        return str(text)
+
+    # --- layout ---
+
+    async def snapshot(self) -> None:
+        """Boxes and computed styles of every element. Asked for once, whichever phase needs it first."""
+        if self._bundle.snapshot is not None:
+            return
+        elements = (self._bundle.facts or {}).get("elements", 0)
+        styles = STYLES if elements <= LIGHT_ABOVE else LIGHT_STYLES
+        if styles is LIGHT_STYLES:
+            self._bundle.warn(
+                "SNAPSHOT_LIGHT", "The page is very large; colours and spacing were not measured."
+            )
+        with self._timed("snapshot"):
+            self._bundle.snapshot = await self._capture(styles)
+        self._bundle.snapshot_styles = list(styles)
+
+    async def _capture(self, styles: Sequence[str]) -> Fields:
+        params = {"computedStyles": list(styles), "includePaintOrder": True}
+        answer = await self._devtools.call(
+            "DOMSnapshot.captureSnapshot", params, seconds=self._budgets.snapshot
+        )
+        # Frames are other documents; only the page itself is analysed.
+        return {"strings": answer["strings"], "documents": answer["documents"][:1]}
+
+    async def style_sheets(self) -> None:
+        """The text of the style sheets that apply, and how much of each was used."""
+        if self._bundle.sheets:
+            return
+        with self._timed("styleSheets"):
+            usage = await self._rule_usage()
+            headers = [header for header in self.visit.sheet_headers if header.get("origin") == "regular"]
+            left = MOST_CSS
+            for header in headers[:MOST_SHEETS]:
+                text = await self._sheet_text(str(header["styleSheetId"])) if left > 0 else ""
+                if not text:
+                    continue
+                left -= len(text)
+                self._bundle.sheets.append(
+                    {
+                        "url": str(header.get("sourceURL", ""))[:500],
+                        "inline": bool(header.get("isInline")),
+                        "disabled": bool(header.get("disabled")),
+                        "bytes": int(header.get("length", len(text))),
+                        "usedRules": usage[str(header["styleSheetId"])],
+                        "text": text[:MOST_SHEET_TEXT],
+                    }
+                )
+            if len(headers) > MOST_SHEETS or left <= 0:
+                self._bundle.warn("CSS_CUT", "The page has more style sheets than are read.")
+
+    async def _rule_usage(self) -> Counter[str]:
+        """Style sheet -> how many of its rules have matched something so far; the others are not listed."""
+        try:
+            answer = await self._devtools.call("CSS.stopRuleUsageTracking")
+        except (Unanswered, Refused):
+            return Counter()
+        return Counter(str(rule["styleSheetId"]) for rule in answer.get("ruleUsage", ()) if rule["used"])
+
+    async def _sheet_text(self, sheet_id: str) -> str:
+        try:
+            answer = await self._devtools.call("CSS.getStyleSheetText", {"styleSheetId": sheet_id}, seconds=3)
+        except (Unanswered, Refused):
+            return ""
+        return str(answer.get("text", ""))
+
+    async def fonts(self) -> None:
+        """Which fonts the browser really used for the page's main families: declared is not rendered."""
+        samples = font_samples(self._bundle)
+        try:
+            await self._devtools.call("DOM.getDocument", {"depth": 0})
+            answer = await self._devtools.call(
+                "DOM.pushNodesByBackendIdsToFrontend", {"backendNodeIds": [node for _, node in samples]}
+            )
+            for (family, _), node in zip(samples, answer["nodeIds"], strict=True):
+                found = await self._devtools.call("CSS.getPlatformFontsForNode", {"nodeId": node}, seconds=2)
+                self._bundle.fonts.append(
+                    {
+                        "declared": family,
+                        "rendered": [str(font["familyName"])[:80] for font in found["fonts"]],
+                    }
+                )
+        except (Unanswered, Refused):
+            self._bundle.warn("FONTS_UNKNOWN", "Which fonts were rendered could not be read.")
+
+    # --- motion ---
+
+    async def animations(self, wait_seconds: float) -> None:
+        """What moves right now, and what still moves for someone who asked for less motion."""
+        if wait_seconds:
+            await asyncio.sleep(wait_seconds)
+        bundle, argument = self._bundle, {"most": MOST_ANIMATIONS}
+        bundle.globals = await self._global_names()
+        bundle.animations = await self._devtools.run("animations", argument)
+        await self._emulate_reduced_motion("reduce")
+        try:
+            after = await self._devtools.run("animations", argument)
+        finally:
+            await self._emulate_reduced_motion("")
+        if bundle.animations is not None and after is not None:
+            bundle.reduced_motion = {"before": bundle.animations["infinite"], "after": after["infinite"]}
+            names = {entry["name"] for entry in after["list"] if entry["infinite"]}
+            bundle.reduced_motion["still"] = sorted(names)[:20]
+
+    async def _emulate_reduced_motion(self, value: str) -> None:
+        feature = {"name": "prefers-reduced-motion", "value": value}
+        await self._devtools.call("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    async def _global_names(self) -> list[str]:
+        """Which well-known names the page's own world has.
+
+        The one look into that world: no code of the page runs for it, and nothing it says is run.
+        """
+        tests = ",".join(f'{name}:"{name}" in window' for name in _GLOBALS)
+        params = {
+            "expression": f"({{{tests}}})",
+            "returnByValue": True,
+            "throwOnSideEffect": True,
+            "timeout": 500,
+        }
+        try:
+            answer = await self._devtools.call("Runtime.evaluate", params, seconds=2)
+        except (Unanswered, Refused):
+            return []
+        found: Fields = answer.get("result", {}).get("value") or {}
+        return [name for name in _GLOBALS if found.get(name) is True]
+
+    # --- quality ---
+
+    async def axe(self, source: str, options: Fields, tier: str) -> None:
+        """Run axe within its budget; a page that is too much for it loses this part only."""
+        argument = {"options": options, "mostNodes": 20}
+        with self._timed("axe"):
+            try:
+                await self._devtools.evaluate(source + ";1", seconds=self._budgets.axe)
+                result = await self._devtools.evaluate(
+                    f"({script('axe-run')})({json.dumps(argument)})", seconds=self._budgets.axe
+                )
+                self._bundle.axe = {**result, "tier": tier}
+            except (Unanswered, Refused):
+                await self._devtools.terminate()
+                self._bundle.axe = {"tier": tier, "stopped": True}
+                self._bundle.warn("AXE_STOPPED", "The accessibility rules did not finish in time.")
+
+    # --- responsive ---
+
+    async def resize(self, viewport: NamedViewport) -> None:
+        """Lay the page out at another size, without a reload, and measure what came of it."""
+        await self._devtools.call(
+            "Emulation.setDeviceMetricsOverride",
+            {
+                "width": viewport.width,
+                "height": viewport.height,
+                "deviceScaleFactor": 1,
+                "mobile": viewport.width < 600,
+            },
+        )
+        facts = await self._devtools.run("resized", {"minTap": MIN_TAP, "minText": MIN_TEXT})
+        snapshot = await self._capture(LIGHT_STYLES)
+        self._bundle.resized.append(
+            {
+                "name": viewport.name,
+                "width": viewport.width,
+                "height": viewport.height,
+                "facts": facts,
+                "snapshot": snapshot,
+            }
+        )

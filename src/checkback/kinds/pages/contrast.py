@@ -1,0 +1,163 @@
+"""Contrast of every text with what lies behind it, from the snapshot.
+
+This takes milliseconds where a rule in the page takes seconds. What lies behind a text is not always known: a
+picture, a gradient, a bar that floats over something. Such text counts as unknown, never as passed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from checkback.kinds.pages.colors import WHITE, Color, contrast_ratio, parse_color
+from checkback.kinds.pages.paths import css_path
+from checkback.kinds.pages.snapshot import Box, Node, Tree, is_visible, pixels, text_style
+
+MOST_LISTED = 40
+LARGE_PX = 24.0
+LARGE_BOLD_PX = 18.66
+_COLOR = re.compile(r"(?:rgba?|color|oklch|oklab|lab|lch)\([^()]*\)")
+_PICTURES = frozenset({"img", "video", "canvas", "svg", "picture", "iframe", "object", "embed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """Something painted that may lie below a text without being its ancestor."""
+
+    box: Box
+    order: int
+    node: Node
+
+
+def check_contrast(tree: Tree) -> dict[str, Any]:
+    """How many texts were checked, how many fail WCAG AA, and for how many what lies behind is unknown."""
+    paints = _paints(tree)
+    checked = unknown = 0
+    failures: dict[int, dict[str, Any]] = {}
+    for node in tree.texts():
+        parent = next((item for item in node.ancestors() if item.style), None)
+        if parent is None or not _is_readable(node, parent, tree.width):
+            continue
+        style = text_style(node)
+        color = parse_color(style.get("color", ""))
+        grounds = _grounds(node, parent, paints)
+        if color is None or not grounds or style.get("-webkit-background-clip") == "text":
+            unknown += 1
+            continue
+        needed = _needed(style) - 0.01
+        ratios = [(contrast_ratio(color.over(ground), ground), ground) for ground in grounds]
+        best, worst = max(ratios), min(ratios)
+        if worst[0] < needed <= best[0]:
+            unknown += 1  # Where on the gradient the text lies decides, and that is not looked at.
+            continue
+        checked += 1
+        if best[0] < needed:
+            ratio, ground = best
+            failure = _failure(parent, color.over(ground), ground, ratio, _needed(style))
+            failures.setdefault(parent.index, failure)["characters"] += len(node.text)
+    listed = sorted(failures.values(), key=lambda entry: (entry["ratio"], entry["selector"]))
+    return {
+        "checked": checked,
+        "failed": len(failures),
+        "unknown": unknown,
+        "failures": listed[:MOST_LISTED],
+    }
+
+
+def _is_readable(node: Node, parent: Node, page_width: float) -> bool:
+    box = node.box
+    if box is None or box.width < 2 or box.height < 2 or text_style(node).get("visibility") == "hidden":
+        return False
+    return is_visible(parent, page_width) and not any(
+        _is_faded(item) for item in (parent, *parent.ancestors())
+    )
+
+
+def _is_faded(node: Node) -> bool:
+    return pixels(node.style.get("opacity", "1"), 1.0) < 0.02
+
+
+def _needed(style: dict[str, str]) -> float:
+    size, weight = pixels(style.get("font-size"), 16), pixels(style.get("font-weight"), 400)
+    return 3.0 if size >= LARGE_PX or (size >= LARGE_BOLD_PX and weight >= 700) else 4.5
+
+
+def _grounds(node: Node, parent: Node, paints: list[Paint]) -> list[Color]:
+    """The opaque colours that may lie behind a text: one, or the stops of a gradient; none when unknown."""
+    layers: list[Color] = []
+    bottoms: list[Color] = [WHITE]
+    base: Node | None = None
+    for item in (parent, *parent.ancestors()):
+        if not item.style:
+            continue
+        if pixels(item.style.get("opacity", "1"), 1.0) < 1:
+            return []
+        if item.style.get("background-image", "none") not in ("none", ""):
+            bottoms, base = _gradient_stops(item.style["background-image"]), item
+            break
+        color = parse_color(item.style.get("background-color", ""))
+        if color is not None and color.alpha > 0:
+            layers.append(color)
+            if color.alpha >= 1:
+                base = item
+                break
+    if _is_covered(node, parent, base, paints):
+        return []
+    for layer in reversed(layers):
+        bottoms = [layer.over(bottom) for bottom in bottoms]
+    return bottoms
+
+
+def _gradient_stops(image: str) -> list[Color]:
+    """The colours of one opaque gradient; empty for a picture or anything that shines through."""
+    if "url(" in image or image.count("gradient(") != 1:
+        return []
+    stops = [parse_color(match) for match in _COLOR.findall(image)]
+    known = [color for color in stops if color is not None and color.alpha >= 1]
+    return known if known and len(known) == len(stops) else []
+
+
+def _is_covered(node: Node, parent: Node, base: Node | None, paints: list[Paint]) -> bool:
+    """Whether something else is painted between a text and the ground that its ancestors give it."""
+    box = node.box
+    assert box is not None
+    lowest = base.paint_order if base is not None else -1
+    for paint in paints:
+        if not lowest < paint.order < node.paint_order or paint.box.overlap(box) < 0.2 * box.area:
+            continue
+        if paint.node is not parent and all(paint.node is not item for item in parent.ancestors()):
+            return True
+    return False
+
+
+def _paints(tree: Tree) -> list[Paint]:
+    """Pictures and painted boxes that could lie below a text; small ones cannot carry one."""
+    found: list[Paint] = []
+    for node in tree.elements():
+        if (
+            node.box is None
+            or node.box.width < 40
+            or node.box.height < 15
+            or not is_visible(node, tree.width)
+        ):
+            continue
+        color = parse_color(node.style.get("background-color", ""))
+        painted = color is not None and color.alpha > 0.05
+        painted = painted or node.style.get("background-image", "none") not in ("none", "")
+        # Only what is positioned, or a picture, can lie below a text that is not inside it.
+        if node.tag in _PICTURES or (painted and node.style.get("position", "static") != "static"):
+            found.append(Paint(node.box, node.paint_order, node))
+    return found
+
+
+def _failure(parent: Node, color: Color, ground: Color, ratio: float, needed: float) -> dict[str, Any]:
+    return {
+        "selector": css_path(parent),
+        "box": parent.box.rounded() if parent.box else [],
+        "color": color.hex,
+        "background": ground.hex,
+        "ratio": round(ratio, 2),
+        "needed": needed,
+        "characters": 0,
+    }

@@ -1,0 +1,67 @@
+// Scrolls once to the bottom and back, so that lazy pictures load and revealed parts appear, and notes which
+// elements change while we scroll but not while we rest: style on many steps is scroll-linked motion, a class
+// on some step is a reveal.
+async ({ maxSteps, restMs }) => {
+  const styles = new Map(), classes = new Map(), animations = new Set();
+  let phase = "rest";
+  const observer = new MutationObserver((records) => {
+    for (const record of records) {
+      const map = record.attributeName === "style" ? styles : classes;
+      let entry = map.get(record.target);
+      if (!entry) {
+        if (map.size > 5000) return;
+        entry = { rest: 0, scroll: 0, steps: new Set(), properties: new Set() };
+        map.set(record.target, entry);
+      }
+      entry[phase] += 1;
+      entry.steps.add(step);
+      if (map === styles && record.target.style) {
+        for (const property of ["transform", "opacity", "filter", "backgroundPosition", "top", "left", "clipPath"]) {
+          if (record.target.style[property]) entry.properties.add(property);
+        }
+      }
+    }
+  });
+  let step = 0;
+  const frame = () => new Promise((done) => {
+    const timer = setTimeout(done, 100);
+    requestAnimationFrame(() => { clearTimeout(timer); setTimeout(done, 0); });
+  });
+  const root = document.scrollingElement || document.documentElement;
+  observer.observe(document, { subtree: true, attributes: true, attributeFilter: ["style", "class"] });
+  await new Promise((done) => setTimeout(done, restMs));
+  phase = "scroll";
+  const stride = Math.max(innerHeight / 2, root.scrollHeight / maxSteps);
+  let y = 0;
+  while (step < maxSteps && y < root.scrollHeight) {
+    step += 1;
+    scrollTo({ top: y, behavior: "instant" });
+    await frame();
+    for (const animation of document.getAnimations()) {
+      if (animations.size < 500) animations.add(animation);
+    }
+    y += stride;
+  }
+  scrollTo({ top: 0, behavior: "instant" });
+  await frame();
+  await frame();
+  observer.disconnect();
+  // Jump to the end of what appeared, instead of waiting for it: the picture shows the page as it comes to rest.
+  for (const animation of animations) {
+    const timing = animation.effect && animation.effect.getComputedTiming();
+    if (timing && animation.playState === "running" && Number.isFinite(timing.endTime)
+      && animation.timeline === document.timeline) animation.finish();
+  }
+  (globalThis.__checkback ||= {}).animations = animations;
+  await frame();
+  const linked = [...styles.values()].filter((e) => e.steps.size >= 3 && e.scroll > 3 * e.rest);
+  const revealed = [...classes.values()].filter((e) => e.scroll >= 1 && e.rest === 0);
+  return {
+    steps: step,
+    reachedEnd: y >= root.scrollHeight,
+    linked: linked.length,
+    linkedProperties: [...new Set(linked.flatMap((entry) => [...entry.properties]))].sort(),
+    revealed: revealed.length,
+    animationsSeen: animations.size,
+  };
+}

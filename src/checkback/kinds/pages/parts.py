@@ -1,0 +1,210 @@
+"""The report's parts, each a pure function of the bundle; what several of them need is read once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cached_property
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from checkback.kinds.pages import css
+from checkback.kinds.pages.accessibility import describe_accessibility, heading_outline, landmarks
+from checkback.kinds.pages.args import PageAnalyzeArgs
+from checkback.kinds.pages.bundle import Bundle
+from checkback.kinds.pages.css import StyleFacts, read_styles
+from checkback.kinds.pages.design import describe_density, describe_design, describe_grid
+from checkback.kinds.pages.motion import describe_motion
+from checkback.kinds.pages.paths import css_path
+from checkback.kinds.pages.responsive import describe_responsive
+from checkback.kinds.pages.sectiontypes import Section, find_sections
+from checkback.kinds.pages.snapshot import Tree, parse
+from checkback.kinds.pages.technologies import find_css_framework, find_technologies
+
+Fields = dict[str, Any]
+
+SECTION_TEXT = 300
+
+
+class Reading:
+    """A bundle being read: its tree, style sheets and sections are worked out when first asked for."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    @cached_property
+    def tree(self) -> Tree | None:
+        if self.bundle.snapshot is None:
+            return None
+        return parse(self.bundle.snapshot, self.bundle.snapshot_styles)
+
+    @cached_property
+    def styles(self) -> StyleFacts:
+        return read_styles(self.bundle)
+
+    @cached_property
+    def sections(self) -> tuple[list[Section], int]:
+        if self.tree is None:
+            return [], 0
+        width, height = self.bundle.viewport
+        return find_sections(self.tree, width, height)
+
+    # --- parts, by phase ---
+
+    def ingest(self) -> Fields:
+        """What the page is and how it arrived: the report's top level, content, network, console."""
+        bundle, facts = self.bundle, self.bundle.facts or {}
+        network = bundle.network or {}
+        part: Fields = {"title": facts.get("title", ""), "description": facts.get("description", "")}
+        for name in ("lang", "dir", "charset", "favicon"):
+            if facts.get(name):
+                part[name] = facts[name]
+        image = facts.get("social", {}).get("og:image")
+        if image:
+            part["ogImage"] = urljoin(bundle.final_url, image)[:1000]
+        part["content"] = {
+            "elements": facts.get("elements", 0),
+            "textLength": facts.get("textLength", 0),
+            "images": facts.get("images", {}).get("total", 0),
+        }
+        if bundle.robots is not None:
+            part["robots"] = bundle.robots
+        part["network"] = {
+            "requests": network.get("requests", 0),
+            "countByType": network.get("countByType", {}),
+            "thirdParty": network.get("thirdParty", []),
+            "failed": network.get("failed", []),
+            "blocked": _blocked(bundle),
+        }
+        if bundle.console is not None:
+            part["console"] = bundle.console
+        return part
+
+    def layout(self) -> Fields:
+        """Sections, outline, grid, look, style sheets, technologies."""
+        tree = self.tree
+        if tree is None:
+            raise ValueError("the bundle holds no snapshot")
+        sections, count = self.sections
+        part: Fields = {
+            "pageSize": [round(tree.width), round(tree.height)],
+            "sectionCount": count,
+            "sectionTypes": dict(Counter(section.type for section in sections)),
+            "sections": [_told(number, section) for number, section in enumerate(sections, 1)],
+            "landmarks": landmarks(tree),
+            "headings": heading_outline(tree),
+            "grid": describe_grid(tree),
+            "density": describe_density(tree),
+            "cssFramework": find_css_framework(tree, self.bundle),
+        }
+        return {
+            "layout": part,
+            "design": self._design(tree),
+            "css": css.summary(self.bundle, self.styles),
+            "technologies": find_technologies(self.bundle),
+        }
+
+    def _design(self, tree: Tree) -> Fields:
+        variables = css.variables(self.styles)
+        part: Fields = {
+            "cssVariables": variables,
+            "clampValues": css.fluid_values(self.styles, "clamp"),
+            "calcExpressions": css.fluid_values(self.styles, "calc"),
+            "designTokens": _tokens(variables),
+            "breakpoints": [entry["width"] for entry in css.breakpoints(self.styles)],
+        }
+        if "color" in self.bundle.snapshot_styles:
+            part = describe_design(tree, self.bundle.fonts) | part
+        return part
+
+    def motion(self, args: PageAnalyzeArgs) -> Fields:
+        """Animations and transitions."""
+        options = args.motionOptions
+        part = describe_motion(
+            self.bundle,
+            self.styles,
+            min_duration_ms=options.minDuration,
+            most=options.maxPatterns,
+            with_warnings=options.includeWarnings,
+        )
+        if not options.detect_js_animations:
+            del part["jsAnimations"]
+        return {"motion": part}
+
+    def quality(self) -> Fields:
+        """Accessibility, performance and what search engines see: what the score is made from."""
+        return {
+            "accessibility": describe_accessibility(self.bundle, self.tree),
+            "performance": _performance(self.bundle),
+            "seo": _seo(self.bundle),
+        }
+
+    def responsive(self) -> Fields:
+        """The page at its other window sizes."""
+        points = css.breakpoints(self.styles)
+        return {"responsive": describe_responsive(self.bundle, self.sections[0], points)}
+
+
+def _told(number: int, section: Section) -> Fields:
+    content = section.content
+    first = section.nodes[0]
+    told: Fields = {"id": f"s{number}", "type": section.type}
+    if section.heading:
+        told["heading"] = section.heading
+    return told | {
+        "box": section.box.rounded(),
+        "confidence": section.confidence,
+        "evidence": section.evidence,
+        "selector": css_path(first),
+        "text": content.text[:SECTION_TEXT],
+        "links": content.links,
+        "buttons": content.buttons,
+        "images": len(content.images),
+        "fields": len(content.fields) + content.textareas,
+    }
+
+
+def _tokens(variables: list[Fields]) -> dict[str, list[str]]:
+    """The custom properties of the root, by category: what a design system would call its tokens."""
+    found: dict[str, list[str]] = {}
+    for variable in variables:
+        if variable["scope"] in (":root", "html", ":host", "body") or ":root" in variable["scope"]:
+            found.setdefault(variable["category"], []).append(f"{variable['name']}: {variable['value']}")
+    return {category: names[:60] for category, names in sorted(found.items())}
+
+
+def _performance(bundle: Bundle) -> Fields:
+    network = bundle.network or {}
+    return {
+        "method": "lab, unthrottled, on this server",
+        **{name: value for name, value in (bundle.performance or {}).items() if value is not None},
+        "weight": {"total": network.get("totalBytes", 0), "byType": network.get("bytesByType", {})},
+        "requests": network.get("requests", 0),
+        "failedTotal": network.get("failedTotal", 0),
+    }
+
+
+def _seo(bundle: Bundle) -> Fields:
+    facts = bundle.facts or {}
+    names = ("description", "canonical", "robots", "generator", "viewport", "themeColor", "compatMode")
+    part: Fields = {name: facts.get(name, "") for name in names}
+    return part | {
+        "social": facts.get("social", {}),
+        "jsonLd": facts.get("jsonLd", []),
+        "hreflang": facts.get("hreflang", []),
+        "links": facts.get("links", {"internal": 0, "external": 0, "empty": 0, "vague": 0}),
+        "images": facts.get("images", {}),
+        "fields": facts.get("fields", 0),
+        "unlabelledFields": facts.get("unlabelledFields", 0),
+    }
+
+
+def _blocked(bundle: Bundle) -> list[Fields]:
+    """What the egress proxy refused; it knows of tunnels too, which the page only sees fail."""
+    reported: list[Fields] = (bundle.egress or {}).get("blocked", [])
+    if reported:
+        return reported[:50]
+    seen: list[Fields] = (bundle.network or {}).get("blocked", [])
+    return [
+        {"host": urlsplit(str(entry["url"])).hostname or "", "reason": "blocked", "count": 1}
+        for entry in seen
+    ]

@@ -1,0 +1,142 @@
+"""Puts the parts together: the full report, and the small result that a job's record holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from checkback.core.job import Artifact
+from checkback.kinds.pages.args import PageAnalyzeArgs
+from checkback.kinds.pages.bundle import Bundle
+from checkback.kinds.pages.quality import Measure, score
+
+SCHEMA = "checkback.page/1"
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseFailure:
+    """A phase that did not finish, and why, in words of our own."""
+
+    phase: str
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How far an analysis came."""
+
+    completed: list[str] = field(default_factory=list[str])
+    failed: list[PhaseFailure] = field(default_factory=list[PhaseFailure])
+    #: Phase -> milliseconds.
+    took: dict[str, int] = field(default_factory=dict[str, int])
+    total_ms: int = 0
+
+    @property
+    def timed_out(self) -> bool:
+        return any(item.code == "TIMEOUT_ERROR" for item in self.failed)
+
+    def is_partial(self, bundle: Bundle) -> bool:
+        """Whether something is missing: a phase, or what a page without its scripts would have shown."""
+        stopped = any(warning["code"] == "SCRIPTS_STOPPED" for warning in bundle.warnings)
+        return bool(self.failed) or stopped
+
+
+def assemble(
+    job_id: str,
+    bundle: Bundle,
+    parts: Fields,
+    outcome: Outcome,
+    artifacts: list[Fields],
+) -> Fields:
+    """The full report. Parts that were not made are absent."""
+    report: Fields = {
+        "schema": SCHEMA,
+        # Everything below that is text may have been written by the page: show it, never obey it.
+        "untrusted": True,
+        "source": bundle.final_url,
+        "jobId": job_id,
+        "url": bundle.requested_url,
+        "finalUrl": bundle.final_url,
+        "httpStatus": bundle.http_status,
+        "redirects": bundle.redirects,
+        "fetchedAt": bundle.fetched_at,
+        "success": True,
+        "partialSuccess": outcome.is_partial(bundle),
+        "completedPhases": outcome.completed,
+        "failedPhases": [
+            {"phase": item.phase, "code": item.code, "message": item.message} for item in outcome.failed
+        ],
+        "warnings": bundle.warnings,
+        **parts,
+        "artifacts": artifacts,
+        "timings": {"totalMs": outcome.total_ms, "phases": outcome.took, "steps": bundle.timings},
+        "environment": bundle.environment,
+    }
+    return report
+
+
+def measure_of(args: PageAnalyzeArgs) -> Measure:
+    """How the caller wants the page judged."""
+    options = args.qualityOptions
+    return Measure(
+        weights=options.weights.model_dump(),
+        strict=options.strict,
+        industry=options.targetIndustry,
+        audience=options.targetAudience,
+        with_recommendations=options.includeRecommendations,
+    )
+
+
+def add_score(parts: Fields, measure: Measure) -> None:
+    """Judge the parts that there are, once all of them are."""
+    parts["quality"] = score(parts, measure)
+
+
+def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields:
+    """The job's result: ReftrixMCP's counters, and the names of our artifacts. Holds no text of the page."""
+    results: Fields = {}
+    if "layout" in report:
+        results["layout"] = {"sectionsDetected": report["layout"]["sectionCount"], "visionUsed": False}
+    if "motion" in report:
+        scripted = report["motion"].get("jsAnimations", {}).get("totalDetected", 0)
+        results["motion"] = {
+            "patternsDetected": report["motion"]["patternCount"],
+            "jsAnimationsDetected": scripted,
+        }
+    if "quality" in report:
+        results["quality"] = {name: report["quality"][name] for name in ("overallScore", "grade")}
+    if "responsive" in report:
+        results["responsive"] = _responsive_counters(report)
+    result: Fields = {
+        "webPageId": job_id,
+        "success": report["success"],
+        "partialSuccess": report["partialSuccess"],
+        "completedPhases": report["completedPhases"],
+        "failedPhases": [item["phase"] for item in report["failedPhases"]],
+        "results": results,
+    }
+    if report["failedPhases"]:
+        result["error"] = " ".join(f"{item['phase']}: {item['message']}" for item in report["failedPhases"])
+    return result | {
+        "processingTimeMs": report["timings"]["totalMs"],
+        "completedAt": report["completedAt"],
+        "artifacts": [
+            {"id": item.id, "name": item.name, "mediaType": item.media_type, "sizeBytes": item.size_bytes}
+            for item in artifacts
+        ],
+    }
+
+
+def _responsive_counters(report: Fields) -> Fields:
+    part: Fields = report["responsive"]
+    return {
+        "differencesDetected": len(part["differences"]),
+        "breakpointsDetected": len(part["breakpoints"]),
+        "viewportsAnalyzed": [
+            {name: viewport[name] for name in ("name", "width", "height")} for viewport in part["viewports"]
+        ],
+        "analysisTimeMs": report["timings"]["phases"].get("responsive", 0),
+    }

@@ -1,0 +1,230 @@
+"""The page as a tree of boxes: a DOMSnapshot made readable. Everything about geometry starts here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from checkback.kinds.pages.bundle import Bundle
+
+LIGHT_STYLES = (
+    "display", "visibility", "opacity", "position", "font-size", "grid-template-columns", "flex-direction",
+    "background-color", "background-image",
+)  # fmt: skip
+STYLES = (
+    *LIGHT_STYLES,
+    "color", "font-weight", "font-family", "line-height", "padding-top", "padding-right", "padding-bottom",
+    "padding-left", "margin-top", "margin-bottom", "row-gap", "column-gap", "border-top-left-radius",
+    "border-top-width", "box-shadow", "-webkit-background-clip", "text-shadow",
+)  # fmt: skip
+
+ELEMENT, TEXT = 1, 3
+UNSEEN_TAGS = frozenset({"script", "style", "noscript", "template", "head", "meta", "link", "title"})
+
+Fields = dict[str, Any]
+NO_STYLE: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in page coordinates, CSS pixels."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> float:
+        return self.y + self.height
+
+    @property
+    def area(self) -> float:
+        return self.width * self.height
+
+    def overlap(self, other: Box) -> float:
+        """The area that both cover."""
+        width = min(self.right, other.right) - max(self.x, other.x)
+        height = min(self.bottom, other.bottom) - max(self.y, other.y)
+        return width * height if width > 0 and height > 0 else 0.0
+
+    def rounded(self) -> list[int]:
+        return [round(self.x), round(self.y), round(self.width), round(self.height)]
+
+
+def around(boxes: Sequence[Box]) -> Box:
+    """The smallest box around some boxes."""
+    x, y = min(box.x for box in boxes), min(box.y for box in boxes)
+    return Box(x, y, max(box.right for box in boxes) - x, max(box.bottom for box in boxes) - y)
+
+
+def _no_nodes() -> list[Node]:
+    return []
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """An element or a text; without a box it is not rendered."""
+
+    index: int
+    kind: int
+    tag: str
+    text: str
+    attributes: dict[str, str]
+    backend_id: int
+    parent: Node | None = None
+    children: list[Node] = field(default_factory=_no_nodes)
+    box: Box | None = None
+    style: dict[str, str] = field(default_factory=dict[str, str])
+    paint_order: int = 0
+
+    def ancestors(self) -> Iterator[Node]:
+        node = self.parent
+        while node is not None:
+            yield node
+            node = node.parent
+
+    def descendants(self) -> Iterator[Node]:
+        stack = self.children[::-1]
+        while stack:
+            node = stack.pop()
+            yield node
+            stack.extend(reversed(node.children))
+
+    @property
+    def role(self) -> str:
+        return self.attributes.get("role", "")
+
+    @property
+    def heading_level(self) -> int | None:
+        """1 to 6 for a heading, by tag or by role."""
+        if len(self.tag) == 2 and self.tag[0] == "h" and self.tag[1] in "123456":
+            return int(self.tag[1])
+        if self.role == "heading":
+            level = self.attributes.get("aria-level", "2")
+            return int(level) if level.isdigit() else 2
+        return None
+
+
+@dataclass(slots=True)
+class Tree:
+    """All nodes of the page in document order."""
+
+    nodes: list[Node]
+    body: Node | None
+    width: float
+    height: float
+
+    def elements(self) -> Iterator[Node]:
+        return (node for node in self.nodes if node.kind == ELEMENT)
+
+    def texts(self) -> Iterator[Node]:
+        """Rendered texts that hold more than space."""
+        return (node for node in self.nodes if node.kind == TEXT and node.box is not None and node.text)
+
+
+def parse(snapshot: Fields, styles: Sequence[str]) -> Tree:
+    """The tree of a snapshot's first document."""
+    strings: list[str] = snapshot["strings"]
+    document: Fields = snapshot["documents"][0]
+    raw: Fields = document["nodes"]
+
+    def word(index: int) -> str:
+        return strings[index] if index >= 0 else ""
+
+    nodes: list[Node] = []
+    for index, (name, kind) in enumerate(zip(raw["nodeName"], raw["nodeType"], strict=True)):
+        pairs: list[int] = raw["attributes"][index]
+        nodes.append(
+            Node(
+                index,
+                kind,
+                word(name).lower(),
+                " ".join(word(raw["nodeValue"][index]).split()) if kind == TEXT else "",
+                {word(pairs[at]): word(pairs[at + 1]) for at in range(0, len(pairs), 2)},
+                raw["backendNodeId"][index],
+            )
+        )
+    parents: list[int] = raw["parentIndex"]
+    for node, parent in zip(nodes, parents, strict=True):
+        if parent >= 0:
+            node.parent = nodes[parent]
+            nodes[parent].children.append(node)
+    _lay_out(nodes, document["layout"], strings, styles)
+    body = next((node for node in nodes if node.tag == "body"), None)
+    return Tree(nodes, body, float(document["contentWidth"]), float(document["contentHeight"]))
+
+
+def _lay_out(nodes: list[Node], layout: Fields, strings: list[str], styles: Sequence[str]) -> None:
+    orders: list[int] = layout.get("paintOrders", [])
+    indexes: list[int] = layout["nodeIndex"]
+    for place, index in enumerate(indexes):
+        node = nodes[index]
+        if node.box is not None:
+            continue  # A box of generated content; the first one is the element's own.
+        node.box = Box(*layout["bounds"][place])
+        node.style = {
+            name: strings[value] if value >= 0 else ""
+            for name, value in zip(styles, layout["styles"][place], strict=False)
+        }
+        if node.kind == TEXT and not node.style and node.parent is not None:
+            node.style = node.parent.style
+        node.paint_order = orders[place] if place < len(orders) else 0
+
+
+def is_visible(node: Node, page_width: float) -> bool:
+    """Whether an element shows anything: rendered, not transparent, not pushed off the page."""
+    if node.kind != ELEMENT or node.tag in UNSEEN_TAGS or node.box is None:
+        return False
+    style, box = node.style, node.box
+    if style.get("visibility") == "hidden" or style.get("display") == "none":
+        return False
+    # Tall and transparent is a section that fades in when it is scrolled to, not something hidden.
+    if pixels(style.get("opacity", "1"), 1.0) < 0.02 and box.height <= 200:
+        return False
+    return box.width > 2 and box.height > 2 and box.right > 0 and box.x < page_width and box.bottom > 0
+
+
+def pixels(value: str | None, default: float = 0.0) -> float:
+    """The number at the start of a computed value such as ``16px``."""
+    if not value:
+        return default
+    number = value[:-2] if value.endswith("px") else value
+    try:
+        return float(number)
+    except ValueError:
+        return default
+
+
+def text_style(node: Node) -> dict[str, str]:
+    """The style that a text is drawn with: its own box's, else that of the nearest ancestor with one."""
+    if node.style:
+        return node.style
+    return next((parent.style for parent in node.ancestors() if parent.style), NO_STYLE)
+
+
+def first_family(declared: str) -> str:
+    """The first name of a font-family list, without quotes."""
+    return declared.split(",")[0].strip().strip("\"'")[:80]
+
+
+def font_samples(bundle: Bundle, most: int = 5) -> list[tuple[str, int]]:
+    """For each main font family of the page an element with much text in it, by its backend id."""
+    if bundle.snapshot is None:
+        return []
+    longest: dict[str, tuple[int, int]] = {}
+    weight: Counter[str] = Counter()
+    for node in parse(bundle.snapshot, bundle.snapshot_styles).texts():
+        family = first_family(text_style(node).get("font-family", ""))
+        if not family or node.parent is None:
+            continue
+        weight[family] += len(node.text)
+        if len(node.text) > longest.get(family, (0, 0))[0]:
+            longest[family] = (len(node.text), node.parent.backend_id)
+    return [(family, longest[family][1]) for family, _ in weight.most_common(most)]
