@@ -22,7 +22,6 @@ CHUNKED = -1
 """The length of a body that says itself where it ends."""
 
 REPORT_HOST = "egress.invalid"
-REPORT_HEADER = "X-Checkback-Ask"
 BLOCKED_HEADER = "X-Checkback-Blocked"
 FAILED_HEADER = "X-Checkback-Failed"
 

@@ -226,14 +226,15 @@ def _not_reached(to: http.Destination, account: Account, failed: Failed, words: 
 
 
 def _report(request: http.Request, to: http.Destination, account: Account) -> bytes:
-    """The job's own report, for the job's own program.
+    """The job's own report, for the job's own program: GET http://egress.invalid/report.
 
-    A page carries the job's key as well, without knowing it. The header keeps pages out: no page can set it
-    on a request to another host without asking first, and asking (OPTIONS) is refused. What is blocked, and
-    why, would tell a page which names exist in the server's network.
+    A page carries the job's key as well, without knowing it, and what is blocked, and why, would tell it which
+    names exist in the server's network. So what a page asks for is refused where it shows, and no answer can be
+    read by one: no frame, no script, no cross-origin reading.
     """
     wanted = (request.method, to.port, to.path) == ("GET", 80, "/report")
-    if not wanted or request.values(http.REPORT_HEADER.lower()) != ["report"]:
+    if not wanted or any(request.values(name) for name in ("origin", "referer", "cookie", "sec-fetch-site")):
         return http.answer(404, "Not Found")
+    guards = {"X-Frame-Options": "DENY", "Cross-Origin-Resource-Policy": "same-origin"}
     body = json.dumps(account.report().to_json()).encode()
-    return http.answer(200, "OK", body, headers={"Content-Type": "application/json"})
+    return http.answer(200, "OK", body, headers={"Content-Type": "application/json", **guards})
