@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from fastmcp.utilities.asgi_transport import StreamingASGITransport
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from checkback.app.connect import make_engine, make_service
 from checkback.doors.gate import Gate
 from checkback.doors.http import Readiness, build_routes
 from checkback.guard.access import Scope
@@ -21,6 +22,7 @@ from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList
 from checkback.guard.tokens import add_token
 from checkback.service import Service
+from checkback.settings import Settings
 
 BASE = "http://127.0.0.1:8787"
 FOLDER_TOKEN = "cb_the-token-of-the-data-folder-of-this-test"
@@ -106,7 +108,7 @@ def open_http(application: ASGIApp) -> Open:
     """Clients with other tokens, or none; their answers stream, and hanging up is seen by the server."""
 
     @asynccontextmanager
-    async def run(token: str | None) -> AsyncIterator[httpx2.AsyncClient]:
+    async def run(token: str | None) -> AsyncGenerator[httpx2.AsyncClient]:
         async with client_for(application, token, StreamingASGITransport(application)) as client:
             yield client
 
@@ -126,6 +128,17 @@ def post(http: httpx2.AsyncClient) -> Post:
         return response.json()
 
     return run
+
+
+@pytest.fixture
+async def stranded(settings: Settings) -> AsyncIterator[Service]:
+    """The use cases on a store that is not there."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    nowhere = replace(settings, redis_url=f"unix://{settings.home}/nothing.sock")
+    wire, feed, queues = make_engine(nowhere, "checkback-test")
+    yield make_service(nowhere, queues)
+    await feed.close()
+    await wire.close()
 
 
 @pytest.fixture

@@ -86,7 +86,9 @@ class ReftrixTools:
             with suppress(EngineUnavailable):  # the job is stored: its id is a better answer than an error
                 job = await self._desk.wait(caller, job.id, self._desk.wait_seconds)
         if job.state is State.COMPLETED:
-            return await self._finished(caller, job, args)
+            with suppress(NotFound):  # another BullMQ worker ran it, which leaves no report: only a status
+                return await self._finished(caller, job, args)
+            return reply(reftrix.queued(job.id))
         if job.state.is_final:
             code, message = _failure(job)
             return _problem(code, message, identity)
