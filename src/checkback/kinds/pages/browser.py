@@ -8,18 +8,11 @@ and a network that consists of the egress proxy alone.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import re
-import shlex
-import shutil
 import signal
-import stat
-import sys
-import tempfile
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +28,11 @@ from playwright.async_api import (
 from playwright.async_api import Error as PlaywrightError
 
 from checkback.core.errors import JobFailed
-from checkback.guard import confine
-from checkback.guard.confine import nobody
 from checkback.kinds.context import Egress, Environment
+from checkback.kinds.pages.browser_folder import BrowserFolder
+from checkback.kinds.pages.browser_program import BROWSER_UNAVAILABLE, BrowserProgram, find_browser
 
-BROWSER_UNAVAILABLE = "BROWSER_UNAVAILABLE"
+__all__ = ["BROWSER_UNAVAILABLE", "BrowserProgram", "BrowserSession", "browser_session", "find_browser"]
 
 #: Contexts after which a browser is started afresh. No leak was measured in 120; this bounds one not yet
 #: known.
@@ -47,38 +40,11 @@ CONTEXTS_PER_BROWSER = 200
 #: Popups closed, and dialogs dismissed, before the page that opens them loses its scripts.
 MAX_POPUPS = 20
 MAX_DIALOGS = 50
+#: Dialogs that a function may still show which was running when its page lost its scripts.
+MORE_DIALOGS = 5
 
 LAUNCH_SECONDS = 30.0
 CLOSE_SECONDS = 3.0
-
-# The program itself, not the shell script in front of it: Debian's /usr/bin/chromium starts five programs to
-# read settings that a headless run does not want.
-_ORDER = ("headless-shell", "chromium", "google-chrome", "microsoft-edge")
-_INSTALLED = (
-    ("headless-shell", "usr/lib/chromium/chromium-headless-shell"),
-    ("headless-shell", "usr/lib64/chromium-browser/headless_shell"),
-    ("chromium", "usr/lib/chromium/chromium"),
-    ("chromium", "usr/lib64/chromium-browser/chromium-browser"),
-    ("google-chrome", "opt/google/chrome/chrome"),
-    ("chromium", "Applications/Chromium.app/Contents/MacOS/Chromium"),
-    ("google-chrome", "Applications/Google Chrome.app/Contents/MacOS/Google Chrome"),
-    ("microsoft-edge", "opt/microsoft/msedge/msedge"),
-    ("microsoft-edge", "Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge"),
-)
-_ON_PATH = (
-    ("headless-shell", "chromium-headless-shell"),
-    ("headless-shell", "chrome-headless-shell"),
-    ("chromium", "chromium"),
-    ("google-chrome", "google-chrome"),
-    ("google-chrome", "google-chrome-stable"),
-    ("microsoft-edge", "microsoft-edge"),
-)
-_DOWNLOADED = (
-    ("headless-shell", "chromium_headless_shell-*/*/chrome-headless-shell"),
-    ("headless-shell", "chromium_headless_shell-*/*/headless_shell"),
-    ("chromium", "chromium-*/chrome-*/chrome"),
-    ("chromium", "chromium-*/chrome-*/*.app/Contents/MacOS/*"),
-)
 
 _FLAGS = (
     # /dev/shm is 64 MB in containers.
@@ -106,110 +72,11 @@ _NO_SANDBOX = re.compile(
 # Playwright's defaults for tests of one's own pages; against a stranger's page the protection is wanted.
 _UNWANTED_DEFAULTS = ("--disable-ipc-flooding-protection", "--disable-popup-blocking")
 
-_PREFIX = "checkback-browser-"
-_PASSED_ON = (
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TZ",
-    "LD_LIBRARY_PATH",
-    "FONTCONFIG_PATH",
-    "FONTCONFIG_FILE",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class BrowserProgram:
-    """A browser that can be started: where it lies, and which of the known ones it is."""
-
-    path: Path
-    name: str
-
-
-def find_browser(explicit: str | None = None, *, root: Path = Path("/")) -> BrowserProgram:
-    """The first browser there is: the one named, an installed one, one that Playwright downloaded.
-
-    A server that runs as root starts its browser as nobody, so programs that nobody may not run do not count.
-    ``root`` is the folder that fixed paths start from. Raises JobFailed with the command that installs one.
-    """
-    if explicit:
-        path = Path(explicit).expanduser()
-        if not _may_run(path):
-            raise JobFailed(
-                BROWSER_UNAVAILABLE,
-                "CHECKBACK_BROWSER names a program that cannot be started.",
-                retryable=False,
-                hint="Set it to the full path of Chromium or Chrome, or unset it.",
-            )
-        return BrowserProgram(path, path.name)
-    for name, path in _candidates(root):
-        if _may_run(path):
-            return BrowserProgram(path, name)
-    raise JobFailed(
-        BROWSER_UNAVAILABLE,
-        "No browser was found on this server.",
-        retryable=False,
-        hint=_install_hint(),
-    )
-
-
-def _candidates(root: Path) -> list[tuple[str, Path]]:
-    found = [(name, root / path) for name, path in _INSTALLED]
-    for name, command in _ON_PATH:
-        # A snap keeps its programs from folders such as ours.
-        if (path := shutil.which(command)) and "snap" not in Path(path).resolve().parts:
-            found.append((name, Path(path)))
-    found.sort(key=lambda candidate: _ORDER.index(candidate[0]))
-    cache = _playwright_cache()
-    for name, pattern in _DOWNLOADED:
-        downloads = sorted(cache.glob(pattern), key=lambda path: _revision(path, cache), reverse=True)
-        found.extend((name, path) for path in downloads)
-    return found
-
-
-def _playwright_cache() -> Path:
-    if (configured := os.environ.get("PLAYWRIGHT_BROWSERS_PATH", "0")) != "0":
-        return Path(configured)
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/ms-playwright"
-    return Path.home() / ".cache/ms-playwright"
-
-
-def _revision(path: Path, cache: Path) -> int:
-    number = path.relative_to(cache).parts[0].rpartition("-")[2]
-    return int(number) if number.isdigit() else 0
-
-
-def _may_run(path: Path) -> bool:
-    if not path.is_file() or not os.access(path, os.X_OK):
-        return False
-    return os.geteuid() != 0 or _others_may_enter(path.resolve())
-
-
-def _others_may_enter(path: Path) -> bool:
-    """Whether a user without rights of any kind may execute this file, or enter this folder."""
-    return all(part.stat().st_mode & stat.S_IXOTH for part in (path, *path.parents))
-
-
-def _install_hint() -> str:
-    if sys.platform == "darwin":
-        return "Install Google Chrome, or type: playwright install chromium-headless-shell"
-    if shutil.which("apt-get"):
-        return "Type: sudo apt-get install chromium-headless-shell"
-    if os.geteuid() == 0:
-        # A download into root's home is out of reach for the user that the browser runs as.
-        return (
-            "Type: PLAYWRIGHT_BROWSERS_PATH=/opt/playwright playwright install chromium-headless-shell "
-            "and set the same variable for the server."
-        )
-    return "Type: playwright install chromium-headless-shell"
-
 
 class BrowserSession:
     """A warm browser that serves one job after the other. Made by ``browser_session``."""
 
-    def __init__(self, program: BrowserProgram, scratch: _Scratch) -> None:
+    def __init__(self, program: BrowserProgram, folder: BrowserFolder) -> None:
         self.program = program
         self.version = ""
         #: Whether Chromium's own sandbox is on. Off only where the kernel or the container gives it no
@@ -220,10 +87,17 @@ class BrowserSession:
         #: What the page of the present, or the last, context tried. One context is open at a time.
         self.popups = 0
         self.dialogs = 0
-        self._scratch = scratch
+        #: The page shows dialogs in an endless loop and stands still behind one: nothing more comes from it.
+        self.held_by_dialog = False
+        self._folder = folder
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
         self._contexts = 0
+
+    @property
+    def folder(self) -> Path:
+        """The browser's own folder for its launcher, profile and temporary files."""
+        return self._folder.path
 
     @asynccontextmanager
     async def context(
@@ -261,7 +135,7 @@ class BrowserSession:
         if browser is not None and browser.is_connected():
             # Connected, hence alive, hence the number is still its own. Playwright made it a group's leader.
             with suppress(OSError, ValueError):
-                os.killpg(self._scratch.read_pid(), signal.SIGKILL)
+                os.killpg(self._folder.read_pid(), signal.SIGKILL)
             with suppress(TimeoutError, PlaywrightError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await browser.close()
@@ -327,11 +201,11 @@ class BrowserSession:
 
     async def _launch_as(self, playwright: Playwright, *, sandboxed: bool) -> Browser:
         return await playwright.chromium.launch(
-            executable_path=self._scratch.write_launcher(self.program),
+            executable_path=self._folder.write_launcher(self.program),
             args=list(_FLAGS),
             ignore_default_args=list(_UNWANTED_DEFAULTS),
             chromium_sandbox=sandboxed,
-            env=self._scratch.environment(),
+            env=self._folder.environment(),
             timeout=LAUNCH_SECONDS * 1000,
             # Signals are the worker's business; Playwright would race it.
             handle_sigint=False,
@@ -347,15 +221,20 @@ class _Warden:
         self._session = session
         self._context = context
         self._own: Page | None = None
-        self._silenced = False
+        #: Attached while the page is still quiet: one that shows dialogs in a loop takes no new sessions.
+        self._devtools: asyncio.Task[Any] | None = None
+        self._silencing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         session.popups = session.dialogs = 0
+        session.held_by_dialog = False
         context.on("page", self._on_page)
         context.on("dialog", self._on_dialog)
 
     def _on_page(self, page: Page) -> None:
         if self._own is None:
             self._own = page
+            self._devtools = asyncio.create_task(self._context.new_cdp_session(page))
+            self._devtools.add_done_callback(_look_at)
             return
         self._session.popups += 1
         self._do(page.close())
@@ -364,21 +243,28 @@ class _Warden:
 
     def _on_dialog(self, dialog: Dialog) -> None:
         self._session.dialogs += 1
-        self._do(dialog.dismiss())
         if self._session.dialogs > MAX_DIALOGS:
+            # The commands must lie ready when the page wakes up, or it shows the next dialog first.
             self._silence()
+        if self._session.dialogs <= MAX_DIALOGS + MORE_DIALOGS:
+            self._do(dialog.dismiss())
+        else:
+            # An endless loop around alert() hears nothing. It may keep this dialog, and so stand still.
+            self._session.held_by_dialog = True
 
     def _silence(self) -> None:
-        if not self._silenced and self._own is not None:
-            self._silenced = True
-            self._do(self._take_scripts(self._own))
+        if self._silencing is None:
+            self._silencing = self._do(self._take_scripts())
 
-    async def _take_scripts(self, page: Page) -> None:
-        devtools: Any = await self._context.new_cdp_session(page)
-        await devtools.send("Emulation.setScriptExecutionDisabled", {"value": True})
-        await devtools.send("Runtime.terminateExecution")
+    async def _take_scripts(self) -> None:
+        if self._devtools is not None:
+            devtools = await self._devtools
+            await asyncio.gather(
+                devtools.send("Emulation.setScriptExecutionDisabled", {"value": True}),
+                devtools.send("Runtime.terminateExecution"),
+            )
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+    def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         async def run() -> None:
             # The page, its browser or the whole connection may be gone by now, which is just as well.
             with suppress(PlaywrightError, TimeoutError):
@@ -388,100 +274,32 @@ class _Warden:
         task = asyncio.create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def close(self) -> None:
+        """Stop to look after the context, which is about to be closed."""
         self._context.remove_listener("page", self._on_page)
         self._context.remove_listener("dialog", self._on_dialog)
-        for task in list(self._tasks):
+        tasks: list[asyncio.Task[Any]] = [*self._tasks, *([self._devtools] if self._devtools else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class _Scratch:
-    """The browser's own folder: its launcher, profile and temporary files. Removed at the end.
-
-    A lock on it tells a folder in use from one that a killed process left behind; those go at the next start.
-    """
-
-    def __init__(self, temporary_folder: Path) -> None:
-        base = _base_folder(temporary_folder)
-        _remove_abandoned(base)
-        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-        self.folder.chmod(0o711)
-        self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-
-    def write_launcher(self, program: BrowserProgram) -> str:
-        """A program for Playwright to start, which becomes the browser in a fresh profile."""
-        home = self.folder / "home"
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            os.chown(home, *nobody())
-        command = [sys.executable, "-IS", confine.__file__, str(self._pid_file), str(program.path)]
-        launcher = self.folder / "launch"
-        launcher.write_text(
-            f'#!/bin/sh\nexec {shlex.join(command)} "$@" {shlex.quote(f"--user-data-dir={home}/profile")}\n'
-        )
-        launcher.chmod(0o700)
-        return str(launcher)
-
-    def environment(self) -> dict[str, str | float | bool]:
-        """What the browser sees of our environment: none of our secrets, and a home of its own."""
-        passed: dict[str, str | float | bool] = {
-            name: os.environ[name] for name in _PASSED_ON if name in os.environ
-        }
-        home = str(self.folder / "home")
-        return {**passed, "HOME": home, "TMPDIR": home, "XDG_RUNTIME_DIR": home}
-
-    def read_pid(self) -> int:
-        return int(self._pid_file.read_text())
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.close(self._lock)
-
-    @property
-    def _pid_file(self) -> Path:
-        return self.folder / "pid"
-
-
-def _base_folder(preferred: Path) -> Path:
-    """A folder whose files can be executed and, where the browser runs as nobody, entered by anybody."""
-    for folder in (preferred, Path(tempfile.gettempdir()), Path("/var/tmp")):  # noqa: S108 - mkdtemp below it
-        if not folder.is_dir() or os.statvfs(folder).f_flag & os.ST_NOEXEC:
-            continue
-        if os.geteuid() != 0 or _others_may_enter(folder.resolve()):
-            return folder
-    raise JobFailed(
-        BROWSER_UNAVAILABLE,
-        "There is no folder for the browser's files.",
-        retryable=False,
-        hint="Set TMPDIR to a folder that every user may enter and that is not mounted noexec.",
-    )
-
-
-def _remove_abandoned(base: Path) -> None:
-    for folder in base.glob(f"{_PREFIX}*"):
-        with suppress(OSError):
-            if folder.lstat().st_uid != os.geteuid() or folder.is_symlink():
-                continue
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(lock)
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """A failure of this task needs no report: whoever waits for it sees it, and nobody may be waiting."""
+    if not task.cancelled():
+        task.exception()
 
 
 @asynccontextmanager
 async def browser_session(environment: Environment) -> AsyncGenerator[BrowserSession]:
     """The warm browser of a child process. Raises JobFailed with BROWSER_UNAVAILABLE when there is none."""
-    scratch = _Scratch(environment.temporary_folder)
-    session = BrowserSession(find_browser(environment.browser), scratch)
+    folder = BrowserFolder(environment.temporary_folder)
+    session = BrowserSession(find_browser(environment.browser), folder)
     try:
         await session.start()
         yield session
     finally:
         await session.close()
-        scratch.remove()
+        folder.remove()
