@@ -17,6 +17,8 @@ from fastmcp import Client, FastMCP
 from fastmcp.client.transports import StreamableHttpTransport
 from fastmcp.utilities.asgi_transport import StreamingASGITransport
 from pydantic import TypeAdapter
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from checkback.core.errors import Unauthorized
 from checkback.dialects import native
@@ -370,8 +372,9 @@ async def test_a_question_that_comes_too_early_is_held(service: Service) -> None
 async def over_http(service: Service, authenticator: Authenticator) -> AsyncGenerator[Any]:
     """The application that a server puts at /mcp, behind its gate."""
     inner = http_app(build_server(service, caller=http_caller, kind_wait_seconds=0.05))
-    async with inner.router.lifespan_context(inner):
-        yield Gate(RequireCaller(inner), authenticator=authenticator, allowed=HostList.of(8787))
+    app = Starlette(routes=[Route("/mcp", RequireCaller(inner))], lifespan=inner.lifespan)
+    async with app.router.lifespan_context(app):
+        yield Gate(app, authenticator=authenticator, allowed=HostList.of(8787))
 
 
 def transport_for(app: Any, token: str) -> StreamableHttpTransport:
