@@ -228,9 +228,9 @@ def _not_reached(to: http.Destination, account: Account, failed: Failed, words: 
 def _report(request: http.Request, to: http.Destination, account: Account) -> bytes:
     """The job's own report, for the job's own program: GET http://egress.invalid/report.
 
-    A page carries the job's key as well, without knowing it, and what is blocked, and why, would tell it which
-    names exist in the server's network. So what a page asks for is refused where it shows, and no answer can be
-    read by one: no frame, no script, no cross-origin reading.
+    A page carries the job's key as well, without knowing it, and what is blocked, and why, would tell it
+    which names exist in the server's network. So what a page asks for is refused where it shows, and no
+    answer can be read by one: no frame, no script, no cross-origin reading.
     """
     wanted = (request.method, to.port, to.path) == ("GET", 80, "/report")
     if not wanted or any(request.values(name) for name in ("origin", "referer", "cookie", "sec-fetch-site")):

@@ -6,7 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,16 +31,14 @@ def program(path: Path) -> Path:
 
 
 @pytest.fixture
-def empty_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A system without any browser, as a folder to put some into. Open to all, as / is."""
-    root = tmp_path
-    while root != root.parent:
-        if root.stat().st_uid == os.geteuid() and root.stat().st_mode & 0o077 != 0o077:
-            root.chmod(root.stat().st_mode | 0o011)
-        root = root.parent
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path / "cache"))
-    return tmp_path
+def empty_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A system without any browser, as a folder to put some into. Everybody may enter it, as with /."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        monkeypatch.setenv("PATH", str(root / "bin"))
+        monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(root / "cache"))
+        yield root
 
 
 def test_browsers_are_looked_for_in_order(empty_system: Path) -> None:
@@ -205,6 +204,48 @@ async def test_for_root_the_browser_runs_as_nobody_in_its_sandbox(session: Brows
                 renderers += 1
                 assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
         assert renderers >= 1
+
+
+WITHOUT_NAMESPACES = """
+import asyncio, ctypes, os, pathlib
+
+def enter():
+    # A user namespace in which no further one may be made: what many containers are like.
+    ready, go = os.pipe(), os.pipe()
+    child = os.fork()
+    if child:
+        os.read(ready[0], 1)
+        for name in ("uid_map", "gid_map"):
+            pathlib.Path(f"/proc/{child}/{name}").write_text("0 0 65536")
+        os.write(go[1], b"x")
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    assert ctypes.CDLL(None).unshare(0x10000000) == 0
+    os.write(ready[1], b"x")
+    os.read(go[0], 1)
+    pathlib.Path("/proc/sys/user/max_user_namespaces").write_text("0")
+
+enter()
+from checkback.kinds.context import Environment
+from checkback.kinds.pages.browser import browser_session
+
+async def main():
+    async with browser_session(Environment()) as session:
+        print(session.sandboxed, session.environment_note)
+
+asyncio.run(main())
+"""
+
+
+@chromium
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can map users")
+async def test_without_namespaces_the_browser_runs_without_its_sandbox_and_says_so() -> None:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WITHOUT_NAMESPACES, stdout=subprocess.PIPE
+    )
+    said, _ = await child.communicate()
+    assert said.decode() == (
+        "False The browser runs without its own sandbox: this system gives it no user namespaces.\n"
+    )
 
 
 @chromium

@@ -43,6 +43,8 @@ MAX_DIALOGS = 50
 #: Dialogs that a function may still show which was running when its page lost its scripts.
 MORE_DIALOGS = 5
 
+UNSANDBOXED = "The browser runs without its own sandbox: this system gives it no user namespaces."
+
 LAUNCH_SECONDS = 30.0
 CLOSE_SECONDS = 3.0
 
@@ -193,10 +195,9 @@ class BrowserSession:
             if not _NO_SANDBOX.search(error.message):
                 raise
             browser = await self._launch_as(playwright, sandboxed=False)
-            self.sandboxed = False
-            self.environment_note = (
-                "The browser runs without its own sandbox: this system gives it no user namespaces."
-            )
+            self.sandboxed, self.environment_note = False, UNSANDBOXED
+        else:
+            self.sandboxed, self.environment_note = True, ""
         return browser
 
     async def _launch_as(self, playwright: Playwright, *, sandboxed: bool) -> Browser:
