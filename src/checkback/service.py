@@ -22,7 +22,6 @@ from checkback.engine.queues import NewJob, Queues
 from checkback.guard.access import Caller, Scope
 from checkback.guard.addresses import AddressPolicy
 from checkback.guard.seals import Sealer
-from checkback.kinds import registry
 
 MAX_ARGS_BYTES = 256 * 1024
 MAX_KEY_CHARACTERS = 200
@@ -88,6 +87,9 @@ class Service:
         The same owner and key return the first job; the same key with other args raises KeyReused. Raises
         UnknownKind, InvalidInput or TooLarge before anything is stored.
         """
+        # Imported here: whoever only asks for a state must not wait for pydantic (checkback check has 300 ms).
+        from checkback.kinds import registry
+
         self._require(caller, Scope.WRITE)
         found = registry.get(kind)
         model = found.check_args(args)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import importlib.metadata
 import os
 import signal
 import subprocess
@@ -29,6 +28,8 @@ START_SECONDS = 20.0
 @cache
 def find_version() -> str:
     """This installation's version."""
+    import importlib.metadata
+
     return importlib.metadata.version("checkback")
 
 
@@ -85,7 +86,7 @@ def start_in_background(settings: Settings) -> None:
         log.replace(log.with_suffix(".log.1"))
     environment = {**os.environ, **to_environment(settings)}
     with log.open("ab") as output:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "checkback", "serve", "--background"],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -96,9 +97,19 @@ def start_in_background(settings: Settings) -> None:
         )
     ends = time.monotonic() + START_SECONDS
     while not server_runs(settings.home):
-        if time.monotonic() > ends:
-            raise EngineUnavailable("The background server did not start.", hint=f"Look into {log}.")
+        if process.poll() or time.monotonic() > ends:
+            raise EngineUnavailable(f"The background server did not start. {last_error(log)}", hint=f"Look into {log}.")
         time.sleep(0.01)
+
+
+def last_error(log: Path) -> str:
+    """What a server of ours said last, if it ended with one of our errors."""
+    with contextlib.suppress(OSError):
+        lines = log.read_text(errors="replace")[-4000:].splitlines()
+        for line in reversed(lines):
+            if line.startswith("error: "):
+                return line.removeprefix("error: ")
+    return ""
 
 
 def stop(home: Path) -> bool:

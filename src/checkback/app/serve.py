@@ -24,13 +24,13 @@ from starlette.types import ASGIApp
 from checkback.app.background import find_version, prepare_home, take_server_lock
 from checkback.app.connect import CLIENT_NAME, Connection, make_engine, make_service, publish
 from checkback.app.web import Activity, make_application
+from checkback.app.work import load_kinds
 from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput
 from checkback.engine import process_tree
 from checkback.engine.clients import check_server
 from checkback.engine.keys import Keys
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.engine.wire import Wire
-from checkback.kinds import registry
 from checkback.settings import Settings, to_environment
 
 logger = logging.getLogger(__name__)
@@ -209,6 +209,7 @@ def serve(
 ) -> None:
     """Serve this data folder until SIGTERM or SIGINT. Raises CheckbackError for what keeps it from starting."""
     _check(settings, no_token=no_token)
+    load_kinds(settings)
     prepare_home(settings.home)
     try:
         lock = take_server_lock(settings.home)
@@ -218,7 +219,6 @@ def serve(
         raise
     process_tree.adopt_orphans()
     os.umask(0o077)
-    registry.load(settings.kinds)
     server = Server(settings, announce, background, no_token, worker)
     started = time.monotonic()
     server.start_store()

@@ -42,16 +42,9 @@ def make_worker(settings: Settings) -> WorkerProcess:
     from checkback.engine.keys import Keys
     from checkback.engine.worker import WorkerProcess, WorkerSettings
     from checkback.guard.seals import load_secret
-    from checkback.kinds import registry
     from checkback.kinds.context import Environment
 
-    try:
-        registry.load(settings.kinds)
-    except ImportError as error:
-        raise InvalidInput(
-            f"A module of kinds cannot be imported: {error}",
-            hint="Name importable modules in CHECKBACK_KINDS or --import; they are looked for on PYTHONPATH.",
-        ) from error
+    load_kinds(settings)
     environment = Environment(
         browser=settings.browser,
         allow_hosts=settings.allow_hosts,
@@ -73,6 +66,19 @@ def make_worker(settings: Settings) -> WorkerProcess:
             version=find_version(),
         )
     )
+
+
+def load_kinds(settings: Settings) -> None:
+    """Import every module that registers kinds. Raises InvalidInput for one that is not there."""
+    from checkback.kinds import registry
+
+    try:
+        registry.load(settings.kinds)
+    except ImportError as error:
+        raise InvalidInput(
+            f"A module of kinds cannot be imported: {error}",
+            hint="Name importable modules in CHECKBACK_KINDS or --import; they are looked for on PYTHONPATH.",
+        ) from error
 
 
 async def _work(settings: Settings) -> int:

@@ -13,11 +13,11 @@ from typing import Any
 
 from checkback import settings as settings_table
 from checkback.app.connect import Connection, connect
+from checkback.app.work import load_kinds
 from checkback.cli.exits import Exit, of_state
 from checkback.core.errors import InvalidInput
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
-from checkback.dialects import native, reftrix
 from checkback.guard.access import LOCAL
 from checkback.guard.terminal import printable, printable_block
 
@@ -29,7 +29,7 @@ def submit(options: Namespace) -> int:
     args = dict(_parse_argument(text) for text in options.args)
 
     async def run(connection: Connection) -> int:
-        _load_kinds(connection)
+        load_kinds(connection.settings)
         done = await connection.service.submit(
             LOCAL,
             options.kind,
@@ -165,7 +165,7 @@ def kinds(options: Namespace) -> int:
     async def run(connection: Connection) -> int:
         from checkback.kinds import registry
 
-        _load_kinds(connection)
+        load_kinds(connection.settings)
         if options.json:
             _print_json(
                 [
@@ -195,18 +195,6 @@ def _run(options: Namespace, work: Callable[[Connection], Awaitable[int]]) -> in
             return await work(connection)
 
     return asyncio.run(run())
-
-
-def _load_kinds(connection: Connection) -> None:
-    from checkback.kinds import registry
-
-    try:
-        registry.load(connection.settings.kinds)
-    except ImportError as error:
-        raise InvalidInput(
-            f"The server's module of kinds cannot be imported here: {error}",
-            hint="Run the command where that module can be found, or set PYTHONPATH.",
-        ) from error
 
 
 async def _follow(
@@ -248,12 +236,16 @@ def _parse_argument(text: str) -> tuple[str, JSON]:
 
 
 def _record(job: Job) -> Any:
+    from checkback.dialects import native  # imports pydantic, which a plain check need not wait for
+
     return native.job(job, now=datetime.now(UTC))
 
 
 def _print_job(job: Job, options: Namespace, *, lines: bool = False, to_error: bool = False) -> None:
     dialect = getattr(options, "dialect", None)
     if dialect == "reftrix":
+        from checkback.dialects import reftrix
+
         _print_json(reftrix.status(job, job.id), lines=lines)
     elif options.json or dialect == "native":
         _print_json(_record(job), lines=lines)

@@ -89,13 +89,14 @@ class Forks:
         channel, child_channel = socket.socketpair()
         output, child_output = os.pipe()
         self._token += 1
+        token = self._token
         loop = asyncio.get_running_loop()
         forked: asyncio.Future[tuple[int, asyncio.Future[int]]] = loop.create_future()
-        self._forked[self._token] = forked
+        self._forked[token] = forked
         try:
             descriptors = array.array("i", [child_channel.fileno(), child_output])
             self._control.sendmsg(
-                [json.dumps({"fork": self._token}).encode()],
+                [json.dumps({"fork": token}).encode()],
                 [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)],
             )
             pid, exited = await forked
@@ -104,7 +105,7 @@ class Forks:
             os.close(output)
             raise
         finally:
-            self._forked.pop(self._token, None)
+            self._forked.pop(token, None)
             child_channel.close()
             os.close(child_output)
         reader, writer = await asyncio.open_unix_connection(sock=channel, limit=STREAM_LIMIT)

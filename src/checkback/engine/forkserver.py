@@ -104,16 +104,8 @@ class ForkServer:
         for pid in process_tree.children(os.getpid()):
             if pid not in self._children:
                 process_tree.kill_tree(pid)
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
-                if pid == 0:
-                    return
-                if pid in self._children:
-                    # A child that ended just now: its pidfd is readable, but its status was taken here.
-                    self._selector.unregister(self._children[pid])
-                    os.close(self._children.pop(pid))
-                    self._tell({"exited": pid, "status": -1})
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._control.send(json.dumps(message).encode())

@@ -48,7 +48,7 @@ MAX_STALLED = 2
 GRACE_SECONDS = 25.0
 HEARTBEAT_SECONDS = 5.0
 RESTART_SECONDS = 0.5
-CLOSE_SECONDS = 10.0
+CLOSE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +160,7 @@ class WorkerProcess:
             await asyncio.wait({running, closing}, return_when=asyncio.FIRST_COMPLETED)
             if self._closing.is_set():
                 await self._drain(queue, worker)
-                await self._close(worker)
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
+                await self._close(worker, running)
                 return
             closing.cancel()
             problem = None if running.cancelled() else running.exception()
@@ -170,7 +168,7 @@ class WorkerProcess:
             self.restarts += 1
             for attempt in self._running(queue):
                 attempt.stop(Stop.LOCK_LOST)
-            await self._close(worker)
+            await self._close(worker, running)
             await asyncio.sleep(RESTART_SECONDS)
 
     def _make_worker(self, queue: str, parts: WorkerParts) -> QueueWorker:
@@ -286,9 +284,22 @@ class WorkerProcess:
         return [attempt for attempt in self._attempts.values() if attempt.queue == queue]
 
     @staticmethod
-    async def _close(worker: QueueWorker) -> None:
-        with contextlib.suppress(TimeoutError, Exception):
-            await asyncio.wait_for(worker.close(), CLOSE_SECONDS)
+    async def _close(worker: QueueWorker, running: asyncio.Task[None]) -> None:
+        """End a worker loop within a few seconds.
+
+        Not by BullMQ's own ``close``: it waits without limit, and spins for ever when it is cancelled meanwhile.
+        """
+        worker.closing = True
+        if worker.waiting:
+            worker.waiting.cancel()
+        await asyncio.wait({running}, timeout=CLOSE_SECONDS)
+        left = {task for task in (running, *worker.processing) if not task.done()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        worker.closed = True
+        with contextlib.suppress(Exception):
+            await worker.backend.close(force=True)
 
     async def _forget(self, wire: Wire) -> None:
         with contextlib.suppress(EngineUnavailable, ReplyError):

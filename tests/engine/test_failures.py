@@ -1,0 +1,187 @@
+"""How jobs fail, are cancelled, and run again."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checkback.core.errors import Conflict
+from checkback.core.job import Job
+from checkback.core.states import State
+from checkback.engine import process_tree
+from checkback.guard.access import LOCAL
+from checkback.service import Service
+
+
+async def until(service: Service, job_id: str, state: State, phase: str | None = None) -> Job:
+    """The job once it is in that state and phase."""
+    async with asyncio.timeout(20):
+        async for job in service.watch(LOCAL, job_id):
+            if job.state is state and (phase is None or job.phase == phase):
+                return job
+    raise AssertionError("the job ended otherwise")
+
+
+async def gone(*pids: int) -> None:
+    """Return when none of these processes lives."""
+    async with asyncio.timeout(5):
+        while any(process_tree.is_alive(pid) for pid in pids):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_kind_fails_in_its_own_words(service: Service, worker: Any, submit: Any) -> None:
+    job = await service.wait(LOCAL, await submit("test.fail"), 10)
+    assert job.state is State.FAILED
+    assert job.failure is not None
+    assert (job.failure.code, job.failure.message, job.failure.hint) == ("broken", "It broke.", "Mend it.")
+    assert job.result is None
+
+
+async def test_an_unexpected_error_is_masked(service: Service, worker: Any, submit: Any, connection: Any) -> None:
+    job = await service.wait(LOCAL, await submit("test.raise", text="SELECT * FROM /etc/secret"), 10)
+    assert job.failure is not None
+    assert job.failure.code == "internal_error"
+    stored = str(await connection.wire.call("HGETALL", f"{connection.settings.prefix}:jobs:{job.id}"))
+    assert "/etc/secret" not in job.failure.message + str(await service.log(LOCAL, job.id))
+    assert "Traceback" not in stored
+    assert "sample_kinds" not in stored
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "code"),
+    [
+        ("test.exit", {"status": 3}, "crashed"),
+        ("test.sys_exit", {}, "crashed"),
+        ("test.segfault", {}, "crashed"),
+        ("test.cancel_itself", {}, "internal_error"),
+        ("test.endless", {}, "timeout"),
+        ("test.eat", {}, "out_of_memory"),
+        ("test.eat_resident", {}, "out_of_memory"),
+        ("test.not_json", {}, "invalid_result"),
+    ],
+)
+async def test_a_child_that_breaks_fails_its_job_and_nothing_else(
+    service: Service, worker: Any, submit: Any, tmp_path: Path, kind: str, args: dict[str, Any], code: str
+) -> None:
+    go = tmp_path / "go"
+    bystander = await submit("test.gate", path=str(go))
+    await until(service, bystander, State.ACTIVE, "waiting")
+    job = await service.wait(LOCAL, await submit(kind, **args), 20)
+    assert job.state is State.FAILED
+    assert job.failure is not None
+    assert job.failure.code == code
+    go.touch()
+    assert (await service.wait(LOCAL, bystander, 10)).state is State.COMPLETED
+    assert (await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)).result == 2
+
+
+async def test_attempts_are_made_with_a_pause_between(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+    job = await service.wait(LOCAL, await submit("test.flaky", path=str(tmp_path / "runs"), failures=2), 20)
+    assert (job.state, job.result) == (State.COMPLETED, 3)
+    assert (job.attempts.made, job.attempts.started, job.attempts.max) == (3, 3, 3)
+
+
+async def test_the_last_attempt_decides(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+    job = await service.wait(LOCAL, await submit("test.flaky", path=str(tmp_path / "runs"), failures=9), 20)
+    assert (job.state, job.attempts.made) == (State.FAILED, 3)
+
+
+async def test_a_failure_that_cannot_be_mended_is_not_tried_again(service: Service, worker: Any) -> None:
+    done = await service.submit(LOCAL, "test.fail", {"retryable": False}, attempts=5)
+    job = await service.wait(LOCAL, done.job.id, 10)
+    assert (job.state, job.attempts.made) == (State.FAILED, 1)
+
+
+async def test_a_deadline_of_the_job_goes_before_its_kinds(service: Service, worker: Any, tmp_path: Path) -> None:
+    done = await service.submit(LOCAL, "test.gate", {"path": str(tmp_path / "never")}, deadline_seconds=0.3)
+    job = await service.wait(LOCAL, done.job.id, 10)
+    assert job.failure is not None
+    assert job.failure.code == "timeout"
+
+
+async def test_a_waiting_job_that_was_cancelled_never_starts(service: Service, settings: Any, submit: Any, tmp_path: Path) -> None:
+    from conftest import running_worker
+
+    started = tmp_path / "started"
+    job_id = await submit("test.gate", path="/", started=str(started))
+    cancelled = await service.cancel(LOCAL, job_id)
+    assert cancelled.state is State.CANCELLED
+    async with running_worker(settings):
+        assert (await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)).state is State.COMPLETED
+        assert (await service.get(LOCAL, job_id)).state is State.CANCELLED
+    assert not started.exists()
+
+
+async def test_a_delayed_job_that_was_cancelled_ends_at_once(service: Service, worker: Any) -> None:
+    done = await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)
+    assert (await service.cancel(LOCAL, done.job.id)).state is State.CANCELLED
+    async with asyncio.timeout(5):
+        while (await service.get(LOCAL, done.job.id)).finished_at is None:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_running_job_that_was_cancelled_is_dead_with_everything_below_it(
+    service: Service, worker: Any, submit: Any, tmp_path: Path
+) -> None:
+    pids_file = tmp_path / "pids"
+    job_id = await submit("test.stubborn", pids=str(pids_file))
+    async with asyncio.timeout(10):
+        while not pids_file.exists() or len(pids_file.read_text().split()) < 2:
+            await asyncio.sleep(0.01)
+    pids = [int(pid) for pid in pids_file.read_text().split()]
+    job = await service.cancel(LOCAL, job_id)
+    assert job.state is State.CANCELLED
+    await gone(*pids)
+    again = await service.cancel(LOCAL, job_id)
+    assert (again.state, again.failure) == (State.CANCELLED, job.failure)
+
+
+async def test_an_ended_job_is_not_changed_by_a_cancel(service: Service, worker: Any, submit: Any) -> None:
+    job = await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)
+    assert await service.cancel(LOCAL, job.id) == job
+
+
+async def test_a_cancelled_job_runs_again_when_retried(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    job_id = await submit("test.gate", path=str(go))
+    await until(service, job_id, State.ACTIVE, "waiting")
+    await service.cancel(LOCAL, job_id)
+    async with asyncio.timeout(10):
+        while (await service.get(LOCAL, job_id)).finished_at is None:
+            await asyncio.sleep(0.01)
+    go.touch()
+    retried = await service.retry(LOCAL, job_id)
+    assert retried.id == job_id
+    assert retried.state is not State.CANCELLED
+    assert (await service.wait(LOCAL, job_id, 10)).state is State.COMPLETED
+
+
+async def test_a_failed_job_runs_again_under_its_id(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    job_id = await submit("test.flaky", path=str(runs), failures=3)
+    assert (await service.wait(LOCAL, job_id, 20)).state is State.FAILED
+    await service.retry(LOCAL, job_id)
+    job = await service.wait(LOCAL, job_id, 10)
+    assert (job.state, job.result, job.failure) == (State.COMPLETED, 4, None)
+
+
+async def test_only_failed_and_cancelled_jobs_can_be_retried(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+    completed = await submit("test.add", a=1, b=1)
+    await service.wait(LOCAL, completed, 10)
+    with pytest.raises(Conflict, match="completed"):
+        await service.retry(LOCAL, completed)
+    running = await submit("test.gate", path=str(tmp_path / "never"))
+    await until(service, running, State.ACTIVE, "waiting")
+    with pytest.raises(Conflict, match="active"):
+        await service.retry(LOCAL, running)
+
+
+async def test_no_process_of_a_finished_job_is_left(service: Service, worker: Any, submit: Any, settings: Any) -> None:
+    for _ in range(3):
+        await service.wait(LOCAL, await submit("test.say", words="x"), 10)
+    async with asyncio.timeout(5):
+        while list(settings.temporary_folder.iterdir()):
+            await asyncio.sleep(0.01)
