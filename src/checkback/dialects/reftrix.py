@@ -189,8 +189,9 @@ def _layout(report: Mapping[str, JSON], args: Mapping[str, JSON], full: bool) ->
         if "screenshot" in layout and _wants_screenshot(args):
             data["screenshot"] = {"artifact": layout["screenshot"]}
         data["sections"] = [_section(place, section) for place, section in enumerate(layout["sections"])]
-        if "design" in report:
+        if "colors" in report.get("design", {}):
             data["visualFeatures"] = _visual_features(report)
+        if "design" in report:
             data["cssVariables"] = _css_variables(report["design"])
     return data
 

@@ -23,7 +23,7 @@ from checkback.kinds.context import Egress, JobContext
 from checkback.kinds.pages import failures
 from checkback.kinds.pages.accessibility import axe_source, axe_tier
 from checkback.kinds.pages.args import PageAnalyzeArgs, unused_keys
-from checkback.kinds.pages.browser import BrowserSession
+from checkback.kinds.pages.browser import MAX_POPUPS, BrowserSession
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.collect import Collector
 from checkback.kinds.pages.devtools import PageGone, Refused, Unanswered
@@ -34,6 +34,8 @@ from checkback.kinds.pages.robots import ask_robots
 from checkback.kinds.pages.visit import Budgets, Visit, open_visit
 
 Fields = dict[str, Any]
+
+Phase = Callable[[Collector], Awaitable[None]]
 
 RESPONSIVE_SECONDS = 120.0
 #: Kept back from the job's time for putting the report together and closing the page.
@@ -132,14 +134,16 @@ class _Run:
 
     async def collect(self, context: BrowserContext) -> None:
         """All phases, on one page that is opened once."""
-        visit = await open_visit(context, self._budgets)
+        visit = await open_visit(
+            context, self._budgets, silenced=self._was_silenced, held=lambda: self._session.held_by_dialog
+        )
         collector = Collector(visit, self._bundle)
         start = time.monotonic()
         await self._ingest(visit, collector)
         self._outcome.took["ingest"] = _since(start)
         self._outcome.completed.append("ingest")
         args, options = self._args, self._args.features
-        phases: list[tuple[str, bool, float, Callable[[Collector], Awaitable[None]]]] = [
+        phases: list[tuple[str, bool, float, Phase]] = [
             ("layout", options.layout, args.layoutTimeout / 1000, self._layout),
             ("motion", options.motion, args.motionTimeout / 1000, self._motion),
             ("quality", options.quality, args.qualityTimeout / 1000, self._quality),
@@ -147,10 +151,13 @@ class _Run:
         ]
         for name, wanted, seconds, work in phases:
             if wanted:
-                await self._attempt(name, seconds, work(collector))
+                await self._attempt(name, seconds, collector, work)
         self._bundle.network = visit.network.summary(self._bundle.final_url)
         self._bundle.console = visit.console.summary()
         self._bundle.egress = await asyncio.to_thread(egress_report, self._egress)
+
+    def _was_silenced(self) -> bool:
+        return self._session.popups > MAX_POPUPS
 
     async def _ingest(self, visit: Visit, collector: Collector) -> None:
         self._check_cancelled()
@@ -239,7 +246,7 @@ class _Run:
         self._parts |= await asyncio.to_thread(self._reading.responsive)
         self._ctx.progress(98)
 
-    async def _attempt(self, name: str, seconds: float, work: Awaitable[None]) -> None:
+    async def _attempt(self, name: str, seconds: float, collector: Collector, work: Phase) -> None:
         """Run one phase; whatever it ends with, the phases before it stay."""
         self._check_cancelled()
         self._ctx.phase(name)
@@ -248,7 +255,7 @@ class _Run:
             if self._args.timeout_strategy == "strict" and self._outcome.timed_out:
                 raise _Skipped
             async with asyncio.timeout(min(seconds, self._left())):
-                await work
+                await self._twice(collector, work)
             self._outcome.completed.append(name)
         except JobFailed:
             raise
@@ -259,9 +266,18 @@ class _Run:
             self._ctx.log(f"{name} failed: {type(error).__name__}")
             self._outcome.failed.append(failure)
         finally:
-            if asyncio.iscoroutine(work):
-                work.close()
             self._outcome.took[name] = _since(start)
+
+    async def _twice(self, collector: Collector, work: Phase) -> None:
+        """Run a phase; a page that goes away under it loses its scripts and gets a second chance."""
+        try:
+            await work(collector)
+        except Refused:
+            if collector.visit.devtools.scripts_stopped:
+                raise
+            await collector.visit.devtools.stop_scripts()
+            collector.visit.note_stopped(self._bundle)
+            await work(collector)
 
     # --- the end ---
 

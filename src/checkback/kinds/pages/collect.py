@@ -75,17 +75,21 @@ class Collector:
         bundle.facts = await self._devtools.run("facts", seconds=self._budgets.snapshot)
         if bundle.facts is not None and bundle.facts["elements"] > MOST_ELEMENTS:
             raise failures.too_large(f"more than {MOST_ELEMENTS:,} elements")
-        if self._devtools.scripts_stopped:
-            bundle.warn("SCRIPTS_STOPPED", "The page's scripts did not come to an end and were stopped.")
+        self.visit.note_stopped(bundle)
 
     async def _scroll(self) -> None:
         if self._devtools.scripts_stopped:
-            # Timers and frames no longer fire in a page without scripts: our own pass would wait for ever.
             return
-        argument = {"maxSteps": SCROLL_STEPS, "restMs": REST_MS}
+        argument = {"maxSteps": SCROLL_STEPS, "restMs": REST_MS, "maxMs": 1000 * self._budgets.scroll / 2}
+        expression = f"({script('scroll')})({json.dumps(argument)})"
         try:
-            self._bundle.scroll = await self._devtools.run("scroll", argument, seconds=self._budgets.scroll)
-        except (Unanswered, Refused):
+            self._bundle.scroll = await self._devtools.evaluate(expression, seconds=self._budgets.scroll)
+        except Unanswered:
+            self._bundle.warn("SCROLL_INCOMPLETE", "The page could not be scrolled to its end.")
+            if not await self._devtools.responsive(2):
+                await self._devtools.stop_scripts()
+            return
+        except Refused:
             self._bundle.warn("SCROLL_INCOMPLETE", "The page could not be scrolled to its end.")
             return
         await self.visit.network.quiet(seconds=0.15, at_most=self._budgets.settle)
@@ -255,6 +259,9 @@ class Collector:
     async def axe(self, source: str, options: Fields, tier: str) -> None:
         """Run axe within its budget; a page that is too much for it loses this part only."""
         argument = {"options": options, "mostNodes": 20}
+        if self._devtools.scripts_stopped:
+            self._bundle.axe = {"tier": tier, "stopped": True}
+            return
         with self._timed("axe"):
             try:
                 await self._devtools.evaluate(source + ";1", seconds=self._budgets.axe)
@@ -280,7 +287,8 @@ class Collector:
                 "mobile": viewport.width < 600,
             },
         )
-        facts = await self._devtools.run("resized", {"minTap": MIN_TAP, "minText": MIN_TEXT})
+        argument = {"minTap": MIN_TAP, "minText": MIN_TEXT, "wait": not self._devtools.scripts_stopped}
+        facts = await self._devtools.run("resized", argument)
         snapshot = await self._capture(LIGHT_STYLES)
         self._bundle.resized.append(
             {

@@ -52,20 +52,37 @@ def script(name: str) -> str:
 class Devtools:
     """Calls into one page. A page that died makes every call raise PageGone at once."""
 
-    def __init__(self, session: CDPSession, page: Page) -> None:
+    def __init__(
+        self,
+        session: CDPSession,
+        page: Page,
+        *,
+        silenced: Callable[[], bool] = lambda: False,
+        held: Callable[[], bool] = lambda: False,
+    ) -> None:
         # Typed loosely by Playwright; what comes back is checked where it is used.
         self._session: Any = session
         self._page = page
         self._context_id: int | None = None
         self._gone: asyncio.Future[PageGone] = asyncio.get_running_loop().create_future()
-        #: Whether the page lost its scripts because it hung.
-        self.scripts_stopped = False
+        self._silenced = silenced
+        #: Whether the page stands still behind a dialog of its own. Then nothing in it can be asked.
+        self.held = held
+        self._stopped = False
         page.on("crash", lambda _: self._lose(browser=False))
         page.on("close", lambda _: self._lose(browser=True))
 
     def _lose(self, *, browser: bool) -> None:
         if not self._gone.done():
             self._gone.set_result(PageGone(browser=browser))
+
+    @property
+    def scripts_stopped(self) -> bool:
+        """Whether the page lost its scripts, because it hung or because it opened window after window.
+
+        Ours still run then, but timers and frames no longer fire: nothing may wait for one.
+        """
+        return self._stopped or self._silenced()
 
     def on(self, event: str, handler: Callable[[Fields], None]) -> None:
         """Call ``handler`` for each DevTools event of that name."""
@@ -100,6 +117,8 @@ class Devtools:
         self, method: str, params: Fields | None = None, *, seconds: float = CALL_SECONDS
     ) -> Fields:
         """One DevTools call. Raises Unanswered, Refused or PageGone."""
+        if self.held():
+            raise Unanswered
         try:
             answer: Fields | None = await self.race(self._session.send(method, params or {}), seconds)
         except PlaywrightError as error:
@@ -125,7 +144,7 @@ class Devtools:
         for attempt in (1, 2):
             params = {
                 "expression": expression,
-                "contextId": await self._world(),
+                "contextId": await self._world(seconds),
                 "returnByValue": True,
                 "awaitPromise": True,
             }
@@ -142,11 +161,11 @@ class Devtools:
             return answer.get("result", {}).get("value")
         raise Refused("Runtime.evaluate")
 
-    async def _world(self) -> int:
+    async def _world(self, seconds: float) -> int:
         if self._context_id is None:
-            tree = await self.call("Page.getFrameTree")
+            tree = await self.call("Page.getFrameTree", seconds=seconds)
             params = {"frameId": tree["frameTree"]["frame"]["id"], "worldName": WORLD}
-            answer = await self.call("Page.createIsolatedWorld", params)
+            answer = await self.call("Page.createIsolatedWorld", params, seconds=seconds)
             self._context_id = int(answer["executionContextId"])
         return self._context_id
 
@@ -168,7 +187,7 @@ class Devtools:
 
         The order matters: the prohibition waits behind the loop that the termination ends.
         """
-        self.scripts_stopped = True
+        self._stopped = True
         off = asyncio.ensure_future(
             self._session.send("Emulation.setScriptExecutionDisabled", {"value": True})
         )

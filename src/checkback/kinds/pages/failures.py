@@ -67,6 +67,13 @@ def timed_out(seconds: float) -> JobFailed:
     return JobFailed("TIMEOUT_ERROR", f"The page did not load within {seconds:.0f} seconds.")
 
 
+def held_by_dialogs() -> JobFailed:
+    """A loop around alert() hears nothing, and shows nothing."""
+    return JobFailed(
+        "TIMEOUT_ERROR", "The page shows one dialog after the other and cannot be looked at.", retryable=False
+    )
+
+
 def gone(error: PageGone) -> JobFailed:
     """The page's process or the whole browser died."""
     if error.browser:

@@ -30,6 +30,7 @@ class NetworkLog:
         self._frozen_at: int | None = None
         devtools.on("Network.requestWillBeSent", self._sent)
         devtools.on("Network.responseReceived", self._answered)
+        devtools.on("Network.dataReceived", self._progressed)
         devtools.on("Network.loadingFinished", self._finished)
         devtools.on("Network.loadingFailed", self._failed)
 
@@ -58,6 +59,9 @@ class NetworkLog:
             if BLOCKED_HEADER in headers:
                 request["blocked"] = True
 
+    def _progressed(self, event: Fields) -> None:
+        self._last_at = time.monotonic()
+
     def _finished(self, event: Fields) -> None:
         key = str(event["requestId"])
         self._done(key)
@@ -85,12 +89,20 @@ class NetworkLog:
         chosen = same or found
         return str(chosen[-1]["mime"]) if chosen else None
 
-    async def quiet(self, *, seconds: float, at_most: float) -> bool:
-        """Wait until nothing was asked or answered for ``seconds``; False when ``at_most`` ended the wait."""
+    async def quiet(self, *, seconds: float, at_most: float, stalled: float = 2.0) -> bool:
+        """Wait until nothing was asked or answered for ``seconds``; False when something is still on its way.
+
+        What does not move for ``stalled`` seconds is given up, now and for later waits: one picture that
+        never comes must not make every step wait for it.
+        """
         end = time.monotonic() + at_most
         while time.monotonic() < end:
-            if not self._open and time.monotonic() - self._last_at >= seconds:
+            silent = time.monotonic() - self._last_at
+            if not self._open and silent >= seconds:
                 return True
+            if self._open and silent >= stalled:
+                self._open.clear()
+                return False
             await asyncio.sleep(0.02)
         return False
 

@@ -109,7 +109,7 @@ def _originality(report: Fields, cliches: list[Fields]) -> Iterator[Deduction]:
             "originality", f"cliche-{cliche['type']}", weights[cliche["severity"]], cliche["count"], ()
         )
     design: Fields | None = report.get("design")
-    if design is None:
+    if design is None or "colors" not in design:
         return
     colors: Fields = design["colors"]
     if not any(chroma(parse_hex(color)) > 0.04 for color, _ in colors["palette"]) and not colors["accent"]:

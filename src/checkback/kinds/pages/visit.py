@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,13 +16,18 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from checkback.core.errors import JobFailed
 from checkback.kinds.pages import failures
 from checkback.kinds.pages.bundle import Bundle
-from checkback.kinds.pages.devtools import WORLD, Devtools, Unanswered, script
+from checkback.kinds.pages.devtools import WORLD, Devtools, PageGone, Unanswered, script
 from checkback.kinds.pages.network import BLOCKED_HEADER, NetworkLog
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 MOST_ELEMENTS = 250_000
 MOST_MESSAGES = 200
+#: Console messages after which a page drowns out everything else and loses its scripts.
+MOST_COUNTED = 2000
 MESSAGE_LENGTH = 500
+#: Documents of its own that a page may load one after the other before it loses its scripts.
+MOST_RELOADS = 3
+MOST_FRAMES = 200
 
 WaitUntil = Literal["load", "domcontentloaded", "networkidle"]
 
@@ -30,7 +37,8 @@ class Budgets:
     """Seconds that a step may take before it is given up; the phase and the job have limits of their own."""
 
     navigation: float = 20.0
-    load_event: float = 10.0
+    #: For the files of a page whose own document is complete.
+    load: float = 8.0
     settle: float = 3.0
     #: How long the page's thread may be silent before its scripts are ended.
     hang: float = 5.0
@@ -43,7 +51,8 @@ class Budgets:
 class Console:
     """What the page said on its console, counted in full and kept in part."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, on_flood: Callable[[], None]) -> None:
+        self._on_flood = on_flood
         self.errors: list[str] = []
         self.exceptions: list[str] = []
         self.total = 0
@@ -57,6 +66,8 @@ class Console:
             self.error_total += 1
             if len(self.errors) < MOST_MESSAGES:
                 self.errors.append(message.text[:MESSAGE_LENGTH])
+        if self.total > MOST_COUNTED:
+            self._on_flood()
 
     def _exception(self, error: PlaywrightError) -> None:
         self.error_total += 1
@@ -81,13 +92,38 @@ class Visit:
         self.devtools = devtools
         self.budgets = budgets
         self.network = NetworkLog(devtools)
-        self.console = Console(page)
+        self.console = Console(page, self._silence)
+        self._silencing: asyncio.Task[None] | None = None
         self.sheet_headers: list[dict[str, Any]] = []
         devtools.on("CSS.styleSheetAdded", lambda event: self.sheet_headers.append(event["header"]))
+        self._documents = 0
+        self._frames = 0
+        devtools.on("Page.frameNavigated", self._navigated)
+        devtools.on("Page.frameAttached", self._framed)
         self._content_loaded = asyncio.Event()
         self._loaded = asyncio.Event()
         page.on("domcontentloaded", lambda _: self._content_loaded.set())
         page.on("load", lambda _: self._loaded.set())
+
+    def _navigated(self, event: dict[str, Any]) -> None:
+        self._documents += "parentId" not in event["frame"]
+        if self._documents > 1 + MOST_RELOADS:
+            self._silence()
+
+    def _framed(self, event: dict[str, Any]) -> None:
+        self._frames += 1
+        if self._frames > MOST_FRAMES:
+            self._silence()
+
+    def _silence(self) -> None:
+        """Take the scripts, at once, from a page that gives no rest."""
+        if self._silencing is None:
+            self._silencing = asyncio.create_task(self._take_scripts())
+
+    async def _take_scripts(self) -> None:
+        # A page that is gone needs no silencing; whoever asks it next is told.
+        with suppress(PageGone):
+            await self.devtools.stop_scripts()
 
     async def go(self, bundle: Bundle, wait_until: WaitUntil) -> None:
         """Load ``bundle.requested_url`` and note how it was answered.
@@ -101,12 +137,12 @@ class Visit:
         bundle.redirects = await self.devtools.race(_redirects(response), 3)
         bundle.media_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
         _refuse_other_than_page(response, bundle.media_type)
-        await self._wait_for_content()
-        if self.devtools.scripts_stopped:
-            bundle.warn("SCRIPTS_STOPPED", "The page's scripts did not come to an end and were stopped.")
-        elif wait_until != "domcontentloaded" and not await self._wait_for_load():
-            bundle.warn("LOAD_INCOMPLETE", "Some of the page's files had not arrived when it was looked at.")
-        await self._settle(bundle, wait_until)
+        if not await self._wait_for_content():
+            bundle.warn("LOAD_INCOMPLETE", "The page's end had not arrived when it was looked at.")
+        elif not self.devtools.scripts_stopped:
+            await self._settle(bundle, wait_until)
+        await self._calm(bundle)
+        bundle.final_url = self.page.url
 
     async def _commit(self, url: str) -> Response:
         seconds = self.budgets.navigation
@@ -129,45 +165,67 @@ class Visit:
             return failures.not_html()
         return failures.navigation_failed(text)
 
-    async def _wait_for_content(self) -> None:
+    async def _wait_for_content(self) -> bool:
         """Wait for the parser's end; a thread that stays silent too long loses its scripts."""
         end = time.monotonic() + self.budgets.navigation
-        silent_since: float | None = None
-        while not self._content_loaded.is_set() and time.monotonic() < end:
+        silent_since = time.monotonic()
+        while time.monotonic() < end:
             try:
                 await self.devtools.race(self._content_loaded.wait(), 0.5)
-                return
+                return True
             except Unanswered:
                 pass
+            if self.devtools.held():
+                raise failures.held_by_dialogs()
             if await self.devtools.responsive(0.5):
-                silent_since = None
-                continue
-            silent_since = silent_since or time.monotonic() - 1.0
-            if time.monotonic() - silent_since >= self.budgets.hang:
+                silent_since = time.monotonic()
+                if self.devtools.scripts_stopped:
+                    return True
+            elif time.monotonic() - silent_since >= self.budgets.hang:
                 await self.devtools.stop_scripts()
-                end = min(end, time.monotonic() + 3)
-
-    async def _wait_for_load(self) -> bool:
-        try:
-            await self.devtools.race(self._loaded.wait(), self.budgets.load_event)
-        except Unanswered:
-            return False
-        return True
+        return False
 
     async def _settle(self, bundle: Bundle, wait_until: WaitUntil) -> None:
-        quiet, at_most = (0.2, 1.0) if wait_until == "domcontentloaded" else (0.2, self.budgets.settle)
-        if not await self.network.quiet(seconds=quiet, at_most=at_most) and wait_until == "networkidle":
+        """Wait for the rest of the page's files, as long as they keep coming."""
+        if wait_until == "domcontentloaded":
+            await self.network.quiet(seconds=0.2, at_most=1.0)
+            return
+        complete = await self.network.quiet(seconds=0.2, at_most=self.budgets.load)
+        if not complete and not self._loaded.is_set():
+            bundle.warn("LOAD_INCOMPLETE", "Some of the page's files had not arrived when it was looked at.")
+        elif not complete and wait_until == "networkidle":
             bundle.warn("NETWORK_BUSY", "The page was still loading when it was looked at.")
-        if not self.devtools.scripts_stopped and not await self.devtools.responsive(self.budgets.hang):
+
+    async def _calm(self, bundle: Bundle) -> None:
+        """Take the scripts from a page that does not let itself be looked at."""
+        if self.devtools.held():
+            raise failures.held_by_dialogs()
+        if self._silencing is not None:
+            await self._silencing
+        elif not self.devtools.scripts_stopped and not await self.devtools.responsive(self.budgets.hang):
             await self.devtools.stop_scripts()
-            bundle.warn("SCRIPTS_STOPPED", "The page's scripts did not come to an end and were stopped.")
-        bundle.final_url = self.page.url
+        self.note_stopped(bundle)
+
+    def note_stopped(self, bundle: Bundle) -> None:
+        """Say so in the bundle when the page has lost its scripts."""
+        if self.devtools.scripts_stopped:
+            bundle.warn("SCRIPTS_STOPPED", "The page's scripts gave no rest and were stopped.")
 
 
-async def open_visit(context: BrowserContext, budgets: Budgets) -> Visit:
-    """A blank page with observers, network log and style sheet tracking in place."""
+async def open_visit(
+    context: BrowserContext,
+    budgets: Budgets,
+    *,
+    silenced: Callable[[], bool] = lambda: False,
+    held: Callable[[], bool] = lambda: False,
+) -> Visit:
+    """A blank page with observers, network log and style sheet tracking in place.
+
+    ``silenced`` tells whether somebody else has taken the page's scripts, ``held`` whether the page stands
+    still behind a dialog.
+    """
     page = await context.new_page()
-    devtools = Devtools(await context.new_cdp_session(page), page)
+    devtools = Devtools(await context.new_cdp_session(page), page, silenced=silenced, held=held)
     visit = Visit(page, devtools, budgets)
     await asyncio.gather(
         devtools.call("Network.enable"),

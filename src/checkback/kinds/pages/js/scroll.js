@@ -1,7 +1,7 @@
 // Scrolls once to the bottom and back, so that lazy pictures load and revealed parts appear, and notes which
 // elements change while we scroll but not while we rest: style on many steps is scroll-linked motion, a class
 // on some step is a reveal.
-async ({ maxSteps, restMs }) => {
+async ({ maxSteps, restMs, maxMs }) => {
   const styles = new Map(), classes = new Map(), animations = new Set();
   let phase = "rest";
   const observer = new MutationObserver((records) => {
@@ -32,8 +32,9 @@ async ({ maxSteps, restMs }) => {
   await new Promise((done) => setTimeout(done, restMs));
   phase = "scroll";
   const stride = Math.max(innerHeight / 2, root.scrollHeight / maxSteps);
+  const end = performance.now() + maxMs;
   let y = 0;
-  while (step < maxSteps && y < root.scrollHeight) {
+  while (step < maxSteps && y < root.scrollHeight && performance.now() < end) {
     step += 1;
     scrollTo({ top: y, behavior: "instant" });
     await frame();
