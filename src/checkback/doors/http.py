@@ -296,13 +296,11 @@ def build_routes(
 
 def operations(api: _Api) -> list[Operation]:
     """The table of the API."""
-    return [*_job_operations(api), *_part_operations(api), *_server_operations(api)]
+    return [*_list_operations(api), *_job_operations(api), *_part_operations(api), *_server_operations(api)]
 
 
-def _job_operations(api: _Api) -> Sequence[Operation]:
-    a_job = Answer("The job as it stands.", native.JobRecord)
+def _list_operations(api: _Api) -> Sequence[Operation]:
     refused: list[type[CheckbackError]] = [InvalidInput, UnknownKind, AddressBlocked, TooLarge, KeyReused]
-    one = "/api/jobs/{job_id}"
     return [
         Operation(
             "submitJob",
@@ -328,6 +326,13 @@ def _job_operations(api: _Api) -> Sequence[Operation]:
             query=ListQuery,
             errors=[InvalidInput, Forbidden],
         ),
+    ]
+
+
+def _job_operations(api: _Api) -> Sequence[Operation]:
+    a_job = Answer("The job as it stands.", native.JobRecord)
+    one = "/api/jobs/{job_id}"
+    return [
         Operation(
             "getJob",
             "GET",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -89,10 +90,6 @@ class ResultRecord(TypedDict):
     untrusted: list[str]
 
 
-_READS = {"readOnlyHint": True, "openWorldHint": False}
-_CHANGES = {"readOnlyHint": False, "openWorldHint": False}
-
-
 class JobTools:
     """The handlers of the tools for jobs of any kind."""
 
@@ -151,76 +148,54 @@ class JobTools:
         return text
 
 
+_WAITING = (
+    "Wait on the server until a job ends and tell how it ended. Running out of time is no error: the answer "
+    "then shows how far the job is, and you call again."
+)
+_READS = {"readOnlyHint": True, "idempotentHint": True, "openWorldHint": False}
+_CANCELS = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": True, "openWorldHint": False}
+_STARTS = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    name: str
+    title: str
+    description: str
+    answer: str
+    takes: type[BaseModel]
+    gives: Any
+    hints: Mapping[str, bool]
+
+
+_STATUS = "How a job stands now: state, phase, progress, and its result or failure once it has ended."
+_RESULT = "Read a completed job's result, or a text artifact of it, whole or in parts."
+_LIST = "Your jobs, newest first, also those of earlier sessions."
+_CANCEL = "Stop a job in any state. A job that has already ended stays as it is."
+_RETRY = "Run a failed or cancelled job again, under the same id."
+
+_TOOLS = (
+    _Row("job.status", "Job status", _STATUS, "status", OneJob, native.Ticket, _READS),
+    _Row("job.wait", "Wait for a job", _WAITING, "wait", WaitInput, native.Ticket, _READS),
+    _Row("job.result", "Job result", _RESULT, "result", ResultInput, ResultRecord, _READS),
+    _Row("job.list", "List jobs", _LIST, "list", ListInput, TicketList, _READS),
+    _Row("job.cancel", "Cancel a job", _CANCEL, "cancel", OneJob, native.Ticket, _CANCELS),
+    _Row("job.retry", "Retry a job", _RETRY, "retry", OneJob, native.Ticket, _STARTS),
+)
+
+
 def job_tools(desk: Desk) -> Iterable[DoorTool]:
     """The tools for jobs of any kind."""
     tools = JobTools(desk)
-    ticket = schema_of(native.Ticket)
-    rows: list[tuple[str, str, str, Any, type[BaseModel], dict[str, Any], dict[str, bool]]] = [
-        (
-            "job.status",
-            "Job status",
-            "How a job stands now: state, phase, progress, and its result or failure once it has ended.",
-            tools.status,
-            OneJob,
-            ticket,
-            {**_READS, "idempotentHint": True},
-        ),
-        (
-            "job.wait",
-            "Wait for a job",
-            "Wait on the server until a job ends and tell how it ended. Running out of time is no error: the "
-            "answer then shows how far the job is, and you call again.",
-            tools.wait,
-            WaitInput,
-            ticket,
-            {**_READS, "idempotentHint": True},
-        ),
-        (
-            "job.result",
-            "Job result",
-            "Read a completed job's result, or a text artifact of it, whole or in parts.",
-            tools.result,
-            ResultInput,
-            schema_of(ResultRecord),
-            {**_READS, "idempotentHint": True},
-        ),
-        (
-            "job.list",
-            "List jobs",
-            "Your jobs, newest first, also those of earlier sessions.",
-            tools.list,
-            ListInput,
-            schema_of(TicketList),
-            {**_READS, "idempotentHint": True},
-        ),
-        (
-            "job.cancel",
-            "Cancel a job",
-            "Stop a job in any state. A job that has already ended stays as it is.",
-            tools.cancel,
-            OneJob,
-            ticket,
-            {**_CHANGES, "destructiveHint": True, "idempotentHint": True},
-        ),
-        (
-            "job.retry",
-            "Retry a job",
-            "Run a failed or cancelled job again, under the same id.",
-            tools.retry,
-            OneJob,
-            ticket,
-            {**_CHANGES, "destructiveHint": False, "idempotentHint": False},
-        ),
-    ]
-    for name, title, description, answer, model, output, hints in rows:
+    for row in _TOOLS:
         yield DoorTool.of(
-            name,
-            desk.guarded(answer),
-            title=title,
-            description=description,
-            parameters=model.model_json_schema(),
-            output_schema=output,
-            annotations=ToolAnnotations.model_validate({"title": title, **hints}),
+            row.name,
+            desk.guarded(getattr(tools, row.answer)),
+            title=row.title,
+            description=row.description,
+            parameters=row.takes.model_json_schema(),
+            output_schema=schema_of(row.gives),
+            annotations=ToolAnnotations.model_validate({"title": row.title, **row.hints}),
         )
 
 

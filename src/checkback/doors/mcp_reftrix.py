@@ -120,7 +120,14 @@ class ReftrixTools:
 def reftrix_tools(desk: Desk) -> Iterable[DoorTool]:
     """Both tools; ``page.analyze`` only where its kind is installed."""
     tools = ReftrixTools(desk)
-    yield DoorTool.of(
+    yield _status_tool(tools)
+    kind = registry.find(KIND)
+    if kind is not None:
+        yield _analyze_tool(tools, kind, desk.wait_seconds)
+
+
+def _status_tool(tools: ReftrixTools) -> DoorTool:
+    return DoorTool.of(
         "page.getJobStatus",
         tools.guarded(tools.status),
         title="Page Get Job Status",
@@ -146,16 +153,16 @@ def reftrix_tools(desk: Desk) -> Iterable[DoorTool]:
             title="Page Get Job Status", read_only_hint=True, idempotent_hint=True, open_world_hint=False
         ),
     )
-    kind = registry.find(KIND)
-    if kind is None:
-        return
-    yield DoorTool.of(
+
+
+def _analyze_tool(tools: ReftrixTools, kind: registry.Kind, wait_seconds: float) -> DoorTool:
+    return DoorTool.of(
         KIND,
         tools.guarded(tools.analyze),
         title="Page Analyze",
         description=(
             f"{kind.description}\n\nWith async true the answer is a jobId at once, to check with "
-            f"page.getJobStatus. Otherwise the analysis is awaited for {desk.wait_seconds:g} seconds; if it "
+            f"page.getJobStatus. Otherwise the analysis is awaited for {wait_seconds:g} seconds; if it "
             "takes longer, the answer is the jobId and the analysis goes on."
         ),
         parameters=PageAnalyzeArgs.model_json_schema(),
