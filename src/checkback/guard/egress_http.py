@@ -34,7 +34,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ABSOLUTE = re.compile(r"http://([^/?#\\]*)(/[^#]*|\?[^#]*|)", re.I)
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@/?#\\]+)(?::([0-9]{0,5}))?")
 
-_HOP_BY_HOP = frozenset({"connection", "keep-alive", "te", "trailer", "upgrade"})
+_HOP_BY_HOP = frozenset({"connection", "keep-alive", "te", "trailer", "upgrade"})  # codespell:ignore te
 _NEVER_NAMED = frozenset({"host", "content-length", "transfer-encoding", "close", "keep-alive", "upgrade"})
 
 Headers = tuple[tuple[str, str], ...]

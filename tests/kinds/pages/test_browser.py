@@ -402,19 +402,22 @@ async def test_no_browser_outlives_its_killed_parent(tmp_path: Path, victim: str
     script = tmp_path / "child.py"
     script.write_text(KILLED)
     child = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    folder = Path((await child.stdout.readline()).decode().strip())
-    running = browsers(child.pid)
-    assert len(running) >= 3
-    watched = [os.pidfd_open(pid) for pid in running]
-    os.kill(child.pid if victim == "job process" else drivers(child.pid)[0], signal.SIGKILL)
-    async with asyncio.timeout(5):
-        for descriptor in watched:
-            await readable(descriptor)
-            os.close(descriptor)
-    if victim != "job process":
-        child.kill()
-    await child.wait()
+    try:
+        assert child.stdout is not None
+        folder = Path((await child.stdout.readline()).decode().strip())
+        running = browsers(child.pid)
+        assert len(running) >= 3
+        watched = [os.pidfd_open(pid) for pid in running]
+        os.kill(child.pid if victim == "job process" else drivers(child.pid)[0], signal.SIGKILL)
+        async with asyncio.timeout(5):
+            for descriptor in watched:
+                await readable(descriptor)
+                os.close(descriptor)
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.wait()
+    assert list(folder.glob("playwright*"))
     # What the killed one left behind goes when the next one starts.
     assert folder.is_dir()
     async with browser_session(Environment()):

@@ -145,7 +145,8 @@ class BrowserSession:
     async def start(self) -> None:
         """Start Playwright and the browser. Raises JobFailed with BROWSER_UNAVAILABLE."""
         await self.close()
-        self._playwright = await async_playwright().start()
+        with self._folder.as_temporary():
+            self._playwright = await async_playwright().start()
         try:
             self._browser = await self._launch(self._playwright)
         except PlaywrightError as error:

@@ -8,7 +8,8 @@ import shlex
 import shutil
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from checkback.core.errors import JobFailed
@@ -64,6 +65,23 @@ class BrowserFolder:
         }
         home = str(self.path / "home")
         return {**passed, "HOME": home, "TMPDIR": home, "XDG_RUNTIME_DIR": home}
+
+    @contextmanager
+    def as_temporary(self) -> Generator[None]:
+        """What is started inside this block makes its temporary files here, where a later start finds them.
+
+        Playwright's own process leaves two folders for each browser behind when it is killed, and takes no
+        other word for where to put them than this variable.
+        """
+        before = os.environ.get("TMPDIR")
+        os.environ["TMPDIR"] = str(self.path)
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = before
 
     def read_pid(self) -> int:
         return int(self._pid_file.read_text())
