@@ -10,8 +10,8 @@ from checkback.guard.egress_http import BadMessage
 
 PIECES = (
     b"GET|CONNECT|POST| |http://|a.test|[::1]|:80|/p?q| HTTP/1.1| HTTP/1.0|\r\n|\n|\r|\0|Host: b|"
-    b"Connection: |close|Upgrade: websocket|upgrade|Content-Length: |Transfer-Encoding: |chunked|1|-1|,|:|@|\\|%00|"
-    b"\xff|HTTP/1.1 |200|407|101|X-Checkback-Blocked: x|Proxy-Authorization: Basic |eDp5"
+    b"Connection: |close|Upgrade: websocket|upgrade|Content-Length: |Transfer-Encoding: |chunked|1|-1|"
+    b",|:|@|\\|%00|\xff|HTTP/1.1 |200|407|101|X-Checkback-Blocked: x|Proxy-Authorization: Basic |eDp5"
 ).split(b"|")
 FRAGMENTS = st.lists(st.sampled_from(PIECES), max_size=24).map(b"".join)
 HEADS = st.one_of(
