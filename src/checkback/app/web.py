@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from typing import cast
 
+from fastmcp.server.http import StarletteWithLifespan
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from checkback.app.background import find_version
 from checkback.app.connect import Connection
 from checkback.core.errors import EngineUnavailable
-from checkback.doors.gate import Gate
+from checkback.doors.gate import Gate, RequireCaller
 from checkback.doors.http import Readiness, build_routes
+from checkback.doors.mcp import build_server, http_app, http_caller
+from checkback.doors.mcp_names import ToolNames
 from checkback.engine.keys import Keys
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList
 from checkback.guard.tokens import folder_token
 
+MCP_PATH = "/mcp"
 ALIVE_SECONDS = 20.0
 """A worker that has not said for so long that it lives, does not."""
 
@@ -75,9 +80,36 @@ def make_application(connection: Connection, *, port: int, activity: Activity, n
         version=find_version(),
         production=settings.production,
     )
-    application = Starlette(routes=routes)
-    gate = Gate(application, authenticator=authenticator, allowed=HostList.of(port, settings.hosts), guesses=guesses)
+    hosts = HostList.of(port, settings.hosts)
+    mcp = mcp_application(connection, sorted(hosts.hosts))
+    application = _Doors(Starlette(routes=routes, lifespan=mcp.lifespan), RequireCaller(mcp))
+    gate = Gate(application, authenticator=authenticator, allowed=hosts, guesses=guesses)
     return _Watched(gate, activity)
+
+
+def mcp_application(connection: Connection, allowed_hosts: list[str]) -> StarletteWithLifespan:
+    """MCP over Streamable HTTP, at ``/mcp``; the gate has found out who is asking."""
+    settings = connection.settings
+    server = build_server(
+        connection.service,
+        caller=http_caller,
+        tool_names=cast("ToolNames", settings.tool_names),
+        production=settings.production,
+        version=find_version(),
+    )
+    return http_app(server, path=MCP_PATH, allowed_hosts=allowed_hosts)
+
+
+class _Doors:
+    """Sends MCP's requests to MCP, everything else to our own routes."""
+
+    def __init__(self, own: ASGIApp, mcp: ASGIApp) -> None:
+        self._own = own
+        self._mcp = mcp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_mcp = scope["type"] == "http" and scope["path"].rstrip("/") == MCP_PATH
+        await (self._mcp if is_mcp else self._own)(scope, receive, send)
 
 
 async def check_readiness(connection: Connection) -> Readiness:

@@ -1,0 +1,167 @@
+"""The whole of checkback in one run: a server, a page analysis through MCP with live phases, the result in words.
+
+Run it with ``scripts/demo [URL]``. It serves ``examples/demo-site`` on this machine, starts ``checkback serve`` with a
+data folder of its own (``.demo``), and talks to it as any MCP client would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from fastmcp import Client
+from fastmcp.client.transports import StreamableHttpTransport
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+HERE = Path(__file__).parent
+SITE = HERE / "demo-site"
+HOME = HERE.parent / ".demo"
+console = Console()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a word."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def serve_site() -> str:
+    """Serve the demo site from a thread; returns its host and port."""
+    handler = functools.partial(QuietHandler, directory=str(SITE))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"127.0.0.1:{server.server_port}"
+
+
+def start_server(allowed: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """Start ``checkback serve`` and wait until it says where it is."""
+    allow = ",".join(filter(None, [allowed, os.environ.get("CHECKBACK_ALLOW_HOSTS")]))
+    environment = os.environ | {
+        "CHECKBACK_HOME": str(HOME),
+        "CHECKBACK_PORT": "0",
+        "CHECKBACK_ALLOW_HOSTS": allow,
+        "CHECKBACK_LOG_LEVEL": "warning",
+    }
+    command = [sys.executable, "-m", "checkback", "serve", "--json"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    line = process.stdout.readline() if process.stdout else ""
+    if not line:
+        sys.exit("checkback serve did not start")
+    return process, json.loads(line)
+
+
+async def analyse(client: Client[Any], url: str) -> dict[str, Any]:
+    """Submit an analysis, show its phases while it runs, and return its status at the end."""
+    answer = (await client.call_tool("page.analyze", {"url": url, "async": True})).structured_content or {}
+    job_id = answer["jobId"]
+    console.print(f"\n[bold]page.analyze[/] {url}\n  answered at once: job {job_id}", highlight=False)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<11}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    seen: list[str] = []
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("waiting", total=100)
+        while True:
+            result = await client.call_tool("page.getJobStatus", {"job_id": job_id}, raise_on_error=False)
+            content = result.structured_content or {}
+            status = content.get("data", {})
+            if not content.get("success"):
+                sys.exit(content.get("error", {}).get("message", "the job was lost"))
+            phase = status.get("currentPhase") or status["status"]
+            if phase not in seen:
+                seen.append(phase)
+                if not console.is_terminal:
+                    console.print(f"  {phase} {status['progress']} %", highlight=False)
+            progress.update(bar, completed=status["progress"], description=phase)
+            if status["status"] in ("completed", "failed"):
+                return status
+            await asyncio.sleep(0.15)
+
+
+def tell(report: dict[str, Any]) -> None:
+    """The analysis in a few sentences."""
+    layout, quality = report.get("layout", {}), report.get("quality", {})
+    motion, responsive = report.get("motion", {}), report.get("responsive", {})
+    sections = layout.get("sections", [])
+    kinds = ", ".join(str(section.get("type")) for section in sections) or "none"
+    console.print(f"\n  [bold]{report.get('title', '')}[/]  HTTP {report.get('httpStatus')}", highlight=False)
+    console.print(f"  {len(sections)} sections: {kinds}", highlight=False)
+    design = report.get("design", {})
+    console.print(f"  theme: {json.dumps(design.get('theme'))[:120]}", highlight=False)
+    console.print(
+        f"  motion: {len(motion.get('keyframes', []))} keyframe rules, "
+        f"{motion.get('running', 0)} animations running after the load",
+        highlight=False,
+    )
+    viewports = responsive.get("viewports", [])
+    if viewports:
+        names = ", ".join(f"{one.get('name')} {one.get('width')} px" for one in viewports)
+        console.print(f"  looked at in {names}; {len(responsive.get('differences', []))} differences", highlight=False)
+    console.print(f"  quality: {quality.get('overallScore')} of 100, grade {quality.get('grade')}", highlight=False)
+    for one in quality.get("recommendations", [])[:3]:
+        console.print(f"    - {one.get('title')}", highlight=False, markup=False)
+
+
+async def show_artifacts(server: dict[str, str], job_id: str, name: str) -> None:
+    """Fetch the report and the screenshot over HTTP, as any program would, and tell what they say."""
+    headers = {"Authorization": f"Bearer {server['token']}"}
+    async with httpx2.AsyncClient(base_url=server["url"], headers=headers, trust_env=False) as http_client:
+        report = (await http_client.get(f"/api/jobs/{job_id}/artifacts/report.json")).raise_for_status().json()
+        picture = (await http_client.get(f"/api/jobs/{job_id}/artifacts/screenshot.jpg")).raise_for_status()
+    tell(report)
+    path = HOME / f"{name}.jpg"
+    path.write_bytes(picture.content)
+    console.print(f"  screenshot: {path}", highlight=False)
+
+
+async def run(server: dict[str, str], urls: list[str]) -> int:
+    """Analyse each page; returns the number of failed ones."""
+    failed = 0
+    transport = StreamableHttpTransport(
+        f"{server['url']}/mcp", headers={"Authorization": f"Bearer {server['token']}"}
+    )
+    async with Client(transport) as client:
+        tools = await client.list_tools()
+        console.print(f"connected over MCP; {len(tools)} tools: {', '.join(tool.name for tool in tools)}")
+        for number, url in enumerate(urls):
+            started = time.monotonic()
+            status = await analyse(client, url)
+            if status["status"] == "failed":
+                failed += 1
+                console.print(f"  failed: {status.get('failedReason')}", highlight=False, markup=False)
+                continue
+            await show_artifacts(server, status["jobId"], f"screenshot-{number + 1}")
+            console.print(f"  done in {time.monotonic() - started:.1f} s", highlight=False)
+    return failed
+
+
+def main() -> int:
+    """Start everything, run, and end what was started."""
+    site = serve_site()
+    process, server = start_server(site)
+    try:
+        return asyncio.run(run(server, [f"http://{site}/", *sys.argv[1:]]))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""``checkback mcp``: the MCP server on standard input and output, for one client on this machine.
+
+Jobs run in the folder's server, not here: closing the chat closes this process and no job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any, cast
+
+from checkback.app.background import find_version, server_runs, start_in_background
+from checkback.app.connect import connect
+from checkback.app.work import load_kinds
+from checkback.core.errors import EngineUnavailable
+from checkback.guard.access import LOCAL
+from checkback.settings import Settings
+
+WATCH_SECONDS = 5.0
+
+
+def run_stdio(settings: Settings, chosen: Mapping[str, Any]) -> None:
+    """Serve until the client closes our standard input."""
+    # Standard output belongs to the protocol: whatever logs goes to standard error.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    asyncio.run(_serve(settings, chosen))
+
+
+async def _serve(settings: Settings, chosen: Mapping[str, Any]) -> None:
+    from checkback.doors.mcp import build_server
+    from checkback.doors.mcp_names import ToolNames
+
+    async with connect(settings, chosen=chosen) as connection:
+        load_kinds(connection.settings)
+        server = build_server(
+            connection.service,
+            caller=lambda: LOCAL,
+            tool_names=cast("ToolNames", settings.tool_names),
+            production=settings.production,
+            version=find_version(),
+        )
+        keeping = asyncio.create_task(_keep_server(connection.settings))
+        try:
+            await server.run_stdio_async(show_banner=False)
+        finally:
+            keeping.cancel()
+
+
+async def _keep_server(settings: Settings) -> None:
+    """Start the folder's server again should it have ended: a chat can last for days."""
+    while settings.own_valkey:
+        await asyncio.sleep(WATCH_SECONDS)
+        if not await asyncio.to_thread(server_runs, settings.home):
+            with contextlib.suppress(EngineUnavailable):
+                await asyncio.to_thread(start_in_background, settings)
