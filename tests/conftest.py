@@ -1,7 +1,8 @@
-"""The real parts that tests run on: one embedded Valkey for the whole run, a key prefix and a data folder for each test.
+"""The real parts that tests run on: one embedded Valkey for the whole run, a key prefix and a data folder
+for each test.
 
-``service`` is the use cases on a real store; ``worker`` makes a real worker, with real child processes, run in the
-test's own loop; ``server`` starts the installed command ``checkback serve`` as a process.
+``service`` is the use cases on a real store; ``worker`` makes a real worker, with real child processes,
+run in the test's own loop; ``server`` starts the installed command ``checkback serve`` as a process.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,12 +27,12 @@ sys.path.insert(0, str(TESTS))
 for name in [name for name in os.environ if name.startswith("CHECKBACK_") and name != "CHECKBACK_BROWSER"]:
     del os.environ[name]  # a developer's own settings must not reach the tests
 
-from checkback.app.connect import Connection, make_engine, make_service  # noqa: E402
-from checkback.engine.valkey import EmbeddedValkey  # noqa: E402
-from checkback.guard.access import LOCAL  # noqa: E402
-from checkback.kinds import registry  # noqa: E402
-from checkback.service import Service  # noqa: E402
-from checkback.settings import Settings  # noqa: E402
+from checkback.app.connect import Connection, make_engine, make_service
+from checkback.engine.valkey import EmbeddedValkey
+from checkback.guard.access import LOCAL
+from checkback.kinds import registry
+from checkback.service import Service
+from checkback.settings import Settings
 
 SAMPLE_KINDS = ("sample_kinds",)
 
@@ -66,7 +67,7 @@ def settings(valkey: EmbeddedValkey, tmp_path: Path) -> Settings:
 
 
 @asynccontextmanager
-async def open_connection(settings: Settings) -> AsyncIterator[Connection]:
+async def open_connection(settings: Settings) -> AsyncGenerator[Connection]:
     """What ``connect`` gives, without a running server."""
     settings.home.mkdir(parents=True, exist_ok=True)
     wire, feed, queues = make_engine(settings, "checkback-test")
@@ -101,7 +102,7 @@ async def worker(settings: Settings, connection: Connection) -> AsyncIterator[An
 
 
 @asynccontextmanager
-async def running_worker(settings: Settings) -> AsyncIterator[Any]:
+async def running_worker(settings: Settings) -> AsyncGenerator[Any]:
     """As the fixture ``worker``, for tests that need several or other settings."""
     from checkback.app.work import make_worker
 

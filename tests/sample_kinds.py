@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
@@ -66,7 +66,8 @@ async def once(path: str) -> str:
 
 @job("test.stubborn", deadline_seconds=120)
 def stubborn(pids: str) -> None:
-    """Ignore every cancel, with a process of its own below, in a session of its own, that ignores them too."""
+    """Ignore every cancel, with a process of its own below, in a session of its own, that ignores them
+    too."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
     below = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
@@ -193,7 +194,7 @@ def pid() -> int:
 
 
 @contextlib.asynccontextmanager
-async def _kept(environment: Environment) -> AsyncIterator[list[int]]:
+async def _kept(environment: Environment) -> AsyncGenerator[list[int]]:
     yield []
 
 

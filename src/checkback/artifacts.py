@@ -1,7 +1,7 @@
 """Result files: a folder for each attempt of each job, under names that we generate.
 
-``<root>/<job id>/<attempt>/<artifact id>``: what a kind calls a file never becomes part of a path. A late attempt
-writes into a folder of its own, which nobody lists.
+``<root>/<job id>/<attempt>/<artifact id>``: what a kind calls a file never becomes part of a path. A late
+attempt writes into a folder of its own, which nobody lists.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from checkback.artifacts import ArtifactStore
 from checkback.core import ids
@@ -87,7 +87,8 @@ class Service:
         The same owner and key return the first job; the same key with other args raises KeyReused. Raises
         UnknownKind, InvalidInput or TooLarge before anything is stored.
         """
-        # Imported here: whoever only asks for a state must not wait for pydantic (checkback check has 300 ms).
+        # Imported here: whoever only asks for a state must not wait for pydantic (checkback check has 300
+        # ms).
         from checkback.kinds import registry
 
         self._require(caller, Scope.WRITE)
@@ -128,19 +129,20 @@ class Service:
         return replace(job, args=self._sealer.mask(job.args))
 
     async def wait(self, caller: Caller, job_id: str, timeout_seconds: float) -> Job:
-        """The job once it has ended, or as it stands after ``timeout_seconds``: running out of time is no error."""
+        """The job once it has ended, or as it stands after ``timeout_seconds``: running out of time is no
+        error."""
         job = await self.get(caller, job_id)
         if job.state.is_final or timeout_seconds <= 0:
             return job
         try:
             async with asyncio.timeout(timeout_seconds):
-                async for job in self.watch(caller, job_id):
-                    pass
+                async for latest in self.watch(caller, job_id):
+                    job = latest
         except TimeoutError:
             return await self.get(caller, job_id)
         return job
 
-    async def watch(self, caller: Caller, job_id: str) -> AsyncIterator[Job]:
+    async def watch(self, caller: Caller, job_id: str) -> AsyncGenerator[Job]:
         """The job now, then again after each change, ending with its final state. Woken by events."""
         canonical = ids.parse_job_id(job_id)
         async with self._queues.changes(canonical) as changes:
@@ -155,7 +157,8 @@ class Service:
                 await changes.next()
 
     async def cancel(self, caller: Caller, job_id: str) -> Job:
-        """Ask for the end of a job. From now on every answer says cancelled; a running one is dead within 5 s.
+        """Ask for the end of a job. From now on every answer says cancelled; a running one is dead within
+        5 s.
 
         Asking again gives the same answer. A job that has ended otherwise is returned unchanged.
         """
@@ -203,11 +206,11 @@ class Service:
         if job.state is not State.COMPLETED:
             reason = f": {job.failure.message}" if job.failure else "."
             raise Conflict(f"The job has no result; it is {job.state}{reason}")
-        if isinstance(job.result, dict) and "spilled_to" in job.result:
-            name = str(job.result["spilled_to"])  # pyright: ignore[reportUnknownArgumentType]
-            _, path = await self.artifact(caller, job_id, name)
+        result: JSON = job.result
+        if isinstance(result, dict) and "spilled_to" in result:
+            _, path = await self.artifact(caller, job_id, str(cast("dict[str, JSON]", result)["spilled_to"]))
             return json.loads(await asyncio.to_thread(path.read_bytes))
-        return job.result
+        return cast("JSON", result)
 
     async def artifact(self, caller: Caller, job_id: str, name: str) -> tuple[Artifact, Path]:
         """One of the job's files by its name or id, and where it lies. Raises NotFound."""
@@ -255,4 +258,3 @@ class Service:
 def _hash(value: JSON) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
-

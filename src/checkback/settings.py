@@ -1,8 +1,9 @@
-"""Every setting, its default, and one line of meaning. Read here by ``app`` and ``cli``, passed on as plain values.
+"""Every setting, its default, and one line of meaning. Read here by ``app`` and ``cli``, passed on as
+plain values.
 
-Each is an environment variable ``CHECKBACK_<NAME>``. Settings of the *server* are read by ``checkback serve``,
-which publishes them: a client that is configured otherwise is refused with a hint. Settings of the *door* belong to the
-process that reads them.
+Each is an environment variable ``CHECKBACK_<NAME>``. Settings of the *server* are read by ``checkback
+serve``, which publishes them: a client that is configured otherwise is refused with a hint. Settings of
+the *door* belong to the process that reads them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from checkback.core.errors import InvalidInput
 
@@ -30,9 +31,9 @@ class Belongs(StrEnum):
 
 def _setting(default: Any, meaning: str, belongs: Belongs = Belongs.SERVER, *, secret: bool = False) -> Any:
     metadata = {"meaning": meaning, "belongs": belongs, "secret": secret}
-    if isinstance(default, tuple | str | int | float | bool) or default is None:
-        return field(default=default, metadata=metadata)
-    return field(default_factory=default, metadata=metadata)
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def _cores() -> int:
@@ -56,7 +57,9 @@ class Settings:
         Belongs.BOTH,
         secret=True,
     )
-    prefix: str = _setting("bull", "Prefix of all keys in the store; on Redis Cluster write {bull}.", Belongs.BOTH)
+    prefix: str = _setting(
+        "bull", "Prefix of all keys in the store; on Redis Cluster write {bull}.", Belongs.BOTH
+    )
     secret_key: str | None = _setting(
         None,
         "Seals secret arguments and makes idempotent ids; without it a file in the data folder does. Servers that "
@@ -69,20 +72,30 @@ class Settings:
     hosts: tuple[str, ...] = _setting(
         (), "Further host names under which the HTTP doors may be called, as name or name:port."
     )
-    tokens: Path | None = _setting(None, "TOML file of owners and hashed tokens, made by `checkback token add`.")
-    allow_hosts: tuple[str, ...] = _setting((), "Private addresses that jobs may reach, as host:port, or host:*.")
+    tokens: Path | None = _setting(
+        None, "TOML file of owners and hashed tokens, made by `checkback token add`."
+    )
+    allow_hosts: tuple[str, ...] = _setting(
+        (), "Private addresses that jobs may reach, as host:port, or host:*."
+    )
     kinds: tuple[str, ...] = _setting((), "Python modules with kinds of your own.")
     queues: tuple[str, ...] = _setting((), "Queues to serve beyond page-analyze, documents and jobs.")
-    browser: str | None = _setting(None, "Browser program for page analysis; without it an installed one is found.")
-    appendfsync: str = _setting(
-        "always", "When the embedded store writes to disk: always, everysec or no."
+    browser: str | None = _setting(
+        None, "Browser program for page analysis; without it an installed one is found."
     )
-    page_concurrency: int = _setting(lambda: min(_cores(), 4), "Page analyses that run at once in one worker.")
+    appendfsync: str = _setting("always", "When the embedded store writes to disk: always, everysec or no.")
+    page_concurrency: int = _setting(
+        lambda: min(_cores(), 4), "Page analyses that run at once in one worker."
+    )
     document_concurrency: int = _setting(_cores, "Document jobs that run at once in one worker.")
-    job_concurrency: int = _setting(lambda: 4 * _cores(), "Other jobs that run at once in one worker, for each queue.")
+    job_concurrency: int = _setting(
+        lambda: 4 * _cores(), "Other jobs that run at once in one worker, for each queue."
+    )
     keep_completed_hours: float = _setting(24.0, "How long completed jobs can be read, in hours.")
     keep_failed_hours: float = _setting(168.0, "How long failed and cancelled jobs can be read, in hours.")
-    grace_seconds: float = _setting(25.0, "What running jobs get to finish when a worker is stopped, in seconds.")
+    grace_seconds: float = _setting(
+        25.0, "What running jobs get to finish when a worker is stopped, in seconds."
+    )
     idle_minutes: float = _setting(
         15.0, "A server that was started in the background ends after so long without clients and jobs."
     )
@@ -111,7 +124,7 @@ class Settings:
     def concurrency(self) -> dict[str, int]:
         """How many jobs of each queue run at once in one worker."""
         table = {"page-analyze": self.page_concurrency, "documents": self.document_concurrency}
-        return table | {name: self.job_concurrency for name in ("jobs", *self.queues)}
+        return table | dict.fromkeys(("jobs", *self.queues), self.job_concurrency)
 
     def published(self) -> dict[str, Any]:
         """The server's own settings as JSON, for clients to compare theirs with; no secrets."""
@@ -123,7 +136,8 @@ class Settings:
 
 
 def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """The settings of this process. Raises InvalidInput that names the variable which is wrong, or unknown."""
+    """The settings of this process. Raises InvalidInput that names the variable which is wrong, or
+    unknown."""
     given = os.environ if environment is None else environment
     known = {one.name: one for one in fields(Settings)}
     values: dict[str, Any] = {}
@@ -152,14 +166,18 @@ def _parse(variable: str, text: str, kind: str) -> Any:
         if "tuple" in kind:
             return tuple(part.strip() for part in text.split(",") if part.strip())
         if "bool" in kind:
-            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
+                text.lower()
+            ]
         if "int" in kind:
             return int(text)
         if "float" in kind:
             return float(text)
         return Path(text).expanduser().absolute() if "Path" in kind else text
     except (KeyError, ValueError):
-        raise InvalidInput(f"{variable} has a value that it cannot have.", hint="docs/settings.md describes it.") from None
+        raise InvalidInput(
+            f"{variable} has a value that it cannot have.", hint="docs/settings.md describes it."
+        ) from None
 
 
 def _check(settings: Settings) -> None:
@@ -170,7 +188,9 @@ def _check(settings: Settings) -> None:
     }
     for name, allowed in choices.items():
         if getattr(settings, name) not in allowed:
-            raise InvalidInput(f"{PREFIX}{name.upper()} is one of {', '.join(allowed)}.", hint="Correct it and start again.")
+            raise InvalidInput(
+                f"{PREFIX}{name.upper()} is one of {', '.join(allowed)}.", hint="Correct it and start again."
+            )
     for name in ("page_concurrency", "document_concurrency", "job_concurrency"):
         if getattr(settings, name) < 1:
             raise InvalidInput(f"{PREFIX}{name.upper()} is 1 or more.", hint="Correct it and start again.")
@@ -178,7 +198,7 @@ def _check(settings: Settings) -> None:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
-        return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return list(cast("tuple[str, ...]", value))
     return str(value) if isinstance(value, Path) else value
 
 
@@ -194,6 +214,6 @@ def to_environment(settings: Settings) -> dict[str, str]:
         value = getattr(settings, one.name)
         if value is None:
             continue
-        text = ",".join(value) if isinstance(value, tuple) else str(value)  # pyright: ignore[reportUnknownArgumentType]
+        text = ",".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else str(value)
         variables[PREFIX + one.name.upper()] = text
     return variables

@@ -40,7 +40,9 @@ async def test_a_kind_fails_in_its_own_words(service: Service, worker: Any, subm
     assert job.result is None
 
 
-async def test_an_unexpected_error_is_masked(service: Service, worker: Any, submit: Any, connection: Any) -> None:
+async def test_an_unexpected_error_is_masked(
+    service: Service, worker: Any, submit: Any, connection: Any
+) -> None:
     job = await service.wait(LOCAL, await submit("test.raise", text="SELECT * FROM /etc/secret"), 10)
     assert job.failure is not None
     assert job.failure.code == "internal_error"
@@ -78,7 +80,9 @@ async def test_a_child_that_breaks_fails_its_job_and_nothing_else(
     assert (await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)).result == 2
 
 
-async def test_attempts_are_made_with_a_pause_between(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+async def test_attempts_are_made_with_a_pause_between(
+    service: Service, worker: Any, submit: Any, tmp_path: Path
+) -> None:
     job = await service.wait(LOCAL, await submit("test.flaky", path=str(tmp_path / "runs"), failures=2), 20)
     assert (job.state, job.result) == (State.COMPLETED, 3)
     assert (job.attempts.made, job.attempts.started, job.attempts.max) == (3, 3, 3)
@@ -95,14 +99,18 @@ async def test_a_failure_that_cannot_be_mended_is_not_tried_again(service: Servi
     assert (job.state, job.attempts.made) == (State.FAILED, 1)
 
 
-async def test_a_deadline_of_the_job_goes_before_its_kinds(service: Service, worker: Any, tmp_path: Path) -> None:
+async def test_a_deadline_of_the_job_goes_before_its_kinds(
+    service: Service, worker: Any, tmp_path: Path
+) -> None:
     done = await service.submit(LOCAL, "test.gate", {"path": str(tmp_path / "never")}, deadline_seconds=0.3)
     job = await service.wait(LOCAL, done.job.id, 10)
     assert job.failure is not None
     assert job.failure.code == "timeout"
 
 
-async def test_a_waiting_job_that_was_cancelled_never_starts(service: Service, settings: Any, submit: Any, tmp_path: Path) -> None:
+async def test_a_waiting_job_that_was_cancelled_never_starts(
+    service: Service, settings: Any, submit: Any, tmp_path: Path
+) -> None:
     from conftest import running_worker
 
     started = tmp_path / "started"
@@ -144,7 +152,9 @@ async def test_an_ended_job_is_not_changed_by_a_cancel(service: Service, worker:
     assert await service.cancel(LOCAL, job.id) == job
 
 
-async def test_a_cancelled_job_runs_again_when_retried(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+async def test_a_cancelled_job_runs_again_when_retried(
+    service: Service, worker: Any, submit: Any, tmp_path: Path
+) -> None:
     go = tmp_path / "go"
     job_id = await submit("test.gate", path=str(go))
     await until(service, job_id, State.ACTIVE, "waiting")
@@ -159,7 +169,9 @@ async def test_a_cancelled_job_runs_again_when_retried(service: Service, worker:
     assert (await service.wait(LOCAL, job_id, 10)).state is State.COMPLETED
 
 
-async def test_a_failed_job_runs_again_under_its_id(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+async def test_a_failed_job_runs_again_under_its_id(
+    service: Service, worker: Any, submit: Any, tmp_path: Path
+) -> None:
     runs = tmp_path / "runs"
     job_id = await submit("test.flaky", path=str(runs), failures=3)
     assert (await service.wait(LOCAL, job_id, 20)).state is State.FAILED
@@ -168,7 +180,9 @@ async def test_a_failed_job_runs_again_under_its_id(service: Service, worker: An
     assert (job.state, job.result, job.failure) == (State.COMPLETED, 4, None)
 
 
-async def test_only_failed_and_cancelled_jobs_can_be_retried(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+async def test_only_failed_and_cancelled_jobs_can_be_retried(
+    service: Service, worker: Any, submit: Any, tmp_path: Path
+) -> None:
     completed = await submit("test.add", a=1, b=1)
     await service.wait(LOCAL, completed, 10)
     with pytest.raises(Conflict, match="completed"):
@@ -179,7 +193,9 @@ async def test_only_failed_and_cancelled_jobs_can_be_retried(service: Service, w
         await service.retry(LOCAL, running)
 
 
-async def test_no_process_of_a_finished_job_is_left(service: Service, worker: Any, submit: Any, settings: Any) -> None:
+async def test_no_process_of_a_finished_job_is_left(
+    service: Service, worker: Any, submit: Any, settings: Any
+) -> None:
     for _ in range(3):
         await service.wait(LOCAL, await submit("test.say", words="x"), 10)
     async with asyncio.timeout(5):

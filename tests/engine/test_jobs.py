@@ -20,7 +20,9 @@ ALICE = Caller("alice")
 BOB = Caller("bob")
 
 
-async def test_a_job_runs_in_a_child_and_its_result_is_read(service: Service, worker: Any, submit: Any) -> None:
+async def test_a_job_runs_in_a_child_and_its_result_is_read(
+    service: Service, worker: Any, submit: Any
+) -> None:
     job = await service.wait(LOCAL, await submit("test.add", a=1, b=2), 10)
     assert (job.state, job.result, job.progress) == (State.COMPLETED, 3, 100)
     assert (job.attempts.started, job.attempts.made, job.attempts.max) == (1, 1, 1)
@@ -137,7 +139,9 @@ async def test_a_list_can_be_narrowed(service: Service, worker: Any, submit: Any
     assert {job.id for job in (await service.list(admin, owner="*")).jobs} == {done, failed}
 
 
-async def test_a_watcher_sees_every_state_once_and_ends(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+async def test_a_watcher_sees_every_state_once_and_ends(
+    service: Service, worker: Any, submit: Any, tmp_path: Path
+) -> None:
     go = tmp_path / "go"
     job_id = await submit("test.gate", path=str(go))
     seen: list[State] = []
@@ -193,7 +197,9 @@ async def test_a_flood_of_words_is_coalesced_and_capped(service: Service, worker
     assert any("dropped" in line for line in lines)
 
 
-async def test_a_secret_is_opened_in_the_child_only(service: Service, connection: Any, worker: Any, submit: Any) -> None:
+async def test_a_secret_is_opened_in_the_child_only(
+    service: Service, connection: Any, worker: Any, submit: Any
+) -> None:
     canary = "canary-7c1f0a"
     job = await service.wait(LOCAL, await submit("test.login", user="ada", password=canary), 10)
     assert job.result == {"user": "ada", "length": len(canary)}
@@ -210,7 +216,9 @@ async def test_the_same_secret_under_one_key_is_the_same_request(service: Servic
         await service.submit(LOCAL, "test.login", args | {"password": "two"}, key="k")
 
 
-async def test_a_kinds_own_limit_of_jobs_at_once_holds(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+async def test_a_kinds_own_limit_of_jobs_at_once_holds(
+    service: Service, worker: Any, submit: Any, tmp_path: Path
+) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
     ids = [await submit("test.limited", folder=str(marks)) for _ in range(4)]
@@ -224,7 +232,9 @@ async def test_every_fresh_job_has_a_process_of_its_own(service: Service, worker
     assert len({job.result for job in jobs}) == 3
 
 
-async def test_a_warm_child_keeps_its_resource_between_jobs(service: Service, worker: Any, submit: Any) -> None:
+async def test_a_warm_child_keeps_its_resource_between_jobs(
+    service: Service, worker: Any, submit: Any
+) -> None:
     results = [(await service.wait(LOCAL, await submit("test.warm"), 10)).result for _ in range(3)]
     pids, counts = zip(*results, strict=True)
     assert len(set(pids)) == 1
@@ -238,7 +248,10 @@ async def test_result_of_a_job_that_has_none_is_refused(service: Service, worker
         await service.result(LOCAL, job_id)
 
 
-@pytest.mark.parametrize("job_id", ["", "meta", "wait", "x" * 36, "01a201ae-de92-792d-a279", "{01a201ae-de92-792d-a279-f3d27cb99f9e}"])
+@pytest.mark.parametrize(
+    "job_id",
+    ["", "meta", "wait", "x" * 36, "01a201ae-de92-792d-a279", "{01a201ae-de92-792d-a279-f3d27cb99f9e}"],
+)
 async def test_what_is_no_id_is_refused(service: Service, job_id: str) -> None:
     with pytest.raises(InvalidInput):
         await service.get(LOCAL, job_id)

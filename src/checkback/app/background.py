@@ -37,11 +37,14 @@ def prepare_home(home: Path) -> None:
     """Make the data folder, for this user alone."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     if home.stat().st_uid != os.getuid():
-        raise Conflict(f"The data folder {home} belongs to another user.", hint="Choose one with CHECKBACK_HOME.")
+        raise Conflict(
+            f"The data folder {home} belongs to another user.", hint="Choose one with CHECKBACK_HOME."
+        )
 
 
 def take_server_lock(home: Path) -> int:
-    """The right to serve this folder, held until this process ends. Raises Conflict when another one has it."""
+    """The right to serve this folder, held until this process ends. Raises Conflict when another one has
+    it."""
     descriptor = os.open(home / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -79,7 +82,8 @@ def server_pid(home: Path) -> int | None:
 
 
 def start_in_background(settings: Settings) -> None:
-    """Start a server that outlives this process. Of several that are started at once one wins; that is no error."""
+    """Start a server that outlives this process. Of several that are started at once one wins; that is no
+    error."""
     prepare_home(settings.home)
     log = settings.home / LOG_NAME
     if log.exists() and log.stat().st_size > LOG_BYTES:
@@ -98,7 +102,9 @@ def start_in_background(settings: Settings) -> None:
     ends = time.monotonic() + START_SECONDS
     while not server_runs(settings.home):
         if process.poll() or time.monotonic() > ends:
-            raise EngineUnavailable(f"The background server did not start. {last_error(log)}", hint=f"Look into {log}.")
+            raise EngineUnavailable(
+                f"The background server did not start. {last_error(log)}", hint=f"Look into {log}."
+            )
         time.sleep(0.01)
 
 
@@ -125,7 +131,8 @@ def stop(home: Path) -> bool:
     while server_runs(home):
         if time.monotonic() > ends:
             raise EngineUnavailable(
-                f"The server (process {pid}) does not end.", hint="Its jobs may take their grace; try again, or kill it."
+                f"The server (process {pid}) does not end.",
+                hint="Its jobs may take their grace; try again, or kill it.",
             )
         time.sleep(0.02)
     return True

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from checkback import settings as settings_table
 from checkback.app.background import find_version, server_runs, start_in_background, stop
@@ -62,7 +62,9 @@ def address(settings: Settings) -> Address:
 
 
 def retention(settings: Settings) -> Retention:
-    return Retention(timedelta(hours=settings.keep_completed_hours), timedelta(hours=settings.keep_failed_hours))
+    return Retention(
+        timedelta(hours=settings.keep_completed_hours), timedelta(hours=settings.keep_failed_hours)
+    )
 
 
 def make_service(settings: Settings, queues: Queues) -> Service:
@@ -88,11 +90,12 @@ def make_engine(settings: Settings, name: str) -> tuple[Wire, Feed, Queues]:
 @asynccontextmanager
 async def connect(
     settings: Settings, *, chosen: Mapping[str, Any] | None = None, start: bool = True
-) -> AsyncIterator[Connection]:
+) -> AsyncGenerator[Connection]:
     """Connect to the folder's server, starting one in the background when none runs.
 
-    ``chosen`` are options given on this command line. Raises SettingsDiffer when this process was told to use server
-    settings that the running server does not have, EngineUnavailable when there is no server and none can be started.
+    ``chosen`` are options given on this command line. Raises SettingsDiffer when this process was told to
+    use server settings that the running server does not have, EngineUnavailable when there is no server
+    and none can be started.
     """
     chosen = chosen or {}
     record = await _find_server(settings, start=start)
@@ -136,17 +139,22 @@ async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | Non
         return await _read_once(settings)
     if not ping(socket_path(settings.home)):
         if not start:
-            raise EngineUnavailable("No server runs for this data folder.", hint="Start one with `checkback serve`.")
+            raise EngineUnavailable(
+                "No server runs for this data folder.", hint="Start one with `checkback serve`."
+            )
         if not await asyncio.to_thread(server_runs, settings.home):
             await asyncio.to_thread(start_in_background, settings)
     try:
         async with asyncio.timeout(PUBLISH_SECONDS):
-            while (record := await _read_patiently(settings)) is None:
+            # Another process publishes it: there is no event to wait for before we are connected.
+            while (record := await _read_patiently(settings)) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             return record
     except TimeoutError:
         log = settings.home / "serve.log"
-        raise EngineUnavailable("The server of this data folder does not get ready.", hint=f"Look into {log}.") from None
+        raise EngineUnavailable(
+            "The server of this data folder does not get ready.", hint=f"Look into {log}."
+        ) from None
 
 
 async def _read_patiently(settings: Settings) -> ServerRecord | None:
@@ -184,11 +192,12 @@ async def _is_idle(settings: Settings) -> bool:
 
 
 def _adopt(settings: Settings, record: ServerRecord | None) -> Settings:
-    """These settings with the server's own values in the place of defaults: retention, queues, allowed hosts."""
+    """These settings with the server's own values in the place of defaults: retention, queues, allowed
+    hosts."""
     if record is None:
         return settings
-    theirs = {
-        name: tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType]
+    theirs: dict[str, Any] = {
+        name: tuple(cast("list[str]", value)) if isinstance(value, list) else value
         for name, value in record.settings.items()
         if name in settings.published() and name != "tokens"
     }

@@ -1,7 +1,7 @@
 """``checkback serve``: everything of one data folder in one place.
 
-It owns the embedded Valkey, the HTTP doors, and the worker, which is a process of its own. It starts what ends, and what
-it started ends with it, however it ends.
+It owns the embedded Valkey, the HTTP doors, and the worker, which is a process of its own. It starts what
+ends, and what it started ends with it, however it ends.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from checkback.app.background import find_version, prepare_home, take_server_lock
+from checkback.app.background import prepare_home, take_server_lock
 from checkback.app.connect import CLIENT_NAME, Connection, make_engine, make_service, publish
 from checkback.app.web import Activity, make_application
 from checkback.app.work import load_kinds
@@ -164,11 +164,16 @@ class Server:
             with contextlib.suppress(EngineUnavailable):
                 clients: str = await wire.call("CLIENT", "LIST")
                 counts = await connection.queues.counts()
-                busy = any(queue[state] for queue in counts.values() for state in ("waiting", "active", "delayed"))
+                busy = any(
+                    queue[state] for queue in counts.values() for state in ("waiting", "active", "delayed")
+                )
                 if busy or f"name={CLIENT_NAME}" in clients:
                     self._activity.touch()
                 if self._activity.idle_seconds() > self.settings.idle_minutes * 60:
-                    logger.info("Nothing to do for %s minutes: this background server ends.", self.settings.idle_minutes)
+                    logger.info(
+                        "Nothing to do for %s minutes: this background server ends.",
+                        self.settings.idle_minutes,
+                    )
                     return
 
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
@@ -200,14 +205,20 @@ class _Uvicorn(uvicorn.Server):
     """uvicorn without its own signal handling: the server decides what a signal means."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         yield
 
 
 def serve(
-    settings: Settings, announce: Announce, *, background: bool = False, no_token: bool = False, worker: bool = True
+    settings: Settings,
+    announce: Announce,
+    *,
+    background: bool = False,
+    no_token: bool = False,
+    worker: bool = True,
 ) -> None:
-    """Serve this data folder until SIGTERM or SIGINT. Raises CheckbackError for what keeps it from starting."""
+    """Serve this data folder until SIGTERM or SIGINT. Raises CheckbackError for what keeps it from
+    starting."""
     _check(settings, no_token=no_token)
     load_kinds(settings)
     prepare_home(settings.home)
@@ -235,7 +246,9 @@ def _check(settings: Settings, *, no_token: bool) -> None:
     if settings.host in LOOPBACK:
         return
     if no_token:
-        raise InvalidInput("--no-token is for loopback addresses only.", hint="Leave it out, or use 127.0.0.1.")
+        raise InvalidInput(
+            "--no-token is for loopback addresses only.", hint="Leave it out, or use 127.0.0.1."
+        )
     if settings.tokens is None or not settings.tokens.exists():
         raise InvalidInput(
             f"Listening on {settings.host} needs tokens.",
@@ -264,7 +277,6 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _url(host: str, port: int) -> str:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    every = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - shown, not bound
+    shown = every.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{shown}:{port}"
-
-

@@ -37,7 +37,8 @@ def run_worker(settings: Settings, *, parent: int | None = None) -> int:
 
 
 def make_worker(settings: Settings) -> WorkerProcess:
-    """A worker with these settings; its ``run`` does the work. Raises InvalidInput for a module that is not there."""
+    """A worker with these settings; its ``run`` does the work. Raises InvalidInput for a module that is
+    not there."""
     from checkback.engine.child import ChildSettings
     from checkback.engine.keys import Keys
     from checkback.engine.worker import WorkerProcess, WorkerSettings

@@ -1,7 +1,8 @@
 """The command ``checkback``. Data goes to standard output, everything else to standard error.
 
 Exit codes: 0 completed (or done), 1 failed, 2 wrong usage, 3 cancelled, 4 no such job, 5 still running.
-Each command imports what it needs when it runs: ``checkback check`` answers before MCP's libraries would be loaded.
+Each command imports what it needs when it runs: ``checkback check`` answers before MCP's libraries would
+be loaded.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from checkback.core.job import Job
 from checkback.core.states import State
@@ -25,14 +25,14 @@ def sentence(job: Job) -> str:
     return line
 
 
-async def draw(changes: AsyncIterator[Job]) -> Job:
+async def draw(changes: AsyncGenerator[Job]) -> Job:
     """Show each change until the job ends, on standard error; returns the job as it ended."""
     if sys.stderr.isatty():
         return await _draw_bar(changes)
     return await _draw_lines(changes)
 
 
-async def _draw_lines(changes: AsyncIterator[Job]) -> Job:
+async def _draw_lines(changes: AsyncGenerator[Job]) -> Job:
     job: Job | None = None
     shown: tuple[object, ...] = ()
     async for job in changes:
@@ -45,7 +45,7 @@ async def _draw_lines(changes: AsyncIterator[Job]) -> Job:
     return job
 
 
-async def _draw_bar(changes: AsyncIterator[Job]) -> Job:
+async def _draw_bar(changes: AsyncGenerator[Job]) -> Job:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -133,7 +133,7 @@ def log(options: Namespace) -> int:
     return _run(options, run)
 
 
-def list(options: Namespace) -> int:  # noqa: A001 - the command's name
+def list(options: Namespace) -> int:
     """One line a job."""
 
     async def run(connection: Connection) -> int:
@@ -149,7 +149,8 @@ def list(options: Namespace) -> int:  # noqa: A001 - the command's name
             _print_json({"jobs": [_record(job) for job in page.jobs], "cursor": page.cursor})
             return Exit.DONE
         for job in page.jobs:
-            _print(f"{job.id}  {job.state:<9}  {job.progress:3d} %  {printable(job.kind):<20}  {job.created_at:%F %T}")
+            made = f"{job.created_at:%F %T}"
+            _print(f"{job.id}  {job.state:<9}  {job.progress:3d} %  {printable(job.kind):<20}  {made}")
         if page.cursor:
             sys.stderr.write(f"more: checkback list --cursor {page.cursor}\n")
         if not page.jobs:
@@ -176,7 +177,8 @@ def kinds(options: Namespace) -> int:
             return Exit.DONE
         for kind in registry.all_kinds():
             names = [
-                name + ("" if field.is_required() else "?") for name, field in kind.args_model.model_fields.items()
+                name + ("" if field.is_required() else "?")
+                for name, field in kind.args_model.model_fields.items()
             ]
             shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
             _print(f"{kind.name:<20}  {kind.title}  ({shown})")
@@ -187,8 +189,8 @@ def kinds(options: Namespace) -> int:
 
 def _run(options: Namespace, work: Callable[[Connection], Awaitable[int]]) -> int:
     kinds_given = getattr(options, "kinds", None)
-    chosen = {"kinds": tuple(kinds_given)} if kinds_given else {}
-    settings = settings_table.read(**chosen)
+    chosen: dict[str, Any] = {"kinds": tuple(kinds_given)} if kinds_given else {}
+    settings = settings_table.read(None, **chosen)
 
     async def run() -> int:
         async with connect(settings, chosen=chosen) as connection:
@@ -198,7 +200,12 @@ def _run(options: Namespace, work: Callable[[Connection], Awaitable[int]]) -> in
 
 
 async def _follow(
-    connection: Connection, job_id: str, options: Namespace, *, timeout: float | None = None, quiet: bool = False
+    connection: Connection,
+    job_id: str,
+    options: Namespace,
+    *,
+    timeout: float | None = None,
+    quiet: bool = False,
 ) -> int:
     """Wait for the end, drawing it where somebody looks, and print the result."""
     try:
@@ -228,7 +235,9 @@ async def _draw(connection: Connection, job_id: str) -> int:
 def _parse_argument(text: str) -> tuple[str, JSON]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise InvalidInput(f"{printable(text)[:60]!r} is not NAME=VALUE.", hint="Write arguments as url=https://example.com.")
+        raise InvalidInput(
+            f"{printable(text)[:60]!r} is not NAME=VALUE.", hint="Write arguments as url=https://example.com."
+        )
     try:
         return name, json.loads(value)
     except ValueError:

@@ -55,7 +55,11 @@ def _add(commands: Any, name: str, module: str, help_text: str) -> argparse.Argu
 
 def _kinds_option(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--import", dest="kinds", action="append", metavar="MODULE", help="load a module with kinds of your own"
+        "--import",
+        dest="kinds",
+        action="append",
+        metavar="MODULE",
+        help="load a module with kinds of your own",
     )
 
 
@@ -77,21 +81,31 @@ def _server_commands(commands: Any) -> None:
     worker.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     _kinds_option(worker)
     mcp = _add(commands, "mcp", "server_commands", "speak MCP on standard input and output")
-    mcp.add_argument("--tool-names", choices=("auto", "dotted", "underscore"), help="how tools are listed (auto)")
+    mcp.add_argument(
+        "--tool-names", choices=("auto", "dotted", "underscore"), help="how tools are listed (auto)"
+    )
     _kinds_option(mcp)
     config = _add(commands, "config", "server_commands", "print the configuration for an MCP client")
     config.add_argument("client", choices=CLIENTS)
-    config.add_argument("--stdio", action="store_true", help="let the client start checkback, instead of HTTP")
-    token = _add(commands, "token", "server_commands", "show this data folder's token, or add one for an owner")
+    config.add_argument(
+        "--stdio", action="store_true", help="let the client start checkback, instead of HTTP"
+    )
+    token = _add(
+        commands, "token", "server_commands", "show this data folder's token, or add one for an owner"
+    )
     token.add_argument("action", nargs="?", choices=("show", "add"), default="show")
     token.add_argument("owner", nargs="?", help="who the new token stands for")
-    token.add_argument("--scope", action="append", choices=("read", "write", "admin"), help="(read and write)")
+    token.add_argument(
+        "--scope", action="append", choices=("read", "write", "admin"), help="(read and write)"
+    )
 
 
 def _job_commands(commands: Any) -> None:
     submit = _add(commands, "submit", "job_commands", "submit a job and print its id")
     submit.add_argument("kind")
-    submit.add_argument("args", nargs="*", metavar="NAME=VALUE", help="arguments; a value that is JSON is read as such")
+    submit.add_argument(
+        "args", nargs="*", metavar="NAME=VALUE", help="arguments; a value that is JSON is read as such"
+    )
     submit.add_argument("--key", help="idempotency key: the same key gives the same job")
     submit.add_argument("--deadline", type=float, metavar="SECONDS", help="running time of one attempt")
     submit.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="start that much later")
@@ -111,7 +125,9 @@ def _job_commands(commands: Any) -> None:
         command.add_argument("id")
         _json_option(command)
         if name in ("check", "watch"):
-            command.add_argument("--dialect", choices=("native", "reftrix"), help="in whose words (implies --json)")
+            command.add_argument(
+                "--dialect", choices=("native", "reftrix"), help="in whose words (implies --json)"
+            )
     wait = _add(commands, "wait", "job_commands", "wait for a job's end and print its result")
     wait.add_argument("id")
     wait.add_argument("--timeout", type=float, metavar="SECONDS", help="wait no longer than this")

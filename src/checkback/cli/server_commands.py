@@ -34,12 +34,18 @@ def serve(options: Namespace) -> int:
                 f"  web   {url}/signin?token={token}\n"
                 f"  MCP   {url}/mcp\n"
                 f"  HTTP  {url}/api/jobs   (Authorization: Bearer {token})\n\n"
-                "`checkback config claude-code` prints the configuration for an MCP client. Ctrl-C ends the server."
+                "`checkback config claude-code` prints the configuration for an MCP client. Ctrl-C ends it all."
             )
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    run(settings, announce, background=options.background, no_token=options.no_token, worker=not options.no_worker)
+    run(
+        settings,
+        announce,
+        background=options.background,
+        no_token=options.no_token,
+        worker=not options.no_worker,
+    )
     return Exit.DONE
 
 
@@ -97,7 +103,9 @@ def token(options: Namespace) -> int:
     background.prepare_home(settings.home)
     scopes = [Scope(scope) for scope in options.scope] if options.scope else [Scope.READ, Scope.WRITE]
     made = add_token(path, options.owner, scopes)
-    sys.stderr.write(f"added to {path}; serve reads it when CHECKBACK_TOKENS names it. This is shown only once:\n")
+    sys.stderr.write(
+        f"added to {path}; serve reads it when CHECKBACK_TOKENS names it. This is shown only once:\n"
+    )
     sys.stdout.write(made + "\n")
     return Exit.DONE
 

@@ -157,16 +157,14 @@ class FailureCode(StrEnum):
     WORKER_LOST = "worker_lost"
 
 
-class JobFailed(Exception):  # noqa: N818 - the name says what happened, as in the design
+class JobFailed(Exception):
     """Raise this inside a kind to end the attempt with a failure that its owner may read.
 
     ``message`` goes out as it is: put nothing in it that came from a page, a document or a secret.
     ``retryable=False`` ends the job at once, whatever attempts are left.
     """
 
-    def __init__(
-        self, code: str, message: str, *, retryable: bool = True, hint: str | None = None
-    ) -> None:
+    def __init__(self, code: str, message: str, *, retryable: bool = True, hint: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

@@ -37,9 +37,7 @@ MOVES: dict[State, frozenset[State]] = {
     State.WAITING: frozenset({State.ACTIVE, State.CANCELLED, State.FAILED}),
     State.DELAYED: frozenset({State.WAITING, State.CANCELLED}),
     # Back to waiting: its worker was lost or shut down. Delayed: the next attempt waits for its back-off.
-    State.ACTIVE: frozenset(
-        {State.COMPLETED, State.FAILED, State.CANCELLED, State.WAITING, State.DELAYED}
-    ),
+    State.ACTIVE: frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.WAITING, State.DELAYED}),
     State.COMPLETED: frozenset(),
     # An explicit retry, which starts a new attempt.
     State.FAILED: frozenset({State.WAITING}),

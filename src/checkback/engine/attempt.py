@@ -1,7 +1,7 @@
 """One attempt of one job in this worker: from BullMQ's hand to a stored end.
 
-Every write is fenced: BullMQ's lock token guards the end, our scripts check the same token for progress and files. An
-attempt that lost its lock stores nothing.
+Every write is fenced: BullMQ's lock token guards the end, our scripts check the same token for progress
+and files. An attempt that lost its lock stores nothing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ END_RETRY_SECONDS = 0.25
 
 
 class AttemptFailed(Exception):
-    """What BullMQ is told when an attempt failed and another may follow. Its text is the failure's message."""
+    """What BullMQ is told when an attempt failed and another may follow. Its text is the failure's
+    message."""
 
 
 @dataclass(slots=True)
@@ -65,15 +66,25 @@ class WorkerParts:
     semaphores: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
 
 
-class Attempt:
-    """One attempt. ``stop`` ends it from outside; ``run`` returns the result or raises what BullMQ understands."""
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What is ours in a job's hash and BullMQ's own job object leaves out."""
 
-    def __init__(self, parts: WorkerParts, queue: str, job: BullJob, token: str) -> None:
+    has_owner: bool = False
+    deadline_seconds: float | None = None
+
+
+class Attempt:
+    """One attempt. ``stop`` ends it from outside; ``run`` returns the result or raises what BullMQ
+    understands."""
+
+    def __init__(self, parts: WorkerParts, queue: str, job: BullJob, token: str, extras: Extras) -> None:
         self._parts = parts
         self.queue = queue
         self._job = job
         self._token = token
-        self.job_id: str = job.id
+        self._extras = extras
+        self.job_id = job.id
         self.renewed_at = time.monotonic()
         self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
         self._key = parts.keys.job(queue, self.job_id)
@@ -94,11 +105,15 @@ class Attempt:
         kind = registry.find(kind_of(self._job.name, self.queue))
         if kind is None:
             message = "No worker here knows this kind of job."
-            await self._fail(Failure(FailureCode.UNKNOWN_KIND, message, hint="Start the server with its module."))
+            await self._fail(
+                Failure(FailureCode.UNKNOWN_KIND, message, hint="Start the server with its module.")
+            )
             raise UnrecoverableError(message)
         if self._job.stalledCounter and not kind.safe_to_repeat:
             message = "The worker that ran this job was lost, and the job may not be repeated."
-            await self._fail(Failure(FailureCode.WORKER_LOST, message, hint="Look what it did, then retry it."))
+            await self._fail(
+                Failure(FailureCode.WORKER_LOST, message, hint="Look what it did, then retry it.")
+            )
             raise UnrecoverableError(message)
         await self._own_foreign_job()
         limit = kind.concurrency
@@ -125,7 +140,9 @@ class Attempt:
             if outcome.failure.retryable:
                 raise AttemptFailed(outcome.failure.message)
             raise UnrecoverableError(outcome.failure.message)
-        await self._store_end(encode_artifacts(outcome.artifacts), "", encode_progress(self._phase, 100, None))
+        await self._store_end(
+            encode_artifacts(outcome.artifacts), "", encode_progress(self._phase, 100, None)
+        )
         return json.loads(outcome.result or "null")
 
     async def _run_child(self, kind: Kind) -> Outcome:
@@ -138,7 +155,7 @@ class Attempt:
             kind=kind.name,
             args=args_of(self._job.data, kind.name, self.queue),
             attempt=attempt,
-            deadline_seconds=_deadline(self._job, kind),
+            deadline_seconds=self._extras.deadline_seconds or kind.deadline_seconds,
             folder=str(self._parts.temporary_folder / f"{self.job_id}-{attempt}"),
             egress={"proxy_url": grant.proxy_url, "username": grant.username, "password": grant.password}
             if grant
@@ -152,7 +169,10 @@ class Attempt:
             writing.cancel()
             if grant is not None and self._parts.egress is not None:
                 report = await self._parts.egress.revoke(grant)
-                self._lines += [f"blocked: {one.host}:{one.port} ({one.reason}), {one.count} times" for one in report.blocked]
+                self._lines += [
+                    f"blocked: {one.host}:{one.port} ({one.reason}), {one.count} times"
+                    for one in report.blocked
+                ]
             await self._write_once()
 
     def _say(self, message: dict[str, Any]) -> None:
@@ -225,7 +245,7 @@ class Attempt:
 
     async def _own_foreign_job(self) -> None:
         """Give a job that another BullMQ client added its owner and its place in the index."""
-        if getattr(self._job, "has_owner", False):
+        if self._extras.has_owner:
             return
         await self._parts.wire.transaction(
             [
@@ -233,10 +253,3 @@ class Attempt:
                 ["ZADD", self._parts.keys.owner(LOCAL_OWNER), "NX", self._job.timestamp, self.job_id],
             ]
         )
-
-
-def _deadline(job: BullJob, kind: Kind) -> float:
-    wanted = getattr(job, "deadline_seconds", None)
-    return float(wanted) if wanted else kind.deadline_seconds
-
-

@@ -1,7 +1,8 @@
 """What runs inside a child process: take an assignment, call the kind's function, say how it ended.
 
-A fresh child serves one job. A warm child keeps what its kind's ``warm`` factory made (a browser, say) and serves one
-job after another. Either speaks JSON lines with its worker on one socket; see ``Conversation``.
+A fresh child serves one job. A warm child keeps what its kind's ``warm`` factory made (a browser, say)
+and serves one job after another. Either speaks JSON lines with its worker on one socket; see
+``Conversation``.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class ChildSettings:
         environment = values["environment"]
         environment["temporary_folder"] = Path(environment["temporary_folder"])
         environment["allow_hosts"] = tuple(environment["allow_hosts"])
-        return cls(tuple(values["modules"]), values["artifacts"], values["secret_hex"], Environment(**environment))
+        return cls(
+            tuple(values["modules"]), values["artifacts"], values["secret_hex"], Environment(**environment)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ class Assignment:
 
 
 def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> None:
-    """Serve the assignments that come on ``channel`` until it closes, or one job for a kind that is not warm."""
+    """Serve the assignments that come on ``channel`` until it closes, or one job for a kind that is not
+    warm."""
     os.setsid()
     process_tree.adopt_orphans()
     _redirect_output(output)
@@ -95,7 +99,9 @@ def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> N
         _serve_fresh(conversation, first, kind, settings)
 
 
-def _serve_fresh(conversation: Conversation, first: dict[str, Any], kind: Kind, settings: ChildSettings) -> None:
+def _serve_fresh(
+    conversation: Conversation, first: dict[str, Any], kind: Kind, settings: ChildSettings
+) -> None:
     attempt = _Attempt(conversation, Assignment(**first), kind, settings, None)
     if inspect.iscoroutinefunction(kind.function):
         asyncio.run(attempt.run_async())
@@ -120,7 +126,9 @@ async def _serve_warm(
                 conversation.end_failed(error.code, error.message, retryable=error.retryable, hint=error.hint)
                 return
             except Exception as error:
-                conversation.end_failed(*_internal(error, settings), retryable=True, detail=traceback.format_exc())
+                conversation.end_failed(
+                    *_internal(error, settings), retryable=True, detail=traceback.format_exc()
+                )
                 return
             await _Attempt(conversation, assignment, kind, settings, kept).run_async()
             message = await loop.run_in_executor(None, conversation.next_assignment)
@@ -130,7 +138,12 @@ class _Attempt:
     """One run of a kind's function, from its arguments to the message that ends it."""
 
     def __init__(
-        self, conversation: Conversation, assignment: Assignment, kind: Kind, settings: ChildSettings, kept: Any
+        self,
+        conversation: Conversation,
+        assignment: Assignment,
+        kind: Kind,
+        settings: ChildSettings,
+        kept: Any,
     ) -> None:
         self._conversation = conversation
         self._assignment = assignment
@@ -216,7 +229,9 @@ class _Attempt:
                 artifacts=self._artifacts.written,
             )  # fmt: skip
         elif isinstance(error, CheckbackError):
-            self._conversation.end_failed(error.code, error.message, retryable=False, hint=error.hint, detail=detail)
+            self._conversation.end_failed(
+                error.code, error.message, retryable=False, hint=error.hint, detail=detail
+            )
         elif isinstance(error, MemoryError):
             message = "The job needed more memory than its kind allows."
             self._conversation.end_failed(FailureCode.OUT_OF_MEMORY, message, retryable=False, detail=detail)
@@ -229,7 +244,10 @@ class _Attempt:
 
 def _internal(error: BaseException, settings: ChildSettings) -> tuple[str, str]:
     if settings.environment.production:
-        return FailureCode.INTERNAL_ERROR, "Internal error; the server's log has the details under this job's id."
+        return (
+            FailureCode.INTERNAL_ERROR,
+            "Internal error; the server's log has the details under this job's id.",
+        )
     return FailureCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}"[:500]
 
 
@@ -262,4 +280,6 @@ def _redirect_output(output: int) -> None:
 
 def _lower_limit(what: int, value: int) -> None:
     _, hard = resource.getrlimit(what)
-    resource.setrlimit(what, (value, value) if hard == resource.RLIM_INFINITY or hard > value else (hard, hard))
+    resource.setrlimit(
+        what, (value, value) if hard == resource.RLIM_INFINITY or hard > value else (hard, hard)
+    )

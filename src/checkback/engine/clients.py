@@ -1,6 +1,7 @@
 """redis-py clients for BullMQ's worker, and the checks of a server before it is used.
 
-The worker is patient: a finished job's result must be stored, however long the server is away. Doors are not: they use
+The worker is patient: a finished job's result must be stored, however long the server is away. Doors are
+not: they use
 ``wire.py`` and fail within 2 s. The figures behind both are in ``docs/engine.md``.
 """
 
@@ -28,8 +29,8 @@ MINIMUM_VERSION = (6, 2)
 def worker_client(address: Address, name: str) -> Redis:
     """A client that waits out an outage.
 
-    ``socket_timeout`` is never redis-py's default of 5 s: BullMQ's blocking wait is as long, and each time-out would
-    leave an idle worker deaf for up to 15 s.
+    ``socket_timeout`` is never redis-py's default of 5 s: BullMQ's blocking wait is as long, and each
+    time-out would leave an idle worker deaf for up to 15 s.
     """
     common: dict[str, Any] = {
         "decode_responses": True,
@@ -55,7 +56,8 @@ def worker_client(address: Address, name: str) -> Redis:
 
 
 async def check_server(wire: Wire) -> dict[str, str]:
-    """What the server says of itself. Raises EngineUnavailable, naming the setting, for one that would lose jobs."""
+    """What the server says of itself. Raises EngineUnavailable, naming the setting, for one that would
+    lose jobs."""
     try:
         text: str = await wire.call("INFO")
     except ReplyError as error:

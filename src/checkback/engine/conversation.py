@@ -1,8 +1,8 @@
 """The child's side of its talk with the worker: JSON lines over one socket.
 
-In: ``assignment``, ``cancel``. Out: ``progress``, ``log``, ``completed``, ``failed``. A thread reads and flushes, so
-that a cancel is heard and the newest progress leaves even while the job computes. What is said faster than four
-times a second is coalesced here, in the child: it never loads the worker's loop.
+In: ``assignment``, ``cancel``. Out: ``progress``, ``log``, ``completed``, ``failed``. A thread reads and
+flushes, so that a cancel is heard and the newest progress leaves even while the job computes. What is
+said faster than four times a second is coalesced here, in the child: it never loads the worker's loop.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class Conversation:
                 self._dropped += 1
 
     def end_completed(self, result: str, artifacts: Sequence[Artifact]) -> None:
-        """Say that the attempt is done. ``result`` is JSON text, so that it is taken apart only by its readers."""
+        """Say that the attempt is done. ``result`` is JSON text, so that it is taken apart only by its
+        readers."""
         self._end({"say": "completed", "result": result, "artifacts": [asdict(item) for item in artifacts]})
 
     def end_failed(

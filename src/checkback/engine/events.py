@@ -1,8 +1,8 @@
 """The change feed: one blocking read of all queues' event streams wakes whoever waits for a job.
 
-BullMQ writes an event for each step of a job, whoever runs it; our scripts add theirs. The feed only says that a
-job has changed: what it is now, a read says. After a lost connection everybody is woken once, so that nothing
-that happened meanwhile is missed.
+BullMQ writes an event for each step of a job, whoever runs it; our scripts add theirs. The feed only says
+that a job has changed: what it is now, a read says. After a lost connection everybody is woken once, so
+that nothing that happened meanwhile is missed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from checkback.core.errors import EngineUnavailable
@@ -55,7 +55,7 @@ class Feed:
         self._ready = asyncio.Event()
 
     @asynccontextmanager
-    async def subscribe(self, job_id: str) -> AsyncIterator[Changes]:
+    async def subscribe(self, job_id: str) -> AsyncGenerator[Changes]:
         """Ring for each change of one job. On entry the feed is listening: what happens from now on rings."""
         changes = Changes()
         self._subscribers[job_id].add(changes)
@@ -113,9 +113,10 @@ class Feed:
     async def _next(self) -> list[tuple[str, list[tuple[str, list[str]]]]]:
         streams = list(self._streams)
         positions = [self._last[stream] for stream in streams]
-        return await self._wire.call(
-            "XREAD", "COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", *streams, *positions
-        ) or []
+        return (
+            await self._wire.call("XREAD", "COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", *streams, *positions)
+            or []
+        )
 
     def _tell(self, batches: list[tuple[str, list[tuple[str, list[str]]]]]) -> None:
         for stream, entries in batches:

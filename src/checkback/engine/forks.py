@@ -63,8 +63,15 @@ class Forks:
             if self._control is not None:
                 return
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            command = [sys.executable, "-m", "checkback.engine.forkserver", str(theirs.fileno()), str(os.getpid())]
-            self._process = subprocess.Popen(  # noqa: ASYNC220 - takes a ms, and once in a worker's life
+            command = [
+                sys.executable,
+                "-m",
+                "checkback.engine.forkserver",
+                str(theirs.fileno()),
+                str(os.getpid()),
+            ]
+            # It takes a ms, and happens once in a worker's life.
+            self._process = subprocess.Popen(  # noqa: ASYNC220
                 command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL
             )
             theirs.close()
@@ -73,7 +80,9 @@ class Forks:
             await loop.sock_sendall(ours, self._settings.to_json())
             async with asyncio.timeout(READY_SECONDS):
                 answer = await loop.sock_recv(ours, MAX_DATAGRAM)
-            ready: dict[str, Any] = json.loads(answer) if answer else {"ready": False, "problem": "It ended at once."}
+            ready: dict[str, Any] = (
+                json.loads(answer) if answer else {"ready": False, "problem": "It ended at once."}
+            )
             if not ready["ready"]:
                 ours.close()
                 raise KindsNotLoaded(ready["problem"])

@@ -1,7 +1,8 @@
 """The fork server: a small process that has every kind imported and forks one child for each job.
 
-Forking it takes a few milliseconds where a new Python takes hundreds. It is single-threaded and imports neither
-BullMQ nor a door, so nothing of the worker's is copied into a child. It lives exactly as long as its worker.
+Forking it takes a few milliseconds where a new Python takes hundreds. It is single-threaded and imports
+neither BullMQ nor a door, so nothing of the worker's is copied into a child. It lives exactly as long as
+its worker.
 
 Run as ``python -m checkback.engine.forkserver FD``; speaks JSON datagrams on that socket, one request each:
 ``{"fork": token}`` with two descriptors (the child's control socket, its output pipe) is answered by

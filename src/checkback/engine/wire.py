@@ -126,11 +126,14 @@ class Wire:
                 raise
             return await self.call("EVAL", script.text, len(keys), *keys, *args)
 
-    async def transaction(self, commands: Sequence[Sequence[Part]], scripts: Sequence[Script] = ()) -> list[Any]:
+    async def transaction(
+        self, commands: Sequence[Sequence[Part]], scripts: Sequence[Script] = ()
+    ) -> list[Any]:
         """The commands as one MULTI, in one round trip. Raises ReplyError where one of them is refused.
 
-        ``scripts`` are those that the commands run by hash. They are loaded before, once for each connection: a hash that
-        is not known would be refused inside of the MULTI, after its neighbours had already been carried out.
+        ``scripts`` are those that the commands run by hash. They are loaded before, once for each
+        connection: a hash that is not known would be refused inside of the MULTI, after its neighbours
+        had already been carried out.
         """
         try:
             async with asyncio.timeout(self._call_seconds):
@@ -170,7 +173,9 @@ class Wire:
             try:
                 reader, writer = await self._open()
             except (OSError, ssl.SSLError) as error:
-                raise EngineUnavailable(f"The job store cannot be reached ({type(error).__name__}).") from error
+                raise EngineUnavailable(
+                    f"The job store cannot be reached ({type(error).__name__})."
+                ) from error
             self._writer = writer
             self._reading = asyncio.create_task(self._read(reader), name=f"wire-{self._name}")
             await self._greet()

@@ -1,6 +1,7 @@
 """The worker process: takes jobs, renews their locks, supervises their children, stores their ends.
 
-No job's code runs here: code that blocks this loop would starve lock renewal, and then two workers run one job.
+No job's code runs here: code that blocks this loop would starve lock renewal, and then two workers run
+one job.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from bullmq.custom_errors import DelayedError, WaitingChildrenError
 
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable
-from checkback.engine.attempt import Attempt, AttemptFailed, WorkerParts
+from checkback.engine.attempt import Attempt, AttemptFailed, Extras, WorkerParts
 from checkback.engine.child import ChildSettings
 from checkback.engine.clients import worker_client
 from checkback.engine.events import Feed
@@ -40,7 +41,8 @@ logger = logging.getLogger(__name__)
 
 LOCK_MS = 30_000
 LOCK_RENEW_MS = 10_000
-"""Renewed early: after a renewal at least 20 s of the lock are left, so 12 s without Valkey run nothing twice."""
+"""Renewed early: after a renewal at least 20 s of the lock are left, so 12 s without Valkey run nothing
+twice."""
 STALLED_CHECK_MS = 5_000
 """Every worker of a queue must use the same: the longest of them rules all (docs/engine.md)."""
 MAX_STALLED = 2
@@ -72,8 +74,10 @@ class QueueWorker(BullWorker):
     """BullMQ's worker, which hands over what is ours in a job and lets nobody's options delete results."""
 
     retention: Retention
+    #: What is ours in the jobs that run, by job id; taken by the attempt.
+    extras: dict[str, Extras]
 
-    async def nextJobFromJobData(  # noqa: N802 - BullMQ's name
+    async def nextJobFromJobData(
         self,
         job_data: dict[str, Any] | None = None,
         job_id: str | None = None,
@@ -83,13 +87,14 @@ class QueueWorker(BullWorker):
     ) -> BullJob | None:
         """The next job, with our fields on it, and our retention in place of its producer's.
 
-        A foreign count of 1 would delete other jobs' results; a trace of our own code belongs into our log only.
+        A foreign count of 1 would delete other jobs' results; a trace of our own code belongs into our
+        log only.
         """
         job = await super().nextJobFromJobData(job_data, job_id, limit_until, delay_until, token)
         if job is None or job_data is None:
             return job
-        job.has_owner = "cb:owner" in job_data
-        job.deadline_seconds = job_data.get("cb:deadline")
+        deadline = job_data.get("cb:deadline")
+        self.extras[job.id] = Extras("cb:owner" in job_data, float(deadline) if deadline else None)
         completed, failed = self.retention.completed, self.retention.failed
         job.opts["removeOnComplete"] = {"age": int(completed.total_seconds()) + KEEP_GRACE_SECONDS}
         job.opts["removeOnFail"] = {"age": int(failed.total_seconds()) + KEEP_GRACE_SECONDS}
@@ -129,7 +134,9 @@ class WorkerProcess:
             asyncio.create_task(self._beat(wire, runner), name="heartbeat"),
             asyncio.create_task(sweeper.run(), name="sweeper"),
         ]
-        loops = [asyncio.create_task(self._supervise(queue, parts), name=f"queue-{queue}") for queue in queues]
+        loops = [
+            asyncio.create_task(self._supervise(queue, parts), name=f"queue-{queue}") for queue in queues
+        ]
         self.ready.set()
         try:
             await asyncio.gather(*loops)
@@ -145,7 +152,8 @@ class WorkerProcess:
             await wire.close()
 
     def shut_down(self) -> None:
-        """Take no new job, let the running ones finish within the grace, hand the rest back. Twice: at once."""
+        """Take no new job, let the running ones finish within the grace, hand the rest back. Twice: at
+        once."""
         if self._closing.is_set():
             self._hurry.set()
         self._closing.set()
@@ -164,7 +172,9 @@ class WorkerProcess:
                 return
             closing.cancel()
             problem = None if running.cancelled() else running.exception()
-            logger.error("The worker loop of %s ended unexpectedly (%r); it is started again.", queue, problem)
+            logger.error(
+                "The worker loop of %s ended unexpectedly (%r); it is started again.", queue, problem
+            )
             self.restarts += 1
             for attempt in self._running(queue):
                 attempt.stop(Stop.LOCK_LOST)
@@ -173,11 +183,11 @@ class WorkerProcess:
 
     def _make_worker(self, queue: str, parts: WorkerParts) -> QueueWorker:
         async def process(job: BullJob, token: str) -> Any:
-            return await self._process(parts, queue, job, token)
+            return await self._process(parts, queue, job, token, worker.extras.pop(job.id, Extras()))
 
         worker = QueueWorker(
             queue,
-            process,  # type: ignore[arg-type]
+            process,
             {
                 "autorun": False,
                 "connection": worker_client(self._settings.address, f"checkback-worker:{self.id}"),
@@ -189,17 +199,25 @@ class WorkerProcess:
                 "maxStalledCount": MAX_STALLED,
                 "drainDelay": 1,
                 "runRetryDelay": 250,
-            },  # type: ignore[typeddict-unknown-key]
+            },
         )
         worker.retention = self._settings.retention
-        worker.on("error", lambda error, *_: logger.warning("worker of %s: %s", queue, error))
-        worker.on("locksRenewed", lambda told: self._renewed(told["jobIds"]))
+        worker.extras = {}
+
+        def warn(error: object, *_: object) -> None:
+            logger.warning("worker of %s: %s", queue, error)
+
+        def renewed(told: dict[str, list[str]]) -> None:
+            self._renewed(told["jobIds"])
+
+        worker.on("error", warn)
+        worker.on("locksRenewed", renewed)
         worker.on("lockRenewalFailed", self._lock_lost)
         return worker
 
-    async def _process(self, parts: WorkerParts, queue: str, job: BullJob, token: str) -> Any:
+    async def _process(self, parts: WorkerParts, queue: str, job: BullJob, token: str, extras: Extras) -> Any:
         """Run an attempt in a task of its own: nothing that leaks out of it may end BullMQ's loop."""
-        attempt = Attempt(parts, queue, job, token)
+        attempt = Attempt(parts, queue, job, token, extras)
         self._attempts[attempt.job_id] = attempt
         if self._closing.is_set():
             attempt.stop(Stop.HAND_BACK)
@@ -287,13 +305,14 @@ class WorkerProcess:
     async def _close(worker: QueueWorker, running: asyncio.Task[None]) -> None:
         """End a worker loop within a few seconds.
 
-        Not by BullMQ's own ``close``: it waits without limit, and spins for ever when it is cancelled meanwhile.
+        Not by BullMQ's own ``close``: it waits without limit, and spins for ever when it is cancelled
+        meanwhile.
         """
         worker.closing = True
         if worker.waiting:
             worker.waiting.cancel()
         await asyncio.wait({running}, timeout=CLOSE_SECONDS)
-        left = {task for task in (running, *worker.processing) if not task.done()}
+        left: set[asyncio.Future[Any]] = {task for task in (running, *worker.processing) if not task.done()}
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)

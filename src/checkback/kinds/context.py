@@ -109,9 +109,7 @@ class JobContext:
         """Add a line to the job's log, where its owner reads it. Long lines are cut, old ones dropped."""
         self._reporter.log(line)
 
-    def artifact(
-        self, name: str, content: bytes | str | Path, media_type: str | None = None
-    ) -> Artifact:
+    def artifact(self, name: str, content: bytes | str | Path, media_type: str | None = None) -> Artifact:
         """Keep a file: bytes, text, or a path in ``folder`` (which is moved). Seen once the job is completed.
 
         ``name`` is a plain file name; a name used twice in one attempt raises ValueError.

@@ -212,9 +212,9 @@ def _args_model(
             model = only[0]
     if model is not None:
         return model, True, context_parameter
-    made = create_model(
-        f"{name}.args",
-        __config__=ConfigDict(extra="forbid"),
-        **{key: (hint, default if default is _MISSING else Field(default)) for key, (hint, default) in fields.items()},
-    )
+    definitions: dict[str, Any] = {
+        key: (hint, default if default is _MISSING else Field(default))
+        for key, (hint, default) in fields.items()
+    }
+    made: type[BaseModel] = create_model(f"{name}.args", __config__=ConfigDict(extra="forbid"), **definitions)
     return made, False, context_parameter

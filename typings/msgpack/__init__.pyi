@@ -1,0 +1,3 @@
+from typing import Any
+
+def packb(value: Any, *, use_bin_type: bool = ...) -> bytes: ...
