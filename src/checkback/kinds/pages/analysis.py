@@ -27,7 +27,7 @@ from checkback.kinds.pages.browser import MAX_POPUPS, BrowserSession
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.collect import Collector
 from checkback.kinds.pages.devtools import PageGone, Refused, Unanswered
-from checkback.kinds.pages.fetch import egress_report
+from checkback.kinds.pages.fetch import HostUnreachable, egress_report
 from checkback.kinds.pages.parts import Reading
 from checkback.kinds.pages.report import Outcome, PhaseFailure, add_score, assemble, job_result, measure_of
 from checkback.kinds.pages.robots import ask_robots
@@ -125,7 +125,10 @@ class _Run:
         if not self._args.respect_robots_txt:
             return
         self._ctx.progress(1)
-        answer = await ask_robots(url, self._egress)
+        try:
+            answer = await ask_robots(url, self._egress)
+        except HostUnreachable as error:
+            raise failures.unreachable(str(error)) from error
         if answer.ground == "blocked":
             raise failures.blocked()
         self._bundle.robots = {"allowed": answer.allowed, "ground": answer.ground, "status": answer.status}

@@ -175,7 +175,7 @@ class PageAnalyzeArgs(_Options):
     timeout: Milliseconds = Field(default=600_000, ge=5000, le=600_000)
     waitUntil: Literal["load", "domcontentloaded", "networkidle"] = "networkidle"
     timeout_strategy: Literal["strict", "progressive"] = Field(
-        "progressive", description="strict: the first phase that runs out of time ends the analysis."
+        default="progressive", description="strict: the first phase that runs out of time ends the analysis."
     )
     partial_results: bool = Field(
         default=True, description="False: a phase that fails makes the whole job fail."
@@ -188,7 +188,7 @@ class PageAnalyzeArgs(_Options):
     layout_first: Literal["auto", "always", "never"] = "auto"
     auto_timeout: bool = True
     respect_robots_txt: bool = Field(
-        True, description="Do not open a page that its site's robots.txt forbids."
+        default=True, description="Do not open a page that its site's robots.txt forbids."
     )
     layoutOptions: LayoutOptions = LayoutOptions()
     motionOptions: MotionOptions = MotionOptions()

@@ -228,7 +228,8 @@ class Collector:
             await self._emulate_reduced_motion("")
         if bundle.animations is not None and after is not None:
             bundle.reduced_motion = {"before": bundle.animations["infinite"], "after": after["infinite"]}
-            names = {entry["name"] for entry in after["list"] if entry["infinite"]}
+            running = [entry for entry in after["list"] if entry["state"] == "running"]
+            names = {entry["name"] for entry in running if entry["infinite"]}
             bundle.reduced_motion["still"] = sorted(names)[:20]
 
     async def _emulate_reduced_motion(self, value: str) -> None:

@@ -98,6 +98,22 @@ _NETWORK = {
 }
 
 
+# What the egress proxy says when it may reach a host and cannot.
+_PROXY = {
+    "dns": "its host name has no address",
+    "refused": "its host refused the connection",
+    "timeout": "its host did not answer",
+    "unreachable": "its host cannot be reached",
+    "bad_answer": "its host sent no valid HTTP",
+}
+
+
+def unreachable(reason: str) -> JobFailed:
+    """The egress proxy tried and did not reach the host."""
+    words = _PROXY.get(reason, "its host could not be reached")
+    return JobFailed("NETWORK_ERROR", f"The page could not be loaded: {words}.")
+
+
 def navigation_failed(text: str) -> JobFailed:
     """What Chromium's error text says, in our words."""
     found = re.search(r"net::(ERR_[A-Z_]+)", text)

@@ -12,7 +12,7 @@ from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
 from checkback.kinds.context import Egress
-from checkback.kinds.pages.network import BLOCKED_HEADER
+from checkback.kinds.pages.network import BLOCKED_HEADER, FAILED_HEADER
 
 REPORT_URL = "http://egress.invalid/report"
 
@@ -32,12 +32,17 @@ class FetchFailed(Exception):
     """No answer: refused, reset, too slow, or too many redirects."""
 
 
+class HostUnreachable(FetchFailed):
+    """The proxy may reach the host and cannot; the argument says why, in the proxy's words."""
+
+
 def fetch(
     url: str, egress: Egress, *, user_agent: str, seconds: float, max_bytes: int, redirects: int = 5
 ) -> Fetched:
     """GET a URL through the proxy, within ``seconds`` for each redirect. Blocking: call it in a thread.
 
-    Raises FetchFailed. An address that the proxy blocks is an answer, not a failure.
+    Raises FetchFailed, or HostUnreachable where the reason is known. An address that the proxy blocks is an
+    answer, not a failure.
     """
     for _ in range(redirects + 1):
         parts = urlsplit(url)
@@ -48,6 +53,8 @@ def fetch(
         except (OSError, http.client.HTTPException, ValueError) as error:
             if "Tunnel connection failed: 403" in str(error):
                 return Fetched(url, 403, b"", blocked=True)
+            if "Tunnel connection failed: 50" in str(error):
+                raise HostUnreachable("unreachable") from error
             raise FetchFailed from error
         if not location:
             return answer
@@ -77,13 +84,22 @@ def _get(
         target = parts._replace(fragment="").geturl()
     try:
         connection.request("GET", target, headers=headers)
-        response = connection.getresponse()
-        blocked = response.getheader(BLOCKED_HEADER) is not None
-        moved = response.status in (301, 302, 303, 307, 308)
-        body = b"" if moved else _read(response, end, max_bytes)
-        return Fetched(url, response.status, body, blocked), response.getheader("Location") if moved else None
+        # The answer keeps the socket open on its own until it is read to its end or closed.
+        with connection.getresponse() as response:
+            return _answer(url, response, end, max_bytes)
     finally:
         connection.close()
+
+
+def _answer(
+    url: str, response: http.client.HTTPResponse, end: float, max_bytes: int
+) -> tuple[Fetched, str | None]:
+    if (reason := response.getheader(FAILED_HEADER)) is not None:
+        raise HostUnreachable(reason)
+    blocked = response.getheader(BLOCKED_HEADER) is not None
+    if response.status in (301, 302, 303, 307, 308):
+        return Fetched(url, response.status, b"", blocked), response.getheader("Location")
+    return Fetched(url, response.status, _read(response, end, max_bytes), blocked), None
 
 
 def _read(response: http.client.HTTPResponse, end: float, max_bytes: int) -> bytes:

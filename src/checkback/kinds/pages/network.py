@@ -8,12 +8,15 @@ from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
+from checkback.guard import egress_http
 from checkback.kinds.pages.devtools import Devtools
 
 MOST_REQUESTS = 2000
 MOST_LISTED = 50
 URL_LENGTH = 300
-BLOCKED_HEADER = "x-checkback-blocked"
+# Header names as the browser gives them, in small letters.
+BLOCKED_HEADER = egress_http.BLOCKED_HEADER.lower()
+FAILED_HEADER = egress_http.FAILED_HEADER.lower()
 
 Fields = dict[str, Any]
 
@@ -58,6 +61,8 @@ class NetworkLog:
             headers = {str(name).lower(): value for name, value in response.get("headers", {}).items()}
             if BLOCKED_HEADER in headers:
                 request["blocked"] = True
+            elif FAILED_HEADER in headers:
+                request["error"] = str(headers[FAILED_HEADER])[:40]
 
     def _progressed(self, event: Fields) -> None:
         self._last_at = time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.design import column_count
 from checkback.kinds.pages.sectiontypes import Section
-from checkback.kinds.pages.snapshot import LIGHT_STYLES, Node, Tree, is_visible, parse
+from checkback.kinds.pages.snapshot import ELEMENT, LIGHT_STYLES, Node, Tree, is_visible, parse
 
 Fields = dict[str, Any]
 
@@ -79,7 +79,8 @@ def _navigation(tree: Tree, width: float) -> str:
 
 
 def _is_hidden_above(node: Node, width: float) -> bool:
-    return any(item.box is not None and not is_visible(item, width) for item in node.ancestors())
+    above = (item for item in node.ancestors() if item.kind == ELEMENT and item.box is not None)
+    return any(not is_visible(item, width) for item in above)
 
 
 def _compare(wider: Fields, narrower: Fields) -> list[Fields]:

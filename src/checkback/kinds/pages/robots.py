@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from protego import Protego
 
 from checkback.kinds.context import Egress
-from checkback.kinds.pages.fetch import Fetched, FetchFailed, fetch
+from checkback.kinds.pages.fetch import Fetched, FetchFailed, HostUnreachable, fetch
 
 AGENT = "checkback"
 SECONDS = 5.0
@@ -34,7 +34,10 @@ class RobotsAnswer:
 
 
 async def ask_robots(url: str, egress: Egress) -> RobotsAnswer:
-    """Fetch the robots.txt of ``url``'s host through the proxy and judge ``url`` by it."""
+    """Fetch the robots.txt of ``url``'s host through the proxy and judge ``url`` by it.
+
+    Raises HostUnreachable when there is no such host, which says more than that its robots.txt is missing.
+    """
     parts = urlsplit(url)
     address = parts._replace(path="/robots.txt", query="", fragment="").geturl()
     start = time.monotonic()
@@ -49,6 +52,8 @@ async def ask_robots(url: str, egress: Egress) -> RobotsAnswer:
                 max_bytes=MAX_BYTES,
                 redirects=REDIRECTS,
             )
+    except HostUnreachable:
+        raise
     except (TimeoutError, FetchFailed):
         return RobotsAnswer(False, "unreachable")
     return judge(url, answer)

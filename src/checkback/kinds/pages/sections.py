@@ -313,6 +313,8 @@ class Splitter:
         if block.is_navigation or block.is_footer or before.is_navigation or block.is_painted:
             return False
         content, box = block.content, block.box
+        if content.headings and content.words > 15:
+            return False  # Short, but a chapter with a title and a text of its own.
         if box.height >= 130 or content.buttons or content.fields or len(content.images) >= 3:
             return False
         at_end = box.bottom > self._tree.height - 120

@@ -17,7 +17,7 @@ from checkback.core.errors import JobFailed
 from checkback.kinds.pages import failures
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.devtools import WORLD, Devtools, PageGone, Unanswered, script
-from checkback.kinds.pages.network import BLOCKED_HEADER, NetworkLog
+from checkback.kinds.pages.network import BLOCKED_HEADER, FAILED_HEADER, NetworkLog
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 MOST_ELEMENTS = 250_000
@@ -243,6 +243,8 @@ async def open_visit(
 def _refuse_other_than_page(response: Response, media_type: str) -> None:
     if BLOCKED_HEADER in response.headers:
         raise failures.blocked()
+    if FAILED_HEADER in response.headers:
+        raise failures.unreachable(response.headers[FAILED_HEADER])
     if response.status >= 400:
         raise failures.http_error(response.status)
     if media_type and media_type not in HTML_TYPES:
