@@ -177,7 +177,7 @@ def kinds(options: Namespace) -> int:
             return Exit.DONE
         for kind in registry.all_kinds():
             names = [
-                name + ("" if field.is_required() else "?")
+                (field.alias or name) + ("" if field.is_required() else "?")
                 for name, field in kind.args_model.model_fields.items()
             ]
             shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
@@ -191,6 +191,8 @@ def _run(options: Namespace, work: Callable[[Connection], Awaitable[int]]) -> in
     kinds_given = getattr(options, "kinds", None)
     chosen: dict[str, Any] = {"kinds": tuple(kinds_given)} if kinds_given else {}
     settings = settings_table.read(None, **chosen)
+    if kinds_given:
+        load_kinds(settings)  # a module that is not there is told before a server is asked to use it
 
     async def run() -> int:
         async with connect(settings, chosen=chosen) as connection:

@@ -59,7 +59,7 @@ def _kinds_option(command: argparse.ArgumentParser) -> None:
         dest="kinds",
         action="append",
         metavar="MODULE",
-        help="load a module with kinds of your own",
+        help="load kinds of your own: a module's name, or a .py file",
     )
 
 

@@ -34,7 +34,7 @@ def serve(options: Namespace) -> int:
                 f"  web   {url}/signin?token={token}\n"
                 f"  MCP   {url}/mcp\n"
                 f"  HTTP  {url}/api/jobs   (Authorization: Bearer {token})\n\n"
-                "`checkback config claude-code` prints the configuration for an MCP client. Ctrl-C ends it all."
+                "`checkback config claude-code` prints the configuration for an MCP client. Ctrl-C ends it."
             )
         sys.stdout.write(text + "\n")
         sys.stdout.flush()

@@ -1,0 +1,251 @@
+"""Processes killed at the worst moment: what was accepted is still there, and runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ServerProcess, open_connection
+
+from checkback.app.connect import Connection, connect
+from checkback.core.job import Job
+from checkback.core.states import State
+from checkback.engine import process_tree
+from checkback.engine.valkey import EmbeddedValkey
+from checkback.guard.access import LOCAL
+from checkback.settings import Settings, to_environment
+
+RESCUE_SECONDS = 45
+OUTAGE_SECONDS = 12
+
+pytestmark = pytest.mark.slow
+
+
+class WorkerProcesses:
+    """``checkback worker`` processes that end with the test."""
+
+    def __init__(self) -> None:
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, settings: Settings) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "checkback", "worker"], env=os.environ | to_environment(settings)
+        )
+        self.started.append(process)
+        return process
+
+
+@pytest.fixture
+def workers() -> Iterator[WorkerProcesses]:
+    processes = WorkerProcesses()
+    yield processes
+    for process in processes.started:
+        if process.poll() is None:
+            process_tree.kill_tree(process.pid)
+        process.wait(10)
+
+
+async def until(connection: Connection, job_id: str, state: State, phase: str | None = None) -> Job:
+    """The job once it is in that state (and phase)."""
+    async with asyncio.timeout(RESCUE_SECONDS + 15):
+        async for job in connection.service.watch(LOCAL, job_id):
+            if job.state is state and (phase is None or job.phase == phase):
+                return job
+    raise AssertionError("the job ended otherwise")
+
+
+async def gone(pids: list[int], seconds: float = 5) -> None:
+    """Return when none of these processes lives."""
+    async with asyncio.timeout(seconds):
+        while any(process_tree.is_alive(pid) for pid in pids):
+            await asyncio.sleep(0.02)
+
+
+async def submit(connection: Connection, kind: str, **args: Any) -> str:
+    return (await connection.service.submit(LOCAL, kind, args)).job.id
+
+
+@pytest.mark.timeout(120)
+async def test_a_job_whose_worker_was_killed_runs_on_another(
+    connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
+) -> None:
+    go, started = tmp_path / "go", tmp_path / "started"
+    first = workers.start(settings)
+    job_id = await submit(connection, "test.gate", path=str(go), started=str(started))
+    once_id = await submit(connection, "test.once", path=str(go))
+    await until(connection, job_id, State.ACTIVE, "waiting")
+    await until(connection, once_id, State.ACTIVE)
+    below = process_tree.descendants(first.pid)
+    assert below
+    first.kill()
+    await gone(below)
+    workers.start(settings)
+    await until(connection, job_id, State.WAITING)
+    async with asyncio.timeout(RESCUE_SECONDS):
+        job = await until(connection, job_id, State.ACTIVE)
+    assert job.attempts.started == 2
+    go.touch()
+    job = await connection.service.wait(LOCAL, job_id, 20)
+    assert (job.state, job.result) == (State.COMPLETED, "attempt 2")
+    assert started.read_text().split() == ["1", "2"]
+    once = await connection.service.wait(LOCAL, once_id, 20)
+    assert once.failure is not None
+    assert (once.state, once.failure.code) == (State.FAILED, "worker_lost")
+
+
+@pytest.mark.timeout(90)
+async def test_a_worker_that_is_told_to_stop_hands_its_jobs_back(
+    connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    short = replace(settings, grace_seconds=0.5)
+    first = workers.start(short)
+    job_id = await submit(connection, "test.gate", path=str(go))
+    await until(connection, job_id, State.ACTIVE, "waiting")
+    below = process_tree.descendants(first.pid)
+    first.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(first.wait, 30) == 0
+    await gone(below)
+    job = await connection.service.get(LOCAL, job_id)
+    assert (job.state, job.attempts.started, job.attempts.made) == (State.WAITING, 0, 0)
+    workers.start(settings)
+    go.touch()
+    job = await connection.service.wait(LOCAL, job_id, 20)
+    assert (job.state, job.attempts.started) == (State.COMPLETED, 1)
+
+
+@pytest.mark.timeout(90)
+async def test_a_worker_that_is_told_to_stop_lets_jobs_finish(
+    connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    first = workers.start(replace(settings, grace_seconds=20))
+    job_id = await submit(connection, "test.gate", path=str(go))
+    await until(connection, job_id, State.ACTIVE, "waiting")
+    first.send_signal(signal.SIGTERM)
+    later = await submit(connection, "test.add", a=1, b=1)
+    go.touch()
+    assert await asyncio.to_thread(first.wait, 30) == 0
+    assert (await connection.service.get(LOCAL, job_id)).state is State.COMPLETED
+    assert (await connection.service.get(LOCAL, later)).state is State.WAITING
+
+
+@pytest.mark.timeout(120)
+async def test_an_outage_of_the_store_runs_nothing_twice(
+    tmp_path: Path, settings: Settings, workers: WorkerProcesses
+) -> None:
+    store = EmbeddedValkey(tmp_path / "store")
+    store.start()
+    own = replace(settings, redis_url=f"unix://{store.socket_path}")
+    go = tmp_path / "go"
+    try:
+        async with open_connection(own) as connection:
+            workers.start(own)
+            workers.start(own)
+            marks = [tmp_path / f"started-{number}" for number in range(6)]
+            ids = [await submit(connection, "test.gate", path=str(go), started=str(mark)) for mark in marks]
+            for job_id in ids:
+                await until(connection, job_id, State.ACTIVE, "waiting")
+            assert store.pid is not None
+            os.kill(store.pid, signal.SIGKILL)
+            await asyncio.sleep(OUTAGE_SECONDS)  # the fault itself: the store is away that long
+            store.poll()
+            store.start()
+            go.touch()
+            jobs = [await connection.service.wait(LOCAL, job_id, 60) for job_id in ids]
+        assert [job.state for job in jobs] == [State.COMPLETED] * 6
+        assert [job.attempts.started for job in jobs] == [1] * 6
+        assert [mark.read_text().split() for mark in marks] == [["1"]] * 6
+    finally:
+        store.stop()
+
+
+@asynccontextmanager
+async def client(server: ServerProcess) -> AsyncGenerator[Connection]:
+    """A connection as the shell makes it."""
+    async with connect(Settings(home=server.home), start=False) as connection:
+        yield connection
+
+
+def kill_everything(server: ServerProcess) -> list[int]:
+    """kill -9 of the server and every process below it, all at once; returns their ids."""
+    pids = [server.process.pid, *process_tree.descendants(server.process.pid)]
+    for pid in pids:
+        process_tree.send(pid, signal.SIGKILL)
+    server.process.wait(10)
+    return pids
+
+
+@pytest.mark.timeout(120)
+async def test_accepted_jobs_survive_the_death_of_everything(start_server: Any, tmp_path: Path) -> None:
+    server = start_server(job_concurrency="2")
+    go = tmp_path / "go"
+    async with client(server) as connection:
+        blocking = [await submit(connection, "test.gate", path=str(go)) for _ in range(2)]
+        for job_id in blocking:
+            await until(connection, job_id, State.ACTIVE, "waiting")
+        waiting = [await submit(connection, "test.add", a=number, b=0) for number in range(50)]
+        await gone(kill_everything(server))
+    again = start_server(home=server.home, job_concurrency="2")
+    go.touch()
+    async with client(again) as connection:
+        found = await connection.service.list(LOCAL, kind="test.add", limit=100)
+        assert {job.id for job in found.jobs} == set(waiting)
+        jobs = [await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS + 15) for job_id in waiting]
+        assert [job.result for job in jobs] == list(range(50))
+        for job_id in blocking:
+            job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
+            assert (job.state, job.attempts.started) == (State.COMPLETED, 2)
+
+
+@pytest.mark.timeout(90)
+async def test_nothing_is_left_when_serve_is_killed(start_server: Any, tmp_path: Path) -> None:
+    server = start_server()
+    pids_file = tmp_path / "pids"
+    async with client(server) as connection:
+        await submit(connection, "test.gate", path=str(tmp_path / "never"))
+        job_id = await submit(connection, "test.warm", path=str(tmp_path / "never"))
+        await until(connection, job_id, State.ACTIVE)
+        below = process_tree.descendants(server.process.pid)
+        assert len(below) >= 5  # Valkey, worker, fork server, proxy, children
+        server.process.kill()
+        server.process.wait(10)
+    await gone(below)
+    assert not pids_file.exists()
+
+
+@pytest.mark.timeout(90)
+async def test_what_dies_under_serve_is_started_again(start_server: Any) -> None:
+    server = start_server()
+    async with client(server) as connection:
+        for name in ("valkey-server", "worker"):
+            victims = [
+                pid
+                for pid in process_tree.children(server.process.pid)
+                if name in Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ")
+            ]
+            assert len(victims) == 1, name
+            os.kill(victims[0], signal.SIGKILL)
+            await gone(victims)
+            job_id = await _submit_patiently(connection)
+            assert (await connection.service.wait(LOCAL, job_id, 40)).state is State.COMPLETED
+
+
+async def _submit_patiently(connection: Connection) -> str:
+    from checkback.core.errors import EngineUnavailable
+
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await submit(connection, "test.add", a=1, b=1)
+            except EngineUnavailable:
+                await asyncio.sleep(0.05)

@@ -1,0 +1,128 @@
+"""A worker killed in each phase of a page analysis: another one finishes the job, and no browser is left."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from conftest import open_connection
+
+from checkback.app.connect import Connection
+from checkback.core.states import State
+from checkback.engine import process_tree
+from checkback.guard.access import LOCAL
+from checkback.settings import Settings, to_environment
+
+PHASES = ("ingest", "layout", "motion", "quality", "responsive")
+RESCUE_SECONDS = 45
+TRIES = 6
+
+CARD = (
+    '<section class="c"><h2>Part {0}</h2><p style="color:#777">Some words about part {0}, long enough for a line.</p>'
+    '<ul><li><a href="#{0}">one</a></li><li><b>two</b></li><li><i>three</i></li></ul></section>'
+)
+STYLE = (
+    "@keyframes turn{to{transform:rotate(1turn)}} .c{animation:turn 9s infinite;transition:color 1s;padding:9px}"
+    "@media (max-width:600px){.c{padding:2px}}"
+)
+PAGE = (
+    f"<!doctype html><html lang=en><title>Many parts</title><style>{STYLE}</style><h1>Many parts</h1>"
+    + "".join(CARD.format(number) for number in range(400))
+).encode()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """A page with enough on it that every phase takes a while."""
+
+    def do_GET(self) -> None:
+        found = self.path == "/"
+        self.send_response(200 if found else 404)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(PAGE if found else b"no")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def start_worker(settings: Settings) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "checkback", "worker"], env=os.environ | to_environment(settings)
+    )
+
+
+def end_worker(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process_tree.kill_tree(process.pid)
+    process.wait(10)
+
+
+async def kill_in_phase(connection: Connection, settings: Settings, url: str, phase: str) -> tuple[str, list[int]]:
+    """Analyse the page and kill the worker while it is in ``phase``; returns the job and the dead processes."""
+    for _ in range(TRIES):
+        worker = start_worker(settings)
+        try:
+            job_id = (await connection.service.submit(LOCAL, "page.analyze", {"url": url})).job.id
+            async for job in connection.service.watch(LOCAL, job_id):
+                if job.phase == phase:
+                    break
+            below = process_tree.descendants(worker.pid)
+            worker.kill()
+            worker.wait(10)
+        finally:
+            end_worker(worker)
+        if (await connection.service.get(LOCAL, job_id)).phase == phase:
+            return job_id, below
+    raise AssertionError(f"{phase} was over before the worker could be killed, {TRIES} times")
+
+
+async def rescue(settings: Settings, url: str, phase: str) -> None:
+    async with open_connection(settings) as connection:
+        job_id, below = await kill_in_phase(connection, settings, url, phase)
+        async with asyncio.timeout(5):
+            while any(process_tree.is_alive(pid) for pid in below):
+                await asyncio.sleep(0.02)
+        second = start_worker(settings)
+        try:
+            async with asyncio.timeout(RESCUE_SECONDS):
+                async for job in connection.service.watch(LOCAL, job_id):
+                    if job.attempts.started == 2:
+                        break
+            job = await connection.service.wait(LOCAL, job_id, 60)
+            assert (job.state, job.attempts.started) == (State.COMPLETED, 2)
+            assert job.result["success"] is True
+        finally:
+            end_worker(second)
+
+
+@pytest.mark.chromium
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_a_worker_killed_in_any_phase_of_an_analysis_is_replaced(settings: Settings, site: str) -> None:
+    own = [
+        replace(settings, home=settings.home / phase, prefix=f"t{secrets.token_hex(6)}", allow_hosts=(site,))
+        for phase in PHASES
+    ]
+    # Side by side: each waits for the lock of its dead worker to run out.
+    await asyncio.gather(
+        *(rescue(one, f"http://{site}/", phase) for one, phase in zip(own, PHASES, strict=True))
+    )
