@@ -1,8 +1,7 @@
 """The words of ReftrixMCP: ``page.analyze``, ``page.getJobStatus`` and the job data of its BullMQ queue.
 
 Pure functions from our job record and our report to its answers. Its clients must not notice a difference, so
-nothing is renamed and additions stay where its schemas allow them. The wire format is described in
-``docs/``; this is the only file that knows it.
+nothing is renamed and additions stay where its schemas allow them.
 """
 
 from __future__ import annotations

@@ -216,6 +216,13 @@ async def test_the_pages_words_stay_in_the_report(site: Any, analyze: Any) -> No
     assert words not in json.dumps([ran.recorder.said, ran.recorder.lines, ran.report["warnings"]])
 
 
+async def test_text_that_is_no_unicode_costs_nothing(site: Any, analyze: Any) -> None:
+    site.put("/half", HELLO + "<p id=p></p><script>document.title = p.textContent = '\\ud800 half'</script>")
+    ran = await analyze("/half", layoutOptions={"include_html": True})
+    assert ran.result["completedPhases"] == PHASES
+    assert ran.report["title"].endswith("half")
+
+
 async def test_a_cancelled_job_stops(site: Any, analyze: Any) -> None:
     with pytest.raises(JobFailed) as failed:
         await analyze("/", before=JobContext.mark_cancelled)

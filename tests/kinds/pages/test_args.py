@@ -1,5 +1,7 @@
 """The input of page.analyze: the wire format's keys and limits, nothing else."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -17,6 +19,13 @@ def test_the_kind_is_registered_with_its_phases() -> None:
     kind = registry.get("page.analyze")
     assert (kind.queue, kind.phases, kind.network) == ("page-analyze", PHASES, True)
     assert kind.args_model is PageAnalyzeArgs
+
+
+def test_a_door_can_list_the_kind_without_loading_a_browser() -> None:
+    code = "import sys, checkback.kinds.pages.kind; "
+    code += "print({'playwright', 'tinycss2', 'protego'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "set()"
 
 
 def test_defaults_are_those_of_the_wire_format() -> None:

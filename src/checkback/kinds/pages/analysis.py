@@ -183,7 +183,7 @@ class _Run:
             await visit.go(self._bundle, self._args.waitUntil)
         except JobFailed as failure:
             # A refused tunnel looks like any broken connection to the browser; the proxy knows better.
-            if failure.code == "NETWORK_ERROR" and await self._was_blocked(visit):
+            if failure.code == "NETWORK_ERROR" and await self._was_blocked():
                 raise failures.blocked() from failure
             raise
         self._ctx.progress(15)
@@ -192,7 +192,7 @@ class _Run:
         if moved and self._bundle.final_url.startswith("http"):
             await self.check_robots(self._bundle.final_url)
 
-    async def _was_blocked(self, visit: Visit) -> bool:
+    async def _was_blocked(self) -> bool:
         report = await asyncio.to_thread(egress_report, self._egress)
         return bool(report.get("blocked"))
 
@@ -202,7 +202,7 @@ class _Run:
         self._keep_picture("screenshot.jpg", await collector.picture(width, whole=whole), "base", width)
         if self._args.layoutOptions.include_html:
             try:
-                self._keep(self._ctx.artifact("page.html", await collector.html(), "text/html"))
+                self._keep(self._ctx.artifact("page.html", _encoded(await collector.html()), "text/html"))
             except (Unanswered, Refused):
                 self._bundle.warn("HTML_MISSING", "The page's HTML could not be read.")
 
@@ -293,7 +293,7 @@ class _Run:
         report = assemble(self._ctx.job_id, self._bundle, self._parts, self._outcome, self._pictures)
         report["completedAt"] = datetime.now(UTC).isoformat()
         text = json.dumps(report, ensure_ascii=False, separators=(",", ":"))
-        self._keep(self._ctx.artifact("report.json", text, "application/json"))
+        self._keep(self._ctx.artifact("report.json", _encoded(text), "application/json"))
         return job_result(self._ctx.job_id, report, self._artifacts)
 
     def _keep(self, artifact: Artifact) -> None:
@@ -332,6 +332,11 @@ def _phase_failure(name: str, error: Exception, seconds: float) -> PhaseFailure:
     if isinstance(error, Refused):
         return PhaseFailure(name, "BROWSER_ERROR", "The browser refused to measure this.")
     return PhaseFailure(name, _FAILED[name], "The analysis of this phase failed.")
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8, whatever the page wrote: half of a surrogate pair is legal in JavaScript and nowhere else."""
+    return text.encode("utf-8", "replace")
 
 
 def _since(start: float) -> int:
