@@ -62,8 +62,8 @@ class Settings:
     )
     secret_key: str | None = _setting(
         None,
-        "Seals secret arguments and makes idempotent ids; without it a file in the data folder does. Servers that "
-        "share a store need the same one.",
+        "Seals secret arguments and makes idempotent ids; without it a file in the data folder does. Servers "
+        "that share a store need the same one.",
         Belongs.BOTH,
         secret=True,
     )
@@ -73,12 +73,16 @@ class Settings:
         (), "Further host names under which the HTTP doors may be called, as name or name:port."
     )
     tokens: Path | None = _setting(
-        None, "TOML file of owners and hashed tokens, made by `checkback token add`."
+        None,
+        "TOML file of owners and hashed tokens, made by `checkback token add`; without it tokens.toml in the "
+        "data folder, if there is one.",
     )
     allow_hosts: tuple[str, ...] = _setting(
         (), "Private addresses that jobs may reach, as host:port, or host:*."
     )
-    kinds: tuple[str, ...] = _setting((), "Python modules with kinds of your own.")
+    kinds: tuple[str, ...] = _setting(
+        (), "Python modules with kinds of your own, by name, or as the path of a .py file."
+    )
     queues: tuple[str, ...] = _setting((), "Queues to serve beyond page-analyze, documents and jobs.")
     browser: str | None = _setting(
         None, "Browser program for page analysis; without it an installed one is found."
@@ -150,6 +154,7 @@ def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
         if text != "":
             values[name] = _parse(variable, text, str(known[name].type))
     values.update({name: value for name, value in overrides.items() if value is not None})
+    values["kinds"] = tuple(_absolute(module) for module in values.get("kinds", ()))
     settings = Settings(**values)
     _check(settings)
     return settings
@@ -178,6 +183,11 @@ def _parse(variable: str, text: str, kind: str) -> Any:
         raise InvalidInput(
             f"{variable} has a value that it cannot have.", hint="docs/settings.md describes it."
         ) from None
+
+
+def _absolute(module: str) -> str:
+    """A file of kinds by its whole path: the server and its workers run in other folders."""
+    return str(Path(module).expanduser().resolve()) if module.endswith(".py") else module
 
 
 def _check(settings: Settings) -> None:

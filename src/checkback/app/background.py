@@ -20,6 +20,7 @@ from checkback.settings import Settings, to_environment
 
 LOCK_NAME = "serve.lock"
 LOG_NAME = "serve.log"
+TOKENS_NAME = "tokens.toml"
 LOG_BYTES = 5_000_000
 STOP_SECONDS = 60.0
 START_SECONDS = 20.0

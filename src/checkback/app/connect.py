@@ -40,6 +40,8 @@ class ServerRecord:
     pid: int
     url: str
     settings: Mapping[str, Any]
+    #: Whether a client started it, so that another one may replace it.
+    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ async def connect(
     chosen = chosen or {}
     record = await _find_server(settings, start=start)
     differing = _differences(settings, chosen, record)
-    replace = record is not None and (record.version != find_version() or differing) and settings.own_valkey
+    replace = record is not None and _may_replace(settings, record, differing)
     if replace and start and await _is_idle(settings):
         await asyncio.to_thread(stop, settings.home)
         record = await _find_server(settings, start=True)
@@ -125,12 +127,28 @@ async def read_record(wire: Wire, keys: Keys) -> ServerRecord | None:
     if text is None:
         return None
     values = json.loads(text)
-    return ServerRecord(values["version"], values["pid"], values["url"], values["settings"])
+    return ServerRecord(
+        values["version"], values["pid"], values["url"], values["settings"], values.get("background", False)
+    )
 
 
-async def publish(wire: Wire, settings: Settings, url: str) -> None:
+async def find_url(settings: Settings) -> str | None:
+    """Where the server of these settings listens; None when none runs, or it does not answer."""
+    if settings.own_valkey and not server_runs(settings.home):
+        return None
+    record = await _read_patiently(settings)
+    return record.url if record else None
+
+
+async def publish(wire: Wire, settings: Settings, url: str, *, background: bool = False) -> None:
     """Say that this process serves, with which settings and where."""
-    values = {"version": find_version(), "pid": os.getpid(), "url": url, "settings": settings.published()}
+    values = {
+        "version": find_version(),
+        "pid": os.getpid(),
+        "url": url,
+        "settings": settings.published(),
+        "background": background,
+    }
     await wire.call("SET", Keys(settings.prefix).server(), json.dumps(values))
 
 
@@ -189,6 +207,11 @@ async def _is_idle(settings: Settings) -> bool:
         await feed.close()
         await wire.close()
     return not any(queue[state] for queue in counts.values() for state in ("waiting", "active", "delayed"))
+
+
+def _may_replace(settings: Settings, record: ServerRecord, differing: list[str]) -> bool:
+    """Whether to end this server for one with our version and settings; never one that a person started."""
+    return bool(differing or record.version != find_version()) and record.background and settings.own_valkey
 
 
 def _adopt(settings: Settings, record: ServerRecord | None) -> Settings:

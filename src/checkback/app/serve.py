@@ -15,13 +15,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from checkback.app.background import prepare_home, take_server_lock
+from checkback.app.background import TOKENS_NAME, prepare_home, take_server_lock
 from checkback.app.connect import CLIENT_NAME, Connection, make_engine, make_service, publish
 from checkback.app.web import Activity, make_application
 from checkback.app.work import load_kinds
@@ -41,6 +41,7 @@ WORKER_STOP_EXTRA_SECONDS = 15.0
 SHUTDOWN_SECONDS = 3
 IDLE_CHECK_SECONDS = 5.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+DEFAULT_PORT = Settings().port
 
 Announce = Callable[[str], None]
 
@@ -83,7 +84,7 @@ class Server:
             )
             if self.with_worker:
                 await self._start_worker()
-            await publish(wire, self.settings, url)
+            await self._publish(wire, url)
             tasks = [
                 asyncio.create_task(self._serve_http(application, listener), name="http"),
                 asyncio.create_task(self._watch(wire, url), name="watch"),
@@ -99,6 +100,9 @@ class Server:
         finally:
             await feed.close()
             await wire.close()
+
+    async def _publish(self, wire: Wire, url: str) -> None:
+        await publish(wire, self.settings, url, background=self.background)
 
     def stop_store(self) -> None:
         """End the embedded Valkey cleanly."""
@@ -140,7 +144,7 @@ class Server:
             if self._valkey is not None and self._valkey.poll() is not None:
                 logger.error("The embedded Valkey ended (code %s); it is started again.", self._valkey.poll())
                 self._valkey.start()
-                await publish(wire, self.settings, url)
+                await self._publish(wire, url)
             if self._worker is not None and self._worker.returncode is not None:
                 logger.error("The worker ended (code %s); it is started again.", self._worker.returncode)
                 self._end_orphans()
@@ -219,6 +223,7 @@ def serve(
 ) -> None:
     """Serve this data folder until SIGTERM or SIGINT. Raises CheckbackError for what keeps it from
     starting."""
+    settings = _with_tokens(settings)
     _check(settings, no_token=no_token)
     load_kinds(settings)
     prepare_home(settings.home)
@@ -242,6 +247,12 @@ def serve(
         os.close(lock)
 
 
+def _with_tokens(settings: Settings) -> Settings:
+    """The settings with the folder's own list of tokens, where no other is named."""
+    listed = settings.home / TOKENS_NAME
+    return replace(settings, tokens=listed) if settings.tokens is None and listed.exists() else settings
+
+
 def _check(settings: Settings, *, no_token: bool) -> None:
     if settings.host in LOOPBACK:
         return
@@ -252,7 +263,7 @@ def _check(settings: Settings, *, no_token: bool) -> None:
     if settings.tokens is None or not settings.tokens.exists():
         raise InvalidInput(
             f"Listening on {settings.host} needs tokens.",
-            hint="Make one with `checkback token add OWNER` and name its file in CHECKBACK_TOKENS.",
+            hint="Make one with `checkback token add OWNER`.",
         )
 
 
@@ -264,7 +275,7 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         listener.bind((settings.host, settings.port))
     except OSError as error:
-        if "CHECKBACK_PORT" in os.environ and settings.port != Settings().port:
+        if settings.port != DEFAULT_PORT:
             listener.close()
             raise InvalidInput(
                 f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.",

@@ -78,7 +78,7 @@ def load_kinds(settings: Settings) -> None:
     except ImportError as error:
         raise InvalidInput(
             f"A module of kinds cannot be imported: {error}",
-            hint="Name importable modules in CHECKBACK_KINDS or --import; they are looked for on PYTHONPATH.",
+            hint="Name .py files in CHECKBACK_KINDS or --import, or modules that lie on PYTHONPATH.",
         ) from error
 
 

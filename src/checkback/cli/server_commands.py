@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import json
 import logging
+import os
+import shlex
 import sys
 from argparse import Namespace
 from typing import Any
 
 from checkback import settings as settings_table
 from checkback.app import background
+from checkback.app.connect import find_url
 from checkback.cli.exits import Exit
 from checkback.core.errors import InvalidInput
 from checkback.settings import Settings
+
+_SAME_EVERYWHERE = frozenset(
+    settings_table.PREFIX + one.name.upper()
+    for one in dataclasses.fields(Settings)
+    if one.metadata["belongs"] is settings_table.Belongs.BOTH
+)
 
 
 def serve(options: Namespace) -> int:
@@ -83,7 +94,11 @@ def mcp(options: Namespace) -> int:
 def config(options: Namespace) -> int:
     """What a client's configuration file needs."""
     settings = settings_table.read()
-    sys.stdout.write(_client_configuration(options.client, settings, stdio=options.stdio) + "\n")
+    url = asyncio.run(find_url(settings))
+    if url is None:
+        sys.stderr.write("no server runs for this data folder; over HTTP a client needs `checkback serve`\n")
+    address = url or f"http://127.0.0.1:{settings.port or settings_table.Settings().port}"
+    sys.stdout.write(_client_configuration(options.client, settings, address, stdio=options.stdio) + "\n")
     return Exit.DONE
 
 
@@ -99,30 +114,35 @@ def token(options: Namespace) -> int:
         return Exit.DONE
     if not options.owner:
         raise InvalidInput("Whose token is it to be?", hint="Write `checkback token add OWNER`.")
-    path = settings.tokens or settings.home / "tokens.toml"
+    path = settings.tokens or settings.home / background.TOKENS_NAME
+    first = not path.exists()
     background.prepare_home(settings.home)
     scopes = [Scope(scope) for scope in options.scope] if options.scope else [Scope.READ, Scope.WRITE]
     made = add_token(path, options.owner, scopes)
-    sys.stderr.write(
-        f"added to {path}; serve reads it when CHECKBACK_TOKENS names it. This is shown only once:\n"
-    )
+    when = "Restart a server that runs: this is its first list of tokens. " if first else ""
+    sys.stderr.write(f"added to {path}. {when}The token is shown only once:\n")
     sys.stdout.write(made + "\n")
     return Exit.DONE
 
 
-def _client_configuration(client: str, settings: Settings, *, stdio: bool) -> str:
+def _client_configuration(client: str, settings: Settings, address: str, *, stdio: bool) -> str:
     from checkback.guard.tokens import folder_token
 
     background.prepare_home(settings.home)
     name = "checkback"
     program = [sys.executable, "-m", "checkback", "mcp"]
-    url = f"http://127.0.0.1:{settings.port}/mcp"
+    # The client starts it in another environment: it must find the same data folder.
+    chosen = {name: value for name, value in os.environ.items() if name in _SAME_EVERYWHERE}
+    url = f"{address}/mcp"
     header = f"Bearer {folder_token(settings.home)}"
     if client == "claude-code":
         if stdio:
-            return f"claude mcp add {name} -- {' '.join(program)}"
+            options = [part for item in chosen.items() for part in ("--env", "=".join(item))]
+            return shlex.join(["claude", "mcp", "add", name, *options, "--", *program])
         return f'claude mcp add --transport http {name} {url} --header "Authorization: {header}"'
     over_stdio: dict[str, Any] = {"command": program[0], "args": program[1:]}
+    if chosen:
+        over_stdio["env"] = chosen
     over_http: dict[str, Any] = {"url": url, "headers": {"Authorization": header}}
     # Claude Desktop's file knows programs only.
     entry = over_stdio if stdio or client == "claude-desktop" else over_http

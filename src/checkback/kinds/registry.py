@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -170,12 +173,17 @@ def all_kinds() -> list[Kind]:
 def load(modules: Iterable[str] = ()) -> None:
     """Import every module that registers kinds: the installed entry points, then ``modules``.
 
-    Each is imported once. A module of the user's that cannot be imported raises ImportError as it is.
+    A module is named as in Python, or by the path of its file (``/home/ada/own_kind.py``), which every
+    process finds, whatever its folder. Each is imported once. A module of the user's that cannot be imported
+    raises ImportError as it is.
     """
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         entry.load()
     for module in modules:
-        importlib.import_module(module)
+        if module.endswith(".py"):
+            _import_file(Path(module))
+        else:
+            importlib.import_module(module)
 
 
 def describe(error: ValidationError) -> str:
@@ -185,6 +193,28 @@ def describe(error: ValidationError) -> str:
         where = ".".join(str(part) for part in problem["loc"])
         parts.append(f"{where}: {problem['msg']}" if where else problem["msg"])
     return "; ".join(parts[:8])
+
+
+def _import_file(path: Path) -> None:
+    """Import a file as the module of its name; what lies beside it can be imported from it."""
+    name = path.stem
+    known = sys.modules.get(name)
+    if known is not None:
+        if Path(known.__file__ or "") == path:
+            return
+        raise ImportError(f"{path} has the name of another module, {name}: rename it")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ImportError(f"there is no file {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
 
 
 def _origin(function: Callable[..., Any]) -> tuple[str, str]:
