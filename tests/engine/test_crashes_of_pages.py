@@ -76,8 +76,11 @@ def end_worker(process: subprocess.Popen[bytes]) -> None:
     process.wait(10)
 
 
-async def kill_in_phase(connection: Connection, settings: Settings, url: str, phase: str) -> tuple[str, list[int]]:
-    """Analyse the page and kill the worker while it is in ``phase``; returns the job and the dead processes."""
+async def kill_in_phase(
+    connection: Connection, settings: Settings, url: str, phase: str
+) -> tuple[str, list[int]]:
+    """Analyse the page and kill the worker while it is in ``phase``; returns the job and the dead
+    processes."""
     for _ in range(TRIES):
         worker = start_worker(settings)
         try:

@@ -83,7 +83,7 @@ def decode(
     kind = kind_of(name or "", queue)
     made_count = int(made or 0)
     state = State(engine_state)
-    if _is_cancelled(cancel, made_count, finished, deferred, failed_reason):
+    if cancel is not None and _is_cancelled(cancel, made_count, state, deferred, failed_reason):
         state = State.CANCELLED
     finished_at = _time(finished) if state.is_final else None
     phase, percent, message = decode_progress(progress)
@@ -154,18 +154,19 @@ def encode_failure(failure: Failure) -> str:
 
 
 def _is_cancelled(
-    cancel: str | None, made: int, finished: str | None, deferred: str | None, failed_reason: str | None
+    cancel: str, made: int, state: State, deferred: str | None, failed_reason: str | None
 ) -> bool:
     """Whether the marker speaks of this attempt.
 
-    It holds the number of attempts that had ended when the job was cancelled. A Node worker that knows
-    nothing of it may end the attempt as failed with another one to come; then the deferred failure still
-    tells.
+    It holds the number of attempts that had ended when the job was cancelled. Until the job has failed
+    there is a deferred failure with it: a marker without one is left from before a retry by a Node
+    client, which may have set the numbers back. A Node worker that knows nothing of the marker may end
+    the attempt as failed with another one to come; then the deferred failure still tells.
     """
-    if cancel is None:
-        return False
-    current = made - 1 if finished else made
-    return int(cancel) == current or CANCEL_REASON in (deferred, failed_reason)
+    if CANCEL_REASON in (deferred, failed_reason):
+        return True
+    current = made - 1 if state.is_final else made
+    return int(cancel) == current and (deferred is not None or state is State.FAILED)
 
 
 def _failure(state: State, stored: str | None, reason: str | None, stalled: int) -> Failure | None:

@@ -174,11 +174,16 @@ class Wire:
                 reader, writer = await self._open()
             except (OSError, ssl.SSLError) as error:
                 raise EngineUnavailable(
-                    f"The job store cannot be reached ({type(error).__name__})."
+                    f"The job store cannot be reached ({type(error).__name__}).", hint=self._advice()
                 ) from error
             self._writer = writer
             self._reading = asyncio.create_task(self._read(reader), name=f"wire-{self._name}")
             await self._greet()
+
+    def _advice(self) -> str | None:
+        if self._address.unix_path is not None:
+            return None
+        return "Look whether the server that CHECKBACK_REDIS_URL names runs and can be reached from here."
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         where = self._address

@@ -9,11 +9,13 @@
   Returns  1 stored, 2 the job is cancelled, -1 no such job, -2 another attempt holds the lock
 ]]
 local rcall = redis.call
-local job = rcall('HMGET', KEYS[1], 'timestamp', 'atm', 'cb:cancel')
+local job = rcall('HMGET', KEYS[1], 'timestamp', 'atm', 'cb:cancel', 'defa')
 if not job[1] then return -1 end
 if rcall('GET', KEYS[1] .. ':lock') ~= ARGV[1] then return -2 end
 if ARGV[2] ~= '' then rcall('HSET', KEYS[1], 'cb:artifacts', ARGV[2]) end
 if ARGV[3] ~= '' then rcall('HSET', KEYS[1], 'cb:failure', ARGV[3]) end
 if ARGV[4] ~= '' then rcall('HSET', KEYS[1], 'progress', ARGV[4]) end
-if job[3] and job[3] == (job[2] or '0') then return 2 end
+-- A marker of an earlier attempt, which another BullMQ client's retry has left.
+if job[3] and not job[4] then rcall('HDEL', KEYS[1], 'cb:cancel') end
+if job[4] and job[3] == (job[2] or '0') then return 2 end
 return 1

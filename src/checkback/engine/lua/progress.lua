@@ -12,7 +12,7 @@
   Returns  1 stored, 2 stored and the job is cancelled, -1 no such job, -2 another attempt holds the lock
 ]]
 local rcall = redis.call
-local job = rcall('HMGET', KEYS[1], 'timestamp', 'atm', 'cb:cancel')
+local job = rcall('HMGET', KEYS[1], 'timestamp', 'atm', 'cb:cancel', 'defa')
 if not job[1] then return -1 end
 if rcall('GET', KEYS[1] .. ':lock') ~= ARGV[2] then return -2 end
 if ARGV[3] ~= '' then
@@ -23,5 +23,5 @@ if #ARGV > 4 then
   rcall('RPUSH', KEYS[3], unpack(ARGV, 5))
   rcall('LTRIM', KEYS[3], -tonumber(ARGV[4]), -1)
 end
-if job[3] and job[3] == (job[2] or '0') then return 2 end
+if job[4] and job[3] == (job[2] or '0') then return 2 end
 return 1

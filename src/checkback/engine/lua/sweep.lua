@@ -14,8 +14,8 @@ local rcall = redis.call
 local removed = {}
 for _, id in ipairs(rcall('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[2], 'LIMIT', 0, tonumber(ARGV[4]))) do
   local key = ARGV[1] .. id
-  local job = rcall('HMGET', key, 'cb:owner', 'cb:cancel')
-  if not job[2] or tonumber(rcall('ZSCORE', KEYS[1], id)) <= tonumber(ARGV[5]) then
+  local job = rcall('HMGET', key, 'cb:owner', 'cb:cancel', 'defa')
+  if not (job[2] and job[3]) or tonumber(rcall('ZSCORE', KEYS[1], id)) <= tonumber(ARGV[5]) then
     rcall('ZREM', KEYS[1], id)
     rcall('DEL', key, key .. ':logs', key .. ':dependencies', key .. ':processed', key .. ':failed',
       key .. ':unsuccessful')

@@ -1,0 +1,138 @@
+"""``checkback doctor``: tries each part for real, and says what to do about the ones that do not work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from checkback import settings as settings_table
+from checkback.app import background
+from checkback.app.connect import address
+from checkback.cli.exits import Exit
+from checkback.core.errors import CheckbackError, JobFailed
+from checkback.engine.clients import check_server
+from checkback.engine.valkey import EmbeddedValkey
+from checkback.engine.wire import Wire
+from checkback.guard.terminal import printable
+from checkback.settings import Settings
+
+FREE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one part is, and what to do when it is not well."""
+
+    part: str
+    ok: bool
+    told: str
+    hint: str = ""
+
+
+def doctor(options: Namespace) -> int:
+    """Exit code 0 when everything works, 1 otherwise."""
+    findings = asyncio.run(examine(settings_table.read()))
+    if options.json:
+        sys.stdout.write(json.dumps([asdict(finding) for finding in findings]) + "\n")
+    else:
+        for finding in findings:
+            mark = "ok  " if finding.ok else "FAIL"
+            sys.stdout.write(f"{mark}  {finding.part:<8}  {printable(finding.told)}\n")
+            if finding.hint:
+                sys.stdout.write(f"      hint: {printable(finding.hint)}\n")
+    return Exit.DONE if all(finding.ok for finding in findings) else Exit.FAILED
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Every part, tried."""
+    checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
+        ("folder", _folder),
+        ("store", _store),
+        ("server", _server),
+        ("kinds", _kinds),
+        ("browser", _browser),
+    ]
+    findings: list[Finding] = []
+    for part, check in checks:
+        try:
+            findings.append(Finding(part, ok=True, told=await check(settings)))
+        except (CheckbackError, JobFailed) as error:
+            findings.append(Finding(part, ok=False, told=error.message, hint=error.hint or ""))
+        except OSError as error:
+            told = f"{type(error).__name__}: {error.strerror or error}"
+            findings.append(Finding(part, ok=False, told=told, hint=f"Look at {settings.home}."))
+    return findings
+
+
+async def _folder(settings: Settings) -> str:
+    background.prepare_home(settings.home)
+    with tempfile.NamedTemporaryFile(dir=settings.home) as file:
+        file.write(b"x")
+        file.flush()
+    free = shutil.disk_usage(settings.home).free
+    if free < FREE_BYTES:
+        raise OSError(0, f"only {free >> 20} MB are free for {settings.home}")
+    return f"{settings.home} can be written, {free >> 30} GB are free"
+
+
+async def _store(settings: Settings) -> str:
+    """The store that is configured; where no server runs, an embedded one in a folder of its own for a
+    moment."""
+    if settings.own_valkey and not background.server_runs(settings.home):
+        with tempfile.TemporaryDirectory() as folder:
+            store = EmbeddedValkey(Path(folder))
+            started = time.monotonic()
+            store.start()
+            took = (time.monotonic() - started) * 1000
+            store.stop()
+        return f"the embedded Valkey starts in {took:.0f} ms"
+    wire = Wire(address(settings), name="checkback-doctor")
+    try:
+        info = await check_server(wire)
+    finally:
+        await wire.close()
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    return f"{name} {info.get('valkey_version') or info.get('redis_version')} answers"
+
+
+async def _server(settings: Settings) -> str:
+    if not background.server_runs(settings.home):
+        return "none runs for this folder; the first command that needs one starts it"
+    return f"process {background.server_pid(settings.home)} serves this folder"
+
+
+async def _kinds(settings: Settings) -> str:
+    from checkback.app.work import load_kinds
+    from checkback.kinds import registry
+
+    load_kinds(settings)
+    return ", ".join(kind.name for kind in registry.all_kinds())
+
+
+async def _browser(settings: Settings) -> str:
+    """Starts the browser and closes it."""
+    try:
+        from checkback.kinds.pages.browser import browser_session
+    except ImportError:
+        raise JobFailed(
+            "BROWSER_UNAVAILABLE",
+            "The packages for page analysis are not installed.",
+            hint="Install them with: pip install 'checkback[pages]'",
+        ) from None
+    from checkback.kinds.context import Environment
+
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        environment = Environment(browser=settings.browser, temporary_folder=Path(folder))
+        async with browser_session(environment) as session:
+            took = (time.monotonic() - started) * 1000
+            sandbox = "with its sandbox" if session.sandboxed else "WITHOUT its sandbox"
+            return f"{session.program.path} {session.version} starts in {took:.0f} ms {sandbox}"

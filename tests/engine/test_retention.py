@@ -1,0 +1,153 @@
+"""Nothing is kept longer than promised, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from conftest import open_connection, running_worker
+
+from checkback.app.connect import Connection, retention
+from checkback.artifacts import ArtifactStore
+from checkback.core.errors import NotFound
+from checkback.core.ids import new_job_id
+from checkback.core.states import State
+from checkback.engine.keys import STANDING_OF_OURS, STANDING_PER_QUEUE, Keys
+from checkback.engine.sweeper import Sweeper
+from checkback.guard.access import LOCAL, LOCAL_OWNER
+from checkback.settings import Settings
+
+MOMENT = 1 / 3600
+"""One second, in hours."""
+
+
+def make_sweeper(connection: Connection) -> Sweeper:
+    settings = connection.settings
+    return Sweeper(
+        connection.wire,
+        Keys(settings.prefix),
+        tuple(settings.concurrency),
+        retention(settings),
+        ArtifactStore(settings.artifacts_folder),
+    )
+
+
+async def keys_of(connection: Connection) -> set[str]:
+    prefix = connection.settings.prefix + ":"
+    return {key.removeprefix(prefix) for key in await connection.wire.call("KEYS", prefix + "*")}
+
+
+async def run_one_of_each(connection: Connection) -> list[str]:
+    """A completed job with files and a log, a failed one, and a cancelled one."""
+    service = connection.service
+    said = (await service.submit(LOCAL, "test.say", {"words": "x"})).job.id
+    failed = (await service.submit(LOCAL, "test.fail", {})).job.id
+    for job_id in (said, failed):
+        await service.wait(LOCAL, job_id, 20)
+    cancelled = (await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)).job.id
+    await service.cancel(LOCAL, cancelled)
+    async with asyncio.timeout(10):
+        while (await service.get(LOCAL, cancelled)).finished_at is None:
+            await asyncio.sleep(0.01)
+    return [said, failed, cancelled]
+
+
+async def expired(connection: Connection, job_id: str) -> None:
+    """Return when the job's time is over."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await connection.service.get(LOCAL, job_id)
+            except NotFound:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_an_expired_job_is_gone_before_it_is_swept(settings: Settings) -> None:
+    short = replace(settings, keep_completed_hours=MOMENT, keep_failed_hours=MOMENT)
+    async with open_connection(short) as connection, running_worker(short):
+        for job_id in await run_one_of_each(connection):
+            await expired(connection, job_id)
+        assert (await connection.service.list(LOCAL)).jobs == []
+
+
+async def test_a_sweep_leaves_only_the_standing_keys_and_no_file(settings: Settings) -> None:
+    short = replace(settings, keep_completed_hours=MOMENT, keep_failed_hours=MOMENT)
+    async with open_connection(short) as connection:
+        async with running_worker(short):
+            ids = await run_one_of_each(connection)
+            for job_id in ids:
+                await expired(connection, job_id)
+        assert await make_sweeper(connection).sweep() <= len(ids)
+        standing = {f"{queue}:{part}" for queue in short.concurrency for part in STANDING_PER_QUEUE}
+        standing |= {f"cb:{part}" for part in STANDING_OF_OURS}
+        assert await keys_of(connection) <= standing
+        assert ArtifactStore(short.artifacts_folder).job_ids() == []
+
+
+async def test_a_sweep_keeps_what_has_time_left(connection: Connection, worker: Any) -> None:
+    ids = await run_one_of_each(connection)
+    assert await make_sweeper(connection).sweep() == 0
+    jobs = [await connection.service.get(LOCAL, job_id) for job_id in ids]
+    assert [job.state for job in jobs] == [State.COMPLETED, State.FAILED, State.CANCELLED]
+    kept = [job.expires_at - job.finished_at for job in jobs]  # type: ignore[operator]
+    assert kept == [timedelta(hours=24), timedelta(days=7), timedelta(days=7)]
+
+
+async def test_files_without_a_job_are_removed(connection: Connection) -> None:
+    store = ArtifactStore(connection.settings.artifacts_folder)
+    stray = new_job_id()
+    store.attempt(stray, 1).write("x.txt", b"x", "text/plain")
+    job_id = (await connection.service.submit(LOCAL, "test.add", {"a": 1, "b": 1})).job.id
+    store.attempt(job_id, 1).write("x.txt", b"x", "text/plain")
+    await make_sweeper(connection).sweep()
+    assert store.job_ids() == [job_id]
+
+
+async def test_a_foreign_job_comes_into_the_local_list(connection: Connection) -> None:
+    from bullmq import Queue
+
+    from checkback.engine.clients import worker_client
+    from checkback.engine.wire import Address
+
+    client = worker_client(Address.parse(connection.settings.redis_url or ""), "test")
+    queue = Queue("jobs", {"connection": client, "prefix": connection.settings.prefix})
+    job_id = new_job_id()
+    await queue.add("test.add", {"a": 1, "b": 1}, {"jobId": job_id})
+    await make_sweeper(connection).sweep()
+    (job,) = (await connection.service.list(LOCAL)).jobs
+    assert (job.id, job.owner, job.kind) == (job_id, LOCAL_OWNER, "test.add")
+    await queue.close()
+
+
+async def test_an_index_entry_without_a_job_is_dropped_when_read(connection: Connection) -> None:
+    index = Keys(connection.settings.prefix).owner(LOCAL_OWNER)
+    await connection.wire.call("ZADD", index, 1, new_job_id())
+    assert (await connection.service.list(LOCAL)).jobs == []
+    assert await connection.wire.call("EXISTS", index) == 0
+
+
+@pytest.mark.parametrize("removed", ["completed", "failed"])
+async def test_a_foreign_count_does_not_delete_other_results(
+    connection: Connection, worker: Any, removed: str
+) -> None:
+    from bullmq import Queue
+
+    from checkback.engine.clients import worker_client
+    from checkback.engine.wire import Address
+
+    first = (await connection.service.submit(LOCAL, "test.add", {"a": 1, "b": 1})).job.id
+    await connection.service.wait(LOCAL, first, 20)
+    client = worker_client(Address.parse(connection.settings.redis_url or ""), "test")
+    queue = Queue("jobs", {"connection": client, "prefix": connection.settings.prefix})
+    job_id = new_job_id()
+    name, data = ("test.add", {"a": 2, "b": 2}) if removed == "completed" else ("test.fail", {})
+    greedy = {"jobId": job_id, "removeOnComplete": {"count": 1}, "removeOnFail": {"count": 1}}
+    await queue.add(name, data, greedy)
+    await connection.service.wait(LOCAL, job_id, 20)
+    assert (await connection.service.get(LOCAL, first)).result == 2
+    assert (await connection.service.get(LOCAL, job_id)).state.is_final
+    await queue.close()
