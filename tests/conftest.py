@@ -33,6 +33,9 @@ from checkback.guard.access import LOCAL
 from checkback.kinds import registry
 from checkback.service import Service
 from checkback.settings import Settings
+from outside import demo_site as demo_site
+from outside import node as node
+from outside import npm as npm
 
 SAMPLE_KINDS = ("sample_kinds",)
 
