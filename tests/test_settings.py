@@ -1,47 +1,84 @@
-"""The settings table: read, refused, passed on."""
+"""Settings are read from variables, strictly: what is wrong is refused by its name."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
-from checkback import settings as table
-from checkback.core.errors import InvalidInput
+from checkback import InvalidInput
+from checkback.app.background import prepare_home
+from checkback.settings import Settings, explicit, read, to_environment
 
 
-def test_a_setting_is_read_from_its_variable() -> None:
-    found = table.read(
-        {"CHECKBACK_PORT": "9", "CHECKBACK_ALLOW_HOSTS": "a:1, b:2", "CHECKBACK_PRODUCTION": "no"}
+def test_nothing_set_gives_the_defaults() -> None:
+    assert read({}) == Settings()
+    assert read({"PATH": "/bin", "CHECKBACK_PORT": ""}) == Settings()
+
+
+def test_variables_are_read_by_their_kind() -> None:
+    settings = read(
+        {
+            "CHECKBACK_HOME": "~/jobs",
+            "CHECKBACK_PORT": "0",
+            "CHECKBACK_KINDS": "one, two.three,",
+            "CHECKBACK_PRODUCTION": "No",
+            "CHECKBACK_GRACE_SECONDS": "1.5",
+        }
     )
-    assert (found.port, found.allow_hosts, found.production) == (9, ("a:1", "b:2"), False)
+    assert settings.home == Path("~/jobs").expanduser()
+    assert (settings.port, settings.kinds, settings.production) == (0, ("one", "two.three"), False)
+    assert math.isclose(settings.grace_seconds, 1.5)
+
+
+def test_an_option_goes_before_its_variable() -> None:
+    assert read({"CHECKBACK_PORT": "1000"}, port=2000, host=None).port == 2000
+    assert explicit({"CHECKBACK_PORT": "1", "PATH": ""}, {"host": "::1", "kinds": None}) == {"port", "host"}
+
+
+def test_a_file_of_kinds_is_named_by_its_whole_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read({"CHECKBACK_KINDS": "mine.py,module"}).kinds == (str(tmp_path / "mine.py"), "module")
+
+
+def test_a_process_of_ours_gets_the_same_settings() -> None:
+    settings = read(
+        {"CHECKBACK_KINDS": "a,b", "CHECKBACK_PRODUCTION": "0", "CHECKBACK_HOSTS": "jobs.example"}
+    )
+    assert read(to_environment(settings)) == settings
 
 
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
+        ("CHECKBACK_NOPE", "1"),
         ("CHECKBACK_PORT", "x"),
-        ("CHECKBACK_PRODUCTION", "perhaps"),
-        ("CHECKBACK_APPENDFSYNC", "daily"),
-        ("CHECKBACK_TOOL_NAMES", "long"),
-        ("CHECKBACK_PAGE_CONCURRENCY", "0"),
-        ("CHECKBACK_NONSENSE", "1"),
+        ("CHECKBACK_PORT", "65536"),
+        ("CHECKBACK_PORT", "-1"),
+        ("CHECKBACK_PRODUCTION", "maybe"),
+        ("CHECKBACK_LOG_LEVEL", "loud"),
+        ("CHECKBACK_APPENDFSYNC", "never"),
+        ("CHECKBACK_TOOL_NAMES", "dots"),
+        ("CHECKBACK_JOB_CONCURRENCY", "0"),
+        ("CHECKBACK_KEEP_COMPLETED_HOURS", "nan"),
+        ("CHECKBACK_KEEP_COMPLETED_HOURS", "inf"),
+        ("CHECKBACK_KEEP_FAILED_HOURS", "-1"),
+        ("CHECKBACK_GRACE_SECONDS", "-0.1"),
+        ("CHECKBACK_IDLE_MINUTES", "0"),
+        ("CHECKBACK_PREFIX", "a b"),
+        ("CHECKBACK_QUEUES", "good,bad:name"),
     ],
 )
-def test_a_wrong_setting_is_refused_by_its_name(variable: str, value: str) -> None:
-    with pytest.raises(InvalidInput, match=variable):
-        table.read({variable: value})
+def test_what_is_wrong_is_refused_by_its_name(variable: str, value: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read({variable: value})
+    assert variable in caught.value.message
+    assert caught.value.hint
 
 
-def test_settings_survive_the_way_to_another_process() -> None:
-    given = table.Settings(
-        home=Path("/x"), kinds=("a", "b"), hosts=("h",), production=False, grace_seconds=1.5, secret_key="s"
-    )
-    assert table.read(table.to_environment(given)) == given
-
-
-def test_what_a_server_publishes_holds_no_secret() -> None:
-    published = table.Settings(redis_url="redis://:password@x", secret_key="canary").published()
-    assert "password" not in str(published)
-    assert "canary" not in str(published)
-    assert "allow_hosts" in published
+def test_a_data_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInput, match="cannot be made") as caught:
+        prepare_home(tmp_path / "file" / "home")
+    assert "CHECKBACK_HOME" in caught.value.hint

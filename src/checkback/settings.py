@@ -9,6 +9,7 @@ the *door* belong to the process that reads them.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -18,6 +19,17 @@ from typing import Any, cast
 from checkback.core.errors import InvalidInput
 
 PREFIX = "CHECKBACK_"
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "port": (0, 65535),
+    "page_concurrency": (1, 1000),
+    "document_concurrency": (1, 1000),
+    "job_concurrency": (1, 1000),
+    "keep_completed_hours": (0.001, 87600),
+    "keep_failed_hours": (0.001, 87600),
+    "grace_seconds": (0, 3600),
+    "idle_minutes": (0.01, 525600),
+}
 
 
 class Belongs(StrEnum):
@@ -201,9 +213,22 @@ def _check(settings: Settings) -> None:
             raise InvalidInput(
                 f"{PREFIX}{name.upper()} is one of {', '.join(allowed)}.", hint="Correct it and start again."
             )
-    for name in ("page_concurrency", "document_concurrency", "job_concurrency"):
-        if getattr(settings, name) < 1:
-            raise InvalidInput(f"{PREFIX}{name.upper()} is 1 or more.", hint="Correct it and start again.")
+    for name, (least, most) in _RANGES.items():
+        if not least <= getattr(settings, name) <= most:
+            raise InvalidInput(
+                f"{PREFIX}{name.upper()} is a number from {least} to {most}.",
+                hint="Correct it and start again.",
+            )
+    if not re.fullmatch(r"[!-~]{1,100}", settings.prefix):
+        raise InvalidInput(
+            f"{PREFIX}PREFIX is a word without spaces, 100 characters at most.", hint="bull is the usual one."
+        )
+    for queue in settings.queues:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", queue):
+            raise InvalidInput(
+                f"{queue[:64]!r} in {PREFIX}QUEUES is no name for a queue.",
+                hint="Use letters, digits and . _ -, 64 at most, with commas between names.",
+            )
 
 
 def _plain(value: Any) -> Any:

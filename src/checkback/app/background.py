@@ -15,7 +15,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from checkback.core.errors import Conflict, EngineUnavailable
+from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput
 from checkback.settings import Settings, to_environment
 
 LOCK_NAME = "serve.lock"
@@ -36,7 +36,13 @@ def find_version() -> str:
 
 def prepare_home(home: Path) -> None:
     """Make the data folder, for this user alone."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise InvalidInput(
+            f"The data folder {home} cannot be made: {error.strerror}.",
+            hint="Choose one with CHECKBACK_HOME.",
+        ) from None
     if home.stat().st_uid != os.getuid():
         raise Conflict(
             f"The data folder {home} belongs to another user.", hint="Choose one with CHECKBACK_HOME."

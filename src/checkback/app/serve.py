@@ -279,7 +279,7 @@ def _listen(settings: Settings) -> socket.socket:
             listener.close()
             raise InvalidInput(
                 f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.",
-                hint="Choose another port with CHECKBACK_PORT or --port; 0 takes a free one.",
+                hint="Choose another with CHECKBACK_HOST and CHECKBACK_PORT; port 0 takes a free one.",
             ) from None
         listener.bind((settings.host, 0))
     listener.listen(1024)
