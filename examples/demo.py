@@ -1,7 +1,8 @@
-"""The whole of checkback in one run: a server, a page analysis through MCP with live phases, the result in words.
+"""The whole of checkback in one run: a server, a page analysis through MCP with live phases, the result
+in words.
 
-Run it with ``scripts/demo [URL]``. It serves ``examples/demo-site`` on this machine, starts ``checkback serve`` with a
-data folder of its own (``.demo``), and talks to it as any MCP client would.
+Run it with ``scripts/demo [URL]``. It serves ``examples/demo-site`` on this machine, starts ``checkback
+serve`` with a data folder of its own (``.demo``), and talks to it as any MCP client would.
 """
 
 from __future__ import annotations
@@ -113,8 +114,12 @@ def tell(report: dict[str, Any]) -> None:
     viewports = responsive.get("viewports", [])
     if viewports:
         names = ", ".join(f"{one.get('name')} {one.get('width')} px" for one in viewports)
-        console.print(f"  looked at in {names}; {len(responsive.get('differences', []))} differences", highlight=False)
-    console.print(f"  quality: {quality.get('overallScore')} of 100, grade {quality.get('grade')}", highlight=False)
+        console.print(
+            f"  looked at in {names}; {len(responsive.get('differences', []))} differences", highlight=False
+        )
+    console.print(
+        f"  quality: {quality.get('overallScore')} of 100, grade {quality.get('grade')}", highlight=False
+    )
     for one in quality.get("recommendations", [])[:3]:
         console.print(f"    - {one.get('title')}", highlight=False, markup=False)
 
@@ -123,7 +128,9 @@ async def show_artifacts(server: dict[str, str], job_id: str, name: str) -> None
     """Fetch the report and the screenshot over HTTP, as any program would, and tell what they say."""
     headers = {"Authorization": f"Bearer {server['token']}"}
     async with httpx2.AsyncClient(base_url=server["url"], headers=headers, trust_env=False) as http_client:
-        report = (await http_client.get(f"/api/jobs/{job_id}/artifacts/report.json")).raise_for_status().json()
+        report = (
+            (await http_client.get(f"/api/jobs/{job_id}/artifacts/report.json")).raise_for_status().json()
+        )
         picture = (await http_client.get(f"/api/jobs/{job_id}/artifacts/screenshot.jpg")).raise_for_status()
     tell(report)
     path = HOME / f"{name}.jpg"

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ServerProcess, open_connection
 
 from checkback.app.connect import Connection, connect
 from checkback.core.job import Job
@@ -23,6 +22,7 @@ from checkback.engine import process_tree
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings, to_environment
+from conftest import ServerProcess, open_connection
 
 RESCUE_SECONDS = 45
 OUTAGE_SECONDS = 12

@@ -14,24 +14,26 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from conftest import open_connection
 
 from checkback.app.connect import Connection
 from checkback.core.states import State
 from checkback.engine import process_tree
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings, to_environment
+from conftest import open_connection
 
 PHASES = ("ingest", "layout", "motion", "quality", "responsive")
 RESCUE_SECONDS = 45
 TRIES = 6
 
 CARD = (
-    '<section class="c"><h2>Part {0}</h2><p style="color:#777">Some words about part {0}, long enough for a line.</p>'
+    '<section class="c"><h2>Part {0}</h2>'
+    '<p style="color:#777">Some words about part {0}, long enough for a line.</p>'
     '<ul><li><a href="#{0}">one</a></li><li><b>two</b></li><li><i>three</i></li></ul></section>'
 )
 STYLE = (
-    "@keyframes turn{to{transform:rotate(1turn)}} .c{animation:turn 9s infinite;transition:color 1s;padding:9px}"
+    "@keyframes turn{to{transform:rotate(1turn)}}"
+    ".c{animation:turn 9s infinite;transition:color 1s;padding:9px}"
     "@media (max-width:600px){.c{padding:2px}}"
 )
 PAGE = (

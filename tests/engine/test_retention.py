@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import open_connection, running_worker
 
 from checkback.app.connect import Connection, retention
 from checkback.artifacts import ArtifactStore
@@ -19,6 +18,7 @@ from checkback.engine.keys import STANDING_OF_OURS, STANDING_PER_QUEUE, Keys
 from checkback.engine.sweeper import Sweeper
 from checkback.guard.access import LOCAL, LOCAL_OWNER
 from checkback.settings import Settings
+from conftest import open_connection, running_worker
 
 MOMENT = 1 / 3600
 """One second, in hours."""

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import open_connection, running_worker
 
 from checkback.core.errors import EngineUnavailable, InvalidInput
 from checkback.core.states import State
@@ -27,6 +26,7 @@ from checkback.engine.valkey import EmbeddedValkey, ping, socket_path
 from checkback.engine.wire import Address, ReplyError, Wire
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings
+from conftest import open_connection, running_worker
 
 PASSWORD = "s3cret word"
 

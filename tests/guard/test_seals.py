@@ -52,7 +52,7 @@ def test_equal_secrets_look_equal_to_the_comparison_and_not_to_a_reader() -> Non
 
 def test_the_secret_of_a_folder_is_made_once_and_private(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
-        secrets = list(pool.map(lambda _: load_secret(tmp_path, None), range(5)))
+        secrets = [pool.submit(load_secret, tmp_path, None).result() for _ in range(5)]
     assert len(set(secrets)) == 1
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
     assert os.listdir(tmp_path) == ["secret"]

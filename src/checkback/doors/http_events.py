@@ -8,7 +8,6 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
-from typing import cast
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -39,7 +38,7 @@ async def events(
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
 ) -> AsyncGenerator[bytes, None]:
     """The stream's text, event by event. ``last_seen`` is the id of the event that the client saw last."""
-    watch = cast("AsyncGenerator[Job, None]", service.watch(caller, job_id))
+    watch = service.watch(caller, job_id)
 
     async def next_job() -> Job | None:
         return await anext(watch, None)

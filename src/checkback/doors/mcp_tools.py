@@ -12,11 +12,11 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from fastmcp.server.dependencies import get_context, get_http_request
 from fastmcp.tools import Tool
@@ -103,7 +103,7 @@ class Desk:
         told = -1.0
         try:
             async with asyncio.timeout(seconds):
-                watch = cast("AsyncGenerator[Job, None]", self.service.watch(caller, job_id))
+                watch = self.service.watch(caller, job_id)
                 async with aclosing(watch):
                     async for job in watch:
                         told = await _tell(job, told)

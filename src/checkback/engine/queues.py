@@ -164,8 +164,7 @@ class Queues:
         return await self._call("LRANGE", self._keys.job(job.queue, job.id) + ":logs", 0, -1)
 
     async def counts(self) -> dict[str, dict[str, int]]:
-        """For each queue, how many jobs lie in which of BullMQ's sets; cancelled ones count as failed
-        there."""
+        """For each queue, how many jobs lie in which of BullMQ's sets: cancelled ones count as failed."""
         commands: list[list[Any]] = []
         for name in self._names:
             for part in ("wait", "prioritized", "paused", "active"):
@@ -181,10 +180,8 @@ class Queues:
         result: dict[str, dict[str, int]] = {}
         for name in self._names:
             waiting = next(replies) + next(replies) + next(replies)
-            active, delayed, completed, failed = (next(replies) for _ in range(4))
-            result[name] = {
-                "waiting": waiting, "active": active, "delayed": delayed, "completed": completed, "failed": failed,
-            }  # fmt: skip
+            rest = {state: next(replies) for state in ("active", "delayed", "completed", "failed")}
+            result[name] = {"waiting": waiting, **rest}
         return result
 
     @asynccontextmanager

@@ -1,7 +1,10 @@
-"""Secret arguments: sealed before they are stored, opened only in the child that needs them, masked elsewhere.
+"""Secret arguments: sealed before they are stored, opened only in the child that needs them, masked
+elsewhere.
 
-A secret is an argument whose model field is pydantic's ``SecretStr`` or ``SecretBytes``. It lies in the engine as
-``{"cb:sealed": "..."}``: authenticated encryption (Fernet, from the package cryptography) under a key that never does.
+A secret is an argument whose model field is pydantic's ``SecretStr`` or ``SecretBytes``. It lies in the
+engine as
+``{"cb:sealed": "..."}``: authenticated encryption (Fernet, from the package cryptography) under a key
+that never does.
 """
 
 from __future__ import annotations
@@ -18,11 +21,12 @@ from checkback.core.errors import JobFailed
 
 SEALED: Final = "cb:sealed"
 MASK: Final = "***"
-SECRET_FILE: Final = "secret"
+SECRET_FILE: Final = "secret"  # noqa: S105 - the name of a file
 
 
 def load_secret(home: Path, configured: str | None) -> bytes:
-    """The server's secret: ``CHECKBACK_SECRET_KEY`` if set, else a 0600 file in the data folder, made when missing."""
+    """The server's secret: ``CHECKBACK_SECRET_KEY`` if set, else a 0600 file in the data folder, made
+    when missing."""
     if configured:
         return hashlib.sha256(configured.encode()).digest()
     path = home / SECRET_FILE
@@ -56,7 +60,8 @@ class Sealer:
         self._hash_key = derive(secret, "hash arguments")
 
     def seal(self, value: Any) -> Any:
-        """The value as JSON with every secret sealed. ``value`` is a model's ``model_dump(mode="python")``."""
+        """The value as JSON with every secret sealed. ``value`` is a model's
+        ``model_dump(mode="python")``."""
         plain = _secret_text(value)
         if plain is not None:
             return {SEALED: self._fernet().encrypt(plain.encode()).decode()}

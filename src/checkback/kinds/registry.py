@@ -5,6 +5,7 @@ A kind's name, never a path to code, is what a caller sends: nothing is imported
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -112,34 +113,40 @@ def job(
     stays callable as before. A name that is taken by another function raises ValueError.
     """
 
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        model, takes_model, context_parameter = _args_model(name, function, args)
-        add(
-            Kind(
-                name=name,
-                function=function,
-                args_model=model,
-                title=title or name.replace(".", " ").replace("_", " ").capitalize(),
-                description=inspect.getdoc(function) or "",
-                queue=queue,
-                deadline_seconds=deadline_seconds,
-                attempts=attempts,
-                backoff_seconds=backoff_seconds,
-                concurrency=concurrency,
-                safe_to_repeat=safe_to_repeat,
-                memory_bytes=memory_bytes,
-                memory_limit=memory_limit,
-                warm=warm,
-                network=network,
-                admit=admit,
-                phases=tuple(phases),
-                takes_model=takes_model,
-                context_parameter=context_parameter,
-            )
-        )
-        return function
+    made = functools.partial(
+        Kind,
+        name=name,
+        title=title or name.replace(".", " ").replace("_", " ").capitalize(),
+        queue=queue,
+        deadline_seconds=deadline_seconds,
+        attempts=attempts,
+        backoff_seconds=backoff_seconds,
+        concurrency=concurrency,
+        safe_to_repeat=safe_to_repeat,
+        memory_bytes=memory_bytes,
+        memory_limit=memory_limit,
+        warm=warm,
+        network=network,
+        admit=admit,
+        phases=tuple(phases),
+    )
+    return functools.partial(_register, made, args)
 
-    return register
+
+def _register(
+    make: Callable[..., Kind], args: type[BaseModel] | None, function: Callable[..., Any]
+) -> Callable[..., Any]:
+    model, takes_model, context_parameter = _args_model(function, args)
+    add(
+        make(
+            function=function,
+            args_model=model,
+            description=inspect.getdoc(function) or "",
+            takes_model=takes_model,
+            context_parameter=context_parameter,
+        )
+    )
+    return function
 
 
 def add(kind: Kind) -> None:
@@ -222,7 +229,7 @@ def _origin(function: Callable[..., Any]) -> tuple[str, str]:
 
 
 def _args_model(
-    name: str, function: Callable[..., Any], model: type[BaseModel] | None
+    function: Callable[..., Any], model: type[BaseModel] | None
 ) -> tuple[type[BaseModel], bool, str | None]:
     hints = get_type_hints(function, include_extras=True)
     context_parameter: str | None = None
@@ -232,7 +239,7 @@ def _args_model(
         if hint is JobContext:
             context_parameter = parameter.name
         elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise ValueError(f"The kind {name!r} takes *args or **kwargs: name its parameters instead.")
+            raise ValueError(f"{function.__qualname__} takes *args or **kwargs: name its parameters instead.")
         else:
             default = _MISSING if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (hint, default)
@@ -246,5 +253,7 @@ def _args_model(
         key: (hint, default if default is _MISSING else Field(default))
         for key, (hint, default) in fields.items()
     }
-    made: type[BaseModel] = create_model(f"{name}.args", __config__=ConfigDict(extra="forbid"), **definitions)
+    made: type[BaseModel] = create_model(
+        f"{function.__name__}_args", __config__=ConfigDict(extra="forbid"), **definitions
+    )
     return made, False, context_parameter
