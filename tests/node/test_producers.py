@@ -28,7 +28,9 @@ async def add_page(program: Any, url: str, **options: Any) -> str:
     job_id = new_job_id()
     data = {"webPageId": job_id, "url": url, "options": options, "createdAt": "2026-11-22T10:00:00.000Z"}
     opts = OPTIONS_OF_REFTRIX | {"jobId": job_id}
-    assert await program.call("add", queue="page-analyze", name="page-analyze", data=data, opts=opts) == job_id
+    assert (
+        await program.call("add", queue="page-analyze", name="page-analyze", data=data, opts=opts) == job_id
+    )
     return job_id
 
 
@@ -42,7 +44,11 @@ async def add_sum(program: Any, a: Any, b: Any, **opts: Any) -> str:
 async def test_an_analysis_that_node_adds_is_run_here(
     program: Any, service: Service, worker: Any, demo_site: str
 ) -> None:
-    options = {"features": {"layout": True, "motion": True, "quality": True}, "summary": True, "timeout": 60_000}
+    options = {
+        "features": {"layout": True, "motion": True, "quality": True},
+        "summary": True,
+        "timeout": 60_000,
+    }
     job_id = await add_page(program, f"http://{demo_site}/", **options)
     result = (await program.call("finished", queue="page-analyze", id=job_id))["result"]
     read = await program.call("status", queue="page-analyze", id=job_id)

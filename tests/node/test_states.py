@@ -60,7 +60,11 @@ async def test_a_job_that_fails_and_that_node_retries(
     job_id = await submit("test.fail", message="It broke here.", retryable=False)
     await service.wait(LOCAL, job_id, 20)
     failed = await read(program, job_id)
-    assert (failed["state"], failed["failedReason"], failed["attemptsMade"]) == ("failed", "It broke here.", 1)
+    assert (failed["state"], failed["failedReason"], failed["attemptsMade"]) == (
+        "failed",
+        "It broke here.",
+        1,
+    )
     await program.call("retry", queue="jobs", id=job_id)
     assert await finished(program, job_id) == {"reason": "It broke here."}
     assert (await service.get(LOCAL, job_id)).attempts.started == 2

@@ -55,7 +55,7 @@ async def submit(service: Service, demo_site: str, path: str = "/") -> str:
 
 
 async def started(program: Any, job_id: str) -> dict[str, Any]:
-    """Begin to work in Node; gives what its worker found of the job, which must be the next one that it runs."""
+    """Begin to work in Node; gives the data that its worker found. The job must be the first one it runs."""
     await program.call("work", queue=QUEUE)
     event = await program.event()
     assert (event["event"], event["jobId"], event["name"]) == ("started", job_id, "page-analyze")
