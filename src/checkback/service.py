@@ -17,7 +17,7 @@ from checkback.artifacts import ArtifactStore
 from checkback.core import ids
 from checkback.core.errors import Conflict, Forbidden, InvalidInput, KeyReused, NotFound, NotReady, TooLarge
 from checkback.core.job import JSON, Artifact, Job
-from checkback.core.states import State
+from checkback.core.states import State, may_move
 from checkback.engine.queues import NewJob, Queues
 from checkback.guard.access import Caller, Scope
 from checkback.guard.addresses import AddressPolicy
@@ -164,7 +164,7 @@ class Service:
         """
         self._require(caller, Scope.WRITE)
         job = await self.get(caller, job_id)
-        if job.state.is_final:
+        if not may_move(job.state, State.CANCELLED):
             return job
         await self._queues.cancel(job)
         return await self.get(caller, job_id)
@@ -173,7 +173,7 @@ class Service:
         """Run a failed or cancelled job again, under the same id. Raises Conflict in every other state."""
         self._require(caller, Scope.WRITE)
         job = await self.get(caller, job_id)
-        if job.state not in (State.FAILED, State.CANCELLED):
+        if not job.state.is_final or not may_move(job.state, State.WAITING):
             raise Conflict(f"Only a failed or cancelled job can be retried; this one is {job.state}.")
         await self._queues.retry(job)
         return await self.get(caller, job_id)

@@ -89,10 +89,10 @@ async def test_a_job_whose_worker_was_killed_runs_on_another(
     first.kill()
     await gone(below)
     workers.start(settings)
-    await until(connection, job_id, State.WAITING)
     async with asyncio.timeout(RESCUE_SECONDS):
-        job = await until(connection, job_id, State.ACTIVE)
-    assert job.attempts.started == 2
+        async for job in connection.service.watch(LOCAL, job_id):
+            if (job.state, job.attempts.started) == (State.ACTIVE, 2):
+                break
     go.touch()
     job = await connection.service.wait(LOCAL, job_id, 20)
     assert (job.state, job.result) == (State.COMPLETED, "attempt 2")
@@ -183,6 +183,22 @@ def kill_everything(server: ServerProcess) -> list[int]:
         process_tree.send(pid, signal.SIGKILL)
     server.process.wait(10)
     return pids
+
+
+@pytest.mark.timeout(240)
+async def test_a_job_that_kills_its_worker_every_time_fails_and_says_so(
+    start_server: Any, tmp_path: Path
+) -> None:
+    server = start_server()
+    pids = tmp_path / "pids"
+    async with client(server) as connection:
+        job_id = await submit(connection, "test.poison", pids=str(pids))
+        job = await connection.service.wait(LOCAL, job_id, 220)
+        assert job.failure is not None
+        assert (job.state, job.failure.code) == (State.FAILED, "worker_lost")
+        assert pids.read_text().split() == ["killed"] * 3
+        other = await submit(connection, "test.add", a=1, b=1)
+        assert (await connection.service.wait(LOCAL, other, 20)).result == 2
 
 
 @pytest.mark.timeout(120)

@@ -42,7 +42,6 @@ def serve(options: Namespace) -> int:
         else:
             text = (
                 f"checkback serves {settings.home}\n\n"
-                f"  web   {url}/signin?token={token}\n"
                 f"  MCP   {url}/mcp\n"
                 f"  HTTP  {url}/api/jobs   (Authorization: Bearer {token})\n\n"
                 "`checkback config claude-code` prints the configuration for an MCP client. Ctrl-C ends it."
@@ -162,10 +161,14 @@ def _settings(options: Namespace, **more: Any) -> Settings:
 
 
 def _log_to_stderr(settings: Settings) -> None:
+    from checkback.core.request_ids import RequestIdFilter
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(RequestIdFilter())
     logging.basicConfig(
         level=settings.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        handlers=[handler],
+        format="%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s",
     )
     for noisy in ("uvicorn.error", "mcp", "fastmcp", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

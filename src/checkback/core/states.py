@@ -1,6 +1,6 @@
 """The six states of a job and the legal moves between them.
 
-This table is the only place that says what may follow what; the engine asks it before it moves a job.
+This table is the only place that says what may follow what; the service asks it before it moves a job.
 Foreign words for the same states live in ``checkback.dialects``.
 """
 

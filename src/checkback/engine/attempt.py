@@ -18,6 +18,7 @@ from bullmq import Job as BullJob
 from bullmq import UnrecoverableError
 from bullmq.custom_errors import WaitingChildrenError
 
+from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable, FailureCode
 from checkback.core.job import Failure
 from checkback.engine import bullmq_scripts
@@ -63,6 +64,7 @@ class WorkerParts:
     runner: Runner
     egress: EgressProxy | None
     temporary_folder: Path
+    artifacts: ArtifactStore
     semaphores: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
 
 
@@ -143,6 +145,9 @@ class Attempt:
         await self._store_end(
             encode_artifacts(outcome.artifacts), "", encode_progress(self._phase, 100, None)
         )
+        if self._job.attemptsStarted > 1:
+            # What earlier attempts left behind is nobody's now.
+            await asyncio.to_thread(self._parts.artifacts.keep_only, self.job_id, self._job.attemptsStarted)
         return json.loads(outcome.result or "null")
 
     async def _run_child(self, kind: Kind) -> Outcome:

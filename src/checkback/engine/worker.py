@@ -124,10 +124,10 @@ class WorkerProcess:
         await forks.start()
         egress = await EgressProxy.start(allow_hosts=settings.allow_hosts)
         runner = Runner(forks, settings.temporary_folder)
-        parts = WorkerParts(wire, settings.keys, runner, egress, settings.temporary_folder)
+        store = ArtifactStore(Path(settings.children.artifacts))
+        parts = WorkerParts(wire, settings.keys, runner, egress, settings.temporary_folder, store)
         queues = tuple(settings.concurrency)
         feed = Feed(settings.address, settings.keys, queues, name=f"checkback-feed:{self.id}")
-        store = ArtifactStore(Path(settings.children.artifacts))
         sweeper = Sweeper(wire, settings.keys, queues, settings.retention, store)
         background = [
             asyncio.create_task(self._watch_cancels(feed), name="cancels"),

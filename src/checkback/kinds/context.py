@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import mimetypes
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from checkback.core.job import JSON, Artifact
+from checkback.core.job import Artifact
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,6 @@ class Environment:
     #: Folder for temporary files; each attempt has its own below it.
     temporary_folder: Path = Path("/tmp")  # noqa: S108 - a default for tests; the worker always sets it
     production: bool = True
-    options: dict[str, JSON] = field(default_factory=dict[str, JSON])
 
 
 class Reporter(Protocol):
