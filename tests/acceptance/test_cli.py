@@ -97,6 +97,17 @@ def test_everything_speaks_json(shell: Shell) -> None:
     assert [json.loads(line)["state"] for line in lines] == ["completed"]
 
 
+def test_the_files_of_a_job_are_listed_and_fetched(shell: Shell, tmp_path: Path) -> None:
+    job_id = shell.out("submit", "test.say", "words=hello")
+    shell.run("wait", job_id)
+    assert shell.out("artifact", job_id).split() == ["words.txt", "5", "text/plain"]
+    assert json.loads(shell.out("artifact", job_id, "--json"))[0]["name"] == "words.txt"
+    assert shell.out("artifact", job_id, "words.txt") == "hello"
+    shell.run("artifact", job_id, "words.txt", "--output", str(tmp_path / "copy"))
+    assert (tmp_path / "copy").read_text() == "hello"
+    assert "no such artifact" in shell.run("artifact", job_id, "other", code=4).stderr
+
+
 def test_a_failed_job_runs_again(shell: Shell, tmp_path: Path) -> None:
     job_id = shell.out("submit", "test.flaky", f"path={tmp_path / 'runs'}", "failures=1", "--attempts", "1")
     shell.run("wait", job_id, code=1)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -128,6 +130,29 @@ def log(options: Namespace) -> int:
         else:
             for line in lines:
                 _print(printable(line))
+        return Exit.DONE
+
+    return _run(options, run)
+
+
+def artifact(options: Namespace) -> int:
+    """One line a file; or the file itself."""
+
+    async def run(connection: Connection) -> int:
+        if options.name is None:
+            job = await connection.service.get(LOCAL, options.id)
+            if options.json:
+                _print_json([asdict(one) for one in job.artifacts])
+            else:
+                for one in job.artifacts:
+                    _print(f"{printable(one.name):<24}  {one.size_bytes:>10}  {one.media_type}")
+            return Exit.DONE
+        _, path = await connection.service.artifact(LOCAL, options.id, options.name)
+        if options.output:
+            shutil.copyfile(path, options.output)
+        else:
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
         return Exit.DONE
 
     return _run(options, run)
