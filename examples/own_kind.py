@@ -1,5 +1,3 @@
-"""A kind of job of your own: a Python function with a decorator."""
-
 from checkback import JobContext, job
 
 

@@ -20,7 +20,7 @@ from checkback.guard.access import LOCAL_OWNER
 
 PAGE_KIND: Final = "page.analyze"
 PAGE_JOB_NAME: Final = "page-analyze"
-"""What ReftrixMCP's queue calls the job (docs/dialects.md); everywhere else the job's name is its kind."""
+"""What ReftrixMCP's queue calls the job (docs/reftrix.md); everywhere else the job's name is its kind."""
 
 CANCEL_REASON: Final = "cancelled: somebody asked for the end of this job"
 """BullMQ has no cancelled state: its own clients see a failed job with this reason."""
