@@ -24,14 +24,11 @@ TAKES_DOTS = frozenset(
         "checkback",
         "claude-code",
         "fastmcp",
-        "inspector-cli",
-        "inspector-client",
+        "inspector-cli",  # the MCP Inspector: its command line, its terminal view, its web page
+        "inspector-tui",
+        "mcp-inspector",
         "mcp",  # the Python SDK and FastMCP, unless their user gives another name
         "mcp-client",
-        "mcp-inspector",
-        "mcp-inspector-cli",
-        "@modelcontextprotocol/inspector",
-        "@modelcontextprotocol/inspector-cli",
     }
 )
 """Clients, by the name they give of themselves, that are known to take tool names with dots."""
