@@ -1,4 +1,4 @@
-"""The kinds of job that the benchmarks run: they do nothing, so that what is measured is what is around them."""
+"""The kinds of job that the benchmarks run. They do nothing: what is measured is what is around them."""
 
 from __future__ import annotations
 

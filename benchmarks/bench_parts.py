@@ -1,4 +1,4 @@
-"""What the benchmarks share: a store and a worker of their own, measuring in turns, and a table at the end."""
+"""What the benchmarks share: a store and a worker of their own, measuring in turns, and a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ Reading = Callable[[str], Awaitable[object]]
 
 
 @contextmanager
-def own_settings(**values: object) -> Iterator[tuple[Settings, EmbeddedValkey]]:
+def own_settings(**values: object) -> Generator[tuple[Settings, EmbeddedValkey]]:
     """A temporary data folder with a Valkey of its own."""
     registry.load(("bench_kinds",))
     with tempfile.TemporaryDirectory(prefix="checkback-bench-") as folder:

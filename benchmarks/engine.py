@@ -2,8 +2,8 @@
 
     python benchmarks/engine.py [--quick] [--only reads,pickup,isolation,retained,submits]
 
-It uses a data folder of its own, which it removes. Read the ratios, not the figures: other programs on the machine
-slow all ways alike, because they are measured in turns. ``docs/performance.md`` explains each part.
+It uses a data folder of its own, which it removes. Read the ratios, not the figures: other programs on the
+machine slow all ways alike, because they are measured in turns. ``docs/performance.md`` explains each part.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from bench_kinds import IDLE_QUEUES
 from bench_parts import (
     IN_FLIGHT,
     Aim,
+    Reading,
     in_turns,
     open_store,
     own_settings,
@@ -85,7 +86,7 @@ async def finished_job(connection: Connection) -> Job:
 
 
 async def retain(connection: Connection, job: Job, count: int) -> list[str]:
-    """Copies of a finished job under ids of their own: its very hash, its places in the finished set and the index."""
+    """Copies of a finished job: its very hash under new ids, with their places in the set and the index."""
     wire, prefix = connection.wire, connection.settings.prefix
     flat: list[str] = await wire.call("HGETALL", f"{prefix}:{job.queue}:{job.id}")
     finished = flat[flat.index("finishedOn") + 1]
@@ -115,14 +116,14 @@ async def measure_reads(bench: Bench) -> None:
         queue: Any = BullQueue(
             "jobs", {"prefix": "reads", "connection": {"unix_socket_path": bench.socket_path}}
         )
-        pool = Redis(
-            connection_pool=BlockingConnectionPool.from_url(
-                f"unix://{bench.socket_path}", max_connections=IN_FLIGHT, decode_responses=True
-            )
+        connections: Any = BlockingConnectionPool
+        url = f"unix://{bench.socket_path}"
+        pool: Any = Redis(
+            connection_pool=connections.from_url(url, max_connections=IN_FLIGHT, decode_responses=True)
         )
         pooled: Any = BullQueue("jobs", {"prefix": "reads", "connection": pool})
         await asyncio.gather(*(pool.set(f"raw:{one}", "x" * 300) for one in ids))
-        ways = {
+        ways: dict[str, Reading] = {
             "checkback: Queues.read": connection.queues.read,
             "BullMQ: Job.fromId + getState": partial(bull_status, queue),
             "the same on a pool of 50 connections": partial(bull_status, pooled),
@@ -186,7 +187,8 @@ async def measure_pickup(bench: Bench) -> None:
             median, p95 = statistics.median(samples), percentile(samples, 0.95)
             row(f"after {idle:g} s without a job", f"{median:.1f}", f"{p95:.1f}", str(len(samples)))
             if idle >= 1:
-                bench.aims.append(Aim(f"pickup after {idle:g} s idle under 20 ms: {median:.1f} ms", median < 20))
+                text = f"pickup after {idle:g} s idle under 20 ms: {median:.1f} ms"
+                bench.aims.append(Aim(text, median < 20))
 
 
 async def measure_isolation(bench: Bench) -> None:
@@ -211,7 +213,8 @@ async def measure_isolation(bench: Bench) -> None:
             await asyncio.gather(*(run_one() for _ in range(sizes.jobs)))
             return (time.perf_counter() - begun) / sizes.jobs * 1000
 
-        medians = await in_turns({"one after the other": serial, "all at once": concurrent}, min(sizes.rounds, 5))
+        ways = {"one after the other": serial, "all at once": concurrent}
+        medians = await in_turns(ways, min(sizes.rounds, 5))
     row("", "ms a job", "jobs/s")
     for name, value in medians.items():
         row(name, f"{value:.1f}", f"{1000 / value:.0f}")
@@ -234,13 +237,11 @@ async def measure_retained(bench: Bench) -> None:
         large_ids = await retain(large, job, sizes.retained)
         row(f"{sizes.retained:,} finished jobs made in", f"{time.perf_counter() - begun:.1f} s")
         spread = large_ids[:: max(1, len(large_ids) // 1000)]
-        medians = await in_turns(
-            {
-                "1,000 finished jobs": partial(per_second, small.queues.read, small_ids, sizes.reads),
-                f"{sizes.retained:,} finished jobs": partial(per_second, large.queues.read, spread, sizes.reads),
-            },
-            sizes.rounds,
-        )
+        ways = {
+            "1,000 finished jobs": partial(per_second, small.queues.read, small_ids, sizes.reads),
+            f"{sizes.retained:,} finished jobs": partial(per_second, large.queues.read, spread, sizes.reads),
+        }
+        medians = await in_turns(ways, sizes.rounds)
     base = medians["1,000 finished jobs"]
     row("", "reads/s", "ratio")
     for name, value in medians.items():

@@ -1,7 +1,7 @@
 """Whole MCP clients against whole servers: FastMCP's, in both eras of the protocol, and the MCP Inspector's.
 
-In memory, over standard input and output (where the client starts ``checkback mcp``, and that the folder's server),
-and over HTTP. Each lists the tools, runs a job and has the demo site analysed.
+In memory, over standard input and output (where the client starts ``checkback mcp``, and that the folder's
+server), and over HTTP. Each lists the tools, runs a job and has the demo site analysed.
 """
 
 from __future__ import annotations
