@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -134,3 +135,23 @@ def test_the_server_answers_a_program(start_server: Any) -> None:
     client = Client(server.url, server.token)
     job = client.wait(client.submit("test.add", {"a": 20, "b": 22}).id, 30)
     assert (job.state, job.result) == (State.COMPLETED, 42)
+
+
+def test_a_server_that_comes_after_a_crash_still_knows_the_kinds(shell: Shell, own_kind: Path) -> None:
+    added = shell.run("submit", "mine.double", "number=5", "--delay", "8", "--import", str(own_kind))
+    job_id = added.stdout.strip()
+    os.kill(int((shell.home / "serve.lock").read_text()), signal.SIGKILL)
+    # This command starts the next server; it knows nothing of the file.
+    done = shell.run("wait", job_id, "--timeout", "40")
+    assert (done.stdout, done.returncode) == ("10\n", 0), done.stderr
+    shell.run("stop")
+    own_kind.unlink()
+    assert "mine.double" not in shell.run("kinds").stdout
+
+
+def test_a_new_server_is_not_taken_for_the_one_before(shell: Shell, own_kind: Path) -> None:
+    assert shell.run("kinds").returncode == 0
+    os.kill(int((shell.home / "serve.lock").read_text()), signal.SIGKILL)
+    # The store's file still holds what the killed server published: other kinds.
+    done = shell.run("submit", "mine.double", "number=5", "--wait", "--import", str(own_kind))
+    assert (done.stdout, done.returncode) == ("10\n", 0), done.stderr

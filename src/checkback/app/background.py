@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from checkback.settings import Settings, to_environment
 LOCK_NAME = "serve.lock"
 LOG_NAME = "serve.log"
 TOKENS_NAME = "tokens.toml"
+KINDS_NAME = "kinds"
 LOG_BYTES = 5_000_000
 STOP_SECONDS = 60.0
 START_SECONDS = 20.0
@@ -88,10 +91,38 @@ def server_pid(home: Path) -> int | None:
     return None
 
 
+def remember_kinds(home: Path, kinds: tuple[str, ...]) -> None:
+    """Note the modules of kinds of this folder's server, for one that is started in the background later.
+
+    Jobs outlive their server. The command that happens to start the next one does not know their modules.
+    """
+    (home / KINDS_NAME).write_text("".join(f"{module}\n" for module in kinds))
+
+
+def remembered_kinds(home: Path) -> tuple[str, ...]:
+    """The modules that the server before had, those that can still be found."""
+    try:
+        modules = (home / KINDS_NAME).read_text().splitlines()
+    except OSError:
+        return ()
+    return tuple(module for module in modules if _is_there(module))
+
+
+def _is_there(module: str) -> bool:
+    if module.endswith(".py"):
+        return Path(module).is_file()
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def start_in_background(settings: Settings) -> None:
     """Start a server that outlives this process. Of several that are started at once one wins; that is no
     error."""
     prepare_home(settings.home)
+    if not settings.kinds:
+        settings = replace(settings, kinds=remembered_kinds(settings.home))
     log = settings.home / LOG_NAME
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))

@@ -12,15 +12,15 @@ from datetime import timedelta
 from typing import Any, cast
 
 from checkback import settings as settings_table
-from checkback.app.background import find_version, server_runs, start_in_background, stop
+from checkback.app.background import find_version, server_pid, server_runs, start_in_background, stop
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable, SettingsDiffer
 from checkback.engine.events import Feed
 from checkback.engine.keys import Keys
 from checkback.engine.queues import Queues
 from checkback.engine.record import Retention
-from checkback.engine.valkey import ping, socket_path
-from checkback.engine.wire import Address, Wire
+from checkback.engine.valkey import socket_path
+from checkback.engine.wire import Address, ReplyError, Wire
 from checkback.guard.addresses import AddressPolicy
 from checkback.guard.seals import Sealer, derive, load_secret
 from checkback.service import Service
@@ -137,7 +137,7 @@ async def find_url(settings: Settings) -> str | None:
     if settings.own_valkey and not server_runs(settings.home):
         return None
     record = await _read_patiently(settings)
-    return record.url if record else None
+    return record.url if record and (_is_current(record, settings) or not settings.own_valkey) else None
 
 
 async def publish(wire: Wire, settings: Settings, url: str, *, background: bool = False) -> None:
@@ -155,17 +155,17 @@ async def publish(wire: Wire, settings: Settings, url: str, *, background: bool 
 async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | None:
     if not settings.own_valkey:
         return await _read_once(settings)
-    if not ping(socket_path(settings.home)):
+    if not server_runs(settings.home):
         if not start:
             raise EngineUnavailable(
                 "No server runs for this data folder.", hint="Start one with `checkback serve`."
             )
-        if not await asyncio.to_thread(server_runs, settings.home):
-            await asyncio.to_thread(start_in_background, settings)
+        await asyncio.to_thread(start_in_background, settings)
     try:
         async with asyncio.timeout(PUBLISH_SECONDS):
             # Another process publishes it: there is no event to wait for before we are connected.
-            while (record := await _read_patiently(settings)) is None:  # noqa: ASYNC110
+            # A store that has just been started still tells of the server before this one.
+            while not _is_current(record := await _read_patiently(settings), settings):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             return record
     except TimeoutError:
@@ -175,10 +175,15 @@ async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | Non
         ) from None
 
 
+def _is_current(record: ServerRecord | None, settings: Settings) -> bool:
+    """Whether this is what the folder's server of now published."""
+    return record is not None and record.pid == server_pid(settings.home)
+
+
 async def _read_patiently(settings: Settings) -> ServerRecord | None:
     try:
         return await _read_once(settings)
-    except EngineUnavailable:
+    except (EngineUnavailable, ReplyError):  # it is not there yet, or is still loading its data
         return None
 
 

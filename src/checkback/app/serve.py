@@ -21,7 +21,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from checkback.app.background import TOKENS_NAME, prepare_home, take_server_lock
+from checkback.app.background import TOKENS_NAME, prepare_home, remember_kinds, take_server_lock
 from checkback.app.connect import CLIENT_NAME, Connection, make_engine, make_service, publish
 from checkback.app.web import Activity, make_application
 from checkback.app.work import load_kinds
@@ -235,6 +235,7 @@ def serve(
         raise
     process_tree.adopt_orphans()
     os.umask(0o077)
+    remember_kinds(settings.home, settings.kinds)
     server = Server(settings, announce, background, no_token, worker)
     started = time.monotonic()
     server.start_store()
