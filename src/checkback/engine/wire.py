@@ -100,7 +100,9 @@ class Wire:
         self._call_seconds = call_seconds
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._pending: deque[asyncio.Future[Any]] = deque()
+        #: What was sent and is not answered yet, with the time of sending, oldest first.
+        self._pending: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._watch: asyncio.TimerHandle | None = None
         self._outgoing: list[bytes] = []
         self._connecting = asyncio.Lock()
         self._closed = False
@@ -109,10 +111,11 @@ class Wire:
 
     async def call(self, *parts: Part) -> Any:
         """One command and its reply. Raises ReplyError for a refusal, EngineUnavailable after 2 s."""
+        if self._writer is not None:
+            return await self._send(parts)
         try:
             async with asyncio.timeout(self._call_seconds):
-                if self._writer is None:
-                    await self._connect()
+                await self._connect()
                 return await self._send(parts)
         except TimeoutError:
             raise EngineUnavailable("The job store did not answer in time.") from None
@@ -212,12 +215,26 @@ class Wire:
         if self._writer is None:
             future.set_exception(EngineUnavailable())
             return future
-        self._pending.append(future)
+        now = loop.time()
+        self._pending.append((future, now))
+        if self._watch is None and self._call_seconds is not None:
+            self._watch = loop.call_at(now + self._call_seconds, self._give_up_late, self._call_seconds)
         if not self._outgoing:
             # Everything that is asked for in this turn of the loop leaves in one write.
             loop.call_soon(self._flush)
         self._outgoing.append(hiredis.pack_command(tuple(parts)))  # type: ignore[arg-type]
         return future
+
+    def _give_up_late(self, seconds: float) -> None:
+        """Fail the calls that wait too long. One timer for all: one for each costs as much as the call."""
+        loop = asyncio.get_running_loop()
+        self._watch = None
+        for future, sent_at in self._pending:
+            if sent_at + seconds > loop.time():
+                self._watch = loop.call_at(sent_at + seconds, self._give_up_late, seconds)
+                return
+            if not future.done():
+                future.set_exception(EngineUnavailable("The job store did not answer in time."))
 
     def _flush(self) -> None:
         data, self._outgoing = b"".join(self._outgoing), []
@@ -231,7 +248,7 @@ class Wire:
             while data := await reader.read(65536):
                 parser.feed(data)
                 while (reply := parser.gets()) is not False:  # RESP2 has no booleans: False is "not yet"
-                    future = self._pending.popleft()
+                    future, _ = self._pending.popleft()
                     if future.done():
                         continue
                     if isinstance(reply, hiredis.ReplyError):
@@ -253,8 +270,11 @@ class Wire:
             self._reading.cancel()
         self._reading = None
         self._outgoing = []
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         while self._pending:
-            future = self._pending.popleft()
+            future, _ = self._pending.popleft()
             if not future.done():
                 future.set_exception(problem)
                 future.exception()  # its caller may be gone
