@@ -66,7 +66,10 @@ def start_server(allowed: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
 
 async def analyse(client: Client[Any], url: str) -> dict[str, Any]:
     """Submit an analysis, show its phases while it runs, and return its status at the end."""
-    answer = (await client.call_tool("page.analyze", {"url": url, "async": True})).structured_content or {}
+    answered = await client.call_tool("page.analyze", {"url": url, "async": True}, raise_on_error=False)
+    answer = answered.structured_content or {}
+    if answered.is_error:
+        return {"status": "failed", "failedReason": answer.get("error", {}).get("message", "refused")}
     job_id = answer["jobId"]
     console.print(f"\n[bold]page.analyze[/] {url}\n  answered at once: job {job_id}", highlight=False)
     columns = (

@@ -174,6 +174,12 @@ def test_another_address_needs_tokens(tmp_path: Path) -> None:
     assert "loopback" in refused.stderr
 
 
+def test_the_version_is_told(shell: Shell) -> None:
+    from importlib.metadata import version
+
+    assert shell.out("--version") == f"checkback {version('checkback')}"
+
+
 def test_stop_says_when_there_is_nothing_to_stop(tmp_path: Path) -> None:
     assert "no server runs" in Shell(tmp_path / "home").run("stop").stderr
 

@@ -188,6 +188,8 @@ async def test_a_server_that_would_lose_jobs_is_refused_by_the_name_of_the_setti
 
 
 async def test_an_old_server_is_refused() -> None:
+    ended = asyncio.Event()
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
             if line.strip() in (b"SETNAME", b"INFO"):
@@ -196,6 +198,8 @@ async def test_an_old_server_is_refused() -> None:
                     b"+OK\r\n" if line.strip() == b"SETNAME" else b"$%d\r\n%s\r\n" % (len(text), text)
                 )
         writer.close()
+        await writer.wait_closed()
+        ended.set()
 
     # No Redis that old runs here: this only says that it is one.
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
@@ -203,6 +207,7 @@ async def test_an_old_server_is_refused() -> None:
         with pytest.raises(EngineUnavailable, match=r"5\.0\.14"):
             await check_server(wire)
         await wire.close()
+        await asyncio.wait_for(ended.wait(), 5)
 
 
 @pytest.mark.parametrize("url", ["http://x", "redis:", "redis://host/name", "nonsense"])

@@ -146,7 +146,7 @@ class BrowserSession:
         """Start Playwright and the browser. Raises JobFailed with BROWSER_UNAVAILABLE."""
         await self.close()
         with self._folder.as_temporary():
-            self._playwright = await async_playwright().start()
+            self._playwright = await _start_playwright()
         try:
             self._browser = await self._launch(self._playwright)
         except PlaywrightError as error:
@@ -305,3 +305,16 @@ async def browser_session(environment: Environment) -> AsyncGenerator[BrowserSes
     finally:
         await session.close()
         folder.remove()
+
+
+async def _start_playwright() -> Playwright:
+    """Start Playwright's driver, a Node.js program that comes with its package."""
+    try:
+        return await async_playwright().start()
+    except Exception as error:  # it has no error of its own for a driver that cannot start
+        raise JobFailed(
+            BROWSER_UNAVAILABLE,
+            "Playwright does not start on this server.",
+            retryable=False,
+            hint="On a small Debian or Ubuntu type: sudo apt-get install libatomic1",
+        ) from error

@@ -120,7 +120,7 @@ def _install_hint() -> str:
     if sys.platform == "darwin":
         return "Install Google Chrome, or type: playwright install chromium-headless-shell"
     if shutil.which("apt-get"):
-        return "Type: sudo apt-get install chromium-headless-shell"
+        return "Type: sudo apt-get install chromium-headless-shell libatomic1 fonts-noto-core"
     if os.geteuid() == 0:
         # A download into root's home is out of reach for the user that the browser runs as.
         return (
