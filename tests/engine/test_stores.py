@@ -337,3 +337,13 @@ async def test_a_refusal_of_the_store_is_no_loss_of_the_connection(connection: A
     with pytest.raises(ReplyError, match="unknown command"):
         await connection.wire.call("NONSENSE")
     assert await connection.wire.call("PING") == "PONG"
+
+
+async def test_calls_that_come_while_connecting_wait_for_the_greeting(redis: RedisServers) -> None:
+    port = redis.start("--requirepass", PASSWORD)
+    wire = Wire(Address(port=port, password=PASSWORD, database=5), name="greeting")
+    await asyncio.gather(*(wire.call("SET", f"key{number}", number) for number in range(50)))
+    other = Wire(Address(port=port, password=PASSWORD, database=5), name="other")
+    assert await other.call("DBSIZE") == 50
+    await wire.close()
+    await other.close()

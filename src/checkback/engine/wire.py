@@ -197,17 +197,21 @@ class Wire:
 
     async def _greet(self) -> None:
         where = self._address
-        try:
-            if where.password is not None:
-                user = (where.username,) if where.username else ()
-                await self._send(("AUTH", *user, where.password))
-            if where.database:
-                await self._send(("SELECT", where.database))
-            await self._send(("CLIENT", "SETNAME", self._name))
-        except ReplyError as error:
-            problem = _refusal(error)
-            self._drop(problem)
-            raise problem from None
+        words: list[Sequence[Part]] = []
+        if where.password is not None:
+            words.append(("AUTH", *((where.username,) if where.username else ()), where.password))
+        if where.database:
+            words.append(("SELECT", where.database))
+        words.append(("CLIENT", "SETNAME", self._name))
+        # All sent before anything is awaited: a call that comes meanwhile must not slip in between.
+        replies = await asyncio.gather(*[self._send(one) for one in words], return_exceptions=True)
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                problem = _refusal(reply)
+                self._drop(problem)
+                raise problem
+            if isinstance(reply, BaseException):
+                raise reply
 
     def _send(self, parts: Sequence[Part]) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
