@@ -199,7 +199,7 @@ def describe(error: ValidationError) -> str:
     for problem in error.errors(include_url=False, include_input=False):
         where = ".".join(str(part) for part in problem["loc"])
         parts.append(f"{where}: {problem['msg']}" if where else problem["msg"])
-    return "; ".join(parts[:8])
+    return "; ".join(parts[:8]).rstrip(".") + "."
 
 
 def _import_file(path: Path) -> None:

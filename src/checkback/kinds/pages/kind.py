@@ -52,7 +52,6 @@ async def warm_browser(environment: Environment) -> AsyncGenerator[Any]:
     title="Analyze a web page",
     queue="page-analyze",
     deadline_seconds=600,
-    concurrency=2,
     warm=warm_browser,
     network=True,
     memory_bytes=1_500_000_000,
