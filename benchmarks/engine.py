@@ -39,9 +39,12 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from checkback.app.connect import Connection
 from checkback.core.ids import new_job_id
 from checkback.core.job import Job
+from checkback.engine.queues import STATUS
+from checkback.engine.wire import Script
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings
 
+EMPTY = Script("return 1")
 CLONES_IN_ONE_GO = 500
 
 
@@ -59,7 +62,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=7, reads=20_000, retained=100_000, jobs=100, submits=2_000, idle_seconds=60, idle_rounds=2
+    rounds=5, reads=10_000, retained=100_000, jobs=100, submits=2_000, idle_seconds=60, idle_rounds=2
 )
 QUICK = Sizes(rounds=3, reads=5_000, retained=20_000, jobs=30, submits=500, idle_seconds=8, idle_rounds=1)
 
@@ -127,6 +130,8 @@ async def measure_reads(bench: Bench) -> None:
             "checkback: Queues.read": connection.queues.read,
             "BullMQ: Job.fromId + getState": partial(bull_status, queue),
             "the same on a pool of 50 connections": partial(bull_status, pooled),
+            "our script, its answer not decoded": partial(undecoded, connection),
+            "an empty script on our connection": partial(empty_script, connection),
             "raw GET on our connection": lambda one: connection.wire.call("GET", f"raw:{one}"),
             "raw GET on a redis-py pool of 50": lambda one: pool.get(f"raw:{one}"),
         }
@@ -136,7 +141,8 @@ async def measure_reads(bench: Bench) -> None:
         await queue.close()
         await pooled.close()
         await pool.aclose()
-    ours, bull, _, raw, _ = medians.values()
+    ours, bull = medians["checkback: Queues.read"], medians["BullMQ: Job.fromId + getState"]
+    raw = medians["raw GET on our connection"]
     row("", "reads/s", "x BullMQ", "x raw GET")
     for name, value in medians.items():
         row(name, f"{value:,.0f}", f"{value / bull:.2f}", f"{value / raw:.2f}")
@@ -150,6 +156,18 @@ async def bull_status(queue: Any, job_id: str) -> str:
     """What a program does that uses BullMQ itself."""
     job: Any = await BullJob.fromId(queue, job_id)
     return await job.getState()
+
+
+async def undecoded(connection: Connection, job_id: str) -> object:
+    """A status read up to the answer of the store."""
+    prefix = connection.settings.prefix
+    keys = [f"{prefix}:{queue}:{job_id}" for queue in connection.settings.concurrency]
+    return await connection.wire.script(STATUS, keys, [job_id, "0"])
+
+
+async def empty_script(connection: Connection, job_id: str) -> object:
+    """The least that any script costs."""
+    return await connection.wire.script(EMPTY, ["reads:jobs:" + job_id])
 
 
 async def measure_pickup(bench: Bench) -> None:
