@@ -1,6 +1,6 @@
 """One multiplexed connection to Valkey or Redis: many calls in flight on one socket, answered in order.
 
-Why not redis-py here: a status read is what this project does most, and one shared socket served 6 times
+Why not redis-py here: a status read is what this project does most, and one shared socket served ten times
 the reads of a redis-py pool on the same machine (``docs/performance.md``); and ``checkback check`` has
 300 ms in all, of which importing redis-py would take more. Parsing and packing are hiredis's.
 BullMQ's own worker keeps using redis-py (``clients.py``).
