@@ -165,7 +165,12 @@ class Wire:
     async def close(self) -> None:
         """Close the connection; calls under way fail with EngineUnavailable."""
         self._closed = True
+        writer = self._writer
         self._drop(EngineUnavailable("The connection was closed."))
+        if writer is not None:
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(CALL_SECONDS):
+                    await writer.wait_closed()
 
     async def _connect(self) -> None:
         async with self._connecting:
