@@ -11,11 +11,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from checkback.app.connect import Connection
+from checkback.app.connect import Connection, connect
 from checkback.core.states import State
 from checkback.engine import process_tree
 from checkback.guard.access import LOCAL
@@ -131,3 +132,23 @@ async def test_a_worker_killed_in_any_phase_of_an_analysis_is_replaced(settings:
     await asyncio.gather(
         *(rescue(one, f"http://{site}/", phase) for one, phase in zip(own, PHASES, strict=True))
     )
+
+
+@pytest.mark.chromium
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+async def test_no_browser_is_left_when_serve_is_killed(start_server: Any, site: str) -> None:
+    server = start_server(allow_hosts=site)
+    async with connect(Settings(home=server.home), start=False) as connection:
+        job_id = (await connection.service.submit(LOCAL, "page.analyze", {"url": f"http://{site}/"})).job.id
+        async for job in connection.service.watch(LOCAL, job_id):
+            if job.phase == "layout":
+                break
+        below = process_tree.descendants(server.process.pid)
+        names = {Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0] for pid in below}
+        assert any(b"chrom" in name or b"headless" in name for name in names), names
+        server.process.kill()
+        server.process.wait(10)
+    async with asyncio.timeout(5):
+        while any(process_tree.is_alive(pid) for pid in below):
+            await asyncio.sleep(0.02)
