@@ -79,9 +79,8 @@ class Warm:
 class Runner:
     """All children of one worker."""
 
-    def __init__(self, forks: Forks, temporary_folder: Path) -> None:
+    def __init__(self, forks: Forks) -> None:
         self._forks = forks
-        self._temporary_folder = temporary_folder
         self._warm: defaultdict[str, list[Warm]] = defaultdict(list)
         self._cleaning: set[asyncio.Task[None]] = set()
 

@@ -14,7 +14,7 @@ import os
 import platform
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,6 @@ class WorkerSettings:
     allow_hosts: tuple[str, ...] = ()
     grace_seconds: float = GRACE_SECONDS
     version: str = ""
-    labels: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class QueueWorker(BullWorker):
@@ -123,7 +122,7 @@ class WorkerProcess:
         forks = Forks(settings.children)
         await forks.start()
         egress = await EgressProxy.start(allow_hosts=settings.allow_hosts)
-        runner = Runner(forks, settings.temporary_folder)
+        runner = Runner(forks)
         store = ArtifactStore(Path(settings.children.artifacts))
         parts = WorkerParts(wire, settings.keys, runner, egress, settings.temporary_folder, store)
         queues = tuple(settings.concurrency)

@@ -30,7 +30,6 @@ class NetworkLog:
         self._last_at = time.monotonic()
         self._total = 0
         self._bytes: Counter[str] = Counter()
-        self._frozen_at: int | None = None
         devtools.on("Network.requestWillBeSent", self._sent)
         devtools.on("Network.responseReceived", self._answered)
         devtools.on("Network.dataReceived", self._progressed)
