@@ -16,7 +16,7 @@ from checkback.core.ids import new_job_id
 from checkback.core.states import State
 from checkback.engine.keys import STANDING_OF_OURS, STANDING_PER_QUEUE, Keys
 from checkback.engine.sweeper import Sweeper
-from checkback.guard.access import LOCAL, LOCAL_OWNER
+from checkback.guard.access import LOCAL, LOCAL_OWNER, Caller
 from checkback.settings import Settings
 from conftest import open_connection, running_worker
 
@@ -121,6 +121,44 @@ async def test_a_foreign_job_comes_into_the_local_list(connection: Connection) -
     (job,) = (await connection.service.list(LOCAL)).jobs
     assert (job.id, job.owner, job.kind) == (job_id, LOCAL_OWNER, "test.add")
     await queue.close()
+
+
+async def test_a_list_goes_on_through_jobs_of_one_moment(connection: Connection) -> None:
+    """A BullMQ client that adds in bulk gives hundreds of jobs the same time."""
+    index = Keys(connection.settings.prefix).owner(LOCAL_OWNER)
+    submitted = [connection.service.submit(LOCAL, "test.add", {"a": 1, "b": 1}) for _ in range(250)]
+    ids = [done.job.id for done in await asyncio.gather(*submitted)]
+    await connection.wire.call("ZADD", index, *(part for job_id in ids for part in (1_000_000, job_id)))
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await connection.service.list(LOCAL, limit=60, cursor=cursor)
+        found += [job.id for job in page.jobs]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert found == sorted(ids, reverse=True)
+
+
+async def test_a_list_of_all_owners_leaves_nobody_out(connection: Connection) -> None:
+    """One owner's many jobs of one moment lie between another owner's older and newer ones."""
+    keys = Keys(connection.settings.prefix)
+    times: list[tuple[int, str]] = []
+    for owner, at, count in (("ann", 3_000, 30), ("bob", 2_000, 250), ("ann", 1_000, 30)):
+        caller = Caller(owner)
+        done = [connection.service.submit(caller, "test.add", {"a": 1, "b": 1}) for _ in range(count)]
+        ids = [submission.job.id for submission in await asyncio.gather(*done)]
+        await connection.wire.call("ZADD", keys.owner(owner), *(part for one in ids for part in (at, one)))
+        times += [(at, one) for one in ids]
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await connection.service.list(LOCAL, owner="*", limit=90, cursor=cursor)
+        found += [job.id for job in page.jobs]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert found == [job_id for _, job_id in sorted(times, reverse=True)]
 
 
 async def test_an_index_entry_without_a_job_is_dropped_when_read(connection: Connection) -> None:

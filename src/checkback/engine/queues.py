@@ -254,24 +254,30 @@ class Queues:
         self, indexes: list[str], before: tuple[int, str] | None
     ) -> list[tuple[str, int, str]]:
         """The next (id, score, index) entries, newest first, across some owners' indexes."""
-        top: str | int = "+inf" if before is None else before[0]
-        entries: list[tuple[str, int, str]] = []
-        for index in indexes:
-            entries += [
-                (job_id, int(float(score)), index) for job_id, score in await self._newest(index, top)
-            ]
+        found = await asyncio.gather(*(self._newest(index, before) for index in indexes))
+        entries = [entry for some in found for entry in some]
         entries.sort(key=lambda entry: (entry[1], entry[0]), reverse=True)
-        if before is not None:
-            entries = [entry for entry in entries if (entry[1], entry[0]) < before]
         return entries[:LIST_BATCH]
 
-    async def _newest(self, index: str, top: str | int) -> list[tuple[str, str]]:
-        # Several jobs may share the boundary's millisecond; a larger batch keeps the page from standing
-        # still.
-        flat: list[str] = await self._call(
-            "ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", 0, LIST_BATCH * 2
-        )
-        return list(zip(flat[::2], flat[1::2], strict=True))
+    async def _newest(self, index: str, before: tuple[int, str] | None) -> list[tuple[str, int, str]]:
+        """The newest ``LIST_BATCH`` entries of one index before a place in it, or as many as there are.
+
+        Any number of jobs may share the boundary's millisecond (another client's bulk add gives all the same
+        time), so one batch may lie partly or wholly before the place.
+        """
+        top: str | int = "+inf" if before is None else before[0]
+        kept: list[tuple[str, int, str]] = []
+        offset = 0
+        while len(kept) < LIST_BATCH:
+            flat: list[str] = await self._call(
+                "ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", offset, LIST_BATCH
+            )
+            batch = [(job_id, int(float(score))) for job_id, score in zip(flat[::2], flat[1::2], strict=True)]
+            kept += [(job_id, at, index) for job_id, at in batch if before is None or (at, job_id) < before]
+            if len(batch) < LIST_BATCH:
+                break
+            offset += LIST_BATCH
+        return kept
 
     async def _drop_dead(self, entries: list[tuple[str, int, str]]) -> None:
         for job_id, _, index in entries:
