@@ -1,0 +1,1 @@
+"""Registers every document kind; light, because doors import it to list their tools."""
