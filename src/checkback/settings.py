@@ -133,6 +133,10 @@ class Settings:
         return self.home / "artifacts"
 
     @property
+    def uploads_folder(self) -> Path:
+        return self.home / "uploads"
+
+    @property
     def temporary_folder(self) -> Path:
         return self.home / "tmp"
 

@@ -51,6 +51,8 @@ def make_worker(settings: Settings) -> WorkerProcess:
         allow_hosts=settings.allow_hosts,
         temporary_folder=settings.temporary_folder,
         production=settings.production,
+        uploads_folder=settings.uploads_folder,
+        artifacts_folder=settings.artifacts_folder,
     )
     secret = load_secret(settings.home, settings.secret_key)
     children = ChildSettings(settings.kinds, str(settings.artifacts_folder), secret.hex(), environment)

@@ -48,15 +48,14 @@ class ChildSettings:
     environment: Environment = field(default_factory=Environment)
 
     def to_json(self) -> bytes:
-        values = asdict(self)
-        values["environment"]["temporary_folder"] = str(self.environment.temporary_folder)
-        return json.dumps(values).encode()
+        return json.dumps(asdict(self), default=str).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> ChildSettings:
         values = json.loads(data)
         environment = values["environment"]
-        environment["temporary_folder"] = Path(environment["temporary_folder"])
+        for folder in ("temporary_folder", "uploads_folder", "artifacts_folder"):
+            environment[folder] = Path(environment[folder])
         environment["allow_hosts"] = tuple(environment["allow_hosts"])
         return cls(
             tuple(values["modules"]), values["artifacts"], values["secret_hex"], Environment(**environment)

@@ -122,6 +122,7 @@ def main() -> None:
     settings = ChildSettings.from_json(control.recv(MAX_DATAGRAM))
     try:
         registry.load(settings.modules)
+        registry.import_preloads()
     except Exception:
         problem = traceback.format_exc()
         control.send(json.dumps({"ready": False, "problem": problem[-8000:]}).encode())

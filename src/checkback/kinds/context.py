@@ -32,6 +32,9 @@ class Environment:
     #: Folder for temporary files; each attempt has its own below it.
     temporary_folder: Path = Path("/tmp")  # noqa: S108 - a default for tests; the worker always sets it
     production: bool = True
+    #: Where uploads and the results of jobs lie, for jobs that work on them.
+    uploads_folder: Path = Path("/nonexistent/uploads")
+    artifacts_folder: Path = Path("/nonexistent/artifacts")
 
 
 class Reporter(Protocol):

@@ -5,6 +5,7 @@ A kind's name, never a path to code, is what a caller sends: nothing is imported
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
@@ -17,7 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -77,6 +78,11 @@ class Kind:
     takes_model: bool = False
     context_parameter: str | None = field(default=None)
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The arguments that name files to work on, as paths: ``url``, ``urls``, ``images.url``."""
+        return _sources(self.args_model)
+
     def check_args(self, args: object) -> BaseModel:
         """The arguments as a checked model. Raises InvalidInput that names each wrong field."""
         try:
@@ -86,6 +92,7 @@ class Kind:
 
 
 _kinds: dict[str, Kind] = {}
+_preloads: list[str] = []
 
 
 def job(
@@ -200,6 +207,40 @@ def describe(error: ValidationError) -> str:
         where = ".".join(str(part) for part in problem["loc"])
         parts.append(f"{where}: {problem['msg']}" if where else problem["msg"])
     return "; ".join(parts[:8]).rstrip(".") + "."
+
+
+def preload(*modules: str) -> None:
+    """Have the fork server import ``modules`` once, so that each job's process has them without waiting.
+
+    For modules that take long to import, may be forked, and are imported by jobs only. What is missing is
+    left out: the job that needs it says so.
+    """
+    _preloads.extend(module for module in modules if module not in _preloads)
+
+
+def import_preloads() -> None:
+    """Import what ``preload`` named; for the fork server only."""
+    for module in _preloads:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+
+
+def _sources(model: type[BaseModel], within: str = "") -> tuple[str, ...]:
+    found: list[str] = []
+    for name, info in model.model_fields.items():
+        extra = info.json_schema_extra
+        if isinstance(extra, dict) and extra.get("checkback") == "source":
+            found.append(within + (info.alias or name))
+        for inner in _models_in(info.annotation):
+            found += _sources(inner, f"{within}{info.alias or name}.")
+    return tuple(found)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a field's annotation holds: itself, or as items of a list."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
 def _import_file(path: Path) -> None:

@@ -88,7 +88,7 @@ def sniff(path: Path) -> FileType:
             return found
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return FileType.WEBP
-    if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _in_zip(path)
     if head.startswith(_OLE):
         return _in_ole(path)
@@ -115,7 +115,7 @@ def _in_zip(path: Path) -> FileType:
 
 
 def _in_ole(path: Path) -> FileType:
-    """The stream names of an OLE container are UTF-16 in its directory; looking for them is enough to tell."""
+    """The stream names of an OLE container are UTF-16 in its directory: looking for them is enough."""
     with path.open("rb") as file:
         content = file.read(64 << 20)
     for stream, found in _OLE_STREAMS:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
-import ssl
 import time
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import urljoin, urlsplit
 
+from checkback.kinds import proxied
 from checkback.kinds.context import Egress
-from checkback.kinds.pages.network import BLOCKED_HEADER, FAILED_HEADER
+from checkback.kinds.proxied import FetchFailed, HostBlocked
+from checkback.kinds.proxied import HostUnreachable as HostUnreachable
 
 REPORT_URL = "http://egress.invalid/report"
 
@@ -28,14 +27,6 @@ class Fetched:
     blocked: bool = False
 
 
-class FetchFailed(Exception):
-    """No answer: refused, reset, too slow, or too many redirects."""
-
-
-class HostUnreachable(FetchFailed):
-    """The proxy may reach the host and cannot; the argument says why, in the proxy's words."""
-
-
 def fetch(
     url: str, egress: Egress, *, user_agent: str, seconds: float, max_bytes: int, redirects: int = 5
 ) -> Fetched:
@@ -44,62 +35,18 @@ def fetch(
     Raises FetchFailed, or HostUnreachable where the reason is known. An address that the proxy blocks is an
     answer, not a failure.
     """
-    for _ in range(redirects + 1):
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise FetchFailed
-        try:
-            answer, location = _get(url, egress, user_agent, seconds, max_bytes)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            if "Tunnel connection failed: 403" in str(error):
-                return Fetched(url, 403, b"", blocked=True)
-            if "Tunnel connection failed: 50" in str(error):
-                raise HostUnreachable("unreachable") from error
-            raise FetchFailed from error
-        if not location:
-            return answer
-        url = urljoin(url, location)
-    raise FetchFailed
-
-
-def _get(
-    url: str, egress: Egress, user_agent: str, seconds: float, max_bytes: int
-) -> tuple[Fetched, str | None]:
-    end = time.monotonic() + seconds
-    parts = urlsplit(url)
-    proxy = urlsplit(egress.proxy_url)
-    key = base64.b64encode(f"{egress.username}:{egress.password}".encode()).decode()
     headers = {"User-Agent": user_agent, "Accept": "text/plain, */*;q=0.5"}
-    if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(
-            proxy.hostname or "", proxy.port, timeout=seconds, context=ssl.create_default_context()
-        )
-        connection.set_tunnel(
-            parts.hostname or "", parts.port or 443, {"Proxy-Authorization": f"Basic {key}"}
-        )
-        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-    else:
-        connection = http.client.HTTPConnection(proxy.hostname or "", proxy.port, timeout=seconds)
-        headers["Proxy-Authorization"] = f"Basic {key}"
-        target = parts._replace(fragment="").geturl()
-    try:
-        connection.request("GET", target, headers=headers)
-        # The answer keeps the socket open on its own until it is read to its end or closed.
-        with connection.getresponse() as response:
-            return _answer(url, response, end, max_bytes)
-    finally:
-        connection.close()
-
-
-def _answer(
-    url: str, response: http.client.HTTPResponse, end: float, max_bytes: int
-) -> tuple[Fetched, str | None]:
-    if (reason := response.getheader(FAILED_HEADER)) is not None:
-        raise HostUnreachable(reason)
-    blocked = response.getheader(BLOCKED_HEADER) is not None
-    if response.status in (301, 302, 303, 307, 308):
-        return Fetched(url, response.status, b"", blocked), response.getheader("Location")
-    return Fetched(url, response.status, _read(response, end, max_bytes), blocked), None
+    for _ in range(redirects + 1):
+        end = time.monotonic() + seconds
+        try:
+            with proxied.get(url, egress, seconds=seconds, headers=headers) as response:
+                further = proxied.location(url, response)
+                if further is None:
+                    return Fetched(url, response.status, _read(response, end, max_bytes))
+        except HostBlocked:
+            return Fetched(url, 403, b"", blocked=True)
+        url = further
+    raise FetchFailed
 
 
 def _read(response: http.client.HTTPResponse, end: float, max_bytes: int) -> bytes:

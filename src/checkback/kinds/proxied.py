@@ -1,0 +1,84 @@
+"""One GET through the egress proxy: the only way out that a job has."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import ssl
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from urllib.parse import urljoin, urlsplit
+
+from checkback.guard.egress_http import BLOCKED_HEADER, FAILED_HEADER
+from checkback.kinds.context import Egress
+
+REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class FetchFailed(Exception):
+    """No answer: refused, reset, too slow, or too many redirects."""
+
+
+class HostUnreachable(FetchFailed):
+    """The proxy may reach the host and cannot; the argument says why, in the proxy's words."""
+
+
+class HostBlocked(FetchFailed):
+    """The proxy does not let this job reach the host."""
+
+
+@contextmanager
+def get(
+    url: str, egress: Egress, *, seconds: float, headers: Mapping[str, str]
+) -> Generator[http.client.HTTPResponse]:
+    """The answer to one GET, its body unread; ``seconds`` is for each read. Redirects are answers.
+
+    Raises FetchFailed, HostUnreachable or HostBlocked, also for what goes wrong inside the ``with``.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise FetchFailed
+    connection, target, fields = _prepare(url, egress, seconds, headers)
+    try:
+        connection.request("GET", target, headers=fields)
+        # The answer keeps the socket open on its own until it is read to its end or closed.
+        with connection.getresponse() as response:
+            if (reason := response.getheader(FAILED_HEADER)) is not None:
+                raise HostUnreachable(reason)
+            if response.getheader(BLOCKED_HEADER) is not None:
+                raise HostBlocked
+            yield response
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if "Tunnel connection failed: 403" in str(error):
+            raise HostBlocked from error
+        if "Tunnel connection failed: 50" in str(error):
+            raise HostUnreachable("unreachable") from error
+        raise FetchFailed from error
+    finally:
+        connection.close()
+
+
+def location(url: str, response: http.client.HTTPResponse) -> str | None:
+    """Where a redirect leads, or None where the answer is none."""
+    to = response.getheader("Location") if response.status in REDIRECTS else None
+    return urljoin(url, to) if to else None
+
+
+def _prepare(
+    url: str, egress: Egress, seconds: float, headers: Mapping[str, str]
+) -> tuple[http.client.HTTPConnection, str, dict[str, str]]:
+    parts = urlsplit(url)
+    proxy = urlsplit(egress.proxy_url)
+    key = base64.b64encode(f"{egress.username}:{egress.password}".encode()).decode()
+    fields = dict(headers)
+    if parts.scheme == "https":
+        connection = http.client.HTTPSConnection(
+            proxy.hostname or "", proxy.port, timeout=seconds, context=ssl.create_default_context()
+        )
+        connection.set_tunnel(
+            parts.hostname or "", parts.port or 443, {"Proxy-Authorization": f"Basic {key}"}
+        )
+        return connection, parts._replace(scheme="", netloc="", fragment="").geturl() or "/", fields
+    plain = http.client.HTTPConnection(proxy.hostname or "", proxy.port, timeout=seconds)
+    fields["Proxy-Authorization"] = f"Basic {key}"
+    return plain, parts._replace(fragment="").geturl(), fields

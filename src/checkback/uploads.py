@@ -1,0 +1,167 @@
+"""Uploaded files: what a caller hands in for later jobs, under names that we generate.
+
+``<root>/<id>/content`` and ``<root>/<id>/record.json``. An upload appears whole or not at all, and is kept
+for a day after its last use; a job that names it as its source counts as use from submit to its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from checkback.core.errors import InvalidInput, TooLarge
+
+MAX_UPLOAD_BYTES = 200 * 1024 * 1024
+KEEP_SECONDS = 24 * 3600.0
+MAX_NAME_CHARACTERS = 120
+UNFINISHED_SECONDS = 3600.0
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\u202a-\u202e\u2066-\u2069]')
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that was handed in."""
+
+    id: str
+    owner: str
+    #: A plain file name, as its sender called it.
+    name: str
+    size_bytes: int
+    md5: str
+
+
+class UploadStore:
+    """The uploads of one data folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def begin(self, owner: str, name: str, *, upload_id: str | None = None) -> UploadWriter:
+        """Where the content of a new upload is written; ``upload_id`` is one that ``new_id`` gave out."""
+        return UploadWriter(self._root, upload_id or new_id(), owner, plain_name(name))
+
+    def find(self, upload_id: str) -> Upload | None:
+        """The upload of that id, or None when there is none (any more)."""
+        folder = self._folder(upload_id)
+        if folder is None:
+            return None
+        try:
+            if self._kept_until(folder) < time.time():
+                return None
+            return Upload(**json.loads((folder / "record.json").read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def path(self, upload_id: str) -> Path:
+        """Where the content lies; it may be gone. Raises InvalidInput for an id that is none."""
+        folder = self._folder(upload_id)
+        if folder is None:
+            raise InvalidInput("This is not the id of an upload.")
+        return folder / "content"
+
+    def keep(self, upload_id: str, seconds: float) -> None:
+        """Keep an upload for ``seconds`` from now, at least; it is never kept for less than before."""
+        folder = self._folder(upload_id)
+        if folder is not None:
+            with contextlib.suppress(FileNotFoundError):
+                until = max(time.time() + seconds, self._kept_until(folder))
+                os.utime(folder / "record.json", (until, until))
+
+    def remove(self, upload_id: str) -> None:
+        """Remove an upload at once."""
+        folder = self._folder(upload_id)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def sweep(self) -> int:
+        """Remove what has had its time, and what was never finished; returns how many."""
+        removed = 0
+        for folder in self._root.iterdir() if self._root.is_dir() else ():
+            try:
+                ends = self._kept_until(folder)
+            except FileNotFoundError:
+                ends = folder.stat().st_mtime + UNFINISHED_SECONDS
+            if ends < time.time():
+                shutil.rmtree(folder, ignore_errors=True)
+                removed += 1
+        return removed
+
+    def _folder(self, upload_id: str) -> Path | None:
+        return self._root / upload_id if _ID.fullmatch(upload_id) else None
+
+    @staticmethod
+    def _kept_until(folder: Path) -> float:
+        # The record's time is the end, not the beginning: keeping it longer is one system call.
+        return (folder / "record.json").stat().st_mtime
+
+
+class UploadWriter:
+    """Takes the content of one upload, piece by piece. Leaving the ``with`` without ``finish`` removes it."""
+
+    def __init__(self, root: Path, upload_id: str, owner: str, name: str) -> None:
+        self._folder = root / upload_id
+        self._upload_id, self._owner, self._name = upload_id, owner, name
+        self._size = 0
+        self._hash = hashlib.md5(usedforsecurity=False)
+        self._done = False
+
+    def __enter__(self) -> UploadWriter:
+        self._folder.mkdir(parents=True, mode=0o700)
+        self._file = (self._folder / "content").open("xb")
+        return self
+
+    def write(self, chunk: bytes) -> None:
+        """Add a piece. Raises TooLarge past 200 MB."""
+        self._size += len(chunk)
+        if self._size > MAX_UPLOAD_BYTES:
+            raise TooLarge(f"A file may have {MAX_UPLOAD_BYTES >> 20} MB at most.")
+        self._file.write(chunk)
+        self._hash.update(chunk)
+
+    def finish(self) -> Upload:
+        """Make the upload appear; it is on disk when this returns."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        upload = Upload(self._upload_id, self._owner, self._name, self._size, self._hash.hexdigest())
+        fresh = self._folder / "record.new"
+        fresh.write_text(json.dumps(asdict(upload)))
+        until = time.time() + KEEP_SECONDS
+        os.utime(fresh, (until, until))
+        fresh.rename(self._folder / "record.json")
+        self._done = True
+        return upload
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if not self._done:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def new_id() -> str:
+    """An id that nobody can guess."""
+    return secrets.token_hex(16)
+
+
+def plain_name(name: str, default: str = "file") -> str:
+    """The last part of a path or URL, free of what could trick a file system, a terminal or a reader.
+
+    At most 120 bytes; the ending survives the cut.
+    """
+    last = _UNSAFE.sub("_", name.replace("\\", "/").rsplit("/", 1)[-1]).strip(" .")
+    stem, dot, extension = last.rpartition(".")
+    if not dot or not stem or len(extension) > 10:
+        stem, extension = last, ""
+    room = MAX_NAME_CHARACTERS - len(extension.encode()) - 1
+    stem = stem.encode()[:room].decode(errors="ignore").strip(" .")
+    shown = f"{stem}.{extension}" if extension else stem
+    return shown or default
