@@ -16,7 +16,7 @@ class LinkSigner:
         self._key = key
 
     def query(self, method: str, path: str, expires_at: float) -> str:
-        """The query that makes ``path``, unquoted, a link for ``method`` until ``expires_at``, a Unix time."""
+        """What makes ``path``, unquoted, a link for ``method`` until ``expires_at``, a Unix time."""
         ends = int(expires_at)
         return f"exp={ends}&sig={self._sign(method, path, ends)}"
 

@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -228,8 +228,8 @@ def import_preloads() -> None:
 def _sources(model: type[BaseModel], within: str = "") -> tuple[str, ...]:
     found: list[str] = []
     for name, info in model.model_fields.items():
-        extra = info.json_schema_extra
-        if isinstance(extra, dict) and extra.get("checkback") == "source":
+        extra: Any = info.json_schema_extra
+        if isinstance(extra, dict) and cast("dict[str, Any]", extra).get("checkback") == "source":
             found.append(within + (info.alias or name))
         for inner in _models_in(info.annotation):
             found += _sources(inner, f"{within}{info.alias or name}.")
