@@ -20,8 +20,11 @@ from checkback.core.job import JSON, Artifact, Job
 from checkback.core.states import State, may_move
 from checkback.engine.queues import NewJob, Queues
 from checkback.guard.access import Caller, Scope
-from checkback.guard.addresses import AddressPolicy
+from checkback.guard.addresses import AddressPolicy, check_url
+from checkback.guard.links import LinkSigner
 from checkback.guard.seals import Sealer
+from checkback.guard.sources import ArtifactSource, UploadSource, change_sources, parse_source
+from checkback.uploads import KEEP_SECONDS, Upload, UploadStore, UploadWriter
 
 MAX_ARGS_BYTES = 256 * 1024
 MAX_KEY_CHARACTERS = 200
@@ -62,9 +65,14 @@ class Service:
         sealer: Sealer,
         addresses: AddressPolicy,
         key_secret: bytes,
+        uploads: UploadStore,
+        links: LinkSigner,
     ) -> None:
         self._queues = queues
         self._artifacts = artifacts
+        self._uploads = uploads
+        #: Signs and checks the links to results and uploads that doors give out.
+        self.links = links
         self._sealer = sealer
         self._addresses = addresses
         self._key_secret = key_secret
@@ -80,12 +88,16 @@ class Service:
         delay_seconds: float = 0.0,
         attempts: int | None = None,
         request_id: str | None = None,
+        callback: Mapping[str, Any] | None = None,
     ) -> Submission:
         """Accept a job and return it once a check by its id would find it, on disk if the engine says so.
 
         The id is minted here, before BullMQ sees it, so a lost reply can be retried without a second job.
         The same owner and key return the first job; the same key with other args raises KeyReused. Raises
         UnknownKind, InvalidInput or TooLarge before anything is stored.
+
+        ``callback`` has a ``url`` that is told of the end by POST, and the ``context`` that its door needs
+        for the words.
         """
         # Imported here: whoever only asks for a state must not wait for pydantic (checkback check has 300
         # ms).
@@ -93,11 +105,15 @@ class Service:
 
         self._require(caller, Scope.WRITE)
         found = registry.get(kind)
+        self._check_limits(key, deadline_seconds, delay_seconds, attempts)
         model = found.check_args(args)
         if found.admit is not None:
             found.admit(model, self._addresses)
-        self._check_limits(key, deadline_seconds, delay_seconds, attempts)
         given = model.model_dump(mode="python", by_alias=True, exclude_unset=True)
+        if callback is not None:
+            check_url(str(callback["url"]), self._addresses)
+        if found.sources:
+            given = await self._with_sources(caller, found.sources, given, delay_seconds)
         new = NewJob(
             id=ids.keyed_job_id(self._key_secret, caller.owner, key) if key else ids.new_job_id(),
             kind=found.name,
@@ -110,6 +126,7 @@ class Service:
             deadline_seconds=deadline_seconds,
             delay_seconds=delay_seconds,
             request_id=request_id,
+            callback=dict(callback) if callback else None,
         )
         if len(json.dumps(new.args, allow_nan=False)) > MAX_ARGS_BYTES:
             raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
@@ -222,6 +239,31 @@ class Service:
                     return artifact, path
         raise NotFound("This job has no such artifact.", hint="The job's record lists its artifacts.")
 
+    def begin_upload(self, caller: Caller, name: str, *, upload_id: str | None = None) -> UploadWriter:
+        """Where the bytes of a file go that later jobs work on, as ``upload:ID``. Kept a day after its last
+        use."""
+        self._require(caller, Scope.WRITE)
+        return self._uploads.begin(caller.owner, name, upload_id=upload_id)
+
+    def upload(self, caller: Caller, upload_id: str) -> tuple[Upload, Path]:
+        """One of the caller's uploads, and where it lies. Raises NotFound."""
+        upload = self._uploads.find(upload_id)
+        if upload is None or (upload.owner != caller.owner and not caller.is_admin):
+            raise NotFound("There is no such upload.", hint="Upload the file again.")
+        return upload, self._uploads.path(upload_id)
+
+    def remove_upload(self, caller: Caller, upload_id: str) -> None:
+        """Remove one of the caller's uploads at once. Raises NotFound."""
+        self._require(caller, Scope.WRITE)
+        self.upload(caller, upload_id)
+        self._uploads.remove(upload_id)
+
+    async def remove_artifact(self, caller: Caller, job_id: str, name: str) -> None:
+        """Remove the content of one of the job's files; the record still tells that there was one."""
+        self._require(caller, Scope.WRITE)
+        _, path = await self.artifact(caller, job_id, name)
+        path.unlink(missing_ok=True)
+
     async def log(self, caller: Caller, job_id: str) -> list[str]:
         """The lines that the job logged, oldest first; of very many only the newest are kept."""
         job = await self.get(caller, job_id)
@@ -230,6 +272,38 @@ class Service:
     async def counts(self) -> dict[str, dict[str, int]]:
         """How many jobs of each state every queue holds."""
         return await self._queues.counts()
+
+    async def _with_sources(
+        self, caller: Caller, paths: tuple[str, ...], args: dict[str, Any], delay_seconds: float
+    ) -> dict[str, Any]:
+        """The arguments with every source checked, and named as a job's process finds it."""
+        wanted: dict[str, str] = {}
+        for path in paths:
+            change_sources(args, path, lambda source: wanted.setdefault(source, source))
+        for source in wanted:
+            wanted[source] = await self._resolve(caller, source, delay_seconds + KEEP_SECONDS)
+        for path in paths:
+            args = change_sources(args, path, lambda source: wanted[source])
+        return args
+
+    async def _resolve(self, caller: Caller, source: str, keep_seconds: float) -> str:
+        """One source as a job's process finds it. Raises what keeps this caller from using it."""
+        match parse_source(source, self.links):
+            case UploadSource(upload_id, signed):
+                found = self._uploads.find(upload_id)
+                if found is None or not (signed or found.owner == caller.owner or caller.is_admin):
+                    raise NotFound("There is no such upload.", hint="Upload the file again.")
+                self._uploads.keep(upload_id, keep_seconds)
+                return f"upload:{upload_id}"
+            case ArtifactSource(job_id, name, signed):
+                reader = Caller(caller.owner, frozenset(Scope)) if signed else caller
+                if (job := await self.get(reader, job_id)).state is not State.COMPLETED:
+                    raise NotReady(f"The job whose result is named as source is {job.state}.")
+                artifact, _ = await self.artifact(reader, job_id, name)
+                return f"artifact:{job.id}/{artifact.attempt}/{artifact.id}/{artifact.name}"
+            case None:
+                check_url(source, self._addresses)
+                return source
 
     def _own(self, caller: Caller, job: Job | None) -> Job:
         if job is None or (job.owner != caller.owner and not caller.is_admin):

@@ -18,6 +18,7 @@ from checkback.engine.keys import STANDING_OF_OURS, STANDING_PER_QUEUE, Keys
 from checkback.engine.sweeper import Sweeper
 from checkback.guard.access import LOCAL, LOCAL_OWNER, Caller
 from checkback.settings import Settings
+from checkback.uploads import UploadStore
 from conftest import open_connection, running_worker
 
 MOMENT = 1 / 3600
@@ -32,6 +33,7 @@ def make_sweeper(connection: Connection) -> Sweeper:
         tuple(settings.concurrency),
         retention(settings),
         ArtifactStore(settings.artifacts_folder),
+        UploadStore(settings.uploads_folder),
     )
 
 

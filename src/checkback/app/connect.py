@@ -22,9 +22,11 @@ from checkback.engine.record import Retention
 from checkback.engine.valkey import socket_path
 from checkback.engine.wire import Address, ReplyError, Wire
 from checkback.guard.addresses import AddressPolicy
+from checkback.guard.links import LinkSigner
 from checkback.guard.seals import Sealer, derive, load_secret
 from checkback.service import Service
 from checkback.settings import Settings
+from checkback.uploads import UploadStore
 
 CLIENT_NAME = "checkback-client"
 """How a client's connections are called: serve counts them before it ends itself for want of work."""
@@ -78,6 +80,8 @@ def make_service(settings: Settings, queues: Queues) -> Service:
         sealer=Sealer(secret),
         addresses=AddressPolicy.of(settings.allow_hosts),
         key_secret=derive(secret, "idempotent ids"),
+        uploads=UploadStore(settings.uploads_folder),
+        links=LinkSigner(derive(secret, "links")),
     )
 
 

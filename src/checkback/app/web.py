@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from checkback.app.background import find_version
 from checkback.app.connect import Connection
 from checkback.core.errors import EngineUnavailable
+from checkback.doors import pdfco
+from checkback.doors.file_links import FilesDoor
 from checkback.doors.gate import Gate, RequireCaller
 from checkback.doors.http import Readiness, build_routes
 from checkback.doors.mcp import build_server, http_app, http_caller
@@ -80,6 +82,8 @@ def make_application(connection: Connection, *, port: int, activity: Activity, n
         version=find_version(),
         production=settings.production,
     )
+    routes += FilesDoor(connection.service).routes()
+    routes += pdfco.build_routes(connection.service, production=settings.production)
     hosts = HostList.of(port, settings.hosts)
     mcp = mcp_application(connection, sorted(hosts.hosts))
     application = _Doors(Starlette(routes=routes, lifespan=mcp.lifespan), RequireCaller(mcp))

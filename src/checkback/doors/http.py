@@ -35,6 +35,7 @@ from checkback.core.states import State
 from checkback.dialects import native
 from checkback.doors.http_events import HEARTBEAT_SECONDS, EventStream, event_id, events
 from checkback.doors.http_openapi import document
+from checkback.doors.http_uploads import upload_operations
 from checkback.doors.http_wire import (
     Answer,
     Call,
@@ -154,7 +155,7 @@ class _Api:
         guesses: GuessLimit,
         heartbeat_seconds: float,
     ) -> None:
-        self._service = service
+        self.service = service
         self._authenticator = authenticator
         self._readiness = readiness
         self._guesses = guesses
@@ -166,7 +167,7 @@ class _Api:
         header = call.request.headers.get("idempotency-key")
         if header is not None and body.key is not None and header != body.key:
             raise InvalidInput("The Idempotency-Key header and the key in the body differ.")
-        done: Submission = await self._service.submit(
+        done: Submission = await self.service.submit(
             call.caller,
             body.kind,
             body.args,
@@ -182,32 +183,32 @@ class _Api:
     async def get(self, call: Call) -> Response:
         seconds = min(call.query(WaitQuery).wait, MAX_WAIT_SECONDS)
         if seconds <= 0:
-            return self._job(await self._service.get(call.caller, call.job_id))
-        waiting = self._service.wait(call.caller, call.job_id, seconds)
+            return self._job(await self.service.get(call.caller, call.job_id))
+        waiting = self.service.wait(call.caller, call.job_id, seconds)
         return self._job(await while_connected(call.request, waiting))
 
     async def list(self, call: Call) -> Response:
         query = call.query(ListQuery)
-        page = await self._service.list(call.caller, **query.model_dump())
+        page = await self.service.list(call.caller, **query.model_dump())
         now = datetime.now(UTC)
         jobs = [native.job(job, now=now) for job in page.jobs]
         return _json({"jobs": jobs, "cursor": page.cursor})
 
     async def cancel(self, call: Call) -> Response:
-        return self._job(await self._service.cancel(call.caller, call.job_id))
+        return self._job(await self.service.cancel(call.caller, call.job_id))
 
     async def retry(self, call: Call) -> Response:
-        return self._job(await self._service.retry(call.caller, call.job_id), 202)
+        return self._job(await self.service.retry(call.caller, call.job_id), 202)
 
     async def result(self, call: Call) -> Response:
-        return _json(await self._service.result(call.caller, call.job_id))
+        return _json(await self.service.result(call.caller, call.job_id))
 
     async def log(self, call: Call) -> Response:
-        return _json({"lines": await self._service.log(call.caller, call.job_id)})
+        return _json({"lines": await self.service.log(call.caller, call.job_id)})
 
     async def artifact(self, call: Call) -> Response:
         name = str(call.request.path_params["name"])
-        found, path = await self._service.artifact(call.caller, call.job_id, name)
+        found, path = await self.service.artifact(call.caller, call.job_id, name)
         # It may be HTML out of a hostile page: never to be shown as a page of ours.
         headers = {
             "x-content-type-options": "nosniff",
@@ -218,12 +219,12 @@ class _Api:
 
     async def events(self, call: Call) -> ASGIApp:
         # Asked for first: what is wrong with the request can only be said before the stream begins.
-        job = await self._service.get(call.caller, call.job_id)
+        job = await self.service.get(call.caller, call.job_id)
         last_seen = call.request.headers.get("last-event-id")
         if job.state.is_final and last_seen == event_id(job):
             return Response(status_code=204)  # tells a browser's EventSource not to come back
         source = events(
-            self._service,
+            self.service,
             call.caller,
             job.id,
             last_seen=last_seen,
@@ -296,7 +297,13 @@ def build_routes(
 
 def operations(api: _Api) -> list[Operation]:
     """The table of the API."""
-    return [*_list_operations(api), *_job_operations(api), *_part_operations(api), *_server_operations(api)]
+    return [
+        *_list_operations(api),
+        *_job_operations(api),
+        *_part_operations(api),
+        *upload_operations(api.service),
+        *_server_operations(api),
+    ]
 
 
 def _list_operations(api: _Api) -> Sequence[Operation]:

@@ -57,6 +57,8 @@ class NewJob:
     deadline_seconds: float | None = None
     delay_seconds: float = 0.0
     request_id: str | None = None
+    #: ``{"url", "context"}``: who is told of the end.
+    callback: Mapping[str, JSON] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from checkback.engine.keys import Keys
 from checkback.engine.record import Retention
 from checkback.engine.wire import ReplyError, Script, Wire
 from checkback.guard.access import LOCAL_OWNER
+from checkback.uploads import UploadStore
 
 logger = logging.getLogger(__name__)
 
@@ -33,16 +34,23 @@ FOREIGN_JOBS = 200
 
 
 class Sweeper:
-    """One engine's and one artifact folder's janitor."""
+    """The janitor of one engine, one folder of artifacts and one of uploads."""
 
     def __init__(
-        self, wire: Wire, keys: Keys, queues: tuple[str, ...], retention: Retention, artifacts: ArtifactStore
+        self,
+        wire: Wire,
+        keys: Keys,
+        queues: tuple[str, ...],
+        retention: Retention,
+        artifacts: ArtifactStore,
+        uploads: UploadStore,
     ) -> None:
         self._wire = wire
         self._keys = keys
         self._queues = queues
         self._retention = retention
         self._artifacts = artifacts
+        self._uploads = uploads
         self._scanned_at = float("-inf")
 
     async def run(self) -> None:
@@ -66,6 +74,7 @@ class Sweeper:
         if time.monotonic() - self._scanned_at > FOLDER_SCAN_SECONDS:
             self._scanned_at = time.monotonic()
             await self._remove_stray_folders()
+            await asyncio.to_thread(self._uploads.sweep)
         await self._forget_dead_workers()
         return removed
 

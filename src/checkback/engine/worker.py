@@ -36,6 +36,7 @@ from checkback.engine.runner import Runner, Stop
 from checkback.engine.sweeper import Sweeper
 from checkback.engine.wire import Address, ReplyError, Wire
 from checkback.guard.egress import EgressProxy
+from checkback.uploads import UploadStore
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +128,8 @@ class WorkerProcess:
         parts = WorkerParts(wire, settings.keys, runner, egress, settings.temporary_folder, store)
         queues = tuple(settings.concurrency)
         feed = Feed(settings.address, settings.keys, queues, name=f"checkback-feed:{self.id}")
-        sweeper = Sweeper(wire, settings.keys, queues, settings.retention, store)
+        uploads = UploadStore(settings.children.environment.uploads_folder)
+        sweeper = Sweeper(wire, settings.keys, queues, settings.retention, store, uploads)
         background = [
             asyncio.create_task(self._watch_cancels(feed), name="cancels"),
             asyncio.create_task(self._beat(wire, runner), name="heartbeat"),

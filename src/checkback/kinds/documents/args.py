@@ -30,6 +30,9 @@ class OutputArgs(BaseModel):
 
     name: str = Field("", max_length=500, description="Name of the result; the ending is put right.")
     profiles: str | dict[str, Any] = Field("", description="Further options, as a JSON object or its text.")
+    expiration: int | None = Field(
+        None, ge=1, le=1440, description="For how many minutes links to the result work; 60 if left out."
+    )
 
 
 class LoginArgs(OutputArgs):

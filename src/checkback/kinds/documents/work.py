@@ -23,6 +23,7 @@ from checkback.guard.offline import cut_network
 from checkback.kinds.context import JobContext
 from checkback.kinds.documents import failures
 from checkback.kinds.documents.args import DocumentArgs, LoginArgs, ManySourcesArgs, OutputArgs
+from checkback.kinds.documents.names import result_stem
 from checkback.kinds.documents.source import Login, SourceFile, fetch_source
 from checkback.uploads import plain_name
 
@@ -68,12 +69,7 @@ class DocumentWork:
         if name is not None:
             wanted = plain_name(name)
         else:
-            given = plain_name(self.name, default="") or (
-                self.sources[0].stem if self.sources else "document"
-            )
-            stem = given[: -len(extension) - 1] if given.lower().endswith(f".{extension}") else given
-            if self.name and Path(stem).suffix.lower() in _ENDINGS:
-                stem = Path(stem).stem
+            stem = result_stem(self.name, "") or (self.sources[0].stem if self.sources else "document")
             wanted = f"{stem}{suffix}.{extension}"
         unique, number = wanted, 1
         while unique in self._outputs:
@@ -100,16 +96,6 @@ class DocumentWork:
         if body is not None and len(json.dumps(body)) <= limit:
             made["body"] = body
         return made
-
-
-_ENDINGS = frozenset(
-    f".{ending}"
-    for ending in (
-        *("pdf", "txt", "json", "csv", "xls", "xlsx", "xlsb", "ods", "xml", "html", "htm", "jpg", "jpeg"),
-        *("png", "webp", "tiff", "tif", "doc", "docx", "rtf", "odt", "eml", "msg", "zip"),
-    )
-)
-"""Endings of files that document jobs read or make: only these are taken for an ending in a name."""
 
 
 @contextmanager
