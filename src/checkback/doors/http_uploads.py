@@ -50,7 +50,7 @@ def upload_operations(service: Service) -> Sequence[Operation]:
             "uploadFile",
             "POST",
             "/api/uploads",
-            "Hand in a file: the body is its content, 200 MB at most. It is kept for a day after its last use.",
+            "Hand in a file: the body is its content, 200 MB at most. Kept for a day after its last use.",
             upload,
             {201: Answer("The upload.", UploadRecord)},
             query=UploadQuery,
