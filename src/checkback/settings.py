@@ -115,10 +115,19 @@ class Settings:
     idle_minutes: float = _setting(
         15.0, "A server that was started in the background ends after so long without clients and jobs."
     )
+    pdfco_key: str | None = _setting(
+        None, "Key for jobs that run at PDF.co; without it calls bring their own.", secret=True
+    )
+    pdfco_url: str = _setting("https://api.pdf.co", "Where PDF.co's API is.")
     production: bool = _setting(True, "Hide internal details of errors from callers.")
     tool_names: str = _setting(
         "auto",
         "How MCP tools are listed: dotted (page.analyze), underscore (page_analyze), or auto by client.",
+        Belongs.DOOR,
+    )
+    toolsets: tuple[str, ...] = _setting(
+        ("pages", "documents", "jobs"),
+        "Which MCP tools there are: pages, documents and jobs, with commas.",
         Belongs.DOOR,
     )
     log_level: str = _setting("info", "What the server logs: debug, info, warning or error.")
@@ -226,6 +235,11 @@ def _check(settings: Settings) -> None:
     if not re.fullmatch(r"[!-~]{1,100}", settings.prefix):
         raise InvalidInput(
             f"{PREFIX}PREFIX is a word without spaces, 100 characters at most.", hint="bull is the usual one."
+        )
+    if unknown := set(settings.toolsets) - {"pages", "documents", "jobs"}:
+        raise InvalidInput(
+            f"{sorted(unknown)[0][:40]!r} in {PREFIX}TOOLSETS is no set of tools.",
+            hint="There are pages, documents and jobs.",
         )
     for queue in settings.queues:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", queue):

@@ -161,10 +161,28 @@ async def test_every_tool_says_what_it_is(server: FastMCP[None], mode: Literal["
 
 
 def test_kinds_that_other_tools_cover_get_none(service: Service) -> None:
-    server = build_server(service, caller=lambda: ADA, skip_kinds={"test.add"})
+    server = build_server(service, caller=lambda: ADA)
     names = {tool.name for tool in asyncio.run(server.list_tools(run_middleware=False))}
-    assert "test.add" not in names
+    assert "pdf.to_text" not in names
     assert "test.say" in names
+
+
+@pytest.mark.parametrize(
+    ("toolsets", "there", "absent"),
+    [
+        (("jobs",), {"job.status", "test.say"}, {"page.analyze", "pdf_to_text"}),
+        (("pages",), {"page.analyze"}, {"job.status", "test.say", "pdf_to_text"}),
+        (("documents",), {"pdf_to_text", "get_job_check"}, {"page.analyze", "job.status", "test.say"}),
+    ],
+)
+def test_toolsets_say_which_tools_there_are(
+    service: Service, toolsets: tuple[str, ...], there: set[str], absent: set[str]
+) -> None:
+    pdfco = PdfcoSetting(base_url=lambda: "http://127.0.0.1:1", is_own_token=lambda _: False)
+    server = build_server(service, caller=lambda: ADA, toolsets=toolsets, pdfco=pdfco)
+    names = {tool.name for tool in asyncio.run(server.list_tools(run_middleware=False))}
+    assert there <= names
+    assert not absent & names
 
 
 # --- Work -------------------------------------------------------------------------------------------------

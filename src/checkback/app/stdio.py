@@ -10,14 +10,19 @@ import contextlib
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from checkback.app.background import find_version, server_runs, start_in_background
-from checkback.app.connect import connect
+from checkback.app.connect import Connection, connect
 from checkback.app.work import load_kinds
 from checkback.core.errors import EngineUnavailable
 from checkback.guard.access import LOCAL
+from checkback.guard.authenticator import Authenticator
+from checkback.guard.tokens import folder_token
 from checkback.settings import Settings
+
+if TYPE_CHECKING:
+    from checkback.doors.mcp_pdfco import PdfcoSetting
 
 WATCH_SECONDS = 5.0
 
@@ -41,12 +46,28 @@ async def _serve(settings: Settings, chosen: Mapping[str, Any]) -> None:
             tool_names=cast("ToolNames", settings.tool_names),
             production=settings.production,
             version=find_version(),
+            toolsets=settings.toolsets,
+            pdfco=_pdfco_setting(connection),
         )
         keeping = asyncio.create_task(_keep_server(connection.settings))
         try:
             await server.run_stdio_async(show_banner=False)
         finally:
             keeping.cancel()
+
+
+def _pdfco_setting(connection: Connection) -> PdfcoSetting:
+    from checkback.doors.mcp_pdfco import PdfcoSetting
+
+    settings = connection.settings
+    url = connection.server.url if connection.server else f"http://{settings.host}:{settings.port}"
+    authenticator = Authenticator(folder_token=folder_token(settings.home), token_file=settings.tokens)
+    return PdfcoSetting(
+        base_url=lambda: url,
+        is_own_token=authenticator.knows,
+        has_key=settings.pdfco_key is not None,
+        local_files=True,
+    )
 
 
 async def _keep_server(settings: Settings) -> None:

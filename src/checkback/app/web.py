@@ -18,8 +18,9 @@ from checkback.doors import pdfco
 from checkback.doors.file_links import FilesDoor
 from checkback.doors.gate import Gate, RequireCaller
 from checkback.doors.http import Readiness, build_routes
-from checkback.doors.mcp import build_server, http_app, http_caller
+from checkback.doors.mcp import build_server, http_app, http_base_url, http_caller
 from checkback.doors.mcp_names import ToolNames
+from checkback.doors.mcp_pdfco import PdfcoSetting
 from checkback.engine.keys import Keys
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList
@@ -85,13 +86,15 @@ def make_application(connection: Connection, *, port: int, activity: Activity, n
     routes += FilesDoor(connection.service).routes()
     routes += pdfco.build_routes(connection.service, production=settings.production)
     hosts = HostList.of(port, settings.hosts)
-    mcp = mcp_application(connection, sorted(hosts.hosts))
+    mcp = mcp_application(connection, sorted(hosts.hosts), authenticator)
     application = _Doors(Starlette(routes=routes, lifespan=mcp.lifespan), RequireCaller(mcp))
     gate = Gate(application, authenticator=authenticator, allowed=hosts, guesses=guesses)
     return _Watched(gate, activity)
 
 
-def mcp_application(connection: Connection, allowed_hosts: list[str]) -> StarletteWithLifespan:
+def mcp_application(
+    connection: Connection, allowed_hosts: list[str], authenticator: Authenticator
+) -> StarletteWithLifespan:
     """MCP over Streamable HTTP, at ``/mcp``; the gate has found out who is asking."""
     settings = connection.settings
     server = build_server(
@@ -100,6 +103,12 @@ def mcp_application(connection: Connection, allowed_hosts: list[str]) -> Starlet
         tool_names=cast("ToolNames", settings.tool_names),
         production=settings.production,
         version=find_version(),
+        toolsets=settings.toolsets,
+        pdfco=PdfcoSetting(
+            base_url=http_base_url,
+            is_own_token=authenticator.knows,
+            has_key=settings.pdfco_key is not None,
+        ),
     )
     return http_app(server, path=MCP_PATH, allowed_hosts=allowed_hosts)
 

@@ -7,10 +7,11 @@ import json
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from checkback import settings as settings_table
@@ -28,10 +29,11 @@ FOR_EVER = 10 * 365 * 24 * 3600.0
 
 def submit(options: Namespace) -> int:
     """Print the id, or with ``--wait`` the result."""
-    args = dict(_parse_argument(text) for text in options.args)
+    given = [_parse_argument(text) for text in options.args]
 
     async def run(connection: Connection) -> int:
         load_kinds(connection.settings)
+        args = _with_files(connection, options.kind, given)
         done = await connection.service.submit(
             LOCAL,
             options.kind,
@@ -269,6 +271,39 @@ def _parse_argument(text: str) -> tuple[str, JSON]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def _with_files(connection: Connection, kind: str, given: Sequence[tuple[str, JSON]]) -> dict[str, JSON]:
+    """The arguments, with each ``file=PATH`` handed in as an upload: no path leaves this process."""
+    from checkback.kinds import registry
+
+    args = {name: value for name, value in given if name != "file"}
+    paths = [str(value) for name, value in given if name == "file"]
+    if not paths or "file" in registry.get(kind).args_model.model_fields:
+        return dict(given)
+    sources = registry.get(kind).sources
+    uploads = [f"upload:{_hand_in(connection, Path(path))}" for path in paths]
+    if "urls" in sources:
+        return {**args, "urls": uploads}
+    if "url" not in sources or len(uploads) > 1:
+        raise InvalidInput(
+            f"{kind} takes {'one file' if 'url' in sources else 'no file'}.",
+            hint="`checkback kinds` lists what each kind takes.",
+        )
+    return {**args, "url": uploads[0]}
+
+
+def _hand_in(connection: Connection, path: Path) -> str:
+    try:
+        with path.open("rb") as file, connection.service.begin_upload(LOCAL, path.name) as writer:
+            while chunk := file.read(1 << 20):
+                writer.write(chunk)
+            return writer.finish().id
+    except OSError as error:
+        raise InvalidInput(
+            f"{printable(str(path))[:200]} cannot be read: {error.strerror}.",
+            hint="Name a file that is there.",
+        ) from None
 
 
 def _record(job: Job) -> Any:

@@ -85,6 +85,8 @@ def _server_commands(commands: Any) -> None:
         "--tool-names", choices=("auto", "dotted", "underscore"), help="how tools are listed (auto)"
     )
     _kinds_option(mcp)
+    shim = _add(commands, "pdfco-mcp", "server_commands", "run PDF.co's own MCP server against this machine")
+    shim.set_defaults(run=_later("pdfco_shim", "run"))
     config = _add(commands, "config", "server_commands", "print the configuration for an MCP client")
     config.add_argument("client", choices=CLIENTS)
     config.add_argument(
@@ -104,7 +106,10 @@ def _job_commands(commands: Any) -> None:
     submit = _add(commands, "submit", "job_commands", "submit a job and print its id")
     submit.add_argument("kind")
     submit.add_argument(
-        "args", nargs="*", metavar="NAME=VALUE", help="arguments; a value that is JSON is read as such"
+        "args",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="arguments; a value that is JSON is read as such; file=PATH hands in a file of this machine",
     )
     submit.add_argument("--key", help="idempotency key: the same key gives the same job")
     submit.add_argument("--deadline", type=float, metavar="SECONDS", help="running time of one attempt")

@@ -14,8 +14,9 @@ from fastmcp.server.http import StarletteWithLifespan
 
 from checkback.doors.mcp_jobs import job_tools, kind_tools
 from checkback.doors.mcp_names import Names, ToolNames, aliases
+from checkback.doors.mcp_pdfco import PdfcoSetting, covered_kinds, pdfco_tools_of
 from checkback.doors.mcp_reftrix import KIND, reftrix_tools
-from checkback.doors.mcp_tools import Desk
+from checkback.doors.mcp_tools import Desk, DoorTool
 from checkback.guard.access import Caller, caller_of
 from checkback.kinds import registry
 from checkback.service import Service
@@ -28,9 +29,19 @@ INSTRUCTIONS = (
 )
 
 
+TOOLSETS = ("pages", "documents", "jobs")
+DOCUMENT_KIND = "pdf.to_text"
+"""Where this kind is not installed there are no document tools either."""
+
+
 def http_caller() -> Caller:
     """Who sent the HTTP request that is being answered, as the gate found out. Raises Unauthorized."""
     return caller_of(get_http_request().scope)
+
+
+def http_base_url() -> str:
+    """Under which address the client of the current HTTP request called us."""
+    return str(get_http_request().base_url).rstrip("/")
 
 
 def build_server(
@@ -43,12 +54,14 @@ def build_server(
     wait_seconds: float = 25.0,
     max_wait_seconds: float = 50.0,
     kind_wait_seconds: float = 2.0,
-    skip_kinds: Collection[str] = (),
+    toolsets: Collection[str] = TOOLSETS,
+    pdfco: PdfcoSetting | None = None,
 ) -> FastMCP[None]:
     """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that gives LOCAL.
 
-    Every kind that is registered by now gets a tool, but those in ``skip_kinds``, which other tools cover.
-    Raises ValueError when two tools would have the same name.
+    ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``) and ``jobs``.
+    Every kind that is registered by now and that no other tool covers gets one. Raises ValueError when two
+    tools would have the same name.
     """
     names = Names(tool_names)
     desk = Desk(
@@ -60,8 +73,15 @@ def build_server(
         max_wait_seconds=max_wait_seconds,
         kind_wait_seconds=kind_wait_seconds,
     )
-    kinds = [kind for kind in registry.all_kinds() if kind.name != KIND and kind.name not in skip_kinds]
-    tools = [*reftrix_tools(desk), *job_tools(desk), *kind_tools(desk, kinds)]
+    tools: list[DoorTool] = []
+    if "pages" in toolsets:
+        tools += reftrix_tools(desk)
+    if "documents" in toolsets and pdfco is not None and registry.find(DOCUMENT_KIND) is not None:
+        tools += pdfco_tools_of(desk, pdfco)
+    if "jobs" in toolsets:
+        covered = {KIND, *covered_kinds()}
+        kinds = [kind for kind in registry.all_kinds() if kind.name not in covered]
+        tools += [*job_tools(desk), *kind_tools(desk, kinds)]
     aliases(tool.name for tool in tools)
     return FastMCP(
         "checkback",

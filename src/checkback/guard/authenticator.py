@@ -55,6 +55,14 @@ class Authenticator:
             raise Unauthorized
         return self._find(token_hash(token)).caller
 
+    def knows(self, token: str) -> bool:
+        """Whether this is one of our own tokens, valid or not any more."""
+        hashed = token_hash(token)
+        listed = [self._own] if self._own else []
+        if self._file:
+            listed += self._file.tokens()
+        return any(hmac.compare_digest(known.hash, hashed) for known in listed) or token.startswith("cb_")
+
     def open_session(self, token: str) -> str:
         """A cookie value that stands for the caller of ``token``: a week at most, and while it is valid."""
         if self._no_token:

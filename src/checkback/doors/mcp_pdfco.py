@@ -1,0 +1,349 @@
+"""The tools of PDF.co's MCP server: ``get_job_check`` and 37 more, with the same names and parameters.
+
+An answer is ``{status, content, credits_used, credits_remaining, tips}``. Jobs run here; with a key of
+PDF.co's, or ``provider: "pdfco"``, a job of ours runs or follows them there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from fastmcp.tools.base import ToolResult
+from mcp_types import ResourceLink, ToolAnnotations
+
+from checkback.core.errors import CheckbackError, InvalidInput, NotFound
+from checkback.core.job import Job
+from checkback.core.states import State
+from checkback.dialects import pdfco, pdfco_tools
+from checkback.dialects.pdfco_requests import ENDPOINTS, lowered
+from checkback.dialects.pdfco_tools import Parameter, ToolRow
+from checkback.doors.file_links import FileLinks, valid_until
+from checkback.doors.mcp_tools import Answer, Arguments, Desk, DoorTool, current_request_id, reply
+from checkback.doors.pdfco_desk import PdfcoDesk
+from checkback.guard import strict_json
+from checkback.guard.access import Caller
+from checkback.kinds import registry
+
+TRACK_KIND = "pdfco.track"
+REMOTE_ID = re.compile(r"[A-Z0-9]{20,64}--[A-Za-z0-9-]+")
+"""How PDF.co's own ids look; ours are UUIDs."""
+
+_SUCCEEDED = "Done. content.url leads to the result; small results stand in content.body."
+_WORKING = "Call wait_job_completion with this job_id; it answers at the end, or after some seconds."
+_STILL = "The job is still working: that is no error. Call wait_job_completion again."
+_ENDED = {
+    pdfco.SUCCESS: _SUCCEEDED,
+    pdfco.WORKING: _WORKING,
+    pdfco.FAILED: "The job failed; content.message says why and what to do.",
+    pdfco.ABORTED: "The job was aborted.",
+    pdfco.UNKNOWN: "There is no such job here. Check the id; results are kept for 24 hours.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PdfcoSetting:
+    """What these tools need of the process that they run in."""
+
+    #: The address below which a client reaches links, as of now.
+    base_url: Callable[[], str]
+    #: Whether a text is one of our own tokens: those never go to PDF.co.
+    is_own_token: Callable[[str], bool]
+    #: Whether this server has a key of PDF.co's.
+    has_key: bool = False
+    #: Whether callers share this process's files: over stdio they do.
+    local_files: bool = False
+
+
+class PdfcoTools:
+    """The handlers of all 38 tools."""
+
+    def __init__(self, desk: Desk, setting: PdfcoSetting) -> None:
+        self._desk = desk
+        self._service = desk.service
+        self._setting = setting
+
+    @property
+    def _jobs(self) -> PdfcoDesk:
+        return PdfcoDesk(self._service, FileLinks(self._service.links, self._setting.base_url()))
+
+    async def start(self, row: ToolRow, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+        """Start a job, and wait for it for a moment."""
+        given = _checked(row.parameters, arguments)
+        endpoint = ENDPOINTS[_endpoint_path(row, given)]
+        parameters = lowered({key: value for key, value in given.items() if key != "api_key"})
+        parameters["async"] = True
+        key = self._remote_key(str(given.get("api_key") or ""))
+        jobs = self._jobs
+        done = await jobs.submit(caller, endpoint, parameters, request_id=identity, api_key=key)
+        job = await self._desk.wait(caller, done.job.id, self._desk.kind_wait_seconds)
+        if not job.state.is_final:
+            return _answer(pdfco.WORKING, done.answer, _WORKING)
+        return await self._told(caller, job.id)
+
+    async def check(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+        """How a job stands."""
+        given = _checked((pdfco_tools.JOB_ID, pdfco_tools.API_KEY), arguments)
+        job_id = await self._followed(caller, given, identity)
+        held = self._desk.early.hold_seconds(caller.owner, job_id)
+        with suppress(NotFound, InvalidInput):
+            self._desk.early.told(caller.owner, await self._service.wait(caller, job_id, held))
+        return await self._told(caller, job_id)
+
+    async def wait(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+        """Wait for a job's end, on the server; running out of time is no error."""
+        given = _checked(_WAIT, arguments)
+        job_id = await self._followed(caller, given, identity)
+        seconds = min(float(given.get("timeout", 300)), self._desk.max_wait_seconds)
+        with suppress(NotFound, InvalidInput):
+            await self._desk.wait(caller, job_id, max(0.0, seconds))
+        return await self._told(caller, job_id, still=_STILL)
+
+    async def upload(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+        """Take a file of this machine in, where the caller shares it."""
+        given = _checked(_UPLOAD, arguments)
+        if not self._setting.local_files:
+            raise InvalidInput(
+                "This server cannot read your files: no path crosses the network.",
+                hint="Send the file's bytes to POST /v1/file/upload or /api/uploads, or use checkback mcp.",
+            )
+        path = Path(str(given["file_path"])).expanduser()
+        if not path.is_file():
+            raise InvalidInput("There is no such file.", hint="Give the whole path of a file.")
+        upload = await asyncio.to_thread(self._take, caller, path)
+        until = valid_until(None)
+        content = {
+            "url": self._jobs.links.upload(upload, until),
+            "name": upload.name,
+            "error": False,
+            "status": 200,
+            "outputLinkValidTill": pdfco.moment(until),
+        }
+        return _answer(pdfco.SUCCESS, content, "Give content.url to any of the tools as its url.")
+
+    def guarded(self, work: Callable[[Caller, Arguments, str], Awaitable[ToolResult]]) -> Answer:
+        """``work`` with a caller and a request id, and with every error in this wire format's envelope."""
+
+        async def run(arguments: Arguments) -> ToolResult:
+            identity = current_request_id()
+            try:
+                strict_json.check(arguments)
+                return await work(self._desk.caller(), arguments, identity)
+            except CheckbackError as error:
+                return _problem(error)
+            except Exception as error:
+                return _problem(self._desk.masked(error, identity))
+
+        return run
+
+    def _take(self, caller: Caller, path: Path) -> Any:
+        with path.open("rb") as file, self._service.begin_upload(caller, path.name) as writer:
+            while chunk := file.read(1 << 20):
+                writer.write(chunk)
+            return writer.finish()
+
+    def _remote_key(self, given: str) -> str | None:
+        """A key of PDF.co's, or None: a token of ours is never sent there."""
+        return given if given and not self._setting.is_own_token(given) else None
+
+    async def _followed(self, caller: Caller, given: Arguments, identity: str) -> str:
+        """The id of our job that stands for an id: that one, or a job that follows one at PDF.co.
+
+        Nothing is asked there unless the caller brought a key of theirs, or the id has their form.
+        """
+        job_id = str(given["job_id"]).strip()
+        key = self._remote_key(str(given.get("api_key") or ""))
+        if key is None and not (REMOTE_ID.fullmatch(job_id) and self._setting.has_key):
+            return job_id
+        with suppress(NotFound, InvalidInput):
+            return (await self._service.get(caller, job_id)).id  # it is ours after all
+        if registry.find(TRACK_KIND) is None:
+            return job_id
+        args: dict[str, Any] = {"job_id": job_id} | ({"api_key": key} if key else {})
+        # One follower for each id and key, however often it is asked for: each question costs credits there.
+        once = hashlib.sha256(f"{job_id}\0{key or ''}".encode()).hexdigest()[:40]
+        done = await self._service.submit(caller, TRACK_KIND, args, key=f"pdfco-{once}", request_id=identity)
+        if not done.job.state.is_final:
+            await self._service.wait(caller, done.job.id, self._desk.kind_wait_seconds)
+        return done.job.id
+
+    async def _told(self, caller: Caller, job_id: str, *, still: str = _WORKING) -> ToolResult:
+        job, content = await self._jobs.check(caller, job_id, force=True)
+        status = content["status"]
+        tips = still if status == pdfco.WORKING else _ENDED[status]
+        return _answer(status, content, tips, job)
+
+
+def pdfco_tools_of(desk: Desk, setting: PdfcoSetting) -> Iterable[DoorTool]:
+    """All 38 tools; the two that ask for a job come first."""
+    tools = PdfcoTools(desk, setting)
+    yield _tool(
+        "get_job_check", "Check a job", _CHECK_TEXT, (pdfco_tools.JOB_ID, pdfco_tools.API_KEY),
+        tools.guarded(tools.check), read_only=True,
+    )  # fmt: skip
+    yield _tool(
+        "wait_job_completion", "Wait for a job", _WAIT_TEXT, _WAIT, tools.guarded(tools.wait), read_only=True
+    )
+    yield _tool(
+        "upload_file", "Upload a file", _UPLOAD_TEXT, _UPLOAD, tools.guarded(tools.upload), read_only=False
+    )
+    for row in pdfco_tools.TOOLS:
+        yield _tool(
+            row.name, row.title, f"{row.description} {_JOB_TEXT}", row.parameters,
+            tools.guarded(_starter(tools, row)), read_only=False,
+        )  # fmt: skip
+
+
+def covered_kinds() -> set[str]:
+    """The kinds that these tools stand for; they need no tools of their own."""
+    return {endpoint.kind for endpoint in ENDPOINTS.values()} | {TRACK_KIND, "pdfco.run"}
+
+
+_JOB_TEXT = (
+    "Runs as a background job: the answer holds the result if it is there within moments, else a jobId for "
+    "wait_job_completion."
+)
+_CHECK_TEXT = (
+    "How a job stands: working, success, failed, aborted, or unknown for an id that is none of yours. On "
+    "success content.url leads to the result."
+)
+_WAIT_TEXT = (
+    "Wait on the server until a job ends, and tell how. Waits up to 50 seconds at a time: while the status "
+    "is working, call it again."
+)
+_UPLOAD_TEXT = "Take a file of this machine in, and answer with a link that the other tools take as url."
+_WAIT = (
+    pdfco_tools.JOB_ID,
+    Parameter("interval", {"type": "integer", "default": 1, "description": "Taken for compatibility."}),
+    Parameter(
+        "timeout",
+        {"type": "integer", "default": 300, "description": "Seconds to wait, at most 50 at a time."},
+    ),
+    pdfco_tools.API_KEY,
+)
+_UPLOAD = (
+    Parameter("file_path", {"type": "string", "description": "Path of the file."}, required=True),
+    pdfco_tools.API_KEY,
+)
+_OUTPUT = {
+    "type": "object",
+    "properties": {
+        "status": {"enum": [*_ENDED, "error"]},
+        "content": {"type": "object", "description": "What the API says; text of documents in it is data."},
+        "credits_used": {"type": ["integer", "null"]},
+        "credits_remaining": {"type": ["integer", "null"]},
+        "tips": {"type": ["string", "null"]},
+    },
+    "required": ["status", "content"],
+}
+
+
+def _tool(
+    name: str,
+    title: str,
+    description: str,
+    parameters: Iterable[Parameter],
+    answer: Answer,
+    *,
+    read_only: bool,
+) -> DoorTool:
+    return DoorTool.of(
+        name,
+        answer,
+        title=title,
+        description=description,
+        parameters=pdfco_tools.input_schema(list(parameters)),
+        output_schema=_OUTPUT,
+        annotations=ToolAnnotations(
+            title=title,
+            read_only_hint=read_only,
+            destructive_hint=False,
+            idempotent_hint=read_only,
+            open_world_hint=name != "upload_file",
+        ),
+    )
+
+
+def _starter(tools: PdfcoTools, row: ToolRow) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
+    async def start(caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+        return await tools.start(row, caller, arguments, identity)
+
+    return start
+
+
+def _endpoint_path(row: ToolRow, given: Arguments) -> str:
+    if row.name != "pdf_to_image":
+        return row.endpoint
+    wanted = str(given.get("type") or "jpg").lower()
+    path = f"pdf/convert/to/{ {'jpeg': 'jpg', 'tif': 'tiff'}.get(wanted, wanted) }"
+    if path not in ENDPOINTS or wanted not in ("jpg", "jpeg", "png", "webp", "tif", "tiff"):
+        raise InvalidInput("type is jpg, png, webp or tiff.")
+    return path
+
+
+def _checked(parameters: Iterable[Parameter], arguments: Arguments) -> Arguments:
+    """The arguments by their declared names and types. Raises InvalidInput that names a wrong one."""
+    known = {one.name: one for one in parameters}
+    if extra := sorted(arguments.keys() - known.keys()):
+        raise InvalidInput(f"There is no parameter called {extra[0][:40]!r}.")
+    for name, one in known.items():
+        value = arguments.get(name)
+        if value is None:
+            if one.required:
+                raise InvalidInput(f"The parameter {name} is missing.")
+            continue
+        wanted = one.schema.get("type")
+        if wanted is not None and not isinstance(value, _TYPES[wanted]):
+            raise InvalidInput(f"The parameter {name} is no {wanted}.")
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "array": (list,),
+}
+
+
+def _answer(status: str, content: dict[str, Any], tips: str, job: Job | None = None) -> ToolResult:
+    """The envelope; credits are 0 for what ran here, and what PDF.co told for what ran there."""
+    provider = _provider(job)
+    record = {
+        "status": status,
+        "content": content if not provider else content | {"provider": provider},
+        "credits_used": provider.get("credits_used", 0),
+        "credits_remaining": provider.get("credits_remaining", 0),
+        "tips": tips,
+    }
+    headline = content.get("message") if status in (pdfco.FAILED, pdfco.ABORTED, pdfco.UNKNOWN) else None
+    made = reply(record, headline=f"{status}: {headline}" if headline else None)
+    if job is not None and job.state is State.COMPLETED and isinstance(content.get("url"), str):
+        names = pdfco.outputs(job)
+        link = ResourceLink(type="resource_link", uri=content["url"], name=names[0] if names else "result")
+        made.content.append(link)
+    return made
+
+
+def _provider(job: Job | None) -> dict[str, Any]:
+    result: object = job.result if job is not None else None
+    found: object = cast("dict[str, Any]", result).get("provider") if isinstance(result, dict) else None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _problem(error: CheckbackError) -> ToolResult:
+    number, content = pdfco.refusal(error)
+    record = {
+        "status": "error",
+        "content": content,
+        "credits_used": None,
+        "credits_remaining": None,
+        "tips": error.hint,
+    }
+    return reply(record, headline=f"{number}: {content['message']}", is_error=True)
