@@ -26,6 +26,7 @@ from checkback.doors.gate import Gate, RequireCaller
 from checkback.doors.mcp import build_server, http_app, http_caller
 from checkback.doors.mcp_jobs import SLICE_CHARACTERS
 from checkback.doors.mcp_names import TAKES_DOTS, aliases, underscore
+from checkback.doors.mcp_pdfco import PdfcoSetting
 from checkback.doors.mcp_tools import EarlyPolls
 from checkback.guard.access import LOCAL, Caller
 from checkback.guard.authenticator import Authenticator

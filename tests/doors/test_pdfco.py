@@ -1,0 +1,375 @@
+"""PDF.co's HTTP API over the whole stack: gate, routes, service, store, and a worker where jobs run."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import http.server
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from checkback.doors import pdfco
+from checkback.doors.file_links import FilesDoor
+from checkback.doors.gate import Gate
+from checkback.guard.authenticator import Authenticator
+from checkback.guard.origins import HostList
+from checkback.service import Service
+from checkback.settings import Settings
+
+UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
+TEXT = b"some text, and some more of it\n"
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a word."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """A server with files, on a port that the jobs of this test may reach."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "notes.txt").write_bytes(TEXT)
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def settings(settings: Settings, site: str) -> Settings:
+    return replace(settings, allow_hosts=(site.removeprefix("http://"),))
+
+
+@pytest.fixture
+def application(service: Service, authenticator: Authenticator) -> ASGIApp:
+    routes = [*FilesDoor(service).routes(), *pdfco.build_routes(service)]
+    return Gate(Starlette(routes=routes), authenticator=authenticator, allowed=HostList.of(8787))
+
+
+@pytest.fixture
+async def api(application: ASGIApp, tokens: Any) -> AsyncIterator[httpx2.AsyncClient]:
+    """Ada's client, as PDF.co's users send their key."""
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(application),
+        base_url="http://127.0.0.1:8787",
+        headers={"x-api-key": tokens.ada},
+        timeout=60,
+    ) as client:
+        yield client
+
+
+def other(api: httpx2.AsyncClient, token: str | None) -> dict[str, str]:
+    """The headers of another caller."""
+    return {"x-api-key": token or ""}
+
+
+# --- Uploads and links ------------------------------------------------------------------------------------
+
+
+async def test_a_file_is_uploaded_as_a_form_and_read_back_by_its_link(api: httpx2.AsyncClient) -> None:
+    answer = (await api.post("/v1/file/upload", files={"file": ("../a b.txt", TEXT)})).json()
+    assert (answer["error"], answer["status"], answer["name"]) == (False, 200, "a b.txt")
+    assert isinstance(answer["credits"], int)
+    found = await api.get(answer["url"], headers=other(api, None))
+    assert found.content == TEXT
+    assert found.headers["content-disposition"].startswith("attachment")
+    assert found.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("prefix", ["", "data:text/plain;base64,"])
+async def test_a_file_is_uploaded_as_base64(api: httpx2.AsyncClient, prefix: str) -> None:
+    body = {"file": prefix + base64.b64encode(TEXT).decode(), "name": "x.txt"}
+    answer = (await api.post("/v1/file/upload/base64", json=body)).json()
+    assert (await api.get(answer["url"])).content == TEXT
+
+
+async def test_what_is_not_base64_is_refused(api: httpx2.AsyncClient) -> None:
+    response = await api.post("/v1/file/upload/base64", json={"file": "no base64!"})
+    assert (response.status_code, response.json()["error"]) == (400, True)
+
+
+async def test_a_presigned_address_takes_one_file_without_a_token(api: httpx2.AsyncClient) -> None:
+    query = {"name": "big.pdf", "contenttype": "application/pdf"}
+    answer = (await api.get("/v1/file/upload/get-presigned-url", params=query)).json()
+    early = await api.get(answer["url"])
+    assert early.status_code == 404
+    nobody = other(api, None)
+    assert (await api.put(answer["presignedUrl"], content=TEXT, headers=nobody)).status_code == 200
+    assert (await api.get(answer["url"], headers=nobody)).content == TEXT
+    assert (await api.put(answer["presignedUrl"], content=b"again", headers=nobody)).status_code == 403
+    assert (await api.get(answer["url"])).content == TEXT
+
+
+@pytest.mark.parametrize("change", [("sig=", "sig=x"), ("exp=1", "exp=2"), (".txt", ".exe")])
+async def test_an_edited_link_is_refused_in_the_same_words(
+    api: httpx2.AsyncClient, change: tuple[str, str]
+) -> None:
+    answer = (await api.post("/v1/file/upload", files={"file": ("a.txt", TEXT)})).json()
+    response = await api.get(answer["url"].replace(*change))
+    assert response.status_code == 403
+    assert response.json()["error"]["message"] == "This link is not valid."
+    assert (await api.put(answer["url"], content=b"x")).status_code in (403, 405)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_file_is_uploaded_by_its_address(api: httpx2.AsyncClient, site: str) -> None:
+    answer = (await api.get("/file/upload/url", params={"url": f"{site}/notes.txt"})).json()
+    assert answer["name"] == "notes.txt"
+    assert (await api.get(answer["url"])).content == TEXT
+    missing = await api.post("/v1/file/upload/url", json={"url": f"{site}/nothing.txt"})
+    assert (missing.status_code, missing.json()["errorCode"]) == (404, 404)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_the_hash_of_files_here_and_elsewhere(api: httpx2.AsyncClient, site: str) -> None:
+    upload = (await api.post("/v1/file/upload", files={"file": ("a.txt", TEXT)})).json()
+    expected = hashlib.md5(TEXT, usedforsecurity=False).hexdigest()
+    for url in (upload["url"], f"{site}/notes.txt"):
+        assert (await api.post("/v1/file/hash", json={"url": url})).json()["hash"] == expected
+
+
+async def test_a_deleted_file_is_gone(api: httpx2.AsyncClient, tokens: Any) -> None:
+    upload = (await api.post("/v1/file/upload", files={"file": ("a.txt", TEXT)})).json()
+    body = {"url": upload["url"]}
+    refused = await api.post("/v1/file/delete", json=body, headers=other(api, tokens.bob))
+    assert refused.status_code == 404
+    assert (await api.post("/v1/file/delete", json=body)).json()["error"] is False
+    assert (await api.get(upload["url"])).status_code == 404
+
+
+async def test_nothing_costs_credits(api: httpx2.AsyncClient) -> None:
+    assert (await api.get("/v1/account/credit/balance")).json() == {"remainingCredits": 0}
+
+
+# --- Checks -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix", ["/v1", ""])
+async def test_a_check_takes_four_forms(api: httpx2.AsyncClient, prefix: str) -> None:
+    done = await submit(api, "pdf/info", url="https://example.com/a.pdf")
+    job_id, path = done["jobId"], f"{prefix}/job/check"
+    answers = [
+        await api.post(path, json={"jobId": job_id}),
+        await api.post(path, json={"jobid": job_id}),
+        await api.post(path, data={"jobid": job_id}),
+        await api.get(path, params={"JobId": job_id}),
+    ]
+    for answer in answers:
+        assert answer.status_code == 200
+        assert (answer.json()["status"], answer.json()["jobId"]) == ("working", job_id)
+        assert "error" not in answer.json()
+
+
+@pytest.mark.parametrize("job_id", [UNKNOWN, "6YSZD3U872ZYYFEDMQCQSGEEO8YSF5WA--151-300", "nonsense"])
+async def test_what_there_is_not_is_working_and_with_force_unknown(
+    api: httpx2.AsyncClient, job_id: str
+) -> None:
+    answer = (await api.post("/v1/job/check", json={"jobId": job_id})).json()
+    assert answer["status"] == "working"
+    forced = (await api.post("/v1/job/check", json={"jobId": job_id, "force": True})).json()
+    assert forced["status"] == "unknown"
+
+
+async def test_another_owners_job_is_answered_as_none(api: httpx2.AsyncClient, tokens: Any) -> None:
+    job_id = (await submit(api, "pdf/info", url="https://example.com/a.pdf"))["jobId"]
+    mine, none = job_id, UNKNOWN
+    answers: list[dict[str, Any]] = []
+    for one in (mine, none):
+        body = {"jobId": one, "force": True}
+        answer = (await api.post("/v1/job/check", json=body, headers=other(api, tokens.bob))).json()
+        answers.append({key: value for key, value in answer.items() if key != "jobId"})
+    assert answers[0] == answers[1]
+
+
+async def test_a_cancelled_job_is_aborted(api: httpx2.AsyncClient, service: Service) -> None:
+    from checkback.guard.access import Caller
+
+    job_id = (await submit(api, "pdf/info", url="https://example.com/a.pdf"))["jobId"]
+    await service.cancel(Caller("ada"), job_id)
+    assert (await api.post("/v1/job/check", json={"jobId": job_id})).json()["status"] == "aborted"
+
+
+async def submit(api: httpx2.AsyncClient, path: str, **parameters: Any) -> dict[str, Any]:
+    response = await api.post(f"/v1/{path}", json={"async": True, **parameters})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+# --- Submissions ------------------------------------------------------------------------------------------
+
+
+async def test_a_submission_is_answered_before_its_source_is_fetched(api: httpx2.AsyncClient) -> None:
+    answer = await submit(
+        api, "pdf/convert/to/text", url="https://unreachable.example/big.pdf", name="out.pdf"
+    )
+    assert (answer["error"], answer["status"], answer["name"]) == (False, 200, "out.txt")
+    assert isinstance(answer["credits"], int)
+    assert isinstance(answer["remainingCredits"], int)
+    assert answer["outputLinkValidTill"].endswith("+00:00")
+    early = await api.get(answer["url"])
+    assert early.status_code == 404  # not public before the job succeeded
+
+
+@pytest.mark.parametrize(
+    ("body", "number"),
+    [
+        ({}, 400),
+        ({"url": "filetoken://x"}, 400),
+        ({"url": "http://169.254.169.254/latest/meta-data"}, 403),
+        ({"url": "file:///etc/passwd"}, 403),
+        ({"url": "https://example.com/a.pdf", "pages": 5, "httppassword": ["x"], "unwrap": "maybe"}, 400),
+        ({"url": "https://example.com/a.pdf", "async": True, "callback": "http://127.0.0.1:1/hook"}, 403),
+        ({"url": "https://example.com/a.pdf", "provider": "elsewhere"}, 400),
+    ],
+)
+async def test_bad_requests_are_refused_at_the_door(
+    api: httpx2.AsyncClient, body: dict[str, Any], number: int
+) -> None:
+    response = await api.post("/v1/pdf/convert/to/text", json=body)
+    answer = response.json()
+    assert (response.status_code, answer["status"], answer["errorCode"]) == (number, number, number)
+    assert answer["error"] is True
+    assert answer["message"]
+
+
+async def test_a_body_that_is_no_object_is_refused(api: httpx2.AsyncClient) -> None:
+    for content in (b"[1]", b"{", b'{"url": NaN}', b'{"url": 1, "url": 2}'):
+        response = await api.post(
+            "/v1/pdf/info", content=content, headers={"content-type": "application/json"}
+        )
+        assert (response.status_code, response.json()["error"]) == (400, True)
+
+
+async def test_without_a_valid_key_nothing_is_done(application: ASGIApp) -> None:
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(application), base_url="http://127.0.0.1:8787"
+    ) as client:
+        for path in ("job/check", "pdf/info", "file/upload", "account/credit/balance"):
+            response = await client.post(f"/v1/{path}", headers={"x-api-key": "wrong"})
+            assert (response.status_code, response.json()["errorCode"]) == (401, 401)
+
+
+async def test_an_endpoint_that_there_is_not(api: httpx2.AsyncClient) -> None:
+    response = await api.post("/v1/pdf/translate", json={})
+    assert (response.status_code, response.json()["errorCode"]) == (404, 404)
+
+
+# --- Whole jobs -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_document_goes_through_upload_job_check_and_link(
+    api: httpx2.AsyncClient, service: Service, made_pdf: bytes
+) -> None:
+    from checkback.guard.access import Caller
+
+    upload = (await api.post("/v1/file/upload", files={"file": ("report.pdf", made_pdf)})).json()
+    done = await submit(api, "pdf/convert/to/text", url=upload["url"])
+    assert done["name"] == "report.txt"
+    await service.wait(Caller("ada"), done["jobId"], 50)
+    answer = (await api.post("/v1/job/check", json={"jobId": done["jobId"]})).json()
+    assert (answer["status"], answer["message"], answer["pageCount"]) == ("success", "Success", 2)
+    assert isinstance(answer["jobDuration"], int)
+    for url in (done["url"], answer["url"]):
+        assert "Second page" in (await api.get(url, headers=other(api, None))).text
+    # And the result is a source, too.
+    hashed = (await api.post("/v1/file/hash", json={"url": answer["url"]})).json()["hash"]
+    assert hashed == hashlib.md5((await api.get(answer["url"])).content, usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.usefixtures("worker")
+async def test_several_files_are_a_list_of_links(
+    api: httpx2.AsyncClient, service: Service, made_pdf: bytes
+) -> None:
+    from checkback.guard.access import Caller
+
+    upload = (await api.post("/v1/file/upload", files={"file": ("report.pdf", made_pdf)})).json()
+    done = await submit(api, "pdf/split", url=upload["url"], pages="*")
+    await service.wait(Caller("ada"), done["jobId"], 50)
+    answer = (await api.post("/v1/job/check", json={"jobId": done["jobId"]})).json()
+    assert answer["status"] == "success"
+    for url in (done["url"], answer["url"]):
+        assert url.partition("?")[0].endswith(".json")
+        parts = json.loads((await api.get(url)).content)
+        assert len(parts) == 2
+        for part in parts:
+            assert (await api.get(part)).content.startswith(b"%PDF-")
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_call_that_waits_gets_the_result_or_the_error(
+    api: httpx2.AsyncClient, made_pdf: bytes
+) -> None:
+    upload = (await api.post("/v1/file/upload", files={"file": ("report.pdf", made_pdf)})).json()
+    whole = {"url": upload["url"], "inline": True}
+    answer = (await api.post("/v1/pdf/convert/to/text", json=whole)).json()
+    assert answer["error"] is False
+    assert "First page" in answer["body"]
+    info = (await api.post("/v1/pdf/info", json={"url": upload["url"]})).json()
+    assert info["info"]["PageCount"] == 2
+    damaged = (await api.post("/v1/file/upload", files={"file": ("no.pdf", b"not a PDF at all")})).json()
+    response = await api.post("/v1/pdf/info", json={"url": damaged["url"]})
+    assert (response.status_code, response.json()["errorCode"]) == (442, 442)
+
+
+async def test_a_call_that_waits_too_long_is_told_to_be_async(
+    service: Service, authenticator: Authenticator, tokens: Any
+) -> None:
+    routes = pdfco.build_routes(service, sync_seconds=0.05)
+    gate = Gate(Starlette(routes=routes), authenticator=authenticator, allowed=HostList.of(8787))
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(gate),
+        base_url="http://127.0.0.1:8787",
+        headers={"x-api-key": tokens.ada},
+    ) as client:
+        response = await client.post("/v1/pdf/info", json={"url": "https://example.com/a.pdf"})
+    assert (response.status_code, response.json()["errorCode"]) == (445, 445)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_failed_job_says_why_without_being_an_error(
+    api: httpx2.AsyncClient, service: Service, site: str
+) -> None:
+    from checkback.guard.access import Caller
+
+    done = await submit(api, "pdf/convert/to/text", url=f"{site}/notes.txt")
+    await service.wait(Caller("ada"), done["jobId"], 50)
+    answer = (await api.post("/v1/job/check", json={"jobId": done["jobId"]})).json()
+    assert (answer["status"], answer["errorCode"]) == ("failed", 442)
+    assert "error" not in answer
+    assert "url" not in answer
+    assert (await api.get(done["url"])).status_code == 404
+
+
+@pytest.fixture
+def made_pdf() -> bytes:
+    """Two pages of text."""
+    import io
+
+    from reportlab.pdfgen.canvas import Canvas
+
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer)
+    for text in ("First page", "Second page"):
+        canvas.drawString(72, 700, text)
+        canvas.showPage()
+    canvas.save()
+    return buffer.getvalue()

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from checkback import uploads
+from checkback.core.errors import InvalidInput, TooLarge
+from checkback.uploads import UploadStore, plain_name
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> UploadStore:
+    return UploadStore(tmp_path / "uploads")
+
+
+def put(store: UploadStore, content: bytes = b"hello", name: str = "a.txt") -> str:
+    with store.begin("ada", name) as writer:
+        writer.write(content)
+        return writer.finish().id
+
+
+def test_an_upload_can_be_found_and_read(store: UploadStore) -> None:
+    upload = store.find(put(store))
+    assert upload is not None
+    assert (upload.owner, upload.name, upload.size_bytes) == ("ada", "a.txt", 5)
+    assert upload.md5 == "5d41402abc4b2a76b9719d911017c592"
+    assert store.path(upload.id).read_bytes() == b"hello"
+
+
+def test_an_upload_that_was_broken_off_leaves_nothing(store: UploadStore, tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError), store.begin("ada", "a.txt") as writer:
+        writer.write(b"half")
+        raise ConnectionError
+    assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_an_upload_past_the_limit_is_refused(store: UploadStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", 4)
+    with pytest.raises(TooLarge), store.begin("ada", "a.txt") as writer:
+        writer.write(b"hello")
+
+
+def test_an_id_takes_one_upload_only(store: UploadStore) -> None:
+    known = put(store)
+    with pytest.raises(FileExistsError), store.begin("eve", "b.txt", upload_id=known):
+        pass
+    found = store.find(known)
+    assert found is not None
+    assert found.owner == "ada"
+
+
+def test_an_expired_upload_is_gone_before_and_after_the_sweep(store: UploadStore, tmp_path: Path) -> None:
+    old, kept = put(store), put(store)
+    past = time.time() - 1
+    os.utime(tmp_path / "uploads" / old / "record.json", (past, past))
+    assert store.find(old) is None
+    assert store.sweep() == 1
+    assert store.find(kept) is not None
+    assert not store.path(old).exists()
+
+
+def test_keeping_never_shortens(store: UploadStore, tmp_path: Path) -> None:
+    known = put(store)
+    record = tmp_path / "uploads" / known / "record.json"
+    before = record.stat().st_mtime
+    store.keep(known, 10)
+    assert record.stat().st_mtime == pytest.approx(before, abs=1)
+    store.keep(known, 10 * 24 * 3600)
+    assert record.stat().st_mtime > time.time() + 9 * 24 * 3600
+
+
+@pytest.mark.parametrize("wrong", ["", "..", "../../etc", "a" * 31, "A" * 32, "0" * 32])
+def test_no_other_id_finds_anything(store: UploadStore, wrong: str) -> None:
+    put(store)
+    assert store.find(wrong) is None
+
+
+def test_a_path_is_no_id(store: UploadStore) -> None:
+    with pytest.raises(InvalidInput):
+        store.path("../secret")
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        ("report.pdf", "report.pdf"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\temp\\a.doc", "a.doc"),
+        ("a\0b\n.pdf", "a_b_.pdf"),
+        ("\u202egnp.exe", "_gnp.exe"),
+        ("", "file"),
+        ("...", "file"),
+        ("<script>.html", "_script_.html"),
+    ],
+)
+def test_names_are_plain(given: str, plain: str) -> None:
+    assert plain_name(given) == plain
+
+
+def test_a_long_name_keeps_its_ending() -> None:
+    name = plain_name("ü" * 400 + ".pdf")
+    assert name.endswith(".pdf")
+    assert len(name.encode()) <= uploads.MAX_NAME_CHARACTERS
