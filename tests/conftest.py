@@ -36,6 +36,7 @@ from checkback.settings import Settings
 from outside import demo_site as demo_site
 from outside import node as node
 from outside import npm as npm
+from outside import pdfco_mcp_python as pdfco_mcp_python
 
 SAMPLE_KINDS = ("sample_kinds",)
 

