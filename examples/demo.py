@@ -1,5 +1,5 @@
-"""The whole of checkback in one run: a server, a page analysis through MCP with live phases, the result
-in words.
+"""The whole of checkback in one run: a server, a page analysis and document jobs through MCP with live
+phases, their results in words.
 
 Run it with ``scripts/demo [URL]``. It serves ``examples/demo-site`` on this machine, starts ``checkback
 serve`` with a data folder of its own (``.demo``), and talks to it as any MCP client would.
@@ -141,15 +141,61 @@ async def show_artifacts(server: dict[str, str], job_id: str, name: str) -> None
     console.print(f"  screenshot: {path}", highlight=False)
 
 
+async def document(client: Client[Any], tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Run a document tool, show its progress while it runs, and return its status and content at the end."""
+    answer = (await client.call_tool(tool, arguments, raise_on_error=False)).structured_content or {}
+    job_id = answer.get("content", {}).get("jobId")
+    if job_id is None:
+        return answer
+    console.print(f"\n[bold]{tool}[/]\n  answered at once: job {job_id}", highlight=False)
+    columns = (SpinnerColumn(), TextColumn("{task.description:<11}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("working", total=100)
+        while answer.get("status") == "working":
+            checked = await client.call_tool("get_job_check", {"job_id": job_id}, raise_on_error=False)
+            answer = checked.structured_content or {}
+            content = answer.get("content", {})
+            phase = content.get("phase") or answer.get("status", "")
+            progress.update(bar, completed=content.get("progress", 100), description=phase)
+    return answer
+
+
+async def show_document(client: Client[Any], url: str) -> int:
+    """Print a page to PDF and read the PDF's text, each a job; returns the number of failed ones."""
+    printed = await document(client, "webpage_to_pdf", {"url": url, "paperSize": "A4", "name": "page.pdf"})
+    if printed.get("status") != "success":
+        console.print(f"  failed: {printed.get('content', {}).get('message')}", highlight=False, markup=False)
+        return 1
+    link = printed["content"]["url"]
+    async with httpx2.AsyncClient(trust_env=False) as http_client:
+        pdf = (await http_client.get(link)).raise_for_status().content
+    path = HOME / "page.pdf"
+    path.write_bytes(pdf)
+    count = printed["content"].get("pageCount")
+    console.print(f"  {count} pages, {len(pdf) // 1024} KB: {path}", highlight=False)
+    read = await document(client, "pdf_to_text", {"url": link})
+    if read.get("status") != "success":
+        console.print(f"  failed: {read.get('content', {}).get('message')}", highlight=False, markup=False)
+        return 1
+    async with httpx2.AsyncClient(trust_env=False) as http_client:
+        text = (await http_client.get(read["content"]["url"])).raise_for_status().text
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    console.print(f"  {len(text.split())} words; it begins:", highlight=False)
+    for line in lines[:4]:
+        console.print(f"    {line[:90]}", highlight=False, markup=False)
+    return 0
+
+
 async def run(server: dict[str, str], urls: list[str]) -> int:
-    """Analyse each page; returns the number of failed ones."""
+    """Analyse each page, and make documents of the first; returns the number of failed jobs."""
     failed = 0
     transport = StreamableHttpTransport(
         f"{server['url']}/mcp", headers={"Authorization": f"Bearer {server['token']}"}
     )
     async with Client(transport) as client:
         tools = await client.list_tools()
-        console.print(f"connected over MCP; {len(tools)} tools: {', '.join(tool.name for tool in tools)}")
+        names = ", ".join(tool.name for tool in tools[:8])
+        console.print(f"connected over MCP; {len(tools)} tools: {names}, ...")
         for number, url in enumerate(urls):
             started = time.monotonic()
             status = await analyse(client, url)
@@ -159,6 +205,7 @@ async def run(server: dict[str, str], urls: list[str]) -> int:
                 continue
             await show_artifacts(server, status["jobId"], f"screenshot-{number + 1}")
             console.print(f"  done in {time.monotonic() - started:.1f} s", highlight=False)
+        failed += await show_document(client, urls[0])
     return failed
 
 
