@@ -167,7 +167,8 @@ def docx_of_laughs() -> bytes:
 def flat_text(url: str) -> bytes:
     """A flat OpenDocument text with a picture from elsewhere."""
     return (
-        b'<?xml version="1.0"?><office:document xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+        b'<?xml version="1.0"?><office:document '
+        b'xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
         b'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" '
         b'xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0" '
         b'xmlns:xlink="http://www.w3.org/1999/xlink" office:version="1.3" '

@@ -23,6 +23,8 @@ from checkback.cli.parser import make_parser
 from checkback.core import errors
 from checkback.core.errors import CheckbackError, FailureCode
 from checkback.core.states import MOVES, State
+from checkback.dialects.pdfco_requests import ENDPOINTS
+from checkback.dialects.pdfco_tools import TOOLS
 from checkback.doors import http_wire
 from checkback.doors.http import Readiness, build_routes
 from checkback.doors.mcp_jobs import job_tools, kind_tools
@@ -33,6 +35,7 @@ from checkback.engine.keys import DEFAULT_QUEUES, STANDING_OF_OURS, STANDING_PER
 from checkback.guard.access import LOCAL, Scope
 from checkback.guard.authenticator import Authenticator
 from checkback.kinds import registry
+from checkback.kinds.documents.failures import DocumentCode
 from checkback.settings import PREFIX, Belongs, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -70,6 +73,8 @@ def setting_row(setting: Any) -> str:
         shown = COMPUTED[setting.name]
     elif default in (None, ()):
         shown = "none"
+    elif isinstance(default, tuple):
+        shown = f"`{','.join(default)}`"
     else:
         shown = f"`{str(default).lower() if isinstance(default, bool) else default}`"
     return f"| `{PREFIX}{setting.name.upper()}` | {shown} | {setting.metadata['meaning']} |"
@@ -231,12 +236,29 @@ def test_every_mcp_tool_is_documented_under_both_names_with_what_it_takes() -> N
 
 
 def test_every_built_in_kind_is_documented() -> None:
+    pages = {"page-analyze": ("README.md", "docs/concepts.md", "docs/errors.md", "docs/reftrix.md")}
     for kind in registry.all_kinds():
         if kind.function.__module__.startswith("checkback."):
-            for name in ("README.md", "docs/concepts.md", "docs/errors.md", "docs/mcp.md"):
-                assert f"`{kind.name}`" in (ROOT / name).read_text("utf-8")
+            where = "docs/pdfco.md" if kind.name.startswith("pdfco.") else "docs/documents.md"
+            names = pages.get(kind.queue, (where,))
+            for name in names:
+                assert f"`{kind.name}`" in (ROOT / name).read_text("utf-8"), name
             for phase in kind.phases:
-                assert f"`{phase}`" in page("reftrix.md")
+                assert f"`{phase}`" in (ROOT / names[-1]).read_text("utf-8"), phase
+
+
+def test_every_failure_of_documents_is_documented() -> None:
+    documented = set(re.findall(r"`(\w+)`", page("documents.md")))
+    assert {code.value for code in DocumentCode} <= documented
+
+
+def test_every_document_tool_and_endpoint_is_documented() -> None:
+    documented = set(re.findall(r"`(\w+)`", page("mcp.md")))
+    assert {tool.name for tool in TOOLS} <= documented
+    text = page("pdfco.md")
+    for path in ENDPOINTS:
+        if not path.startswith("pdf/convert/to/json") and path != "pdf/convert/to/text-simple":
+            assert f"/v1/{path}`" in text or f"`{path.rsplit('/', 1)[-1]}`" in text, path
 
 
 def test_every_option_of_a_kind_is_documented() -> None:

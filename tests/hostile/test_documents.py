@@ -204,7 +204,8 @@ async def test_html_reaches_no_private_address_and_no_file(
     service: Service, canary: tuple[str, list[str]], secret_file: Path
 ) -> None:
     url, seen = canary
-    html = f"<p>words</p><img src='{url}'><iframe src='file://{secret_file}'></iframe><iframe src='{url}'></iframe>"
+    frames = "".join(f"<iframe src='{source}'></iframe>" for source in (f"file://{secret_file}", url))
+    html = f"<p>words</p><img src='{url}'>{frames}"
     submitted = await service.submit(LOCAL, "html.to_pdf", {"html": html}, deadline_seconds=60)
     job = await service.wait(LOCAL, submitted.job.id, 100)
     assert job.state is State.COMPLETED, job.failure
