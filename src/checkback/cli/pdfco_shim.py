@@ -18,6 +18,7 @@ from checkback import settings as settings_table
 from checkback.app.connect import connect
 from checkback.core.errors import InvalidInput
 from checkback.guard.tokens import folder_token
+from checkback.settings import Settings
 
 PACKAGE = "pdfco-mcp"
 LAUNCH = (
@@ -28,23 +29,22 @@ LAUNCH = (
 
 
 def run(options: Namespace) -> int:
-    """Become the other server, on this process's standard input and output. Returns only on failure."""
-    settings = settings_table.read()
+    """Run the other server on this process's standard input and output, until its client closes them."""
+    return asyncio.run(_run(settings_table.read()))
 
-    async def find() -> str | None:
-        async with connect(settings) as connection:
-            return connection.server.url if connection.server else None
 
-    url = asyncio.run(find())
-    if url is None:
-        raise InvalidInput(
-            "No server with HTTP runs here.", hint="Start one with `checkback serve`, then try again."
-        )
-    # The package wants a key; ours is the folder's token, which a caller's own key would replace.
-    environment = os.environ | {"X_API_KEY": folder_token(settings.home)}
-    command = [*_python(), "-c", LAUNCH, url]
-    sys.stdout.flush()
-    os.execvpe(command[0], command, environment)  # noqa: S606 - it takes our place, with our pipes
+async def _run(settings: Settings) -> int:
+    # Connected for as long as it runs: a server in the background counts us as a client and stays.
+    async with connect(settings) as connection:
+        if connection.server is None:
+            raise InvalidInput(
+                "No server with HTTP runs here.", hint="Start one with `checkback serve`, then try again."
+            )
+        # The package wants a key; the folder's token is one, and a caller's own key would replace it.
+        environment = os.environ | {"X_API_KEY": folder_token(settings.home)}
+        command = [*_python(), "-c", LAUNCH, connection.server.url]
+        process = await asyncio.create_subprocess_exec(*command, env=environment)
+        return await process.wait()
 
 
 def _python() -> list[str]:
