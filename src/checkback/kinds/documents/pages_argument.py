@@ -1,8 +1,8 @@
 """The argument ``pages``: numbers and ranges with commas, ``!`` to count from the end, ``*`` for each alone.
 
-Parts are ``N``, ``N-M``, ``N-``, ``!N``, ``1-!1`` and so on; blanks do not matter, a range may run backwards.
-Pages are counted from 0, when splitting from 1; there both ``!0`` and ``!1`` are the last page, because PDF.co's
-documents say the one and its OpenAPI the other (spec section 1.5).
+Parts are ``N``, ``N-M``, ``N-``, ``!N``, ``1-!1`` and so on; blanks do not matter, a range may run
+backwards. Pages are counted from 0, when splitting from 1; there both ``!0`` and ``!1`` are the last page,
+because PDF.co's documents say the one and its OpenAPI the other (spec section 1.5).
 """
 
 from __future__ import annotations

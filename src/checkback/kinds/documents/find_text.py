@@ -1,0 +1,59 @@
+"""Finds text on the pages of a PDF and tells where: literally, as whole words, or by a regular expression.
+
+A regular expression may run for ever; the job's deadline ends it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from checkback.kinds.documents import failures
+from checkback.kinds.documents.glyphs import PageText, character_boxes
+
+MOST_MATCHES = 20_000
+
+Match = dict[str, Any]
+
+
+def pattern_of(search: str, matching: str | None, *, regex: bool) -> re.Pattern[str]:
+    """What to look for. ``ExactMatch`` takes whole words and minds the case; the others neither.
+
+    Blanks stand for any blank of the page, a line's end among them. Raises the failure ``invalid_option``.
+    """
+    try:
+        if regex:
+            return re.compile(search, re.MULTILINE)
+        words = r"\s+".join(re.escape(word) for word in search.split())
+        if matching == "ExactMatch":
+            return re.compile(rf"(?<!\w){words}(?!\w)")
+        return re.compile(words, re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError):
+        raise failures.invalid_pattern() from None
+
+
+def matches_of(page: Any, content: PageText, pattern: re.Pattern[str], page_index: int) -> list[Match]:
+    """Every match on a page, with its box in points from the top left; one that breaks over lines has a box
+    that holds all of it."""
+    spans = [match.span() for match in pattern.finditer(content.text)]
+    found: list[Match] = []
+    for start, end in spans[:MOST_MATCHES]:
+        shown = [index for index in range(start, end) if not content.text[index].isspace()]
+        if shown:
+            boxes = character_boxes(page, content.frame, shown)
+            found.append(_described(content.text[start:end], boxes, page_index))
+    return found
+
+
+def _described(text: str, boxes: Sequence[tuple[float, float, float, float]], page_index: int) -> Match:
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right, bottom = max(box[2] for box in boxes), max(box[3] for box in boxes)
+    return {
+        "text": " ".join(text.split()),
+        "left": round(left, 2),
+        "top": round(top, 2),
+        "width": round(right - left, 2),
+        "height": round(bottom - top, 2),
+        "pageIndex": page_index,
+    }

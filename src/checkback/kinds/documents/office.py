@@ -1,0 +1,107 @@
+"""Office files to PDF by LibreOffice, in a profile of its own, with nothing of the document obeyed.
+
+LibreOffice says that it succeeded when it did not, and takes any junk for a text: so the file's type is
+known before, and the result is looked for after. No two runs share a profile, which would break them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+
+from checkback.core.errors import JobFailed
+from checkback.kinds.documents import failures, programs
+from checkback.kinds.documents.sniff import FileType
+
+SECONDS = 120.0
+INSTALL = "apt-get install libreoffice-writer-nogui libreoffice-calc-nogui libreoffice-impress-nogui"
+WITHOUT = "Without it text, CSV, spreadsheets, pictures and PDFs can be converted."
+
+WRITER = frozenset({FileType.DOCX, FileType.DOC, FileType.RTF, FileType.ODT})
+CALC = frozenset({FileType.XLSX, FileType.XLSB, FileType.XLS, FileType.ODS})
+IMPRESS = frozenset({FileType.PPTX, FileType.PPT, FileType.ODP})
+OFFICE = WRITER | CALC | IMPRESS
+
+# No macros, no scripts, no links followed: a document can name files of this machine, and a converted
+# document would show them.
+_SETTINGS = (
+    ("Common/Security/Scripting", "MacroSecurityLevel", "3"),
+    ("Common/Security/Scripting", "DisableMacrosExecution", "true"),
+    ("Common/Security/Scripting", "DisablePythonRuntime", "true"),
+    ("Common/Security/Scripting", "DisableActiveContent", "true"),
+    ("Common/Security/Scripting", "BlockUntrustedRefererLinks", "true"),
+    ("Writer/Content/Update", "Link", "0"),
+    ("Calc/Content/Update", "Link", "1"),
+)
+_PROFILE = """<?xml version="1.0" encoding="UTF-8"?>
+<oor:items xmlns:oor="http://openoffice.org/2001/registry"
+ xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+{items}
+</oor:items>
+"""
+_ITEM = (
+    '<item oor:path="/org.openoffice.Office.{path}">'
+    '<prop oor:name="{name}" oor:op="fuse"><value>{value}</value></prop></item>'
+)
+
+
+def find_office() -> str | None:
+    """LibreOffice's program, if it is installed."""
+    return programs.find_program("soffice", "libreoffice")
+
+
+def missing() -> JobFailed:
+    """The failure of a job that needs LibreOffice where there is none."""
+    return failures.program_missing("LibreOffice", INSTALL, WITHOUT)
+
+
+def office_to_pdf(path: Path, file_type: FileType, folder: Path, *, one_page_sheets: bool = False) -> Path:
+    """Convert an office file and return the PDF's path, in a new folder below ``folder``.
+
+    ``one_page_sheets`` makes one page of each worksheet, as large as that takes. Raises the failures
+    program_missing and program_failed; an encrypted file ends as the latter.
+    """
+    program = find_office()
+    if program is None:
+        raise missing()
+    place = Path(mkdtemp(prefix="office-", dir=folder))
+    given = place / f"document.{file_type.value}"
+    shutil.copyfile(path, given)
+    target = "pdf"
+    if file_type in CALC and one_page_sheets:
+        options = {"SinglePageSheets": {"type": "boolean", "value": "true"}}
+        target = f"pdf:calc_pdf_Export:{json.dumps(options)}"
+    elif file_type in CALC:
+        options = {"ExportBookmarks": {"type": "boolean", "value": "true"}}
+        target = f"pdf:calc_pdf_Export:{json.dumps(options)}"
+    command = [
+        program,
+        f"-env:UserInstallation={_write_profile(place).as_uri()}",
+        "--headless",
+        "--norestore",
+        "--nologo",
+        "--nodefault",
+        "--convert-to",
+        target,
+        "--outdir",
+        str(place),
+        str(given),
+    ]
+    finished = programs.run(command, place, seconds=SECONDS)
+    made = place / "document.pdf"
+    if finished.code is None:
+        raise failures.too_large("The document", f"{SECONDS:.0f} seconds of LibreOffice's time")
+    if not made.is_file() or made.stat().st_size == 0:
+        raise failures.program_failed("LibreOffice")
+    given.unlink()
+    return made
+
+
+def _write_profile(place: Path) -> Path:
+    profile = place / "profile"
+    (profile / "user").mkdir(parents=True)
+    items = "\n".join(_ITEM.format(path=path, name=name, value=value) for path, name, value in _SETTINGS)
+    (profile / "user" / "registrymodifications.xcu").write_text(_PROFILE.format(items=items))
+    return profile

@@ -1,0 +1,57 @@
+"""Pages of a PDF as picture files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from checkback.kinds.documents import failures
+from checkback.kinds.documents.reading import open_pdf, pages_of
+from checkback.kinds.documents.reading_args import ImageArgs
+from checkback.kinds.documents.rendering import render
+from checkback.kinds.documents.work import DocumentWork
+
+MOST_FILES = 900
+_SAVE: dict[str, tuple[str, dict[str, Any]]] = {
+    "jpg": ("JPEG", {"quality": 85}),
+    "png": ("PNG", {"compress_level": 1}),
+    "webp": ("WEBP", {"quality": 85, "method": 2}),
+}
+
+
+def draw_pages(work: DocumentWork, args: ImageArgs, dpi: float) -> int:
+    """Draw the pages that the arguments name, and keep the files; returns how many pages the document has."""
+    with open_pdf(work.source.path, args) as document:
+        document.init_forms()
+        indexes = pages_of(document, args.pages)
+        if args.type == "tiff":
+            work.output(_tiff(work, document, indexes, dpi), "tiff")
+        else:
+            if len(indexes) > MOST_FILES:
+                raise failures.too_many_pages(MOST_FILES)
+            kind, options = _SAVE[args.type]
+            for done, index in enumerate(indexes, 1):
+                image = render(document, index, dpi=dpi, grayscale=False)
+                target = work.folder / f"page-{index}"
+                image.convert("RGB").save(target, kind, dpi=(dpi, dpi), **options)
+                work.output(target, args.type, suffix=f"_{index + 1}")
+                work.page_done(done, len(indexes))
+        return len(document)
+
+
+def _tiff(work: DocumentWork, document: Any, indexes: list[int], dpi: float) -> Path:
+    """One file of all pages, each drawn when it is its turn: memory holds one at a time."""
+    target = work.folder / "pages.tiff"
+
+    def later() -> Any:
+        for done, index in enumerate(indexes[1:], 2):
+            yield render(document, index, dpi=dpi, grayscale=False).convert("RGB")
+            work.page_done(done, len(indexes))
+
+    first: Image.Image = render(document, indexes[0], dpi=dpi, grayscale=False).convert("RGB")
+    first.save(
+        target, "TIFF", save_all=True, append_images=later(), compression="tiff_deflate", dpi=(dpi, dpi)
+    )
+    return target

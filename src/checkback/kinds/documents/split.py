@@ -1,0 +1,40 @@
+"""A PDF cut into several, each with the form fields, links, layers and bookmarks of its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+
+from pikepdf import Pdf
+
+#: Parts up to which bookmarks go along: looking them all through for each of thousands of parts takes long.
+MAX_PARTS_WITH_OUTLINES = 100
+
+
+def split(source: Pdf, groups: Sequence[Sequence[int]]) -> Iterator[bytes]:
+    """The PDF of each group of pages, the first page being 0."""
+    outlines = "preserve" if len(groups) <= MAX_PARTS_WITH_OUTLINES else "ignore"
+    for group in groups:
+        with Pdf.new() as part:
+            part.add_pages_from(source, list(group), outlines=outlines)
+            # Pages often share one list of all fonts and pictures of the document.
+            part.remove_unreferenced_resources()
+            content = BytesIO()
+            part.save(content)
+        yield content.getvalue()
+
+
+def part_suffix(group: Sequence[int]) -> str:
+    """What tells a part's file from the others': ``_page1``, ``_page2-4``; people count from 1."""
+    first, last = group[0] + 1, group[-1] + 1
+    return f"_page{first}" if len(group) == 1 else f"_page{first}-{last}"
+
+
+def select_pages(source: Pdf, pages: Sequence[int]) -> Pdf:
+    """A new PDF of these pages only; the source itself where they are all of it, in order."""
+    if list(pages) == list(range(len(source.pages))):
+        return source
+    chosen = Pdf.new()
+    chosen.add_pages_from(source, list(pages))
+    chosen.remove_unreferenced_resources()
+    return chosen

@@ -1,0 +1,6 @@
+# The part of reportlab that checkback uses; the package ships no types.
+from typing import Any
+
+class ImageReader:
+    def __init__(self, fileName: Any, ident: Any = ...) -> None: ...
+    def getSize(self) -> tuple[int, int]: ...

@@ -1,0 +1,1 @@
+# The part of reportlab that checkback uses; the package ships no types.
