@@ -65,11 +65,12 @@ def _columns(rows: Sequence[Sequence[Segment]]) -> list[tuple[float, float]]:
     Rows with the most cells speak first; a heading that spans two columns joins none.
     """
     most = max(len(row) for row in rows)
+    several = max(min(2, most), most // 2)
     spans: list[tuple[float, float]] = []
     for row in sorted(rows, key=len, reverse=True):
         for left, right, _ in row:
             hit = [number for number, span in enumerate(spans) if span[0] < right and left < span[1]]
-            if not hit and len(row) >= max(2, most // 2):
+            if not hit and len(row) >= several:
                 spans.append((left, right))
             elif len(hit) == 1:
                 known = spans[hit[0]]
