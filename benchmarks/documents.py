@@ -126,7 +126,9 @@ def our_matches(path: Path, last: int) -> Run | None:
     pattern = find_text.pattern_of("the", None, regex=False)
     return in_a_fork(
         lambda: pages(
-            path, last, lambda _, i, page: len(find_text.matches_of(page, read_words(page), pattern, i))
+            path,
+            last,
+            lambda _, i, page: len(find_text.matches_of(page, read_words(page, cut=False), pattern, i)),
         )
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Any
 
 from checkback.kinds.documents import failures
@@ -36,14 +37,14 @@ def pattern_of(search: str, matching: str | None, *, regex: bool) -> re.Pattern[
 def matches_of(page: Any, content: PageText, pattern: re.Pattern[str], page_index: int) -> list[Match]:
     """Every match on a page, with its box in points from the top left; one that breaks over lines has a box
     that holds all of it."""
-    spans = [match.span() for match in pattern.finditer(content.text)]
-    found: list[Match] = []
-    for start, end in spans[:MOST_MATCHES]:
-        shown = [index for index in range(start, end) if not content.text[index].isspace()]
-        if shown:
-            boxes = character_boxes(page, content.frame, shown)
-            found.append(_described(content.text[start:end], boxes, page_index))
-    return found
+    spans = [match.span() for match in islice(pattern.finditer(content.text), MOST_MATCHES)]
+    shown = [[at for at in range(*span) if not content.text[at].isspace()] for span in spans]
+    boxes = iter(character_boxes(page, content.frame, list(chain.from_iterable(shown))))
+    return [
+        _described(content.text[start:end], list(islice(boxes, len(indexes))), page_index)
+        for (start, end), indexes in zip(spans, shown, strict=True)
+        if indexes
+    ]
 
 
 def _described(text: str, boxes: Sequence[tuple[float, float, float, float]], page_index: int) -> Match:

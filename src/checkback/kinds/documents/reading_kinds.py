@@ -145,7 +145,7 @@ def find_text(args: FindTextArgs, ctx: JobContext) -> dict[str, Any]:
         with open_pdf(work.source.path, args) as document:
             count = len(document)
             for index, page in each_page(document, pages_of(document, args.pages), work):
-                found += finding.matches_of(page, read_words(page), pattern, index)
+                found += finding.matches_of(page, read_words(page, cut=False), pattern, index)
         work.output(json.dumps(found, ensure_ascii=False), "json")
         return work.result(page_count=count, body=found, matches=len(found))
 

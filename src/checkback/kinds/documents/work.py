@@ -167,7 +167,8 @@ def _translate(error: Exception) -> JobFailed | None:
     if pikepdf is not None:
         if isinstance(error, pikepdf.PasswordError):
             return failures.password_needed()
-        if isinstance(error, pikepdf.PdfError | pikepdf.ForeignObjectError | pikepdf.DataDecodingError):
+        # Its exceptions have no base of their own; some are RuntimeErrors of the library below it.
+        if isinstance(error, pikepdf.PdfError) or type(error).__module__.startswith("pikepdf."):
             return failures.invalid_document()
     if pillow is not None:
         from PIL import Image, UnidentifiedImageError
