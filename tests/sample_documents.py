@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pikepdf
 import xlsxwriter
@@ -114,7 +114,7 @@ def _book() -> bytes:
         for name, rows in (("One", (("fruit", "count"), ("apple", 3))), ("Two", (("second sheet", 1),))):
             sheet = book.add_worksheet(name)
             for number, row in enumerate(rows):
-                cast("Any", sheet).write_row(number, 0, row)
+                sheet.write_row(number, 0, row)
     return buffer.getvalue()
 
 

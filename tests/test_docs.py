@@ -74,7 +74,7 @@ def setting_row(setting: Any) -> str:
     elif default in (None, ()):
         shown = "none"
     elif isinstance(default, tuple):
-        shown = f"`{','.join(default)}`"
+        shown = f"`{','.join(cast('tuple[str, ...]', default))}`"
     else:
         shown = f"`{str(default).lower() if isinstance(default, bool) else default}`"
     return f"| `{PREFIX}{setting.name.upper()}` | {shown} | {setting.metadata['meaning']} |"

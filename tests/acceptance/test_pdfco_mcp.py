@@ -142,8 +142,7 @@ async def read_tools(user: PdfcoUser) -> None:
     assert info["info"]["PageCount"] == 3
     assert info["info"]["Title"] == "The report"
     found = json.loads((await user.run("find_text", "report.pdf", searchString="more"))[0])
-    matches = found["body"] if isinstance(found, dict) else found
-    assert [match["pageIndex"] for match in matches] == [1]
+    assert [match["pageIndex"] for match in found] == [1]
     invoice = (await user.run("ai_invoice_parser", "invoice.pdf"))[0].decode()
     assert "INV-2041" in invoice
     assert "120" in invoice

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ FRUIT = (("Fruit", "Count", "Price"), ("Apple", "3", "1.20"), ("Pear", "14", "0.
 
 
 @contextmanager
-def opened(content: bytes, index: int = 0) -> Iterator[tuple[Any, PageText]]:
+def opened(content: bytes, index: int = 0) -> Generator[tuple[Any, PageText]]:
     """A page and its words."""
     with pypdfium2.PdfDocument(content) as document:
         page = document[index]
@@ -189,7 +189,7 @@ def test_sheets_hold_texts_and_numbers(tmp_path: Path) -> None:
     pages = [(0, FRUIT), (4, (("=1+1", "007", "1,234.50"),))]
     for write, name in ((write_xlsx, "a.xlsx"), (write_xls, "a.xls")):
         write(pages, tmp_path / name)
-        book = CalamineWorkbook.from_path(tmp_path / name)
+        book = CalamineWorkbook.from_filelike(io.BytesIO((tmp_path / name).read_bytes()))
         assert book.sheet_names == ["Page 1", "Page 5"]
         assert book.get_sheet_by_index(0).to_python()[1] == ["Apple", 3.0, 1.2]
         assert book.get_sheet_by_index(1).to_python() == [["=1+1", "007", 1234.5]]

@@ -22,9 +22,8 @@ import pypdfium2.raw as pdfium
 from checkback.kinds.documents.rect_argument import Rect
 
 _WORD = re.compile(r"\S+")
-_CHARACTERS: dict[int, str] = dict.fromkeys((0, 9, 10, 13, 32, 160, 0xFFFF), " ")
-# PDFium's marks for a hyphen at the end of a line, behind which the line's end is left out.
-_CHARACTERS |= {2: "-", 0xFFFE: "-"}
+# PDFium marks a hyphen at the end of a line, behind which the line's end is left out, with 2 or FFFE.
+_CHARACTERS: dict[int, str] = dict.fromkeys((0, 9, 10, 13, 32, 160, 0xFFFF), " ") | {2: "-", 0xFFFE: "-"}
 _ANGLE_SAMPLES = 24
 _FONT_NAME_BYTES = 256
 _SURROGATE = re.compile("[\ud800-\udfff]")
