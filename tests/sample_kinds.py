@@ -56,6 +56,26 @@ async def gate(path: str, ctx: JobContext, started: str | None = None) -> str:
     return f"attempt {ctx.attempt}"
 
 
+@job("test.resume", attempts=3, backoff_seconds=0.05)
+def resume(ctx: JobContext) -> dict[str, object]:
+    """Save which attempt this is and fail, until two have done so."""
+    seen = list(ctx.saved or [])
+    if len(seen) < 2:
+        ctx.save([*seen, ctx.attempt])
+        raise JobFailed("not_yet", "Not done yet.")
+    return {"seen": seen}
+
+
+@job("test.save_much")
+def save_much(ctx: JobContext) -> str:
+    """Try to save more than may be saved."""
+    try:
+        ctx.save("x" * 20_000)
+    except ValueError:
+        return "refused"
+    return "saved"
+
+
 @job("test.once", deadline_seconds=120, safe_to_repeat=False)
 async def once(path: str) -> str:
     """As test.gate, but not to be repeated after its worker was lost."""

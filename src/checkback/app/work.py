@@ -53,6 +53,8 @@ def make_worker(settings: Settings) -> WorkerProcess:
         production=settings.production,
         uploads_folder=settings.uploads_folder,
         artifacts_folder=settings.artifacts_folder,
+        pdfco_key=settings.pdfco_key,
+        pdfco_url=settings.pdfco_url,
     )
     secret = load_secret(settings.home, settings.secret_key)
     children = ChildSettings(settings.kinds, str(settings.artifacts_folder), secret.hex(), environment)

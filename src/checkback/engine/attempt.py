@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 LUA = Path(__file__).parent / "lua"
 PROGRESS = Script.read(LUA / "progress.lua")
 ENDING = Script.read(LUA / "ending.lua")
+SAVE = Script.read(LUA / "save.lua")
 
 KEPT_LOG_LINES = 1000
 STORED, STORED_AND_CANCELLED, NO_JOB, NOT_OURS = 1, 2, -1, -2
@@ -74,6 +75,7 @@ class Extras:
 
     has_owner: bool = False
     deadline_seconds: float | None = None
+    saved: str | None = None
 
 
 class Attempt:
@@ -165,11 +167,12 @@ class Attempt:
             egress={"proxy_url": grant.proxy_url, "username": grant.username, "password": grant.password}
             if grant
             else None,
+            saved=json.loads(self._extras.saved) if self._extras.saved else None,
         )
         self._say({"say": "progress", "phase": None, "percent": 0, "message": None})
         writing = asyncio.create_task(self._write_said())
         try:
-            return await self._parts.runner.run(kind, assignment, self._say, self._stop)
+            return await self._parts.runner.run(kind, assignment, self._say, self._stop, self._save)
         finally:
             writing.cancel()
             if grant is not None and self._parts.egress is not None:
@@ -190,6 +193,13 @@ class Attempt:
             self._phase = message["phase"]
             self._progress = encode_progress(self._phase, self._percent, message["message"])
         self._writing.set()
+
+    async def _save(self, text: str) -> bool:
+        """Store what the job wants to keep for a later attempt, unless another attempt has the job by now."""
+        try:
+            return await self._parts.wire.script(SAVE, [self._key], [self._token, text]) == STORED
+        except (EngineUnavailable, ReplyError):
+            return False
 
     async def _write_said(self) -> None:
         while True:

@@ -73,6 +73,8 @@ class Assignment:
     deadline_seconds: float
     folder: str
     egress: dict[str, str] | None = None
+    #: What an earlier attempt saved.
+    saved: JSON = None
 
 
 def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> None:
@@ -160,6 +162,7 @@ class _Attempt:
             environment=settings.environment,
             egress=Egress(**assignment.egress) if assignment.egress else None,
             resource=kept,
+            saved=assignment.saved,
         )
 
     def run_sync(self) -> None:

@@ -1,7 +1,7 @@
 """The child's side of its talk with the worker: JSON lines over one socket.
 
-In: ``assignment``, ``cancel``. Out: ``progress``, ``log``, ``completed``, ``failed``. A thread reads and
-flushes, so that a cancel is heard and the newest progress leaves even while the job computes. What is
+In: ``assignment``, ``cancel``, ``saved``. Out: ``progress``, ``log``, ``save``, ``completed``, ``failed``. A
+thread reads and flushes, so that a cancel is heard and the newest progress leaves even while the job computes. What is
 said faster than four times a second is coalesced here, in the child: it never loads the worker's loop.
 """
 
@@ -26,6 +26,7 @@ from checkback.core.job import Artifact
 FLUSH_SECONDS = 0.25
 PHASE_SECONDS = 0.02
 """A new phase is told at once, but not more often than this."""
+SAVE_SECONDS = 60.0
 MAX_LOG_LINE = 2000
 MAX_LOG_BURST = 200
 """Log lines that one flush carries; of more, the oldest are dropped and counted."""
@@ -39,6 +40,7 @@ class Conversation:
         self._sending = threading.Lock()
         self._waiting = threading.Lock()
         self._assignments: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._saved: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._cancel: Callable[[], None] | None = None
         self._progress: dict[str, Any] | None = None
         self._phase: str | None = None
@@ -75,6 +77,16 @@ class Conversation:
             if len(self._log) > MAX_LOG_BURST:
                 del self._log[0]
                 self._dropped += 1
+
+    def save(self, text: str) -> None:
+        """Have the worker store a value; returns once it has. Raises ConnectionError when it could not."""
+        self._send({"say": "save", "value": text})
+        try:
+            stored = self._saved.get(timeout=SAVE_SECONDS)
+        except queue.Empty:
+            stored = False
+        if not stored:
+            raise ConnectionError("The value could not be saved.")
 
     def end_completed(self, result: str, artifacts: Sequence[Artifact]) -> None:
         """Say that the attempt is done. ``result`` is JSON text, so that it is taken apart only by its
@@ -133,6 +145,8 @@ class Conversation:
     def _hear(self, message: dict[str, Any]) -> None:
         if message["say"] == "assignment":
             self._assignments.put(message["assignment"])
+        elif message["say"] == "saved":
+            self._saved.put(message["stored"])
         elif message["say"] == "cancel" and self._cancel is not None:
             self._cancel()
 
@@ -169,3 +183,6 @@ class _Reporter:
 
     def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
         return self._artifacts.write(name, content, media_type)
+
+    def save(self, text: str) -> None:
+        self._conversation.save(text)

@@ -14,7 +14,7 @@ import shutil
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -65,6 +65,7 @@ class Outcome:
 
 
 Say = Callable[[dict[str, Any]], None]
+Save = Callable[[str], Awaitable[bool]]
 
 
 @dataclass(slots=True)
@@ -90,8 +91,10 @@ class Runner:
         assignment: Assignment,
         say: Say,
         stop: asyncio.Future[Stop],
+        save: Save,
     ) -> Outcome:
-        """Run an attempt to its end, whatever it does. ``say`` hears its progress and log messages."""
+        """Run an attempt to its end, whatever it does. ``say`` hears its progress and log messages; ``save``
+        stores what it wants to be kept, and says whether it is."""
         folder = Path(assignment.folder)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
@@ -102,7 +105,7 @@ class Runner:
         child = warm.child
         printing = asyncio.create_task(_forward_output(child, say))
         try:
-            outcome = await self._converse(kind, child, assignment, say, stop)
+            outcome = await self._converse(kind, child, assignment, say, stop, save)
             if kind.warm is None and outcome.stopped is None:
                 # What it printed last belongs into the log before the job counts as ended.
                 await asyncio.wait({printing}, timeout=OUTPUT_DRAIN_SECONDS)
@@ -132,11 +135,17 @@ class Runner:
                 self._end(warm.child)
 
     async def _converse(
-        self, kind: Kind, child: Child, assignment: Assignment, say: Say, stop: asyncio.Future[Stop]
+        self,
+        kind: Kind,
+        child: Child,
+        assignment: Assignment,
+        say: Say,
+        stop: asyncio.Future[Stop],
+        save: Save,
     ) -> Outcome:
         message = {"say": "assignment", "assignment": asdict(assignment)}
         child.writer.write(json.dumps(message).encode() + b"\n")
-        reading = asyncio.create_task(_read_to_end(child, say))
+        reading = asyncio.create_task(_read_to_end(child, say, save))
         watching = asyncio.create_task(_watch_memory(child, kind))
         try:
             await asyncio.wait(
@@ -234,7 +243,7 @@ async def _end_child(child: Child) -> None:
     child.close()
 
 
-async def _read_to_end(child: Child, say: Say) -> dict[str, Any] | None:
+async def _read_to_end(child: Child, say: Say, save: Save) -> dict[str, Any] | None:
     """Pass on what the child says until it says how its job ended; None when it went without a word."""
     while True:
         try:
@@ -246,6 +255,10 @@ async def _read_to_end(child: Child, say: Say) -> dict[str, Any] | None:
         message: dict[str, Any] = json.loads(line)
         if message["say"] in ("completed", "failed"):
             return message
+        if message["say"] == "save":
+            stored = await save(message["value"])
+            child.writer.write(json.dumps({"say": "saved", "stored": stored}).encode() + b"\n")
+            continue
         say(message)
         await asyncio.sleep(0)  # readline does not yield while lines are buffered
 

@@ -94,7 +94,9 @@ class QueueWorker(BullWorker):
         if job is None or job_data is None:
             return job
         deadline = job_data.get("cb:deadline")
-        self.extras[job.id] = Extras("cb:owner" in job_data, float(deadline) if deadline else None)
+        self.extras[job.id] = Extras(
+            "cb:owner" in job_data, float(deadline) if deadline else None, job_data.get("cb:saved")
+        )
         completed, failed = self.retention.completed, self.retention.failed
         job.opts["removeOnComplete"] = {"age": int(completed.total_seconds()) + KEEP_GRACE_SECONDS}
         job.opts["removeOnFail"] = {"age": int(failed.total_seconds()) + KEEP_GRACE_SECONDS}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import mimetypes
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from checkback.core.job import Artifact
+from checkback.core.job import JSON, Artifact
+
+MAX_SAVED_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ class Environment:
     #: Where uploads and the results of jobs lie, for jobs that work on them.
     uploads_folder: Path = Path("/nonexistent/uploads")
     artifacts_folder: Path = Path("/nonexistent/artifacts")
+    #: The server's own key for PDF.co's API, and where that is.
+    pdfco_key: str | None = None
+    pdfco_url: str = "https://api.pdf.co"
 
 
 class Reporter(Protocol):
@@ -43,6 +49,7 @@ class Reporter(Protocol):
     def progress(self, phase: str | None, percent: int, message: str | None) -> None: ...
     def log(self, line: str) -> None: ...
     def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact: ...
+    def save(self, text: str) -> None: ...
 
 
 class JobContext:
@@ -63,6 +70,7 @@ class JobContext:
         environment: Environment,
         egress: Egress | None = None,
         resource: Any = None,
+        saved: JSON = None,
     ) -> None:
         self.job_id = job_id
         self.kind = kind
@@ -75,6 +83,8 @@ class JobContext:
         self.egress = egress
         #: What the kind's ``warm`` factory made: a browser, a loaded model.
         self.resource = resource
+        #: What an earlier attempt of this job saved last, also one whose worker was lost; else None.
+        self.saved = saved
         self._reporter = reporter
         self._ends_at = time.monotonic() + deadline_seconds
         self._phase: str | None = None
@@ -119,6 +129,19 @@ class JobContext:
         body = content.encode() if isinstance(content, str) else content
         guessed = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
         return self._reporter.artifact(name, body, guessed)
+
+    def save(self, value: JSON) -> None:
+        """Keep a small value for a later attempt of this job; on return it is stored, as durably as the job.
+
+        For work that must not be done twice: save what it takes to go on. Raises ValueError for more than 16
+        KB, ConnectionError when it could not be stored. Blocks for a moment: in ``async`` work, call it in a
+        thread.
+        """
+        text = json.dumps(value, allow_nan=False)
+        if len(text) > MAX_SAVED_BYTES:
+            raise ValueError(f"A saved value may have {MAX_SAVED_BYTES // 1024} KB.")
+        self._reporter.save(text)
+        self.saved = value
 
     def mark_cancelled(self) -> None:
         """Called by the child when its worker says that the job was cancelled."""

@@ -125,6 +125,9 @@ class Recorder:
     def log(self, line: str) -> None:
         self.lines.append(line)
 
+    def save(self, text: str) -> None:
+        self.lines.append(text)
+
     def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
         body = content if isinstance(content, bytes) else content.read_bytes()
         assert name not in self.files
