@@ -1,8 +1,9 @@
 """The child's side of its talk with the worker: JSON lines over one socket.
 
 In: ``assignment``, ``cancel``, ``saved``. Out: ``progress``, ``log``, ``save``, ``completed``, ``failed``. A
-thread reads and flushes, so that a cancel is heard and the newest progress leaves even while the job computes. What is
-said faster than four times a second is coalesced here, in the child: it never loads the worker's loop.
+thread reads and flushes, so that a cancel is heard and the newest progress leaves even while the job
+computes. What is said faster than four times a second is coalesced here, in the child: it never loads the
+worker's loop.
 """
 
 from __future__ import annotations

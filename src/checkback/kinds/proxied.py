@@ -1,4 +1,4 @@
-"""One GET through the egress proxy: the only way out that a job has."""
+"""One request through the egress proxy: the only way out that a job has."""
 
 from __future__ import annotations
 
@@ -35,12 +35,27 @@ def get(
 
     Raises FetchFailed, HostUnreachable or HostBlocked, also for what goes wrong inside the ``with``.
     """
+    with request("GET", url, egress, seconds=seconds, headers=headers) as response:
+        yield response
+
+
+@contextmanager
+def request(
+    method: str,
+    url: str,
+    egress: Egress,
+    *,
+    seconds: float,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+) -> Generator[http.client.HTTPResponse]:
+    """As ``get``, for any method."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise FetchFailed
     connection, target, fields = _prepare(url, egress, seconds, headers)
     try:
-        connection.request("GET", target, headers=fields)
+        connection.request(method, target, body=body, headers=fields)
         # The answer keeps the socket open on its own until it is read to its end or closed.
         with connection.getresponse() as response:
             if (reason := response.getheader(FAILED_HEADER)) is not None:
