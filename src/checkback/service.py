@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from checkback.artifacts import ArtifactStore
 from checkback.core import ids
@@ -25,6 +25,9 @@ from checkback.guard.links import LinkSigner
 from checkback.guard.seals import Sealer
 from checkback.guard.sources import ArtifactSource, UploadSource, change_sources, parse_source
 from checkback.uploads import KEEP_SECONDS, Upload, UploadStore, UploadWriter
+
+if TYPE_CHECKING:
+    from checkback.kinds.registry import Kind
 
 MAX_ARGS_BYTES = 256 * 1024
 MAX_KEY_CHARACTERS = 200
@@ -99,27 +102,20 @@ class Service:
         ``callback`` has a ``url`` that is told of the end by POST, and the ``context`` that its door needs
         for the words.
         """
-        # Imported here: whoever only asks for a state must not wait for pydantic (checkback check has 300
-        # ms).
-        from checkback.kinds import registry
-
         self._require(caller, Scope.WRITE)
-        found = registry.get(kind)
         self._check_limits(key, deadline_seconds, delay_seconds, attempts)
-        model = found.check_args(args)
-        if found.admit is not None:
-            found.admit(model, self._addresses)
-        given = model.model_dump(mode="python", by_alias=True, exclude_unset=True)
         if callback is not None:
             check_url(str(callback["url"]), self._addresses)
-        if found.sources:
-            given = await self._with_sources(caller, found.sources, given, delay_seconds)
+        found, given = await self._admit(caller, kind, args, delay_seconds)
+        sealed = self._sealer.seal(given)
+        if len(json.dumps(sealed, allow_nan=False)) > MAX_ARGS_BYTES:
+            raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
         new = NewJob(
             id=ids.keyed_job_id(self._key_secret, caller.owner, key) if key else ids.new_job_id(),
             kind=found.name,
             queue=found.queue,
             owner=caller.owner,
-            args=self._sealer.seal(given),
+            args=sealed,
             args_hash=_hash({"kind": found.name, "args": self._sealer.fingerprint(given)}),
             attempts=attempts or found.attempts,
             backoff_seconds=found.backoff_seconds,
@@ -128,8 +124,6 @@ class Service:
             request_id=request_id,
             callback=dict(callback) if callback else None,
         )
-        if len(json.dumps(new.args, allow_nan=False)) > MAX_ARGS_BYTES:
-            raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
         added = await self._queues.add(new)
         if added.args_hash != new.args_hash or added.job.owner != caller.owner:
             raise KeyReused
@@ -272,6 +266,23 @@ class Service:
     async def counts(self) -> dict[str, dict[str, int]]:
         """How many jobs of each state every queue holds."""
         return await self._queues.counts()
+
+    async def _admit(
+        self, caller: Caller, kind: str, args: Mapping[str, Any], delay_seconds: float
+    ) -> tuple[Kind, dict[str, Any]]:
+        """The kind, and the arguments as they are stored. Raises whatever is wrong with them."""
+        # Imported here: whoever only asks for a state must not wait for pydantic (checkback check has 300
+        # ms).
+        from checkback.kinds import registry
+
+        found = registry.get(kind)
+        model = found.check_args(args)
+        if found.admit is not None:
+            found.admit(model, self._addresses)
+        given = model.model_dump(mode="python", by_alias=True, exclude_unset=True)
+        if found.sources:
+            given = await self._with_sources(caller, found.sources, given, delay_seconds)
+        return found, given
 
     async def _with_sources(
         self, caller: Caller, paths: tuple[str, ...], args: dict[str, Any], delay_seconds: float

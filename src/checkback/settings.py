@@ -115,6 +115,9 @@ class Settings:
     idle_minutes: float = _setting(
         15.0, "A server that was started in the background ends after so long without clients and jobs."
     )
+    callback_secret: str | None = _setting(
+        None, "Signs callbacks; without it a key made from the data folder's secret does.", secret=True
+    )
     pdfco_key: str | None = _setting(
         None, "Key for jobs that run at PDF.co; without it calls bring their own.", secret=True
     )

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from checkback.app.background import find_version, prepare_home
+from checkback.app.callbacks import callback_settings
 from checkback.app.connect import address, retention
 from checkback.core.errors import InvalidInput
 from checkback.engine import process_tree
@@ -69,6 +70,7 @@ def make_worker(settings: Settings) -> WorkerProcess:
             allow_hosts=settings.allow_hosts,
             grace_seconds=settings.grace_seconds,
             version=find_version(),
+            callbacks=callback_settings(settings),
         )
     )
 

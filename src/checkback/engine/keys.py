@@ -16,8 +16,8 @@ DEFAULT_QUEUES = (PAGES_QUEUE, DOCUMENTS_QUEUE, JOBS_QUEUE)
 STANDING_PER_QUEUE = ("meta", "id", "events", "marker", "pc", "stalled-check", "stalled")
 """What BullMQ keeps for a queue itself, whether it holds jobs or not."""
 
-STANDING_OF_OURS = ("server", "workers")
-"""Ours: what the running server published, and the workers alive."""
+STANDING_OF_OURS = ("server", "workers", "callbacks")
+"""Ours: what the running server published, the workers alive, the jobs whose end is to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,14 @@ class Keys:
 
     def server(self) -> str:
         return f"{self.prefix}:cb:server"
+
+    def callbacks(self) -> str:
+        """Sorted set of ``queue job-id``, by when to look whether the job's end can be told."""
+        return f"{self.prefix}:cb:callbacks"
+
+    def claim(self, job_id: str) -> str:
+        """Held by the worker that tells of a job's end just now; ends by itself."""
+        return f"{self.prefix}:cb:claim:{job_id}"
 
     def workers(self) -> str:
         return f"{self.prefix}:cb:workers"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -223,6 +224,11 @@ class Queues:
             ours["cb:deadline"] = new.deadline_seconds
         if new.request_id is not None:
             ours["cb:request"] = new.request_id
+        telling: list[list[Any]] = []
+        if new.callback is not None:
+            ours["cb:callback"] = json.dumps(dict(new.callback))
+            due = created.timestamp() + new.delay_seconds
+            telling = [["ZADD", self._keys.callbacks(), "NX", due, f"{new.queue} {new.id}"]]
         # HSETNX throughout: where the id is there already, the first job's fields stand. The owner is set
         # first, its reply tells whether this call made the job.
         return [
@@ -230,6 +236,7 @@ class Queues:
             ["HSETNX", key, "cb:owner", new.owner],
             *(["HSETNX", key, field, value] for field, value in ours.items()),
             ["ZADD", self._keys.owner(new.owner), "NX", milliseconds, new.id],
+            *telling,
             ["EVALSHA", STATUS.sha, len(self._names), *self._hashes(new.id), new.id, "0"],
         ]
 

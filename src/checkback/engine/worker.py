@@ -25,6 +25,7 @@ from bullmq.custom_errors import DelayedError, WaitingChildrenError
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable
 from checkback.engine.attempt import Attempt, AttemptFailed, Extras, WorkerParts
+from checkback.engine.callbacks import Callbacks, CallbackSettings
 from checkback.engine.child import ChildSettings
 from checkback.engine.clients import worker_client
 from checkback.engine.events import Feed
@@ -68,6 +69,8 @@ class WorkerSettings:
     allow_hosts: tuple[str, ...] = ()
     grace_seconds: float = GRACE_SECONDS
     version: str = ""
+    #: Who is told of a job's end, and how; None tells nobody.
+    callbacks: CallbackSettings | None = None
 
 
 class QueueWorker(BullWorker):
@@ -137,6 +140,9 @@ class WorkerProcess:
             asyncio.create_task(self._beat(wire, runner), name="heartbeat"),
             asyncio.create_task(sweeper.run(), name="sweeper"),
         ]
+        if settings.callbacks is not None:
+            callbacks = Callbacks(wire, settings.keys, queues, settings.retention, egress, settings.callbacks)
+            background.append(asyncio.create_task(callbacks.run(feed), name="callbacks"))
         loops = [
             asyncio.create_task(self._supervise(queue, parts), name=f"queue-{queue}") for queue in queues
         ]

@@ -1,0 +1,192 @@
+"""Who asked for it is told of a job's end: once it has ended, signed, again after trouble, never for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import http.server
+import json
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from checkback.app import callbacks as callbacks_module
+from checkback.app.connect import Connection
+from checkback.engine.callbacks import CallbackSettings
+from checkback.engine.keys import Keys
+from checkback.guard.access import LOCAL
+from checkback.service import Service
+from checkback.settings import Settings
+from conftest import running_worker
+
+SECRET = "a secret for signatures"
+
+
+@dataclass
+class Receiver:
+    """A server that gets callbacks. Its answers are used up in order; the last one stays."""
+
+    url: str = ""
+    answers: list[int] = field(default_factory=lambda: [200])
+    got: queue.Queue[tuple[dict[str, str], bytes]] = field(default_factory=queue.Queue[Any])
+
+    async def next(self) -> tuple[dict[str, str], dict[str, Any]]:
+        """Headers and body of the next callback; fails when none comes."""
+        headers, body = await asyncio.to_thread(self.got.get, timeout=30)
+        moment, signature = (part.split("=")[1] for part in headers["x-checkback-signature"].split(","))
+        signed = hmac.new(SECRET.encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
+        assert hmac.compare_digest(signed, signature)
+        return headers, json.loads(body)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    found = Receiver()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            answer = found.answers.pop(0) if len(found.answers) > 1 else found.answers[0]
+            self.send_response(answer)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            found.got.put(({name.lower(): value for name, value in self.headers.items()}, body))
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    found.url = f"http://127.0.0.1:{server.server_port}/hook"
+    yield found
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def settings(settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    made: Callable[[Settings], CallbackSettings] = callbacks_module.callback_settings
+
+    def quick(given: Settings) -> CallbackSettings:
+        return replace(made(given), backoff_seconds=(0.05, 0.05))
+
+    monkeypatch.setattr("checkback.app.work.callback_settings", quick)
+    host = receiver.url.removeprefix("http://").removesuffix("/hook")
+    return replace(settings, allow_hosts=(host,), callback_secret=SECRET)
+
+
+async def submit(service: Service, receiver: Receiver, kind: str = "test.add", **args: Any) -> str:
+    callback = {"url": receiver.url, "context": {"base_url": "http://127.0.0.1:8787"}}
+    given = args or ({"a": 1, "b": 2} if kind == "test.add" else {})
+    return (await service.submit(LOCAL, kind, given, callback=callback)).job.id
+
+
+def nobody(_: Settings) -> None:
+    """A worker that tells nobody of anything."""
+
+
+async def left(connection: Connection) -> list[str]:
+    return await connection.wire.call("ZRANGE", Keys(connection.settings.prefix).callbacks(), 0, -1)
+
+
+async def told_in_the_log(service: Service, job_id: str) -> str:
+    """The line that says how it went, which is written after the answer was read."""
+    async with asyncio.timeout(20):
+        while True:
+            lines = [line for line in await service.log(LOCAL, job_id) if line.startswith("callback:")]
+            if lines:
+                return lines[0]
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_completed_job_is_told_with_its_links(
+    service: Service, receiver: Receiver, connection: Connection
+) -> None:
+    job_id = await submit(service, receiver, "test.say", words="hello")
+    headers, body = await receiver.next()
+    assert (headers["x-checkback-job"], headers["content-type"]) == (job_id, "application/json")
+    assert "authorization" not in headers
+    assert (body["status"], body["jobId"]) == ("success", job_id)
+    assert body["url"].startswith(f"http://127.0.0.1:8787/files/{job_id}/words.txt?")
+    assert "delivered" in await told_in_the_log(service, job_id)
+    assert await left(connection) == []
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_failed_job_is_told(service: Service, receiver: Receiver) -> None:
+    job_id = await submit(service, receiver, "test.fail")
+    _, body = await receiver.next()
+    assert (body["status"], body["jobId"]) == ("failed", job_id)
+
+
+async def test_a_cancelled_job_is_told(service: Service, receiver: Receiver, settings: Settings) -> None:
+    job_id = await submit(service, receiver)
+    await service.cancel(LOCAL, job_id)
+    async with running_worker(settings):
+        _, body = await receiver.next()
+    assert (body["status"], body["jobId"]) == ("aborted", job_id)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_trouble_at_the_receiver_is_tried_again(
+    service: Service, receiver: Receiver, connection: Connection
+) -> None:
+    receiver.answers = [503, 429, 200]
+    job_id = await submit(service, receiver)
+    deliveries = [(await receiver.next())[0]["x-checkback-delivery"] for _ in range(3)]
+    assert len(set(deliveries)) == 3
+    assert "delivered, its server answered 200, try 3" in await told_in_the_log(service, job_id)
+    assert await left(connection) == []
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(("answer", "tries"), [(400, 1), (410, 1), (302, 1), (500, 3)])
+async def test_it_is_given_up(
+    service: Service, receiver: Receiver, connection: Connection, answer: int, tries: int
+) -> None:
+    receiver.answers = [answer]
+    job_id = await submit(service, receiver)
+    assert f"given up, its server answered {answer}, try {tries}" in await told_in_the_log(service, job_id)
+    assert receiver.got.qsize() == tries
+    assert await left(connection) == []
+
+
+async def test_what_a_worker_did_not_live_to_tell_another_one_tells_once(
+    service: Service, receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = replace(settings)
+    with monkeypatch.context() as patch:
+        patch.setattr("checkback.app.work.callback_settings", nobody)
+        async with running_worker(silent):
+            job_id = await submit(service, receiver)
+            await service.wait(LOCAL, job_id, 30)
+    assert receiver.got.empty()
+    async with running_worker(settings), running_worker(settings):
+        _, body = await receiver.next()
+        assert body["jobId"] == job_id
+        await told_in_the_log(service, job_id)
+    assert receiver.got.empty()
+
+
+@pytest.mark.usefixtures("worker")
+async def test_an_address_that_may_not_be_reached_is_not(
+    service: Service, connection: Connection, receiver: Receiver
+) -> None:
+    # Refused at the door by its literal; by the proxy where only a name leads there.
+    url = receiver.url.replace("127.0.0.1", "localhost").replace("/hook", "/other")
+    host = url.split("/")[2]
+    assert host not in connection.settings.allow_hosts
+    blocked = url.replace(host, "127.0.0.1.nip.invalid:1")
+    job_id = (
+        await service.submit(LOCAL, "test.add", {"a": 1, "b": 2}, callback={"url": blocked, "context": {}})
+    ).job.id
+    assert "given up" in await told_in_the_log(service, job_id)
+    assert receiver.got.empty()
