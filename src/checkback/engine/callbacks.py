@@ -168,12 +168,13 @@ class Callbacks:
         egress = Egress(grant.proxy_url, grant.username, grant.password)
         moment = int(time.time())
         signed = hmac.new(self._settings.key, f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
+        # Not with X-: what begins with X-Checkback- is the proxy's own, and does not leave it.
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "checkback",
-            "X-Checkback-Job": job.id,
-            "X-Checkback-Delivery": uuid.uuid4().hex,
-            "X-Checkback-Signature": f"t={moment},v1={signed}",
+            "Checkback-Job": job.id,
+            "Checkback-Delivery": uuid.uuid4().hex,
+            "Checkback-Signature": f"t={moment},v1={signed}",
         }
         try:
             return await asyncio.to_thread(_send, url, egress, headers, body)
