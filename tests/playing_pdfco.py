@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
+from urllib.parse import parse_qs, quote, urlsplit
 
 KEY = "their-secret-key-2041"
 JOB = "6YSZD3U872ZYYFEDMQCQSGEEO8YSF5WA--151-300"
@@ -23,6 +24,9 @@ class PlayedPdfco:
     submits: list[Any] = field(default_factory=list[Any])
     checks: list[Any] = field(default_factory=list[Any])
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    #: What was handed in by PUT, by name, and the answer to it.
+    taken: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    put_status: int = 200
     seen: list[tuple[str, dict[str, str], Any]] = field(default_factory=list[tuple[str, dict[str, str], Any]])
 
     def asked(self, path: str) -> list[Any]:
@@ -52,8 +56,21 @@ def _handler(played: PlayedPdfco, ending: threading.Event) -> type[http.server.B
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             played.seen.append((self.path, dict(self.headers), None))
+            parts = urlsplit(self.path)
+            if parts.path == "/v1/file/upload/get-presigned-url":
+                name = quote(parse_qs(parts.query)["name"][0])
+                put, url = f"{played.url}/put/{name}?signed=1", f"{played.url}/kept/{name}"
+                answer = {"presignedUrl": put, "url": url, "credits": 7, "error": False}
+                self._send(200, json.dumps(answer).encode(), {})
+                return
             content = played.files.get(self.path)
             self._send(200 if content is not None else 404, content or b"", {})
+
+        def do_PUT(self) -> None:
+            played.seen.append((self.path, dict(self.headers), None))
+            name = urlsplit(self.path).path.removeprefix("/put/")
+            played.taken[name] = self.rfile.read(int(self.headers["Content-Length"]))
+            self._send(played.put_status, b"", {})
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

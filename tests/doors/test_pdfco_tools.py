@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,25 @@ from checkback.doors.mcp import build_server
 from checkback.doors.mcp_pdfco import PdfcoSetting
 from checkback.guard.access import Caller
 from checkback.service import Service
+from checkback.settings import Settings
+from playing_pdfco import JOB, KEY, PlayedPdfco, playing, success
 
 ADA = Caller("ada")
 OWN_TOKEN = "cb_one-of-our-own-tokens"
 BASE = "http://127.0.0.1:8787"
 
 Build = Callable[..., FastMCP[None]]
+
+
+@pytest.fixture
+def pdfco() -> Iterator[PlayedPdfco]:
+    with playing() as played:
+        yield played
+
+
+@pytest.fixture
+def settings(settings: Settings, pdfco: PlayedPdfco) -> Settings:
+    return replace(settings, pdfco_url=pdfco.url, allow_hosts=(pdfco.url.removeprefix("http://"),))
 
 
 @pytest.fixture
@@ -188,3 +202,40 @@ async def test_a_job_for_pdfco_is_one_of_ours_that_runs_there(build: Build, serv
     assert shown["params"]["url"] == "https://example.com/a.pdf"
     assert "their-key" not in str(shown)
     assert "a-secret" not in str(shown)
+
+
+async def test_a_file_of_ours_is_named_apart_for_a_job_there(
+    build: Build, service: Service, report: Path
+) -> None:
+    async with Client(build(local_files=True, wait_seconds=0.05)) as client:
+        link = (await call(client, "upload_file", file_path=str(report)))["content"]["url"]
+        await call(
+            client,
+            "pdf_merge",
+            url=f"https://example.com/a.pdf,{link}",
+            provider="pdfco",
+            api_key="their-key",
+        )
+    (job,) = (await service.list(ADA)).jobs
+    shown = (await service.get_with_args(ADA, job.id)).args
+    assert shown["params"]["url"] == "https://example.com/a.pdf,file:0"
+    assert [file.partition(":")[0] for file in shown["files"]] == ["upload"]
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_follower_that_gave_up_follows_again_when_it_is_asked(
+    build: Build, service: Service, pdfco: PlayedPdfco
+) -> None:
+    pdfco.files["/r.txt"] = b"the result"
+    pdfco.checks = [(402, {"error": True, "status": 402})]
+    async with Client(build()) as client:
+        answer = await call(client, "wait_job_completion", job_id=JOB, api_key=KEY)
+        assert answer["status"] == "failed"
+        assert answer["content"]["errorCode"] == 402
+        pdfco.checks = [success(f"{pdfco.url}/r.txt")]
+        again = await call(client, "wait_job_completion", job_id=JOB, api_key=KEY)
+        assert (again["status"], again["content"]["body"]) == ("success", "the result")
+        asked = len(pdfco.asked("/v1/job/check"))
+        assert (await call(client, "get_job_check", job_id=JOB, api_key=KEY))["status"] == "success"
+    assert len(pdfco.asked("/v1/job/check")) == asked
+    assert len((await service.list(ADA)).jobs) == 1

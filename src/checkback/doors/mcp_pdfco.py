@@ -18,7 +18,7 @@ from typing import Any, cast
 from fastmcp.tools.base import ToolResult
 from mcp_types import ResourceLink, ToolAnnotations
 
-from checkback.core.errors import CheckbackError, InvalidInput, NotFound
+from checkback.core.errors import CheckbackError, Conflict, InvalidInput, NotFound
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import pdfco, pdfco_tools
@@ -34,6 +34,9 @@ from checkback.kinds import registry
 TRACK_KIND = "pdfco.track"
 REMOTE_ID = re.compile(r"[A-Z0-9]{20,64}--[A-Za-z0-9-]+")
 """How PDF.co's own ids look; ours are UUIDs."""
+
+_ENDED_THERE = frozenset({"provider_failed", "provider_aborted", "provider_unknown_job"})
+"""Failures of a follower that tell the job's end; after others it may be followed again."""
 
 _SUCCEEDED = "Done. content.url leads to the result; small results stand in content.body."
 _WORKING = "Call wait_job_completion with this job_id; it answers at the end, or after some seconds."
@@ -169,9 +172,14 @@ class PdfcoTools:
         # One follower for each id and key, however often it is asked for: each question costs credits there.
         once = hashlib.sha256(f"{job_id}\0{key or ''}".encode()).hexdigest()[:40]
         done = await self._service.submit(caller, TRACK_KIND, args, key=f"pdfco-{once}", request_id=identity)
-        if not done.job.state.is_final:
-            await self._service.wait(caller, done.job.id, self._desk.kind_wait_seconds)
-        return done.job.id
+        job = done.job
+        gave_up = job.failure is not None and job.failure.code not in _ENDED_THERE
+        if job.state is State.CANCELLED or gave_up:
+            with suppress(Conflict):  # another call was faster
+                job = await self._service.retry(caller, job.id)  # the job there may go on all the same
+        if not job.state.is_final:
+            await self._service.wait(caller, job.id, self._desk.kind_wait_seconds)
+        return job.id
 
     async def _told(self, caller: Caller, job_id: str, *, still: str = _WORKING) -> ToolResult:
         job, content = await self._jobs.check(caller, job_id, force=True)

@@ -7,6 +7,7 @@ import http.client
 import ssl
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 from checkback.guard.egress_http import BLOCKED_HEADER, FAILED_HEADER
@@ -47,9 +48,9 @@ def request(
     *,
     seconds: float,
     headers: Mapping[str, str],
-    body: bytes | None = None,
+    body: bytes | BinaryIO | None = None,
 ) -> Generator[http.client.HTTPResponse]:
-    """As ``get``, for any method."""
+    """As ``get``, for any method. A file as ``body`` needs its Content-Length among the headers."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise FetchFailed

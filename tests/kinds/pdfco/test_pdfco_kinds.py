@@ -21,7 +21,8 @@ from checkback.guard.egress import EgressProxy
 from checkback.kinds.context import Egress, Environment, JobContext
 from checkback.kinds.pdfco import remote as remote_module
 from checkback.kinds.pdfco.following import PollPolicy, fetch, follow
-from checkback.kinds.pdfco.remote import Remote, submit
+from checkback.kinds.pdfco.remote import Remote
+from checkback.kinds.pdfco.submission import submit
 from checkback.service import Service
 from checkback.settings import Settings
 from playing_pdfco import HANG, JOB, KEY, RESET, SUBMITTED, WORKING, PlayedPdfco, playing, success
@@ -196,7 +197,39 @@ async def test_a_refused_submission_may_be_corrected(pdfco: PlayedPdfco, job: Jo
     ctx, notes = job()
     remote = Remote.of(ctx, SecretStr(KEY))
     assert await asyncio.to_thread(code_of, lambda: submit(remote, ctx, "pdf/info", {})) == "provider_refused"
-    assert json.loads(notes.saved[-1]) is None
+    again, _ = job(saved=json.loads(notes.saved[-1]))
+    pdfco.submits = [SUBMITTED]
+    assert await asyncio.to_thread(submit, remote, again, "pdf/info", {}) == (JOB, 1)
+
+
+@pytest.mark.parametrize(
+    "answer", [(429, {}), (429, {}, {"Retry-After": "1"}), {"error": True, "status": 429}]
+)
+async def test_a_submission_that_came_too_soon_is_tried_again(
+    pdfco: PlayedPdfco, job: Job, answer: Any
+) -> None:
+    pdfco.submits = [answer]
+    ctx, notes = job()
+    remote = Remote.of(ctx, SecretStr(KEY))
+    with pytest.raises(JobFailed) as caught:
+        await asyncio.to_thread(submit, remote, ctx, "pdf/info", {})
+    assert (caught.value.code, caught.value.retryable) == ("provider_busy", True)
+    again, _ = job(saved=json.loads(notes.saved[-1]))
+    pdfco.submits = [SUBMITTED]
+    assert await asyncio.to_thread(submit, remote, again, "pdf/info", {}) == (JOB, 1)
+
+
+async def test_what_the_checks_cost_is_told_and_outlives_an_attempt(pdfco: PlayedPdfco, job: Job) -> None:
+    pdfco.checks = [WORKING, WORKING, {"status": "failed", "errorCode": 442, "credits": 2}]
+    ctx, notes = job()
+    with pytest.raises(JobFailed) as caught:
+        await asyncio.to_thread(tracked, ctx)
+    assert caught.value.message.endswith("3 checks there cost 6 credits.")
+    assert "poll 2 checks there cost 4 credits." in notes.said
+    pdfco.files["/r.txt"], pdfco.checks = b"x", [success(f"{pdfco.url}/r.txt")]
+    again, _ = job(saved=json.loads(notes.saved[-1]))
+    provider = (await asyncio.to_thread(tracked, again))["provider"]
+    assert (provider["checks"], provider["credits_on_checks"], provider["credits_used"]) == (4, 8, 11)
 
 
 async def test_without_a_key_nothing_is_asked(pdfco: PlayedPdfco, job: Job) -> None:
@@ -221,6 +254,42 @@ class TestWholeJobs:
     @pytest.fixture
     def settings(self, settings: Settings, pdfco: PlayedPdfco) -> Settings:
         return replace(settings, pdfco_url=pdfco.url, allow_hosts=(pdfco.url.removeprefix("http://"),))
+
+    @pytest.mark.usefixtures("worker")
+    async def test_a_file_that_lies_here_goes_there_first(self, pdfco: PlayedPdfco, service: Service) -> None:
+        pdfco.files["/result.json"] = b"{}"
+        pdfco.submits, pdfco.checks = [SUBMITTED], [success(f"{pdfco.url}/result.json")]
+        with service.begin_upload(LOCAL, "a report.pdf") as writer:
+            writer.write(b"%PDF-1.7 of ours")
+            upload = writer.finish()
+        args = {"endpoint": "pdf/merge2", "params": {"url": "https://example.com/a.pdf,file:0"},
+                "files": [f"upload:{upload.id}"], "api_key": KEY}  # fmt: skip
+        job_id = (await service.submit(LOCAL, "pdfco.run", args)).job.id
+        job = await service.wait(LOCAL, job_id, 50)
+        assert job.state is State.COMPLETED, job.failure
+        (name,) = pdfco.taken
+        assert pdfco.taken[name] == b"%PDF-1.7 of ours"
+        (asked,) = pdfco.asked("/v1/pdf/merge2")
+        assert asked["url"] == f"https://example.com/a.pdf,{pdfco.url}/kept/{name}"
+        assert job.result["provider"]["credits_used"] == 7 + 28 + 5
+        put = next(headers for path, headers, _ in pdfco.seen if path.startswith("/put/"))
+        assert KEY not in str(put)
+
+    @pytest.mark.usefixtures("worker")
+    async def test_a_file_that_is_not_taken_fails_the_job_before_it_costs(
+        self, pdfco: PlayedPdfco, service: Service
+    ) -> None:
+        pdfco.put_status = 403
+        with service.begin_upload(LOCAL, "a.pdf") as writer:
+            writer.write(b"%PDF-1.7")
+            upload = writer.finish()
+        args = {"endpoint": "pdf/info", "params": {"url": "file:0"}, "files": [f"upload:{upload.id}"],
+                "api_key": KEY}  # fmt: skip
+        job_id = (await service.submit(LOCAL, "pdfco.run", args, attempts=1)).job.id
+        job = await service.wait(LOCAL, job_id, 50)
+        assert job.failure is not None
+        assert job.failure.code == "provider_unreachable"
+        assert pdfco.asked("/v1/pdf/info") == []
 
     @pytest.mark.usefixtures("worker")
     async def test_the_key_is_nowhere_to_be_found_afterwards(

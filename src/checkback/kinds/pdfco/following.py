@@ -15,7 +15,7 @@ from checkback.core.errors import JobFailed
 from checkback.kinds.context import JobContext
 from checkback.kinds.documents.names import result_stem
 from checkback.kinds.documents.source import Login, SourceFile, fetch_source
-from checkback.kinds.pdfco.remote import NoAnswer, Remote
+from checkback.kinds.pdfco.remote import NoAnswer, Remote, final
 
 CHECK_CREDITS = 2
 MAX_BODY_BYTES = 24 * 1024
@@ -53,25 +53,26 @@ def follow(
     """Wait for the job's success. Raises the failure of every other end."""
     policy = policy or POLICY
     ctx.phase("poll")
-    begun = time.monotonic()
+    begun, asked = time.monotonic(), 0
     wait = max(policy.first_seconds, policy.seconds_per_page * (pages or 0))
     while True:
         time.sleep(wait * random.uniform(1 - policy.jitter, 1 + policy.jitter))  # noqa: S311 - no secret
-        last = remote.checks + 1 >= policy.most_checks or time.monotonic() - begun > policy.most_seconds
+        last = asked + 1 >= policy.most_checks or time.monotonic() - begun > policy.most_seconds
         wait = min(wait * policy.growth, policy.longest_seconds)
         try:
-            answer = _check(remote, remote_id, force=last)
+            answer = _check(remote, ctx, remote_id, force=last)
         except NoAnswer as silence:
             wait = max(wait, min(silence.after_seconds or 0.0, 600.0))
             if time.monotonic() - begun > policy.most_seconds:
-                raise _silent() from None
+                raise _silent(remote.cost) from None
             continue
+        asked += 1
         status = answer.get("status")
         if status == "success":
             return Ended(remote_id, answer)
         if status != "working" or last:
-            raise _failure(status, answer)
-        ctx.progress(min(80, 10 + 4 * remote.checks))
+            raise _failure(status, answer, remote.cost)
+        ctx.progress(min(80, 10 + 4 * asked), remote.cost)
 
 
 def fetch(remote: Remote, ctx: JobContext, ended: Ended, name: str) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def fetch(remote: Remote, ctx: JobContext, ended: Ended, name: str) -> dict[str,
     return result
 
 
-def _check(remote: Remote, remote_id: str, *, force: bool) -> dict[str, Any]:
+def _check(remote: Remote, ctx: JobContext, remote_id: str, *, force: bool) -> dict[str, Any]:
     answer = remote.call("job/check", {"jobId": remote_id, **({"force": True} if force else {})})
     remote.checks += 1
     cost = answer.get("credits")
@@ -110,36 +111,49 @@ def _check(remote: Remote, remote_id: str, *, force: bool) -> dict[str, Any]:
     remote.credits_used += spent
     # The successful check also charges the job's own pages.
     remote.credits_on_checks += min(spent, CHECK_CREDITS)
+    remote.save(ctx)
     return answer
 
 
-def _failure(status: Any, answer: dict[str, Any]) -> JobFailed:
+def _failure(status: Any, answer: dict[str, Any], cost: str) -> JobFailed:
     number = answer.get("errorCode")
     code = f" with its error {number}" if isinstance(number, int) else ""
     match status:
         case "failed":
-            return _final(
-                "provider_failed", f"The job failed at PDF.co{code}.", "Correct it, or run it here."
+            return final(
+                "provider_failed", f"The job failed at PDF.co{code}. {cost}", "Correct it, or run it here."
             )
         case "aborted":
-            return _final(
-                "provider_aborted", "The job was aborted at PDF.co.", "Submit it again if it is wanted."
+            return final(
+                "provider_aborted",
+                f"The job was aborted at PDF.co. {cost}",
+                "Submit it again if it is wanted.",
             )
         case "unknown":
-            return _final(
+            return final(
                 "provider_unknown_job",
-                "PDF.co knows no such job.",
+                f"PDF.co knows no such job. {cost}",
                 "Check the id; jobs are kept for an hour there.",
             )
         case "working":
-            return _final("provider_timeout", "The job did not end at PDF.co.", "Track its id to ask again.")
+            return final(
+                "provider_timeout",
+                f"The job was still working at PDF.co. {cost}",
+                "Check its id again to follow it further.",
+            )
         case _:
-            return _final("provider_refused", f"PDF.co refused the check{code}.", "Check the id and the key.")
+            return final(
+                "provider_refused",
+                f"PDF.co refused the check{code}. {cost}",
+                "Check the id and the key.",
+            )
 
 
-def _silent() -> JobFailed:
+def _silent(cost: str) -> JobFailed:
     return JobFailed(
-        "provider_unreachable", "PDF.co does not answer.", hint="Track the job's id later to ask again."
+        "provider_unreachable",
+        f"PDF.co does not answer. {cost}",
+        hint="Check the job's id later to follow it further.",
     )
 
 
@@ -191,7 +205,3 @@ def _keep(ctx: JobContext, found: SourceFile, name: str, number: int, *, single:
     wanted = f"{stem}.{ending}" if single else f"{stem}_{number + 1}.{ending}"
     ctx.artifact(wanted, found.path)
     return wanted
-
-
-def _final(code: str, message: str, hint: str) -> JobFailed:
-    return JobFailed(code, message, retryable=False, hint=hint)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from checkback.kinds.context import JobContext
+from checkback.kinds.documents.args import MAX_SOURCES, SOURCE, Source
 from checkback.kinds.registry import job
 
 PHASES = ("submit", "poll", "fetch")
@@ -21,6 +22,12 @@ class RunArgs(BaseModel):
 
     endpoint: str = Field(pattern=r"^[a-z0-9/-]{1,80}$", description="Its path after /v1/.")
     params: dict[str, Any] = Field(default_factory=dict, description="The request's parameters.")
+    files: list[Source] = Field(
+        default_factory=list[Source],
+        max_length=MAX_SOURCES,
+        description="Files of this server that go there first: file:0 in params stands for the first.",
+        json_schema_extra={**SOURCE},
+    )
     secret_params: SecretStr | None = Field(
         None, description="Further parameters, as the text of a JSON object, that are never shown."
     )
@@ -51,12 +58,13 @@ def run(args: RunArgs, ctx: JobContext) -> dict[str, Any]:
 
     It costs credits there. It is submitted once: when it is not known whether that succeeded, the job fails.
     """
-    from checkback.kinds.pdfco.remote import Remote, submit
+    from checkback.kinds.pdfco.remote import Remote
+    from checkback.kinds.pdfco.submission import submit
 
     remote = Remote.of(ctx, args.api_key)
     hidden = args.secret_params.get_secret_value() if args.secret_params else "{}"
     secret: dict[str, Any] = json.loads(hidden)
-    remote_id, pages = submit(remote, ctx, args.endpoint, {**args.params, **secret})
+    remote_id, pages = submit(remote, ctx, args.endpoint, {**args.params, **secret}, args.files)
     return _followed(remote, ctx, remote_id, pages, args.name)
 
 
