@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from checkback.core import errors
@@ -36,6 +38,14 @@ class JobPage:
 
     jobs: list[Job]
     cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A request's body that is a file."""
+
+    content: BinaryIO
+    size_bytes: int
 
 
 class Client:
@@ -73,6 +83,16 @@ class Client:
         optional = {"key": key, "deadline_seconds": deadline_seconds, "attempts": attempts}
         body |= {name: value for name, value in optional.items() if value is not None}
         return to_job(self._call("POST", "/api/jobs", body))
+
+    def upload(self, path: str | os.PathLike[str], *, name: str | None = None) -> str:
+        """Hand a file in and return what a job takes as its ``url``: ``upload:ID``, good for a day.
+
+        The file is read in pieces, 200 MB at most. Raises OSError for a file that cannot be read.
+        """
+        query = urlencode({"name": name or Path(path).name})
+        with Path(path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            return self._call("POST", f"/api/uploads?{query}", _File(file, size))["source"]
 
     def get(self, job_id: str) -> Job:
         """The job as it stands now."""
@@ -132,17 +152,22 @@ class Client:
                     raise to_error(data, 503)
                 yield to_job(data)
 
-    def _call(self, method: str, path: str, body: JSON = None, *, timeout: float | None = None) -> Any:
+    def _call(
+        self, method: str, path: str, body: JSON | _File = None, *, timeout: float | None = None
+    ) -> Any:
         with self._request(method, path, body, timeout=timeout) as response:
             return _parsed(response.read())
 
     @contextmanager
     def _request(
-        self, method: str, path: str, body: JSON = None, *, timeout: float | None = None
+        self, method: str, path: str, body: JSON | _File = None, *, timeout: float | None = None
     ) -> Generator[http.client.HTTPResponse]:
         headers = {"Accept": "application/json, text/event-stream", "Connection": "close"}
-        payload: bytes | None = None
-        if body is not None:
+        payload: bytes | BinaryIO | None = None
+        if isinstance(body, _File):
+            payload = body.content
+            headers |= {"Content-Type": "application/octet-stream", "Content-Length": str(body.size_bytes)}
+        elif body is not None:
             payload = json.dumps(body, allow_nan=False).encode()
             headers["Content-Type"] = "application/json"
         if self._token:
@@ -177,6 +202,10 @@ class AsyncClient:
     async def submit(self, kind: str, args: Mapping[str, JSON] | None = None, **options: Any) -> Job:
         """As ``Client.submit``, with its options."""
         return await asyncio.to_thread(self._client.submit, kind, args, **options)
+
+    async def upload(self, path: str | os.PathLike[str], *, name: str | None = None) -> str:
+        """Hand a file in and return what a job takes as its ``url``."""
+        return await asyncio.to_thread(self._client.upload, path, name=name)
 
     async def get(self, job_id: str) -> Job:
         """The job as it stands now."""

@@ -33,6 +33,7 @@ from checkback.doors.http import Readiness, build_routes
 from checkback.guard.authenticator import Authenticator
 from checkback.guard.origins import HostList
 from checkback.service import Service
+from made_files import pdf_of, text_at, write
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 T = TypeVar("T")
@@ -69,6 +70,20 @@ def aclient(url: str, tokens: Any) -> AsyncClient:
 async def in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T:
     """Call the blocking client while the server runs in this loop."""
     return await asyncio.to_thread(function, *args, **options)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_file_is_handed_in_and_worked_on(
+    client: Client, aclient: AsyncClient, tmp_path: Path
+) -> None:
+    path = write(tmp_path, pdf_of(text_at((72, 100, "Words in a file"))))
+    for source in (await in_thread(client.upload, path), await aclient.upload(path, name="other.pdf")):
+        job = await aclient.submit("pdf.to_text", {"url": source})
+        job = await aclient.wait(job.id)
+        assert "Words in a file" in job.result["body"]
+    assert [artifact.name for artifact in job.artifacts] == ["other.txt"]
+    with pytest.raises(FileNotFoundError):
+        await in_thread(client.upload, tmp_path / "nothing.pdf")
 
 
 @pytest.mark.usefixtures("worker")
