@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from checkback.core.errors import InvalidInput
-from checkback.dialects.pdfco_requests import ENDPOINTS, arguments, flag, lowered, source_url
+from checkback.dialects.pdfco_requests import ENDPOINTS, arguments, flag, flattened, lowered, source_url
 from checkback.dialects.pdfco_tools import TOOLS
 from checkback.kinds import registry
 
@@ -13,7 +13,7 @@ URL = "https://example.com/a.pdf"
 
 
 def args_of(path: str, **parameters: Any) -> dict[str, Any]:
-    return arguments(ENDPOINTS[path], lowered({"url": URL, **parameters}))
+    return arguments(ENDPOINTS[path], flattened(lowered({"url": URL, **parameters})))
 
 
 def test_every_endpoint_stands_for_a_kind_that_knows_its_arguments() -> None:

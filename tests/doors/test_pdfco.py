@@ -6,7 +6,9 @@ import base64
 import functools
 import hashlib
 import http.server
+import io
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pikepdf
 import pytest
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
@@ -21,10 +24,12 @@ from starlette.types import ASGIApp
 from checkback.doors import pdfco
 from checkback.doors.file_links import FilesDoor
 from checkback.doors.gate import Gate
+from checkback.guard.access import Caller
 from checkback.guard.authenticator import Authenticator
 from checkback.guard.origins import HostList
 from checkback.service import Service
 from checkback.settings import Settings
+from made_files import pdf_of, text_at
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 TEXT = b"some text, and some more of it\n"
@@ -60,7 +65,7 @@ def settings(settings: Settings, site: str) -> Settings:
 
 @pytest.fixture
 def application(service: Service, authenticator: Authenticator) -> ASGIApp:
-    routes = [*FilesDoor(service).routes(), *pdfco.build_routes(service)]
+    routes = [*FilesDoor(service).routes(), *pdfco.build_routes(service, is_own_token=authenticator.knows)]
     return Gate(Starlette(routes=routes), authenticator=authenticator, allowed=HostList.of(8787))
 
 
@@ -333,7 +338,7 @@ async def test_a_call_that_waits_gets_the_result_or_the_error(
 async def test_a_call_that_waits_too_long_is_told_to_be_async(
     service: Service, authenticator: Authenticator, tokens: Any
 ) -> None:
-    routes = pdfco.build_routes(service, sync_seconds=0.05)
+    routes = pdfco.build_routes(service, is_own_token=authenticator.knows, sync_seconds=0.05)
     gate = Gate(Starlette(routes=routes), authenticator=authenticator, allowed=HostList.of(8787))
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(gate),
@@ -373,3 +378,92 @@ def made_pdf() -> bytes:
         canvas.showPage()
     canvas.save()
     return buffer.getvalue()
+
+
+async def test_a_key_of_theirs_goes_with_a_job_there_and_a_token_of_ours_does_not(
+    api: httpx2.AsyncClient, service: Service, tokens: Any
+) -> None:
+    body = {"url": "https://example.com/a.pdf", "provider": "pdfco", "async": True}
+    for key, sealed in (("their-key", True), (tokens.ada, False)):
+        answer = (await api.post("/v1/pdf/info", json={**body, "api_key": key})).json()
+        args: Any = (await service.get_with_args(Caller("ada"), answer["jobId"])).args
+        assert ("api_key" in args) is sealed
+        assert key not in str(args)
+
+
+# --- Options in profiles ----------------------------------------------------------------------------------
+
+KEYS = "'{0}Algorithm': 'AES128', '{0}Key': 'HelloThisKey1234', '{0}IV': 'TreloThisKey1234'"
+
+
+@pytest.mark.parametrize(
+    "profiles", ["no object at all", "{'OCRMode': 'by magic'}", "{'DataEncryptionAlgorithm': 'AES128'}"]
+)
+async def test_profiles_that_cannot_be_are_refused_with_444(
+    api: httpx2.AsyncClient, service: Service, profiles: str
+) -> None:
+    body = {"url": "https://example.com/a.pdf", "profiles": profiles, "async": True}
+    response = await api.post("/v1/pdf/convert/to/text", json=body)
+    assert (response.status_code, response.json()["errorCode"]) == (444, 444)
+    assert (await service.list(Caller("ada"))).jobs == []
+
+
+@pytest.mark.usefixtures("worker")
+async def test_results_are_encrypted_and_sources_decrypted_by_the_callers_key(
+    api: httpx2.AsyncClient, service: Service
+) -> None:
+    report = pdf_of(text_at((72, 100, "Plain words")))
+    upload = (await api.post("/v1/file/upload", files={"file": ("r.pdf", report)})).json()
+    profiles = "{" + KEYS.format("DataEncryption") + "}"
+    split = (
+        await api.post("/v1/pdf/split", json={"url": upload["url"], "pages": "1", "profiles": profiles})
+    ).json()
+    encrypted = (await api.get(split["urls"][0])).content
+    assert not encrypted.startswith(b"%PDF")
+    assert len(encrypted) % 16 == 0
+    keys = KEYS.format("DataDecryption")
+    body = {"url": split["urls"][0], "inline": True, "profiles": keys}
+    assert "Plain words" in (await api.post("/v1/pdf/convert/to/text", json=body)).json()["body"]
+    body["profiles"] = keys.replace("Hello", "Jello")
+    assert (await api.post("/v1/pdf/convert/to/text", json=body)).json()["errorCode"] == 442
+    for job in (await service.list(Caller("ada"))).jobs:
+        assert "HelloThisKey1234" not in str((await service.get_with_args(Caller("ada"), job.id)).args)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_other_options_of_profiles_do_what_they_say(api: httpx2.AsyncClient) -> None:
+    report = pdf_of(text_at((72, 100, "left"), (400, 100, "right")))
+    url = (await api.post("/v1/file/upload", files={"file": ("r.pdf", report)})).json()["url"]
+
+    async def text(profiles: str) -> str:
+        answer = await api.post("/v1/pdf/convert/to/text", json={"url": url, "profiles": profiles})
+        return (await api.get(answer.json()["url"])).text
+
+    assert re.search("left {10,}right", await text(""))
+    assert (await text("'PreserveFormattingOnTextExtraction': false")).strip() == "left right"
+    encoded = await text("{'outputDataFormat': 'base64'}")
+    assert re.search(rb"left +right", base64.b64decode(encoded, validate=True))
+    csv = {"url": url, "profiles": "CSVSeparatorSymbol: ;"}
+    assert (await api.post("/v1/pdf/convert/to/csv", json=csv)).status_code == 444
+    csv["profiles"] = "'CSVSeparatorSymbol': ';'"
+    answer = (await api.post("/v1/pdf/convert/to/csv", json=csv)).json()
+    assert (await api.get(answer["url"])).text.strip() == "left;right"
+
+
+@pytest.mark.usefixtures("worker")
+async def test_permissions_of_the_author_are_minded_when_asked_for(api: httpx2.AsyncClient) -> None:
+    locked = io.BytesIO()
+    with pikepdf.open(io.BytesIO(pdf_of(text_at((72, 100, "words"))))) as pdf:
+        nothing = pikepdf.Permissions(extract=False, modify_other=False)
+        pdf.save(locked, encryption=pikepdf.Encryption(owner="boss", user="", allow=nothing))
+    url = (await api.post("/v1/file/upload", files={"file": ("r.pdf", locked.getvalue())})).json()["url"]
+    for endpoint in ("pdf/convert/to/text", "pdf/makeunsearchable"):
+        answers = [
+            (await api.post(f"/v1/{endpoint}", json={"url": url, **more})).json()
+            for more in (
+                {},
+                {"profiles": "{'CheckPermissions': true}"},
+                {"profiles": "{'CheckPermissions': true}", "password": "boss"},
+            )
+        ]
+        assert [answer["status"] for answer in answers] == [200, 443, 200], endpoint

@@ -84,7 +84,9 @@ def make_application(connection: Connection, *, port: int, activity: Activity, n
         production=settings.production,
     )
     routes += FilesDoor(connection.service).routes()
-    routes += pdfco.build_routes(connection.service, production=settings.production)
+    routes += pdfco.build_routes(
+        connection.service, production=settings.production, is_own_token=authenticator.knows
+    )
     hosts = HostList.of(port, settings.hosts)
     mcp = mcp_application(connection, sorted(hosts.hosts), authenticator)
     application = _Doors(Starlette(routes=routes, lifespan=mcp.lifespan), RequireCaller(mcp))

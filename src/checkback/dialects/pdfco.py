@@ -23,6 +23,7 @@ from checkback.core.errors import (
 )
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
+from checkback.dialects.pdfco_profiles import InvalidProfiles
 
 Fields = dict[str, Any]
 
@@ -30,6 +31,9 @@ WORKING, SUCCESS, FAILED, ABORTED, UNKNOWN = "working", "success", "failed", "ab
 
 SYNC_TIMEOUT = 445
 """What a call with ``async: false`` gets when its job takes too long."""
+
+REMOTE_KINDS = frozenset({"pdfco.run", "pdfco.track"})
+"""Kinds whose jobs run or follow jobs at PDF.co itself."""
 
 _STATUS = {
     State.WAITING: WORKING,
@@ -47,8 +51,8 @@ _NUMBERS: dict[str, int] = {
     "invalid_html": 448,
     "invalid_option": 454,
     "invalid_pages": 450,
-    "invalid_profiles": 444,
     "password_needed": 441,
+    "permission_denied": 443,
     "program_failed": 500,
     "program_missing": 501,
     "source_forbidden": 403,
@@ -73,6 +77,7 @@ _NUMBERS: dict[str, int] = {
 """The API's error number for each code of a failed job; 500 for the rest (spec: table of error codes)."""
 
 _HTTP: tuple[tuple[type[CheckbackError], int], ...] = (
+    (InvalidProfiles, 444),
     (Unauthorized, 401),
     (AddressBlocked, 403),
     (Forbidden, 403),
@@ -148,7 +153,9 @@ def check(job: Job, *, links: Mapping[str, JSON], valid_till: datetime, duration
     found = status(job)
     answer: Fields = {"status": found, "jobId": job.id, "remainingCredits": 0}
     if found == WORKING:
-        return answer | {"progress": job.progress, "phase": job.phase}
+        answer |= {"progress": job.progress, "phase": job.phase}
+        # A job that runs at PDF.co says what the checks there have cost so far.
+        return answer | {"message": job.message} if job.message and job.kind in REMOTE_KINDS else answer
     answer |= {"credits": 0, "duration": duration_ms}
     if job.started_at is not None and job.finished_at is not None:
         answer["jobDuration"] = round((job.finished_at - job.started_at).total_seconds() * 1000)

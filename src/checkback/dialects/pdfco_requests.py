@@ -14,6 +14,7 @@ from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from checkback.core.errors import InvalidInput
+from checkback.dialects.pdfco_profiles import STANDARD, parse_profiles
 
 Fields = dict[str, Any]
 
@@ -173,30 +174,34 @@ MANY_SOURCES = frozenset({"pdf.merge", "image.to_pdf"})
 
 
 def arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Fields:
-    """The arguments of our kind for a request's parameters, whose names are in small letters.
+    """The arguments of our kind for a request's parameters, as ``flattened`` gives them.
 
     Empty texts and nulls mean "not given". Raises InvalidInput when the source is missing, or a list is none.
     """
-    given = _flattened(parameters)
     args: Fields = dict(endpoint.fixed)
     for name, argument in endpoint.arguments.items():
-        value = given.get(name)
+        value = parameters.get(name)
         if value is None or value == "":
             continue
         args[argument] = _CONVERT.get(argument, _as_given)(value)
-    source = given.get(endpoint.required)
+    source = parameters.get(endpoint.required)
     if not isinstance(source, str) or not source.strip():
         raise InvalidInput(f"The parameter {endpoint.required} is missing.")
     if endpoint.required == "html":
         args["html"] = source
     elif endpoint.kind in MANY_SOURCES:
-        args["urls"] = [source_url(part) for part in _LIST.split(source.strip()) if part.strip()]
+        args["urls"] = [source_url(part) for part in parts_of(source)]
     else:
         args["url"] = source_url(source)
     if endpoint.kind == "pdf.edit":
         _add_legacy_lists(args)
         args |= {"images": [_with_direct_url(image) for image in args["images"]]} if "images" in args else {}
     return args
+
+
+def parts_of(urls: str) -> list[str]:
+    """The addresses of a list with commas. A comma inside an address stays."""
+    return [part for part in _LIST.split(urls.strip()) if part.strip()]
 
 
 def source_url(text: str) -> str:
@@ -239,19 +244,13 @@ def lowered(parameters: Mapping[str, Any]) -> Fields:
     return {str(name).lower(): value for name, value in parameters.items()}
 
 
-def _flattened(parameters: Mapping[str, Any]) -> Fields:
-    """With what ``profiles`` says under ``std_params`` in place of normal parameters (spec section 1.5)."""
-    profiles: Any = parameters.get("profiles")
-    if isinstance(profiles, str) and "std_params" in profiles:
-        try:
-            profiles = json.loads(profiles)
-        except ValueError:
-            return dict(parameters)
-    if isinstance(profiles, dict):
-        standard = cast("Fields", profiles).get("std_params")
-        if isinstance(standard, dict):
-            return {**parameters, **lowered(cast("Fields", standard))}
-    return dict(parameters)
+def flattened(parameters: Mapping[str, Any]) -> Fields:
+    """The parameters, whose names are in small letters, with ``profiles`` as an object, and with what that
+    says under ``std_params`` in place of normal parameters (spec section 1.5). Raises InvalidProfiles."""
+    profiles = parse_profiles(parameters.get("profiles"))
+    standard = profiles.pop(STANDARD, None)
+    more = lowered(cast("Fields", standard)) if isinstance(standard, dict) else {}
+    return {**parameters, **more, "profiles": profiles or None}
 
 
 def _as_given(value: Any) -> Any:

@@ -64,19 +64,33 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[Response]]
+OwnToken = Callable[[str], bool]
 
 
 class PdfcoDoor:
     """The handlers of the whole API."""
 
-    def __init__(self, service: Service, *, production: bool, sync_seconds: float = SYNC_SECONDS) -> None:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        production: bool,
+        is_own_token: OwnToken,
+        sync_seconds: float = SYNC_SECONDS,
+    ) -> None:
         self._service = service
+        self._is_own_token = is_own_token
         self._production = production
         self._sync_seconds = sync_seconds
 
     async def submit(self, call: Call, endpoint: Endpoint) -> Response:
         """Start a job; with ``async: false`` wait for its end, for 25 seconds at most."""
-        done = await call.desk.submit(call.caller, endpoint, call.parameters, request_id=call.request_id)
+        # A key of PDF.co's for this one job; a token of ours is never sent there.
+        key = call.parameters.get("api_key")
+        key = key if isinstance(key, str) and key and not self._is_own_token(key) else None
+        done = await call.desk.submit(
+            call.caller, endpoint, call.parameters, request_id=call.request_id, api_key=key
+        )
         if wants_async(call.parameters):
             return _json(done.answer)
         job = await self._service.wait(call.caller, done.job.id, self._sync_seconds)
@@ -289,10 +303,15 @@ def _file_answer(url: str, name: str, until: datetime) -> dict[str, Any]:
 
 
 def build_routes(
-    service: Service, *, production: bool = True, sync_seconds: float = SYNC_SECONDS
+    service: Service,
+    *,
+    is_own_token: OwnToken,
+    production: bool = True,
+    sync_seconds: float = SYNC_SECONDS,
 ) -> list[BaseRoute]:
-    """Every route of this API. The gate before them finds out who is asking."""
-    door = PdfcoDoor(service, production=production, sync_seconds=sync_seconds)
+    """Every route of this API. The gate before them finds out who is asking; ``is_own_token`` tells our
+    tokens from keys of PDF.co's."""
+    door = PdfcoDoor(service, production=production, is_own_token=is_own_token, sync_seconds=sync_seconds)
     both = ("GET", "POST")
     routes = [
         *door.route("job/check", door.check, *both),

@@ -14,14 +14,18 @@ from checkback.core.errors import InvalidInput, NotFound
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
 from checkback.dialects import pdfco
-from checkback.dialects.pdfco_requests import Endpoint, arguments, flag
+from checkback.dialects.pdfco_profiles import InvalidProfiles
+from checkback.dialects.pdfco_requests import Endpoint, arguments, flag, flattened, parts_of
 from checkback.doors.file_links import FileLinks, is_many, valid_until
 from checkback.guard.access import Caller
+from checkback.guard.sources import parse_source
 from checkback.kinds.documents.names import result_stem, stem_of_url
+from checkback.kinds.documents.profile_options import read_options
 from checkback.service import Service
 
 REMOTE_KIND = "pdfco.run"
 SECRET_PARAMETERS = (
+    "profiles",
     "password",
     "httppassword",
     "ownerpassword",
@@ -55,12 +59,14 @@ class PdfcoDesk:
         ``provider: "pdfco"`` runs it at PDF.co, with ``api_key`` or the server's own key.
         """
         began = time.monotonic()
+        parameters = flattened(parameters)
+        _check_profiles(parameters.get("profiles"))
         name = _result_name(endpoint, parameters)
         provider = str(parameters.get("provider") or "local").lower()
         kind: str
         args: dict[str, Any]
         if provider == "pdfco":
-            kind, args = REMOTE_KIND, _remote_arguments(endpoint, parameters, name, api_key)
+            kind, args = REMOTE_KIND, self._remote_arguments(endpoint, parameters, name, api_key)
         elif provider in ("local", "checkback"):
             kind, args = endpoint.kind, arguments(endpoint, parameters) | {"name": name}
         else:
@@ -78,6 +84,48 @@ class PdfcoDesk:
         url = (self.links.results if many else self.links.result)(done.job.id, name, until)
         answer = pdfco.submitted(done.job, url=url, name=name, valid_till=until, duration_ms=_since(began))
         return Submitted(done.job, name, answer)
+
+    def _remote_arguments(
+        self, endpoint: Endpoint, parameters: Mapping[str, Any], name: str, api_key: str | None
+    ) -> dict[str, Any]:
+        """The arguments of the kind that runs an endpoint at PDF.co; passwords travel sealed.
+
+        Files that lie here are named apart: they go there first.
+        """
+        plain = {
+            key: value
+            for key, value in parameters.items()
+            if key not in _OURS and key not in SECRET_PARAMETERS and value not in (None, "", [])
+        }
+        files: list[str] = []
+        if isinstance(plain.get("url"), str):
+            plain["url"] = ",".join(self._remote_url(part, files) for part in parts_of(plain["url"]))
+        if isinstance(plain.get("images"), list):
+            plain["images"] = [self._remote_image(image, files) for image in plain["images"]]
+        secret = {key: parameters[key] for key in SECRET_PARAMETERS if parameters.get(key)}
+        if "profiles" in secret:
+            secret["profiles"] = json.dumps(secret["profiles"])
+        args: dict[str, Any] = {"endpoint": endpoint.path, "params": plain, "name": name, "files": files}
+        if secret:
+            args["secret_params"] = json.dumps(secret)
+        if api_key:
+            args["api_key"] = api_key
+        return args
+
+    def _remote_image(self, image: Any, files: list[str]) -> Any:
+        if not isinstance(image, dict):
+            return image
+        fields = cast("dict[str, Any]", image)
+        url: object = fields.get("url")
+        return fields | {"url": self._remote_url(url, files)} if isinstance(url, str) else fields
+
+    def _remote_url(self, source: str, files: list[str]) -> str:
+        """A source as PDF.co is to see it: an address, or ``file:N`` for one that lies here."""
+        if parse_source(source, self.service.links) is None:
+            return source
+        if source not in files:
+            files.append(source)
+        return f"file:{files.index(source)}"
 
     async def check(self, caller: Caller, job_id: str, *, force: bool) -> tuple[Job | None, dict[str, Any]]:
         """The answer of a check, and the job where there is one."""
@@ -146,22 +194,12 @@ def _result_name(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:
     return f"{stem}.json" if endpoint.many else f"{stem}.{endpoint.extension}"
 
 
-def _remote_arguments(
-    endpoint: Endpoint, parameters: Mapping[str, Any], name: str, api_key: str | None
-) -> dict[str, Any]:
-    """The arguments of the kind that runs an endpoint at PDF.co; passwords travel sealed."""
-    plain = {
-        key: value
-        for key, value in parameters.items()
-        if key not in _OURS and key not in SECRET_PARAMETERS and value not in (None, "")
-    }
-    secret = {key: parameters[key] for key in SECRET_PARAMETERS if parameters.get(key)}
-    args: dict[str, Any] = {"endpoint": endpoint.path, "params": plain, "name": name}
-    if secret:
-        args["secret_params"] = json.dumps(secret)
-    if api_key:
-        args["api_key"] = api_key
-    return args
+def _check_profiles(options: dict[str, Any] | None) -> None:
+    """Raises InvalidProfiles for an option with a value that it cannot have."""
+    try:
+        read_options(json.dumps(options or {}))
+    except ValueError as error:
+        raise InvalidProfiles(f"{error}.") from None
 
 
 def _callback(url: Any, links: FileLinks, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,4 +214,4 @@ def _since(began: float) -> int:
 
 def wants_async(parameters: Mapping[str, Any]) -> bool:
     """Whether a submission is to be answered at once."""
-    return flag(parameters.get("async"))
+    return flag(flattened(parameters).get("async"))

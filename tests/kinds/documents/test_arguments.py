@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from checkback.core.errors import JobFailed
 from checkback.kinds.documents.pages_argument import page_groups, page_list
-from checkback.kinds.documents.profiles_argument import flag_of, parse_profiles
 from checkback.kinds.documents.rect_argument import parse_rect
 
 
@@ -101,32 +98,3 @@ def test_what_is_no_rectangle_is_refused(text: str) -> None:
     with pytest.raises(JobFailed) as caught:
         parse_rect(text)
     assert caught.value.code == "invalid_option"
-
-
-@pytest.mark.parametrize(
-    ("given_profiles", "meant"),
-    [
-        ("", {}),
-        ({"TrimSpaces": True}, {"trimspaces": True}),
-        ('{"TrimSpaces": true}', {"trimspaces": True}),
-        ("{'TrimSpaces': True, 'Mode': 'Legacy'}", {"trimspaces": True, "mode": "Legacy"}),
-        ("'OCRMode': 'Auto', 'X': false", {"ocrmode": "Auto", "x": False}),
-        ("{ 'profiles': [ { 'a': null } ] }", {"profiles": [{"a": None}]}),
-    ],
-)
-def test_profiles_are_read_as_clients_write_them(given_profiles: Any, meant: dict[str, Any]) -> None:
-    assert parse_profiles(given_profiles) == meant
-
-
-@pytest.mark.parametrize(
-    "text", ["[1, 2]", "just words", "{'a': __import__('os')}", "{" * 5000, "x" * 30_000]
-)
-def test_what_is_no_object_is_refused(text: str) -> None:
-    with pytest.raises(JobFailed) as caught:
-        parse_profiles(text)
-    assert caught.value.code == "invalid_profiles"
-
-
-def test_an_option_may_be_yes_or_no_as_text() -> None:
-    options = parse_profiles('{"A": "True", "B": "false", "C": 1}')
-    assert [flag_of(options, name) for name in ("A", "B", "C", "D")] == [True, False, True, False]

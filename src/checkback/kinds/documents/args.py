@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from checkback.kinds.documents.profile_options import ProfileOptions, read_options
 
 MAX_SOURCES = 100
 MAX_URL_CHARACTERS = 4096
+MAX_PROFILES_CHARACTERS = 20_000
 
 SOURCE = {"checkback": "source"}
 """Marks a field that names a file to work on, in the JSON schema: the shell takes ``file=PATH`` for it."""
@@ -23,16 +27,41 @@ Source = Annotated[
 ]
 
 
+def _as_text(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict) else value
+
+
+def _readable(value: SecretStr) -> SecretStr:
+    read_options(value.get_secret_value())
+    return value
+
+
+Profiles = Annotated[
+    Annotated[SecretStr, AfterValidator(_readable)] | None,
+    BeforeValidator(_as_text),
+    Field(
+        max_length=MAX_PROFILES_CHARACTERS,
+        description="Further options by PDF.co's names, as a JSON object or its text. Kept secret.",
+    ),
+]
+
+
 class OutputArgs(BaseModel):
     """For kinds that make files."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field("", max_length=500, description="Name of the result; the ending is put right.")
-    profiles: str | dict[str, Any] = Field("", description="Further options, as a JSON object or its text.")
+    # Secret, because it can hold keys of files.
+    profiles: Profiles = None
     expiration: int | None = Field(
         None, ge=1, le=1440, description="For how many minutes links to the result work; 60 if left out."
     )
+
+    @property
+    def options(self) -> ProfileOptions:
+        """What ``profiles`` asks for."""
+        return read_options(self.profiles.get_secret_value()) if self.profiles else ProfileOptions()
 
 
 class LoginArgs(OutputArgs):

@@ -20,7 +20,7 @@ class DocumentCode(StrEnum):
     INVALID_HTML = "invalid_html"
     INVALID_OPTION = "invalid_option"
     INVALID_PAGES = "invalid_pages"
-    INVALID_PROFILES = "invalid_profiles"
+    PERMISSION_DENIED = "permission_denied"
     PASSWORD_NEEDED = "password_needed"  # noqa: S105 - a code
     PROGRAM_FAILED = "program_failed"
     PROGRAM_MISSING = "program_missing"
@@ -67,12 +67,21 @@ def index_out_of_range(count: int, what: str = "worksheets") -> JobFailed:
     )
 
 
-def invalid_profiles() -> JobFailed:
-    """The argument ``profiles`` cannot be read."""
+def permission_denied() -> JobFailed:
+    """The document's author does not allow it, and the job was to mind that."""
     return _final(
-        DocumentCode.INVALID_PROFILES,
-        "profiles is not a JSON object.",
-        'Write it as in {"TrimSpaces": true}, or leave it out.',
+        DocumentCode.PERMISSION_DENIED,
+        "The document's author does not allow this.",
+        "Give the owner's password, or leave CheckPermissions out of profiles.",
+    )
+
+
+def undecipherable() -> JobFailed:
+    """A source is not what its key and algorithm would have made."""
+    return _final(
+        DocumentCode.INVALID_DOCUMENT,
+        "The source could not be decrypted.",
+        "Check the DataDecryption options in profiles.",
     )
 
 

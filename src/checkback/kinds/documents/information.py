@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pikepdf
 from pikepdf import Name, Pdf
+from pikepdf.models.metadata import decode_pdf_date
 
 from checkback.kinds.documents import failures
 from checkback.kinds.documents.page_view import view
@@ -24,8 +25,8 @@ def information(path: Path, pdf: Pdf, *, password_given: bool) -> dict[str, Any]
         raise failures.invalid_document()
     info: dict[str, Any] = {"PageCount": len(pdf.pages)}
     docinfo = pdf.docinfo
-    for name, key in {**_TEXTS, **_DATED}.items():
-        info[name] = _text(docinfo.get(key))
+    info |= {name: _text(docinfo.get(key)) for name, key in _TEXTS.items()}
+    info |= {name: _moment(docinfo.get(key)) for name, key in _DATED.items()}
     info["Bookmarks"] = _has_outline(pdf)
     info["FileSize"] = path.stat().st_size
     info["PdfVersion"] = pdf.pdf_version
@@ -147,6 +148,15 @@ def _rectangle(pdf: Pdf) -> dict[str, Any]:
 def _has_outline(pdf: Pdf) -> bool:
     outlines: Any = pdf.Root.get("/Outlines")
     return isinstance(outlines, pikepdf.Dictionary) and Name.First in outlines
+
+
+def _moment(value: Any) -> str | None:
+    """A date as ISO 8601; as the document has it where that is no date."""
+    text = _text(value)
+    try:
+        return decode_pdf_date(text).isoformat() if text else None
+    except ValueError:
+        return text
 
 
 def _text(value: Any) -> str | None:

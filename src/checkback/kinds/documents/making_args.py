@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from checkback.kinds.documents.args import DocumentArgs, ManySourcesArgs, PagesArgs, Source
-from checkback.kinds.documents.passwords import Algorithm
 
+Algorithm = Literal["AES_256bit", "AES_128bit", "RC4_128bit", "RC4_40bit"]
 MAX_ITEMS = 2000
 
 

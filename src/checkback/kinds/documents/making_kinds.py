@@ -278,6 +278,9 @@ def _opened(path: Path, args: DocumentArgs) -> Generator[Pdf]:
     if sniff(path) is not FileType.PDF:
         raise failures.invalid_document()
     with open_with(path, revealed(args.password)) as pdf:
+        forbidden = not (pdf.owner_password_matched or pdf.allow.modify_other)
+        if args.options.check_permissions and pdf.is_encrypted and forbidden:
+            raise failures.permission_denied()
         if len(pdf.pages) > MAX_PAGES:
             raise failures.too_many_pages(MAX_PAGES)
         yield pdf

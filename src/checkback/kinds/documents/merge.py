@@ -39,16 +39,16 @@ def merge(
 
 
 def open_with(path: Path, password: str) -> Pdf:
-    """Open a PDF, with the password only where it needs one.
+    """Open a PDF, with the password where that opens it: an owner's one allows everything.
 
-    A job that works on many files has one password, and most files none.
+    A job that works on many files has one password, and other files may need none.
     """
     try:
-        return Pdf.open(path)
+        return Pdf.open(path, password=password)
     except pikepdf.PasswordError:
         if not password:
             raise
-        return Pdf.open(path, password=password)
+        return Pdf.open(path)
 
 
 def _refuse_dynamic_form(source: Pdf) -> None:

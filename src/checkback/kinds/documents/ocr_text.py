@@ -11,19 +11,21 @@ from checkback.kinds.documents import failures, programs
 from checkback.kinds.documents.glyphs import Word
 from checkback.kinds.documents.rendering import render
 
-DPI = 300
+OCR_DPI = 300
 SECONDS_PER_PAGE = 60.0
 LEAST_CONFIDENCE = 0.0
 
 
-def recognised_words(program: str, document: Any, index: int, languages: str, folder: Path) -> list[Word]:
+def recognised_words(
+    program: str, document: Any, index: int, languages: str, folder: Path, dpi: int
+) -> list[Word]:
     """The words of one page, in Tesseract's order. Raises the failures of a program that fails or is slow."""
-    image = render(document, index, dpi=DPI, grayscale=True)
+    image = render(document, index, dpi=dpi, grayscale=True)
     place = Path(mkdtemp(prefix="ocr-", dir=folder))
     given, made = place / "page.pgm", place / "text.tsv"
     image.convert("L").save(given)
     width = _width(document, index)
-    command = [program, str(given), str(place / "text"), "-l", languages.replace(",", "+"), "--dpi", str(DPI)]
+    command = [program, str(given), str(place / "text"), "-l", languages.replace(",", "+"), "--dpi", str(dpi)]
     # One thread: with more it needs up to twice the processor for the same page.
     finished = programs.run(
         [*command, "tsv"], place, seconds=SECONDS_PER_PAGE, more={"OMP_THREAD_LIMIT": "1"}

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pikepdf import Encryption, Permissions
 
-Algorithm = Literal["AES_256bit", "AES_128bit", "RC4_128bit", "RC4_40bit"]
+from checkback.kinds.documents.making_args import Algorithm
 
 # RC4 is broken; it is for readers of the 1990s only, and cannot leave metadata readable or use AES.
 _REVISIONS: dict[Algorithm, Literal[2, 3, 4, 6]] = {

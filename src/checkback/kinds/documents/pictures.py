@@ -32,6 +32,8 @@ def draw_pages(work: DocumentWork, args: ImageArgs, dpi: float) -> int:
             if len(indexes) > MOST_FILES:
                 raise failures.too_many_pages(MOST_FILES)
             kind, options = _SAVE[args.type]
+            if work.options.jpeg_quality is not None and args.type == "jpg":
+                options = {"quality": work.options.jpeg_quality}
             for done, index in enumerate(indexes, 1):
                 image = render(document, index, dpi=dpi, grayscale=False)
                 target = work.folder / f"page-{index}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pypdfium2
 
 from checkback.kinds.documents import failures, programs
 from checkback.kinds.documents.args import TextArgs
+from checkback.kinds.documents.glyphs import Word
 from checkback.kinds.documents.layout import layout_text, lines_of, unwrapped
+from checkback.kinds.documents.profile_options import ProfileOptions
 from checkback.kinds.documents.reading import TextReader, open_pdf
 from checkback.kinds.documents.work import DocumentWork
 
@@ -30,13 +33,23 @@ def read_text(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, A
     return text, text.count("\f") + 1, {"read_by": "pdftotext"}
 
 
+def page_text(words: Sequence[Word], unwrap: bool, options: ProfileOptions) -> str:
+    """A page's text as it was asked for: with its layout kept, line by line, or paragraph by paragraph."""
+    if unwrap or options.unwrap:
+        return unwrapped(lines_of(words))
+    if not options.preserve_formatting:
+        return "\n".join(line.text for line in lines_of(words))
+    text = layout_text(words)
+    return "\n".join(line.strip() for line in text.split("\n")) if options.trim_spaces else text
+
+
 def _by_pdfium(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, Any]]:
     reader = TextReader(work, args)
     pages: list[str] = []
     size = 0
     with open_pdf(work.source.path, args) as document:
         for content in reader.pages(document):
-            text = unwrapped(lines_of(content.words)) if args.unwrap else layout_text(content.words)
+            text = page_text(content.words, args.unwrap, work.options)
             size += len(text)
             if size > MAX_TEXT_BYTES:
                 raise failures.too_large("The text", f"{MAX_TEXT_BYTES >> 20} MB")

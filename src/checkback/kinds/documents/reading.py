@@ -13,13 +13,17 @@ import pypdfium2
 from checkback.core.errors import JobFailed
 from checkback.kinds.documents import failures
 from checkback.kinds.documents.args import DocumentArgs, TextArgs
-from checkback.kinds.documents.glyphs import Frame, Word, frame_of, inside, read_words
-from checkback.kinds.documents.ocr_text import recognised_words
+from checkback.kinds.documents.glyphs import Frame, PageText, Word, frame_of, inside, read_words
+from checkback.kinds.documents.ocr_text import OCR_DPI, recognised_words
 from checkback.kinds.documents.pages_argument import page_list
+from checkback.kinds.documents.profile_options import Recognition
 from checkback.kinds.documents.rect_argument import Rect, parse_rect
 from checkback.kinds.documents.searchable import find_tesseract
 from checkback.kinds.documents.sniff import FileType, sniff
 from checkback.kinds.documents.work import MAX_PAGES, DocumentWork
+
+_MAY_COPY = 1 << 4
+"""Bit 5 of the permissions (ISO 32000-1, table 22)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,16 @@ def open_pdf(path: Path, args: DocumentArgs) -> Generator[Any]:
     password = args.password.get_secret_value() if args.password else None
     document = pypdfium2.PdfDocument(path, password=password)
     try:
+        if args.options.check_permissions and not _may_be_read(document):
+            raise failures.permission_denied()
         yield document
     finally:
         document.close()
+
+
+def _may_be_read(document: Any) -> bool:
+    """Whether the permissions let content be copied; with the owner's password everything is allowed."""
+    return bool(pypdfium2.raw.FPDF_GetDocPermissions(document.raw) & _MAY_COPY)
 
 
 def pages_of(document: Any, spec: str) -> list[int]:
@@ -85,7 +96,7 @@ class TextReader:
         indexes = pages_of(document, self.args.pages)
         for index, page in each_page(document, indexes, self.work):
             found = read_words(page, rect)
-            if found.text.strip() or not _has_picture(page):
+            if self._reads_as_it_is(found, page):
                 yield PageContent(index, found.words, found.frame, page)
             else:
                 yield self._recognise(document, index, page, rect, found.frame)
@@ -101,6 +112,16 @@ class TextReader:
             facts["pages_without_text"] = self.unread
         return facts
 
+    def _reads_as_it_is(self, found: PageText, page: Any) -> bool:
+        """Whether a page's own text is taken, and nothing is recognised."""
+        match self.work.options.recognition:
+            case Recognition.OFF:
+                return True
+            case Recognition.ALWAYS:
+                return not _has_picture(page)
+            case Recognition.AUTO:
+                return bool(found.text.strip()) or not _has_picture(page)
+
     def _recognise(
         self, document: Any, index: int, page: Any, rect: Rect | None, frame: Frame
     ) -> PageContent:
@@ -108,7 +129,8 @@ class TextReader:
         if program is None:
             self.unread.append(index)
             return PageContent(index, (), frame, page)
-        words = recognised_words(program, document, index, self.args.lang, self.work.folder)
+        dpi = self.work.options.ocr_dpi or OCR_DPI
+        words = recognised_words(program, document, index, self.args.lang, self.work.folder, dpi)
         if rect is not None:
             words = [word for word in words if inside(word, rect)]
         self.recognised.append(index)

@@ -80,7 +80,7 @@ def to_csv(args: TextArgs, ctx: JobContext) -> dict[str, Any]:
         from checkback.kinds.documents.table_sheets import write_csv
 
         pages, facts = _rows(work, args)
-        text = write_csv(pages)
+        text = write_csv(pages, work.options.csv_separator, work.options.csv_quotation)
         work.output(text, "csv")
         return work.result(page_count=len(pages), body=text, inline=args.inline, **facts)
 
@@ -117,7 +117,8 @@ def to_image(args: ImageArgs, ctx: JobContext) -> dict[str, Any]:
     with document_work(args, ctx) as work:
         from checkback.kinds.documents.pictures import draw_pages
 
-        return work.result(page_count=draw_pages(work, args, args.resolution_dpi or DEFAULT_DPI))
+        dpi = args.resolution_dpi or work.options.dpi or DEFAULT_DPI
+        return work.result(page_count=draw_pages(work, args, dpi))
 
 
 @_reading_job("pdf.info", title="PDF information")
@@ -162,7 +163,7 @@ def find_tables(args: PagesArgs, ctx: JobContext) -> dict[str, Any]:
             tables = [
                 described(table, content.index)
                 for content in reader.pages(document)
-                for table in tables_of(content)
+                for table in tables_of(content, work.options.tables)
             ]
             count = len(document)
         body = {"tables": tables}
@@ -228,9 +229,11 @@ def _rows(work: DocumentWork, args: TextArgs) -> tuple[list[tuple[int, list[list
     from checkback.kinds.documents.tables import grouped, rows_of
 
     reader = TextReader(work, args)
+    options = work.options
+    grouping = args.line_grouping if options.line_grouping is None else options.line_grouping
     with open_pdf(work.source.path, args) as document:
         pages = [
-            (content.index, grouped(rows_of(content), args.line_grouping))
+            (content.index, grouped(rows_of(content, options.tables), grouping))
             for content in reader.pages(document)
         ]
     return pages, reader.facts()
@@ -264,4 +267,5 @@ def _structure(work: DocumentWork, args: DocumentArgs) -> Any:
 def _as_text_args(args: DocumentArgs, *, lang: str = "eng") -> TextArgs:
     pages = args.pages if isinstance(args, PagesArgs) else ""
     given = {"url": args.url, "password": args.password, "pages": pages, "lang": lang}
+    given["profiles"] = args.profiles
     return TextArgs.model_validate(given)

@@ -16,10 +16,10 @@ XLS_ROWS, XLS_COLUMNS, XLS_CHARACTERS = 65_536, 256, 32_767
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:,\d{3}){1,4})(?:\.\d{1,10})?")
 
 
-def write_csv(pages: Sequence[tuple[int, Rows]]) -> str:
+def write_csv(pages: Sequence[tuple[int, Rows]], separator: str = ",", quotation: str = '"') -> str:
     """All rows one after the other, as in RFC 4180."""
     target = io.StringIO()
-    writer = csv.writer(target)
+    writer = csv.writer(target, delimiter=separator, quotechar=quotation)
     for _, rows in pages:
         writer.writerows(rows)
     return target.getvalue()

@@ -9,19 +9,22 @@ from checkback.kinds.documents.clusters import grid, unruled_tables
 from checkback.kinds.documents.glyphs import Word
 from checkback.kinds.documents.lattice import Table, ruled_tables
 from checkback.kinds.documents.layout import lines_of
+from checkback.kinds.documents.profile_options import TableSearch
 from checkback.kinds.documents.reading import PageContent
 
 
-def tables_of(content: PageContent) -> list[Table]:
-    """All tables of a page, from the top down. Unruled ones are looked for outside of the ruled."""
-    ruled = [] if content.recognised else ruled_tables(content.page, content.frame, content.words)
+def tables_of(content: PageContent, search: TableSearch = TableSearch.BOTH) -> list[Table]:
+    """The tables of a page, from the top down. Unruled ones are looked for outside of the ruled."""
+    look_for_rules = search is not TableSearch.UNRULED and not content.recognised
+    ruled = ruled_tables(content.page, content.frame, content.words) if look_for_rules else []
     rest = [word for word in content.words if not any(_within(word, table) for table in ruled)]
-    return sorted([*ruled, *unruled_tables(rest)], key=lambda table: (table.top, table.x0))
+    unruled = [] if search is TableSearch.RULED else unruled_tables(rest)
+    return sorted([*ruled, *unruled], key=lambda table: (table.top, table.x0))
 
 
-def rows_of(content: PageContent) -> list[list[str]]:
+def rows_of(content: PageContent, search: TableSearch = TableSearch.BOTH) -> list[list[str]]:
     """The page as rows: those of its tables, and lines of text outside of them as rows by their columns."""
-    tables = tables_of(content)
+    tables = tables_of(content, search)
     if not tables:
         return _text_rows(content.words)
     rows: list[list[str]] = []

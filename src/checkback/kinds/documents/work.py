@@ -23,7 +23,9 @@ from checkback.guard.offline import cut_network
 from checkback.kinds.context import JobContext
 from checkback.kinds.documents import failures
 from checkback.kinds.documents.args import DocumentArgs, LoginArgs, ManySourcesArgs, OutputArgs
+from checkback.kinds.documents.file_ciphers import unwrap, wrapped
 from checkback.kinds.documents.names import result_stem
+from checkback.kinds.documents.profile_options import ProfileOptions
 from checkback.kinds.documents.source import Login, SourceFile, fetch_source
 from checkback.uploads import plain_name
 
@@ -46,6 +48,7 @@ class DocumentWork:
     #: Files that some argument named beside the document, such as images.
     more: Sequence[SourceFile] = ()
     name: str = ""
+    options: ProfileOptions = field(default_factory=ProfileOptions)
     _outputs: list[str] = field(default_factory=list[str])
 
     @property
@@ -75,7 +78,7 @@ class DocumentWork:
         while unique in self._outputs:
             number += 1
             unique = f"{Path(wanted).stem}-{number}{Path(wanted).suffix}"
-        self.ctx.artifact(unique, content)
+        self.ctx.artifact(unique, wrapped(content, self.options))
         self._outputs.append(unique)
         return unique
 
@@ -122,9 +125,14 @@ def document_work(
     _limit(resource.RLIMIT_CPU, int(ctx.deadline) + 5)
     if offline and not cut_network():
         ctx.log("The network could not be taken from this job: the system has no way for it.")
+    options = args.options
+    if options.unknown:
+        ctx.log(f"Options in profiles that mean nothing here: {', '.join(options.unknown)}.")
+    for source in (*fetched, *others):
+        unwrap(source.path, options)
     ctx.phase("convert")
     ctx.progress(FETCHED_PERCENT)
-    work = DocumentWork(ctx, folder, fetched, others, name=args.name)
+    work = DocumentWork(ctx, folder, fetched, others, name=args.name, options=options)
     try:
         yield work
     except (JobFailed, MemoryError):
