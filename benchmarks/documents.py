@@ -31,7 +31,7 @@ from checkback.kinds.documents import find_text
 from checkback.kinds.documents.glyphs import read_words
 from checkback.kinds.documents.lattice import ruled_tables
 from checkback.kinds.documents.layout import layout_text
-from checkback.kinds.documents.rendering import render
+from checkback.kinds.documents.rendering import rendered
 
 SECONDS = 300
 DPI = 150
@@ -115,9 +115,9 @@ def our_text(path: Path, last: int | None = None) -> Run | None:
 
 def our_images(path: Path, folder: Path, last: int) -> Run | None:
     def draw(document: Any, index: int, _: Any) -> int:
-        image = render(document, index, dpi=DPI, grayscale=False)
-        image.convert("RGB").save(folder / f"{index}.jpg", "JPEG", quality=85)
-        return image.width
+        with rendered(document, index, dpi=DPI) as image:
+            image.save(folder / f"{index}.jpg", "JPEG", quality=85)
+            return image.width
 
     return in_a_fork(lambda: pages(path, last, draw))
 

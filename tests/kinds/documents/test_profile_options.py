@@ -69,6 +69,11 @@ def test_a_wrong_value_is_refused_at_the_door(given: dict[str, Any]) -> None:
     assert "kkkk" not in str(caught.value.errors(include_input=False))
 
 
+def test_null_means_not_given() -> None:
+    args = TextArgs.model_validate({"url": "https://example.com/a.pdf", "profiles": None})
+    assert args.options == ProfileOptions()
+
+
 def test_keys_are_never_shown() -> None:
     given = {"DataEncryptionAlgorithm": "AES128", "DataEncryptionKey": "HelloThisKey1234",
              "DataEncryptionIV": "TreloThisKey1234"}  # fmt: skip

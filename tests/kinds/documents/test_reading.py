@@ -15,6 +15,9 @@ import pikepdf
 import pypdfium2
 import pytest
 from python_calamine import CalamineWorkbook
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfbase.ttfonts import TTFont
 
 from checkback.core.errors import JobFailed
 from checkback.kinds.documents import find_text, information, text_formats
@@ -28,7 +31,9 @@ from checkback.kinds.documents.reading import PageContent
 from checkback.kinds.documents.rect_argument import Rect
 from checkback.kinds.documents.table_sheets import as_number, write_csv, write_xls, write_xlsx
 from checkback.kinds.documents.tables import described, grouped, rows_of, tables_of
-from made_files import both, columns, pdf_of, ruled, text_at
+from made_files import HEIGHT, Draw, both, columns, pdf_of, ruled, text_at
+
+HEBREW = Path("/usr/share/fonts/truetype/noto/NotoSansHebrew-Regular.ttf")
 
 FRUIT = (("Fruit", "Count", "Price"), ("Apple", "3", "1.20"), ("Pear", "14", "0.80"), ("Fig", "250", "12.00"))
 
@@ -410,3 +415,49 @@ def test_dates_that_can_be_read_in_one_way_are_written_in_one() -> None:
     assert [iso_date(text) for text in ("14.03.2026", "March 14, 2026", "2026-03-14", "03/04/2026")] == [
         "2026-03-14", "2026-03-14", "2026-03-14", "03/04/2026",
     ]  # fmt: skip
+
+
+# --- Other scripts ----------------------------------------------------------------------------------------
+
+
+def vertical(*columns: tuple[float, float, str]) -> Draw:
+    """Draws columns of Japanese, each character below the one before it."""
+
+    def draw(canvas: Any) -> None:
+        pdfmetrics.registerFont(UnicodeCIDFont("HeiseiMin-W3"))
+        canvas.setFont("HeiseiMin-W3", 12)
+        for x, y, text in columns:
+            for number, character in enumerate(text):
+                canvas.drawString(x, HEIGHT - y - 14 * number, character)
+
+    return draw
+
+
+def test_vertical_writing_is_read_by_columns_from_the_right() -> None:
+    page = both(
+        vertical(
+            (400, 100, "第一列の文章です"), (380, 100, "第二列は左にある"), (400, 400, "下の段の文章も")
+        ),
+        text_at((60, 60, "Heading")),
+    )
+    with opened(pdf_of(page)) as (_, found):
+        text = layout_text(found.words)
+    assert text.split() == ["Heading", "第一列の文章です", "第二列は左にある", "下の段の文章も"]
+
+
+def test_a_narrow_column_of_letters_is_no_vertical_writing() -> None:
+    rows = [(60, 100 + 16 * number, f"{number} apples and some more") for number in range(12)]
+    with opened(pdf_of(text_at(*rows))) as (_, found):
+        assert layout_text(found.words).split("\n")[3] == "3 apples and some more"
+
+
+@pytest.mark.skipif(not HEBREW.is_file(), reason="needs the font package fonts-noto-core")
+def test_words_that_run_to_the_left_stay_whole() -> None:
+    def draw(canvas: Any) -> None:
+        pdfmetrics.registerFont(TTFont("Hebrew", str(HEBREW)))
+        canvas.setFont("Hebrew", 14)
+        # Glyphs lie in a page from left to right, whatever the direction of reading.
+        canvas.drawRightString(500, 700, "שלום עולם"[::-1])
+
+    with opened(pdf_of(draw)) as (_, found):
+        assert layout_text(found.words) == "שלום עולם"

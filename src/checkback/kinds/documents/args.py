@@ -37,10 +37,9 @@ def _readable(value: SecretStr) -> SecretStr:
 
 
 Profiles = Annotated[
-    Annotated[SecretStr, AfterValidator(_readable)] | None,
+    Annotated[SecretStr, Field(max_length=MAX_PROFILES_CHARACTERS), AfterValidator(_readable)] | None,
     BeforeValidator(_as_text),
     Field(
-        max_length=MAX_PROFILES_CHARACTERS,
         description="Further options by PDF.co's names, as a JSON object or its text. Kept secret.",
     ),
 ]

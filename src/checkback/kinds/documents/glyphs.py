@@ -45,6 +45,10 @@ class Word(NamedTuple):
         return self.bottom - self.top
 
 
+Box = tuple[float, float, float, float]
+"""``x0, top, x1, bottom``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """How points of a PDF page become points from the top left of the page as it is read."""
@@ -226,23 +230,31 @@ def _cut(text: str, reader: _Reader) -> list[Word]:
 
 
 def _cut_slowly(text: str, start: int, end: int, reader: _Reader) -> list[Word]:
-    """A run of characters whose places do not look like one word: cut where the line or the place jumps."""
+    """A run of characters whose places do not look like one word: cut where the line or the place jumps.
+
+    Characters may follow each other to the left, too, as Arabic and Hebrew do.
+    """
     boxes = reader.boxes(range(start, end))
     words: list[Word] = []
     begin = 0
     for index in range(1, len(boxes) + 1):
-        _, top, right, bottom = boxes[index - 1]
-        height = bottom - top or 1.0
-        if index < len(boxes):
-            x0, _, _, low = boxes[index]
-            if abs(low - bottom) < 0.45 * height and -0.6 * height < x0 - right < height:
-                continue
-        x0, top, _, bottom = boxes[begin]
+        if index < len(boxes) and _adjoin(boxes[index - 1], boxes[index]):
+            continue
+        _, top, _, bottom = boxes[begin]
+        left = min(box[0] for box in boxes[begin:index])
         right = max(box[2] for box in boxes[begin:index])
-        if right >= x0:
-            words.append(Word(text[start + begin : start + index], x0, right, top, bottom, start + begin))
+        words.append(Word(text[start + begin : start + index], left, right, top, bottom, start + begin))
         begin = index
     return words
+
+
+def _adjoin(one: Box, other: Box) -> bool:
+    """Whether a character stands beside the one before it, on either side, or is of one glyph with it."""
+    left, top, right, bottom = one
+    height = bottom - top or 1.0
+    gap = max(other[0] - right, left - other[2])
+    overlap = max(0.6 * height, right - left)
+    return abs(other[3] - bottom) < 0.45 * height and -overlap <= gap < height
 
 
 def inside(word: Word, rect: Rect) -> bool:

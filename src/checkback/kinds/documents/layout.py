@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from checkback.kinds.documents.glyphs import Word
+from checkback.kinds.documents.vertical import column_text, split_columns
 
 _MOST_BLANK_LINES = 2
 _LINE_PITCH = 1.25
@@ -18,14 +19,17 @@ _LEFTWARDS = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Words of one height, from left to right."""
+    """Words of one height, from left to right; of vertical writing, those of one column from the top down."""
 
     middle: float
     words: Sequence[Word]
+    vertical: bool = False
 
     @property
     def text(self) -> str:
         """The line's words with one blank wherever there is a gap."""
+        if self.vertical:
+            return column_text(self.words)
         if _reads_leftwards(self.words):
             return " ".join(word.text for word in reversed(self.words))
         parts: list[str] = []
@@ -42,6 +46,22 @@ def lines_of(words: Sequence[Word]) -> list[Line]:
     """The words as lines, from the top down."""
     if not words:
         return []
+    columns, words = split_columns(words)
+    if columns:
+        return _with_columns(columns, words)
+    return _rows(words)
+
+
+def _with_columns(columns: Sequence[Sequence[Word]], others: Sequence[Word]) -> list[Line]:
+    """Vertical writing, its columns from the right to the left, between what stands above and below it."""
+    top = min(column[0].top for column in columns)
+    rows = _rows(others) if others else []
+    above = [row for row in rows if row.middle < top]
+    vertical = [Line(top, column, vertical=True) for column in columns]
+    return [*above, *vertical, *(row for row in rows if row.middle >= top)]
+
+
+def _rows(words: Sequence[Word]) -> list[Line]:
     usual = _usual_height(words)
     rows: list[tuple[float, list[Word]]] = []
     for word in sorted(words, key=lambda word: (word.top + word.bottom, word.x0)):
@@ -68,7 +88,7 @@ def layout_text(words: Sequence[Word]) -> str:
         if before is not None:
             skipped = round((line.middle - before) / (height * _LINE_PITCH)) - 1
             out += [""] * min(_MOST_BLANK_LINES, max(0, skipped))
-        out.append(_placed(line.words, left, blank))
+        out.append(line.text if line.vertical else _placed(line.words, left, blank))
         before = line.middle
     return "\n".join(out)
 

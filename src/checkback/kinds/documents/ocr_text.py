@@ -23,7 +23,7 @@ def recognised_words(
     image = render(document, index, dpi=dpi, grayscale=True)
     place = Path(mkdtemp(prefix="ocr-", dir=folder))
     given, made = place / "page.pgm", place / "text.tsv"
-    image.convert("L").save(given)
+    image.save(given)
     width = _width(document, index)
     command = [program, str(given), str(place / "text"), "-l", languages.replace(",", "+"), "--dpi", str(dpi)]
     # One thread: with more it needs up to twice the processor for the same page.

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from checkback.kinds.documents import failures
 from checkback.kinds.documents.reading import open_pdf, pages_of
 from checkback.kinds.documents.reading_args import ImageArgs
-from checkback.kinds.documents.rendering import render
+from checkback.kinds.documents.rendering import render, rendered
 from checkback.kinds.documents.work import DocumentWork
 
 MOST_FILES = 900
@@ -35,9 +33,9 @@ def draw_pages(work: DocumentWork, args: ImageArgs, dpi: float) -> int:
             if work.options.jpeg_quality is not None and args.type == "jpg":
                 options = {"quality": work.options.jpeg_quality}
             for done, index in enumerate(indexes, 1):
-                image = render(document, index, dpi=dpi, grayscale=False)
                 target = work.folder / f"page-{index}"
-                image.convert("RGB").save(target, kind, dpi=(dpi, dpi), **options)
+                with rendered(document, index, dpi=dpi) as image:
+                    image.save(target, kind, dpi=(dpi, dpi), **options)
                 work.output(target, args.type, suffix=f"_{index + 1}")
                 work.page_done(done, len(indexes))
         return len(document)
@@ -49,10 +47,10 @@ def _tiff(work: DocumentWork, document: Any, indexes: list[int], dpi: float) -> 
 
     def later() -> Any:
         for done, index in enumerate(indexes[1:], 2):
-            yield render(document, index, dpi=dpi, grayscale=False).convert("RGB")
+            yield render(document, index, dpi=dpi)
             work.page_done(done, len(indexes))
 
-    first: Image.Image = render(document, indexes[0], dpi=dpi, grayscale=False).convert("RGB")
+    first = render(document, indexes[0], dpi=dpi)
     first.save(
         target, "TIFF", save_all=True, append_images=later(), compression="tiff_deflate", dpi=(dpi, dpi)
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from PIL import Image
@@ -9,18 +11,30 @@ from PIL import Image
 MAX_PIXELS = 40_000_000
 
 
-def render(document: Any, index: int, *, dpi: float, grayscale: bool) -> Image.Image:
-    """A page as a picture, with its form fields. A page of giant size is drawn coarser, not refused."""
+@contextmanager
+def rendered(document: Any, index: int, *, dpi: float, grayscale: bool = False) -> Generator[Image.Image]:
+    """A page as a picture with its form fields, RGB or gray, for as long as the context is open.
+
+    A page of giant size is drawn coarser, not refused. The pixels are PDFium's own memory: copying them would
+    cost as much as drawing a page of text.
+    """
     page = document[index]
     try:
         width, height = page.get_size()
         scale = min(dpi / 72, (MAX_PIXELS / max(1.0, width * height)) ** 0.5)
-        bitmap = page.render(scale=scale, grayscale=grayscale)
+        # Red first, as pictures are stored: turning the bytes round later takes a quarter of the time.
+        bitmap = page.render(scale=scale, grayscale=grayscale, rev_byteorder=True)
         try:
             image: Image.Image = bitmap.to_pil()
-            # The bitmap's memory is PDFium's and goes with it.
-            return image.copy()
+            wanted = "L" if grayscale else "RGB"
+            yield image if image.mode == wanted else image.convert(wanted)
         finally:
             bitmap.close()
     finally:
         page.close()
+
+
+def render(document: Any, index: int, *, dpi: float, grayscale: bool = False) -> Image.Image:
+    """As ``rendered``, as a picture of its own that may be kept."""
+    with rendered(document, index, dpi=dpi, grayscale=grayscale) as image:
+        return image.copy()

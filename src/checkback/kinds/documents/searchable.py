@@ -74,7 +74,7 @@ def recognise(program: str, image: Image.Image, languages: str, folder: Path) ->
     """A PDF page with the picture's text, invisible, each word where it stands in the picture."""
     place = Path(mkdtemp(prefix="ocr-", dir=folder))
     given = place / "page.pgm"
-    image.convert("L").save(given)
+    image.save(given)
     command = [program, str(given), str(place / "text"), "-l", languages.replace(",", "+"), "--dpi", str(DPI)]
     finished = programs.run(
         [*command, "-c", "textonly_pdf=1", "pdf"],

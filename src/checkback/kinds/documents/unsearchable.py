@@ -9,7 +9,7 @@ from typing import Any
 import pikepdf
 from pikepdf import Array, Dictionary, Name, Pdf, Stream
 
-from checkback.kinds.documents.rendering import render
+from checkback.kinds.documents.rendering import rendered
 
 DPI = 200
 QUALITY = 85
@@ -23,11 +23,12 @@ def make_unsearchable(
     Form fields and comments become part of the picture. Structure with texts for screen readers goes too.
     """
     for done, index in enumerate(pages, 1):
-        image = render(document, index, dpi=DPI, grayscale=False)
         content = BytesIO()
-        image.convert("RGB").save(content, "JPEG", quality=QUALITY)
+        with rendered(document, index, dpi=DPI) as image:
+            image.save(content, "JPEG", quality=QUALITY)
+            pixels = image.size
         width, height = document.get_page_size(index)
-        _replace(pdf, index, content.getvalue(), image.size, (width, height))
+        _replace(pdf, index, content.getvalue(), pixels, (width, height))
         page_done(done, len(pages))
     for key in ("/StructTreeRoot", "/MarkInfo", "/PieceInfo"):
         if key in pdf.Root:
