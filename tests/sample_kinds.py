@@ -144,6 +144,12 @@ def segfault() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+@job("test.segfault_for_sure", attempts=3, backoff_seconds=0.01, deterministic=True)
+def segfault_for_sure() -> None:
+    """Die of a signal, as it would every time."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 @job("test.endless", deadline_seconds=0.5)
 def endless() -> None:
     """Never end."""

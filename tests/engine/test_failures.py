@@ -32,6 +32,12 @@ async def gone(*pids: int) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_what_would_crash_every_time_is_tried_once(service: Service, worker: Any, submit: Any) -> None:
+    job = await service.wait(LOCAL, await submit("test.segfault_for_sure"), 20)
+    assert job.failure is not None
+    assert (job.failure.code, job.failure.retryable, job.attempts.started) == ("crashed", False, 1)
+
+
 async def test_a_kind_fails_in_its_own_words(service: Service, worker: Any, submit: Any) -> None:
     job = await service.wait(LOCAL, await submit("test.fail"), 10)
     assert job.state is State.FAILED

@@ -26,7 +26,7 @@ REFUSED = {
     "timeout",
     "program_failed",
 }
-DEADLINE_SECONDS = 25.0
+DEADLINE_SECONDS = 10.0
 
 pytestmark = [pytest.mark.usefixtures("worker"), pytest.mark.timeout(120)]
 

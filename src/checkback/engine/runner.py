@@ -164,7 +164,7 @@ class Runner:
                 failure=Failure(
                     FailureCode.TIMEOUT,
                     f"The job did not end within its deadline of {seconds} s.",
-                    retryable=True,
+                    retryable=not kind.deterministic,
                     hint="Submit it again with a larger deadline_seconds, or give it less to do.",
                 )
             )
@@ -194,8 +194,10 @@ class Runner:
             status = await asyncio.wait_for(asyncio.shield(child.exited), 5)
             if status < 0:
                 name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
-                return Outcome(failure=_crashed(f"The job's process was ended by the signal {name}."))
-            return Outcome(failure=_crashed(f"The job's process ended itself with exit code {status}."))
+                how = f"The job's process was ended by the signal {name}."
+            else:
+                how = f"The job's process ended itself with exit code {status}."
+            return Outcome(failure=_crashed(how, retryable=not kind.deterministic))
         return Outcome(failure=_crashed("The job's process closed its connection."))
 
     def _take(self, kind: Kind) -> Warm | None:
@@ -295,9 +297,12 @@ async def _watch_memory(child: Child, kind: Kind) -> None:
                 return
 
 
-def _crashed(message: str) -> Failure:
+def _crashed(message: str, *, retryable: bool = True) -> Failure:
     return Failure(
-        FailureCode.CRASHED, message, retryable=True, hint="Look into the job's log and the server's log."
+        FailureCode.CRASHED,
+        message,
+        retryable=retryable,
+        hint="Look into the job's log and the server's log.",
     )
 
 

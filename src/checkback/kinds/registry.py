@@ -65,6 +65,8 @@ class Kind:
     concurrency: int | None = None
     #: False: an attempt whose worker was lost is not run again.
     safe_to_repeat: bool = True
+    #: True: its end depends on its arguments alone, so a crash or running out of time is not tried again.
+    deterministic: bool = False
     memory_bytes: int | None = None
     memory_limit: MemoryLimit = MemoryLimit.RESIDENT
     #: Makes what a warm child keeps between jobs. None: each job has a fresh child.
@@ -106,6 +108,7 @@ def job(
     backoff_seconds: float = 2.0,
     concurrency: int | None = None,
     safe_to_repeat: bool = True,
+    deterministic: bool = False,
     memory_bytes: int | None = None,
     memory_limit: MemoryLimit = MemoryLimit.RESIDENT,
     warm: WarmFactory | None = None,
@@ -130,6 +133,7 @@ def job(
         backoff_seconds=backoff_seconds,
         concurrency=concurrency,
         safe_to_repeat=safe_to_repeat,
+        deterministic=deterministic,
         memory_bytes=memory_bytes,
         memory_limit=memory_limit,
         warm=warm,

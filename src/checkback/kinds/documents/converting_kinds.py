@@ -126,6 +126,7 @@ def _add_worksheet_kind(format_name: str, title: str) -> None:
         attempts=2,
         memory_bytes=2 * GIB,
         memory_limit=MemoryLimit.ADDRESS_SPACE,
+        deterministic=True,
         phases=PHASES,
     )(convert)
 

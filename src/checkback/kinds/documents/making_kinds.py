@@ -86,6 +86,7 @@ async def merge(args: ManySourcesArgs, ctx: JobContext) -> dict[str, Any]:
     attempts=2,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.ADDRESS_SPACE,
+    deterministic=True,
     phases=PHASES,
 )
 def split(args: SplitArgs, ctx: JobContext) -> dict[str, Any]:
@@ -114,6 +115,7 @@ def split(args: SplitArgs, ctx: JobContext) -> dict[str, Any]:
     attempts=2,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.ADDRESS_SPACE,
+    deterministic=True,
     phases=PHASES,
 )
 def edit(args: EditArgs, ctx: JobContext) -> dict[str, Any]:
@@ -135,6 +137,7 @@ def edit(args: EditArgs, ctx: JobContext) -> dict[str, Any]:
     attempts=2,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.ADDRESS_SPACE,
+    deterministic=True,
     phases=PHASES,
 )
 def add_password(args: AddPasswordArgs, ctx: JobContext) -> dict[str, Any]:
@@ -171,6 +174,7 @@ def add_password(args: AddPasswordArgs, ctx: JobContext) -> dict[str, Any]:
     attempts=2,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.ADDRESS_SPACE,
+    deterministic=True,
     phases=PHASES,
 )
 def remove_password(args: DocumentArgs, ctx: JobContext) -> dict[str, Any]:
@@ -193,6 +197,7 @@ def remove_password(args: DocumentArgs, ctx: JobContext) -> dict[str, Any]:
     deadline_seconds=OCR_SECONDS,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.ADDRESS_SPACE,
+    deterministic=True,
     phases=PHASES,
 )
 def make_searchable(args: SearchableArgs, ctx: JobContext) -> dict[str, Any]:
@@ -217,6 +222,7 @@ def make_searchable(args: SearchableArgs, ctx: JobContext) -> dict[str, Any]:
     deadline_seconds=OCR_SECONDS,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.ADDRESS_SPACE,
+    deterministic=True,
     phases=PHASES,
 )
 def make_unsearchable(args: PagesArgs, ctx: JobContext) -> dict[str, Any]:
@@ -238,6 +244,7 @@ def make_unsearchable(args: PagesArgs, ctx: JobContext) -> dict[str, Any]:
     attempts=2,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.ADDRESS_SPACE,
+    deterministic=True,
     phases=PHASES,
 )
 def image_to_pdf(args: ImageToPdfArgs, ctx: JobContext) -> dict[str, Any]:

@@ -31,6 +31,7 @@ _reading_job = functools.partial(
     attempts=2,
     memory_bytes=2 << 30,
     memory_limit=MemoryLimit.ADDRESS_SPACE,
+    deterministic=True,
     phases=PHASES,
 )
 
