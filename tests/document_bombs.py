@@ -109,14 +109,14 @@ def _zip(entries: dict[str, bytes]) -> bytes:
 
 
 def zip_of_gigabytes() -> bytes:
-    """A zip whose one entry is four gigabytes of zeros."""
+    """A zip whose one entry is more than a gigabyte of zeros."""
     buffer = io.BytesIO()
     with (
         zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
         archive.open("a.pdf", "w", force_zip64=True) as file,
     ):
         file.write(b"%PDF-1.7\n")
-        for _ in range(64):
+        for _ in range(20):
             file.write(b"\0" * (64 << 20))
     return buffer.getvalue()
 

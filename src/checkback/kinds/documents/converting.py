@@ -11,6 +11,7 @@ from tempfile import mkdtemp
 
 import pikepdf
 
+from checkback.core.errors import JobFailed
 from checkback.kinds.context import Environment
 from checkback.kinds.documents import failures, office
 from checkback.kinds.documents.chromium_pdf import PrintOptions, print_html
@@ -106,6 +107,8 @@ def unpack(path: Path, folder: Path) -> Iterator[tuple[Path, str]]:
         entries = [entry for entry in archive.infolist() if _is_file(entry)]
         if len(archive.infolist()) > MAX_ENTRIES:
             raise failures.too_large("The ZIP file", f"{MAX_ENTRIES} entries")
+        if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+            raise _too_large()  # its own word is enough; nothing of it is written
         left = MAX_UNPACKED_BYTES
         for number, entry in enumerate(entries):
             if entry.flag_bits & 1:
@@ -126,9 +129,13 @@ def _unpack_one(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, 
         while chunk := packed.read(CHUNK):
             size += len(chunk)
             if size > most:
-                raise failures.too_large("The unpacked ZIP file", f"{MAX_UNPACKED_BYTES >> 20} MB")
+                raise _too_large()
             file.write(chunk)
     return size
+
+
+def _too_large() -> JobFailed:
+    return failures.too_large("The unpacked ZIP file", f"{MAX_UNPACKED_BYTES >> 20} MB")
 
 
 def _is_file(entry: zipfile.ZipInfo) -> bool:
