@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -142,6 +143,14 @@ def our_tables(path: Path, last: int) -> Run | None:
     return in_a_fork(lambda: pages(path, last, cells))
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text, however their letters are coded: as plain ones, without marks of direction."""
+    return unicodedata.normalize("NFKC", text.translate(_DIRECTIONS)).split()
+
+
+_DIRECTIONS = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F))
+
+
 def f_score(ours: Sequence[str], theirs: Sequence[str]) -> float:
     """How far two bags of words agree, 0 to 1."""
     one, other = Counter(ours), Counter(theirs)
@@ -160,8 +169,8 @@ def compare_text(files: Sequence[Path]) -> None:
             continue
         count += len(ours.value)
         ours_all, theirs_all = ours_all + ours.seconds, theirs_all + theirs.seconds
-        words = theirs.value.split()
-        score = f_score(" ".join(ours.value).split(), words)
+        words = words_of(theirs.value)
+        score = f_score(words_of(" ".join(ours.value)), words)
         scores.append(score)
         if score < 0.9 and words:
             row(f"  differs: {path.name[:36]}", f"F1 {score:.2f}")
