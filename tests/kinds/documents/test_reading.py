@@ -388,6 +388,25 @@ def test_an_invoice_is_read_by_its_labels() -> None:
     assert all(0 < found["confidence"][name] <= 1 for name in ("invoiceNo", "total", "vendor", "lineItems"))
 
 
+def test_an_invoice_with_an_unruled_table_and_a_senders_line() -> None:
+    items = (("Pos.", "Menge", "Beschreibung", "Zeilenbetrag"), ("1", "2", "Schraube", "1.080,00"),
+             ("", "", "verzinkt", ""), ("2", "1", "Mutter", "5,39"))  # fmt: skip
+    found = invoice_of(
+        text_at(
+            (60, 60, "Muster AG - Uferweg 40 - D-63571 Gelnhausen"), (60, 80, "Kunde Ltd."),
+            (60, 110, "Rechnungsnr. 30064443"), (60, 130, "Rechnungsdatum 7. Mai 2014"),
+            (60, 400, "Gesamtbetrag 1.085,39 EUR"),
+        ),
+        columns(items, y=200),
+    )  # fmt: skip
+    assert found["vendor"]["name"] == "Muster AG"
+    assert found["invoice"]["invoiceDate"] == "2014-05-07"
+    assert [(item["description"], item["quantity"], item["amount"]) for item in found["lineItems"]] == [
+        ("Schraube", 2.0, 1080.0), ("Mutter", 1.0, 5.39),
+    ]  # fmt: skip
+    assert found["paymentDetails"]["total"] == 1085.39
+
+
 def test_what_is_not_found_is_null_with_no_confidence() -> None:
     found = invoice_of(text_at((60, 60, "a letter without any of that")))
     assert found["invoice"] == {

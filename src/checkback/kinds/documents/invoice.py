@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from checkback.kinds.documents.invoice_items import items_of
 from checkback.kinds.documents.lattice import Table
 from checkback.kinds.documents.layout import Line
 
@@ -19,7 +20,7 @@ BESIDE, BELOW, GUESSED = 0.9, 0.7, 0.4
 
 _AMOUNT = r"[-(]?\s?(?:[A-Z]{3}\s?|[$€£¥]\s?)?\d[\d.,' ]*\d?(?:\s?(?:[$€£¥]|[A-Z]{3}))?\)?"
 _DATE = (
-    r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,2}\.?\s+[A-Za-zä]{3,9}\.?,?\s+\d{4}"
+    r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,2}\.?\s+[A-Za-zäéûô]{3,9}\.?,?\s+\d{4}"
     r"|[A-Za-z]{3,9}\.?\s+\d{1,2}\s?,?\s+\d{4}"
 )
 _NUMBER = r"[A-Z0-9#][A-Z0-9#/_.-]*\d[A-Z0-9/_.-]*"
@@ -43,16 +44,38 @@ _LABELS: dict[str, tuple[str, str]] = {
         _AMOUNT,
     ),
 }  # fmt: skip
-_BILL_TO = re.compile(r"^\W*(?:bill(?:ed)?\s*(?:to|address)|invoice\s*to|sold\s*to)\W*", re.IGNORECASE)
-_SHIP_TO = re.compile(r"^\W*(?:ship(?:ped)?\s*to|deliver\s*to)\W*", re.IGNORECASE)
+_BILL_TO = re.compile(
+    r"^\W*(?:bill(?:ed|ing)?\s*(?:to(?:\s*address)?|address)|(?:invoice|sold)\s*to|rechnung\s*an)\W*",
+    re.IGNORECASE,
+)
+_SHIP_TO = re.compile(
+    r"^\W*(?:ship(?:ped|ping)?\s*(?:to(?:\s*address)?|address)|deliver(?:y)?\s*(?:to|address)|lieferung\s*an)\W*",
+    re.IGNORECASE,
+)
+_COMPANY = re.compile(
+    r"\b(?:GmbH|AG|KG|e\.?K|UG|Ltd|Limited|Inc|LLC|L\.?L\.?P|Corp(?:oration)?|Co|PLC|S\.?A\.?S?|SARL|B\.?V|N\.?V|"
+    r"S\.?r\.?l|S\.?p\.?A|Oy|A/?S|AB)\b\.?"
+)
+_MONTHS = {
+    "january": "januar januari janvier", "february": "februar février fevrier", "march": "märz maerz mars",
+    "april": "avril", "may": "mai", "june": "juni juin", "july": "juli juillet", "august": "août aout",
+    "september": "septembre", "october": "oktober octobre", "november": "novembre",
+    "december": "dezember décembre decembre",
+}  # fmt: skip
+_DATE_FORMS = (
+    "%Y-%m-%d",
+    "%d.%m.%Y",
+    "%B %d, %Y",
+    "%b %d, %Y",
+    "%d %B %Y",
+    "%d %b %Y",
+    "%d. %B %Y",
+    "%B %d %Y",
+)
+_MONEY = frozenset({"total", "tax", "subTotal"})
+_MONTH_OF = {word: month for month, words in _MONTHS.items() for word in words.split()}
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _CURRENCIES = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
-_ITEM_HEADS = {
-    "description": r"description|item|product|service|details|bezeichnung|leistung",
-    "quantity": r"qty|quantity|hours|units|menge|anzahl",
-    "unitPrice": r"(?:unit|each)\s*(?:price|cost)?|price|rate|einzelpreis",
-    "amount": r"amount|total|sum|line\s*total|usd|eur|betrag|gesamt",
-}
 
 
 @dataclass(slots=True)
@@ -79,7 +102,7 @@ def parse_invoice(lines: Sequence[Line], tables: Sequence[Table]) -> dict[str, A
     if mail := _MAIL.search("\n".join(texts)):
         found.put("email", mail[0], GUESSED)
     found.put("currency", _currency(texts), GUESSED)
-    items = _items(tables)
+    items = items_of(lines, tables, amount)
     if items:
         found.confidence["lineItems"] = BELOW
     return _shaped(found, items)
@@ -107,7 +130,8 @@ def iso_date(text: str | None) -> str | None:
     if text is None:
         return None
     plain = re.sub(r"\s+", " ", text.replace(" ,", ",")).strip()
-    for form in ("%Y-%m-%d", "%d.%m.%Y", "%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%B %d %Y"):
+    plain = re.sub(r"[^\W\d]{3,}", lambda word: _MONTH_OF.get(word[0].lower(), word[0]), plain)
+    for form in _DATE_FORMS:
         try:
             return f"{datetime.strptime(plain, form):%Y-%m-%d}"  # noqa: DTZ007 - a date has no zone
         except ValueError:
@@ -125,10 +149,10 @@ def _search(found: _Found, name: str, label: re.Pattern[str], value: str, lines:
             continue
         if beside := wanted.match(text[match.end() :].lstrip(" :.\t")):
             found.put(name, beside[0].strip(), BESIDE if name != "total" else BESIDE + number / 1e6)
-        elif (later := wanted.search(text, match.end())) and name in ("total", "tax", "subTotal"):
+        elif (later := wanted.search(text, match.end())) and name in _MONEY:
             found.put(name, later[0].strip(), BESIDE + number / 1e6)
         elif fits := wanted.fullmatch(_below(lines, number, match.start(), text)):
-            found.put(name, fits[0], BELOW)
+            found.put(name, fits[0], GUESSED if name in _MONEY else BELOW)
 
 
 def _below(lines: Sequence[Line], number: int, start: int, text: str) -> str:
@@ -154,17 +178,21 @@ def _below(lines: Sequence[Line], number: int, start: int, text: str) -> str:
 
 
 def _vendor(texts: Sequence[str]) -> str | None:
-    """Who sent it: mostly the first line that is neither a title nor a number."""
-    for text in texts[:8]:
-        plain = re.sub(r"\s{2,}.*", "", text).strip()
-        name = re.sub(
-            r"\b(?:tax\s*)?invoice\b|\brechnung\b|\breceipt\b", "", plain, flags=re.IGNORECASE
-        ).strip(" :#-")
-        if re.search(r"[A-Za-zÄÖÜ]{3}", name) and not re.search(
-            r"\d{4}|@|page|date|number", name, re.IGNORECASE
-        ):
-            return name[:120]
-    return None
+    """Who sent it: the first line that names a company, else the first that is neither a title nor a number.
+
+    A sender's line above the receiver's address has the street behind the name.
+    """
+    names = [name for text in texts[:8] if (name := _name_in(text)) is not None]
+    return next((name for name in names if _COMPANY.search(name)), names[0] if names else None)
+
+
+def _name_in(text: str) -> str | None:
+    first = re.split(r"\s{2,}|\s[-–·•|]\s", text.strip())[0]
+    name = re.sub(r"\b(?:tax\s*)?invoice\b|\brechnung\b|\breceipt\b", "", first, flags=re.IGNORECASE)
+    name = name.strip(" :#-")
+    if not re.search(r"[^\W\d_]{3}", name) or re.search(r"\d{4}|@|page|date|number", name, re.IGNORECASE):
+        return None
+    return name[:120]
 
 
 def _block(lines: Sequence[Line], label: re.Pattern[str]) -> list[str] | None:
@@ -183,15 +211,13 @@ def _block(lines: Sequence[Line], label: re.Pattern[str]) -> list[str] | None:
 def _under(lines: Sequence[Line], number: int, left: float) -> list[str]:
     block: list[str] = []
     before = lines[number]
-    for line in lines[number + 1 : number + 7]:
+    for line in lines[number + 1 : number + 10]:
         words = [word for word in line.words if left - 6 <= word.x0 <= left + 220]
+        if not words:
+            continue  # a line of another column
         far = line.middle - before.middle > 2.2 * max(1.0, line.words[0].height)
         text = " ".join(word.text for word in words)
-        if (
-            not words
-            or far
-            or any(re.match(rf"(?:{one})\b", text, re.IGNORECASE) for one, _ in _LABELS.values())
-        ):
+        if far or any(re.match(rf"(?:{one})\b", text, re.IGNORECASE) for one, _ in _LABELS.values()):
             break
         block.append(text)
         before = line
@@ -205,39 +231,6 @@ def _currency(texts: Sequence[str]) -> str | None:
             return code
     match = re.search(r"\b(USD|EUR|GBP|CHF|JPY|CAD|AUD)\b", joined)
     return match[1] if match else None
-
-
-def _items(tables: Sequence[Table]) -> list[dict[str, Any]]:
-    """The lines of the first table whose head names a description and an amount."""
-    for table in tables:
-        for at, head in enumerate(table.rows[:3]):
-            columns = _columns(head)
-            if "description" in columns and "amount" in columns:
-                items = [_item(row, columns) for row in table.rows[at + 1 :]]
-                return [item for item in items if item["description"] and item["amount"] is not None]
-    return []
-
-
-def _columns(head: Sequence[str]) -> dict[str, int]:
-    columns: dict[str, int] = {}
-    for name, pattern in _ITEM_HEADS.items():
-        for number, cell in enumerate(head):
-            if number not in columns.values() and re.search(rf"\b(?:{pattern})\b", cell, re.IGNORECASE):
-                columns[name] = number
-                break
-    return columns
-
-
-def _item(row: Sequence[str], columns: dict[str, int]) -> dict[str, Any]:
-    def cell(name: str) -> str | None:
-        return row[columns[name]].strip() or None if name in columns else None
-
-    return {
-        "description": cell("description"),
-        "quantity": amount(cell("quantity")),
-        "unitPrice": amount(cell("unitPrice")),
-        "amount": amount(cell("amount")),
-    }
 
 
 def _shaped(found: _Found, items: list[dict[str, Any]]) -> dict[str, Any]:
