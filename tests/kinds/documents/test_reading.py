@@ -23,7 +23,7 @@ from checkback.core.errors import JobFailed
 from checkback.kinds.documents import find_text, information, text_formats
 from checkback.kinds.documents.attached_files import attached_files
 from checkback.kinds.documents.clusters import unruled_tables
-from checkback.kinds.documents.glyphs import PageText, read_words
+from checkback.kinds.documents.glyphs import PageText, fonts, read_words
 from checkback.kinds.documents.invoice import amount, iso_date, parse_invoice
 from checkback.kinds.documents.lattice import ruled_tables
 from checkback.kinds.documents.layout import layout_text, lines_of, unwrapped
@@ -462,6 +462,19 @@ def test_vertical_writing_is_read_by_columns_from_the_right() -> None:
     with opened(pdf_of(page)) as (_, found):
         text = layout_text(found.words)
     assert text.split() == ["Heading", "第一列の文章です", "第二列は左にある", "下の段の文章も"]
+
+
+def test_the_size_of_a_font_is_the_one_that_is_seen() -> None:
+    def enlarged(canvas: Any) -> None:
+        text = canvas.beginText()
+        text.setFont("Helvetica", 1)
+        text.setTextTransform(14, 0, 0, 14, 60, 700)
+        text.textOut("enlarged")
+        canvas.drawText(text)
+
+    with opened(pdf_of(both(enlarged, text_at((60, 300, "plain"), size=9)))) as (page, found):
+        sizes = {word.text: fonts(page, [word.at])[0] for word in found.words}
+    assert sizes == {"enlarged": ("Helvetica", 14.0), "plain": ("Helvetica", 9.0)}
 
 
 def test_a_narrow_column_of_letters_is_no_vertical_writing() -> None:

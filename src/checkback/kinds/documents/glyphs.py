@@ -130,9 +130,13 @@ def character_boxes(
 
 
 def fonts(page: Any, indexes: Sequence[int]) -> list[tuple[str, float]]:
-    """Name and size in points of the fonts of some characters, by their places in the page's text."""
+    """Name and size in points of the fonts of some characters, by their places in the page's text.
+
+    Many documents set their fonts at size 1 and let the matrix of the text enlarge them: what counts is both.
+    """
     text_page = pdfium.FPDFText_LoadPage(page.raw)
     buffer, flags = ctypes.create_string_buffer(_FONT_NAME_BYTES), ctypes.c_int()
+    matrix = pdfium.FS_MATRIX()
     found: list[tuple[str, float]] = []
     try:
         for index in indexes:
@@ -140,7 +144,10 @@ def fonts(page: Any, indexes: Sequence[int]) -> list[tuple[str, float]]:
             name = buffer.raw[: max(0, min(length, _FONT_NAME_BYTES) - 1)].decode("utf-8", "replace")
             # A subset has six letters and a plus before its name.
             name = re.sub(r"^[A-Z]{6}\+", "", name)
-            found.append((name, round(float(pdfium.FPDFText_GetFontSize(text_page, index)), 2)))
+            size = float(pdfium.FPDFText_GetFontSize(text_page, index))
+            if pdfium.FPDFText_GetMatrix(text_page, index, matrix):
+                size *= math.hypot(matrix.c, matrix.d)
+            found.append((name, round(size, 2)))
     finally:
         pdfium.FPDFText_ClosePage(text_page)
     return found
