@@ -31,6 +31,7 @@ from checkback.kinds.pages.fetch import HostUnreachable, egress_report
 from checkback.kinds.pages.parts import Reading
 from checkback.kinds.pages.report import Outcome, PhaseFailure, add_score, assemble, job_result, measure_of
 from checkback.kinds.pages.robots import ask_robots
+from checkback.kinds.pages.snapshot import font_samples
 from checkback.kinds.pages.visit import Budgets, Visit, open_visit
 
 Fields = dict[str, Any]
@@ -55,17 +56,20 @@ async def analyze_page(
     if ctx.egress is None:
         raise JobFailed("NETWORK_ERROR", "This job was given no way to the network.")
     run = _Run(args, ctx, session, ctx.egress, budgets or Budgets())
-    await run.check_robots(args.url)
     viewport = args.layoutOptions.viewport
+    # A blank page is made ready while robots.txt is asked for; the site itself is not touched before.
+    allowed = asyncio.create_task(run.check_robots(args.url))
     try:
         async with session.context(
             ctx.egress, width=viewport.width, height=viewport.height, user_agent=_user_agent(session)
         ) as context:
-            await run.collect(context)
+            await run.collect(context, allowed)
     except PageGone as error:
         raise failures.gone(error) from error
     except PlaywrightError as error:
         raise JobFailed("BROWSER_ERROR", "The browser failed while the page was open.") from error
+    finally:
+        await run.leave(allowed)
     return run.finish()
 
 
@@ -103,6 +107,7 @@ class _Run:
         if session.environment_note:
             self._bundle.environment["note"] = session.environment_note
         self._reading = Reading(self._bundle)
+        self._styles: asyncio.Task[None] | None = None
         self._outcome = Outcome()
         self._parts: Fields = {}
         self._artifacts: list[Artifact] = []
@@ -135,11 +140,21 @@ class _Run:
         if not answer.allowed:
             raise failures.robots_forbid(reachable=answer.ground == "rules")
 
-    async def collect(self, context: BrowserContext) -> None:
-        """All phases, on one page that is opened once."""
+    async def leave(self, allowed: asyncio.Task[None]) -> None:
+        """Let nothing of this run go on after it."""
+        for task in (allowed, self._styles):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+                if not task.cancelled():
+                    task.exception()  # told already, or of no use any more
+
+    async def collect(self, context: BrowserContext, allowed: asyncio.Task[None]) -> None:
+        """All phases, on one page that is opened once, as soon as its site has ``allowed`` it."""
         visit = await open_visit(
             context, self._budgets, silenced=self._was_silenced, held=lambda: self._session.held_by_dialog
         )
+        await allowed
         collector = Collector(visit, self._bundle)
         start = time.monotonic()
         await self._ingest(visit, collector)
@@ -169,6 +184,9 @@ class _Run:
             async with asyncio.timeout(self._left()):
                 await self._open(visit)
                 self._ctx.progress(20)
+                await collector.measure()
+                await asyncio.gather(collector.scroll(), self._begin_styles(collector))
+                self._ctx.progress(25)
                 await collector.facts()
                 self._ctx.progress(27)
                 await self._picture(collector)
@@ -206,11 +224,37 @@ class _Run:
             except (Unanswered, Refused):
                 self._bundle.warn("HTML_MISSING", "The page's HTML could not be read.")
 
+    async def _begin_styles(self, collector: Collector) -> None:
+        """Fetch the style sheets and have them read in a thread: that takes as long as a picture does."""
+        features = self._args.features
+        if not (features.layout or features.motion or self._args.responsiveOptions.enabled):
+            return
+        try:
+            await collector.style_sheets()
+        except (Unanswered, Refused):
+            return
+        self._styles = asyncio.create_task(asyncio.to_thread(self._read_styles))
+
+    def _read_styles(self) -> None:
+        self._reading.__dict__.pop("styles", None)
+        _ = self._reading.styles
+
+    async def _style_sheets(self, collector: Collector) -> None:
+        """Have all style sheets read, those too that came while the page was scrolled."""
+        if self._styles is not None:
+            await asyncio.shield(self._styles)
+        if await collector.style_sheets():
+            await asyncio.to_thread(self._read_styles)
+        await collector.rule_usage()
+        self._reading.count_used_rules()
+
     async def _layout(self, collector: Collector) -> None:
         await collector.snapshot()
+        tree = await asyncio.to_thread(lambda: self._reading.tree)
         self._ctx.progress(42)
-        await collector.style_sheets()
-        await collector.fonts()
+        if tree is not None:
+            await collector.fonts(font_samples(tree))
+        await self._style_sheets(collector)
         self._ctx.progress(48)
         self._parts |= await asyncio.to_thread(self._reading.layout)
         self._parts["layout"]["screenshot"] = "screenshot.jpg"
@@ -219,7 +263,7 @@ class _Run:
     async def _motion(self, collector: Collector) -> None:
         options = self._args.motionOptions
         asked = "waitTime" in options.js_animation_options.model_fields_set
-        await collector.style_sheets()
+        await self._style_sheets(collector)
         await collector.animations(options.js_animation_options.waitTime / 1000 if asked else 0)
         self._ctx.progress(61)
         self._parts |= await asyncio.to_thread(self._reading.motion, self._args)
@@ -237,7 +281,7 @@ class _Run:
 
     async def _responsive(self, collector: Collector) -> None:
         await collector.snapshot()
-        await collector.style_sheets()
+        await self._style_sheets(collector)
         viewports = self._args.responsiveOptions.viewports
         for number, viewport in enumerate(viewports, 1):
             self._check_cancelled()

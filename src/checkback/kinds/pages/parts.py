@@ -41,6 +41,11 @@ class Reading:
     def styles(self) -> StyleFacts:
         return read_styles(self.bundle)
 
+    def count_used_rules(self) -> None:
+        """Take over what the browser said of rule usage after the style sheets were read."""
+        applying = (sheet for sheet in self.bundle.sheets if not sheet["disabled"])
+        self.styles.used_rules = sum(sheet["usedRules"] for sheet in applying)
+
     @cached_property
     def sections(self) -> tuple[list[Section], int]:
         if self.tree is None:
