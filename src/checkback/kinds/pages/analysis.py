@@ -192,10 +192,11 @@ class _Run:
         self._ctx.progress(4)
         try:
             async with asyncio.timeout(self._left()):
-                await self._open(visit)
+                await self._open(visit, collector)
                 self._ctx.progress(20)
                 await collector.measure()
-                await asyncio.gather(collector.scroll(), self._begin_styles(collector))
+                preparing = (collector.prepare_axe(axe_source()),) if self._args.features.quality else ()
+                await asyncio.gather(collector.scroll(), *preparing)
                 self._ctx.progress(25)
                 await collector.facts()
                 self._ctx.progress(27)
@@ -206,19 +207,23 @@ class _Run:
             raise JobFailed("TIMEOUT_ERROR", "The page stopped answering while it was opened.") from error
         self._ctx.progress(35)
 
-    async def _open(self, visit: Visit) -> None:
+    async def _open(self, visit: Visit, collector: Collector) -> None:
         try:
-            await visit.go(self.bundle, self._args.waitUntil)
+            await visit.go(self.bundle)
         except JobFailed as failure:
             # A refused tunnel looks like any broken connection to the browser; the proxy knows better.
             if failure.code == "NETWORK_ERROR" and await self._was_blocked():
                 raise failures.blocked() from failure
             raise
-        self._ctx.progress(15)
-        self._check_cancelled()
+        self._ctx.progress(10)
         moved = _origin(self.bundle.final_url) != _origin(self._args.url)
         if moved and self.bundle.final_url.startswith("http"):
             await self.check_robots(self.bundle.final_url)
+        await asyncio.gather(
+            visit.settle(self.bundle, self._args.waitUntil), self._begin_styles(visit, collector)
+        )
+        self._ctx.progress(15)
+        self._check_cancelled()
 
     async def _was_blocked(self) -> bool:
         report = await asyncio.to_thread(egress_report, self._egress)
@@ -234,27 +239,19 @@ class _Run:
             except (Unanswered, Refused):
                 self.bundle.warn("HTML_MISSING", "The page's HTML could not be read.")
 
-    async def _begin_styles(self, collector: Collector) -> None:
-        """Fetch the style sheets and have them read in a thread: that takes as long as a picture does."""
+    async def _begin_styles(self, visit: Visit, collector: Collector) -> None:
+        """Fetch the style sheets and have them read in a thread, while the browser goes on with the rest."""
         features = self._args.features
-        if not (features.layout or features.motion or self._args.responsiveOptions.enabled):
-            return
-        try:
-            await collector.style_sheets()
-        except (Unanswered, Refused):
-            return
-        self._styles = asyncio.create_task(asyncio.to_thread(self._read_styles))
-
-    def _read_styles(self) -> None:
-        self._reading.__dict__.pop("styles", None)
-        _ = self._reading.styles
+        wanted = features.layout or features.motion or self._args.responsiveOptions.enabled
+        if wanted and await visit.loaded(self._budgets.settle) and await collector.style_sheets():
+            self._styles = asyncio.create_task(asyncio.to_thread(self._reading.read_sheets))
 
     async def _style_sheets(self, collector: Collector) -> None:
-        """Have all style sheets read, those too that came while the page was scrolled."""
+        """Have all style sheets read, those too that came late or while the page was scrolled."""
         if self._styles is not None:
             await asyncio.shield(self._styles)
         if await collector.style_sheets():
-            await asyncio.to_thread(self._read_styles)
+            await asyncio.to_thread(self._reading.read_sheets)
         await collector.rule_usage()
         self._reading.count_used_rules()
 

@@ -272,6 +272,12 @@ class Collector:
 
     # --- quality ---
 
+    async def prepare_axe(self, source: str) -> None:
+        """Put axe into our world while the page rests before the scroll pass: compiling it takes a while."""
+        if not self._devtools.scripts_stopped:
+            with suppress(Unanswered, Refused):
+                await self._devtools.evaluate(source + ";1", seconds=self._budgets.axe)
+
     async def axe(self, source: str, options: Fields, tier: str) -> None:
         """Run axe within its budget; a page that is too much for it loses this part only."""
         argument = {"options": options, "mostNodes": 20}
@@ -280,7 +286,9 @@ class Collector:
             return
         with self._timed("axe"):
             try:
-                await self._devtools.evaluate(source + ";1", seconds=self._budgets.axe)
+                # A page that loaded itself anew has lost what was prepared.
+                if not await self._devtools.evaluate("typeof axe !== 'undefined'"):
+                    await self._devtools.evaluate(source + ";1", seconds=self._budgets.axe)
                 result = await self._devtools.evaluate(
                     f"({script('axe-run')})({json.dumps(argument)})",
                     seconds=self._budgets.axe,

@@ -52,6 +52,15 @@ class StyleFacts:
     used_rules: int = 0
     important: int = 0
 
+    def add(self, other: StyleFacts) -> None:
+        """Take in what further style sheets say."""
+        self.declarations += other.declarations
+        self.keyframes = {**other.keyframes, **self.keyframes}
+        self.media += other.media
+        self.layers += [name for name in other.layers if name not in self.layers]
+        for name in ("rules", "font_faces", "size_bytes", "used_rules", "important"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def named(self, *names: str) -> Iterable[Declaration]:
         """The declarations of some properties, with or without a vendor's prefix."""
         wanted = set(names)

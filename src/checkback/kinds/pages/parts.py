@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -30,6 +31,8 @@ class Reading:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        self._styles = StyleFacts()
+        self._sheets_read = 0
 
     @cached_property
     def tree(self) -> Tree | None:
@@ -37,9 +40,17 @@ class Reading:
             return None
         return parse(self.bundle.snapshot, self.bundle.snapshot_styles)
 
-    @cached_property
+    @property
     def styles(self) -> StyleFacts:
-        return read_styles(self.bundle)
+        self.read_sheets()
+        return self._styles
+
+    def read_sheets(self) -> None:
+        """Read the style sheets that were added since the last call. Takes long: call it in a thread."""
+        added = self.bundle.sheets[self._sheets_read :]
+        if added:
+            self._sheets_read += len(added)
+            self._styles.add(read_styles(replace(self.bundle, sheets=added)))
 
     def count_used_rules(self) -> None:
         """Take over what the browser said of rule usage after the style sheets were read."""

@@ -125,11 +125,11 @@ class Visit:
         with suppress(PageGone):
             await self.devtools.stop_scripts()
 
-    async def go(self, bundle: Bundle, wait_until: WaitUntil) -> None:
-        """Load ``bundle.requested_url`` and note how it was answered.
+    async def go(self, bundle: Bundle) -> None:
+        """Ask for ``bundle.requested_url`` and note how it was answered.
 
         Raises JobFailed for everything that is not the page itself: no answer, an error page, another medium,
-        a blocked address. A page that hangs after its answer loses its scripts and is kept.
+        a blocked address.
         """
         response = await self._commit(bundle.requested_url)
         bundle.final_url = self.page.url
@@ -137,12 +137,23 @@ class Visit:
         bundle.redirects = await self.devtools.race(_redirects(response), 3)
         bundle.media_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
         _refuse_other_than_page(response, bundle.media_type)
+
+    async def settle(self, bundle: Bundle, wait_until: WaitUntil) -> None:
+        """Wait until the page stands. One that hangs after its answer loses its scripts and is kept."""
         if not await self._wait_for_content():
             bundle.warn("LOAD_INCOMPLETE", "The page's end had not arrived when it was looked at.")
         elif not self.devtools.scripts_stopped:
             await self._settle(bundle, wait_until)
         await self._calm(bundle)
         bundle.final_url = self.page.url
+
+    async def loaded(self, seconds: float) -> bool:
+        """Whether the page says within so many seconds that all of it is there."""
+        try:
+            await self.devtools.race(self._loaded.wait(), seconds)
+        except Unanswered:
+            return False
+        return True
 
     async def _commit(self, url: str) -> Response:
         seconds = self.budgets.navigation
@@ -190,7 +201,7 @@ class Visit:
         if wait_until == "domcontentloaded":
             await self.network.quiet(seconds=0.2, at_most=1.0)
             return
-        complete = await self.network.quiet(seconds=0.2, at_most=self.budgets.load)
+        complete = await self.network.quiet(seconds=0.15, at_most=self.budgets.load)
         if not complete and not self._loaded.is_set():
             bundle.warn("LOAD_INCOMPLETE", "Some of the page's files had not arrived when it was looked at.")
         elif not complete and wait_until == "networkidle":
