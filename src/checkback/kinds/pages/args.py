@@ -157,21 +157,18 @@ class ResponsiveOptions(_Options):
     breakpoint_resolution: Literal["range", "precise"] = "range"
 
 
-class PageAnalyzeArgs(_Options):
-    """What ``page.analyze`` takes."""
+PageUrl = Annotated[
+    str, Field(min_length=8, max_length=4096, description="The page to analyse, with http:// or https://.")
+]
 
-    url: str = Field(
-        min_length=8, max_length=4096, description="The page to analyse, with http:// or https://."
-    )
+
+class PageOptions(_Options):
+    """How a page is analysed: what ``page.analyze`` takes besides the page."""
+
     sourceType: Literal["award_gallery", "user_provided"] = "user_provided"
     usageScope: Literal["inspiration_only", "owned_asset"] = "inspiration_only"
     features: Features = Features()
     summary: bool = Field(default=False, description="Leave the long lists out of the answer.")
-    run_async: bool | None = Field(
-        default=None,
-        alias="async",
-        description="True: answer at once with a job id, to check with page.getJobStatus.",
-    )
     timeout: Milliseconds = Field(default=600_000, ge=5000, le=600_000)
     waitUntil: Literal["load", "domcontentloaded", "networkidle"] = "networkidle"
     timeout_strategy: Literal["strict", "progressive"] = Field(
@@ -196,6 +193,17 @@ class PageAnalyzeArgs(_Options):
     narrativeOptions: NarrativeOptions = NarrativeOptions()
     visionOptions: VisionOptions = VisionOptions()
     responsiveOptions: ResponsiveOptions = ResponsiveOptions()
+
+
+class PageAnalyzeArgs(PageOptions):
+    """What ``page.analyze`` takes."""
+
+    url: PageUrl
+    run_async: bool | None = Field(
+        default=None,
+        alias="async",
+        description="True: answer at once with a job id, to check with page.getJobStatus.",
+    )
 
 
 _UNUSED = frozenset(

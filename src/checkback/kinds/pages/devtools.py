@@ -139,9 +139,7 @@ class Devtools:
             await self.stop_scripts()
             return await self.evaluate(expression, seconds=seconds)
 
-    async def evaluate(
-        self, expression: str, *, seconds: float = CALL_SECONDS, promise: bool = False
-    ) -> Any:
+    async def evaluate(self, expression: str, *, seconds: float = CALL_SECONDS, promise: bool = False) -> Any:
         """The value of an expression in the isolated world. Raises Refused when it throws.
 
         ``promise`` waits for what it promises; in a page that lost its scripts no promise is ever kept.
