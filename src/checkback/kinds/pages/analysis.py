@@ -28,6 +28,7 @@ from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.collect import Collector
 from checkback.kinds.pages.devtools import PageGone, Refused, Unanswered
 from checkback.kinds.pages.fetch import HostUnreachable, egress_report
+from checkback.kinds.pages.frames import watch_frames
 from checkback.kinds.pages.parts import Reading
 from checkback.kinds.pages.report import Outcome, PhaseFailure, add_score, assemble, job_result, measure_of
 from checkback.kinds.pages.robots import ask_robots
@@ -41,6 +42,8 @@ Phase = Callable[[Collector], Awaitable[None]]
 RESPONSIVE_SECONDS = 120.0
 #: Kept back from the job's time for putting the report together and closing the page.
 RESERVE_SECONDS = 5.0
+#: Warnings that say that a part of the page was left out because the page is so large.
+_TRUNCATING = frozenset({"PICTURE_CUT", "SNAPSHOT_LIGHT", "RESIZE_LIGHT", "AXE_STOPPED", "CSS_CUT"})
 _FAILED = {
     "layout": "LAYOUT_ANALYSIS_FAILED",
     "motion": "MOTION_DETECTION_FAILED",
@@ -63,7 +66,7 @@ async def analyze_page(
     """
     if ctx.egress is None:
         raise JobFailed("NETWORK_ERROR", "This job was given no way to the network.")
-    run = _Run(args, ctx, session, ctx.egress, budgets or Budgets())
+    run = _Run(args, ctx, session, ctx.egress, budgets or Budgets(), keep_snapshot=keep is not None)
     viewport = args.layoutOptions.viewport
     # A blank page is made ready while robots.txt is asked for; the site itself is not touched before.
     allowed = asyncio.create_task(run.check_robots(args.url))
@@ -83,12 +86,13 @@ async def analyze_page(
     return run.finish()
 
 
-def _user_agent(session: BrowserSession) -> str:
+def _user_agent(session: BrowserSession, *, phone: bool = False) -> str:
     """A browser's own words, so that sites send their usual page, and ours, so that they know who asks."""
     version = session.version.split(".")[0]
+    system, mobile = ("Linux; Android 10; K", "Mobile ") if phone else ("X11; Linux x86_64", "")
     return (
-        f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-        f"Chrome/{version}.0.0.0 Safari/537.36 checkback/{importlib.metadata.version('checkback')}"
+        f"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) "
+        f"Chrome/{version}.0.0.0 {mobile}Safari/537.36 checkback/{importlib.metadata.version('checkback')}"
     )
 
 
@@ -102,9 +106,12 @@ class _Run:
         session: BrowserSession,
         egress: Egress,
         budgets: Budgets,
+        *,
+        keep_snapshot: bool = False,
     ) -> None:
         self._args, self._ctx, self._session, self._egress = args, ctx, session, egress
         self._budgets = budgets
+        self._keep_snapshot = keep_snapshot
         self._started = time.monotonic()
         self._ends_at = self._started + min(args.timeout / 1000, max(5.0, ctx.deadline - RESERVE_SECONDS))
         viewport = args.layoutOptions.viewport
@@ -180,7 +187,8 @@ class _Run:
         for name, wanted, seconds, work in phases:
             if wanted:
                 await self._attempt(name, seconds, collector, work)
-        self.bundle.network = visit.network.summary(self.bundle.final_url)
+        if self.bundle.network is None or not self._args.responsiveOptions.reload:
+            self.bundle.network = visit.network.summary(self.bundle.final_url)
         self.bundle.console = visit.console.summary()
         self.bundle.egress = await asyncio.to_thread(egress_report, self._egress)
 
@@ -258,6 +266,8 @@ class _Run:
     async def _layout(self, collector: Collector) -> None:
         await collector.snapshot()
         tree = await asyncio.to_thread(lambda: self._reading.tree)
+        if not self._keep_snapshot and collector.is_large:
+            self.bundle.snapshot = None  # hundreds of megabytes, and the tree has it all
         self._ctx.progress(42)
         if tree is not None:
             await collector.fonts(font_samples(tree))
@@ -271,7 +281,14 @@ class _Run:
         options = self._args.motionOptions
         asked = "waitTime" in options.js_animation_options.model_fields_set
         await self._style_sheets(collector)
-        await collector.animations(options.js_animation_options.waitTime / 1000 if asked else 0)
+        if options.detection_mode == "video" or options.enable_frame_capture:
+            await watch_frames(collector.visit.devtools, self.bundle)
+        # The declared patterns need no watching; who wants to see what runs has to look for a while.
+        watch = asked or options.detection_mode != "css"
+        await collector.animations(
+            options.js_animation_options.waitTime / 1000 if watch else 0,
+            canvases=options.detect_webgl_animations,
+        )
         self._ctx.progress(61)
         self._parts |= await asyncio.to_thread(self._reading.motion, self._args)
         self._ctx.progress(65)
@@ -289,10 +306,15 @@ class _Run:
     async def _responsive(self, collector: Collector) -> None:
         await collector.snapshot()
         await self._style_sheets(collector)
+        # What a further load asks for is not the page's own weight.
+        self.bundle.network = collector.visit.network.summary(self.bundle.final_url)
         viewports = self._args.responsiveOptions.viewports
         for number, viewport in enumerate(viewports, 1):
             self._check_cancelled()
-            await collector.resize(viewport)
+            if self._args.responsiveOptions.reload:
+                await collector.reload(viewport, _user_agent(self._session, phone=True))
+            else:
+                await collector.resize(viewport)
             if self._args.responsiveOptions.include_screenshots:
                 picture = await collector.picture(viewport.width, whole=True, scale=0.5)
                 self._keep_picture(f"viewport-{number}.jpg", picture, viewport.name, viewport.width)
@@ -342,6 +364,7 @@ class _Run:
             add_score(self._parts, measure_of(self._args))
         self._outcome.total_ms = _since(self._started)
         report = assemble(self._ctx.job_id, self.bundle, self._parts, self._outcome, self._pictures)
+        report["truncated"] = any(warning["code"] in _TRUNCATING for warning in self.bundle.warnings)
         report["completedAt"] = datetime.now(UTC).isoformat()
         text = json.dumps(report, ensure_ascii=False, separators=(",", ":"))
         self._keep(self._ctx.artifact("report.json", _encoded(text), "application/json"))

@@ -80,7 +80,12 @@ class JsAnimationOptions(_Options):
 class MotionOptions(_Options):
     """What counts as motion, and how much of it is listed."""
 
-    detection_mode: Literal["css", "video", "runtime", "hybrid"] = "css"
+    detection_mode: Literal["css", "video", "runtime", "hybrid"] = Field(
+        default="css",
+        description="Which patterns are listed. css: those that the style sheets declare, and what scripts "
+        "animate at the end of the load. runtime: those seen running while the page is watched for "
+        "js_animation_options.waitTime. hybrid: both. video: as runtime, and regions whose pictures differ.",
+    )
     fetchExternalCss: bool = True
     minDuration: Milliseconds = Field(default=0, ge=0)
     maxPatterns: int = Field(default=500, ge=1, le=4000)
@@ -147,6 +152,10 @@ class ResponsiveOptions(_Options):
     """At which window sizes the page is looked at again."""
 
     enabled: bool = True
+    reload: bool = Field(
+        default=False,
+        description="Load the page anew for each size, as a phone does where it is narrow.",
+    )
     viewports: tuple[NamedViewport, ...] = Field(default=DEFAULT_VIEWPORTS, min_length=1, max_length=10)
     include_screenshots: bool = False
     include_diff_images: bool = False
@@ -224,11 +233,9 @@ _UNUSED = frozenset(
         "layoutOptions.scrollVisionMaxCaptures",
         "motionOptions.fetchExternalCss",
         "motionOptions.saveToDb",
-        "motionOptions.enable_frame_capture",
         "motionOptions.frame_capture_options",
         "motionOptions.analyze_frames",
         "motionOptions.frame_analysis_options",
-        "motionOptions.detect_webgl_animations",
         "motionOptions.webgl_animation_options",
         "motionOptions.timeout",
         "responsiveOptions.include_diff_images",
@@ -252,6 +259,4 @@ def unused_keys(args: PageAnalyzeArgs) -> list[str]:
                 f"{name}.{inner}" for inner in type(value).model_fields if inner in value.model_fields_set
             )
             found += [key for key in sent if key in _UNUSED]
-    if args.motionOptions.detection_mode == "video":
-        found.append("motionOptions.detection_mode=video")
     return found

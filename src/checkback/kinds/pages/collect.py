@@ -25,7 +25,9 @@ from checkback.kinds.pages.visit import MOST_ELEMENTS, Visit
 Fields = dict[str, Any]
 
 #: Above this many elements the snapshot takes the light list of styles; it would be tens of megabytes.
-LIGHT_ABOVE = 60_000
+LIGHT_ABOVE = 30_000
+#: Above this many elements other window sizes are measured without a snapshot of their own.
+MOST_RESIZED = 20_000
 #: Chromium's textures end near 16,384 px, JPEG at 65,535.
 PICTURE_HEIGHT = 16_000
 PICTURE_QUALITY = 70
@@ -35,6 +37,10 @@ MOST_CSS = 3_000_000
 SCROLL_STEPS = 40
 REST_MS = 150
 MOST_ANIMATIONS = 300
+MOST_CANVASES = 20
+WATCH_MS = 100
+#: Windows narrower than this are phones.
+PHONE_BELOW = 600
 MIN_TAP = 24
 MIN_TEXT = 12
 
@@ -58,6 +64,7 @@ class Collector:
         #: Headers of the style sheets that were asked for.
         self._sheets: list[Fields] = []
         self._usage_known = False
+        self._snapshot_taken = False
 
     @contextmanager
     def _timed(self, name: str) -> Generator[None]:
@@ -142,12 +149,16 @@ class Collector:
 
     # --- layout ---
 
+    @property
+    def is_large(self) -> bool:
+        """Whether the page has so many elements that only the most important is taken of each."""
+        return (self._bundle.facts or {}).get("elements", 0) > LIGHT_ABOVE
+
     async def snapshot(self) -> None:
         """Boxes and computed styles of every element. Asked for once, whichever phase needs it first."""
-        if self._bundle.snapshot is not None:
+        if self._snapshot_taken:
             return
-        elements = (self._bundle.facts or {}).get("elements", 0)
-        styles = STYLES if elements <= LIGHT_ABOVE else LIGHT_STYLES
+        styles = LIGHT_STYLES if self.is_large else STYLES
         if styles is LIGHT_STYLES:
             self._bundle.warn(
                 "SNAPSHOT_LIGHT", "The page is very large; colours and spacing were not measured."
@@ -155,6 +166,7 @@ class Collector:
         with self._timed("snapshot"):
             self._bundle.snapshot = await self._capture(styles)
         self._bundle.snapshot_styles = list(styles)
+        self._snapshot_taken = True
 
     async def _capture(self, styles: Sequence[str]) -> Fields:
         params = {"computedStyles": list(styles), "includePaintOrder": True}
@@ -229,10 +241,10 @@ class Collector:
 
     # --- motion ---
 
-    async def animations(self, wait_seconds: float) -> None:
-        """What moves right now, and what still moves for someone who asked for less motion."""
-        if wait_seconds:
-            await asyncio.sleep(wait_seconds)
+    async def animations(self, wait_seconds: float, *, canvases: bool = True) -> None:
+        """What moves now and within ``wait_seconds``, and what still does for who asked for less motion."""
+        if wait_seconds or (canvases and (self._bundle.facts or {}).get("canvases")):
+            await self._watch(wait_seconds)
         bundle, argument = self._bundle, {"most": MOST_ANIMATIONS}
         bundle.globals = await self._global_names()
         bundle.animations = await self._devtools.run("animations", argument)
@@ -246,6 +258,15 @@ class Collector:
             running = [entry for entry in after["list"] if entry["state"] == "running"]
             names = {entry["name"] for entry in running if entry["infinite"]}
             bundle.reduced_motion["still"] = sorted(names)[:20]
+
+    async def _watch(self, seconds: float) -> None:
+        if self._devtools.scripts_stopped:
+            return
+        argument = {"milliseconds": round(1000 * seconds), "every": WATCH_MS, "most": MOST_CANVASES}
+        with suppress(Unanswered, Refused):
+            self._bundle.watched = await self._devtools.evaluate(
+                f"({script('watch')})({json.dumps(argument)})", seconds=seconds + 5, promise=True
+            )
 
     async def _emulate_reduced_motion(self, value: str) -> None:
         feature = {"name": "prefers-reduced-motion", "value": value}
@@ -304,29 +325,52 @@ class Collector:
 
     async def resize(self, viewport: NamedViewport) -> None:
         """Lay the page out at another size, without a reload, and measure what came of it."""
-        await self._devtools.call(
-            "Emulation.setDeviceMetricsOverride",
-            {
-                "width": viewport.width,
-                "height": viewport.height,
-                "deviceScaleFactor": 1,
-                "mobile": viewport.width < 600,
-            },
-        )
+        await self._devtools.call("Emulation.setDeviceMetricsOverride", _metrics(viewport))
+        await self._measure_resized(viewport, reloaded=False)
+
+    async def reload(self, viewport: NamedViewport, user_agent: str) -> None:
+        """Load the page anew at another size: as a phone does, where the window is that narrow."""
+        is_phone = viewport.width < PHONE_BELOW
+        calls = self._devtools.call
+        await calls("Emulation.setDeviceMetricsOverride", _metrics(viewport) | {"mobile": is_phone})
+        await calls("Emulation.setTouchEmulationEnabled", {"enabled": is_phone, "maxTouchPoints": 5})
+        if is_phone:
+            await calls("Emulation.setUserAgentOverride", {"userAgent": user_agent})
+        await self.visit.again(self._bundle)
+        await self._measure_resized(viewport, reloaded=True)
+
+    async def _measure_resized(self, viewport: NamedViewport, *, reloaded: bool) -> None:
         if not self._devtools.scripts_stopped:
             with suppress(Unanswered, Refused):  # a page that hangs is dealt with by the next call
                 await self._devtools.evaluate(f"({script('frames')})(2)", promise=True)
         facts = await self._devtools.run("resized", {"minTap": MIN_TAP, "minText": MIN_TEXT})
-        snapshot = await self._capture(LIGHT_STYLES)
+        snapshot = None
+        if (self._bundle.facts or {}).get("elements", 0) <= MOST_RESIZED:
+            snapshot = await self._capture(LIGHT_STYLES)
+        else:
+            self._bundle.warn(
+                "RESIZE_LIGHT",
+                "The page is very large; at other window sizes only a few things were measured.",
+            )
         self._bundle.resized.append(
             {
                 "name": viewport.name,
                 "width": viewport.width,
                 "height": viewport.height,
+                "reloaded": reloaded,
                 "facts": facts,
                 "snapshot": snapshot,
             }
         )
+
+
+def _metrics(viewport: NamedViewport) -> Fields:
+    return {
+        "width": viewport.width,
+        "height": viewport.height,
+        "deviceScaleFactor": 1,
+        "mobile": viewport.width < PHONE_BELOW,
+    }
 
 
 def _sheet(header: Fields, text: str) -> Fields:

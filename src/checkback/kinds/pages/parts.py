@@ -141,6 +141,7 @@ class Reading:
             min_duration_ms=options.minDuration,
             most=options.maxPatterns,
             with_warnings=options.includeWarnings,
+            mode=options.detection_mode,
         )
         if not options.detect_js_animations:
             del part["jsAnimations"]

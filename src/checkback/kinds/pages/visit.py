@@ -147,6 +147,14 @@ class Visit:
         await self._calm(bundle)
         bundle.final_url = self.page.url
 
+    async def again(self, bundle: Bundle) -> None:
+        """Load the page once more and wait until it stands; what the browser shows of it then counts anew."""
+        self._documents = 0
+        self._content_loaded.clear()
+        self._loaded.clear()
+        await self._commit(bundle.final_url)
+        await self.settle(bundle, "load")
+
     async def loaded(self, seconds: float) -> bool:
         """Whether the page says within so many seconds that all of it is there."""
         try:
