@@ -23,7 +23,7 @@ HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 MOST_ELEMENTS = 250_000
 MOST_MESSAGES = 200
 #: Console messages after which a page drowns out everything else and loses its scripts.
-MOST_COUNTED = 2000
+MOST_COUNTED = 1000
 MESSAGE_LENGTH = 500
 #: Documents of its own that a page may load one after the other before it loses its scripts.
 MOST_RELOADS = 3
