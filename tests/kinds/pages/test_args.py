@@ -80,10 +80,10 @@ def test_keys_without_use_are_accepted_and_named() -> None:
             "async": True,
             "visionOptions": {"visionForceCpu": True},
             "layoutOptions": {"useVision": True, "include_html": True},
-            "motionOptions": {"detection_mode": "video"},
+            "motionOptions": {"detection_mode": "video", "analyze_frames": True},
         }
     )
-    expected = {"visionOptions", "layoutOptions.useVision", "motionOptions.detection_mode=video"}
+    expected = {"visionOptions", "layoutOptions.useVision", "motionOptions.analyze_frames"}
     assert set(unused_keys(args)) == expected
 
 
