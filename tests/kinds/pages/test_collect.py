@@ -53,7 +53,7 @@ async def test_lcp_and_cls_are_those_of_web_vitals(
 
 
 FAULTS = (
-    "<!doctype html><html><head><title></title></head><body><div role=buton>x</div><img src=x>"
+    "<!doctype html><html><head><title></title></head><body><div role=nosuch>x</div><img src=x>"
     "<a href=/></a><input><select></select><button></button><ul><div>x</div></ul><h1>A</h1><h4>B</h4>"
     "<table><tr><th></th></tr></table><div aria-labelledby=no role=img></div><div id=a></div><p id=a>x"
     "<label for=a>y</label><iframe srcdoc=x></iframe><div tabindex=5>z</div><p style='color:#aaa'>pale"
