@@ -23,7 +23,7 @@ def test_the_kind_is_registered_with_its_phases() -> None:
 
 def test_a_door_can_list_the_kind_without_loading_a_browser() -> None:
     code = "import sys, checkback.kinds.pages.kind; "
-    code += "print({'playwright', 'tinycss2', 'protego'} & set(sys.modules))"
+    code += "print({'playwright', 'PIL', 'protego'} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "set()"
 

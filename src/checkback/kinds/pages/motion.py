@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from checkback.kinds.pages.bundle import Bundle
-from checkback.kinds.pages.css import Declaration, StyleFacts
+from checkback.kinds.pages.css_reader import Declaration, StyleFacts
 
 Fields = dict[str, Any]
 Mode = Literal["css", "video", "runtime", "hybrid"]

@@ -12,7 +12,8 @@ from checkback.kinds.pages import css
 from checkback.kinds.pages.accessibility import describe_accessibility, heading_outline, landmarks
 from checkback.kinds.pages.args import PageAnalyzeArgs
 from checkback.kinds.pages.bundle import Bundle
-from checkback.kinds.pages.css import StyleFacts, read_styles
+from checkback.kinds.pages.css import read_styles
+from checkback.kinds.pages.css_reader import StyleFacts
 from checkback.kinds.pages.design import describe_density, describe_design, describe_grid
 from checkback.kinds.pages.motion import describe_motion
 from checkback.kinds.pages.paths import css_path
