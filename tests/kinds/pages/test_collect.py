@@ -94,9 +94,9 @@ MOVING = """<!doctype html><html lang=en><title>x</title><style>
 const blink = () => document.querySelector('a').animate([{opacity: 0}, {}], {duration: 120, id: 'blink'});
 setInterval(blink, 300);
 const pen = document.querySelector('canvas').getContext('2d');
-let red = 0;
-const draw = () => { pen.fillStyle = (red = !red) ? 'red' : 'lime'; pen.fillRect(0, 0, 99, 99) };
-setInterval(draw, 80);
+let hue = 0;
+const draw = () => { pen.fillStyle = `hsl(${hue += 7} 90% 50%)`; pen.fillRect(0, 0, 99, 99) };
+setInterval(draw, 20);
 </script>"""
 
 

@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -208,7 +209,8 @@ class _Run:
                 self._ctx.progress(25)
                 await collector.facts()
                 self._ctx.progress(27)
-                await self._picture(collector)
+                # Drawing keeps other threads of the browser busy than telling which rules it used.
+                await asyncio.gather(self._picture(collector), self._count_rules(collector))
         except TimeoutError as error:
             raise failures.timed_out(self._args.timeout / 1000) from error
         except (Unanswered, Refused) as error:
@@ -254,13 +256,19 @@ class _Run:
         if wanted and await visit.loaded(self._budgets.settle) and await collector.style_sheets():
             self._styles = asyncio.create_task(asyncio.to_thread(self._reading.read_sheets))
 
+    async def _count_rules(self, collector: Collector) -> None:
+        if self._styles is not None:
+            with suppress(Unanswered, Refused):
+                await collector.style_sheets()
+                await collector.rule_usage()
+
     async def _style_sheets(self, collector: Collector) -> None:
         """Have all style sheets read, those too that came late or while the page was scrolled."""
         if self._styles is not None:
             await asyncio.shield(self._styles)
-        if await collector.style_sheets():
-            await asyncio.to_thread(self._reading.read_sheets)
+        await collector.style_sheets()
         await collector.rule_usage()
+        await asyncio.to_thread(self._reading.read_sheets)
         self._reading.count_used_rules()
 
     async def _layout(self, collector: Collector) -> None:
@@ -287,7 +295,7 @@ class _Run:
         watch = asked or options.detection_mode != "css"
         await collector.animations(
             options.js_animation_options.waitTime / 1000 if watch else 0,
-            canvases=options.detect_webgl_animations,
+            options.detect_webgl_animations,
         )
         self._ctx.progress(61)
         self._parts |= await asyncio.to_thread(self._reading.motion, self._args)

@@ -35,10 +35,10 @@ MOST_SHEETS = 80
 MOST_SHEET_TEXT = 400_000
 MOST_CSS = 3_000_000
 SCROLL_STEPS = 40
-REST_MS = 150
+REST_MS = 100
 MOST_ANIMATIONS = 300
 MOST_CANVASES = 20
-WATCH_MS = 100
+WATCH_MS = 60
 #: Windows narrower than this are phones.
 PHONE_BELOW = 600
 MIN_TAP = 24
@@ -241,7 +241,7 @@ class Collector:
 
     # --- motion ---
 
-    async def animations(self, wait_seconds: float, *, canvases: bool = True) -> None:
+    async def animations(self, wait_seconds: float, canvases: bool = True) -> None:
         """What moves now and within ``wait_seconds``, and what still does for who asked for less motion."""
         if wait_seconds or (canvases and (self._bundle.facts or {}).get("canvases")):
             await self._watch(wait_seconds)
