@@ -26,8 +26,8 @@ async ({ milliseconds, every, most }) => {
     requestAnimationFrame(() => { clearTimeout(timer); done(); });
   });
   const begun = performance.now();
-  // Long enough for two looks at the canvases, where there are some.
-  const lasting = canvases.length ? Math.max(milliseconds, every + 5) : milliseconds;
+  // Long enough for a look at the canvases at the beginning and one at the end, where there are some.
+  const lasting = canvases.length ? Math.max(milliseconds, every) : milliseconds;
   let looked = -every;
   for (let at = 0; at <= lasting; at = performance.now() - begun) {
     for (const animation of document.getAnimations()) if (seen.size < 2000) seen.add(animation);
@@ -37,6 +37,7 @@ async ({ milliseconds, every, most }) => {
     }
     await frame();
   }
+  look();
   return {
     milliseconds,
     canvases: canvases.map((canvas) => {
