@@ -58,8 +58,8 @@ async def open_store(settings: Settings) -> AsyncGenerator[Connection]:
 
 
 @asynccontextmanager
-async def running_worker(connection: Connection) -> AsyncGenerator[None]:
-    """``checkback worker`` as a process, ready to take jobs."""
+async def running_worker(connection: Connection) -> AsyncGenerator[int]:
+    """``checkback worker`` as a process, ready to take jobs; its number."""
     path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "checkback", "worker",
@@ -71,7 +71,7 @@ async def running_worker(connection: Connection) -> AsyncGenerator[None]:
         async with asyncio.timeout(WORKER_READY_SECONDS):
             while not await connection.wire.call("HLEN", workers):
                 await asyncio.sleep(0.05)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         await process.wait()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
 
-from checkback.core.errors import JobFailed
+from checkback.core.errors import CheckbackError, JobFailed
 from checkback.kinds.context import Environment, JobContext
 from checkback.kinds.registry import MemoryLimit, job
 
@@ -253,3 +253,28 @@ async def limited(folder: str) -> int:
     running = len(list(Path(folder).iterdir()))
     mark.unlink()
     return running
+
+
+@job("test.split", deadline_seconds=120)
+def split(paths: list[str], ctx: JobContext, fail_on: str | None = None) -> list[dict[str, object]]:
+    """Start a test.gate for each file and follow them; fail while ``fail_on`` is there."""
+    ids = [ctx.start("test.gate", {"path": path}, key=path) for path in paths]
+    if fail_on and Path(fail_on).exists():
+        raise JobFailed("told_to", "It was told to.", retryable=False)
+    while True:
+        found = ctx.look(ids)
+        if all(part.state.is_final for part in found):
+            return [{"id": part.id, "state": part.state.value, "result": part.result} for part in found]
+        if ctx.cancelled:
+            raise JobFailed("cancelled", "The job was cancelled.", retryable=False)
+        time.sleep(0.02)
+
+
+@job("test.start_anything")
+def start_anything(kind: str, ctx: JobContext) -> str:
+    """Try to start a job that cannot be started."""
+    try:
+        ctx.start(kind, {"url": "upload:x"}, key="one")
+    except (CheckbackError, ConnectionError, ValueError) as error:
+        return type(error).__name__
+    return "started"

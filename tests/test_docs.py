@@ -134,7 +134,7 @@ def test_every_failure_code_is_documented() -> None:
     general = codes("errors.md", "Failures of any job")
     assert set(FailureCode) <= general.keys()
     of_pages = codes("errors.md", "Failures of `page.analyze`").keys()
-    further = set(re.findall(r"`(\w+)`", page("documents.md") + page("pdfco.md")))
+    further = set(re.findall(r"`(\w+)`", page("documents.md") + page("pdfco.md") + page("page-jobs.md")))
     # Code that fails a job names its code as the first argument, or in a table of capital words.
     raised = re.compile(r"""(?:JobFailed|Failure)\(\s*"(\w+)\"""")
     tables = re.compile(r"""^\s+"\w+": "([A-Z]+(?:_[A-Z]+)*_FAILED)",$""", re.MULTILINE)
@@ -242,7 +242,8 @@ def test_every_built_in_kind_is_documented() -> None:
     pages = {"page-analyze": ("README.md", "docs/concepts.md", "docs/errors.md", "docs/reftrix.md")}
     for kind in registry.all_kinds():
         if kind.function.__module__.startswith("checkback."):
-            where = "docs/pdfco.md" if kind.name.startswith("pdfco.") else "docs/documents.md"
+            family = kind.name.partition(".")[0]
+            where = {"pdfco": "docs/pdfco.md", "page": "docs/page-jobs.md"}.get(family, "docs/documents.md")
             names = pages.get(kind.queue, (where,))
             for name in names:
                 assert f"`{kind.name}`" in (ROOT / name).read_text("utf-8"), name

@@ -171,13 +171,14 @@ class Service:
         """Ask for the end of a job. From now on every answer says cancelled; a running one is dead within
         5 s.
 
-        Asking again gives the same answer. A job that has ended otherwise is returned unchanged.
+        What it started goes with it. Asking again gives the same answer. A job that has ended otherwise is
+        returned unchanged.
         """
         self._require(caller, Scope.WRITE)
         job = await self.get(caller, job_id)
         if not may_move(job.state, State.CANCELLED):
             return job
-        await self._queues.cancel(job)
+        await self._queues.cancel_parts(await self._queues.cancel(job))
         return await self.get(caller, job_id)
 
     async def retry(self, caller: Caller, job_id: str) -> Job:

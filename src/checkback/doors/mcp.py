@@ -74,14 +74,15 @@ def build_server(
         kind_wait_seconds=kind_wait_seconds,
     )
     tools: list[DoorTool] = []
+    covered = {KIND, *covered_kinds()}
+    kinds = [kind for kind in registry.all_kinds() if kind.name not in covered]
     if "pages" in toolsets:
-        tools += reftrix_tools(desk)
+        tools += [*reftrix_tools(desk), *kind_tools(desk, [kind for kind in kinds if _is_of_pages(kind)])]
     if "documents" in toolsets and pdfco is not None and registry.find(DOCUMENT_KIND) is not None:
         tools += pdfco_tools_of(desk, pdfco)
     if "jobs" in toolsets:
-        covered = {KIND, *covered_kinds()}
-        kinds = [kind for kind in registry.all_kinds() if kind.name not in covered]
-        tools += [*job_tools(desk), *kind_tools(desk, kinds)]
+        others = [kind for kind in kinds if not _is_of_pages(kind)]
+        tools += [*job_tools(desk), *kind_tools(desk, others)]
     aliases(tool.name for tool in tools)
     return FastMCP(
         "checkback",
@@ -92,6 +93,10 @@ def build_server(
         mask_error_details=production,
         on_duplicate="error",
     )
+
+
+def _is_of_pages(kind: registry.Kind) -> bool:
+    return kind.name.startswith("page.")
 
 
 def http_app(

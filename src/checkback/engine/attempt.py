@@ -20,10 +20,11 @@ from bullmq.custom_errors import WaitingChildrenError
 
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable, FailureCode
-from checkback.core.job import Failure
+from checkback.core.job import JSON, Failure
 from checkback.engine import bullmq_scripts
 from checkback.engine.child import Assignment
 from checkback.engine.keys import Keys
+from checkback.engine.parts import Parts
 from checkback.engine.record import (
     CANCEL_REASON,
     args_of,
@@ -66,6 +67,7 @@ class WorkerParts:
     egress: EgressProxy | None
     temporary_folder: Path
     artifacts: ArtifactStore
+    started: Parts
     semaphores: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
 
 
@@ -73,9 +75,11 @@ class WorkerParts:
 class Extras:
     """What is ours in a job's hash and BullMQ's own job object leaves out."""
 
-    has_owner: bool = False
+    owner: str | None = None
     deadline_seconds: float | None = None
     saved: str | None = None
+    #: The job that this one is a part of: ``queue id``.
+    parent: str | None = None
 
 
 class Attempt:
@@ -120,6 +124,7 @@ class Attempt:
             )
             raise UnrecoverableError(message)
         await self._own_foreign_job()
+        await self._end_with_parent()
         limit = kind.concurrency
         if limit is None:
             return await self._run_kind(kind)
@@ -138,9 +143,12 @@ class Attempt:
         if outcome.stopped is Stop.LOCK_LOST:
             raise WaitingChildrenError("The lock was lost; the job is another worker's.")
         if outcome.stopped is Stop.CANCELLED:
+            # Who cancelled the job did the same; this is for parts that were started at that very moment.
+            await self._parts.started.cancel_all(self.queue, self.job_id)
             raise UnrecoverableError(CANCEL_REASON)
         if outcome.failure is not None:
             await self._fail(outcome.failure, outcome)
+            await self._parts.started.cancel_all(self.queue, self.job_id)
             if outcome.failure.retryable:
                 raise AttemptFailed(outcome.failure.message)
             raise UnrecoverableError(outcome.failure.message)
@@ -172,7 +180,7 @@ class Attempt:
         self._say({"say": "progress", "phase": None, "percent": 0, "message": None})
         writing = asyncio.create_task(self._write_said())
         try:
-            return await self._parts.runner.run(kind, assignment, self._say, self._stop, self._save)
+            return await self._parts.runner.run(kind, assignment, self._say, self._stop, self._answer)
         finally:
             writing.cancel()
             if grant is not None and self._parts.egress is not None:
@@ -193,6 +201,16 @@ class Attempt:
             self._phase = message["phase"]
             self._progress = encode_progress(self._phase, self._percent, message["message"])
         self._writing.set()
+
+    async def _answer(self, message: dict[str, Any]) -> JSON:
+        """What the child is told when it asks for something."""
+        if message["say"] == "save":
+            return {"stored": await self._save(message["value"])}
+        owner = self._extras.owner or LOCAL_OWNER
+        if message["say"] == "start":
+            job = (self.queue, self.job_id)
+            return await self._parts.started.start(job, self._token, owner, message)
+        return await self._parts.started.look(owner, message["ids"])
 
     async def _save(self, text: str) -> bool:
         """Store what the job wants to keep for a later attempt, unless another attempt has the job by now."""
@@ -258,9 +276,18 @@ class Attempt:
             await self._parts.wire.call("HINCRBY", self._key, "cb:returned", 1)
         raise WaitingChildrenError("The job went back to its queue.")
 
+    async def _end_with_parent(self) -> None:
+        """End a part whose job was cancelled before it could begin. One that is retried by hand may run."""
+        parent = self._extras.parent
+        if parent is None or self._job.attemptsStarted > 1:
+            return
+        if await self._parts.started.belongs_to_cancelled(parent):
+            await self._parts.started.cancel(self.job_id)
+            raise UnrecoverableError(CANCEL_REASON)
+
     async def _own_foreign_job(self) -> None:
         """Give a job that another BullMQ client added its owner and its place in the index."""
-        if self._extras.has_owner:
+        if self._extras.owner is not None:
             return
         await self._parts.wire.transaction(
             [

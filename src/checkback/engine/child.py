@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import inspect
 import json
 import math
@@ -25,12 +26,13 @@ from typing import Any
 
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import CheckbackError, FailureCode, JobFailed
-from checkback.core.job import JSON
+from checkback.core.job import JSON, Failure
+from checkback.core.states import State
 from checkback.engine import process_tree
 from checkback.engine.conversation import Conversation
 from checkback.guard.seals import Sealer
 from checkback.kinds import registry
-from checkback.kinds.context import Egress, Environment, JobContext
+from checkback.kinds.context import Egress, Environment, JobContext, StartedJob
 from checkback.kinds.registry import Kind, MemoryLimit
 
 MAX_RESULT_BYTES = 64 * 1024
@@ -163,6 +165,7 @@ class _Attempt:
             egress=Egress(**assignment.egress) if assignment.egress else None,
             resource=kept,
             saved=assignment.saved,
+            starter=_Starter(conversation, Sealer(bytes.fromhex(settings.secret_hex))),
         )
 
     def run_sync(self) -> None:
@@ -242,6 +245,44 @@ class _Attempt:
             self._conversation.end_failed(FailureCode.CRASHED, message, retryable=True, detail=detail)
         else:
             self._conversation.end_failed(*_internal(error, self._settings), retryable=True, detail=detail)
+
+
+class _Starter:
+    """Starts other jobs for a running one: checks and seals what they are given, and asks the worker."""
+
+    def __init__(self, conversation: Conversation, sealer: Sealer) -> None:
+        self._conversation = conversation
+        self._sealer = sealer
+
+    def start(self, kind: str, args: dict[str, JSON], key: str) -> str:
+        found = registry.get(kind)
+        if found.sources:
+            raise ValueError(f"{kind} works on files and cannot be started by a job.")
+        given = found.check_args(args).model_dump(mode="python", by_alias=True, exclude_unset=True)
+        text = json.dumps([kind, self._sealer.fingerprint(given)], sort_keys=True)
+        answer = self._conversation.ask(
+            {
+                "say": "start",
+                "kind": kind,
+                "key": key,
+                "args": self._sealer.seal(given),
+                "args_hash": hashlib.sha256(text.encode()).hexdigest(),
+            }
+        )
+        if "error" in answer:
+            raise ConnectionError(answer["error"])
+        return str(answer["id"])
+
+    def look(self, ids: list[str]) -> list[StartedJob]:
+        answer = self._conversation.ask({"say": "look", "ids": ids})
+        return [_started(one, found) for one, found in zip(ids, answer["jobs"], strict=True)]
+
+
+def _started(job_id: str, found: dict[str, Any] | None) -> StartedJob:
+    if found is None:
+        return StartedJob(job_id, State.FAILED, failure=Failure("job_not_found", "The job is gone."))
+    failure = Failure(**found["failure"]) if found["failure"] else None
+    return StartedJob(job_id, State(found["state"]), found["progress"], found["result"], failure)
 
 
 def _internal(error: BaseException, settings: ChildSettings) -> tuple[str, str]:

@@ -1,9 +1,9 @@
 """The child's side of its talk with the worker: JSON lines over one socket.
 
-In: ``assignment``, ``cancel``, ``saved``. Out: ``progress``, ``log``, ``save``, ``completed``, ``failed``. A
-thread reads and flushes, so that a cancel is heard and the newest progress leaves even while the job
-computes. What is said faster than four times a second is coalesced here, in the child: it never loads the
-worker's loop.
+In: ``assignment``, ``cancel``, ``answer``. Out: ``progress``, ``log``, ``completed``, ``failed``, and what is
+answered: ``save``, ``start``, ``look``. A thread reads and flushes, so that a cancel is heard and the newest
+progress leaves even while the job computes. What is said faster than four times a second is coalesced here,
+in the child: it never loads the worker's loop.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from checkback.core.job import Artifact
 FLUSH_SECONDS = 0.25
 PHASE_SECONDS = 0.02
 """A new phase is told at once, but not more often than this."""
-SAVE_SECONDS = 60.0
+ANSWER_SECONDS = 60.0
 MAX_LOG_LINE = 2000
 MAX_LOG_BURST = 200
 """Log lines that one flush carries; of more, the oldest are dropped and counted."""
@@ -41,7 +41,8 @@ class Conversation:
         self._sending = threading.Lock()
         self._waiting = threading.Lock()
         self._assignments: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._saved: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._asking = threading.Lock()
+        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._cancel: Callable[[], None] | None = None
         self._progress: dict[str, Any] | None = None
         self._phase: str | None = None
@@ -81,13 +82,17 @@ class Conversation:
 
     def save(self, text: str) -> None:
         """Have the worker store a value; returns once it has. Raises ConnectionError when it could not."""
-        self._send({"say": "save", "value": text})
-        try:
-            stored = self._saved.get(timeout=SAVE_SECONDS)
-        except queue.Empty:
-            stored = False
-        if not stored:
+        if not self.ask({"say": "save", "value": text})["stored"]:
             raise ConnectionError("The value could not be saved.")
+
+    def ask(self, message: dict[str, Any]) -> Any:
+        """The worker's answer. Raises ConnectionError when none comes."""
+        with self._asking:
+            self._send(message)
+            try:
+                return self._answers.get(timeout=ANSWER_SECONDS)
+            except queue.Empty:
+                raise ConnectionError("The worker does not answer.") from None
 
     def end_completed(self, result: str, artifacts: Sequence[Artifact]) -> None:
         """Say that the attempt is done. ``result`` is JSON text, so that it is taken apart only by its
@@ -146,8 +151,8 @@ class Conversation:
     def _hear(self, message: dict[str, Any]) -> None:
         if message["say"] == "assignment":
             self._assignments.put(message["assignment"])
-        elif message["say"] == "saved":
-            self._saved.put(message["stored"])
+        elif message["say"] == "answer":
+            self._answers.put(message["answer"])
         elif message["say"] == "cancel" and self._cancel is not None:
             self._cancel()
 

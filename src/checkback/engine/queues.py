@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput, NotFound
 from checkback.core.job import JSON, Job
-from checkback.core.states import State
+from checkback.core.states import State, may_move
 from checkback.engine import bullmq_scripts
 from checkback.engine.events import Changes, Feed
 from checkback.engine.keys import PAGES_QUEUE, Keys
@@ -60,6 +60,8 @@ class NewJob:
     request_id: str | None = None
     #: ``{"url", "context"}``: who is told of the end.
     callback: Mapping[str, JSON] | None = None
+    #: The job that this one is a part of: ``queue id``.
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +135,32 @@ class Queues:
                     return found, f"{score}.{job_id}"
         return found, None
 
-    async def cancel(self, job: Job) -> None:
-        """Mark the job; from now on a read says cancelled. A delayed one is promoted so that it ends soon."""
+    async def cancel(self, job: Job) -> list[str]:
+        """Mark the job; from now on a read says cancelled. A delayed one is promoted so that it ends soon.
+
+        Returns the ids of its parts, which go on until somebody cancels them, too.
+        """
         key, events = self._keys.job(job.queue, job.id), self._keys.queue(job.queue, "events")
         mark = ["EVALSHA", CANCEL.sha, 2, key, events, job.id, CANCEL_REASON]
         promote = bullmq_scripts.promote(self._keys, job.queue, job.id)
-        replies = await self._transaction([mark, promote], [CANCEL, bullmq_scripts.script("promote-9")])
+        listed = ["HGET", key, "cb:parts"]
+        replies = await self._transaction(
+            [mark, promote, listed], [CANCEL, bullmq_scripts.script("promote-9")]
+        )
         if replies[0] == -1:
             raise NotFound
+        return _ids(replies[2])
+
+    async def parts(self, queue: str, job_id: str) -> list[str]:
+        """The ids of the jobs that a job has started."""
+        return _ids(await self._call("HGET", self._keys.job(queue, job_id), "cb:parts"))
+
+    async def cancel_parts(self, job_ids: list[str]) -> None:
+        """Cancel those that have not ended, and what they have started themselves."""
+        for job_id in job_ids:
+            job = await self.read(job_id)
+            if job is not None and may_move(job.state, State.CANCELLED):
+                await self.cancel_parts(await self.cancel(job))
 
     async def retry(self, job: Job) -> None:
         """Put a failed or cancelled job back into its queue. Raises Conflict while it is still being
@@ -224,6 +244,8 @@ class Queues:
             ours["cb:deadline"] = new.deadline_seconds
         if new.request_id is not None:
             ours["cb:request"] = new.request_id
+        if new.parent is not None:
+            ours["cb:parent"] = new.parent
         telling: list[list[Any]] = []
         if new.callback is not None:
             ours["cb:callback"] = json.dumps(dict(new.callback))
@@ -334,6 +356,10 @@ def _parse_cursor(cursor: str | None) -> tuple[int, str] | None:
     if not score.isdigit() or not job_id or len(cursor) > 80:
         raise InvalidInput("This cursor is not one of ours.", hint="Begin again without a cursor.")
     return int(score), job_id
+
+
+def _ids(listed: str | None) -> list[str]:
+    return listed.split() if listed else []
 
 
 def _refused(error: ReplyError) -> EngineUnavailable:

@@ -65,7 +65,9 @@ class Outcome:
 
 
 Say = Callable[[dict[str, Any]], None]
-Save = Callable[[str], Awaitable[bool]]
+Answer = Callable[[dict[str, Any]], Awaitable[Any]]
+ASKING = ("save", "start", "look")
+"""What a child says and waits for an answer to."""
 
 
 @dataclass(slots=True)
@@ -91,10 +93,10 @@ class Runner:
         assignment: Assignment,
         say: Say,
         stop: asyncio.Future[Stop],
-        save: Save,
+        answer: Answer,
     ) -> Outcome:
-        """Run an attempt to its end, whatever it does. ``say`` hears its progress and log messages; ``save``
-        stores what it wants to be kept, and says whether it is."""
+        """Run an attempt to its end, whatever it does. ``say`` hears its progress and log messages;
+        ``answer`` is asked what it wants to know or have done."""
         folder = Path(assignment.folder)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
@@ -105,7 +107,7 @@ class Runner:
         child = warm.child
         printing = asyncio.create_task(_forward_output(child, say))
         try:
-            outcome = await self._converse(kind, child, assignment, say, stop, save)
+            outcome = await self._converse(kind, child, assignment, say, stop, answer)
             if kind.warm is None and outcome.stopped is None:
                 # What it printed last belongs into the log before the job counts as ended.
                 await asyncio.wait({printing}, timeout=OUTPUT_DRAIN_SECONDS)
@@ -141,11 +143,11 @@ class Runner:
         assignment: Assignment,
         say: Say,
         stop: asyncio.Future[Stop],
-        save: Save,
+        answer: Answer,
     ) -> Outcome:
         message = {"say": "assignment", "assignment": asdict(assignment)}
         child.writer.write(json.dumps(message).encode() + b"\n")
-        reading = asyncio.create_task(_read_to_end(child, say, save))
+        reading = asyncio.create_task(_read_to_end(child, say, answer))
         watching = asyncio.create_task(_watch_memory(child, kind))
         try:
             await asyncio.wait(
@@ -245,7 +247,7 @@ async def _end_child(child: Child) -> None:
     child.close()
 
 
-async def _read_to_end(child: Child, say: Say, save: Save) -> dict[str, Any] | None:
+async def _read_to_end(child: Child, say: Say, answer: Answer) -> dict[str, Any] | None:
     """Pass on what the child says until it says how its job ended; None when it went without a word."""
     while True:
         try:
@@ -257,9 +259,9 @@ async def _read_to_end(child: Child, say: Say, save: Save) -> dict[str, Any] | N
         message: dict[str, Any] = json.loads(line)
         if message["say"] in ("completed", "failed"):
             return message
-        if message["say"] == "save":
-            stored = await save(message["value"])
-            child.writer.write(json.dumps({"say": "saved", "stored": stored}).encode() + b"\n")
+        if message["say"] in ASKING:
+            told = {"say": "answer", "answer": await answer(message)}
+            child.writer.write(json.dumps(told).encode() + b"\n")
             continue
         say(message)
         await asyncio.sleep(0)  # readline does not yield while lines are buffered

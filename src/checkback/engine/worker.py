@@ -31,12 +31,14 @@ from checkback.engine.clients import worker_client
 from checkback.engine.events import Feed
 from checkback.engine.forks import Forks
 from checkback.engine.keys import Keys
-from checkback.engine.queues import KEEP_GRACE_SECONDS
+from checkback.engine.parts import Parts
+from checkback.engine.queues import KEEP_GRACE_SECONDS, Queues
 from checkback.engine.record import Retention
 from checkback.engine.runner import Runner, Stop
 from checkback.engine.sweeper import Sweeper
 from checkback.engine.wire import Address, ReplyError, Wire
 from checkback.guard.egress import EgressProxy
+from checkback.guard.seals import derive
 from checkback.uploads import UploadStore
 
 logger = logging.getLogger(__name__)
@@ -98,7 +100,10 @@ class QueueWorker(BullWorker):
             return job
         deadline = job_data.get("cb:deadline")
         self.extras[job.id] = Extras(
-            "cb:owner" in job_data, float(deadline) if deadline else None, job_data.get("cb:saved")
+            job_data.get("cb:owner"),
+            float(deadline) if deadline else None,
+            job_data.get("cb:saved"),
+            job_data.get("cb:parent"),
         )
         completed, failed = self.retention.completed, self.retention.failed
         job.opts["removeOnComplete"] = {"age": int(completed.total_seconds()) + KEEP_GRACE_SECONDS}
@@ -130,9 +135,13 @@ class WorkerProcess:
         egress = await EgressProxy.start(allow_hosts=settings.allow_hosts)
         runner = Runner(forks)
         store = ArtifactStore(Path(settings.children.artifacts))
-        parts = WorkerParts(wire, settings.keys, runner, egress, settings.temporary_folder, store)
         queues = tuple(settings.concurrency)
         feed = Feed(settings.address, settings.keys, queues, name=f"checkback-feed:{self.id}")
+        reads = Queues(wire, feed, settings.keys, queues, settings.retention)
+        secret = derive(bytes.fromhex(settings.children.secret_hex), "ids of parts")
+        started = Parts(wire, settings.keys, reads, secret)
+        folder = settings.temporary_folder
+        parts = WorkerParts(wire, settings.keys, runner, egress, folder, store, started)
         uploads = UploadStore(settings.children.environment.uploads_folder)
         sweeper = Sweeper(wire, settings.keys, queues, settings.retention, store, uploads)
         background = [

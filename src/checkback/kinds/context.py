@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from checkback.core.job import JSON, Artifact
+from checkback.core.job import JSON, Artifact, Failure
+from checkback.core.states import State
 
 MAX_SAVED_BYTES = 16 * 1024
 
@@ -52,6 +53,25 @@ class Reporter(Protocol):
     def save(self, text: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class StartedJob:
+    """How a job stands that a running job has started."""
+
+    id: str
+    state: State
+    #: 0 to 100.
+    progress: int = 0
+    result: JSON = None
+    failure: Failure | None = None
+
+
+class Starter(Protocol):
+    """Who starts other jobs for a running one, and tells how they stand."""
+
+    def start(self, kind: str, args: dict[str, JSON], key: str) -> str: ...
+    def look(self, ids: list[str]) -> list[StartedJob]: ...
+
+
 class JobContext:
     """A running job's side of the conversation. All methods return at once and may be called from any thread.
 
@@ -71,6 +91,7 @@ class JobContext:
         egress: Egress | None = None,
         resource: Any = None,
         saved: JSON = None,
+        starter: Starter | None = None,
     ) -> None:
         self.job_id = job_id
         self.kind = kind
@@ -86,6 +107,7 @@ class JobContext:
         #: What an earlier attempt of this job saved last, also one whose worker was lost; else None.
         self.saved = saved
         self._reporter = reporter
+        self._starter = starter
         self._ends_at = time.monotonic() + deadline_seconds
         self._phase: str | None = None
         self._percent = 0
@@ -142,6 +164,24 @@ class JobContext:
             raise ValueError(f"A saved value may have {MAX_SAVED_BYTES // 1024} KB.")
         self._reporter.save(text)
         self.saved = value
+
+    def start(self, kind: str, args: dict[str, JSON], *, key: str) -> str:
+        """Start another job, a part of this one, as this job's owner; returns its id once it is stored.
+
+        The same ``key`` gives the same part in every attempt of this job; one that had failed or was
+        cancelled runs again. Who cancels this job cancels its parts; so does its failure. Raises InvalidInput
+        for wrong args, ValueError for a kind that works on files, ConnectionError when it could not be
+        stored. Blocks for a moment.
+        """
+        if self._starter is None:
+            raise ConnectionError("This job cannot start others.")
+        return self._starter.start(kind, args, key)
+
+    def look(self, ids: list[str]) -> list[StartedJob]:
+        """How some parts of this job stand now, in the order of ``ids``. Blocks for a moment."""
+        if self._starter is None:
+            raise ConnectionError("This job cannot start others.")
+        return self._starter.look(ids)
 
     def mark_cancelled(self) -> None:
         """Called by the child when its worker says that the job was cancelled."""

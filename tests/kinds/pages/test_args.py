@@ -23,7 +23,7 @@ def test_the_kind_is_registered_with_its_phases() -> None:
 
 def test_a_door_can_list_the_kind_without_loading_a_browser() -> None:
     code = "import sys, checkback.kinds.pages.kind; "
-    code += "print({'playwright', 'tinycss2', 'protego'} & set(sys.modules))"
+    code += "print({'playwright', 'PIL', 'protego'} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "set()"
 
@@ -80,10 +80,10 @@ def test_keys_without_use_are_accepted_and_named() -> None:
             "async": True,
             "visionOptions": {"visionForceCpu": True},
             "layoutOptions": {"useVision": True, "include_html": True},
-            "motionOptions": {"detection_mode": "video"},
+            "motionOptions": {"detection_mode": "video", "analyze_frames": True},
         }
     )
-    expected = {"visionOptions", "layoutOptions.useVision", "motionOptions.detection_mode=video"}
+    expected = {"visionOptions", "layoutOptions.useVision", "motionOptions.analyze_frames"}
     assert set(unused_keys(args)) == expected
 
 

@@ -129,7 +129,8 @@ async def print_page(
             context, Budgets(), silenced=lambda: False, held=lambda: session.held_by_dialog
         )
         bundle = Bundle(url, datetime.now(UTC).isoformat(), (1440, 900))
-        await visit.go(bundle, "domcontentloaded" if options.do_not_wait_full_load else "networkidle")
+        await visit.go(bundle)
+        await visit.settle(bundle, "domcontentloaded" if options.do_not_wait_full_load else "networkidle")
         return await _print(session, visit.page, options, arguments)
 
 

@@ -37,7 +37,13 @@ def axe_source() -> str:
 
 def axe_tier(elements: int) -> tuple[str, Fields]:
     """The name of the set of rules for a page of that many elements, and axe's options for it."""
-    options: Fields = {"resultTypes": ["violations"], "elementRef": False, "iframes": False}
+    options: Fields = {
+        "resultTypes": ["violations"],
+        "elementRef": False,
+        "iframes": False,
+        # Style sheets would be loaded for one rule that is not in any tier.
+        "preload": {"assets": ["media"], "timeout": 2000},
+    }
     if elements <= STANDARD_UP_TO:
         return "standard", options | {"rules": {"color-contrast": {"enabled": False}}}
     if elements <= REDUCED_UP_TO:

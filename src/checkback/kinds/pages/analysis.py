@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,9 +29,11 @@ from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.collect import Collector
 from checkback.kinds.pages.devtools import PageGone, Refused, Unanswered
 from checkback.kinds.pages.fetch import HostUnreachable, egress_report
+from checkback.kinds.pages.frames import watch_frames
 from checkback.kinds.pages.parts import Reading
 from checkback.kinds.pages.report import Outcome, PhaseFailure, add_score, assemble, job_result, measure_of
 from checkback.kinds.pages.robots import ask_robots
+from checkback.kinds.pages.snapshot import font_samples
 from checkback.kinds.pages.visit import Budgets, Visit, open_visit
 
 Fields = dict[str, Any]
@@ -40,6 +43,8 @@ Phase = Callable[[Collector], Awaitable[None]]
 RESPONSIVE_SECONDS = 120.0
 #: Kept back from the job's time for putting the report together and closing the page.
 RESERVE_SECONDS = 5.0
+#: Warnings that say that a part of the page was left out because the page is so large.
+_TRUNCATING = frozenset({"PICTURE_CUT", "SNAPSHOT_LIGHT", "RESIZE_LIGHT", "AXE_STOPPED", "CSS_CUT"})
 _FAILED = {
     "layout": "LAYOUT_ANALYSIS_FAILED",
     "motion": "MOTION_DETECTION_FAILED",
@@ -49,32 +54,46 @@ _FAILED = {
 
 
 async def analyze_page(
-    args: PageAnalyzeArgs, ctx: JobContext, session: BrowserSession, budgets: Budgets | None = None
+    args: PageAnalyzeArgs,
+    ctx: JobContext,
+    session: BrowserSession,
+    budgets: Budgets | None = None,
+    *,
+    keep: Callable[[Bundle], object] | None = None,
 ) -> Fields:
-    """Analyse one page and leave report.json, pictures and the job's result. Raises JobFailed."""
+    """Analyse one page and leave report.json, pictures and the job's result. Raises JobFailed.
+
+    ``keep`` is given the raw bundle, for who wants to analyse it again without a browser.
+    """
     if ctx.egress is None:
         raise JobFailed("NETWORK_ERROR", "This job was given no way to the network.")
-    run = _Run(args, ctx, session, ctx.egress, budgets or Budgets())
-    await run.check_robots(args.url)
+    run = _Run(args, ctx, session, ctx.egress, budgets or Budgets(), keep_snapshot=keep is not None)
     viewport = args.layoutOptions.viewport
+    # A blank page is made ready while robots.txt is asked for; the site itself is not touched before.
+    allowed = asyncio.create_task(run.check_robots(args.url))
     try:
         async with session.context(
             ctx.egress, width=viewport.width, height=viewport.height, user_agent=_user_agent(session)
         ) as context:
-            await run.collect(context)
+            await run.collect(context, allowed)
     except PageGone as error:
         raise failures.gone(error) from error
     except PlaywrightError as error:
         raise JobFailed("BROWSER_ERROR", "The browser failed while the page was open.") from error
+    finally:
+        await run.leave(allowed)
+    if keep is not None:
+        keep(run.bundle)
     return run.finish()
 
 
-def _user_agent(session: BrowserSession) -> str:
+def _user_agent(session: BrowserSession, *, phone: bool = False) -> str:
     """A browser's own words, so that sites send their usual page, and ours, so that they know who asks."""
     version = session.version.split(".")[0]
+    system, mobile = ("Linux; Android 10; K", "Mobile ") if phone else ("X11; Linux x86_64", "")
     return (
-        f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-        f"Chrome/{version}.0.0.0 Safari/537.36 checkback/{importlib.metadata.version('checkback')}"
+        f"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) "
+        f"Chrome/{version}.0.0.0 {mobile}Safari/537.36 checkback/{importlib.metadata.version('checkback')}"
     )
 
 
@@ -88,27 +107,31 @@ class _Run:
         session: BrowserSession,
         egress: Egress,
         budgets: Budgets,
+        *,
+        keep_snapshot: bool = False,
     ) -> None:
         self._args, self._ctx, self._session, self._egress = args, ctx, session, egress
         self._budgets = budgets
+        self._keep_snapshot = keep_snapshot
         self._started = time.monotonic()
         self._ends_at = self._started + min(args.timeout / 1000, max(5.0, ctx.deadline - RESERVE_SECONDS))
         viewport = args.layoutOptions.viewport
-        self._bundle = Bundle(args.url, datetime.now(UTC).isoformat(), (viewport.width, viewport.height))
-        self._bundle.environment = {
+        self.bundle = Bundle(args.url, datetime.now(UTC).isoformat(), (viewport.width, viewport.height))
+        self.bundle.environment = {
             "browser": f"{session.program.name} {session.version}",
             "sandbox": session.sandboxed,
             "userAgent": _user_agent(session),
         }
         if session.environment_note:
-            self._bundle.environment["note"] = session.environment_note
-        self._reading = Reading(self._bundle)
+            self.bundle.environment["note"] = session.environment_note
+        self._reading = Reading(self.bundle)
+        self._styles: asyncio.Task[None] | None = None
         self._outcome = Outcome()
         self._parts: Fields = {}
         self._artifacts: list[Artifact] = []
         self._pictures: list[Fields] = []
         for key in unused_keys(args):
-            self._bundle.warnings.append({"code": "UNUSED_OPTION", "message": f"{key} has no effect here."})
+            self.bundle.warnings.append({"code": "UNUSED_OPTION", "message": f"{key} has no effect here."})
 
     def _left(self) -> float:
         return max(0.0, self._ends_at - time.monotonic())
@@ -131,16 +154,26 @@ class _Run:
             raise failures.unreachable(str(error)) from error
         if answer.ground == "blocked":
             raise failures.blocked()
-        self._bundle.robots = {"allowed": answer.allowed, "ground": answer.ground, "status": answer.status}
+        self.bundle.robots = {"allowed": answer.allowed, "ground": answer.ground, "status": answer.status}
         if not answer.allowed:
             raise failures.robots_forbid(reachable=answer.ground == "rules")
 
-    async def collect(self, context: BrowserContext) -> None:
-        """All phases, on one page that is opened once."""
+    async def leave(self, allowed: asyncio.Task[None]) -> None:
+        """Let nothing of this run go on after it."""
+        for task in (allowed, self._styles):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+                if not task.cancelled():
+                    task.exception()  # told already, or of no use any more
+
+    async def collect(self, context: BrowserContext, allowed: asyncio.Task[None]) -> None:
+        """All phases, on one page that is opened once, as soon as its site has ``allowed`` it."""
         visit = await open_visit(
             context, self._budgets, silenced=self._was_silenced, held=lambda: self._session.held_by_dialog
         )
-        collector = Collector(visit, self._bundle)
+        await allowed
+        collector = Collector(visit, self.bundle)
         start = time.monotonic()
         await self._ingest(visit, collector)
         self._outcome.took["ingest"] = _since(start)
@@ -155,9 +188,10 @@ class _Run:
         for name, wanted, seconds, work in phases:
             if wanted:
                 await self._attempt(name, seconds, collector, work)
-        self._bundle.network = visit.network.summary(self._bundle.final_url)
-        self._bundle.console = visit.console.summary()
-        self._bundle.egress = await asyncio.to_thread(egress_report, self._egress)
+        if self.bundle.network is None or not self._args.responsiveOptions.reload:
+            self.bundle.network = visit.network.summary(self.bundle.final_url)
+        self.bundle.console = visit.console.summary()
+        self.bundle.egress = await asyncio.to_thread(egress_report, self._egress)
 
     def _was_silenced(self) -> bool:
         return self._session.popups > MAX_POPUPS
@@ -167,30 +201,39 @@ class _Run:
         self._ctx.progress(4)
         try:
             async with asyncio.timeout(self._left()):
-                await self._open(visit)
+                await self._open(visit, collector)
                 self._ctx.progress(20)
+                await collector.measure()
+                preparing = (collector.prepare_axe(axe_source()),) if self._args.features.quality else ()
+                await asyncio.gather(collector.scroll(), *preparing)
+                self._ctx.progress(25)
                 await collector.facts()
                 self._ctx.progress(27)
-                await self._picture(collector)
+                # Drawing keeps other threads of the browser busy than telling which rules it used.
+                await asyncio.gather(self._picture(collector), self._count_rules(collector))
         except TimeoutError as error:
             raise failures.timed_out(self._args.timeout / 1000) from error
         except (Unanswered, Refused) as error:
             raise JobFailed("TIMEOUT_ERROR", "The page stopped answering while it was opened.") from error
         self._ctx.progress(35)
 
-    async def _open(self, visit: Visit) -> None:
+    async def _open(self, visit: Visit, collector: Collector) -> None:
         try:
-            await visit.go(self._bundle, self._args.waitUntil)
+            await visit.go(self.bundle)
         except JobFailed as failure:
             # A refused tunnel looks like any broken connection to the browser; the proxy knows better.
             if failure.code == "NETWORK_ERROR" and await self._was_blocked():
                 raise failures.blocked() from failure
             raise
+        self._ctx.progress(10)
+        moved = _origin(self.bundle.final_url) != _origin(self._args.url)
+        if moved and self.bundle.final_url.startswith("http"):
+            await self.check_robots(self.bundle.final_url)
+        await asyncio.gather(
+            visit.settle(self.bundle, self._args.waitUntil), self._begin_styles(visit, collector)
+        )
         self._ctx.progress(15)
         self._check_cancelled()
-        moved = _origin(self._bundle.final_url) != _origin(self._args.url)
-        if moved and self._bundle.final_url.startswith("http"):
-            await self.check_robots(self._bundle.final_url)
 
     async def _was_blocked(self) -> bool:
         report = await asyncio.to_thread(egress_report, self._egress)
@@ -198,19 +241,45 @@ class _Run:
 
     async def _picture(self, collector: Collector) -> None:
         whole = self._args.layoutOptions.fullPage
-        width = self._bundle.viewport[0]
+        width = self.bundle.viewport[0]
         self._keep_picture("screenshot.jpg", await collector.picture(width, whole=whole), "base", width)
         if self._args.layoutOptions.include_html:
             try:
                 self._keep(self._ctx.artifact("page.html", _encoded(await collector.html()), "text/html"))
             except (Unanswered, Refused):
-                self._bundle.warn("HTML_MISSING", "The page's HTML could not be read.")
+                self.bundle.warn("HTML_MISSING", "The page's HTML could not be read.")
+
+    async def _begin_styles(self, visit: Visit, collector: Collector) -> None:
+        """Fetch the style sheets and have them read in a thread, while the browser goes on with the rest."""
+        features = self._args.features
+        wanted = features.layout or features.motion or self._args.responsiveOptions.enabled
+        if wanted and await visit.loaded(self._budgets.settle) and await collector.style_sheets():
+            self._styles = asyncio.create_task(asyncio.to_thread(self._reading.read_sheets))
+
+    async def _count_rules(self, collector: Collector) -> None:
+        if self._styles is not None:
+            with suppress(Unanswered, Refused):
+                await collector.style_sheets()
+                await collector.rule_usage()
+
+    async def _style_sheets(self, collector: Collector) -> None:
+        """Have all style sheets read, those too that came late or while the page was scrolled."""
+        if self._styles is not None:
+            await asyncio.shield(self._styles)
+        await collector.style_sheets()
+        await collector.rule_usage()
+        await asyncio.to_thread(self._reading.read_sheets)
+        self._reading.count_used_rules()
 
     async def _layout(self, collector: Collector) -> None:
         await collector.snapshot()
+        tree = await asyncio.to_thread(lambda: self._reading.tree)
+        if not self._keep_snapshot and collector.is_large:
+            self.bundle.snapshot = None  # hundreds of megabytes, and the tree has it all
         self._ctx.progress(42)
-        await collector.style_sheets()
-        await collector.fonts()
+        if tree is not None:
+            await collector.fonts(font_samples(tree))
+        await self._style_sheets(collector)
         self._ctx.progress(48)
         self._parts |= await asyncio.to_thread(self._reading.layout)
         self._parts["layout"]["screenshot"] = "screenshot.jpg"
@@ -219,8 +288,15 @@ class _Run:
     async def _motion(self, collector: Collector) -> None:
         options = self._args.motionOptions
         asked = "waitTime" in options.js_animation_options.model_fields_set
-        await collector.style_sheets()
-        await collector.animations(options.js_animation_options.waitTime / 1000 if asked else 0)
+        await self._style_sheets(collector)
+        if options.detection_mode == "video" or options.enable_frame_capture:
+            await watch_frames(collector.visit.devtools, self.bundle)
+        # The declared patterns need no watching; who wants to see what runs has to look for a while.
+        watch = asked or options.detection_mode != "css"
+        await collector.animations(
+            options.js_animation_options.waitTime / 1000 if watch else 0,
+            options.detect_webgl_animations,
+        )
         self._ctx.progress(61)
         self._parts |= await asyncio.to_thread(self._reading.motion, self._args)
         self._ctx.progress(65)
@@ -228,20 +304,25 @@ class _Run:
     async def _quality(self, collector: Collector) -> None:
         await collector.snapshot()
         self._ctx.progress(68)
-        tier, options = axe_tier((self._bundle.facts or {}).get("elements", 0))
+        tier, options = axe_tier((self.bundle.facts or {}).get("elements", 0))
         await collector.axe(axe_source(), options, tier)
         self._ctx.progress(80)
-        self._bundle.network = collector.visit.network.summary(self._bundle.final_url)
+        self.bundle.network = collector.visit.network.summary(self.bundle.final_url)
         self._parts |= await asyncio.to_thread(self._reading.quality)
         self._ctx.progress(85)
 
     async def _responsive(self, collector: Collector) -> None:
         await collector.snapshot()
-        await collector.style_sheets()
+        await self._style_sheets(collector)
+        # What a further load asks for is not the page's own weight.
+        self.bundle.network = collector.visit.network.summary(self.bundle.final_url)
         viewports = self._args.responsiveOptions.viewports
         for number, viewport in enumerate(viewports, 1):
             self._check_cancelled()
-            await collector.resize(viewport)
+            if self._args.responsiveOptions.reload:
+                await collector.reload(viewport, _user_agent(self._session, phone=True))
+            else:
+                await collector.resize(viewport)
             if self._args.responsiveOptions.include_screenshots:
                 picture = await collector.picture(viewport.width, whole=True, scale=0.5)
                 self._keep_picture(f"viewport-{number}.jpg", picture, viewport.name, viewport.width)
@@ -279,7 +360,7 @@ class _Run:
             if collector.visit.devtools.scripts_stopped:
                 raise
             await collector.visit.devtools.stop_scripts()
-            collector.visit.note_stopped(self._bundle)
+            collector.visit.note_stopped(self.bundle)
             await work(collector)
 
     # --- the end ---
@@ -290,7 +371,8 @@ class _Run:
         if "quality" in self._outcome.completed:
             add_score(self._parts, measure_of(self._args))
         self._outcome.total_ms = _since(self._started)
-        report = assemble(self._ctx.job_id, self._bundle, self._parts, self._outcome, self._pictures)
+        report = assemble(self._ctx.job_id, self.bundle, self._parts, self._outcome, self._pictures)
+        report["truncated"] = any(warning["code"] in _TRUNCATING for warning in self.bundle.warnings)
         report["completedAt"] = datetime.now(UTC).isoformat()
         text = json.dumps(report, ensure_ascii=False, separators=(",", ":"))
         self._keep(self._ctx.artifact("report.json", _encoded(text), "application/json"))

@@ -80,7 +80,12 @@ class JsAnimationOptions(_Options):
 class MotionOptions(_Options):
     """What counts as motion, and how much of it is listed."""
 
-    detection_mode: Literal["css", "video", "runtime", "hybrid"] = "css"
+    detection_mode: Literal["css", "video", "runtime", "hybrid"] = Field(
+        default="css",
+        description="Which patterns are listed. css: those that the style sheets declare, and what scripts "
+        "animate at the end of the load. runtime: those seen running while the page is watched for "
+        "js_animation_options.waitTime. hybrid: both. video: as runtime, and regions whose pictures differ.",
+    )
     fetchExternalCss: bool = True
     minDuration: Milliseconds = Field(default=0, ge=0)
     maxPatterns: int = Field(default=500, ge=1, le=4000)
@@ -147,6 +152,10 @@ class ResponsiveOptions(_Options):
     """At which window sizes the page is looked at again."""
 
     enabled: bool = True
+    reload: bool = Field(
+        default=False,
+        description="Load the page anew for each size, as a phone does where it is narrow.",
+    )
     viewports: tuple[NamedViewport, ...] = Field(default=DEFAULT_VIEWPORTS, min_length=1, max_length=10)
     include_screenshots: bool = False
     include_diff_images: bool = False
@@ -157,21 +166,18 @@ class ResponsiveOptions(_Options):
     breakpoint_resolution: Literal["range", "precise"] = "range"
 
 
-class PageAnalyzeArgs(_Options):
-    """What ``page.analyze`` takes."""
+PageUrl = Annotated[
+    str, Field(min_length=8, max_length=4096, description="The page to analyse, with http:// or https://.")
+]
 
-    url: str = Field(
-        min_length=8, max_length=4096, description="The page to analyse, with http:// or https://."
-    )
+
+class PageOptions(_Options):
+    """How a page is analysed: what ``page.analyze`` takes besides the page."""
+
     sourceType: Literal["award_gallery", "user_provided"] = "user_provided"
     usageScope: Literal["inspiration_only", "owned_asset"] = "inspiration_only"
     features: Features = Features()
     summary: bool = Field(default=False, description="Leave the long lists out of the answer.")
-    run_async: bool | None = Field(
-        default=None,
-        alias="async",
-        description="True: answer at once with a job id, to check with page.getJobStatus.",
-    )
     timeout: Milliseconds = Field(default=600_000, ge=5000, le=600_000)
     waitUntil: Literal["load", "domcontentloaded", "networkidle"] = "networkidle"
     timeout_strategy: Literal["strict", "progressive"] = Field(
@@ -198,6 +204,17 @@ class PageAnalyzeArgs(_Options):
     responsiveOptions: ResponsiveOptions = ResponsiveOptions()
 
 
+class PageAnalyzeArgs(PageOptions):
+    """What ``page.analyze`` takes."""
+
+    url: PageUrl
+    run_async: bool | None = Field(
+        default=None,
+        alias="async",
+        description="True: answer at once with a job id, to check with page.getJobStatus.",
+    )
+
+
 _UNUSED = frozenset(
     {
         "auto_retry",
@@ -216,11 +233,9 @@ _UNUSED = frozenset(
         "layoutOptions.scrollVisionMaxCaptures",
         "motionOptions.fetchExternalCss",
         "motionOptions.saveToDb",
-        "motionOptions.enable_frame_capture",
         "motionOptions.frame_capture_options",
         "motionOptions.analyze_frames",
         "motionOptions.frame_analysis_options",
-        "motionOptions.detect_webgl_animations",
         "motionOptions.webgl_animation_options",
         "motionOptions.timeout",
         "responsiveOptions.include_diff_images",
@@ -244,6 +259,4 @@ def unused_keys(args: PageAnalyzeArgs) -> list[str]:
                 f"{name}.{inner}" for inner in type(value).model_fields if inner in value.model_fields_set
             )
             found += [key for key in sent if key in _UNUSED]
-    if args.motionOptions.detection_mode == "video":
-        found.append("motionOptions.detection_mode=video")
     return found

@@ -58,6 +58,10 @@ class Bundle:
     globals: list[str] = field(default_factory=_no_names)
     animations: Fields | None = None
     reduced_motion: Fields | None = None
+    #: For how long was looked at what moves, and which canvases were drawn on.
+    watched: Fields | None = None
+    #: Where pictures taken one after the other differ.
+    frames: Fields | None = None
     axe: Fields | None = None
     #: One for each window size: name, size, facts, and a light snapshot.
     resized: list[Fields] = field(default_factory=_no_list)

@@ -12,20 +12,22 @@ import json
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from checkback.kinds.pages import failures
 from checkback.kinds.pages.args import NamedViewport
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.devtools import Refused, Unanswered, script
-from checkback.kinds.pages.snapshot import LIGHT_STYLES, STYLES, font_samples
+from checkback.kinds.pages.snapshot import LIGHT_STYLES, STYLES
 from checkback.kinds.pages.visit import MOST_ELEMENTS, Visit
 
 Fields = dict[str, Any]
 
 #: Above this many elements the snapshot takes the light list of styles; it would be tens of megabytes.
-LIGHT_ABOVE = 60_000
+LIGHT_ABOVE = 30_000
+#: Above this many elements other window sizes are measured without a snapshot of their own.
+MOST_RESIZED = 20_000
 #: Chromium's textures end near 16,384 px, JPEG at 65,535.
 PICTURE_HEIGHT = 16_000
 PICTURE_QUALITY = 70
@@ -33,8 +35,12 @@ MOST_SHEETS = 80
 MOST_SHEET_TEXT = 400_000
 MOST_CSS = 3_000_000
 SCROLL_STEPS = 40
-REST_MS = 150
+REST_MS = 100
 MOST_ANIMATIONS = 300
+MOST_CANVASES = 20
+WATCH_MS = 60
+#: Windows narrower than this are phones.
+PHONE_BELOW = 600
 MIN_TAP = 24
 MIN_TEXT = 12
 
@@ -55,6 +61,10 @@ class Collector:
         self._devtools = visit.devtools
         self._budgets = visit.budgets
         self._bundle = bundle
+        #: Headers of the style sheets that were asked for.
+        self._sheets: list[Fields] = []
+        self._usage_known = False
+        self._snapshot_taken = False
 
     @contextmanager
     def _timed(self, name: str) -> Generator[None]:
@@ -66,13 +76,22 @@ class Collector:
 
     # --- ingest ---
 
-    async def facts(self) -> None:
-        """Performance so far, the scroll pass, and what the document says about itself."""
-        bundle = self._bundle
-        bundle.performance = await self._devtools.run("measure")
+    async def measure(self) -> None:
+        """Freeze the page's performance; whatever we do from here on must not count."""
+        self._bundle.performance = await self._devtools.run("measure")
+
+    async def scroll(self) -> None:
+        """The scroll pass."""
         with self._timed("scroll"):
             await self._scroll()
-        bundle.facts = await self._devtools.run("facts", seconds=self._budgets.snapshot)
+
+    async def facts(self) -> None:
+        """What the document says about itself, while the last files that scrolling asked for arrive."""
+        bundle = self._bundle
+        bundle.facts, _ = await asyncio.gather(
+            self._devtools.run("facts", seconds=self._budgets.snapshot),
+            self.visit.network.quiet(seconds=0.15, at_most=self._budgets.settle),
+        )
         if bundle.facts is not None and bundle.facts["elements"] > MOST_ELEMENTS:
             raise failures.too_large(f"more than {MOST_ELEMENTS:,} elements")
         self.visit.note_stopped(bundle)
@@ -83,7 +102,9 @@ class Collector:
         argument = {"maxSteps": SCROLL_STEPS, "restMs": REST_MS, "maxMs": 1000 * self._budgets.scroll / 2}
         expression = f"({script('scroll')})({json.dumps(argument)})"
         try:
-            self._bundle.scroll = await self._devtools.evaluate(expression, seconds=self._budgets.scroll)
+            self._bundle.scroll = await self._devtools.evaluate(
+                expression, seconds=self._budgets.scroll, promise=True
+            )
         except Unanswered:
             self._bundle.warn("SCROLL_INCOMPLETE", "The page could not be scrolled to its end.")
             if not await self._devtools.responsive(2):
@@ -91,8 +112,6 @@ class Collector:
             return
         except Refused:
             self._bundle.warn("SCROLL_INCOMPLETE", "The page could not be scrolled to its end.")
-            return
-        await self.visit.network.quiet(seconds=0.15, at_most=self._budgets.settle)
 
     async def picture(self, width: int, *, whole: bool, scale: float = 1.0) -> bytes | None:
         """A JPEG of the page, or None with a warning when the browser does not deliver one in time."""
@@ -130,12 +149,16 @@ class Collector:
 
     # --- layout ---
 
+    @property
+    def is_large(self) -> bool:
+        """Whether the page has so many elements that only the most important is taken of each."""
+        return (self._bundle.facts or {}).get("elements", 0) > LIGHT_ABOVE
+
     async def snapshot(self) -> None:
         """Boxes and computed styles of every element. Asked for once, whichever phase needs it first."""
-        if self._bundle.snapshot is not None:
+        if self._snapshot_taken:
             return
-        elements = (self._bundle.facts or {}).get("elements", 0)
-        styles = STYLES if elements <= LIGHT_ABOVE else LIGHT_STYLES
+        styles = LIGHT_STYLES if self.is_large else STYLES
         if styles is LIGHT_STYLES:
             self._bundle.warn(
                 "SNAPSHOT_LIGHT", "The page is very large; colours and spacing were not measured."
@@ -143,6 +166,7 @@ class Collector:
         with self._timed("snapshot"):
             self._bundle.snapshot = await self._capture(styles)
         self._bundle.snapshot_styles = list(styles)
+        self._snapshot_taken = True
 
     async def _capture(self, styles: Sequence[str]) -> Fields:
         params = {"computedStyles": list(styles), "includePaintOrder": True}
@@ -152,39 +176,44 @@ class Collector:
         # Frames are other documents; only the page itself is analysed.
         return {"strings": answer["strings"], "documents": answer["documents"][:1]}
 
-    async def style_sheets(self) -> None:
-        """The text of the style sheets that apply, and how much of each was used."""
-        if self._bundle.sheets:
-            return
-        with self._timed("styleSheets"):
-            usage = await self._rule_usage()
-            headers = [header for header in self.visit.sheet_headers if header.get("origin") == "regular"]
-            left = MOST_CSS
-            for header in headers[:MOST_SHEETS]:
-                text = await self._sheet_text(str(header["styleSheetId"])) if left > 0 else ""
-                if not text:
-                    continue
-                left -= len(text)
-                self._bundle.sheets.append(
-                    {
-                        "url": str(header.get("sourceURL", ""))[:500],
-                        "inline": bool(header.get("isInline")),
-                        "disabled": bool(header.get("disabled")),
-                        "bytes": int(header.get("length", len(text))),
-                        "usedRules": usage[str(header["styleSheetId"])],
-                        "text": text[:MOST_SHEET_TEXT],
-                    }
-                )
-            if len(headers) > MOST_SHEETS or left <= 0:
-                self._bundle.warn("CSS_CUT", "The page has more style sheets than are read.")
+    async def style_sheets(self) -> bool:
+        """The text of the style sheets that apply; whether any came since the last call.
 
-    async def _rule_usage(self) -> Counter[str]:
-        """Style sheet -> how many of its rules have matched something so far; the others are not listed."""
-        try:
-            answer = await self._devtools.call("CSS.stopRuleUsageTracking")
-        except (Unanswered, Refused):
-            return Counter()
-        return Counter(str(rule["styleSheetId"]) for rule in answer.get("ruleUsage", ()) if rule["used"])
+        Asked for right after the load, so that they can be read while the browser is busy with other things,
+        and once more after the scroll pass, which may bring further ones.
+        """
+        headers = [header for header in self.visit.sheet_headers if header.get("origin") == "regular"]
+        wanted = headers[len(self._sheets) : MOST_SHEETS]
+        if not wanted:
+            return False
+        with self._timed("styleSheets"):
+            left = MOST_CSS - sum(len(sheet["text"]) for sheet in self._bundle.sheets)
+            fitting: list[Fields] = []
+            for header in wanted:
+                left -= int(header.get("length", 0))
+                if left >= 0:
+                    fitting.append(header)
+            texts = await asyncio.gather(*(self._sheet_text(str(one["styleSheetId"])) for one in fitting))
+        self._sheets += wanted
+        found = [_sheet(header, text) for header, text in zip(fitting, texts, strict=True) if text]
+        self._bundle.sheets += found
+        if len(headers) > MOST_SHEETS or len(fitting) < len(wanted):
+            self._bundle.warn("CSS_CUT", "The page has more style sheets than are read.")
+        return bool(found)
+
+    async def rule_usage(self) -> None:
+        """How many rules of each style sheet have matched something so far; asked for once, at the end."""
+        if self._usage_known:
+            return
+        self._usage_known = True
+        with self._timed("ruleUsage"):
+            try:
+                answer = await self._devtools.call("CSS.stopRuleUsageTracking")
+            except (Unanswered, Refused):
+                return
+        used = Counter(str(rule["styleSheetId"]) for rule in answer.get("ruleUsage", ()) if rule["used"])
+        for sheet in self._bundle.sheets:
+            sheet["usedRules"] = used[sheet["id"]]
 
     async def _sheet_text(self, sheet_id: str) -> str:
         try:
@@ -193,31 +222,29 @@ class Collector:
             return ""
         return str(answer.get("text", ""))
 
-    async def fonts(self) -> None:
+    async def fonts(self, samples: list[tuple[str, int]]) -> None:
         """Which fonts the browser really used for the page's main families: declared is not rendered."""
-        samples = font_samples(self._bundle)
         try:
             await self._devtools.call("DOM.getDocument", {"depth": 0})
             answer = await self._devtools.call(
                 "DOM.pushNodesByBackendIdsToFrontend", {"backendNodeIds": [node for _, node in samples]}
             )
-            for (family, _), node in zip(samples, answer["nodeIds"], strict=True):
-                found = await self._devtools.call("CSS.getPlatformFontsForNode", {"nodeId": node}, seconds=2)
-                self._bundle.fonts.append(
-                    {
-                        "declared": family,
-                        "rendered": [str(font["familyName"])[:80] for font in found["fonts"]],
-                    }
-                )
+            calls = (
+                self._devtools.call("CSS.getPlatformFontsForNode", {"nodeId": node}, seconds=2)
+                for node in answer["nodeIds"]
+            )
+            for (family, _), found in zip(samples, await asyncio.gather(*calls), strict=True):
+                rendered = [str(font["familyName"])[:80] for font in found["fonts"]]
+                self._bundle.fonts.append({"declared": family, "rendered": rendered})
         except (Unanswered, Refused):
             self._bundle.warn("FONTS_UNKNOWN", "Which fonts were rendered could not be read.")
 
     # --- motion ---
 
-    async def animations(self, wait_seconds: float) -> None:
-        """What moves right now, and what still moves for someone who asked for less motion."""
-        if wait_seconds:
-            await asyncio.sleep(wait_seconds)
+    async def animations(self, wait_seconds: float, canvases: bool = True) -> None:
+        """What moves now and within ``wait_seconds``, and what still does for who asked for less motion."""
+        if wait_seconds or (canvases and (self._bundle.facts or {}).get("canvases")):
+            await self._watch(wait_seconds)
         bundle, argument = self._bundle, {"most": MOST_ANIMATIONS}
         bundle.globals = await self._global_names()
         bundle.animations = await self._devtools.run("animations", argument)
@@ -231,6 +258,15 @@ class Collector:
             running = [entry for entry in after["list"] if entry["state"] == "running"]
             names = {entry["name"] for entry in running if entry["infinite"]}
             bundle.reduced_motion["still"] = sorted(names)[:20]
+
+    async def _watch(self, seconds: float) -> None:
+        if self._devtools.scripts_stopped:
+            return
+        argument = {"milliseconds": round(1000 * seconds), "every": WATCH_MS, "most": MOST_CANVASES}
+        with suppress(Unanswered, Refused):
+            self._bundle.watched = await self._devtools.evaluate(
+                f"({script('watch')})({json.dumps(argument)})", seconds=seconds + 5, promise=True
+            )
 
     async def _emulate_reduced_motion(self, value: str) -> None:
         feature = {"name": "prefers-reduced-motion", "value": value}
@@ -257,6 +293,12 @@ class Collector:
 
     # --- quality ---
 
+    async def prepare_axe(self, source: str) -> None:
+        """Put axe into our world while the page rests before the scroll pass: compiling it takes a while."""
+        if not self._devtools.scripts_stopped:
+            with suppress(Unanswered, Refused):
+                await self._devtools.evaluate(source + ";1", seconds=self._budgets.axe)
+
     async def axe(self, source: str, options: Fields, tier: str) -> None:
         """Run axe within its budget; a page that is too much for it loses this part only."""
         argument = {"options": options, "mostNodes": 20}
@@ -265,9 +307,13 @@ class Collector:
             return
         with self._timed("axe"):
             try:
-                await self._devtools.evaluate(source + ";1", seconds=self._budgets.axe)
+                # A page that loaded itself anew has lost what was prepared.
+                if not await self._devtools.evaluate("typeof axe !== 'undefined'"):
+                    await self._devtools.evaluate(source + ";1", seconds=self._budgets.axe)
                 result = await self._devtools.evaluate(
-                    f"({script('axe-run')})({json.dumps(argument)})", seconds=self._budgets.axe
+                    f"({script('axe-run')})({json.dumps(argument)})",
+                    seconds=self._budgets.axe,
+                    promise=True,
                 )
                 self._bundle.axe = {**result, "tier": tier}
             except (Unanswered, Refused):
@@ -279,24 +325,61 @@ class Collector:
 
     async def resize(self, viewport: NamedViewport) -> None:
         """Lay the page out at another size, without a reload, and measure what came of it."""
-        await self._devtools.call(
-            "Emulation.setDeviceMetricsOverride",
-            {
-                "width": viewport.width,
-                "height": viewport.height,
-                "deviceScaleFactor": 1,
-                "mobile": viewport.width < 600,
-            },
-        )
-        argument = {"minTap": MIN_TAP, "minText": MIN_TEXT, "wait": not self._devtools.scripts_stopped}
-        facts = await self._devtools.run("resized", argument)
-        snapshot = await self._capture(LIGHT_STYLES)
+        await self._devtools.call("Emulation.setDeviceMetricsOverride", _metrics(viewport))
+        await self._measure_resized(viewport, reloaded=False)
+
+    async def reload(self, viewport: NamedViewport, user_agent: str) -> None:
+        """Load the page anew at another size: as a phone does, where the window is that narrow."""
+        is_phone = viewport.width < PHONE_BELOW
+        calls = self._devtools.call
+        await calls("Emulation.setDeviceMetricsOverride", _metrics(viewport) | {"mobile": is_phone})
+        await calls("Emulation.setTouchEmulationEnabled", {"enabled": is_phone, "maxTouchPoints": 5})
+        if is_phone:
+            await calls("Emulation.setUserAgentOverride", {"userAgent": user_agent})
+        await self.visit.again(self._bundle)
+        await self._measure_resized(viewport, reloaded=True)
+
+    async def _measure_resized(self, viewport: NamedViewport, *, reloaded: bool) -> None:
+        if not self._devtools.scripts_stopped:
+            with suppress(Unanswered, Refused):  # a page that hangs is dealt with by the next call
+                await self._devtools.evaluate(f"({script('frames')})(2)", promise=True)
+        facts = await self._devtools.run("resized", {"minTap": MIN_TAP, "minText": MIN_TEXT})
+        snapshot = None
+        if (self._bundle.facts or {}).get("elements", 0) <= MOST_RESIZED:
+            snapshot = await self._capture(LIGHT_STYLES)
+        else:
+            self._bundle.warn(
+                "RESIZE_LIGHT",
+                "The page is very large; at other window sizes only a few things were measured.",
+            )
         self._bundle.resized.append(
             {
                 "name": viewport.name,
                 "width": viewport.width,
                 "height": viewport.height,
+                "reloaded": reloaded,
                 "facts": facts,
                 "snapshot": snapshot,
             }
         )
+
+
+def _metrics(viewport: NamedViewport) -> Fields:
+    return {
+        "width": viewport.width,
+        "height": viewport.height,
+        "deviceScaleFactor": 1,
+        "mobile": viewport.width < PHONE_BELOW,
+    }
+
+
+def _sheet(header: Fields, text: str) -> Fields:
+    return {
+        "id": str(header["styleSheetId"]),
+        "url": str(header.get("sourceURL", ""))[:500],
+        "inline": bool(header.get("isInline")),
+        "disabled": bool(header.get("disabled")),
+        "bytes": int(header.get("length", len(text))),
+        "usedRules": 0,
+        "text": text[:MOST_SHEET_TEXT],
+    }

@@ -4,133 +4,30 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
-import tinycss2
-
 from checkback.kinds.pages.bundle import Bundle
+from checkback.kinds.pages.css_reader import StyleFacts, read_sheet
 
 Fields = dict[str, Any]
 
 MOST_LISTED = 300
 VALUE_LENGTH = 200
-_CONDITIONAL = frozenset({"media", "supports", "layer", "container", "scope", "starting-style"})
 _WIDTH = re.compile(r"(min|max)-width\s*:\s*([\d.]+)(px|em|rem)|width\s*[<>]=?\s*([\d.]+)(px|em|rem)")
 _VARIABLE = re.compile(r"var\(\s*(--[\w-]+)")
 _FLUID = re.compile(r"\b(clamp|calc|min|max)\(")
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """One property of one rule, with what surrounds it."""
-
-    selector: str
-    name: str
-    value: str
-    media: str = ""
-    important: bool = False
-
-
-def _no_declarations() -> list[Declaration]:
-    return []
-
-
-@dataclass(slots=True)
-class StyleFacts:
-    """What all style sheets of a page say, taken together."""
-
-    declarations: list[Declaration] = field(default_factory=_no_declarations)
-    #: Name of a keyframes rule -> the properties that it changes.
-    keyframes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    media: Counter[str] = field(default_factory=Counter[str])
-    rules: int = 0
-    font_faces: int = 0
-    layers: list[str] = field(default_factory=list[str])
-    size_bytes: int = 0
-    used_rules: int = 0
-    important: int = 0
-
-    def named(self, *names: str) -> Iterable[Declaration]:
-        """The declarations of some properties, with or without a vendor's prefix."""
-        wanted = set(names)
-        return (item for item in self.declarations if item.name.removeprefix("-webkit-") in wanted)
-
-
 def read_styles(bundle: Bundle) -> StyleFacts:
-    """Parse every style sheet of the bundle that applies."""
+    """Read every style sheet of the bundle that applies."""
     facts = StyleFacts()
     for sheet in bundle.sheets:
         if sheet["disabled"]:
             continue
         facts.size_bytes += sheet["bytes"]
         facts.used_rules += sheet["usedRules"]
-        rules = tinycss2.parse_stylesheet(sheet["text"], skip_comments=True, skip_whitespace=True)
-        _read_rules(rules, facts, media="", outer="", depth=0)
+        read_sheet(sheet["text"], facts)
     return facts
-
-
-def _read_rules(
-    rules: Iterable[tinycss2.Node], facts: StyleFacts, *, media: str, outer: str, depth: int
-) -> None:
-    for rule in rules:
-        if rule.type == "qualified-rule":
-            _read_style_rule(rule, facts, media, outer, depth)
-        elif rule.type == "at-rule":
-            _read_at_rule(rule, facts, media, outer, depth)
-        elif rule.type == "declaration":
-            _read_declaration(rule, facts, media, outer)
-
-
-def _read_style_rule(rule: tinycss2.Node, facts: StyleFacts, media: str, outer: str, depth: int) -> None:
-    facts.rules += 1
-    selector = _text(rule.prelude)
-    if outer:
-        selector = selector.replace("&", outer) if "&" in selector else f"{outer} {selector}"
-    inside = tinycss2.parse_blocks_contents(rule.content or [], skip_comments=True, skip_whitespace=True)
-    if depth < 10:
-        _read_rules(inside, facts, media=media, outer=selector[:VALUE_LENGTH], depth=depth + 1)
-
-
-def _read_at_rule(rule: tinycss2.Node, facts: StyleFacts, media: str, outer: str, depth: int) -> None:
-    keyword = rule.lower_at_keyword.removeprefix("-webkit-").removeprefix("-moz-")
-    prelude = _text(rule.prelude)
-    if keyword == "keyframes":
-        facts.keyframes.setdefault(prelude.strip("\"'"), _animated_properties(rule.content or []))
-    elif keyword == "font-face":
-        facts.font_faces += 1
-    elif keyword in _CONDITIONAL:
-        if keyword == "media":
-            facts.media[prelude] += 1
-            media = f"{media} and {prelude}" if media else prelude
-        elif keyword == "layer" and prelude:
-            facts.layers += [name.strip() for name in prelude.split(",") if name.strip() not in facts.layers]
-        if rule.content is not None and depth < 10:
-            inside = tinycss2.parse_blocks_contents(rule.content, skip_comments=True, skip_whitespace=True)
-            _read_rules(inside, facts, media=media, outer=outer, depth=depth + 1)
-
-
-def _read_declaration(rule: tinycss2.Node, facts: StyleFacts, media: str, selector: str) -> None:
-    facts.important += rule.important
-    name = rule.name if rule.name.startswith("--") else rule.lower_name
-    value = _text(rule.value)
-    facts.declarations.append(Declaration(selector, name, value, media, rule.important))
-
-
-def _animated_properties(content: list[tinycss2.Node]) -> list[str]:
-    found: set[str] = set()
-    for frame in tinycss2.parse_rule_list(content, skip_comments=True, skip_whitespace=True):
-        if frame.type == "qualified-rule":
-            inside = tinycss2.parse_blocks_contents(
-                frame.content or [], skip_comments=True, skip_whitespace=True
-            )
-            found |= {item.lower_name for item in inside if item.type == "declaration"}
-    return sorted(found - {"animation-timing-function", "animation-composition"})
-
-
-def _text(nodes: Iterable[tinycss2.Node]) -> str:
-    return " ".join(tinycss2.serialize(nodes).split())[:VALUE_LENGTH]
 
 
 # --- What the report says of them ---

@@ -139,14 +139,17 @@ class Devtools:
             await self.stop_scripts()
             return await self.evaluate(expression, seconds=seconds)
 
-    async def evaluate(self, expression: str, *, seconds: float = CALL_SECONDS) -> Any:
-        """The value of an expression in the isolated world. Raises Refused when it throws."""
+    async def evaluate(self, expression: str, *, seconds: float = CALL_SECONDS, promise: bool = False) -> Any:
+        """The value of an expression in the isolated world. Raises Refused when it throws.
+
+        ``promise`` waits for what it promises; in a page that lost its scripts no promise is ever kept.
+        """
         for attempt in (1, 2):
             params = {
                 "expression": expression,
                 "contextId": await self._world(seconds),
                 "returnByValue": True,
-                "awaitPromise": True,
+                "awaitPromise": promise,
             }
             try:
                 answer = await self.call("Runtime.evaluate", params, seconds=seconds)

@@ -1,4 +1,4 @@
-"""Registers ``page.analyze``.
+"""Registers ``page.analyze``, and the kinds that build on it.
 
 Doors import this module to list their tools, so it must stay light: the browser and the style sheet parser
 are imported when a job runs, and a server without the extra ``pages`` still lists the kind.
@@ -13,6 +13,9 @@ from typing import Any
 from checkback.core.errors import JobFailed
 from checkback.guard.addresses import AddressPolicy
 from checkback.kinds.context import Environment, JobContext
+from checkback.kinds.pages import batch as batch
+from checkback.kinds.pages import compare as compare
+from checkback.kinds.pages import crop as crop
 from checkback.kinds.pages.args import PageAnalyzeArgs
 from checkback.kinds.registry import job
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from checkback.kinds.pages.bundle import Bundle
-from checkback.kinds.pages.css import Declaration, StyleFacts
+from checkback.kinds.pages.css_reader import Declaration, StyleFacts
 
 Fields = dict[str, Any]
+Mode = Literal["css", "video", "runtime", "hybrid"]
 
 #: Properties that a compositor can animate without laying out or painting the page again.
 CHEAP = frozenset({"transform", "opacity", "translate", "rotate", "scale", "offset-distance"})
@@ -47,12 +48,19 @@ class Pattern:
 
 
 def describe_motion(
-    bundle: Bundle, styles: StyleFacts, *, min_duration_ms: float, most: int, with_warnings: bool
+    bundle: Bundle,
+    styles: StyleFacts,
+    *,
+    min_duration_ms: float,
+    most: int,
+    with_warnings: bool,
+    mode: Mode = "css",
 ) -> Fields:
-    """The ``motion`` part of the report."""
-    patterns = [p for p in find_patterns(bundle, styles) if p.duration_ms >= min_duration_ms]
+    """The ``motion`` part of the report; ``mode`` says which patterns are listed."""
+    patterns = [p for p in find_patterns(bundle, styles, mode) if p.duration_ms >= min_duration_ms]
     scroll, running = bundle.scroll or {}, bundle.animations or {}
     part: Fields = {
+        "mode": mode,
         "patternCount": len(patterns),
         "categoryBreakdown": dict(sorted(Counter(pattern.category for pattern in patterns).items())),
         "patterns": [_told(number, pattern) for number, pattern in enumerate(patterns[:most], 1)],
@@ -72,12 +80,58 @@ def describe_motion(
     if scroll:
         part["scrollLinked"] = {"count": scroll["linked"], "properties": scroll["linkedProperties"]}
         part["scrollReveal"] = scroll["revealed"]
+    if bundle.watched is not None:
+        part["watchedMs"] = bundle.watched["milliseconds"]
+        part["canvas"] = {"total": bundle.watched["total"], "list": bundle.watched["canvases"]}
+    if bundle.frames is not None:
+        part["frames"] = bundle.frames
     if with_warnings:
         part["warnings"] = find_warnings(patterns, bundle, styles)
     return part
 
 
-def find_patterns(bundle: Bundle, styles: StyleFacts) -> list[Pattern]:
+def find_patterns(bundle: Bundle, styles: StyleFacts, mode: Mode = "css") -> list[Pattern]:
+    """The patterns that this mode lists: declared ones, ones that were seen to run, or both."""
+    if mode in ("runtime", "video"):
+        return _seen(bundle)
+    declared = _declared(bundle, styles)
+    if mode == "css":
+        return declared
+    # A declared animation that was seen is one pattern, and marked as running.
+    known = {(pattern.type, pattern.name) for pattern in declared}
+    return declared + [
+        pattern
+        for pattern in _seen(bundle)
+        if (pattern.type, pattern.name) not in known and pattern.type != "css_transition"
+    ]
+
+
+def _seen(bundle: Bundle) -> list[Pattern]:
+    """Every animation and transition that ran while the page was looked at."""
+    still = set((bundle.reduced_motion or {}).get("still", ())) if bundle.reduced_motion else None
+    found: dict[tuple[object, ...], Pattern] = {}
+    for entry in (bundle.animations or {}).get("list", ()):
+        infinite = bool(entry["infinite"])
+        category = {"css_transition": "transition", "script": "script_animation"}.get(
+            entry["type"], _animation_category(entry["properties"], infinite)
+        )
+        pattern = Pattern(
+            entry["type"],
+            entry["name"] or ", ".join(entry["properties"][:3]),
+            category,
+            "scroll" if entry["timeline"] not in ("", "DocumentTimeline") else "load",
+            entry["durationMs"],
+            entry["easing"],
+            tuple(entry["properties"]),
+            infinite,
+            (entry["name"] not in still) if still is not None and infinite else None,
+            entry["state"] == "running",
+        )
+        found.setdefault((pattern.type, pattern.name, pattern.duration_ms, pattern.easing), pattern)
+    return list(found.values())
+
+
+def _declared(bundle: Bundle, styles: StyleFacts) -> list[Pattern]:
     """Every animation and transition of the style sheets, and every script animation that was seen."""
     seen = {
         entry["name"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -11,7 +12,8 @@ from checkback.kinds.pages import css
 from checkback.kinds.pages.accessibility import describe_accessibility, heading_outline, landmarks
 from checkback.kinds.pages.args import PageAnalyzeArgs
 from checkback.kinds.pages.bundle import Bundle
-from checkback.kinds.pages.css import StyleFacts, read_styles
+from checkback.kinds.pages.css import read_styles
+from checkback.kinds.pages.css_reader import StyleFacts
 from checkback.kinds.pages.design import describe_density, describe_design, describe_grid
 from checkback.kinds.pages.motion import describe_motion
 from checkback.kinds.pages.paths import css_path
@@ -30,6 +32,8 @@ class Reading:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        self._styles = StyleFacts()
+        self._sheets_read = 0
 
     @cached_property
     def tree(self) -> Tree | None:
@@ -37,9 +41,22 @@ class Reading:
             return None
         return parse(self.bundle.snapshot, self.bundle.snapshot_styles)
 
-    @cached_property
+    @property
     def styles(self) -> StyleFacts:
-        return read_styles(self.bundle)
+        self.read_sheets()
+        return self._styles
+
+    def read_sheets(self) -> None:
+        """Read the style sheets that were added since the last call. Takes long: call it in a thread."""
+        added = self.bundle.sheets[self._sheets_read :]
+        if added:
+            self._sheets_read += len(added)
+            self._styles.add(read_styles(replace(self.bundle, sheets=added)))
+
+    def count_used_rules(self) -> None:
+        """Take over what the browser said of rule usage after the style sheets were read."""
+        applying = (sheet for sheet in self.bundle.sheets if not sheet["disabled"])
+        self.styles.used_rules = sum(sheet["usedRules"] for sheet in applying)
 
     @cached_property
     def sections(self) -> tuple[list[Section], int]:
@@ -125,6 +142,7 @@ class Reading:
             min_duration_ms=options.minDuration,
             most=options.maxPatterns,
             with_warnings=options.includeWarnings,
+            mode=options.detection_mode,
         )
         if not options.detect_js_animations:
             del part["jsAnimations"]

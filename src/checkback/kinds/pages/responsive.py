@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -23,7 +24,7 @@ def describe_responsive(bundle: Bundle, sections: list[Section], breakpoints: li
     for viewport in viewports:
         del viewport["sectionColumns"]
     return {
-        "method": "resize",
+        "method": "reload" if any(entry.get("reloaded") for entry in bundle.resized) else "resize",
         "viewports": viewports,
         "differences": differences,
         "breakpoints": breakpoints,
@@ -32,17 +33,20 @@ def describe_responsive(bundle: Bundle, sections: list[Section], breakpoints: li
 
 def _describe(entry: Fields, sections: list[Section]) -> Fields:
     facts: Fields = entry["facts"]
-    tree = parse(entry["snapshot"], LIGHT_STYLES)
-    by_id = {node.backend_id: node for node in tree.elements()}
     width = float(facts["innerWidth"])
     hidden: list[str] = []
     columns: dict[str, int] = {}
-    for number, section in enumerate(sections, 1):
-        nodes = [by_id[node.backend_id] for node in section.nodes if node.backend_id in by_id]
-        if nodes and not any(is_visible(node, width) for node in nodes):
-            hidden.append(f"s{number}")
-        elif nodes:
-            columns[f"s{number}"] = max(_columns_within(node, width) for node in nodes)
+    navigation = "unknown"
+    if entry["snapshot"] is not None:
+        tree = parse(entry["snapshot"], LIGHT_STYLES)
+        navigation = _navigation(tree, width)
+        find = _finder(tree, reloaded=bool(entry.get("reloaded")))
+        for number, section in enumerate(sections, 1):
+            nodes = [node for node in map(find, section.nodes) if node is not None]
+            if nodes and not any(is_visible(node, width) for node in nodes):
+                hidden.append(f"s{number}")
+            elif nodes:
+                columns[f"s{number}"] = max(_columns_within(node, width) for node in nodes)
     return {
         "name": entry["name"],
         "width": entry["width"],
@@ -51,13 +55,36 @@ def _describe(entry: Fields, sections: list[Section]) -> Fields:
         # One pixel may be a matter of rounding.
         "overflowX": facts["pageWidth"] > facts["innerWidth"] + 1,
         "overflowPixels": max(0, facts["pageWidth"] - facts["innerWidth"]),
-        "navigation": _navigation(tree, width),
+        "navigation": navigation,
         "hiddenSections": hidden,
         "columns": max(columns.values(), default=1),
         "sectionColumns": columns,
         "smallTapTargets": facts["smallTapTargets"],
         "smallText": facts["smallText"],
     }
+
+
+def _finder(tree: Tree, *, reloaded: bool) -> Callable[[Node], Node | None]:
+    """What finds an element of the first layout in another one: by its id, or by its place after a reload."""
+    if not reloaded:
+        by_id = {node.backend_id: node for node in tree.elements()}
+        return lambda node: by_id.get(node.backend_id)
+
+    def find(node: Node) -> Node | None:
+        if node.tag == "body" or node.parent is None:
+            return tree.body
+        parent = find(node.parent)
+        if parent is None:
+            return None
+        before = _alike(node.parent, node.tag).index(node)
+        alike = _alike(parent, node.tag)
+        return alike[before] if before < len(alike) else None
+
+    return find
+
+
+def _alike(parent: Node, tag: str) -> list[Node]:
+    return [child for child in parent.children if child.kind == ELEMENT and child.tag == tag]
 
 
 def _columns_within(node: Node, width: float) -> int:
@@ -90,7 +117,8 @@ def _compare(wider: Fields, narrower: Fields) -> list[Fields]:
         where = {"from": wider["name"], "to": narrower["name"]}
         found.append({"category": category, **where, "detail": detail, **more})
 
-    if wider["navigation"] != narrower["navigation"]:
+    known = "unknown" not in (wider["navigation"], narrower["navigation"])
+    if known and wider["navigation"] != narrower["navigation"]:
         note("navigation", f"{wider['navigation']} becomes {narrower['navigation']}")
     for name in sorted(set(narrower["hiddenSections"]) - set(wider["hiddenSections"])):
         note("visibility", "section is hidden", section=name)

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from checkback.kinds.pages.bundle import Bundle
-
 LIGHT_STYLES = (
     "display", "visibility", "opacity", "position", "font-size", "grid-template-columns", "flex-direction",
     "background-color", "background-image",
@@ -214,13 +212,11 @@ def first_family(declared: str) -> str:
     return declared.split(",")[0].strip().strip("\"'")[:80]
 
 
-def font_samples(bundle: Bundle, most: int = 5) -> list[tuple[str, int]]:
+def font_samples(tree: Tree, most: int = 5) -> list[tuple[str, int]]:
     """For each main font family of the page an element with much text in it, by its backend id."""
-    if bundle.snapshot is None:
-        return []
     longest: dict[str, tuple[int, int]] = {}
     weight: Counter[str] = Counter()
-    for node in parse(bundle.snapshot, bundle.snapshot_styles).texts():
+    for node in tree.texts():
         family = first_family(text_style(node).get("font-family", ""))
         if not family or node.parent is None:
             continue

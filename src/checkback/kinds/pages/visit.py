@@ -23,7 +23,7 @@ HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 MOST_ELEMENTS = 250_000
 MOST_MESSAGES = 200
 #: Console messages after which a page drowns out everything else and loses its scripts.
-MOST_COUNTED = 2000
+MOST_COUNTED = 1000
 MESSAGE_LENGTH = 500
 #: Documents of its own that a page may load one after the other before it loses its scripts.
 MOST_RELOADS = 3
@@ -125,11 +125,11 @@ class Visit:
         with suppress(PageGone):
             await self.devtools.stop_scripts()
 
-    async def go(self, bundle: Bundle, wait_until: WaitUntil) -> None:
-        """Load ``bundle.requested_url`` and note how it was answered.
+    async def go(self, bundle: Bundle) -> None:
+        """Ask for ``bundle.requested_url`` and note how it was answered.
 
         Raises JobFailed for everything that is not the page itself: no answer, an error page, another medium,
-        a blocked address. A page that hangs after its answer loses its scripts and is kept.
+        a blocked address.
         """
         response = await self._commit(bundle.requested_url)
         bundle.final_url = self.page.url
@@ -137,12 +137,31 @@ class Visit:
         bundle.redirects = await self.devtools.race(_redirects(response), 3)
         bundle.media_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
         _refuse_other_than_page(response, bundle.media_type)
+
+    async def settle(self, bundle: Bundle, wait_until: WaitUntil) -> None:
+        """Wait until the page stands. One that hangs after its answer loses its scripts and is kept."""
         if not await self._wait_for_content():
             bundle.warn("LOAD_INCOMPLETE", "The page's end had not arrived when it was looked at.")
         elif not self.devtools.scripts_stopped:
             await self._settle(bundle, wait_until)
         await self._calm(bundle)
         bundle.final_url = self.page.url
+
+    async def again(self, bundle: Bundle) -> None:
+        """Load the page once more and wait until it stands; what the browser shows of it then counts anew."""
+        self._documents = 0
+        self._content_loaded.clear()
+        self._loaded.clear()
+        await self._commit(bundle.final_url)
+        await self.settle(bundle, "load")
+
+    async def loaded(self, seconds: float) -> bool:
+        """Whether the page says within so many seconds that all of it is there."""
+        try:
+            await self.devtools.race(self._loaded.wait(), seconds)
+        except Unanswered:
+            return False
+        return True
 
     async def _commit(self, url: str) -> Response:
         seconds = self.budgets.navigation
@@ -190,7 +209,7 @@ class Visit:
         if wait_until == "domcontentloaded":
             await self.network.quiet(seconds=0.2, at_most=1.0)
             return
-        complete = await self.network.quiet(seconds=0.2, at_most=self.budgets.load)
+        complete = await self.network.quiet(seconds=0.15, at_most=self.budgets.load)
         if not complete and not self._loaded.is_set():
             bundle.warn("LOAD_INCOMPLETE", "Some of the page's files had not arrived when it was looked at.")
         elif not complete and wait_until == "networkidle":

@@ -69,6 +69,7 @@
     textLength: (document.body ? document.body.innerText : "").trim().length,
     pageWidth: root.scrollWidth,
     pageHeight: Math.max(root.scrollHeight, document.body ? document.body.scrollHeight : 0),
+    canvases: document.getElementsByTagName("canvas").length,
     frames: document.getElementsByTagName("iframe").length,
   };
 }

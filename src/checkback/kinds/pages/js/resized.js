@@ -1,14 +1,5 @@
-// What a window size does to the page, after it was given two frames to lay itself out again.
-async ({ minTap, minText, wait }) => {
-  const frame = () => new Promise((done) => {
-    const timer = setTimeout(done, 200);
-    requestAnimationFrame(() => { clearTimeout(timer); done(); });
-  });
-  // In a page that lost its scripts no timer and no frame ever fires.
-  if (wait) {
-    await frame();
-    await frame();
-  }
+// What a window size does to the page.
+({ minTap, minText }) => {
   const root = document.scrollingElement || document.documentElement;
   const shown = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
   let small = 0, looked = 0;

@@ -31,7 +31,9 @@ async ({ maxSteps, restMs, maxMs }) => {
   observer.observe(document, { subtree: true, attributes: true, attributeFilter: ["style", "class"] });
   await new Promise((done) => setTimeout(done, restMs));
   phase = "scroll";
-  const stride = Math.max(innerHeight / 2, root.scrollHeight / maxSteps);
+  // Half a window on short pages, so that what follows the scrolling shows on several steps; more on long ones.
+  const stride = Math.max(innerHeight / 2, Math.min(innerHeight * 0.8, root.scrollHeight / 10),
+    root.scrollHeight / maxSteps);
   const end = performance.now() + maxMs;
   let y = 0;
   while (step < maxSteps && y < root.scrollHeight && performance.now() < end) {

@@ -1,0 +1,119 @@
+"""Jobs that a running job starts, its parts: made under its lock, ended with it.
+
+A part's id comes from its job and a key, so that a later attempt of the job finds the same part instead of
+making a second one. The job's hash lists its parts before they are added: whoever cancels the job sees all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from checkback.core import ids
+from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput, UnknownKind
+from checkback.core.job import JSON, Job
+from checkback.core.states import State
+from checkback.engine.keys import Keys
+from checkback.engine.queues import NewJob, Queues
+from checkback.engine.wire import ReplyError, Script, Wire
+from checkback.kinds import registry
+
+PART = Script.read(Path(__file__).parent / "lua" / "part.lua")
+NOTED, CANCELLED = 1, 2
+RETRY_SECONDS = 0.25
+#: How long a part that ended before is waited for, when its last processes are still being stopped.
+STOPPING_TRIES = 20
+T = TypeVar("T")
+
+
+class Parts:
+    """The parts of any job, for the worker that runs it."""
+
+    def __init__(self, wire: Wire, keys: Keys, queues: Queues, secret: bytes) -> None:
+        self._wire = wire
+        self._keys = keys
+        self._queues = queues
+        self._secret = secret
+
+    async def start(self, job: tuple[str, str], token: str, owner: str, message: dict[str, Any]) -> JSON:
+        """Make a part of ``job`` (its queue and id), or find the one of this key; the answer to the child.
+
+        One that had failed or was cancelled before runs again.
+        """
+        queue, job_id = job
+        try:
+            kind = registry.get(message["kind"])
+        except UnknownKind as error:
+            return {"error": error.message}
+        part_id = ids.keyed_job_id(self._secret, job_id, message["key"])
+        noted = await _patiently(
+            lambda: self._wire.script(PART, [self._keys.job(queue, job_id)], [token, part_id])
+        )
+        if noted != NOTED:
+            return {"error": "The job may start nothing more."}
+        new = NewJob(
+            id=part_id,
+            kind=kind.name,
+            queue=kind.queue,
+            owner=owner,
+            args=message["args"],
+            args_hash=message["args_hash"],
+            attempts=kind.attempts,
+            backoff_seconds=kind.backoff_seconds,
+            parent=f"{queue} {job_id}",
+        )
+        try:
+            added = await _patiently(lambda: self._queues.add(new))
+        except InvalidInput as error:
+            return {"error": error.message}
+        if added.existing and added.job.state in (State.FAILED, State.CANCELLED):
+            await self._again(added.job)
+        return {"id": part_id}
+
+    async def look(self, owner: str, job_ids: list[str]) -> JSON:
+        """How some of a job's parts stand; one that is gone is null."""
+        jobs = await asyncio.gather(*(_patiently(lambda id=one: self._queues.read(id)) for one in job_ids))
+        return {"jobs": [_told(job) if job is not None and job.owner == owner else None for job in jobs]}
+
+    async def cancel_all(self, queue: str, job_id: str) -> None:
+        """Ask for the end of every part that has not ended."""
+        await self._queues.cancel_parts(await self._queues.parts(queue, job_id))
+
+    async def belongs_to_cancelled(self, parent: str) -> bool:
+        """Whether the job that a part belongs to was cancelled; ``parent`` is its queue and id."""
+        job = await _patiently(lambda: self._queues.read(parent.partition(" ")[2]))
+        return job is not None and job.state is State.CANCELLED
+
+    async def cancel(self, part_id: str) -> None:
+        """Ask for the end of one part."""
+        await self._queues.cancel_parts([part_id])
+
+    async def _again(self, job: Job) -> None:
+        for _ in range(STOPPING_TRIES):
+            try:
+                await _patiently(lambda: self._queues.retry(job))
+                return
+            except Conflict:
+                await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """The outcome of a call that is made again until the engine answers."""
+    while True:
+        try:
+            return await call()
+        except (EngineUnavailable, ReplyError):
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+def _told(job: Job) -> JSON:
+    return {
+        "id": job.id,
+        "state": job.state.value,
+        "progress": job.progress,
+        "result": job.result,
+        "failure": asdict(job.failure) if job.failure else None,
+    }

@@ -1,0 +1,116 @@
+"""``page.crop``: the pictures of single sections, cut out of the one picture that an analysis has left."""
+
+from __future__ import annotations
+
+import io
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from checkback.core.errors import JobFailed
+from checkback.kinds.context import JobContext
+from checkback.kinds.pages.reports import PICTURE, PageJob, file_of, read_file, read_report
+from checkback.kinds.registry import job
+
+MOST_CROPS = 40
+QUALITY = 85
+
+Fields = dict[str, Any]
+Box = tuple[int, int, int, int]
+
+
+def _sane(box: Box) -> Box:
+    if box[2] < 1 or box[3] < 1 or min(box) < 0:
+        raise ValueError("a box is x, y, width and height in pixels of the page")
+    return box
+
+
+class PageCropArgs(BaseModel):
+    """Which parts of which picture."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job: PageJob
+    sections: list[Annotated[str, Field(max_length=20)]] = Field(
+        default=[],
+        max_length=MOST_CROPS,
+        description="Ids of sections in the report, such as s2; all when neither these nor a box is given.",
+    )
+    box: Annotated[Box, AfterValidator(_sane)] | None = Field(
+        default=None, description="x, y, width and height of another part, in pixels of the page."
+    )
+    picture: str = Field(
+        default="",
+        max_length=300,
+        description="Follows from the job; leave it out.",
+        json_schema_extra={"checkback": "source"},
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_picture(cls, values: Any) -> Any:
+        """The picture lies beside the report, and is looked up and checked as that is."""
+        if not isinstance(values, dict) or not isinstance(values.get("job"), str):  # pyright: ignore[reportUnknownMemberType]
+            return values  # pyright: ignore[reportUnknownVariableType]
+        given: Fields = dict(values)  # pyright: ignore[reportUnknownArgumentType]
+        if not given["job"].startswith("artifact:"):
+            try:
+                given["picture"] = file_of(given["job"], PICTURE)
+            except Exception as error:
+                raise ValueError(str(error)) from None
+        return given
+
+
+@job("page.crop", title="Cut sections out of a page's picture")
+def crop(args: PageCropArgs, ctx: JobContext) -> Fields:
+    """Cut the pictures of sections out of the full-page picture of a completed page.analyze job.
+
+    Nothing is loaded again. Each section becomes an artifact, section-s1.jpg and so on; the result lists them
+    with their boxes. A section below the end of the picture is named as missing.
+    """
+    from PIL import Image
+
+    report = read_report(args.job, ctx)
+    wanted = _wanted(args, report)
+    Image.MAX_IMAGE_PIXELS = None  # our own picture, whose size the analysis has bounded
+    cut: list[Fields] = []
+    missing: list[str] = []
+    with Image.open(io.BytesIO(read_file(args.picture, ctx))) as picture:
+        whole = picture.convert("RGB")
+    for number, (name, about, box) in enumerate(wanted):
+        x, y = max(0, box[0]), max(0, box[1])
+        right, bottom = min(whole.width, box[0] + box[2]), min(whole.height, box[1] + box[3])
+        if right <= x or bottom <= y:
+            missing.append(name)
+            continue
+        body = io.BytesIO()
+        whole.crop((x, y, right, bottom)).save(body, "JPEG", quality=QUALITY)
+        artifact = ctx.artifact(f"section-{name}.jpg", body.getvalue(), "image/jpeg")
+        whole_of_it = bottom == box[1] + box[3]
+        entry = {"id": name, **about, "box": [x, y, right - x, bottom - y], "artifact": artifact.name}
+        cut.append(entry if whole_of_it else entry | {"cut": True})
+        ctx.progress(100 * (number + 1) / len(wanted))
+    return {"crops": cut, "missing": missing}
+
+
+def _wanted(args: PageCropArgs, report: Fields) -> list[tuple[str, Fields, Box]]:
+    """Name, type and box of each part that is wanted."""
+    sections: dict[str, Fields] = {item["id"]: item for item in report.get("layout", {}).get("sections", [])}
+    names = args.sections or ([] if args.box else list(sections))
+    unknown = [name for name in names if name not in sections]
+    if unknown:
+        raise JobFailed(
+            "invalid_input",
+            f"The report has no section of {len(unknown)} of these ids.",
+            retryable=False,
+            hint="The report lists its sections under layout.sections.",
+        )
+    found = [(name, {"type": sections[name]["type"]}, _box(sections[name]["box"])) for name in names]
+    if args.box is not None:
+        found.append(("box", {}, args.box))
+    return found[:MOST_CROPS]
+
+
+def _box(values: list[int]) -> Box:
+    x, y, width, height = values
+    return x, y, width, height

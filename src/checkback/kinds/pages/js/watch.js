@@ -1,0 +1,53 @@
+// Looks again and again for a while at what moves, so that short animations that scripts start now and then are
+// seen; measures meanwhile which canvases are drawn on. `__checkback.animations` keeps what was seen.
+async ({ milliseconds, every, most }) => {
+  const kept = (globalThis.__checkback ||= {});
+  const seen = (kept.animations ||= new Set());
+  const canvases = [...document.querySelectorAll("canvas")].slice(0, most);
+  const small = document.createElement("canvas");
+  small.width = small.height = 16;
+  const pen = small.getContext("2d", { willReadFrequently: true });
+  const looks = new Map();
+  const look = () => {
+    for (const canvas of canvases) {
+      let picture = null;
+      try {
+        pen.clearRect(0, 0, 16, 16);
+        pen.drawImage(canvas, 0, 0, 16, 16);
+        picture = pen.getImageData(0, 0, 16, 16).data.join();
+      } catch { /* a picture of another origin is on it, or it has no size: unknown */ }
+      const before = looks.get(canvas);
+      if (!before) looks.set(canvas, { first: picture, changed: false });
+      else if (picture !== null && before.first !== null && picture !== before.first) before.changed = true;
+    }
+  };
+  const frame = () => new Promise((done) => {
+    const timer = setTimeout(done, every);
+    requestAnimationFrame(() => { clearTimeout(timer); done(); });
+  });
+  const begun = performance.now();
+  // Long enough for a look at the canvases at the beginning and one at the end, where there are some.
+  const lasting = canvases.length ? Math.max(milliseconds, every) : milliseconds;
+  let looked = -every;
+  for (let at = 0; at <= lasting; at = performance.now() - begun) {
+    for (const animation of document.getAnimations()) if (seen.size < 2000) seen.add(animation);
+    if (at - looked >= every) {
+      looked = at;
+      look();
+    }
+    await frame();
+  }
+  look();
+  return {
+    milliseconds,
+    canvases: canvases.map((canvas) => {
+      const box = canvas.getBoundingClientRect();
+      const { first, changed } = looks.get(canvas);
+      return {
+        box: [box.x + scrollX, box.y + scrollY, box.width, box.height].map(Math.round),
+        active: first === null ? null : changed,
+      };
+    }),
+    total: document.getElementsByTagName("canvas").length,
+  };
+}

@@ -1,0 +1,71 @@
+"""What other jobs work on: the report and the picture that a ``page.analyze`` job has left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from checkback.artifacts import ArtifactStore
+from checkback.core import ids
+from checkback.core.errors import JobFailed
+from checkback.core.job import Artifact
+from checkback.kinds.context import JobContext
+
+REPORT = "report.json"
+PICTURE = "screenshot.jpg"
+
+Fields = dict[str, Any]
+
+
+def file_of(job_id: str, name: str) -> str:
+    """The name of a job's file as a source of another job. What is a source already stays as it is."""
+    return job_id if job_id.startswith("artifact:") else f"artifact:{ids.parse_job_id(job_id)}/{name}"
+
+
+def _report_of(job_id: str) -> str:
+    try:
+        return file_of(job_id, REPORT)
+    except Exception as error:
+        raise ValueError(str(error)) from None
+
+
+#: The id of a completed page.analyze job. On the way to the job's process it becomes the name of its report,
+#: and whether the caller may read that is found out at the door, as for every source.
+PageJob = Annotated[
+    str,
+    AfterValidator(_report_of),
+    Field(
+        max_length=300,
+        description="The id of a completed page.analyze job of yours.",
+        json_schema_extra={"checkback": "source"},
+    ),
+]
+
+
+def read_file(reference: str, ctx: JobContext) -> bytes:
+    """A file that the service has named. Raises JobFailed when it is gone."""
+    path = _path(reference, ctx)
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise JobFailed(
+            "SOURCE_NOT_FOUND",
+            "The analysis that is to be worked on is gone.",
+            retryable=False,
+            hint="Analyse the page again: results are kept for a day.",
+        ) from None
+
+
+def read_report(reference: str, ctx: JobContext) -> Fields:
+    """A job's report."""
+    report: Fields = json.loads(read_file(reference, ctx))
+    return report
+
+
+def _path(reference: str, ctx: JobContext) -> Path:
+    job_id, attempt, artifact_id, name = reference.removeprefix("artifact:").split("/", 3)
+    store = ArtifactStore(ctx.environment.artifacts_folder)
+    return store.path(job_id, Artifact(artifact_id, name, "", 0, "", int(attempt)))

@@ -1,0 +1,114 @@
+"""Style sheets as they come: nested, minified, broken, hostile."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from checkback.kinds.pages.css_reader import StyleFacts, read_sheet
+
+
+def read(text: str) -> StyleFacts:
+    facts = StyleFacts()
+    read_sheet(text, facts)
+    return facts
+
+
+def told(text: str) -> list[tuple[str, str, str, str]]:
+    return [(item.selector, item.name, item.value, item.media) for item in read(text).declarations]
+
+
+def test_rules_and_what_surrounds_them() -> None:
+    assert told("a , b{COLOR:red;margin:0 auto}@media (min-width:9px){ c { top : 1px } }") == [
+        ("a , b", "color", "red", ""),
+        ("a , b", "margin", "0 auto", ""),
+        ("c", "top", "1px", "(min-width:9px)"),
+    ]
+
+
+def test_nested_rules_and_conditions() -> None:
+    text = ".a { color: red; &:hover { color: blue } b { top: 0 } @media print { left: 0 } right: 0 }"
+    assert told(text) == [
+        (".a", "color", "red", ""),
+        (".a:hover", "color", "blue", ""),
+        (".a b", "top", "0", ""),
+        (".a", "left", "0", "print"),
+        (".a", "right", "0", ""),
+    ]
+    assert told("@media screen{@supports(display:grid){@media(width>9px){a{top:0}}}}") == [
+        ("a", "top", "0", "screen and (width>9px)")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('a{content:"}{;";top:0}', '"}{;"'),
+        (r'a{content:"\"}";top:0}', r'"\"}"'),
+        ("a{content:'/* no comment */';top:0}", "'/* no comment */'"),
+        ("a{background:url(data:image/png;base64,AA==);top:0}", "url(data:image/png;base64,AA==)"),
+        ("a{background:URL( 'x;}y' );top:0}", "URL( 'x;}y' )"),
+        ("a{width:calc( (1px + 2px) * 3 );top:0}", "calc( (1px + 2px) * 3 )"),
+        ("a{--x:{color:red;top:1px};top:0}", "{color:red;top:1px}"),
+        ("a{color/* why */:/* so */red;top:0}", "red"),
+    ],
+)
+def test_where_a_value_ends(text: str, value: str) -> None:
+    first, second = read(text).declarations
+    assert first.value == value
+    assert (second.name, second.value) == ("top", "0")
+
+
+def test_important_and_custom_properties() -> None:
+    facts = read(":root{--Main-Color:RED}a{color:red!important;top:0 ! IMPORTANT }")
+    assert [(item.name, item.value, item.important) for item in facts.declarations] == [
+        ("--Main-Color", "RED", False),
+        ("color", "red", True),
+        ("top", "0", True),
+    ]
+    assert facts.important == 2
+
+
+def test_at_rules() -> None:
+    facts = read(
+        "@charset 'utf-8';@import url(x.css);@layer base, theme;@layer base{a{top:0}}"
+        "@-webkit-keyframes Turn{from,50%{transform:none;opacity:0}to{LEFT:0}}@keyframes 'quoted'{}"
+        "@font-face{font-family:'Own Font';src:url(a.woff2)}@page{margin:1cm}@property --x{syntax:'*'}"
+        "@MEDIA print{a{left:0}}@container side (width>9px){b{top:0}}"
+    )
+    assert facts.keyframes == {"Turn": ["left", "opacity", "transform"], "quoted": []}
+    assert facts.layers == ["base", "theme"]
+    assert (facts.font_faces, facts.web_fonts) == (1, {"Own Font"})
+    assert dict(facts.media) == {"print": 1}
+    assert [item.name for item in facts.declarations] == ["top", "left", "top"]
+    assert facts.rules == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a{color:red", ["color"]),
+        ("a{color:red;}}}b{top:0}", ["color", "top"]),
+        ("a{nonsense;*zoom:1;color:red}", ["color"]),
+        ("a{:red;color:red}", ["color"]),
+        ("<!-- a{color:red} -->", ["color"]),
+        ('a{content:"no end\n;color:red}', ["content", "color"]),
+        ("/* no end a{color:red}", []),
+        ("", []),
+    ],
+)
+def test_what_is_broken_costs_only_itself(text: str, names: list[str]) -> None:
+    assert [item.name for item in read(text).declarations] == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{" * 200_000, "url(" * 100_000, '"' * 399_999, "/*" * 200_000, "\\" * 400_000, "a{b:(" * 80_000,
+     "'\n" * 200_000, "a:b;" * 100_000, "@media x{" * 44_000, "--x:{" * 80_000],
+    ids=range(10),
+)  # fmt: skip
+def test_a_hostile_sheet_costs_no_more_than_its_length(text: str) -> None:
+    begun = time.process_time()
+    read(text)
+    assert time.process_time() - begun < 4
