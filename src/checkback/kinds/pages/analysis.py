@@ -49,9 +49,17 @@ _FAILED = {
 
 
 async def analyze_page(
-    args: PageAnalyzeArgs, ctx: JobContext, session: BrowserSession, budgets: Budgets | None = None
+    args: PageAnalyzeArgs,
+    ctx: JobContext,
+    session: BrowserSession,
+    budgets: Budgets | None = None,
+    *,
+    keep: Callable[[Bundle], object] | None = None,
 ) -> Fields:
-    """Analyse one page and leave report.json, pictures and the job's result. Raises JobFailed."""
+    """Analyse one page and leave report.json, pictures and the job's result. Raises JobFailed.
+
+    ``keep`` is given the raw bundle, for who wants to analyse it again without a browser.
+    """
     if ctx.egress is None:
         raise JobFailed("NETWORK_ERROR", "This job was given no way to the network.")
     run = _Run(args, ctx, session, ctx.egress, budgets or Budgets())
@@ -66,6 +74,8 @@ async def analyze_page(
         raise failures.gone(error) from error
     except PlaywrightError as error:
         raise JobFailed("BROWSER_ERROR", "The browser failed while the page was open.") from error
+    if keep is not None:
+        keep(run.bundle)
     return run.finish()
 
 
@@ -94,21 +104,21 @@ class _Run:
         self._started = time.monotonic()
         self._ends_at = self._started + min(args.timeout / 1000, max(5.0, ctx.deadline - RESERVE_SECONDS))
         viewport = args.layoutOptions.viewport
-        self._bundle = Bundle(args.url, datetime.now(UTC).isoformat(), (viewport.width, viewport.height))
-        self._bundle.environment = {
+        self.bundle = Bundle(args.url, datetime.now(UTC).isoformat(), (viewport.width, viewport.height))
+        self.bundle.environment = {
             "browser": f"{session.program.name} {session.version}",
             "sandbox": session.sandboxed,
             "userAgent": _user_agent(session),
         }
         if session.environment_note:
-            self._bundle.environment["note"] = session.environment_note
-        self._reading = Reading(self._bundle)
+            self.bundle.environment["note"] = session.environment_note
+        self._reading = Reading(self.bundle)
         self._outcome = Outcome()
         self._parts: Fields = {}
         self._artifacts: list[Artifact] = []
         self._pictures: list[Fields] = []
         for key in unused_keys(args):
-            self._bundle.warnings.append({"code": "UNUSED_OPTION", "message": f"{key} has no effect here."})
+            self.bundle.warnings.append({"code": "UNUSED_OPTION", "message": f"{key} has no effect here."})
 
     def _left(self) -> float:
         return max(0.0, self._ends_at - time.monotonic())
@@ -131,7 +141,7 @@ class _Run:
             raise failures.unreachable(str(error)) from error
         if answer.ground == "blocked":
             raise failures.blocked()
-        self._bundle.robots = {"allowed": answer.allowed, "ground": answer.ground, "status": answer.status}
+        self.bundle.robots = {"allowed": answer.allowed, "ground": answer.ground, "status": answer.status}
         if not answer.allowed:
             raise failures.robots_forbid(reachable=answer.ground == "rules")
 
@@ -140,7 +150,7 @@ class _Run:
         visit = await open_visit(
             context, self._budgets, silenced=self._was_silenced, held=lambda: self._session.held_by_dialog
         )
-        collector = Collector(visit, self._bundle)
+        collector = Collector(visit, self.bundle)
         start = time.monotonic()
         await self._ingest(visit, collector)
         self._outcome.took["ingest"] = _since(start)
@@ -155,9 +165,9 @@ class _Run:
         for name, wanted, seconds, work in phases:
             if wanted:
                 await self._attempt(name, seconds, collector, work)
-        self._bundle.network = visit.network.summary(self._bundle.final_url)
-        self._bundle.console = visit.console.summary()
-        self._bundle.egress = await asyncio.to_thread(egress_report, self._egress)
+        self.bundle.network = visit.network.summary(self.bundle.final_url)
+        self.bundle.console = visit.console.summary()
+        self.bundle.egress = await asyncio.to_thread(egress_report, self._egress)
 
     def _was_silenced(self) -> bool:
         return self._session.popups > MAX_POPUPS
@@ -180,7 +190,7 @@ class _Run:
 
     async def _open(self, visit: Visit) -> None:
         try:
-            await visit.go(self._bundle, self._args.waitUntil)
+            await visit.go(self.bundle, self._args.waitUntil)
         except JobFailed as failure:
             # A refused tunnel looks like any broken connection to the browser; the proxy knows better.
             if failure.code == "NETWORK_ERROR" and await self._was_blocked():
@@ -188,9 +198,9 @@ class _Run:
             raise
         self._ctx.progress(15)
         self._check_cancelled()
-        moved = _origin(self._bundle.final_url) != _origin(self._args.url)
-        if moved and self._bundle.final_url.startswith("http"):
-            await self.check_robots(self._bundle.final_url)
+        moved = _origin(self.bundle.final_url) != _origin(self._args.url)
+        if moved and self.bundle.final_url.startswith("http"):
+            await self.check_robots(self.bundle.final_url)
 
     async def _was_blocked(self) -> bool:
         report = await asyncio.to_thread(egress_report, self._egress)
@@ -198,13 +208,13 @@ class _Run:
 
     async def _picture(self, collector: Collector) -> None:
         whole = self._args.layoutOptions.fullPage
-        width = self._bundle.viewport[0]
+        width = self.bundle.viewport[0]
         self._keep_picture("screenshot.jpg", await collector.picture(width, whole=whole), "base", width)
         if self._args.layoutOptions.include_html:
             try:
                 self._keep(self._ctx.artifact("page.html", _encoded(await collector.html()), "text/html"))
             except (Unanswered, Refused):
-                self._bundle.warn("HTML_MISSING", "The page's HTML could not be read.")
+                self.bundle.warn("HTML_MISSING", "The page's HTML could not be read.")
 
     async def _layout(self, collector: Collector) -> None:
         await collector.snapshot()
@@ -228,10 +238,10 @@ class _Run:
     async def _quality(self, collector: Collector) -> None:
         await collector.snapshot()
         self._ctx.progress(68)
-        tier, options = axe_tier((self._bundle.facts or {}).get("elements", 0))
+        tier, options = axe_tier((self.bundle.facts or {}).get("elements", 0))
         await collector.axe(axe_source(), options, tier)
         self._ctx.progress(80)
-        self._bundle.network = collector.visit.network.summary(self._bundle.final_url)
+        self.bundle.network = collector.visit.network.summary(self.bundle.final_url)
         self._parts |= await asyncio.to_thread(self._reading.quality)
         self._ctx.progress(85)
 
@@ -279,7 +289,7 @@ class _Run:
             if collector.visit.devtools.scripts_stopped:
                 raise
             await collector.visit.devtools.stop_scripts()
-            collector.visit.note_stopped(self._bundle)
+            collector.visit.note_stopped(self.bundle)
             await work(collector)
 
     # --- the end ---
@@ -290,7 +300,7 @@ class _Run:
         if "quality" in self._outcome.completed:
             add_score(self._parts, measure_of(self._args))
         self._outcome.total_ms = _since(self._started)
-        report = assemble(self._ctx.job_id, self._bundle, self._parts, self._outcome, self._pictures)
+        report = assemble(self._ctx.job_id, self.bundle, self._parts, self._outcome, self._pictures)
         report["completedAt"] = datetime.now(UTC).isoformat()
         text = json.dumps(report, ensure_ascii=False, separators=(",", ":"))
         self._keep(self._ctx.artifact("report.json", _encoded(text), "application/json"))
