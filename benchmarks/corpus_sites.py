@@ -1,7 +1,7 @@
 """Real sites for benchmarks: fetched as npm or Debian packages, served on loopback, kept as raw bundles.
 
-A list of sites is JSON: for each a ``name``, a ``package`` (``npm:NAME@VERSION`` or ``deb:NAME=VERSION``), the
-``root`` folder to serve and the ``entry`` page in it. A ``root`` begins with the folder that the package is
+A list of sites is JSON: for each a ``name``, a ``package`` (``npm:NAME@VERSION`` or ``deb:NAME=VERSION``),
+the ``root`` folder to serve and the ``entry`` page in it. A ``root`` begins with the folder that the package is
 unpacked into, so a folder that holds the sites already needs no fetching. The browser runs once for each
 site; from then on the bundle in the cache is read.
 """
@@ -47,7 +47,9 @@ def fetch(site: dict[str, Any], folder: Path) -> Path:
             (unpacked,) = (entry for entry in Path(temporary).iterdir() if entry.is_dir())
             shutil.move(unpacked, top)
         elif kind == "deb":
-            subprocess.run(["apt-get", "download", "-qq", package.partition("=")[0]], cwd=temporary, check=True)
+            subprocess.run(
+                ["apt-get", "download", "-qq", package.partition("=")[0]], cwd=temporary, check=True
+            )
             (archive,) = Path(temporary).glob("*.deb")
             top.mkdir(parents=True)
             subprocess.run(["dpkg-deb", "-x", archive, top], check=True)

@@ -3,8 +3,8 @@
     python benchmarks/sections.py LABELS.json --sites SITES.json [--cache DIR] [--folder DIR] [--all] [-v]
 
 LABELS holds for each site's name its sections in order: ``type``, ``heading`` or null, and optionally
-``accept``, other types that are right as well. Found and seen sections are aligned in their order, so that the
-type and the heading agree as often as possible. Printed are recall, precision and F1 of the sections found at
+``accept``, other types that are right as well. Found and seen sections are aligned in their order, so that
+the type and the heading agree as often as possible. Printed are recall, precision and F1 of the sections found at
 all, and of those with an accepted type.
 
 SITES says how to fetch the sites (see ``corpus_sites.py``); ``--all`` looks at all of them and lists the ones
@@ -93,15 +93,28 @@ def told(section: Fields) -> str:
     heading = (section.get("heading") or "-")[:44]
     children = len(section["children"]) if section.get("children") else 0
     why = "; ".join(section["evidence"][:3])
-    return f"{section['type']:<12}{section['box']!s:<24}{heading:<46}{section['confidence']:<5} {children:>2}  {why}"
+    what = f"{section['type']:<12}{section['box']!s:<24}{heading:<46}"
+    return f"{what}{section['confidence']:<5} {children:>2}  {why}"
 
 
-def show(found: list[Fields], labels: list[Fields], pairs: list[tuple[int, int]]) -> None:
+def show(found: list[Fields], labels: list[Fields], pairs: list[tuple[int, int]], *, children: bool) -> None:
     by_found = {place: label for label, place in pairs}
     for place, section in enumerate(found):
         label = labels[by_found[place]] if place in by_found else None
-        mark = " " if label is None and not labels else "?" if label is None else "+" if has_type(section, label) else "x"
+        mark = (
+            " "
+            if label is None and not labels
+            else "?"
+            if label is None
+            else "+"
+            if has_type(section, label)
+            else "x"
+        )
         print(f"   {mark} {told(section)}" + (f"  <- {label['type']}" if label and mark == "x" else ""))
+        for child in section["children"] if children else ():
+            print(
+                f"       {child['role']:<10} {child['box']!s:<24} {child.get('heading', child['text'])[:60]}"
+            )
     for place, label in enumerate(labels):
         if place not in by_found.values():
             print(f"   - missed: {label['type']} {label['heading'] or ''}")
@@ -111,12 +124,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Score the section detector.")
     parser.add_argument("labels", type=Path, help="JSON file with the sections that a person saw")
     parser.add_argument("--sites", type=Path, required=True, help="JSON file that says where the sites are")
-    parser.add_argument("--folder", type=Path, help="folder with the unpacked sites; default: below the cache")
+    parser.add_argument(
+        "--folder", type=Path, help="folder with the unpacked sites; default: below the cache"
+    )
     parser.add_argument("--cache", type=Path, default=Path(".cache/corpus"), help="folder for bundles")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only these sites")
     parser.add_argument("--all", action="store_true", help="sites without labels, too")
     parser.add_argument("--again", action="store_true", help="load the sites again")
     parser.add_argument("-v", "--verbose", action="store_true", help="show each section")
+    parser.add_argument("--children", action="store_true", help="show what sections are made of")
     options = parser.parse_args()
     labels: dict[str, list[Fields]] = json.loads(options.labels.read_text("utf-8"))
     total, most = Sum(), 0
@@ -124,7 +140,9 @@ def main() -> None:
         name = site["name"]
         if (options.only and name not in options.only) or (name not in labels and not options.all):
             continue
-        bundle = bundle_of(site, options.folder or options.cache / "sites", options.cache, again=options.again)
+        bundle = bundle_of(
+            site, options.folder or options.cache / "sites", options.cache, again=options.again
+        )
         start = time.perf_counter()
         layout = Reading(bundle).layout()["layout"]
         took = time.perf_counter() - start
@@ -132,10 +150,12 @@ def main() -> None:
         most = max(most, layout["sectionCount"])
         pairs = align(found, seen)
         typed = sum(has_type(found[j], seen[i]) for i, j in pairs)
-        print(f"{name:<20} labels {len(seen):>2}  found {len(found):>2}  matched {len(pairs):>2}  typed {typed:>2}"
-              f"  {took * 1000:.0f} ms")
+        print(
+            f"{name:<20} labels {len(seen):>2}  found {len(found):>2}  matched {len(pairs):>2}"
+            f"  typed {typed:>2}  {took * 1000:.0f} ms"
+        )
         if options.verbose:
-            show(found, seen, pairs)
+            show(found, seen, pairs, children=options.children)
         if seen:
             total.labels, total.found = total.labels + len(seen), total.found + len(found)
             total.matched, total.typed = total.matched + len(pairs), total.typed + typed

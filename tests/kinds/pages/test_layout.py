@@ -29,7 +29,7 @@ def test_sections_have_boxes_from_top_to_bottom_and_tell_their_evidence(parts: d
 
 
 def test_class_names_do_not_matter(home: Bundle) -> None:
-    before = [section.type for section in Reading(home).sections[0]]
+    before = [section.type for section in Reading(home).sections]
     assert home.snapshot is not None
     strings: list[str] = home.snapshot["strings"]
     document = home.snapshot["documents"][0]
@@ -37,12 +37,12 @@ def test_class_names_do_not_matter(home: Bundle) -> None:
         for at in range(0, len(attributes), 2):
             if strings[attributes[at]] in ("class", "id"):
                 attributes[at + 1] = strings.index("class")
-    assert [section.type for section in Reading(home).sections[0]] == before
+    assert [section.type for section in Reading(home).sections] == before
 
 
 def test_an_article_is_cut_at_its_headings(tides: Bundle) -> None:
-    sections, count = Reading(tides).sections
-    assert count == 6
+    sections = Reading(tides).sections
+    assert len(sections) == 6
     assert [section.heading for section in sections if section.type == "content"] == [
         "A short guide to tides", "Springs and neaps", "The rule of twelfths", "Over the sill",
     ]  # fmt: skip
@@ -91,5 +91,5 @@ def test_style_sheets_as_they_apply(parts: dict[str, Any]) -> None:
 
 def test_a_bundle_without_a_snapshot_makes_no_layout_up(home: Bundle) -> None:
     home.snapshot = None
-    assert Reading(home).sections == ([], 0)
+    assert Reading(home).sections == []
     assert "contrast" not in Reading(home).quality()["accessibility"]

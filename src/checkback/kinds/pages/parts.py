@@ -11,6 +11,7 @@ from checkback.kinds.pages import css
 from checkback.kinds.pages.accessibility import describe_accessibility, heading_outline, landmarks
 from checkback.kinds.pages.args import PageAnalyzeArgs
 from checkback.kinds.pages.bundle import Bundle
+from checkback.kinds.pages.children import MOST_CHILDREN, Child
 from checkback.kinds.pages.css import StyleFacts, read_styles
 from checkback.kinds.pages.design import describe_density, describe_design, describe_grid
 from checkback.kinds.pages.motion import describe_motion
@@ -23,6 +24,7 @@ from checkback.kinds.pages.technologies import find_css_framework, find_technolo
 Fields = dict[str, Any]
 
 SECTION_TEXT = 300
+CHILD_TEXT = 120
 
 
 class Reading:
@@ -42,9 +44,9 @@ class Reading:
         return read_styles(self.bundle)
 
     @cached_property
-    def sections(self) -> tuple[list[Section], int]:
+    def sections(self) -> list[Section]:
         if self.tree is None:
-            return [], 0
+            return []
         width, height = self.bundle.viewport
         return find_sections(self.tree, width, height)
 
@@ -84,10 +86,10 @@ class Reading:
         tree = self.tree
         if tree is None:
             raise ValueError("the bundle holds no snapshot")
-        sections, count = self.sections
+        sections = self.sections
         part: Fields = {
             "pageSize": [round(tree.width), round(tree.height)],
-            "sectionCount": count,
+            "sectionCount": len(sections),
             "sectionTypes": dict(Counter(section.type for section in sections)),
             "sections": [_told(number, section) for number, section in enumerate(sections, 1)],
             "landmarks": landmarks(tree),
@@ -141,7 +143,7 @@ class Reading:
     def responsive(self) -> Fields:
         """The page at its other window sizes."""
         points = css.breakpoints(self.styles)
-        return {"responsive": describe_responsive(self.bundle, self.sections[0], points)}
+        return {"responsive": describe_responsive(self.bundle, self.sections, points)}
 
 
 def _told(number: int, section: Section) -> Fields:
@@ -160,6 +162,24 @@ def _told(number: int, section: Section) -> Fields:
         "buttons": content.buttons,
         "images": len(content.images),
         "fields": len(content.fields) + content.textareas,
+        "children": [
+            _told_child(f"s{number}.{place}", child)
+            for place, child in enumerate(section.children[:MOST_CHILDREN], 1)
+        ],
+        "childrenTotal": len(section.children),
+    }
+
+
+def _told_child(name: str, child: Child) -> Fields:
+    told: Fields = {"id": name, "role": child.role}
+    if child.heading:
+        told["heading"] = child.heading
+    return told | {
+        "box": child.box.rounded(),
+        "selector": css_path(child.node),
+        "text": child.content.text[:CHILD_TEXT],
+        "links": child.content.links,
+        "images": len(child.content.images),
     }
 
 

@@ -11,7 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from checkback.kinds.pages.content import Content, Words
+from checkback.kinds.pages.children import Child, find_children
+from checkback.kinds.pages.content import Content, Words, total
 from checkback.kinds.pages.sections import MOST_SECTIONS, Block, Splitter
 from checkback.kinds.pages.snapshot import Box, Node, Tree, around
 
@@ -34,6 +35,8 @@ _WORDS = {
 }
 _WORD_RULES = {name: re.compile(pattern, re.I) for name, pattern in _WORDS.items()}
 
+_NOTHING = "nothing else stands out"
+
 Evidence = tuple[str, float, str]
 
 
@@ -48,6 +51,7 @@ class Section:
     evidence: list[str]
     content: Content
     nodes: list[Node] = field(default_factory=list[Node])
+    children: list[Child] = field(default_factory=list[Child])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,10 @@ class _Place:
         return self.position >= self.count - 1
 
 
-def find_sections(tree: Tree, window_width: float, window_height: float) -> tuple[list[Section], int]:
-    """The page's sections from top to bottom, and how many there are; at most 40 are listed."""
-    blocks = Splitter(tree, window_width, window_height).blocks()
+def find_sections(tree: Tree, window_width: float, window_height: float) -> list[Section]:
+    """The page's sections from top to bottom, at most 40: neighbours of one type are joined beyond that."""
+    splitter = Splitter(tree, window_width, window_height)
+    blocks = splitter.blocks()
     sections: list[Section] = []
     hero_seen = False
     for position, block in enumerate(blocks):
@@ -76,8 +81,21 @@ def find_sections(tree: Tree, window_width: float, window_height: float) -> tupl
         section = _judge(block, place)
         hero_seen = hero_seen or section.type == "hero"
         sections.append(section)
-    sections = _join_alternating(sections)
-    return sections[:MOST_SECTIONS], len(sections)
+    sections = _at_most(MOST_SECTIONS, _join_alternating(sections))
+    for section in sections:
+        section.children = find_children(splitter, section.nodes)
+        if not splitter.is_application:
+            _judge_by_cards(section)
+    return sections
+
+
+def _judge_by_cards(section: Section) -> None:
+    """Equal cards of text under a heading are features, though their titles may be no headings."""
+    cards = [c for c in section.children if c.role == "card" and 8 <= c.content.characters <= 300]
+    plain = section.type == "content" and section.evidence == [_NOTHING]
+    if plain and section.heading and len(cards) >= 3:
+        section.type, section.confidence = "feature", 0.55
+        section.evidence = ["three or more equal cards with text"]
 
 
 def _judge(block: Block, place: _Place) -> Section:
@@ -101,6 +119,9 @@ def main_heading(content: Content) -> str | None:
     ordered = sorted(content.headings, key=lambda heading: heading.y)
     largest = max(heading.size for heading in ordered)
     top = next(heading for heading in ordered if heading.size >= largest - 1)
+    first = ordered[0]
+    if all(heading.level > first.level for heading in ordered[1:]) and first.size >= largest - 1:
+        return first.text
     alike = [h for h in ordered if abs(h.size - largest) < 1 and h.level == top.level]
     bands = {round(heading.y / 30) for heading in alike}
     if len(alike) >= 3 and (len(bands) <= 2 or (len(alike) == len(ordered) >= 4)):
@@ -117,7 +138,8 @@ def _bars(block: Block, place: _Place) -> Iterator[Evidence]:
         yield "navigation", 1.2, "navigation landmark or strip of links"
     if box.y < 120 and box.height < 140 and content.links >= 2 and box.width > 0.5 * place.page_width:
         yield "navigation", 0.8, "strip at the top"
-    column = box.width < 0.3 * place.page_width and box.x < 0.1 * place.page_width
+    at_side = box.x < 0.1 * place.page_width or box.right > 0.9 * place.page_width
+    column = box.width < 0.3 * place.page_width and at_side and content.words < 20 * content.links
     if column and box.height > 0.6 * place.window_height and content.links >= 5:
         yield "navigation", 1.0, "tall narrow column of links"
     controls = content.links + content.buttons
@@ -149,6 +171,7 @@ def _hero(block: Block, place: _Place) -> Iterator[Evidence]:
     large = box.height > 0.25 * place.window_height and box.width > 0.7 * place.page_width
     if large and prominent and content.words < 140 and len(content.headings) <= 4:
         weight = 1.3 + (0.3 if largest >= 40 else 0) - (0.6 if content.words > 90 else 0)
+        weight -= 0.7 if len(_large_numbers(content, 18)) >= 4 else 0  # A dashboard's first row.
         yield "hero", weight, "first large block with the main heading"
 
 
@@ -183,12 +206,16 @@ def _numbers(block: Block, place: _Place) -> Iterator[Evidence]:
     content, box = block.content, block.box
     periods = len(_PERIOD.findall(content.text))
     with_buttons = content.buttons >= 2 and content.links + content.buttons < 25
-    if content.prices >= 2 and box.height > 200 and (with_buttons or periods >= 2):
+    offers = periods >= 2 or (with_buttons and not content.tables)
+    if content.prices >= 2 and box.height > 200 and offers:
         yield "pricing", 0.9, "two or more prices with a period or buttons"
-    large = [words for words in content.texts if _NUMBER.match(words.text) and words.size >= 20]
-    tiles = [words for words in content.texts if _NUMBER.match(words.text) and words.size >= 18]
+    large, tiles = _large_numbers(content, 20), _large_numbers(content, 18)
     if box.height < 500 and (_plain(large) >= 3 or (len(tiles) >= 3 and box.height < 260)):
         yield "stats", 0.95, "three or more large numbers"
+
+
+def _large_numbers(content: Content, size: float) -> list[Words]:
+    return [words for words in content.texts if _NUMBER.match(words.text) and words.size >= size]
 
 
 def _plain(numbers: list[Words]) -> int:
@@ -239,11 +266,11 @@ def _heading_words(block: Block, place: _Place) -> Iterator[Evidence]:
 
 def _plain_content(block: Block, place: _Place) -> Iterator[Evidence]:
     content = block.content
-    yield "content", 0.35, "nothing else stands out"
+    yield "content", 0.35, _NOTHING
     long = content.words > 250 or content.code > 5
     if long or (content.characters > 1500 and len(content.images) < 3):
         yield "content", 1.0, "long text"
-    if content.tables or content.graphics > 8:
+    if (content.tables or content.graphics > 8) and block.box.height > 150:
         yield "content", 0.3, "tables or charts"
 
 
@@ -272,6 +299,39 @@ def _join_alternating(sections: list[Section]) -> list[Section]:
                 continue
         found.append(section)
     return found
+
+
+def _at_most(most: int, sections: list[Section]) -> list[Section]:
+    """Join neighbours, two and two, until few enough are left: first those of one type, then any."""
+    alike = True
+    while len(sections) > most:
+        found: list[Section] = []
+        fresh = False
+        for section in sections:
+            if found and fresh and (not alike or found[-1].type == section.type):
+                found[-1] = _joined(found[-1], section)
+                fresh = False
+            else:
+                found.append(section)
+                fresh = True
+        alike = len(found) < len(sections)
+        sections = found
+    return sections
+
+
+def _joined(one: Section, other: Section) -> Section:
+    content = total([one.content, other.content])
+    kind = one.type if one.type == other.type else "content"
+    reasons = [*one.evidence, "joined with its neighbour, because the page has too many parts"]
+    return Section(
+        kind,
+        one.heading,
+        around([one.box, other.box]),
+        min(one.confidence, other.confidence),
+        list(dict.fromkeys(reasons)),
+        content,
+        one.nodes + other.nodes,
+    )
 
 
 def _is_picture_row(section: Section) -> bool:
