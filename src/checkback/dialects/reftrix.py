@@ -263,11 +263,12 @@ def _starting(warnings: Sequence[Fields], prefix: str) -> int:
 
 def _quality(report: Mapping[str, JSON], full: bool) -> Fields:
     quality: Fields = report["quality"]
-    axes: dict[str, Fields] = quality["axes"]
+    theirs: Fields = quality["reftrix"]
+    axes: dict[str, Fields] = theirs["axes"]
     data: Fields = {
         "success": True,
-        "overallScore": quality["overallScore"],
-        "grade": quality["grade"],
+        "overallScore": theirs["overallScore"],
+        "grade": theirs["grade"],
         "axisScores": {name: axis["score"] for name, axis in axes.items()},
         "clicheCount": len(quality["cliches"]),
         "processingTimeMs": _at(report, "timings", "phases", "quality", default=0),
@@ -276,8 +277,18 @@ def _quality(report: Mapping[str, JSON], full: bool) -> Fields:
         data["axisGrades"] = {name: axis["grade"] for name, axis in axes.items()}
         data["axisDetails"] = {name: _reasons(axis) for name, axis in axes.items()}
         data["cliches"] = quality["cliches"]
-        data["recommendations"] = quality.get("recommendations", [])
+        data["recommendations"] = [_recommendation(item) for item in quality.get("recommendations", ())]
     return data
+
+
+def _recommendation(item: Fields) -> Fields:
+    return {
+        "id": item["rule"],
+        "category": item["dimension"],
+        "priority": item["priority"],
+        "title": item["title"],
+        "description": item["fix"],
+    }
 
 
 def _reasons(axis: Fields) -> list[str]:

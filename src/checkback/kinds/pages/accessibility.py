@@ -95,7 +95,7 @@ def heading_outline(tree: Tree) -> list[list[Any]]:
         if level is not None and node.box is not None and is_visible(node, tree.width):
             text = " ".join(item.text for item in node.descendants() if item.text)[:160]
             found.append([level, text, round(node.box.y)])
-    return found[:200]
+    return found
 
 
 def check_headings(tree: Tree) -> Fields:
@@ -115,7 +115,7 @@ def landmarks(tree: Tree) -> list[Fields]:
         label = node.attributes.get("aria-label", "")[:80]
         entry: Fields = {"role": role, "box": node.box.rounded(), "selector": css_path(node)}
         found.append(entry | ({"label": label} if label else {}))
-    return found[:60]
+    return found
 
 
 def _is_landmark(node: Node, role: str) -> bool:

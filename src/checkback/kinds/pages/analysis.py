@@ -31,6 +31,7 @@ from checkback.kinds.pages.fetch import HostUnreachable, egress_report
 from checkback.kinds.pages.parts import Reading
 from checkback.kinds.pages.report import Outcome, PhaseFailure, add_score, assemble, job_result, measure_of
 from checkback.kinds.pages.robots import ask_robots
+from checkback.kinds.pages.tokens import design_tokens, tokens_as_css
 from checkback.kinds.pages.visit import Budgets, Visit, open_visit
 
 Fields = dict[str, Any]
@@ -299,6 +300,7 @@ class _Run:
         self._parts |= self._reading.ingest()
         if "quality" in self._outcome.completed:
             add_score(self._parts, measure_of(self._args))
+        self._keep_tokens()
         self._outcome.total_ms = _since(self._started)
         report = assemble(self._ctx.job_id, self.bundle, self._parts, self._outcome, self._pictures)
         report["completedAt"] = datetime.now(UTC).isoformat()
@@ -308,6 +310,14 @@ class _Run:
 
     def _keep(self, artifact: Artifact) -> None:
         self._artifacts.append(artifact)
+
+    def _keep_tokens(self) -> None:
+        """The page's look for other tools: as design tokens and as CSS variables."""
+        tokens = design_tokens(self._parts.get("design", {}))
+        if tokens:
+            text = json.dumps(tokens, ensure_ascii=False, indent=1)
+            self._keep(self._ctx.artifact("tokens.json", _encoded(text), "application/json"))
+            self._keep(self._ctx.artifact("tokens.css", _encoded(tokens_as_css(tokens)), "text/css"))
 
     def _keep_picture(self, name: str, picture: bytes | None, viewport: str, width: int) -> None:
         if picture is None:

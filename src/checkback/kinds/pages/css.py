@@ -15,6 +15,7 @@ from checkback.kinds.pages.bundle import Bundle
 Fields = dict[str, Any]
 
 MOST_LISTED = 300
+MOST_SHEETS = 40
 VALUE_LENGTH = 200
 _CONDITIONAL = frozenset({"media", "supports", "layer", "container", "scope", "starting-style"})
 _WIDTH = re.compile(r"(min|max)-width\s*:\s*([\d.]+)(px|em|rem)|width\s*[<>]=?\s*([\d.]+)(px|em|rem)")
@@ -47,6 +48,8 @@ class StyleFacts:
     media: Counter[str] = field(default_factory=Counter[str])
     rules: int = 0
     font_faces: int = 0
+    #: Families that the style sheets bring along.
+    web_fonts: set[str] = field(default_factory=set[str])
     layers: list[str] = field(default_factory=list[str])
     size_bytes: int = 0
     used_rules: int = 0
@@ -100,6 +103,12 @@ def _read_at_rule(rule: tinycss2.Node, facts: StyleFacts, media: str, outer: str
         facts.keyframes.setdefault(prelude.strip("\"'"), _animated_properties(rule.content or []))
     elif keyword == "font-face":
         facts.font_faces += 1
+        inside = tinycss2.parse_blocks_contents(rule.content or [], skip_comments=True, skip_whitespace=True)
+        facts.web_fonts |= {
+            _text(item.value).strip("\"' ")
+            for item in inside
+            if item.type == "declaration" and item.lower_name == "font-family"
+        }
     elif keyword in _CONDITIONAL:
         if keyword == "media":
             facts.media[prelude] += 1
@@ -153,7 +162,7 @@ def variables(facts: StyleFacts) -> list[Fields]:
                     "uses": uses[item.name],
                 },
             )
-    return sorted(found.values(), key=lambda entry: (-entry["uses"], entry["name"]))[:MOST_LISTED]
+    return sorted(found.values(), key=lambda entry: (-entry["uses"], entry["name"]))
 
 
 _CATEGORIES = (
@@ -185,7 +194,7 @@ def fluid_values(facts: StyleFacts, function: str) -> list[Fields]:
         for item in facts.declarations
         if pattern.search(item.value)
     ]
-    return found[:MOST_LISTED]
+    return found
 
 
 def breakpoints(facts: StyleFacts) -> list[Fields]:
@@ -212,6 +221,7 @@ def summary(bundle: Bundle, facts: StyleFacts) -> Fields:
         "fluidValues": sum(1 for item in facts.declarations if _FLUID.search(item.value)),
         "sheets": [
             {"url": sheet["url"], "inline": sheet["inline"], "bytes": sheet["bytes"]}
-            for sheet in bundle.sheets
+            for sheet in bundle.sheets[:MOST_SHEETS]
         ],
+        "sheetsTotal": len(bundle.sheets),
     }

@@ -18,6 +18,7 @@ from checkback.kinds.pages.motion import describe_motion
 from checkback.kinds.pages.paths import css_path
 from checkback.kinds.pages.responsive import describe_responsive
 from checkback.kinds.pages.sectiontypes import Section, find_sections
+from checkback.kinds.pages.seo import describe_seo
 from checkback.kinds.pages.snapshot import Tree, parse
 from checkback.kinds.pages.technologies import find_css_framework, find_technologies
 
@@ -25,6 +26,9 @@ Fields = dict[str, Any]
 
 SECTION_TEXT = 300
 CHILD_TEXT = 120
+MOST_HEADINGS = 200
+MOST_LANDMARKS = 60
+MOST_REQUESTS = 20
 
 
 class Reading:
@@ -49,6 +53,10 @@ class Reading:
             return []
         width, height = self.bundle.viewport
         return find_sections(self.tree, width, height)
+
+    @cached_property
+    def headings(self) -> list[list[Any]]:
+        return heading_outline(self.tree) if self.tree is not None else []
 
     # --- parts, by phase ---
 
@@ -92,8 +100,10 @@ class Reading:
             "sectionCount": len(sections),
             "sectionTypes": dict(Counter(section.type for section in sections)),
             "sections": [_told(number, section) for number, section in enumerate(sections, 1)],
-            "landmarks": landmarks(tree),
-            "headings": heading_outline(tree),
+            "landmarks": (found := landmarks(tree))[:MOST_LANDMARKS],
+            "landmarksTotal": len(found),
+            "headings": self.headings[:MOST_HEADINGS],
+            "headingsTotal": len(self.headings),
             "grid": describe_grid(tree),
             "density": describe_density(tree),
             "cssFramework": find_css_framework(tree, self.bundle),
@@ -102,20 +112,24 @@ class Reading:
             "layout": part,
             "design": self._design(tree),
             "css": css.summary(self.bundle, self.styles),
-            "technologies": find_technologies(self.bundle),
+            "technologies": find_technologies(self.bundle, tree),
         }
 
     def _design(self, tree: Tree) -> Fields:
         variables = css.variables(self.styles)
+        clamps, calcs = css.fluid_values(self.styles, "clamp"), css.fluid_values(self.styles, "calc")
         part: Fields = {
-            "cssVariables": variables,
-            "clampValues": css.fluid_values(self.styles, "clamp"),
-            "calcExpressions": css.fluid_values(self.styles, "calc"),
+            "cssVariables": variables[: css.MOST_LISTED],
+            "cssVariablesTotal": len(variables),
+            "clampValues": clamps[: css.MOST_LISTED],
+            "clampValuesTotal": len(clamps),
+            "calcExpressions": calcs[: css.MOST_LISTED],
+            "calcExpressionsTotal": len(calcs),
             "designTokens": _tokens(variables),
             "breakpoints": [entry["width"] for entry in css.breakpoints(self.styles)],
         }
         if "color" in self.bundle.snapshot_styles:
-            part = describe_design(tree, self.bundle.fonts) | part
+            part = describe_design(tree, self.bundle.fonts, self.styles.web_fonts) | part
         return part
 
     def motion(self, args: PageAnalyzeArgs) -> Fields:
@@ -137,7 +151,7 @@ class Reading:
         return {
             "accessibility": describe_accessibility(self.bundle, self.tree),
             "performance": _performance(self.bundle),
-            "seo": _seo(self.bundle),
+            "seo": describe_seo(self.bundle, self.tree, [level for level, _, _ in self.headings]),
         }
 
     def responsive(self) -> Fields:
@@ -199,22 +213,10 @@ def _performance(bundle: Bundle) -> Fields:
         **{name: value for name, value in (bundle.performance or {}).items() if value is not None},
         "weight": {"total": network.get("totalBytes", 0), "byType": network.get("bytesByType", {})},
         "requests": network.get("requests", 0),
+        "thirdParty": network.get("thirdParty", [])[:MOST_REQUESTS],
+        "failed": network.get("failed", [])[:MOST_REQUESTS],
         "failedTotal": network.get("failedTotal", 0),
-    }
-
-
-def _seo(bundle: Bundle) -> Fields:
-    facts = bundle.facts or {}
-    names = ("description", "canonical", "robots", "generator", "viewport", "themeColor", "compatMode")
-    part: Fields = {name: facts.get(name, "") for name in names}
-    return part | {
-        "social": facts.get("social", {}),
-        "jsonLd": facts.get("jsonLd", []),
-        "hreflang": facts.get("hreflang", []),
-        "links": facts.get("links", {"internal": 0, "external": 0, "empty": 0, "vague": 0}),
-        "images": facts.get("images", {}),
-        "fields": facts.get("fields", 0),
-        "unlabelledFields": facts.get("unlabelledFields", 0),
+        "blocked": _blocked(bundle)[:MOST_REQUESTS],
     }
 
 

@@ -9,6 +9,7 @@ from checkback.core.job import Artifact
 from checkback.kinds.pages.args import PageAnalyzeArgs
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.quality import Measure, score
+from checkback.kinds.pages.summary import summarize
 
 SCHEMA = "checkback.page/1"
 
@@ -75,6 +76,7 @@ def assemble(
         "timings": {"totalMs": outcome.total_ms, "phases": outcome.took, "steps": bundle.timings},
         "environment": bundle.environment,
     }
+    report["summary"] = summarize(report)
     return report
 
 
@@ -107,7 +109,8 @@ def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields
             "jsAnimationsDetected": scripted,
         }
     if "quality" in report:
-        results["quality"] = {name: report["quality"][name] for name in ("overallScore", "grade")}
+        # ReftrixMCP's own axes, weighed as the caller asked; report.json has ours as well.
+        results["quality"] = {name: report["quality"]["reftrix"][name] for name in ("overallScore", "grade")}
     if "responsive" in report:
         results["responsive"] = _responsive_counters(report)
     result: Fields = {
@@ -117,6 +120,7 @@ def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields
         "completedPhases": report["completedPhases"],
         "failedPhases": [item["phase"] for item in report["failedPhases"]],
         "results": results,
+        "summary": report["summary"],
     }
     if report["failedPhases"]:
         result["error"] = " ".join(f"{item['phase']}: {item['message']}" for item in report["failedPhases"])
