@@ -1,8 +1,8 @@
 """Real sites for benchmarks: fetched as npm or Debian packages, served on loopback, kept as raw bundles.
 
 A list of sites is JSON: for each a ``name``, a ``package`` (``npm:NAME@VERSION`` or ``deb:NAME=VERSION``),
-the ``root`` folder to serve and the ``entry`` page in it. A ``root`` begins with the folder that the package is
-unpacked into, so a folder that holds the sites already needs no fetching. The browser runs once for each
+the ``root`` folder to serve and the ``entry`` page in it. A ``root`` begins with the folder that the package
+is unpacked into, so a folder that holds the sites already needs no fetching. The browser runs once for each
 site; from then on the bundle in the cache is read.
 """
 

@@ -4,8 +4,8 @@
 
 LABELS holds for each site's name its sections in order: ``type``, ``heading`` or null, and optionally
 ``accept``, other types that are right as well. Found and seen sections are aligned in their order, so that
-the type and the heading agree as often as possible. Printed are recall, precision and F1 of the sections found at
-all, and of those with an accepted type.
+the type and the heading agree as often as possible. Printed are recall, precision and F1 of the
+sections found at all, and of those with an accepted type.
 
 SITES says how to fetch the sites (see ``corpus_sites.py``); ``--all`` looks at all of them and lists the ones
 without labels, too. Bundles are kept in the cache, so that a second run needs no browser.

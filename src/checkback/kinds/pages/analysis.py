@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import io
 import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from PIL import Image
 from playwright.async_api import BrowserContext
 from playwright.async_api import Error as PlaywrightError
 
@@ -210,7 +212,7 @@ class _Run:
     async def _picture(self, collector: Collector) -> None:
         whole = self._args.layoutOptions.fullPage
         width = self.bundle.viewport[0]
-        self._keep_picture("screenshot.jpg", await collector.picture(width, whole=whole), "base", width)
+        self._keep_picture("screenshot.jpg", await collector.picture(width, whole=whole), "base")
         if self._args.layoutOptions.include_html:
             try:
                 self._keep(self._ctx.artifact("page.html", _encoded(await collector.html()), "text/html"))
@@ -255,7 +257,7 @@ class _Run:
             await collector.resize(viewport)
             if self._args.responsiveOptions.include_screenshots:
                 picture = await collector.picture(viewport.width, whole=True, scale=0.5)
-                self._keep_picture(f"viewport-{number}.jpg", picture, viewport.name, viewport.width)
+                self._keep_picture(f"viewport-{number}.jpg", picture, viewport.name)
             self._ctx.progress(85 + 11 * number / len(viewports))
         self._parts |= await asyncio.to_thread(self._reading.responsive)
         self._ctx.progress(98)
@@ -298,6 +300,10 @@ class _Run:
     def finish(self) -> Fields:
         """Judge, write the report, and give the job's result."""
         self._parts |= self._reading.ingest()
+        if "performance" in self._parts:
+            self._parts["performance"] = self._reading.performance()
+        for code, message in self._reading.obstacles():
+            self.bundle.warn(code, message)
         if "quality" in self._outcome.completed:
             add_score(self._parts, measure_of(self._args))
         self._keep_tokens()
@@ -319,10 +325,12 @@ class _Run:
             self._keep(self._ctx.artifact("tokens.json", _encoded(text), "application/json"))
             self._keep(self._ctx.artifact("tokens.css", _encoded(tokens_as_css(tokens)), "text/css"))
 
-    def _keep_picture(self, name: str, picture: bytes | None, viewport: str, width: int) -> None:
+    def _keep_picture(self, name: str, picture: bytes | None, viewport: str) -> None:
         if picture is None:
             return
         artifact = self._ctx.artifact(name, picture, "image/jpeg")
+        with Image.open(io.BytesIO(picture)) as image:
+            size = image.size
         self._keep(artifact)
         self._pictures.append(
             {
@@ -330,7 +338,8 @@ class _Run:
                 "name": name,
                 "kind": "screenshot",
                 "viewport": viewport,
-                "width": width,
+                "width": size[0],
+                "height": size[1],
                 "bytes": artifact.size_bytes,
             }
         )

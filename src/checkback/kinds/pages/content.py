@@ -125,7 +125,7 @@ def _of_text(node: Node) -> Content:
     if node.box is None or not node.text:
         return content
     text = node.text
-    content.characters, content.words = len(text), _count_words(text)
+    content.characters, content.words = len(text), count_words(text)
     content.texts = [Words(pixels(node.style.get("font-size"), 16), text[:160], node.box.y)]
     content.prices = bool(_PRICE.search(text))
     content.quotes = bool(_QUOTE.match(text) and len(text) > 40)
@@ -133,7 +133,7 @@ def _of_text(node: Node) -> Content:
     return content
 
 
-def _count_words(text: str) -> int:
+def count_words(text: str) -> int:
     """Words as they are separated; two ideographs or kana count as one."""
     count = len(text.split())
     return count if text.isascii() else count + len(_IDEOGRAPH.findall(text)) // 2

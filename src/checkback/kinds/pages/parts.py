@@ -12,14 +12,16 @@ from checkback.kinds.pages.accessibility import describe_accessibility, heading_
 from checkback.kinds.pages.args import PageAnalyzeArgs
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.children import MOST_CHILDREN, Child
+from checkback.kinds.pages.content import count_words
 from checkback.kinds.pages.css import StyleFacts, read_styles
 from checkback.kinds.pages.design import describe_density, describe_design, describe_grid
 from checkback.kinds.pages.motion import describe_motion
+from checkback.kinds.pages.obstacles import find_obstacles
 from checkback.kinds.pages.paths import css_path
 from checkback.kinds.pages.responsive import describe_responsive
 from checkback.kinds.pages.sectiontypes import Section, find_sections
 from checkback.kinds.pages.seo import describe_seo
-from checkback.kinds.pages.snapshot import Tree, parse
+from checkback.kinds.pages.snapshot import Tree, parse, shadow_roots
 from checkback.kinds.pages.technologies import find_css_framework, find_technologies
 
 Fields = dict[str, Any]
@@ -58,6 +60,10 @@ class Reading:
     def headings(self) -> list[list[Any]]:
         return heading_outline(self.tree) if self.tree is not None else []
 
+    def obstacles(self) -> list[tuple[str, str]]:
+        """What kept the page from being seen as a visitor sees it: code and sentence."""
+        return find_obstacles(self.bundle, self.tree)
+
     # --- parts, by phase ---
 
     def ingest(self) -> Fields:
@@ -71,11 +77,7 @@ class Reading:
         image = facts.get("social", {}).get("og:image")
         if image:
             part["ogImage"] = urljoin(bundle.final_url, image)[:1000]
-        part["content"] = {
-            "elements": facts.get("elements", 0),
-            "textLength": facts.get("textLength", 0),
-            "images": facts.get("images", {}).get("total", 0),
-        }
+        part["content"] = self._content(facts)
         if bundle.robots is not None:
             part["robots"] = bundle.robots
         part["network"] = {
@@ -87,6 +89,26 @@ class Reading:
         }
         if bundle.console is not None:
             part["console"] = bundle.console
+        return part
+
+    def _content(self, facts: Fields) -> Fields:
+        part: Fields = {
+            "elements": facts.get("elements", 0),
+            "textLength": facts.get("textLength", 0),
+            "images": facts.get("images", {}).get("total", 0),
+            "frames": facts.get("frames", 0),
+        }
+        if self.tree is not None and self.bundle.snapshot is not None:
+            tags = Counter(node.tag for node in self.tree.elements())
+            part |= {
+                "words": sum(count_words(node.text) for node in self.tree.texts()),
+                "paragraphs": tags["p"],
+                "lists": tags["ul"] + tags["ol"] + tags["dl"],
+                "tables": tags["table"],
+                "videos": tags["video"],
+                "canvases": tags["canvas"],
+                "shadowRoots": shadow_roots(self.bundle.snapshot),
+            }
         return part
 
     def layout(self) -> Fields:
@@ -150,9 +172,13 @@ class Reading:
         """Accessibility, performance and what search engines see: what the score is made from."""
         return {
             "accessibility": describe_accessibility(self.bundle, self.tree),
-            "performance": _performance(self.bundle),
+            "performance": self.performance(),
             "seo": describe_seo(self.bundle, self.tree, [level for level, _, _ in self.headings]),
         }
+
+    def performance(self) -> Fields:
+        """Lab values of this load; what was blocked is known in full only when the page is closed."""
+        return describe_performance(self.bundle)
 
     def responsive(self) -> Fields:
         """The page at its other window sizes."""
@@ -206,7 +232,8 @@ def _tokens(variables: list[Fields]) -> dict[str, list[str]]:
     return {category: names[:60] for category, names in sorted(found.items())}
 
 
-def _performance(bundle: Bundle) -> Fields:
+def describe_performance(bundle: Bundle) -> Fields:
+    """The ``performance`` part of the report."""
     network = bundle.network or {}
     return {
         "method": "lab, unthrottled, on this server",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import Any
 
 from checkback.core.job import Artifact
@@ -78,6 +80,13 @@ def assemble(
     }
     report["summary"] = summarize(report)
     return report
+
+
+def report_schema() -> Fields:
+    """The JSON Schema of report.json."""
+    text = (resources.files("checkback.kinds.pages") / "page.schema.json").read_text("utf-8")
+    schema: Fields = json.loads(text)
+    return schema
 
 
 def measure_of(args: PageAnalyzeArgs) -> Measure:

@@ -182,6 +182,13 @@ def _lay_out(nodes: list[Node], layout: Fields, strings: list[str], styles: Sequ
         node.paint_order = orders[place] if place < len(orders) else 0
 
 
+def shadow_roots(snapshot: Fields) -> int:
+    """How many elements have a shadow tree of the page's own, whose content the tree holds as theirs."""
+    strings: list[str] = snapshot["strings"]
+    raw: Fields = snapshot["documents"][0]["nodes"].get("shadowRootType", {})
+    return sum(strings[value] in ("open", "closed") for value in raw.get("value", ()) if value >= 0)
+
+
 def is_visible(node: Node, page_width: float) -> bool:
     """Whether an element shows anything: rendered, not transparent, not pushed off the page."""
     if node.kind != ELEMENT or node.tag in UNSEEN_TAGS or node.box is None:
