@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 import pytest
@@ -40,10 +40,10 @@ def filled(value: Any, schema: Fields, root: Fields, place: str = "#") -> Iterat
         place = schema["$ref"]
         schema = root["$defs"][place.rpartition("/")[2]]
     if isinstance(value, list):
-        for item in value:
+        for item in cast("list[Any]", value):
             yield from filled(item, schema.get("items", {}), root, f"{place}/items")
     elif isinstance(value, dict):
-        for name, item in value.items():
+        for name, item in cast("Fields", value).items():
             inner = schema.get("properties", {}).get(name)
             if inner is not None:
                 if item not in (None, "", [], {}):

@@ -40,7 +40,7 @@ def test_the_css_is_one_rule_of_custom_properties(parts: dict[str, Any]) -> None
     css = tokens_as_css(design_tokens(parts["design"]))
     (rule,) = tinycss2.parse_stylesheet(css, skip_whitespace=True)
     assert tinycss2.serialize(rule.prelude).strip() == ":root"
-    declarations = tinycss2.parse_blocks_contents(rule.content, skip_whitespace=True)
+    declarations = tinycss2.parse_blocks_contents(rule.content or [], skip_whitespace=True)
     assert all(item.type == "declaration" and item.name.startswith("--") for item in declarations)
     assert "--color-background-1: #fbf8f1;" in css
     assert "--breakpoint-1: 640px;" in css
@@ -54,7 +54,7 @@ def test_names_of_a_page_cannot_end_a_declaration() -> None:
     }
     css = tokens_as_css(design_tokens(design))
     (rule,) = tinycss2.parse_stylesheet(css, skip_whitespace=True)
-    declared = tinycss2.parse_blocks_contents(rule.content, skip_whitespace=True)
+    declared = tinycss2.parse_blocks_contents(rule.content or [], skip_whitespace=True)
     assert [item.type for item in declared] == ["declaration", "declaration"]
     assert not re.search(r"[{}$.]", "".join(design_tokens(design)["own"]))
 

@@ -64,6 +64,8 @@ class _Place:
     position: int
     count: int
     hero_seen: bool
+    #: The page has a tall column of links beside it, as applications and handbooks do.
+    is_application: bool
 
     @property
     def is_last(self) -> bool:
@@ -77,7 +79,15 @@ def find_sections(tree: Tree, window_width: float, window_height: float) -> list
     sections: list[Section] = []
     hero_seen = False
     for position, block in enumerate(blocks):
-        place = _Place(window_width, tree.height, window_height, position, len(blocks), hero_seen)
+        place = _Place(
+            window_width,
+            tree.height,
+            window_height,
+            position,
+            len(blocks),
+            hero_seen,
+            splitter.is_application,
+        )
         section = _judge(block, place)
         hero_seen = hero_seen or section.type == "hero"
         sections.append(section)
@@ -167,7 +177,7 @@ def _hero(block: Block, place: _Place) -> Iterator[Evidence]:
     if place.hero_seen or not content.headings or box.y >= 320:
         return
     largest = max(heading.size for heading in content.headings)
-    prominent = content.top_level <= 2 or largest >= 36
+    prominent = largest >= 36 or (content.top_level <= 2 and not place.is_application)
     large = box.height > 0.25 * place.window_height and box.width > 0.7 * place.page_width
     if large and prominent and content.words < 140 and len(content.headings) <= 4:
         weight = 1.3 + (0.3 if largest >= 40 else 0) - (0.6 if content.words > 90 else 0)

@@ -183,10 +183,16 @@ def _lay_out(nodes: list[Node], layout: Fields, strings: list[str], styles: Sequ
 
 
 def shadow_roots(snapshot: Fields) -> int:
-    """How many elements have a shadow tree of the page's own, whose content the tree holds as theirs."""
+    """How many elements have a shadow tree of the page's own, whose content the tree holds as theirs.
+
+    Trees within such a tree are not counted.
+    """
     strings: list[str] = snapshot["strings"]
-    raw: Fields = snapshot["documents"][0]["nodes"].get("shadowRootType", {})
-    return sum(strings[value] in ("open", "closed") for value in raw.get("value", ()) if value >= 0)
+    raw: Fields = snapshot["documents"][0]["nodes"]
+    marked: Fields = raw.get("shadowRootType", {})
+    pairs = zip(marked.get("index", ()), marked.get("value", ()), strict=True)
+    inside = {index for index, value in pairs if strings[value] in ("open", "closed")}
+    return len({raw["parentIndex"][index] for index in inside} - inside)
 
 
 def is_visible(node: Node, page_width: float) -> bool:
