@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -81,3 +82,26 @@ async def test_reports_keep_to_the_schema_and_fill_all_of_it(site: Any, analyze:
     schema = report_schema()
     seen = {place for report in reports for place in filled(report, schema, schema)}
     assert set(promised(schema)) - seen == set()
+
+
+def test_the_document_names_every_field() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "page-analysis.md").read_text("utf-8")
+    schema = report_schema()
+    for part, inner in schema["properties"].items():
+        _, found, section = text.partition(f"\n### `{part}`\n")
+        fields = inner.get("properties") or inner.get("items", {}).get("properties", {})
+        for name in fields if found else ():
+            assert f"| `{name}` |" in section.partition("\n#")[0], f"{part}.{name}"
+    parts = {part for part, inner in schema["properties"].items() if "properties" in inner}
+    assert all(f"\n### `{part}`\n" in text for part in parts)
+
+
+def test_the_example_report_is_of_today(parts: Fields) -> None:
+    example = Path(__file__).parents[3] / "docs" / "example-report"
+    report = json.loads((example / "report.json").read_text("utf-8"))
+    assert faults(report) == []
+    document = (example.parent / "page-analysis.md").read_text("utf-8")
+    assert report["summary"] in document
+    types = [section["type"] for section in parts["layout"]["sections"]]
+    assert [section["type"] for section in report["layout"]["sections"]] == types
+    assert (example / "screenshot.jpg").stat().st_size < 60_000
