@@ -48,6 +48,7 @@ class Splitter:
         self._document_level = min(levels) if levels else 1
         #: Whether a tall column of links stood beside the page: then it is an application, not a document.
         self.is_application = False
+        self._has_footer = False
 
     # --- questions about nodes ---
 
@@ -159,10 +160,16 @@ class Splitter:
         """The wide one of columns of which all others are narrow, when they are tall."""
         widest = max(columns, key=lambda column: _box(column).width)
         others = [column for column in columns if column is not widest]
-        tall = max(_box(column).height for column in columns) > 0.6 * self.height
+        height = max(_box(column).height for column in columns)
         wide = _box(widest).width > 0.55 * self.width
         narrow = all(_box(column).width < 0.3 * self.width for column in others)
-        return widest if tall and wide and narrow else None
+        if height > 0.6 * self.height and wide and narrow:
+            return widest
+        # Within a narrower page the same, when the columns are too tall to be a picture and its text.
+        room = around([_box(column) for column in columns]).width
+        wide = _box(widest).width > 0.55 * room > 0.3 * self.width
+        narrow = all(_box(column).width < 0.36 * room for column in others)
+        return widest if height > 1.2 * self.height and wide and narrow and len(columns) <= 3 else None
 
     def _around_main(self, columns: Row, main: Node, depth: int) -> list[Row]:
         ordered = sorted(columns, key=lambda column: _box(column).x)
@@ -278,6 +285,8 @@ class Splitter:
             return True
         if box.height < 0.45 * window:
             return False
+        if self._is_grid(rows):
+            return False
         titled = self._is_titled(node, rows, levels, headed)
         if self._holds_landmarks(rows) and not (node.tag == "section" and titled):
             return True
@@ -287,6 +296,19 @@ class Splitter:
         if titled and box.height < 2.2 * window:
             return False
         return self._has_own_parts(node, rows, levels, headed)
+
+    def _is_grid(self, rows: list[Row]) -> bool:
+        """Rows of equal cards; a picture beside a text, then a text beside a picture, is none."""
+        if len(rows) < 2 or any(len(row) < 2 for row in rows[:-1]):
+            return False
+        cards = [part for row in rows for part in row]
+        widths = [_box(card).width for card in cards]
+        heights = [_box(card).height for card in cards]
+        if max(widths) > 1.15 * min(widths) or max(heights) > 1.5 * min(heights):
+            return False
+        contents = [self.content(card) for card in cards]
+        shapes = {(bool(content.images), bool(content.headings)) for content in contents}
+        return len(shapes) == 1
 
     def _is_one_chapter(self, node: Node, levels: list[int], headed: list[int], is_page: bool) -> bool:
         """A titled block below the document's top level, whose rows are its subsections."""
@@ -374,6 +396,7 @@ class Splitter:
 
     def _join_slivers(self, blocks: list[Block]) -> list[Block]:
         found: list[Block] = []
+        self._has_footer = any(block.is_footer for block in blocks)
         for block in blocks:
             if found and self._is_sliver(block, found[-1]):
                 found[-1] = self._block(found[-1].nodes + block.nodes)
@@ -391,7 +414,8 @@ class Splitter:
             return False  # Short, but a chapter with a title and a text of its own.
         if box.height >= 130 or content.buttons or content.fields or len(content.images) >= 3:
             return False
-        at_end = box.bottom > self._tree.height - 120
+        # The last strip of a page is its footer, unless there is one.
+        at_end = box.bottom > self._tree.height - 120 and not self._has_footer
         return abs(before.box.x - box.x) < 200 and box.width > 0.3 * self.width and not at_end
 
     def _is_prose(self, block: Block) -> bool:

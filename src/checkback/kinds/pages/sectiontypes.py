@@ -22,12 +22,15 @@ _ADDRESS = re.compile(r"\S@\S|\+?\d[\d ()-]{7,}")
 _RIGHTS = re.compile(r"©|copyright|all rights reserved", re.I)
 
 _WORDS = {
-    "team": r"\bteam\b|our people|meet the|executives?|チーム|团队|équipe",
-    "testimonial": r"testimonial|people (are )?say|customers? say|reviews?|loved by|trusted by|kundenstimmen"
-    r"|témoignages|お客様の声",
+    "team": r"\bteam\b|(^|\| )people( \||$)|our people|meet the|executives?|leadership|founders|\bstaff\b"
+    r"|who we are|チーム|团队|équipe|equipo|mitarbeiter",
+    "testimonial": r"testimonial|people (are )?say|(customers?|clients?|users|others) (are )?(say|think|love)"
+    r"|reviews?|loved by|trusted by|kind words|success stories|kundenstimmen|témoignages|opiniones|お客様の声"
+    r"|客户评价",
     "pricing": r"pricing|plans?\b|preise|tarifs?|precios|料金|价格",
     "faq": r"\bfaq|frequently asked|questions|häufige fragen|よくある質問|常见问题",
-    "contact": r"contact|get in touch|work with us|reach us|kontakt|お問い合わせ|联系",
+    "contact": r"contact|get in touch|work with us|reach us|say hello|write to us|visit us|find us|kontakt"
+    r"|お問い合わせ|联系",
     "gallery": r"portfolio|gallery|our work|showcase|projects$|galerie|作品",
     "feature": r"features?|services?|why |what (we|it|you) (do|does|offer|get)|funktionen|leistungen|特長",
     "stats": r"by the numbers|in numbers|statistics",
@@ -66,6 +69,10 @@ class _Place:
     hero_seen: bool
     #: The page has a tall column of links beside it, as applications and handbooks do.
     is_application: bool
+
+    def is_beside(self, box: Box) -> bool:
+        """Whether it is a column beside the content."""
+        return box.width < 0.3 * self.page_width and box.height > self.window_height
 
     @property
     def is_last(self) -> bool:
@@ -190,16 +197,23 @@ def _pictures(block: Block, place: _Place) -> Iterator[Evidence]:
     images = [image for image in content.images if image.width > 60 and image.height > 40]
     if len(images) >= 4 and content.characters < len(images) * 140 and not content.fields:
         yield "gallery", 0.75 if len(images) >= 6 else 0.55, "many pictures with little text"
-    rows = Counter(round(y / 50) for _, y in set(content.portraits))
-    if max(rows.values(), default=0) >= 3 or (
-        len(images) >= 3 and _WORD_RULES["team"].search(_titles(content))
-    ):
-        yield "team", 0.55, "three or more portraits in a row"
+    yield from _portraits(content, len(images))
     if len(images) == 1 and len(content.headings) == 1 and 8 < content.words < 120:
         image, box = images[0], block.box
         beside = 0.35 * box.width < image.width < 0.7 * box.width
         if beside and box.height > 180 and image.height > 0.6 * box.height:
             yield "feature", 0.55, PICTURE_BESIDE_TEXT
+
+
+def _portraits(content: Content, images: int) -> Iterator[Evidence]:
+    """People who are introduced have a line or two beside their portrait; people who speak have more."""
+    faces = set(content.portraits)
+    in_row = max(Counter(round(y / 50) for _, y in faces).values(), default=0)
+    if in_row >= 3 and content.words > 14 * len(faces) and not _WORD_RULES["team"].search(_titles(content)):
+        yield "testimonial", 0.35, "portraits with longer texts"
+        yield "team", 0.5, "three or more portraits in a row"
+    elif in_row >= 3 or (images >= 3 and _WORD_RULES["team"].search(_titles(content))):
+        yield "team", 0.55, "three or more portraits in a row"
 
 
 PICTURE_BESIDE_TEXT = "picture beside text"
@@ -216,7 +230,8 @@ def _numbers(block: Block, place: _Place) -> Iterator[Evidence]:
     content, box = block.content, block.box
     periods = len(_PERIOD.findall(content.text))
     with_buttons = content.buttons >= 2 and content.links + content.buttons < 25
-    offers = periods >= 2 or (with_buttons and not content.tables)
+    # Goods in a shop have prices, too, but there are more of them, and no period.
+    offers = periods >= 2 or (with_buttons and not content.tables and content.prices <= 8)
     if content.prices >= 2 and box.height > 200 and offers:
         yield "pricing", 0.9, "two or more prices with a period or buttons"
     large, tiles = _large_numbers(content, 20), _large_numbers(content, 18)
@@ -243,6 +258,8 @@ def _questions(block: Block, place: _Place) -> Iterator[Evidence]:
 
 def _forms(block: Block, place: _Place) -> Iterator[Evidence]:
     content, box = block.content, block.box
+    if place.is_beside(box):
+        return  # With a field for searching.
     if content.textareas and (content.fields or content.buttons):
         yield "contact", 1.0, "form with a message field"
     elif len(content.fields) >= 3 and content.buttons:
@@ -260,11 +277,20 @@ def _forms(block: Block, place: _Place) -> Iterator[Evidence]:
 
 def _parallel_titles(block: Block, place: _Place) -> Iterator[Evidence]:
     content = block.content
+    if place.is_beside(block.box):
+        return
     most = max(Counter(heading.level for heading in content.headings).values(), default=0)
     if most >= 3 and content.words > 20:
         yield "feature", 0.5, "three or more parallel titles with text"
+    if most >= 3 and content.words > 120 and not content.images and _stand_below_each_other(content):
+        yield "content", 0.3, "titles below each other"
     if most == 2 and content.images and content.words > 30:
         yield "feature", 0.25, "parallel titles with a picture"
+
+
+def _stand_below_each_other(content: Content) -> bool:
+    tops = [round(heading.y / 20) for heading in content.headings]
+    return len(set(tops)) == len(tops)
 
 
 def _heading_words(block: Block, place: _Place) -> Iterator[Evidence]:
