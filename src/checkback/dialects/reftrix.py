@@ -187,6 +187,8 @@ def _layout(report: Mapping[str, JSON], args: Mapping[str, JSON], full: bool) ->
     if full:
         if "screenshot" in layout and _wants_screenshot(args):
             data["screenshot"] = {"artifact": layout["screenshot"]}
+        if "html" in layout:
+            data["html"] = {"artifact": layout["html"]}
         data["sections"] = [_section(place, section) for place, section in enumerate(layout["sections"])]
         if "colors" in report.get("design", {}):
             data["visualFeatures"] = _visual_features(report)
@@ -254,6 +256,10 @@ def _motion(report: Mapping[str, JSON], full: bool) -> Fields:
         data["warnings"] = warnings
         if "jsAnimations" in motion:
             data["js_animations"] = motion["jsAnimations"]
+        if "canvas" in motion:
+            canvases: list[Fields] = motion["canvas"]["list"]
+            active = sum(canvas.get("active") is True for canvas in canvases)
+            data["webgl_animations"] = {"totalDetected": active, "canvases": canvases}
     return data
 
 

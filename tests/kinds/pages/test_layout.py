@@ -1,9 +1,12 @@
 """Sections, outline, look and style sheets, read from saved bundles."""
 
+import time
 from typing import Any
 
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.parts import Reading
+from checkback.kinds.pages.sections import rows_of
+from checkback.kinds.pages.snapshot import Box, Node
 
 
 def test_the_sections_of_the_front_page(parts: dict[str, Any]) -> None:
@@ -87,6 +90,29 @@ def test_style_sheets_as_they_apply(parts: dict[str, Any]) -> None:
     assert "--ease-out: cubic-bezier(0.2, 0.7, 0.2, 1)" in design["designTokens"]["easing"]
     assert 0 < css["unusedPercent"] < 30
     assert parts["layout"]["cssFramework"]["framework"] == "vanilla"
+
+
+def test_each_section_tells_its_parts(parts: dict[str, Any]) -> None:
+    sections = {section["type"]: section for section in parts["layout"]["sections"]}
+    plans = sections["pricing"]["children"]
+    assert [(plan["id"], plan["role"], plan["heading"]) for plan in plans] == [
+        ("s6.1", "card", "Dinghy"), ("s6.2", "card", "Sloop"), ("s6.3", "card", "Schooner"),
+    ]  # fmt: skip
+    left, top, width, height = sections["pricing"]["box"]
+    for plan in plans:
+        x, y, wide, high = plan["box"]
+        assert left <= x <= x + wide <= left + width
+        assert top <= y <= y + high <= top + height
+    assert sections["faq"]["childrenTotal"] == 4
+    assert all(child["text"].endswith("?") for child in sections["faq"]["children"][1:])
+
+
+def test_ten_thousand_rows_take_no_time() -> None:
+    nodes = [Node(place, 1, "p", "", {}, place, box=Box(0, 30 * place, 800, 24)) for place in range(20_000)]
+    begun = time.process_time()
+    assert len(rows_of(nodes)) == 20_000
+    # Compared with each other it would be minutes.
+    assert time.process_time() - begun < 5
 
 
 def test_a_bundle_without_a_snapshot_makes_no_layout_up(home: Bundle) -> None:

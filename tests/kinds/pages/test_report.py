@@ -94,6 +94,48 @@ def test_the_synchronous_answer_in_full(report: dict[str, Any]) -> None:
     assert data["totalProcessingTimeMs"] == 1500
 
 
+def test_canvases_that_move_are_told_in_reftrix_words(report: dict[str, Any]) -> None:
+    still, moving = {"box": [0, 0, 9, 9], "active": False}, {"box": [0, 0, 9, 9], "active": True}
+    report["motion"]["canvas"] = {"total": 2, "list": [still, moving]}
+    assert reftrix.sync_data(report, {})["motion"]["webgl_animations"]["totalDetected"] == 1
+    assert job_result(JOB_ID, report, [])["results"]["motion"]["webglAnimationsDetected"] == 1
+
+
+def test_files_are_named_where_reftrix_has_their_content(report: dict[str, Any]) -> None:
+    report["layout"] |= {"screenshot": "screenshot.jpg", "html": "page.html"}
+    layout = reftrix.sync_data(report, {"layoutOptions": {"include_screenshot": True}})["layout"]
+    assert layout["screenshot"] == {"artifact": "screenshot.jpg"}
+    assert layout["html"] == {"artifact": "page.html"}
+
+
+def test_nothing_of_the_wire_format_is_missing_in_the_full_answer(report: dict[str, Any]) -> None:
+    data = reftrix.sync_data(report, {})
+    fields = {
+        "layout": "success pageId sectionCount sectionTypes processingTimeMs cssFramework sections"
+        " visualFeatures cssVariables",
+        "motion": "success patternCount categoryBreakdown warningCount a11yWarningCount perfWarningCount"
+        " patterns warnings js_animations",
+        "quality": "success overallScore grade axisScores clicheCount axisGrades axisDetails cliches"
+        " recommendations",
+        "execution_status": "completed_phases failed_phases timedout_phases timeout_occurred"
+        " actual_duration_ms",
+        "source": "type usageScope",
+    }
+    for part, names in fields.items():
+        assert set(names.split()) <= data[part].keys(), part
+    top = "id url normalizedUrl metadata responsiveAnalysis totalProcessingTimeMs analyzedAt"
+    assert set(top.split()) <= data.keys()
+    features = data["layout"]["visualFeatures"]
+    assert set(features["theme"]) == {"type", "backgroundColor", "textColor", "contrastRatio", "luminance"}
+    assert set(features["density"]) == {"contentDensity", "whitespaceRatio", "visualBalance"}
+    assert set(features["colors"]) == {"dominant", "accent", "palette"}
+    assert set(data["layout"]["cssVariables"]) == {
+        "variables", "clampValues", "calcExpressions", "designTokens",
+    }  # fmt: skip
+    libraries = data["motion"]["js_animations"]["libraries"]
+    assert set(libraries) == {"gsap", "framerMotion", "anime", "three", "lottie"}
+
+
 def test_the_summary_leaves_the_lists_out(report: dict[str, Any]) -> None:
     data = reftrix.sync_data(report, {"summary": True})
     assert set(data["layout"]) == {

@@ -72,7 +72,10 @@ async def test_reports_keep_to_the_schema_and_fill_all_of_it(site: Any, analyze:
     site.put("/everything", EVERYTHING)
     site.put("/old", "", status="301 Moved", headers={"Location": "/everything"})
     full = await analyze(
-        "/old", responsiveOptions={"include_screenshots": True}, visionOptions={"visionForceCpu": True}
+        "/old",
+        responsiveOptions={"include_screenshots": True},
+        visionOptions={"visionForceCpu": True},
+        layoutOptions={"include_html": True},
     )
     # Longer to wait than there is time: a phase that fails without any trick.
     waiting = {"motionTimeout": 1000, "motionOptions": {"js_animation_options": {"waitTime": 9000}}}

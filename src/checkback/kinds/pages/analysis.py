@@ -307,6 +307,8 @@ class _Run:
         if "quality" in self._outcome.completed:
             add_score(self._parts, measure_of(self._args))
         self._keep_tokens()
+        if "layout" in self._parts and any(artifact.name == "page.html" for artifact in self._artifacts):
+            self._parts["layout"]["html"] = "page.html"
         self._outcome.total_ms = _since(self._started)
         report = assemble(self._ctx.job_id, self.bundle, self._parts, self._outcome, self._pictures)
         report["completedAt"] = datetime.now(UTC).isoformat()

@@ -43,8 +43,12 @@ def find_children(splitter: Splitter, nodes: list[Node]) -> list[Child]:
 
 def _stands_alone(content: Content) -> bool:
     """Whether a row is more than a paragraph of what surrounds it."""
-    asks = any(words.text.rstrip().endswith(("?", "？")) for words in content.texts)
-    return bool(content.headings or content.images or content.fields or content.disclosures or asks)
+    return bool(content.headings or content.images or content.fields or _asks(content))
+
+
+def _asks(content: Content) -> bool:
+    asked = (words.text.rstrip() for words in content.texts)
+    return content.disclosures > 0 or any(text.endswith(("?", "？")) for text in asked)
 
 
 def _entered(splitter: Splitter, nodes: list[Node]) -> list[Node]:
@@ -85,6 +89,8 @@ def _without_titles(splitter: Splitter, rows: list[Row]) -> list[Row]:
         low = around([part.box for part in rows[start] if part.box]).height < 200
         plain = not (content.images or content.fields) and content.buttons < 3 and content.words < 60
         if len(rows[start]) > 1 or not low or not plain or len(content.headings) > 2:
+            break
+        if start and _asks(content):
             break
         start += 1
     return rows[start:]

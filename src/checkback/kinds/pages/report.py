@@ -117,6 +117,10 @@ def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields
             "patternsDetected": report["motion"]["patternCount"],
             "jsAnimationsDetected": scripted,
         }
+        if "canvas" in report["motion"]:
+            canvases = report["motion"]["canvas"]["list"]
+            active = sum(canvas.get("active") is True for canvas in canvases)
+            results["motion"]["webglAnimationsDetected"] = active
     if "quality" in report:
         # ReftrixMCP's own axes, weighed as the caller asked; report.json has ours as well.
         results["quality"] = {name: report["quality"]["reftrix"][name] for name in ("overallScore", "grade")}
