@@ -117,13 +117,14 @@ class Reading:
         if tree is None:
             raise ValueError("the bundle holds no snapshot")
         sections = self.sections
+        listed, total = landmarks(tree, MOST_LANDMARKS)
         part: Fields = {
             "pageSize": [round(tree.width), round(tree.height)],
             "sectionCount": len(sections),
             "sectionTypes": dict(Counter(section.type for section in sections)),
             "sections": [_told(number, section) for number, section in enumerate(sections, 1)],
-            "landmarks": (found := landmarks(tree))[:MOST_LANDMARKS],
-            "landmarksTotal": len(found),
+            "landmarks": listed,
+            "landmarksTotal": total,
             "headings": self.headings[:MOST_HEADINGS],
             "headingsTotal": len(self.headings),
             "grid": describe_grid(tree),
