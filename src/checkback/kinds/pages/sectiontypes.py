@@ -23,6 +23,7 @@ _RIGHTS = re.compile(r"©|copyright|all rights reserved", re.I)
 
 _WORDS = {
     "team": r"\bteam\b|(^|\| )people( \||$)|our people|meet the|executives?|leadership|founders|\bstaff\b"
+    r"|speakers|trainers|our (doctors|experts|crew)"
     r"|who we are|チーム|团队|équipe|equipo|mitarbeiter",
     "testimonial": r"testimonial|people (are )?say|(customers?|clients?|users|others) (are )?(say|think|love)"
     r"|reviews?|loved by|trusted by|kind words|success stories|kundenstimmen|témoignages|opiniones|お客様の声"
@@ -98,7 +99,7 @@ def find_sections(tree: Tree, window_width: float, window_height: float) -> list
         section = _judge(block, place)
         hero_seen = hero_seen or section.type == "hero"
         sections.append(section)
-    sections = _at_most(MOST_SECTIONS, _join_alternating(sections))
+    sections = _at_most(MOST_SECTIONS, _join_footers(_join_alternating(sections)))
     for section in sections:
         section.children = find_children(splitter, section.nodes)
         if not splitter.is_application:
@@ -175,8 +176,12 @@ def _footer(block: Block, place: _Place) -> Iterator[Evidence]:
     ):
         yield "footer", 0.6, "last block"
     low = block.box.y > 0.6 * place.page_height and place.position >= place.count - 2
-    if low and _RIGHTS.search(block.content.text):
+    content = block.content
+    if low and _RIGHTS.search(content.text):
         yield "footer", 0.6, "copyright text"
+    mostly_links = content.links >= 6 and content.link_characters > 0.5 * content.characters
+    if low and mostly_links and content.words < 150 and not content.images:
+        yield "footer", 0.7, "columns of links at the end"
 
 
 def _hero(block: Block, place: _Place) -> Iterator[Evidence]:
@@ -334,6 +339,22 @@ def _join_alternating(sections: list[Section]) -> list[Section]:
                 before.nodes = before.nodes + section.nodes
                 continue
         found.append(section)
+    return found
+
+
+def _join_footers(sections: list[Section]) -> list[Section]:
+    """Columns of links and the legal line below them are one footer."""
+    found: list[Section] = []
+    for section in sections:
+        before = found[-1] if found else None
+        if before is not None and before.type == section.type == "footer":
+            nodes, content = before.nodes + section.nodes, total([before.content, section.content])
+            reasons = list(dict.fromkeys([*before.evidence, *section.evidence]))
+            box = around([before.box, section.box])
+            confidence = max(before.confidence, section.confidence)
+            found[-1] = Section("footer", before.heading, box, confidence, reasons, content, nodes)
+        else:
+            found.append(section)
     return found
 
 
