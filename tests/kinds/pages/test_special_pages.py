@@ -260,3 +260,44 @@ async def test_a_page_of_a_hundred_parts_has_forty_sections_at_most(site: Any, a
     assert 20 <= layout["sectionCount"] == len(layout["sections"]) <= 40
     bottoms = [section["box"][1] + section["box"][3] for section in layout["sections"]]
     assert bottoms[-1] >= layout["pageSize"][1] - 10
+
+
+def cards(*texts: str) -> str:
+    return "<div class=row>" + "".join(f"<div class=card>{text}</div>" for text in texts) + "</div>"
+
+
+FACE = '<img src="/face.png" width=64 height=64 style="border-radius:50%" alt="">'
+STYLE = """<style>body{margin:0;font:16px sans-serif}.part{padding:70px 120px}.grey{background:#eee}
+.row{display:flex;gap:30px}.card{flex:1}.bar{padding:6px 120px}.hero{padding:140px;background:#eef}
+a.b{display:inline-block;padding:12px 24px;background:#06c;color:#fff}a{margin-right:16px}</style>"""
+
+
+def parts_without_landmarks() -> str:
+    points = cards(*(f"<h4>Point {n}</h4><p>{SENTENCE}</p>" for n in range(3)))
+    voices = cards(*(f"{FACE}<p>{SENTENCE}</p><p>Ann Miller</p>" for _ in range(3)))
+    plans = cards(*(f"<h4>{n}</h4><p>${n}9/month</p><a class=b href=/b>Buy</a>" for n in (1, 2, 3)))
+    questions = "".join(f"<h4>Can I do thing number {n}?</h4><p>{SENTENCE}</p>" for n in range(4))
+    columns = cards(*["".join(f"<a href=/{n}>Link {n}</a><br>" for n in range(4))] * 3)
+    return f"""<div class="bar grey"><a href=/tel>Call us</a><a href=/en>English</a></div>
+<div class=bar><a href=/>Brand</a><a href=/1>Product</a><a href=/2>Pricing</a><a href=/3>Docs</a></div>
+<div class=hero><div style="font-size:52px">Ship things that matter</div><p>{SENTENCE}</p>
+<a class=b href=/go>Start now</a></div>
+<div class=part><h2>Everything you need</h2>{points}</div>
+<div class="part grey"><h2>What our customers think</h2>{voices}</div>
+<div class=part><h2>Choose</h2>{plans}</div>
+<div class="part grey"><h2>Before you ask</h2>{questions}</div>
+<div class=part><h2>Stay up to date</h2>
+<form><input type=email aria-label=mail><button>Subscribe</button></form></div>
+<div class=part style="background:#222">{columns}</div>
+<div class=bar style="background:#000;color:#fff">Copyright 2026 Brand Inc.</div>"""
+
+
+async def test_sections_are_found_without_a_single_landmark(site: Any, analyze: Any) -> None:
+    site.put("/divs", document(parts_without_landmarks(), STYLE))
+    report = (await analyze("/divs", **LAYOUT)).report
+    assert sections(report) == [
+        ("navigation", None), ("hero", "Ship things that matter"), ("feature", "Everything you need"),
+        ("testimonial", "What our customers think"), ("pricing", "Choose"), ("faq", "Before you ask"),
+        ("cta", "Stay up to date"), ("footer", None),
+    ]  # fmt: skip
+    assert report["layout"]["landmarks"] == []

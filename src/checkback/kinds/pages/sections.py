@@ -14,6 +14,8 @@ from checkback.kinds.pages.snapshot import ELEMENT, UNSEEN_TAGS, Box, Node, Tree
 
 MOST_SECTIONS = 40
 _MOST_DEPTH = 40
+#: Less than a line of text.
+MIN_HEIGHT = 14
 _LANDMARKS = frozenset({"section", "header", "footer", "nav", "main", "aside", "article"})
 _FLOATING = frozenset({"fixed", "sticky", "absolute"})
 
@@ -72,7 +74,7 @@ class Splitter:
             fixed = child.style.get("position") == "fixed"
             if fixed and box.width <= 0.8 * self.width and box.height <= 0.8 * self.height:
                 continue  # A chat bubble, a button back to the top.
-            if box.height >= 20 and box.width >= 40 and not self.content(child).is_empty:
+            if box.height >= MIN_HEIGHT and box.width >= 40 and not self.content(child).is_empty:
                 found.append(child)
         return found
 
@@ -486,8 +488,9 @@ def _cutting_level(heads: list[tuple[int, int]]) -> int:
     return top
 
 
-def _reading_order(block: Block) -> tuple[float, bool, float]:
+def _reading_order(block: Block) -> tuple[float, bool, float, float]:
     # Near the top a bar comes before what it lies over; further down the position alone decides.
     band = round(block.box.y / 90)
-    first = block.is_navigation and block.box.y < 180
-    return (band - first, not first, block.box.x)
+    is_bar = block.is_navigation or block.box.height < 60
+    first = is_bar and block.box.y < 180
+    return (band - first, not first, block.box.y if first else 0.0, block.box.x)

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from checkback.kinds.pages.children import Child, find_children
-from checkback.kinds.pages.content import Content, Words, total
+from checkback.kinds.pages.content import Content, Words, is_painted, total
 from checkback.kinds.pages.sections import MOST_SECTIONS, Block, Splitter
-from checkback.kinds.pages.snapshot import Box, Node, Tree, around
+from checkback.kinds.pages.snapshot import Box, Node, Tree, around, is_visible
 
 _PERIOD = re.compile(r"/\s?(mo|month|yr|year|user|月|年)|per (month|year|user)", re.I)
 _NUMBER = re.compile(r"^[$€£¥]?\s?[\d.,]+\s?(\+|%|k|K|M|s|x|/\d+)?\+?$")
@@ -84,6 +84,8 @@ def find_sections(tree: Tree, window_width: float, window_height: float) -> list
     """The page's sections from top to bottom, at most 40: neighbours of one type are joined beyond that."""
     splitter = Splitter(tree, window_width, window_height)
     blocks = splitter.blocks()
+    if not blocks:
+        return _without_text(tree)
     sections: list[Section] = []
     hero_seen = False
     for position, block in enumerate(blocks):
@@ -99,12 +101,26 @@ def find_sections(tree: Tree, window_width: float, window_height: float) -> list
         section = _judge(block, place)
         hero_seen = hero_seen or section.type == "hero"
         sections.append(section)
-    sections = _at_most(MOST_SECTIONS, _join_footers(_join_alternating(sections)))
+    sections = _at_most(MOST_SECTIONS, _join_bands(_join_alternating(sections), window_width))
     for section in sections:
         section.children = find_children(splitter, section.nodes)
         if not splitter.is_application:
             _judge_by_cards(section)
     return sections
+
+
+def _without_text(tree: Tree) -> list[Section]:
+    """A page of painted boxes alone has one section; a blank one has none."""
+    boxes = [
+        node.box
+        for node in tree.elements()
+        if node.box is not None and node.tag not in ("html", "body") and is_visible(node, tree.width)
+        if is_painted(node) and node.box.area > 2000
+    ]
+    if not boxes or tree.body is None:
+        return []
+    why = ["painted boxes without text"]
+    return [Section("content", None, around(boxes), 0.3, why, Content(), [tree.body])]
 
 
 def _judge_by_cards(section: Section) -> None:
@@ -154,7 +170,9 @@ def _bars(block: Block, place: _Place) -> Iterator[Evidence]:
     box, content = block.box, block.content
     if block.is_navigation:
         yield "navigation", 1.2, "navigation landmark or strip of links"
-    if box.y < 120 and box.height < 140 and content.links >= 2 and box.width > 0.5 * place.page_width:
+    few_words = content.words < 60 or content.link_characters > 0.4 * content.characters
+    strip = box.y < 120 and box.height < 140 and box.width > 0.5 * place.page_width
+    if strip and content.links >= 2 and few_words:
         yield "navigation", 0.8, "strip at the top"
     at_side = box.x < 0.1 * place.page_width or box.right > 0.9 * place.page_width
     column = box.width < 0.3 * place.page_width and at_side and content.words < 20 * content.links
@@ -342,20 +360,28 @@ def _join_alternating(sections: list[Section]) -> list[Section]:
     return found
 
 
-def _join_footers(sections: list[Section]) -> list[Section]:
-    """Columns of links and the legal line below them are one footer."""
+def _join_bands(sections: list[Section], page_width: float) -> list[Section]:
+    """One navigation for the bars at the top, one footer for columns of links and the line below them."""
     found: list[Section] = []
     for section in sections:
         before = found[-1] if found else None
-        if before is not None and before.type == section.type == "footer":
+        if before is not None and before.type == section.type and _are_one_band(before, section, page_width):
             nodes, content = before.nodes + section.nodes, total([before.content, section.content])
             reasons = list(dict.fromkeys([*before.evidence, *section.evidence]))
             box = around([before.box, section.box])
             confidence = max(before.confidence, section.confidence)
-            found[-1] = Section("footer", before.heading, box, confidence, reasons, content, nodes)
+            found[-1] = Section(before.type, before.heading, box, confidence, reasons, content, nodes)
         else:
             found.append(section)
     return found
+
+
+def _are_one_band(one: Section, other: Section, page_width: float) -> bool:
+    if one.type == "footer":
+        return True
+    wide = min(one.box.width, other.box.width) > 0.7 * page_width
+    adjacent = -2 <= other.box.y - one.box.bottom < 20 and other.box.bottom < 260
+    return one.type == "navigation" and wide and adjacent
 
 
 def _at_most(most: int, sections: list[Section]) -> list[Section]:
