@@ -187,6 +187,8 @@ def _layout(report: Mapping[str, JSON], args: Mapping[str, JSON], full: bool) ->
     if full:
         if "screenshot" in layout and _wants_screenshot(args):
             data["screenshot"] = {"artifact": layout["screenshot"]}
+        if "html" in layout:
+            data["html"] = {"artifact": layout["html"]}
         data["sections"] = [_section(place, section) for place, section in enumerate(layout["sections"])]
         if "colors" in report.get("design", {}):
             data["visualFeatures"] = _visual_features(report)
@@ -254,6 +256,10 @@ def _motion(report: Mapping[str, JSON], full: bool) -> Fields:
         data["warnings"] = warnings
         if "jsAnimations" in motion:
             data["js_animations"] = motion["jsAnimations"]
+        if "canvas" in motion:
+            canvases: list[Fields] = motion["canvas"]["list"]
+            active = sum(canvas.get("active") is True for canvas in canvases)
+            data["webgl_animations"] = {"totalDetected": active, "canvases": canvases}
     return data
 
 
@@ -263,11 +269,12 @@ def _starting(warnings: Sequence[Fields], prefix: str) -> int:
 
 def _quality(report: Mapping[str, JSON], full: bool) -> Fields:
     quality: Fields = report["quality"]
-    axes: dict[str, Fields] = quality["axes"]
+    theirs: Fields = quality["reftrix"]
+    axes: dict[str, Fields] = theirs["axes"]
     data: Fields = {
         "success": True,
-        "overallScore": quality["overallScore"],
-        "grade": quality["grade"],
+        "overallScore": theirs["overallScore"],
+        "grade": theirs["grade"],
         "axisScores": {name: axis["score"] for name, axis in axes.items()},
         "clicheCount": len(quality["cliches"]),
         "processingTimeMs": _at(report, "timings", "phases", "quality", default=0),
@@ -276,8 +283,18 @@ def _quality(report: Mapping[str, JSON], full: bool) -> Fields:
         data["axisGrades"] = {name: axis["grade"] for name, axis in axes.items()}
         data["axisDetails"] = {name: _reasons(axis) for name, axis in axes.items()}
         data["cliches"] = quality["cliches"]
-        data["recommendations"] = quality.get("recommendations", [])
+        data["recommendations"] = [_recommendation(item) for item in quality.get("recommendations", ())]
     return data
+
+
+def _recommendation(item: Fields) -> Fields:
+    return {
+        "id": item["rule"],
+        "category": item["dimension"],
+        "priority": item["priority"],
+        "title": item["title"],
+        "description": item["fix"],
+    }
 
 
 def _reasons(axis: Fields) -> list[str]:

@@ -50,6 +50,18 @@ def parts(home: Bundle) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def report(home: Bundle, parts: dict[str, Any]) -> dict[str, Any]:
+    """The whole report of the front page."""
+    from checkback.kinds.pages.quality import Measure
+    from checkback.kinds.pages.report import Outcome, add_score, assemble
+
+    add_score(parts, Measure({"originality": 0.35, "craftsmanship": 0.4, "contextuality": 0.25}))
+    outcome = Outcome(["ingest", "layout", "motion", "quality", "responsive"], [], {"layout": 12}, 1500)
+    made = assemble("0192f1f0-0000-7000-8000-000000000001", home, parts, outcome, [])
+    return made | {"completedAt": "2026-11-22T12:00:00.123000+00:00"}
+
+
 @dataclass
 class Page:
     """One answer of the test site."""

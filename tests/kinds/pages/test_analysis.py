@@ -24,7 +24,7 @@ async def test_the_demo_site_is_analysed_in_one_load(site: Any, analyze: Any) ->
     assert ran.result["results"]["layout"]["sectionsDetected"] == 9
     assert len(json.dumps(ran.result)) < 8000
     assert (site.asked[0], site.asked.count("/")) == ("/robots.txt", 1)
-    assert set(ran.recorder.files) == {"report.json", "screenshot.jpg"}
+    assert set(ran.recorder.files) == {"report.json", "screenshot.jpg", "tokens.json", "tokens.css"}
     assert ran.recorder.files["screenshot.jpg"].startswith(b"\xff\xd8")
     report = ran.report
     assert (report["httpStatus"], report["finalUrl"], report["warnings"]) == (200, site.url("/"), [])

@@ -1,9 +1,12 @@
 """Sections, outline, look and style sheets, read from saved bundles."""
 
+import time
 from typing import Any
 
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.parts import Reading
+from checkback.kinds.pages.sections import rows_of
+from checkback.kinds.pages.snapshot import Box, Node
 
 
 def test_the_sections_of_the_front_page(parts: dict[str, Any]) -> None:
@@ -29,7 +32,7 @@ def test_sections_have_boxes_from_top_to_bottom_and_tell_their_evidence(parts: d
 
 
 def test_class_names_do_not_matter(home: Bundle) -> None:
-    before = [section.type for section in Reading(home).sections[0]]
+    before = [section.type for section in Reading(home).sections]
     assert home.snapshot is not None
     strings: list[str] = home.snapshot["strings"]
     document = home.snapshot["documents"][0]
@@ -37,12 +40,12 @@ def test_class_names_do_not_matter(home: Bundle) -> None:
         for at in range(0, len(attributes), 2):
             if strings[attributes[at]] in ("class", "id"):
                 attributes[at + 1] = strings.index("class")
-    assert [section.type for section in Reading(home).sections[0]] == before
+    assert [section.type for section in Reading(home).sections] == before
 
 
 def test_an_article_is_cut_at_its_headings(tides: Bundle) -> None:
-    sections, count = Reading(tides).sections
-    assert count == 6
+    sections = Reading(tides).sections
+    assert len(sections) == 6
     assert [section.heading for section in sections if section.type == "content"] == [
         "A short guide to tides", "Springs and neaps", "The rule of twelfths", "Over the sill",
     ]  # fmt: skip
@@ -89,7 +92,30 @@ def test_style_sheets_as_they_apply(parts: dict[str, Any]) -> None:
     assert parts["layout"]["cssFramework"]["framework"] == "vanilla"
 
 
+def test_each_section_tells_its_parts(parts: dict[str, Any]) -> None:
+    sections = {section["type"]: section for section in parts["layout"]["sections"]}
+    plans = sections["pricing"]["children"]
+    assert [(plan["id"], plan["role"], plan["heading"]) for plan in plans] == [
+        ("s6.1", "card", "Dinghy"), ("s6.2", "card", "Sloop"), ("s6.3", "card", "Schooner"),
+    ]  # fmt: skip
+    left, top, width, height = sections["pricing"]["box"]
+    for plan in plans:
+        x, y, wide, high = plan["box"]
+        assert left <= x <= x + wide <= left + width
+        assert top <= y <= y + high <= top + height
+    assert sections["faq"]["childrenTotal"] == 4
+    assert all(child["text"].endswith("?") for child in sections["faq"]["children"][1:])
+
+
+def test_ten_thousand_rows_take_no_time() -> None:
+    nodes = [Node(place, 1, "p", "", {}, place, box=Box(0, 30 * place, 800, 24)) for place in range(20_000)]
+    begun = time.process_time()
+    assert len(rows_of(nodes)) == 20_000
+    # Compared with each other it would be minutes.
+    assert time.process_time() - begun < 5
+
+
 def test_a_bundle_without_a_snapshot_makes_no_layout_up(home: Bundle) -> None:
     home.snapshot = None
-    assert Reading(home).sections == ([], 0)
+    assert Reading(home).sections == []
     assert "contrast" not in Reading(home).quality()["accessibility"]

@@ -11,19 +11,11 @@ from checkback.core.job import Artifact, Failure, Job
 from checkback.core.states import State
 from checkback.dialects import reftrix
 from checkback.kinds.pages.bundle import Bundle, load_bundle
-from checkback.kinds.pages.quality import Measure
-from checkback.kinds.pages.report import Outcome, PhaseFailure, add_score, assemble, job_result
+from checkback.kinds.pages.report import Outcome, PhaseFailure, assemble, job_result
+from checkback.kinds.pages.summary import MOST_BYTES, summarize
 
-JOB_ID = "0192f1f0-0000-7000-8000-000000000001"
+JOB_ID = "0192f1f0-0000-7000-8000-000000000001"  # that of the fixture ``report``, too
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123_000, UTC)
-
-
-@pytest.fixture
-def report(home: Bundle, parts: dict[str, Any]) -> dict[str, Any]:
-    add_score(parts, Measure({"originality": 0.35, "craftsmanship": 0.4, "contextuality": 0.25}))
-    outcome = Outcome(["ingest", "layout", "motion", "quality", "responsive"], [], {"layout": 12}, 1500)
-    made = assemble(JOB_ID, home, parts, outcome, [])
-    return made | {"completedAt": NOW.isoformat()}
 
 
 def test_a_bundle_can_be_saved_and_read(home: Bundle, tmp_path: Path) -> None:
@@ -44,7 +36,7 @@ def test_the_result_is_small_and_holds_no_text_of_the_page(report: dict[str, Any
     result = job_result(JOB_ID, report, [artifact])
     assert result["webPageId"] == JOB_ID
     assert result["results"]["layout"] == {"sectionsDetected": 9, "visionUsed": False}
-    assert result["results"]["quality"] == {"overallScore": 90, "grade": "A"}
+    assert result["results"]["quality"] == {"overallScore": 91, "grade": "A"}
     assert result["results"]["responsive"]["viewportsAnalyzed"][2] == {
         "name": "mobile",
         "width": 375,
@@ -54,6 +46,23 @@ def test_the_result_is_small_and_holds_no_text_of_the_page(report: dict[str, Any
     text = json.dumps(result)
     assert len(text) < 8000
     assert "Harbourlight" not in text
+
+
+def test_the_summary_is_short_and_tells_what_matters_without_text_of_the_page(report: dict[str, Any]) -> None:
+    summary = report["summary"]
+    assert len(summary.encode()) <= MOST_BYTES
+    assert "Score 91 of 100, grade A" in summary
+    assert "9 sections on 1440 x 3358 px: navigation, hero" in summary
+    assert "Raise the contrast of text (5" in summary
+    assert "Harbourlight" not in summary
+
+
+def test_the_summary_of_a_page_with_many_faults_stays_short(report: dict[str, Any]) -> None:
+    report["layout"]["sections"] *= 4
+    report["layout"]["sectionCount"] = 36
+    for item in report["quality"]["recommendations"]:
+        item["fix"] *= 6
+    assert 300 < len(summarize(report).encode()) <= MOST_BYTES
 
 
 def test_a_failed_phase_makes_the_result_partial(home: Bundle, parts: dict[str, Any]) -> None:
@@ -76,10 +85,55 @@ def test_the_synchronous_answer_in_full(report: dict[str, Any]) -> None:
     assert data["layout"]["visualFeatures"]["theme"]["type"] == "light"
     assert {"name", "value", "category", "scope"} == set(data["layout"]["cssVariables"]["variables"][0])
     assert data["motion"]["a11yWarningCount"] == 1
-    assert data["quality"]["axisScores"]["craftsmanship"] == 76
-    assert data["quality"]["axisDetails"]["craftsmanship"][0] == "-8 axe-image-alt (1)"
+    quality = data["quality"]
+    assert quality["axisScores"] == {"originality": 100, "craftsmanship": 80, "contextuality": 96}
+    assert quality["axisGrades"]["craftsmanship"] == "B"
+    assert quality["axisDetails"]["craftsmanship"][0] == "-10 motion-not-reduced (1)"
+    assert set(quality["recommendations"][0]) == {"id", "category", "priority", "title", "description"}
     assert len(data["responsiveAnalysis"]["viewportsAnalyzed"]) == 3
     assert data["totalProcessingTimeMs"] == 1500
+
+
+def test_canvases_that_move_are_told_in_reftrix_words(report: dict[str, Any]) -> None:
+    still, moving = {"box": [0, 0, 9, 9], "active": False}, {"box": [0, 0, 9, 9], "active": True}
+    report["motion"]["canvas"] = {"total": 2, "list": [still, moving]}
+    assert reftrix.sync_data(report, {})["motion"]["webgl_animations"]["totalDetected"] == 1
+    assert job_result(JOB_ID, report, [])["results"]["motion"]["webglAnimationsDetected"] == 1
+
+
+def test_files_are_named_where_reftrix_has_their_content(report: dict[str, Any]) -> None:
+    report["layout"] |= {"screenshot": "screenshot.jpg", "html": "page.html"}
+    layout = reftrix.sync_data(report, {"layoutOptions": {"include_screenshot": True}})["layout"]
+    assert layout["screenshot"] == {"artifact": "screenshot.jpg"}
+    assert layout["html"] == {"artifact": "page.html"}
+
+
+def test_nothing_of_the_wire_format_is_missing_in_the_full_answer(report: dict[str, Any]) -> None:
+    data = reftrix.sync_data(report, {})
+    fields = {
+        "layout": "success pageId sectionCount sectionTypes processingTimeMs cssFramework sections"
+        " visualFeatures cssVariables",
+        "motion": "success patternCount categoryBreakdown warningCount a11yWarningCount perfWarningCount"
+        " patterns warnings js_animations",
+        "quality": "success overallScore grade axisScores clicheCount axisGrades axisDetails cliches"
+        " recommendations",
+        "execution_status": "completed_phases failed_phases timedout_phases timeout_occurred"
+        " actual_duration_ms",
+        "source": "type usageScope",
+    }
+    for part, names in fields.items():
+        assert set(names.split()) <= data[part].keys(), part
+    top = "id url normalizedUrl metadata responsiveAnalysis totalProcessingTimeMs analyzedAt"
+    assert set(top.split()) <= data.keys()
+    features = data["layout"]["visualFeatures"]
+    assert set(features["theme"]) == {"type", "backgroundColor", "textColor", "contrastRatio", "luminance"}
+    assert set(features["density"]) == {"contentDensity", "whitespaceRatio", "visualBalance"}
+    assert set(features["colors"]) == {"dominant", "accent", "palette"}
+    assert set(data["layout"]["cssVariables"]) == {
+        "variables", "clampValues", "calcExpressions", "designTokens",
+    }  # fmt: skip
+    libraries = data["motion"]["js_animations"]["libraries"]
+    assert set(libraries) == {"gsap", "framerMotion", "anime", "three", "lottie"}
 
 
 def test_the_summary_leaves_the_lists_out(report: dict[str, Any]) -> None:

@@ -101,7 +101,7 @@ def heading_outline(tree: Tree) -> list[list[Any]]:
         if level is not None and node.box is not None and is_visible(node, tree.width):
             text = " ".join(item.text for item in node.descendants() if item.text)[:160]
             found.append([level, text, round(node.box.y)])
-    return found[:200]
+    return found
 
 
 def check_headings(tree: Tree) -> Fields:
@@ -111,17 +111,21 @@ def check_headings(tree: Tree) -> Fields:
     return {"total": len(levels), "h1Count": levels.count(1), "skippedLevels": skipped}
 
 
-def landmarks(tree: Tree) -> list[Fields]:
-    """Landmarks by tag or role, with their boxes."""
+def landmarks(tree: Tree, most: int) -> tuple[list[Fields], int]:
+    """Landmarks by tag or role with their boxes, so many at most, and how many there are."""
     found: list[Fields] = []
+    total = 0
     for node in tree.elements():
         role = node.role if node.role in _LANDMARKS.values() else _LANDMARKS.get(node.tag, "")
         if not role or node.box is None or not _is_landmark(node, role):
             continue
+        total += 1
+        if total > most:
+            continue
         label = node.attributes.get("aria-label", "")[:80]
         entry: Fields = {"role": role, "box": node.box.rounded(), "selector": css_path(node)}
         found.append(entry | ({"label": label} if label else {}))
-    return found[:60]
+    return found, total
 
 
 def _is_landmark(node: Node, role: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import io
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from PIL import Image
 from playwright.async_api import BrowserContext
 from playwright.async_api import Error as PlaywrightError
 
@@ -34,6 +36,7 @@ from checkback.kinds.pages.parts import Reading
 from checkback.kinds.pages.report import Outcome, PhaseFailure, add_score, assemble, job_result, measure_of
 from checkback.kinds.pages.robots import ask_robots
 from checkback.kinds.pages.snapshot import font_samples
+from checkback.kinds.pages.tokens import design_tokens, tokens_as_css
 from checkback.kinds.pages.visit import Budgets, Visit, open_visit
 
 Fields = dict[str, Any]
@@ -242,7 +245,7 @@ class _Run:
     async def _picture(self, collector: Collector) -> None:
         whole = self._args.layoutOptions.fullPage
         width = self.bundle.viewport[0]
-        self._keep_picture("screenshot.jpg", await collector.picture(width, whole=whole), "base", width)
+        self._keep_picture("screenshot.jpg", await collector.picture(width, whole=whole), "base")
         if self._args.layoutOptions.include_html:
             try:
                 self._keep(self._ctx.artifact("page.html", _encoded(await collector.html()), "text/html"))
@@ -325,7 +328,7 @@ class _Run:
                 await collector.resize(viewport)
             if self._args.responsiveOptions.include_screenshots:
                 picture = await collector.picture(viewport.width, whole=True, scale=0.5)
-                self._keep_picture(f"viewport-{number}.jpg", picture, viewport.name, viewport.width)
+                self._keep_picture(f"viewport-{number}.jpg", picture, viewport.name)
             self._ctx.progress(85 + 11 * number / len(viewports))
         self._parts |= await asyncio.to_thread(self._reading.responsive)
         self._ctx.progress(98)
@@ -368,8 +371,15 @@ class _Run:
     def finish(self) -> Fields:
         """Judge, write the report, and give the job's result."""
         self._parts |= self._reading.ingest()
+        if "performance" in self._parts:
+            self._parts["performance"] = self._reading.performance()
+        for code, message in self._reading.obstacles():
+            self.bundle.warn(code, message)
         if "quality" in self._outcome.completed:
             add_score(self._parts, measure_of(self._args))
+        self._keep_tokens()
+        if "layout" in self._parts and any(artifact.name == "page.html" for artifact in self._artifacts):
+            self._parts["layout"]["html"] = "page.html"
         self._outcome.total_ms = _since(self._started)
         report = assemble(self._ctx.job_id, self.bundle, self._parts, self._outcome, self._pictures)
         report["truncated"] = any(warning["code"] in _TRUNCATING for warning in self.bundle.warnings)
@@ -381,10 +391,20 @@ class _Run:
     def _keep(self, artifact: Artifact) -> None:
         self._artifacts.append(artifact)
 
-    def _keep_picture(self, name: str, picture: bytes | None, viewport: str, width: int) -> None:
+    def _keep_tokens(self) -> None:
+        """The page's look for other tools: as design tokens and as CSS variables."""
+        tokens = design_tokens(self._parts.get("design", {}))
+        if tokens:
+            text = json.dumps(tokens, ensure_ascii=False, indent=1)
+            self._keep(self._ctx.artifact("tokens.json", _encoded(text), "application/json"))
+            self._keep(self._ctx.artifact("tokens.css", _encoded(tokens_as_css(tokens)), "text/css"))
+
+    def _keep_picture(self, name: str, picture: bytes | None, viewport: str) -> None:
         if picture is None:
             return
         artifact = self._ctx.artifact(name, picture, "image/jpeg")
+        with Image.open(io.BytesIO(picture)) as image:
+            size = image.size
         self._keep(artifact)
         self._pictures.append(
             {
@@ -392,7 +412,8 @@ class _Run:
                 "name": name,
                 "kind": "screenshot",
                 "viewport": viewport,
-                "width": width,
+                "width": size[0],
+                "height": size[1],
                 "bytes": artifact.size_bytes,
             }
         )

@@ -56,6 +56,8 @@ class Bundle:
     sheets: list[Fields] = field(default_factory=_no_list)
     fonts: list[Fields] = field(default_factory=_no_list)
     globals: list[str] = field(default_factory=_no_names)
+    #: Name of a technology -> what its global says its version is.
+    versions: dict[str, str] = field(default_factory=dict[str, str])
     animations: Fields | None = None
     reduced_motion: Fields | None = None
     #: For how long was looked at what moves, and which canvases were drawn on.

@@ -1,4 +1,4 @@
-"""Turns of phrase and looks that a great many pages share."""
+"""Turns of phrase and looks that a great many pages share; each kind is a rule of ``rules.py``."""
 
 from __future__ import annotations
 

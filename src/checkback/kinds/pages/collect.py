@@ -13,12 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 from checkback.kinds.pages import failures
 from checkback.kinds.pages.args import NamedViewport
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.devtools import Refused, Unanswered, script
+from checkback.kinds.pages.marks import GLOBAL_NAMES, VERSION_PATHS
 from checkback.kinds.pages.snapshot import LIGHT_STYLES, STYLES
 from checkback.kinds.pages.visit import MOST_ELEMENTS, Visit
 
@@ -43,14 +44,6 @@ WATCH_MS = 60
 PHONE_BELOW = 600
 MIN_TAP = 24
 MIN_TEXT = 12
-
-_GLOBALS = (
-    "gsap", "TweenMax", "TweenLite", "ScrollTrigger", "anime", "THREE", "lottie", "bodymovin", "Motion",
-    "AOS", "ScrollReveal", "WOW", "Swiper", "Splide", "Lenis", "LocomotiveScroll", "skrollr", "PIXI", "p5",
-    "Rellax", "jQuery", "bootstrap", "Alpine", "React", "Vue", "angular", "Svelte", "htmx", "Webflow",
-    "__NEXT_DATA__", "__NUXT__", "___gatsby", "__remixContext", "wp", "Shopify", "Ember", "Backbone", "d3",
-    "Chart", "tailwind", "UIkit", "Foundation", "M", "dataLayer", "gtag", "ga", "fbq", "plausible", "Sentry",
-)  # fmt: skip
 
 
 class Collector:
@@ -234,8 +227,13 @@ class Collector:
                 for node in answer["nodeIds"]
             )
             for (family, _), found in zip(samples, await asyncio.gather(*calls), strict=True):
-                rendered = [str(font["familyName"])[:80] for font in found["fonts"]]
-                self._bundle.fonts.append({"declared": family, "rendered": rendered})
+                self._bundle.fonts.append(
+                    {
+                        "declared": family,
+                        "rendered": [str(font["familyName"])[:80] for font in found["fonts"]],
+                        "downloaded": any(font.get("isCustomFont") for font in found["fonts"]),
+                    }
+                )
         except (Unanswered, Refused):
             self._bundle.warn("FONTS_UNKNOWN", "Which fonts were rendered could not be read.")
 
@@ -246,7 +244,7 @@ class Collector:
         if wait_seconds or (canvases and (self._bundle.facts or {}).get("canvases")):
             await self._watch(wait_seconds)
         bundle, argument = self._bundle, {"most": MOST_ANIMATIONS}
-        bundle.globals = await self._global_names()
+        bundle.globals, bundle.versions = await self._global_names(), await self._global_versions()
         bundle.animations = await self._devtools.run("animations", argument)
         await self._emulate_reduced_motion("reduce")
         try:
@@ -277,19 +275,25 @@ class Collector:
 
         The one look into that world: no code of the page runs for it, and nothing it says is run.
         """
-        tests = ",".join(f'{name}:"{name}" in window' for name in _GLOBALS)
-        params = {
-            "expression": f"({{{tests}}})",
-            "returnByValue": True,
-            "throwOnSideEffect": True,
-            "timeout": 500,
-        }
+        tests = ",".join(f"{json.dumps(name)}:{json.dumps(name)} in window" for name in GLOBAL_NAMES)
+        found = await self._look_into_page(f"({{{tests}}})")
+        return [name for name in GLOBAL_NAMES if found.get(name) is True]
+
+    async def _global_versions(self) -> dict[str, str]:
+        """What libraries say their version is; asked apart, because one that objects ends the answer."""
+        paths = {name: path.replace(".", "?.") for name, path in VERSION_PATHS.items()}
+        reads = ",".join(f"{json.dumps(name)}:window.{path}" for name, path in paths.items())
+        found = await self._look_into_page(f"({{{reads}}})")
+        return {name: str(value)[:20] for name, value in found.items() if isinstance(value, str | int)}
+
+    async def _look_into_page(self, expression: str) -> Fields:
+        params = {"expression": expression, "returnByValue": True, "throwOnSideEffect": True, "timeout": 500}
         try:
             answer = await self._devtools.call("Runtime.evaluate", params, seconds=2)
         except (Unanswered, Refused):
-            return []
-        found: Fields = answer.get("result", {}).get("value") or {}
-        return [name for name in _GLOBALS if found.get(name) is True]
+            return {}
+        value: object = answer.get("result", {}).get("value")
+        return cast("Fields", value) if isinstance(value, dict) else {}
 
     # --- quality ---
 

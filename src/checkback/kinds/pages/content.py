@@ -15,6 +15,7 @@ from checkback.kinds.pages.snapshot import ELEMENT, TEXT, Box, Node, Tree, is_vi
 _PRICE = re.compile(r"[$€£¥￥]\s?\d|\d\s?(円|€|USD|EUR)|/\s?(mo|month|yr|year|月)\b")
 _QUOTE = re.compile(r"^[\"“«『「‘']")
 _WORD = re.compile(r"[^\W\d]{3}")
+_IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _BUTTON_DISPLAYS = frozenset({"inline-block", "inline-flex", "block", "flex"})
 _TEXT_FIELDS = frozenset({"text", "email", "tel", "search", "password", "number", "url"})
 _TITLE_TAGS = frozenset({"div", "p", "span", "a", "strong"})
@@ -124,12 +125,18 @@ def _of_text(node: Node) -> Content:
     if node.box is None or not node.text:
         return content
     text = node.text
-    content.characters, content.words = len(text), len(text.split())
+    content.characters, content.words = len(text), count_words(text)
     content.texts = [Words(pixels(node.style.get("font-size"), 16), text[:160], node.box.y)]
     content.prices = bool(_PRICE.search(text))
     content.quotes = bool(_QUOTE.match(text) and len(text) > 40)
     content.stars = "★" in text
     return content
+
+
+def count_words(text: str) -> int:
+    """Words as they are separated; two ideographs or kana count as one."""
+    count = len(text.split())
+    return count if text.isascii() else count + len(_IDEOGRAPH.findall(text)) // 2
 
 
 def _add_own(node: Node, box: Box, content: Content) -> None:
@@ -170,6 +177,14 @@ def is_painted(node: Node, alpha: float = 0.3) -> bool:
     if color is not None and color.alpha > alpha:
         return True
     return node.style.get("background-image", "none") not in ("none", "")
+
+
+def is_framed(node: Node) -> bool:
+    """Whether an element looks like a card or panel: a ground, a border or a shadow of its own."""
+    style = node.style
+    if is_painted(node) or style.get("box-shadow", "none") not in ("none", ""):
+        return True
+    return pixels(style.get("border-top-width")) >= 1
 
 
 def _has_picture_behind(node: Node, box: Box) -> bool:

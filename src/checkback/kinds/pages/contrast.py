@@ -7,6 +7,8 @@ picture, a gradient, a bar that floats over something. Such text counts as unkno
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,8 @@ from checkback.kinds.pages.paths import css_path
 from checkback.kinds.pages.snapshot import Box, Node, Tree, is_visible, pixels, text_style
 
 MOST_LISTED = 40
+#: Pixels down the page.
+BAND = 250.0
 LARGE_PX = 24.0
 LARGE_BOLD_PX = 18.66
 _COLOR = re.compile(r"(?:rgba?|color|oklch|oklab|lab|lch)\([^()]*\)")
@@ -30,11 +34,32 @@ class Paint:
     node: Node
 
 
+class Paints:
+    """What is painted, by its place down the page, so that each text looks only at what is near it."""
+
+    def __init__(self, paints: list[Paint]) -> None:
+        self._bands: defaultdict[int, list[Paint]] = defaultdict(list)
+        self._tall: list[Paint] = []
+        for paint in paints:
+            first, last = int(paint.box.y // BAND), int(paint.box.bottom // BAND)
+            if last - first > 8:
+                self._tall.append(paint)
+                continue
+            for band in range(first, last + 1):
+                self._bands[band].append(paint)
+
+    def near(self, box: Box) -> Iterator[Paint]:
+        """Everything that may overlap a box; some of it twice."""
+        yield from self._tall
+        for band in range(int(box.y // BAND), int(box.bottom // BAND) + 1):
+            yield from self._bands.get(band, ())
+
+
 def check_contrast(tree: Tree) -> dict[str, Any]:
     """How many texts were checked, how many fail WCAG AA, and for how many what lies behind is unknown."""
-    paints = _paints(tree)
+    paints = Paints(_paints(tree))
     checked = unknown = 0
-    failures: dict[int, dict[str, Any]] = {}
+    failures: dict[int, tuple[Node, dict[str, Any]]] = {}
     for node in tree.texts():
         parent = next((item for item in node.ancestors() if item.style), None)
         if parent is None or not _is_readable(node, parent, tree.width):
@@ -55,13 +80,14 @@ def check_contrast(tree: Tree) -> dict[str, Any]:
         if best[0] < needed:
             ratio, ground = best
             failure = _failure(parent, color.over(ground), ground, ratio, _needed(style))
-            failures.setdefault(parent.index, failure)["characters"] += len(node.text)
-    listed = sorted(failures.values(), key=lambda entry: (entry["ratio"], entry["selector"]))
+            failures.setdefault(parent.index, (parent, failure))[1]["characters"] += len(node.text)
+    worst_first = sorted(failures.values(), key=lambda entry: (entry[1]["ratio"], entry[0].index))
     return {
         "checked": checked,
         "failed": len(failures),
         "unknown": unknown,
-        "failures": listed[:MOST_LISTED],
+        # A selector takes time in a long list of siblings, so only what is shown gets one.
+        "failures": [{"selector": css_path(node)} | told for node, told in worst_first[:MOST_LISTED]],
     }
 
 
@@ -83,7 +109,7 @@ def _needed(style: dict[str, str]) -> float:
     return 3.0 if size >= LARGE_PX or (size >= LARGE_BOLD_PX and weight >= 700) else 4.5
 
 
-def _grounds(node: Node, parent: Node, paints: list[Paint]) -> list[Color]:
+def _grounds(node: Node, parent: Node, paints: Paints) -> list[Color]:
     """The opaque colours that may lie behind a text: one, or the stops of a gradient; none when unknown."""
     layers: list[Color] = []
     bottoms: list[Color] = [WHITE]
@@ -118,12 +144,12 @@ def _gradient_stops(image: str) -> list[Color]:
     return known if known and len(known) == len(stops) else []
 
 
-def _is_covered(node: Node, parent: Node, base: Node | None, paints: list[Paint]) -> bool:
+def _is_covered(node: Node, parent: Node, base: Node | None, paints: Paints) -> bool:
     """Whether something else is painted between a text and the ground that its ancestors give it."""
     box = node.box
     assert box is not None
     lowest = base.paint_order if base is not None else -1
-    for paint in paints:
+    for paint in paints.near(box):
         if not lowest < paint.order < node.paint_order or paint.box.overlap(box) < 0.2 * box.area:
             continue
         if paint.node is not parent and all(paint.node is not item for item in parent.ancestors()):
@@ -153,7 +179,6 @@ def _paints(tree: Tree) -> list[Paint]:
 
 def _failure(parent: Node, color: Color, ground: Color, ratio: float, needed: float) -> dict[str, Any]:
     return {
-        "selector": css_path(parent),
         "box": parent.box.rounded() if parent.box else [],
         "color": color.hex,
         "background": ground.hex,

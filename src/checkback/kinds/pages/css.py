@@ -12,6 +12,7 @@ from checkback.kinds.pages.css_reader import StyleFacts, read_sheet
 Fields = dict[str, Any]
 
 MOST_LISTED = 300
+MOST_SHEETS = 40
 VALUE_LENGTH = 200
 _WIDTH = re.compile(r"(min|max)-width\s*:\s*([\d.]+)(px|em|rem)|width\s*[<>]=?\s*([\d.]+)(px|em|rem)")
 _VARIABLE = re.compile(r"var\(\s*(--[\w-]+)")
@@ -50,7 +51,7 @@ def variables(facts: StyleFacts) -> list[Fields]:
                     "uses": uses[item.name],
                 },
             )
-    return sorted(found.values(), key=lambda entry: (-entry["uses"], entry["name"]))[:MOST_LISTED]
+    return sorted(found.values(), key=lambda entry: (-entry["uses"], entry["name"]))
 
 
 _CATEGORIES = (
@@ -82,7 +83,7 @@ def fluid_values(facts: StyleFacts, function: str) -> list[Fields]:
         for item in facts.declarations
         if pattern.search(item.value)
     ]
-    return found[:MOST_LISTED]
+    return found
 
 
 def breakpoints(facts: StyleFacts) -> list[Fields]:
@@ -109,6 +110,7 @@ def summary(bundle: Bundle, facts: StyleFacts) -> Fields:
         "fluidValues": sum(1 for item in facts.declarations if _FLUID.search(item.value)),
         "sheets": [
             {"url": sheet["url"], "inline": sheet["inline"], "bytes": sheet["bytes"]}
-            for sheet in bundle.sheets
+            for sheet in bundle.sheets[:MOST_SHEETS]
         ],
+        "sheetsTotal": len(bundle.sheets),
     }

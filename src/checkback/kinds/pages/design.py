@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -21,21 +22,31 @@ Shares = list[tuple[Color, float]]
 
 #: Below this chroma a colour reads as grey.
 COLOURFUL = 0.04
+MOST_SHAPES = 12
+MOST_GRADIENTS = 10
 _SPACES = ("padding-top", "padding-bottom", "padding-left", "padding-right", "margin-top", "margin-bottom")
 _CONTAINERS = frozenset({"div", "main", "section", "article", "header", "footer", "nav", "ul"})
 _GAPS = ("row-gap", "column-gap")
+_STOP = re.compile(r"(?:rgba?|color|oklch|oklab|lab|lch)\([^()]*\)")
 
 
-def describe_design(tree: Tree, fonts: list[Fields]) -> Fields:
-    """The ``design`` part of the report, as far as the snapshot gives it."""
+def describe_design(tree: Tree, fonts: list[Fields], web_fonts: set[str]) -> Fields:
+    """The ``design`` part of the report, as far as the snapshot gives it.
+
+    ``web_fonts`` are the families that the page's style sheets bring along.
+    """
     grounds, texts = _backgrounds(tree), _text_colors(tree)
+    radii = _counted(tree, "border-top-left-radius", "0px")
+    shadows = _counted(tree, "box-shadow", "none")
     return {
         "colors": _colors(tree, grounds, texts),
         **_theme(grounds, texts),
-        "typography": _typography(tree, fonts),
+        "typography": _typography(tree, fonts, web_fonts),
         "spacing": _spacing(tree),
-        "radii": _counted(tree, "border-top-left-radius", "0px"),
-        "shadows": _counted(tree, "box-shadow", "none"),
+        "radii": radii[:MOST_SHAPES],
+        "radiiTotal": len(radii),
+        "shadows": shadows[:MOST_SHAPES],
+        "shadowsTotal": len(shadows),
     }
 
 
@@ -88,9 +99,9 @@ def _text_colors(tree: Tree) -> Shares:
     return merged(weight.items())
 
 
-def _accents(tree: Tree, grounds: Shares) -> Shares:
-    """Colourful colours that are used sparingly: of controls, borders and small painted boxes."""
-    large = {color for color, share in grounds if share > 0.3}
+def _accents(tree: Tree, grounds: Shares, texts: Shares) -> Shares:
+    """Colourful colours that are used sparingly: of controls and small painted boxes."""
+    large = {color for color, share in (*grounds, *texts) if share > 0.3}
     weight: Counter[Color] = Counter()
     for node in tree.elements():
         if (
@@ -99,17 +110,19 @@ def _accents(tree: Tree, grounds: Shares) -> Shares:
             or node.box.area > 0.1 * tree.width * tree.height
         ):
             continue
-        names = ("background-color", "color") if node.tag in ("a", "button") else ("background-color",)
-        for name in names:
-            color = parse_color(node.style.get(name, ""))
+        control = node.tag in ("a", "button") or node.role == "button"
+        values = [node.style.get("background-color", "")]
+        if control:
+            values += [node.style.get("color", ""), *_STOP.findall(node.style.get("background-image", ""))]
+        for value in values:
+            color = parse_color(value)
             if color is not None and color.alpha > 0.5 and chroma(color) > COLOURFUL and color not in large:
-                control = node.tag in ("a", "button") or node.role == "button"
                 weight[color] += int(min(node.box.area, 40_000) * (3 if control else 1))
     return merged(weight.items())
 
 
 def _colors(tree: Tree, grounds: Shares, texts: Shares) -> Fields:
-    accents = _accents(tree, grounds)
+    accents = _accents(tree, grounds, texts)
     # Text covers little area, so its shares count for a tenth of the whole.
     palette = merged([(c, s * 0.9) for c, s in grounds] + [(c, s * 0.1) for c, s in texts])
     return {
@@ -139,7 +152,7 @@ def _gradients(tree: Tree) -> list[Fields]:
             "value": value,
             "area": area,
         }
-        for value, area in found.most_common(10)
+        for value, area in found.most_common(MOST_GRADIENTS)
     ]
 
 
@@ -160,29 +173,43 @@ def _theme(grounds: Shares, texts: Shares) -> Fields:
 # --- type, spacing, shapes ---
 
 
-def _typography(tree: Tree, fonts: list[Fields]) -> Fields:
+def _typography(tree: Tree, fonts: list[Fields], web_fonts: set[str]) -> Fields:
     families: Counter[str] = Counter()
-    scale: Counter[tuple[float, int, float]] = Counter()
+    scale: Counter[tuple[float, int, float, str]] = Counter()
     for node in tree.texts():
         style = text_style(node)
-        families[first_family(style.get("font-family", ""))] += len(node.text)
+        family = first_family(style.get("font-family", ""))
+        families[family] += len(node.text)
         size, weight = pixels(style.get("font-size"), 16), int(pixels(style.get("font-weight"), 400))
-        scale[(size, weight, pixels(style.get("line-height"), round(size * 1.2, 1)))] += len(node.text)
+        height = pixels(style.get("line-height"), round(size * 1.2, 1))
+        scale[(size, weight, height, family)] += len(node.text)
     total = sum(families.values()) or 1
-    rendered = {font["declared"]: font["rendered"] for font in fonts}
+    rendered = {font["declared"]: font for font in fonts}
     return {
         "families": [
             {"declared": family, "share": round(count / total, 3)}
-            | ({"rendered": rendered[family]} if family in rendered else {})
+            | _rendered(family, rendered.get(family), web_fonts)
             for family, count in families.most_common(6)
             if family
         ],
+        "familiesTotal": len(families),
         "scale": [
-            {"size": size, "weight": weight, "lineHeight": height, "chars": count}
-            for (size, weight, height), count in scale.most_common(12)
+            {"size": size, "weight": weight, "lineHeight": height, "family": family, "chars": count}
+            for (size, weight, height, family), count in scale.most_common(12)
         ],
-        "sizes": len({size for size, _, _ in scale}),
+        "scaleTotal": len(scale),
+        "sizes": len({size for size, _, _, _ in scale}),
     }
+
+
+def _rendered(family: str, font: Fields | None, web_fonts: set[str]) -> Fields:
+    """Which font drew the glyphs, and whether that is because the page's own did not arrive."""
+    if font is None:
+        return {}
+    told: Fields = {"rendered": font["rendered"]}
+    if family in web_fonts and "downloaded" in font:
+        told["isFallback"] = not font["downloaded"]
+    return told
 
 
 def _spacing(tree: Tree) -> Fields:
@@ -218,7 +245,7 @@ def _counted(tree: Tree, name: str, nothing: str) -> list[list[Any]]:
         for node in tree.elements()
         if node.style.get(name, nothing) not in (nothing, "") and is_visible(node, tree.width)
     )
-    return [[value, count] for value, count in found.most_common(8)]
+    return [[value, count] for value, count in found.most_common()]
 
 
 # --- how the page is filled ---

@@ -12,19 +12,27 @@ from checkback.kinds.pages import css
 from checkback.kinds.pages.accessibility import describe_accessibility, heading_outline, landmarks
 from checkback.kinds.pages.args import PageAnalyzeArgs
 from checkback.kinds.pages.bundle import Bundle
+from checkback.kinds.pages.children import MOST_CHILDREN, Child
+from checkback.kinds.pages.content import count_words
 from checkback.kinds.pages.css import read_styles
 from checkback.kinds.pages.css_reader import StyleFacts
 from checkback.kinds.pages.design import describe_density, describe_design, describe_grid
 from checkback.kinds.pages.motion import describe_motion
+from checkback.kinds.pages.obstacles import find_obstacles
 from checkback.kinds.pages.paths import css_path
 from checkback.kinds.pages.responsive import describe_responsive
 from checkback.kinds.pages.sectiontypes import Section, find_sections
-from checkback.kinds.pages.snapshot import Tree, parse
+from checkback.kinds.pages.seo import describe_seo
+from checkback.kinds.pages.snapshot import Tree, parse, shadow_roots
 from checkback.kinds.pages.technologies import find_css_framework, find_technologies
 
 Fields = dict[str, Any]
 
 SECTION_TEXT = 300
+CHILD_TEXT = 120
+MOST_HEADINGS = 200
+MOST_LANDMARKS = 60
+MOST_REQUESTS = 20
 
 
 class Reading:
@@ -59,11 +67,19 @@ class Reading:
         self.styles.used_rules = sum(sheet["usedRules"] for sheet in applying)
 
     @cached_property
-    def sections(self) -> tuple[list[Section], int]:
+    def sections(self) -> list[Section]:
         if self.tree is None:
-            return [], 0
+            return []
         width, height = self.bundle.viewport
         return find_sections(self.tree, width, height)
+
+    @cached_property
+    def headings(self) -> list[list[Any]]:
+        return heading_outline(self.tree) if self.tree is not None else []
+
+    def obstacles(self) -> list[tuple[str, str]]:
+        """What kept the page from being seen as a visitor sees it: code and sentence."""
+        return find_obstacles(self.bundle, self.tree)
 
     # --- parts, by phase ---
 
@@ -78,11 +94,7 @@ class Reading:
         image = facts.get("social", {}).get("og:image")
         if image:
             part["ogImage"] = urljoin(bundle.final_url, image)[:1000]
-        part["content"] = {
-            "elements": facts.get("elements", 0),
-            "textLength": facts.get("textLength", 0),
-            "images": facts.get("images", {}).get("total", 0),
-        }
+        part["content"] = self._content(facts)
         if bundle.robots is not None:
             part["robots"] = bundle.robots
         part["network"] = {
@@ -96,19 +108,42 @@ class Reading:
             part["console"] = bundle.console
         return part
 
+    def _content(self, facts: Fields) -> Fields:
+        part: Fields = {
+            "elements": facts.get("elements", 0),
+            "textLength": facts.get("textLength", 0),
+            "images": facts.get("images", {}).get("total", 0),
+            "frames": facts.get("frames", 0),
+        }
+        if self.tree is not None and self.bundle.snapshot is not None:
+            tags = Counter(node.tag for node in self.tree.elements())
+            part |= {
+                "words": sum(count_words(node.text) for node in self.tree.texts()),
+                "paragraphs": tags["p"],
+                "lists": tags["ul"] + tags["ol"] + tags["dl"],
+                "tables": tags["table"],
+                "videos": tags["video"],
+                "canvases": tags["canvas"],
+                "shadowRoots": shadow_roots(self.bundle.snapshot),
+            }
+        return part
+
     def layout(self) -> Fields:
         """Sections, outline, grid, look, style sheets, technologies."""
         tree = self.tree
         if tree is None:
             raise ValueError("the bundle holds no snapshot")
-        sections, count = self.sections
+        sections = self.sections
+        listed, total = landmarks(tree, MOST_LANDMARKS)
         part: Fields = {
             "pageSize": [round(tree.width), round(tree.height)],
-            "sectionCount": count,
+            "sectionCount": len(sections),
             "sectionTypes": dict(Counter(section.type for section in sections)),
             "sections": [_told(number, section) for number, section in enumerate(sections, 1)],
-            "landmarks": landmarks(tree),
-            "headings": heading_outline(tree),
+            "landmarks": listed,
+            "landmarksTotal": total,
+            "headings": self.headings[:MOST_HEADINGS],
+            "headingsTotal": len(self.headings),
             "grid": describe_grid(tree),
             "density": describe_density(tree),
             "cssFramework": find_css_framework(tree, self.bundle),
@@ -117,20 +152,24 @@ class Reading:
             "layout": part,
             "design": self._design(tree),
             "css": css.summary(self.bundle, self.styles),
-            "technologies": find_technologies(self.bundle),
+            "technologies": find_technologies(self.bundle, tree),
         }
 
     def _design(self, tree: Tree) -> Fields:
         variables = css.variables(self.styles)
+        clamps, calcs = css.fluid_values(self.styles, "clamp"), css.fluid_values(self.styles, "calc")
         part: Fields = {
-            "cssVariables": variables,
-            "clampValues": css.fluid_values(self.styles, "clamp"),
-            "calcExpressions": css.fluid_values(self.styles, "calc"),
+            "cssVariables": variables[: css.MOST_LISTED],
+            "cssVariablesTotal": len(variables),
+            "clampValues": clamps[: css.MOST_LISTED],
+            "clampValuesTotal": len(clamps),
+            "calcExpressions": calcs[: css.MOST_LISTED],
+            "calcExpressionsTotal": len(calcs),
             "designTokens": _tokens(variables),
             "breakpoints": [entry["width"] for entry in css.breakpoints(self.styles)],
         }
         if "color" in self.bundle.snapshot_styles:
-            part = describe_design(tree, self.bundle.fonts) | part
+            part = describe_design(tree, self.bundle.fonts, self.styles.web_fonts) | part
         return part
 
     def motion(self, args: PageAnalyzeArgs) -> Fields:
@@ -152,14 +191,18 @@ class Reading:
         """Accessibility, performance and what search engines see: what the score is made from."""
         return {
             "accessibility": describe_accessibility(self.bundle, self.tree),
-            "performance": _performance(self.bundle),
-            "seo": _seo(self.bundle),
+            "performance": self.performance(),
+            "seo": describe_seo(self.bundle, self.tree, [level for level, _, _ in self.headings]),
         }
+
+    def performance(self) -> Fields:
+        """Lab values of this load; what was blocked is known in full only when the page is closed."""
+        return describe_performance(self.bundle)
 
     def responsive(self) -> Fields:
         """The page at its other window sizes."""
         points = css.breakpoints(self.styles)
-        return {"responsive": describe_responsive(self.bundle, self.sections[0], points)}
+        return {"responsive": describe_responsive(self.bundle, self.sections, points)}
 
 
 def _told(number: int, section: Section) -> Fields:
@@ -178,6 +221,24 @@ def _told(number: int, section: Section) -> Fields:
         "buttons": content.buttons,
         "images": len(content.images),
         "fields": len(content.fields) + content.textareas,
+        "children": [
+            _told_child(f"s{number}.{place}", child)
+            for place, child in enumerate(section.children[:MOST_CHILDREN], 1)
+        ],
+        "childrenTotal": len(section.children),
+    }
+
+
+def _told_child(name: str, child: Child) -> Fields:
+    told: Fields = {"id": name, "role": child.role}
+    if child.heading:
+        told["heading"] = child.heading
+    return told | {
+        "box": child.box.rounded(),
+        "selector": css_path(child.node),
+        "text": child.content.text[:CHILD_TEXT],
+        "links": child.content.links,
+        "images": len(child.content.images),
     }
 
 
@@ -190,29 +251,18 @@ def _tokens(variables: list[Fields]) -> dict[str, list[str]]:
     return {category: names[:60] for category, names in sorted(found.items())}
 
 
-def _performance(bundle: Bundle) -> Fields:
+def describe_performance(bundle: Bundle) -> Fields:
+    """The ``performance`` part of the report."""
     network = bundle.network or {}
     return {
         "method": "lab, unthrottled, on this server",
         **{name: value for name, value in (bundle.performance or {}).items() if value is not None},
         "weight": {"total": network.get("totalBytes", 0), "byType": network.get("bytesByType", {})},
         "requests": network.get("requests", 0),
+        "thirdParty": network.get("thirdParty", [])[:MOST_REQUESTS],
+        "failed": network.get("failed", [])[:MOST_REQUESTS],
         "failedTotal": network.get("failedTotal", 0),
-    }
-
-
-def _seo(bundle: Bundle) -> Fields:
-    facts = bundle.facts or {}
-    names = ("description", "canonical", "robots", "generator", "viewport", "themeColor", "compatMode")
-    part: Fields = {name: facts.get(name, "") for name in names}
-    return part | {
-        "social": facts.get("social", {}),
-        "jsonLd": facts.get("jsonLd", []),
-        "hreflang": facts.get("hreflang", []),
-        "links": facts.get("links", {"internal": 0, "external": 0, "empty": 0, "vague": 0}),
-        "images": facts.get("images", {}),
-        "fields": facts.get("fields", 0),
-        "unlabelledFields": facts.get("unlabelledFields", 0),
+        "blocked": _blocked(bundle)[:MOST_REQUESTS],
     }
 
 

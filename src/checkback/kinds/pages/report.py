@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from importlib import resources
 from typing import Any
 
 from checkback.core.job import Artifact
 from checkback.kinds.pages.args import PageAnalyzeArgs
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.quality import Measure, score
+from checkback.kinds.pages.summary import summarize
 
 SCHEMA = "checkback.page/1"
 
@@ -75,7 +78,15 @@ def assemble(
         "timings": {"totalMs": outcome.total_ms, "phases": outcome.took, "steps": bundle.timings},
         "environment": bundle.environment,
     }
+    report["summary"] = summarize(report)
     return report
+
+
+def report_schema() -> Fields:
+    """The JSON Schema of report.json."""
+    text = (resources.files("checkback.kinds.pages") / "page.schema.json").read_text("utf-8")
+    schema: Fields = json.loads(text)
+    return schema
 
 
 def measure_of(args: PageAnalyzeArgs) -> Measure:
@@ -106,8 +117,13 @@ def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields
             "patternsDetected": report["motion"]["patternCount"],
             "jsAnimationsDetected": scripted,
         }
+        if "canvas" in report["motion"]:
+            canvases = report["motion"]["canvas"]["list"]
+            active = sum(canvas.get("active") is True for canvas in canvases)
+            results["motion"]["webglAnimationsDetected"] = active
     if "quality" in report:
-        results["quality"] = {name: report["quality"][name] for name in ("overallScore", "grade")}
+        # ReftrixMCP's own axes, weighed as the caller asked; report.json has ours as well.
+        results["quality"] = {name: report["quality"]["reftrix"][name] for name in ("overallScore", "grade")}
     if "responsive" in report:
         results["responsive"] = _responsive_counters(report)
     result: Fields = {
@@ -117,6 +133,7 @@ def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields
         "completedPhases": report["completedPhases"],
         "failedPhases": [item["phase"] for item in report["failedPhases"]],
         "results": results,
+        "summary": report["summary"],
     }
     if report["failedPhases"]:
         result["error"] = " ".join(f"{item['phase']}: {item['message']}" for item in report["failedPhases"])

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from checkback.kinds.pages.content import Content, is_painted, read_contents, total
+from checkback.kinds.pages.content import Content, is_framed, is_painted, read_contents, total
 from checkback.kinds.pages.snapshot import ELEMENT, UNSEEN_TAGS, Box, Node, Tree, around, is_visible
 
 MOST_SECTIONS = 40
 _MOST_DEPTH = 40
+#: Less than a line of text.
+MIN_HEIGHT = 14
 _LANDMARKS = frozenset({"section", "header", "footer", "nav", "main", "aside", "article"})
 _FLOATING = frozenset({"fixed", "sticky", "absolute"})
 
@@ -46,6 +48,9 @@ class Splitter:
         body = self._contents[tree.body.index] if tree.body else Content()
         levels = Counter(heading.level for heading in body.headings)
         self._document_level = min(levels) if levels else 1
+        #: Whether a tall column of links stood beside the page: then it is an application, not a document.
+        self.is_application = False
+        self._has_footer = False
 
     # --- questions about nodes ---
 
@@ -69,7 +74,7 @@ class Splitter:
             fixed = child.style.get("position") == "fixed"
             if fixed and box.width <= 0.8 * self.width and box.height <= 0.8 * self.height:
                 continue  # A chat bubble, a button back to the top.
-            if box.height >= 20 and box.width >= 40 and not self.content(child).is_empty:
+            if box.height >= MIN_HEIGHT and box.width >= 40 and not self.content(child).is_empty:
                 found.append(child)
         return found
 
@@ -94,11 +99,13 @@ class Splitter:
         if not children or self._is_link_list(node):
             return [[node]]
         bars = [child for child in children if self._is_bar(child)]
-        rest = [child for child in children if child not in bars]
+        known = {bar.index for bar in bars}
+        rest = [child for child in children if child.index not in known]
+        self.is_application = self.is_application or any(self._is_side_bar(bar) for bar in bars)
         if bars and any(_box(child).height > 0.5 * self.height for child in rest):
             inside = rest[0] if len(rest) == 1 else self._stand_in(node, rest)
             return [[bar] for bar in bars] + self.split(inside, depth + 1)
-        rows = _rows(children)
+        rows = rows_of(children)
         if len(rows) == 1:
             return self._split_columns(node, rows[0], depth)
         return self._split_rows(node, rows, depth)
@@ -155,13 +162,21 @@ class Splitter:
         """The wide one of columns of which all others are narrow, when they are tall."""
         widest = max(columns, key=lambda column: _box(column).width)
         others = [column for column in columns if column is not widest]
-        tall = max(_box(column).height for column in columns) > 0.6 * self.height
+        height = max(_box(column).height for column in columns)
         wide = _box(widest).width > 0.55 * self.width
         narrow = all(_box(column).width < 0.3 * self.width for column in others)
-        return widest if tall and wide and narrow else None
+        if height > 0.6 * self.height and wide and narrow:
+            return widest
+        # Within a narrower page the same, when the columns are too tall to be a picture and its text.
+        room = around([_box(column) for column in columns]).width
+        wide = _box(widest).width > 0.55 * room > 0.3 * self.width
+        narrow = all(_box(column).width < 0.36 * room for column in others)
+        return widest if height > 1.2 * self.height and wide and narrow and len(columns) <= 3 else None
 
     def _around_main(self, columns: Row, main: Node, depth: int) -> list[Row]:
         ordered = sorted(columns, key=lambda column: _box(column).x)
+        beside = [column for column in columns if column is not main]
+        self.is_application = self.is_application or any(self._is_side_bar(column) for column in beside)
         return [
             row
             for column in ordered
@@ -173,7 +188,18 @@ class Splitter:
             return False
         return all(is_painted(column) and self.content(column).headings for column in columns)
 
+    def _is_side_bar(self, node: Node) -> bool:
+        box, content = _box(node), self.content(node)
+        tall = box.height > 0.6 * self.height and box.width < 0.3 * self.width
+        return tall and content.links >= 5 and content.words < 20 * content.links
+
     def _split_rows(self, node: Node, rows: list[Row], depth: int) -> list[Row]:
+        board = self._split_board(node, rows)
+        if board is not None:
+            return board
+        strip = self._split_strip(node, rows)
+        if strip is not None:
+            return strip
         if not self._should_split(node, rows):
             return [[node]]
         cut = self._cut_at_headings(node, rows)
@@ -194,6 +220,61 @@ class Splitter:
                 found.append(row)
         return found
 
+    def _split_board(self, node: Node, rows: list[Row]) -> list[Row] | None:
+        """A dashboard's rows of panels; neighbours that are built alike stay together."""
+        if not self.is_application or _box(node).height < 0.6 * self.height:
+            return None
+        boards = [self._is_row_of_panels(row) for row in rows]
+        if sum(boards) < 2:
+            return None
+        found: list[Row] = []
+        shapes: list[tuple[int, ...] | None] = []
+        for row, is_board in zip(rows, boards, strict=True):
+            shape = self._shape(row) if is_board else None
+            if shape is not None and found and shapes[-1] == shape:
+                found[-1] = found[-1] + row
+            else:
+                found.append(row)
+                shapes.append(shape)
+        return found if len(found) >= 2 else None
+
+    def _shape(self, row: Row) -> tuple[int, ...]:
+        """The widths of a row's columns, roughly."""
+        columns = row
+        while len(columns) == 1:
+            inside = rows_of(self.significant(columns[0]))
+            if len(inside) != 1:
+                break
+            columns = inside[0]
+        return tuple(sorted(round(_box(part).width / 40) for part in columns))
+
+    def _is_row_of_panels(self, row: Row) -> bool:
+        return all(self._is_panel(part) for part in row)
+
+    def _is_panel(self, node: Node, depth: int = 0) -> bool:
+        """A framed box, or a column that holds nothing but framed boxes."""
+        if depth and is_framed(node):
+            return True
+        inside = self.significant(node)
+        if depth > 6 or not inside:
+            return False
+        return all(self._is_panel(part, depth + 1) for part in inside)
+
+    def _split_strip(self, node: Node, rows: list[Row]) -> list[Row] | None:
+        """A row of logos that shares a box with something that stands on its own."""
+        if len(rows) != 2 or not 0.3 * self.height < _box(node).height < 2 * self.height:
+            return None
+        strips = [self._is_strip(row) for row in rows]
+        others = [self.contents(row) for row, is_strip in zip(rows, strips, strict=True) if not is_strip]
+        if len(others) != 1 or len(others[0].headings) < 3:
+            return None
+        return list(rows)
+
+    def _is_strip(self, row: Row) -> bool:
+        content = self.contents(row)
+        low = around([_box(part) for part in row]).height < 220
+        return low and len(content.images) >= 4 and content.words < 10 and not content.headings
+
     def _should_split(self, node: Node, rows: list[Row]) -> bool:
         """Whether the rows of a node stand on their own, or are one section's title, text and cards."""
         box, window = _box(node), self.height
@@ -206,6 +287,8 @@ class Splitter:
             return True
         if box.height < 0.45 * window:
             return False
+        if self._is_grid(rows):
+            return False
         titled = self._is_titled(node, rows, levels, headed)
         if self._holds_landmarks(rows) and not (node.tag == "section" and titled):
             return True
@@ -215,6 +298,19 @@ class Splitter:
         if titled and box.height < 2.2 * window:
             return False
         return self._has_own_parts(node, rows, levels, headed)
+
+    def _is_grid(self, rows: list[Row]) -> bool:
+        """Rows of equal cards; a picture beside a text, then a text beside a picture, is none."""
+        if len(rows) < 2 or any(len(row) < 2 for row in rows[:-1]):
+            return False
+        cards = [part for row in rows for part in row]
+        widths = [_box(card).width for card in cards]
+        heights = [_box(card).height for card in cards]
+        if max(widths) > 1.15 * min(widths) or max(heights) > 1.5 * min(heights):
+            return False
+        contents = [self.content(card) for card in cards]
+        shapes = {(bool(content.images), bool(content.headings)) for content in contents}
+        return len(shapes) == 1
 
     def _is_one_chapter(self, node: Node, levels: list[int], headed: list[int], is_page: bool) -> bool:
         """A titled block below the document's top level, whose rows are its subsections."""
@@ -302,6 +398,7 @@ class Splitter:
 
     def _join_slivers(self, blocks: list[Block]) -> list[Block]:
         found: list[Block] = []
+        self._has_footer = any(block.is_footer for block in blocks)
         for block in blocks:
             if found and self._is_sliver(block, found[-1]):
                 found[-1] = self._block(found[-1].nodes + block.nodes)
@@ -313,27 +410,44 @@ class Splitter:
         if block.is_navigation or block.is_footer or before.is_navigation or block.is_painted:
             return False
         content, box = block.content, block.box
+        if self._is_prose(block) and abs(before.box.x - box.x) + abs(before.box.width - box.width) < 40:
+            return True
         if content.headings and content.words > 15:
             return False  # Short, but a chapter with a title and a text of its own.
         if box.height >= 130 or content.buttons or content.fields or len(content.images) >= 3:
             return False
-        at_end = box.bottom > self._tree.height - 120
+        # The last strip of a page is its footer, unless there is one.
+        at_end = box.bottom > self._tree.height - 120 and not self._has_footer
         return abs(before.box.x - box.x) < 200 and box.width > 0.3 * self.width and not at_end
+
+    def _is_prose(self, block: Block) -> bool:
+        """Paragraphs without a heading: they go on with what stands above them."""
+        content = block.content
+        other = content.headings or content.images or content.buttons or content.fields or content.graphics
+        if other or content.quotes or content.prices or content.tables or content.words < 8:
+            return False
+        return content.links < 3 and max(words.size for words in content.texts) < 24
 
     def _join_titles(self, blocks: list[Block]) -> list[Block]:
         found: list[Block] = []
+        was_joined = False
         for block in blocks:
-            if found and self._is_title_of(found[-1], block):
+            # What has found its section is no title of the next one.
+            if found and not was_joined and self._is_title_of(found[-1], block):
                 found[-1] = self._block(found[-1].nodes + block.nodes)
+                was_joined = True
             else:
                 found.append(block)
+                was_joined = False
         return found
 
     def _is_title_of(self, block: Block, after: Block) -> bool:
         content = block.content
         if block.is_navigation or after.is_navigation or after.is_footer or block.is_painted:
             return False
-        short = block.box.height < 170 and content.words < 40 and block.box.y > 150
+        # Across the whole top of a page it is the page's own header.
+        inner = block.box.y > 150 or block.box.width < 0.95 * self.width
+        short = block.box.height < 170 and content.words < 40 and inner
         plain = not content.fields and not content.images and bool(content.headings)
         return short and plain and after.content.top_level >= content.top_level
 
@@ -343,19 +457,25 @@ def _box(node: Node) -> Box:
     return node.box
 
 
-def _rows(nodes: list[Node]) -> list[Row]:
-    """Nodes grouped by vertical overlap, from top to bottom."""
+def rows_of(nodes: list[Node]) -> list[Row]:
+    """Nodes grouped by vertical overlap, from top to bottom.
+
+    Only rows that reach below a node's top are compared with it, so that ten thousand rows stay cheap.
+    """
     rows: list[Row] = []
+    open_rows: list[tuple[Row, float, float]] = []
     for node in sorted(nodes, key=lambda node: (_box(node).y, _box(node).x)):
         box = _box(node)
-        for row in rows:
-            whole = around([_box(part) for part in row])
-            overlap = min(whole.bottom, box.bottom) - max(whole.y, box.y)
-            if overlap > 0.4 * min(box.height, whole.height):
+        open_rows = [entry for entry in open_rows if entry[2] > box.y]
+        for place, (row, top, bottom) in enumerate(open_rows):
+            overlap = min(bottom, box.bottom) - max(top, box.y)
+            if overlap > 0.4 * min(box.height, bottom - top):
                 row.append(node)
+                open_rows[place] = (row, top, max(bottom, box.bottom))
                 break
         else:
             rows.append([node])
+            open_rows.append((rows[-1], box.y, box.bottom))
     return rows
 
 
@@ -368,8 +488,9 @@ def _cutting_level(heads: list[tuple[int, int]]) -> int:
     return top
 
 
-def _reading_order(block: Block) -> tuple[float, bool, float]:
+def _reading_order(block: Block) -> tuple[float, bool, float, float]:
     # Near the top a bar comes before what it lies over; further down the position alone decides.
     band = round(block.box.y / 90)
-    first = block.is_navigation and block.box.y < 180
-    return (band - first, not first, block.box.x)
+    is_bar = block.is_navigation or block.box.height < 60
+    first = is_bar and block.box.y < 180
+    return (band - first, not first, block.box.y if first else 0.0, block.box.x)

@@ -162,18 +162,35 @@ def parse(snapshot: Fields, styles: Sequence[str]) -> Tree:
 def _lay_out(nodes: list[Node], layout: Fields, strings: list[str], styles: Sequence[str]) -> None:
     orders: list[int] = layout.get("paintOrders", [])
     indexes: list[int] = layout["nodeIndex"]
+    # Most elements share their styles with others, so few different ones are made; nobody writes into them.
+    known: dict[tuple[int, ...], dict[str, str]] = {}
     for place, index in enumerate(indexes):
         node = nodes[index]
         if node.box is not None:
             continue  # A box of generated content; the first one is the element's own.
         node.box = Box(*layout["bounds"][place])
-        node.style = {
-            name: strings[value] if value >= 0 else ""
-            for name, value in zip(styles, layout["styles"][place], strict=False)
-        }
+        values = tuple(layout["styles"][place])
+        style = known.get(values)
+        if style is None:
+            pairs = zip(styles, values, strict=False)
+            style = known[values] = {name: strings[value] if value >= 0 else "" for name, value in pairs}
+        node.style = style
         if node.kind == TEXT and not node.style and node.parent is not None:
             node.style = node.parent.style
         node.paint_order = orders[place] if place < len(orders) else 0
+
+
+def shadow_roots(snapshot: Fields) -> int:
+    """How many elements have a shadow tree of the page's own, whose content the tree holds as theirs.
+
+    Trees within such a tree are not counted.
+    """
+    strings: list[str] = snapshot["strings"]
+    raw: Fields = snapshot["documents"][0]["nodes"]
+    marked: Fields = raw.get("shadowRootType", {})
+    pairs = zip(marked.get("index", ()), marked.get("value", ()), strict=True)
+    inside = {index for index, value in pairs if strings[value] in ("open", "closed")}
+    return len({raw["parentIndex"][index] for index in inside} - inside)
 
 
 def is_visible(node: Node, page_width: float) -> bool:

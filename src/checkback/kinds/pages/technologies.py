@@ -1,106 +1,125 @@
 """Which frameworks and libraries a page is made with, each with what gives it away.
 
-Evidence is the names of the page's globals, the addresses of its files, its generator tag, and the statistics
-of its class tokens: not one class name, but how large a part of all tokens has a framework's form.
+The rules are data in ``marks.py``. Class names are only ever counted: not one name, but how many different
+ones of a form there are, and how large a part of all tokens they make.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from checkback.kinds.pages.bundle import Bundle
+from checkback.kinds.pages.marks import MARKS, WEAK_GLOBALS, Mark
 from checkback.kinds.pages.snapshot import Tree
 
 Fields = dict[str, Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """How a technology shows itself."""
-
-    name: str
-    category: str
-    globals: tuple[str, ...] = ()
-    #: Pattern for the address of a script or style sheet; its first group, if any, is the version.
-    file: str = ""
-    generator: str = ""
+MOST_LISTED = 80
+#: Different class tokens of one form from which it is more than chance.
+MANY_TOKENS = 3
+_VERSION = re.compile(r"^[\w.-]{0,12}?(\d+(?:\.\d+){0,3}(?:-[\w.]{1,12})?)$")
 
 
-_VERSION = r"[@/-]v?(\d+(?:\.\d+){1,2})"
-MARKS = (
-    Mark("jQuery", "library", ("jQuery",), rf"jquery(?:{_VERSION})?(?:\.slim)?(?:\.min)?\.js"),
-    Mark("React", "framework", ("React",), rf"react(?:-dom)?(?:{_VERSION})?[./]"),
-    Mark("Vue", "framework", ("Vue",), rf"vue(?:{_VERSION})?[./]"),
-    Mark("Angular", "framework", ("angular",), r"angular(?:\.min)?\.js"),
-    Mark("Svelte", "framework", ("Svelte",)),
-    Mark("Next.js", "framework", ("__NEXT_DATA__",), r"/_next/static/"),
-    Mark("Nuxt", "framework", ("__NUXT__",), r"/_nuxt/"),
-    Mark("Gatsby", "framework", ("___gatsby",), generator=r"gatsby"),
-    Mark("Remix", "framework", ("__remixContext",)),
-    Mark("Astro", "framework", (), r"/_astro/", r"astro"),
-    Mark("Alpine.js", "library", ("Alpine",), r"alpine(?:js)?"),
-    Mark("htmx", "library", ("htmx",), r"htmx(?:\.org)?"),
-    Mark("WordPress", "cms", ("wp",), r"/wp-(?:content|includes)/", r"wordpress"),
-    Mark("Shopify", "cms", ("Shopify",), r"cdn\.shopify\.com"),
-    Mark("Webflow", "cms", ("Webflow",), r"webflow", r"webflow"),
-    Mark("Drupal", "cms", (), r"/core/misc/drupal", r"drupal"),
-    Mark("Hugo", "generator", generator=r"hugo"),
-    Mark("Jekyll", "generator", generator=r"jekyll"),
-    Mark("GSAP", "motion", ("gsap", "TweenMax", "TweenLite"), rf"gsap(?:{_VERSION})?[./]"),
-    Mark("ScrollTrigger", "motion", ("ScrollTrigger",), r"ScrollTrigger"),
-    Mark("anime.js", "motion", ("anime",), r"anime(?:\.min)?\.js"),
-    Mark("three.js", "motion", ("THREE",), r"three(?:\.module)?(?:\.min)?\.js"),
-    Mark("Lottie", "motion", ("lottie", "bodymovin"), r"lottie"),
-    Mark("Motion", "motion", ("Motion",), r"framer-motion"),
-    Mark("AOS", "motion", ("AOS",), r"/aos(?:\.min)?\.(?:js|css)"),
-    Mark("ScrollReveal", "motion", ("ScrollReveal",), r"scrollreveal"),
-    Mark("WOW.js", "motion", ("WOW",), r"/wow(?:\.min)?\.js"),
-    Mark("Swiper", "motion", ("Swiper",), r"swiper"),
-    Mark("Lenis", "motion", ("Lenis",), r"lenis"),
-    Mark("Locomotive Scroll", "motion", ("LocomotiveScroll",), r"locomotive-scroll"),
-    Mark("animate.css", "motion", (), r"animate(?:\.min)?\.css"),
-    Mark("D3", "library", ("d3",), r"/d3(?:\.v\d)?(?:\.min)?\.js"),
-    Mark("Chart.js", "library", ("Chart",), r"chart(?:\.umd)?(?:\.min)?\.js"),
-    Mark("Font Awesome", "fonts", (), r"font-?awesome|fontawesome"),
-    Mark("Google Fonts", "fonts", (), r"fonts\.googleapis\.com"),
-    Mark("Google Analytics", "analytics", ("gtag", "ga"), r"google-analytics\.com|googletagmanager\.com"),
-    Mark("Plausible", "analytics", ("plausible",), r"plausible\.io"),
+class Traces:
+    """What a bundle shows of its technologies, gathered once for all rules."""
+
+    def __init__(self, bundle: Bundle, tree: Tree | None) -> None:
+        facts = bundle.facts or {}
+        hosts = [str(entry["host"]) for entry in (bundle.network or {}).get("thirdParty", ())]
+        files = [*facts.get("scripts", ()), *facts.get("styleSheetLinks", ())]
+        files += [sheet["url"] for sheet in bundle.sheets if not sheet["inline"]]
+        self.files = list(dict.fromkeys([*map(str, files), *(f"//{host}/" for host in hosts)]))
+        self.generator = str(facts.get("generator", ""))
+        self.globals = set(bundle.globals)
+        self.versions = bundle.versions
+        self.elements = [str(name) for name in facts.get("customElements", ())]
+        self.classes: Counter[str] = Counter()
+        self.attributes: Counter[str] = Counter()
+        for node in tree.elements() if tree is not None else ():
+            for name, value in node.attributes.items():
+                if name == "class":
+                    self.classes.update(value.split())
+                elif name not in _COMMON:
+                    self.attributes[name] += 1
+
+
+_COMMON = frozenset(
+    {"id", "style", "href", "src", "alt", "title", "type", "name", "value", "role", "width", "height"}
 )
 
 
-def find_technologies(bundle: Bundle) -> list[Fields]:
-    """Everything that shows itself, with confidence, evidence and, where an address tells it, the version."""
-    facts = bundle.facts or {}
-    files = [*facts.get("scripts", ()), *facts.get("styleSheetLinks", ())]
-    found = [_weigh(mark, bundle.globals, files, str(facts.get("generator", ""))) for mark in MARKS]
-    return [entry for entry in found if entry is not None]
+def find_technologies(bundle: Bundle, tree: Tree | None) -> list[Fields]:
+    """Everything that shows itself, with confidence, evidence and, where something tells it, the version."""
+    traces = Traces(bundle, tree)
+    found = [entry for mark in MARKS if (entry := _weigh(mark, traces)) is not None]
+    found.sort(key=lambda entry: (-entry["confidence"], entry["name"]))
+    return found[:MOST_LISTED]
 
 
-def _weigh(mark: Mark, names: list[str], files: list[str], generator: str) -> Fields | None:
-    evidence = [f"global {name}" for name in mark.globals if name in names]
-    confidence = 0.8 if evidence else 0.0
-    version = None
-    for address in files if mark.file else ():
-        match = re.search(mark.file, address, re.I)
+@lru_cache(maxsize=2048)
+def _compiled(pattern: str, whole: bool) -> re.Pattern[str]:
+    return re.compile(f"(?:{pattern})$" if whole else pattern, re.I if not whole else 0)
+
+
+def _weigh(mark: Mark, traces: Traces) -> Fields | None:
+    evidence: list[tuple[str, float]] = []
+    versions: list[str] = []
+    told = _clean_version(traces.versions.get(mark.name, ""))
+    for name in mark.globals:
+        if name in traces.globals and (name not in WEAK_GLOBALS or told):
+            evidence.append((f"global {name}", 0.8))
+    if told:
+        versions.append(told)
+        evidence.append(("version in a global", 0.6))
+    for pattern, where, weight in (
+        (mark.generator, [traces.generator], 0.95),
+        (mark.file, traces.files, 0.75),
+    ):
+        match = next((m for text in where if pattern and (m := _compiled(pattern, False).search(text))), None)
         if match is not None:
-            evidence.append("address of a file")
-            confidence = max(confidence, 0.7) + 0.15
-            version = match[1] if match.groups() else None
-            break
-    if mark.generator and re.search(mark.generator, generator, re.I):
-        evidence.append("generator tag")
-        confidence = 0.99
+            evidence.append(("address of a file" if pattern is mark.file else "generator tag", weight))
+            versions += [group for group in match.groups() if group and _clean_version(group)]
+    evidence += _in_document(mark, traces)
     if not evidence:
         return None
+    doubt = 1.0
+    for _, weight in evidence:
+        doubt *= 1 - weight
     entry: Fields = {
         "name": mark.name,
         "category": mark.category,
-        "confidence": min(0.99, round(confidence, 2)),
+        "confidence": min(0.99, round(1 - doubt, 2)),
+        "evidence": [text for text, _ in evidence],
     }
-    return entry | ({"version": version} if version else {}) | {"evidence": evidence}
+    return entry | ({"version": versions[0]} if versions else {})
+
+
+def _in_document(mark: Mark, traces: Traces) -> list[tuple[str, float]]:
+    found: list[tuple[str, float]] = []
+    if mark.classes:
+        rule = _compiled(mark.classes, True)
+        tokens = [token for token in traces.classes if rule.match(token)]
+        if len(tokens) >= MANY_TOKENS:
+            found.append((f"{len(tokens)} different class tokens of its form", 0.7))
+    if mark.attribute:
+        rule = _compiled(mark.attribute, True)
+        name = next((name for name in traces.attributes if rule.match(name)), None)
+        if name is not None:
+            found.append(("attribute of its own", 0.75))
+    if mark.element:
+        rule = _compiled(mark.element, True)
+        if any(rule.match(name) for name in traces.elements):
+            found.append(("custom element of its own", 0.85))
+    return found
+
+
+def _clean_version(text: str) -> str:
+    """A version as the page tells it, or nothing when it is not the form of one."""
+    match = _VERSION.match(text.strip())
+    return match[1] if match else ""
 
 
 # --- the CSS framework ---
@@ -117,11 +136,23 @@ _TOKENS = {
     "materialize": r"^(?:waves-\w+|materialize\S*|s\d{1,2}|m\d{1,2}|l\d{1,2}|nav-wrapper|card-panel)$",
     "uikit": r"^uk-[\w@-]+$",
     "css_modules": r"^[A-Za-z][\w-]*_[A-Za-z][\w-]*__[\w-]{5,}$",
+    "material_ui": r"^Mui[A-Z]\w+-\w+$",
+    "chakra_ui": r"^chakra-[\w-]+$",
+    "ant_design": r"^ant-[\w-]+$",
+    "semantic_ui": r"^(?:ui|segment|stackable|column|menu|item|header|button|container|grid|divider)$",
     "styled_components": r"^sc-[A-Za-z0-9]{5,}(?:-\d+)?$",
 }
 _TOKEN_RULES = {name: re.compile(pattern) for name, pattern in _TOKENS.items()}
 #: The share of all class tokens from which a framework's form is more than chance.
-_SHARE = {"styled_components": 0.05, "css_modules": 0.2, "uikit": 0.15}
+_SHARE = {
+    "styled_components": 0.05,
+    "css_modules": 0.2,
+    "uikit": 0.15,
+    "material_ui": 0.15,
+    "chakra_ui": 0.1,
+    "ant_design": 0.15,
+    "semantic_ui": 0.4,
+}
 _FILES = {
     "bootstrap": r"bootstrap(?:\.bundle)?(?:\.min)?\.(?:css|js)",
     "bulma": r"bulma(?:\.min)?\.css",
@@ -129,6 +160,7 @@ _FILES = {
     "tailwind": r"tailwind",
     "uikit": r"uikit(?:\.min)?\.(?:css|js)",
     "materialize": r"materialize(?:\.min)?\.(?:css|js)",
+    "semantic_ui": r"(?:semantic|fomantic)(?:-ui)?(?:\.min)?\.(?:css|js)",
 }
 _GLOBALS = {"bootstrap": "bootstrap", "tailwind": "tailwind", "uikit": "UIkit", "foundation": "Foundation"}
 
