@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import pytest
+import tinycss2
 
 from checkback.kinds.pages.css_reader import StyleFacts, read_sheet
 
@@ -112,3 +117,45 @@ def test_a_hostile_sheet_costs_no_more_than_its_length(text: str) -> None:
     begun = time.process_time()
     read(text)
     assert time.process_time() - begun < 4
+
+
+# --- Against a full parser --------------------------------------------------------------------------------
+
+
+GROUPS = frozenset({"media", "supports", "layer"})
+
+
+def parsed(nodes: Iterable[Any]) -> list[tuple[str, str]]:
+    """Selector and names of each style rule, as tinycss2 reads them, groups looked into."""
+    found: list[tuple[str, str]] = []
+    for node in nodes:
+        if node.type == "qualified-rule":
+            inside = tinycss2.parse_blocks_contents(node.content, skip_comments=True, skip_whitespace=True)
+            names = [item.name if item.name.startswith("--") else item.lower_name
+                     for item in inside if item.type == "declaration"]  # fmt: skip
+            selector = " ".join(tinycss2.serialize(node.prelude).split())
+            found += [(selector, name) for name in names]
+        elif node.type == "at-rule" and node.lower_at_keyword in ("media", "supports", "layer"):
+            if node.content is not None:
+                found += parsed(
+                    tinycss2.parse_rule_list(node.content, skip_comments=True, skip_whitespace=True)
+                )
+    return found
+
+
+def styles_of_installed_packages() -> list[Path]:
+    """Real style sheets: those that came with this environment's packages."""
+    return sorted(path for path in Path(sys.prefix).rglob("*.css") if path.stat().st_size < 120_000)[:12]
+
+
+@pytest.mark.parametrize("path", styles_of_installed_packages(), ids=lambda path: path.name)
+def test_real_style_sheets_are_read_as_a_full_parser_reads_them(path: Path) -> None:
+    text = path.read_text("utf-8", "replace")
+    facts = StyleFacts()
+    read_sheet(text, facts)
+    expected = parsed(tinycss2.parse_stylesheet(text, skip_comments=True, skip_whitespace=True))
+    # Names are kept as they are written, with their escapes.
+    assert [item.name.replace("\\", "") for item in facts.declarations] == [name for _, name in expected]
+    assert [item.selector[:100] for item in facts.declarations] == [
+        selector[:100] for selector, _ in expected
+    ]
