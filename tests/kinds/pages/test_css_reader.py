@@ -135,11 +135,8 @@ def parsed(nodes: Iterable[Any]) -> list[tuple[str, str]]:
                      for item in inside if item.type == "declaration"]  # fmt: skip
             selector = " ".join(tinycss2.serialize(node.prelude).split())
             found += [(selector, name) for name in names]
-        elif node.type == "at-rule" and node.lower_at_keyword in ("media", "supports", "layer"):
-            if node.content is not None:
-                found += parsed(
-                    tinycss2.parse_rule_list(node.content, skip_comments=True, skip_whitespace=True)
-                )
+        elif node.type == "at-rule" and node.content and node.lower_at_keyword in GROUPS:
+            found += parsed(tinycss2.parse_rule_list(node.content, skip_comments=True, skip_whitespace=True))
     return found
 
 

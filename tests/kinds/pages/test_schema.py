@@ -17,6 +17,18 @@ EVERYTHING = (Path(__file__).parent / "everything.html").read_text("utf-8")
 Fields = dict[str, Any]
 
 
+MOVING = """<!DOCTYPE html><html lang=en><title>Moving</title><h1>Moving</h1>
+<canvas id=c width=300 height=200></canvas><p>A picture that never rests.</p>
+<script>
+  const context = document.getElementById("c").getContext("2d");
+  let turn = 0;
+  setInterval(() => {
+    context.fillStyle = turn++ % 2 ? "#000" : "#fff";
+    context.fillRect(0, 0, 300, 200);
+  }, 60);
+</script>"""
+
+
 def faults(report: Fields) -> list[str]:
     """Where a report does not keep to the schema."""
     validator: Any = jsonschema.Draft202012Validator(report_schema())
@@ -79,7 +91,10 @@ async def test_reports_keep_to_the_schema_and_fill_all_of_it(site: Any, analyze:
     )
     # Longer to wait than there is time: a phase that fails without any trick.
     waiting = {"motionTimeout": 1000, "motionOptions": {"js_animation_options": {"waitTime": 9000}}}
+    site.put("/moving", MOVING)
+    watched = {"detection_mode": "video", "js_animation_options": {"waitTime": 400}}
     reports = [full.report, (await analyze("/", **waiting)).report, (await analyze("/")).report]
+    reports.append((await analyze("/moving", motionOptions=watched)).report)
     for report in reports:
         assert faults(report) == []
     schema = report_schema()
