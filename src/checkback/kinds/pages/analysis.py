@@ -224,6 +224,7 @@ class _Run:
         self._ctx.progress(42)
         await collector.style_sheets()
         await collector.fonts()
+        await collector.globals()
         self._ctx.progress(48)
         self._parts |= await asyncio.to_thread(self._reading.layout)
         self._parts["layout"]["screenshot"] = "screenshot.jpg"

@@ -20,6 +20,8 @@ VALUE_LENGTH = 200
 _CONDITIONAL = frozenset({"media", "supports", "layer", "container", "scope", "starting-style"})
 _WIDTH = re.compile(r"(min|max)-width\s*:\s*([\d.]+)(px|em|rem)|width\s*[<>]=?\s*([\d.]+)(px|em|rem)")
 _VARIABLE = re.compile(r"var\(\s*(--[\w-]+)")
+_FACE = re.compile(r"@font-face\s*\{([^}]{0,4000})\}", re.I)
+_FAMILY = re.compile(r"(?:^|[;\s])font-family\s*:\s*([^;}]{1,200})", re.I)
 _FLUID = re.compile(r"\b(clamp|calc|min|max)\(")
 
 
@@ -48,8 +50,6 @@ class StyleFacts:
     media: Counter[str] = field(default_factory=Counter[str])
     rules: int = 0
     font_faces: int = 0
-    #: Families that the style sheets bring along.
-    web_fonts: set[str] = field(default_factory=set[str])
     layers: list[str] = field(default_factory=list[str])
     size_bytes: int = 0
     used_rules: int = 0
@@ -103,12 +103,6 @@ def _read_at_rule(rule: tinycss2.Node, facts: StyleFacts, media: str, outer: str
         facts.keyframes.setdefault(prelude.strip("\"'"), _animated_properties(rule.content or []))
     elif keyword == "font-face":
         facts.font_faces += 1
-        inside = tinycss2.parse_blocks_contents(rule.content or [], skip_comments=True, skip_whitespace=True)
-        facts.web_fonts |= {
-            _text(item.value).strip("\"' ")
-            for item in inside
-            if item.type == "declaration" and item.lower_name == "font-family"
-        }
     elif keyword in _CONDITIONAL:
         if keyword == "media":
             facts.media[prelude] += 1
@@ -194,6 +188,17 @@ def fluid_values(facts: StyleFacts, function: str) -> list[Fields]:
         for item in facts.declarations
         if pattern.search(item.value)
     ]
+    return found
+
+
+def web_fonts(bundle: Bundle) -> set[str]:
+    """The families that the style sheets bring along."""
+    found: set[str] = set()
+    for sheet in bundle.sheets:
+        for face in _FACE.findall(sheet["text"]):
+            match = _FAMILY.search(face)
+            if match is not None:
+                found.add(match[1].strip().strip("\"'"))
     return found
 
 
