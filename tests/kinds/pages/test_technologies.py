@@ -90,3 +90,20 @@ def test_classes_count_by_their_form_and_number() -> None:
 def test_attributes_and_elements_of_their_own() -> None:
     entry = found(tree_with({"hx-get": "/x"}), customElements=["ion-app"])
     assert {"htmx", "Ionic"} <= entry.keys()
+
+
+@pytest.mark.chromium
+async def test_globals_of_a_real_page_tell_their_version_and_cannot_act(site: Any, analyze: Any) -> None:
+    site.put(
+        "/globals",
+        "<!doctype html><title>x</title><h1>Hello there</h1><script>"
+        "jQuery = {fn: {jquery: '3.6.0'}}; gsap = {version: '3.12.5'}; M = {};"
+        "Object.defineProperty(window, 'THREE', {get() { touched = 1; return {REVISION: '9'}; }});"
+        "</script>",
+    )
+    report = (await analyze("/globals", responsiveOptions={"enabled": False})).report
+    names = {entry["name"]: entry.get("version") for entry in report["technologies"]}
+    assert (names["jQuery"], names["GSAP"]) == ("3.6.0", "3.12.5")
+    assert "Materialize" not in names
+    # It is there, but reading it would have changed the page.
+    assert names["three.js"] is None

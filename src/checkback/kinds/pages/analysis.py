@@ -283,6 +283,7 @@ class _Run:
         if tree is not None:
             await collector.fonts(font_samples(tree))
         await self._style_sheets(collector)
+        await collector.globals()
         self._ctx.progress(48)
         self._parts |= await asyncio.to_thread(self._reading.layout)
         self._parts["layout"]["screenshot"] = "screenshot.jpg"

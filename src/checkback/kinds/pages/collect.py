@@ -58,6 +58,7 @@ class Collector:
         self._sheets: list[Fields] = []
         self._usage_known = False
         self._snapshot_taken = False
+        self._asked_for_globals = False
 
     @contextmanager
     def _timed(self, name: str) -> Generator[None]:
@@ -244,7 +245,7 @@ class Collector:
         if wait_seconds or (canvases and (self._bundle.facts or {}).get("canvases")):
             await self._watch(wait_seconds)
         bundle, argument = self._bundle, {"most": MOST_ANIMATIONS}
-        bundle.globals, bundle.versions = await self._global_names(), await self._global_versions()
+        await self.globals()
         bundle.animations = await self._devtools.run("animations", argument)
         await self._emulate_reduced_motion("reduce")
         try:
@@ -270,19 +271,30 @@ class Collector:
         feature = {"name": "prefers-reduced-motion", "value": value}
         await self._devtools.call("Emulation.setEmulatedMedia", {"features": [feature]})
 
-    async def _global_names(self) -> list[str]:
-        """Which well-known names the page's own world has.
+    async def globals(self) -> None:
+        """Which well-known names the page's own world has, and their versions. Asked for once.
 
-        The one look into that world: no code of the page runs for it, and nothing it says is run.
+        The one look into that world: what would change anything there is not run, and nothing it says is.
         """
+        if self._asked_for_globals:
+            return
+        self._asked_for_globals = True
         tests = ",".join(f"{json.dumps(name)}:{json.dumps(name)} in window" for name in GLOBAL_NAMES)
         found = await self._look_into_page(f"({{{tests}}})")
-        return [name for name in GLOBAL_NAMES if found.get(name) is True]
+        self._bundle.globals = [name for name in GLOBAL_NAMES if found.get(name) is True]
+        known = set(self._bundle.globals)
+        paths = {name: path for name, path in VERSION_PATHS.items() if path.split(".")[0] in known}
+        versions = await self._versions(paths) if paths else {}
+        if paths and not versions:
+            # One that objects to being read ends the answer for all; so each is asked alone.
+            for name, path in list(paths.items())[:20]:
+                versions |= await self._versions({name: path})
+        self._bundle.versions = versions
 
-    async def _global_versions(self) -> dict[str, str]:
-        """What libraries say their version is; asked apart, because one that objects ends the answer."""
-        paths = {name: path.replace(".", "?.") for name, path in VERSION_PATHS.items()}
-        reads = ",".join(f"{json.dumps(name)}:window.{path}" for name, path in paths.items())
+    async def _versions(self, paths: dict[str, str]) -> dict[str, str]:
+        reads = ",".join(
+            f"{json.dumps(name)}:window.{path.replace('.', '?.')}" for name, path in paths.items()
+        )
         found = await self._look_into_page(f"({{{reads}}})")
         return {name: str(value)[:20] for name, value in found.items() if isinstance(value, str | int)}
 

@@ -16,6 +16,8 @@ MOST_SHEETS = 40
 VALUE_LENGTH = 200
 _WIDTH = re.compile(r"(min|max)-width\s*:\s*([\d.]+)(px|em|rem)|width\s*[<>]=?\s*([\d.]+)(px|em|rem)")
 _VARIABLE = re.compile(r"var\(\s*(--[\w-]+)")
+_FACE = re.compile(r"@font-face\s*\{([^}]{0,4000})\}", re.I)
+_FAMILY = re.compile(r"(?:^|[;\s])font-family\s*:\s*([^;}]{1,200})", re.I)
 _FLUID = re.compile(r"\b(clamp|calc|min|max)\(")
 
 
@@ -83,6 +85,17 @@ def fluid_values(facts: StyleFacts, function: str) -> list[Fields]:
         for item in facts.declarations
         if pattern.search(item.value)
     ]
+    return found
+
+
+def web_fonts(bundle: Bundle) -> set[str]:
+    """The families that the style sheets bring along."""
+    found: set[str] = set()
+    for sheet in bundle.sheets:
+        for face in _FACE.findall(sheet["text"]):
+            match = _FAMILY.search(face)
+            if match is not None:
+                found.add(match[1].strip().strip("\"'"))
     return found
 
 

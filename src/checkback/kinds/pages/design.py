@@ -206,7 +206,7 @@ def _rendered(family: str, font: Fields | None, web_fonts: set[str]) -> Fields:
     """Which font drew the glyphs, and whether that is because the page's own did not arrive."""
     if font is None:
         return {}
-    told: Fields = {"rendered": font["rendered"]}
+    told: Fields = {"rendered": list(dict.fromkeys(font["rendered"]))}
     if family in web_fonts and "downloaded" in font:
         told["isFallback"] = not font["downloaded"]
     return told

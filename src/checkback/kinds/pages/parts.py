@@ -23,7 +23,7 @@ from checkback.kinds.pages.paths import css_path
 from checkback.kinds.pages.responsive import describe_responsive
 from checkback.kinds.pages.sectiontypes import Section, find_sections
 from checkback.kinds.pages.seo import describe_seo
-from checkback.kinds.pages.snapshot import Tree, parse, shadow_roots
+from checkback.kinds.pages.snapshot import Tree, parse
 from checkback.kinds.pages.technologies import find_css_framework, find_technologies
 
 Fields = dict[str, Any]
@@ -115,7 +115,7 @@ class Reading:
             "images": facts.get("images", {}).get("total", 0),
             "frames": facts.get("frames", 0),
         }
-        if self.tree is not None and self.bundle.snapshot is not None:
+        if self.tree is not None:
             tags = Counter(node.tag for node in self.tree.elements())
             part |= {
                 "words": sum(count_words(node.text) for node in self.tree.texts()),
@@ -124,7 +124,7 @@ class Reading:
                 "tables": tags["table"],
                 "videos": tags["video"],
                 "canvases": tags["canvas"],
-                "shadowRoots": shadow_roots(self.bundle.snapshot),
+                "shadowRoots": self.tree.shadow_roots,
             }
         return part
 
@@ -169,7 +169,7 @@ class Reading:
             "breakpoints": [entry["width"] for entry in css.breakpoints(self.styles)],
         }
         if "color" in self.bundle.snapshot_styles:
-            part = describe_design(tree, self.bundle.fonts, self.styles.web_fonts) | part
+            part = describe_design(tree, self.bundle.fonts, css.web_fonts(self.bundle)) | part
         return part
 
     def motion(self, args: PageAnalyzeArgs) -> Fields:

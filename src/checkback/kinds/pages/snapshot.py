@@ -118,6 +118,8 @@ class Tree:
     body: Node | None
     width: float
     height: float
+    #: Elements with a shadow tree of the page's own, whose content the tree holds as theirs.
+    shadow_roots: int = 0
 
     def elements(self) -> Iterator[Node]:
         return (node for node in self.nodes if node.kind == ELEMENT)
@@ -156,7 +158,8 @@ def parse(snapshot: Fields, styles: Sequence[str]) -> Tree:
             nodes[parent].children.append(node)
     _lay_out(nodes, document["layout"], strings, styles)
     body = next((node for node in nodes if node.tag == "body"), None)
-    return Tree(nodes, body, float(document["contentWidth"]), float(document["contentHeight"]))
+    size = (float(document["contentWidth"]), float(document["contentHeight"]))
+    return Tree(nodes, body, *size, _count_shadow_roots(raw, strings))
 
 
 def _lay_out(nodes: list[Node], layout: Fields, strings: list[str], styles: Sequence[str]) -> None:
@@ -180,13 +183,7 @@ def _lay_out(nodes: list[Node], layout: Fields, strings: list[str], styles: Sequ
         node.paint_order = orders[place] if place < len(orders) else 0
 
 
-def shadow_roots(snapshot: Fields) -> int:
-    """How many elements have a shadow tree of the page's own, whose content the tree holds as theirs.
-
-    Trees within such a tree are not counted.
-    """
-    strings: list[str] = snapshot["strings"]
-    raw: Fields = snapshot["documents"][0]["nodes"]
+def _count_shadow_roots(raw: Fields, strings: list[str]) -> int:
     marked: Fields = raw.get("shadowRootType", {})
     pairs = zip(marked.get("index", ()), marked.get("value", ()), strict=True)
     inside = {index for index, value in pairs if strings[value] in ("open", "closed")}
