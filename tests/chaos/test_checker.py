@@ -11,13 +11,8 @@ from chaos.checker import check
 from chaos.history import Event, History, read_history
 
 WORKER, CHILD = 100, 200
-ALL = (
-    "jobs lost",
-    "jobs stuck",
-    "results replaced",
-    "alive after cancel",
-    "ended or started again without cause",
-)
+NO_CAUSE = "ended or started again without cause"
+ALL = "jobs lost", "jobs stuck", "results replaced", "alive after cancel", NO_CAUSE
 
 
 class Tale:
@@ -147,7 +142,7 @@ def test_a_cancel_that_is_forgotten_is_seen() -> None:
 
 def test_a_cancel_that_nobody_asked_for_has_no_cause() -> None:
     tale = Tale().submitted().answer(3, "cancelled", code="cancelled")
-    assert tale.broken() == {"ended or started again without cause"}
+    assert tale.broken() == {NO_CAUSE}
 
 
 def started_again() -> Tale:
@@ -155,7 +150,7 @@ def started_again() -> Tale:
 
 
 def test_a_job_started_again_without_a_fault_has_no_cause() -> None:
-    assert started_again().broken() == {"ended or started again without cause"}
+    assert started_again().broken() == {NO_CAUSE}
 
 
 @pytest.mark.parametrize(
@@ -194,7 +189,7 @@ def test_a_broken_child_explains_its_own_jobs_failure_only(code: str, what: str)
         return Tale().submitted().ran(1, None).answer(25, "failed", code=code)
 
     assert failed().fault(what, 2, 2, [CHILD]).broken() == set()
-    assert failed().fault(what, 2, 2, [CHILD + 1]).broken() == {"ended or started again without cause"}
+    assert failed().fault(what, 2, 2, [CHILD + 1]).broken() == {NO_CAUSE}
 
 
 @pytest.mark.parametrize(
@@ -209,7 +204,7 @@ def test_so_many_lost_workers_fail_a_job_and_no_fewer(kind: str, kills: int, fin
         tale.fault("kill -9 x", 2 + 40 * number, 3 + 40 * number, [WORKER])
     end = 20 + 40 * max(kills, 1)
     tale.answer(end, "failed", code="worker_lost", started=max(kills, 1), finished=end - 10)
-    assert tale.broken() == (set() if fine else {"ended or started again without cause"})
+    assert tale.broken() == (set() if fine else {NO_CAUSE})
 
 
 def test_a_history_is_read_in_the_order_of_its_times(tmp_path: Path) -> None:
