@@ -46,9 +46,7 @@ def check(events: list[Event]) -> Verdict:
         "jobs started again": sum(len(story.runs) > 1 for story in stories),
         "jobs ended twice": sum(sum(run.ended is not None for run in story.runs) > 1 for story in stories),
         "attempts of one job at once": sum(later.began < first.last_sign for first, later in pairs),
-        "longest rescue, s": round(
-            max((later.began - first.last_sign for first, later in pairs), default=0), 1
-        ),
+        "longest rescue, s": round(max((_rescue(*pair, faults) for pair in pairs), default=0), 1),
     }
     return Verdict([*lost, *stuck, *replaced, *alive, *unexplained], figures)
 
@@ -77,8 +75,7 @@ def _stuck(story: Story, faults: list[Fault]) -> Iterator[str]:
             yield f"{story.id}: still {story.answers[-1]['state']} at the end"
         return
     for began, then in pairwise([*(run.began for run in story.runs), end["finished"] or end["at"]]):
-        away = sum(_overlap(fault, began, then) for fault in faults if fault.hits is None)
-        if then - began > story.deadline + RESCUE_SECONDS + away:
+        if then - began > story.deadline + RESCUE_SECONDS + _away(faults, began, then):
             yield f"{story.id}: {then - began:.1f} s from a start to what followed"
 
 
@@ -138,6 +135,15 @@ def _unexplained(story: Story, faults: list[Fault]) -> Iterator[str]:
             fine = False
     if not fine:
         yield f"{story.id}: {end['state']} ({end['code']}) without a cause"
+
+
+def _rescue(run: Run, later: Run, faults: list[Fault]) -> float:
+    """From the last sign of life to the next start, less the time without a store."""
+    return later.began - run.last_sign - _away(faults, run.last_sign, later.began)
+
+
+def _away(faults: list[Fault], begin: float, end: float) -> float:
+    return sum(_overlap(fault, begin, end) for fault in faults if fault.hits is None)
 
 
 def _touched(run: Run, before: float, faults: list[Fault]) -> bool:
