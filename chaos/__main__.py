@@ -58,6 +58,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--break", dest="broken", choices=sorted(BREAKS), help="run workers with this mistake"
     )
+    parser.add_argument("--only", default="", metavar="WORDS", help="break only what these words name")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep history and logs there")
     return parser.parse_args()
 
@@ -86,7 +87,7 @@ async def _play(parts: Parts, history: History, clients: Clients, options: argpa
     until = time.monotonic() + options.seconds
     producers = [clients.produce(f"producer-{number}", until) for number in range(options.producers)]
     polling = asyncio.gather(*(clients.poll() for _ in range(options.pollers)))
-    nemesis = Nemesis(parts, history, options.seed, options.seconds)
+    nemesis = Nemesis(parts, history, options.seed, options.seconds, options.only)
     working = asyncio.gather(nemesis.run(), *producers)
     done, _ = await asyncio.wait({polling, working}, return_when=asyncio.FIRST_COMPLETED)
     for one in done:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import random
 import signal
 import time
@@ -29,11 +27,12 @@ Hits = list[int] | None
 class Nemesis:
     """Does something bad, waits until the parts stand again, and writes down what it was."""
 
-    def __init__(self, parts: Parts, history: History, seed: int, seconds: float) -> None:
+    def __init__(self, parts: Parts, history: History, seed: int, seconds: float, only: str) -> None:
         self._parts = parts
         self._history = history
         self._random = random.Random(seed)
         self._seconds = seconds
+        self._only = only
         self._acts: dict[str, Callable[[], Awaitable[Hits]]] = {
             "kill -9 the far worker": self._kill_far,
             "kill -9 the near worker": self._kill_near,
@@ -59,14 +58,14 @@ class Nemesis:
     async def run(self) -> None:
         """Go through the plan again and again until the time is over."""
         ends = time.monotonic() + self._seconds
-        if self._seconds >= LONG_RUN_SECONDS:
-            self._acts |= self._long_acts
-        while True:
-            for what in self._random.sample(list(self._acts), len(self._acts)):
+        acts = self._acts | self._long_acts if self._seconds >= LONG_RUN_SECONDS else self._acts
+        chosen = [what for what in acts if self._only in what]
+        while chosen:
+            for what in self._random.sample(chosen, len(chosen)):
                 await asyncio.sleep(self._random.uniform(*PAUSE_SECONDS))
                 if time.monotonic() >= ends:
                     return
-                await self._do(what, self._acts[what])
+                await self._do(what, acts[what])
 
     async def _do(self, what: str, act: Callable[[], Awaitable[Hits]]) -> None:
         began = now()
@@ -149,8 +148,9 @@ class Nemesis:
         began, hits = now(), _tree(self._parts.server.pid)
         for pid in hits or ():
             process_tree.send(pid, signal.SIGKILL)
-        await asyncio.to_thread(self._parts.server.wait)
+        await self._parts.server.wait()
         await self._parts.server.start()
+        await self._parts.server.ready()
         # Those whom it did not hit missed the store for this time.
         self._history.tell("fault", what="the store was away", began=began, hits=None)
         return hits
@@ -167,10 +167,3 @@ class Nemesis:
 
 def _tree(pid: int) -> Hits:
     return [pid, *process_tree.descendants(pid)]
-
-
-def thaw(pids: list[int]) -> None:
-    """Let stopped processes go on, so that they can be ended."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)

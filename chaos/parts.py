@@ -39,9 +39,13 @@ class Server:
         self.token = ""
 
     @property
+    def started(self) -> bool:
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         if self._process is None:
-            raise NotReady
+            raise NotReady("it was never started")
         return self._process.pid
 
     def below(self, name: str) -> int | None:
@@ -49,7 +53,7 @@ class Server:
         return next((pid for pid in process_tree.children(self.pid) if name in command_of(pid)), None)
 
     async def start(self) -> None:
-        """Start it and return when it is ready."""
+        """Start it and return when it listens; its first worker may not be there yet."""
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdout=subprocess.PIPE, stderr=log, text=True
@@ -58,7 +62,6 @@ class Server:
             raise NotReady
         announced = json.loads(await asyncio.to_thread(self._process.stdout.readline))
         self.url, self.token = announced["url"], announced["token"]
-        await self.ready()
 
     async def ready(self) -> None:
         """Return when it says that it is. Raises NotReady after a minute."""
@@ -69,10 +72,10 @@ class Server:
         except TimeoutError:
             raise NotReady("the server did not get ready again") from None
 
-    def wait(self) -> None:
+    async def wait(self) -> None:
         """Return when it has ended."""
         if self._process is not None:
-            self._process.wait(STOP_SECONDS)
+            await asyncio.to_thread(self._process.wait, STOP_SECONDS)
             if self._process.stdout is not None:
                 self._process.stdout.close()
 
@@ -99,9 +102,13 @@ class FreeWorker:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def started(self) -> bool:
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         if self._process is None:
-            raise NotReady
+            raise NotReady("it was never started")
         return self._process.pid
 
     def start(self) -> None:
@@ -124,7 +131,7 @@ class Parts:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("CHECKBACK_")
         } | {
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
             HISTORY_VARIABLE: str(self.history),
             "CHECKBACK_HOME": str(self.home),
             "CHECKBACK_KINDS": "chaos.kinds",
@@ -136,25 +143,26 @@ class Parts:
         self.cable = Cable(str(folder / "cable"), socket_path(self.home))
         at_cable = environment | {"CHECKBACK_REDIS_URL": f"unix://{self.cable.path}"}
         self.far = FreeWorker(at_cable, self.log, broken)
-        self.near = FreeWorker(environment, self.log, broken) if broken else None
+        at_store = environment | {"CHECKBACK_REDIS_URL": f"unix://{socket_path(self.home)}"}
+        self.near = FreeWorker(at_store, self.log, broken) if broken else None
 
     async def start(self) -> None:
         await self.cable.start()
-        if self.near is not None:
-            # Ready means: somebody works. This one waits for its store until the server brings it.
-            self.near.start()
         await self.server.start()
-        self.far.start()
+        for worker in self._free():
+            worker.start()
+        await self.server.ready()
 
     async def stop(self) -> None:
         """End everything that was started."""
-        for pid in (self.far.pid, *((self.near.pid,) if self.near else ()), self.server.pid):
-            await asyncio.to_thread(process_tree.kill_tree, pid)
-        await self.far.wait()
-        await asyncio.to_thread(self.server.wait)
-        if self.near is not None:
-            await self.near.wait()
+        for part in (*self._free(), self.server):
+            if part.started:
+                await asyncio.to_thread(process_tree.kill_tree, part.pid)
+                await part.wait()
         await self.cable.close()
+
+    def _free(self) -> list[FreeWorker]:
+        return [self.far] if self.near is None else [self.far, self.near]
 
     def workers(self) -> list[int]:
         """The worker processes that live now."""

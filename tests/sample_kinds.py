@@ -66,6 +66,14 @@ def leave_file(go: str, done: str, ctx: JobContext) -> str:
     return f"attempt {ctx.attempt}"
 
 
+@job("test.write_much", deadline_seconds=120)
+def write_much(path: str, size_bytes: int, ctx: JobContext) -> str:
+    """Wait for a file, then leave a large one."""
+    wait_for_file(path)
+    ctx.artifact("large.bin", bytes(size_bytes))
+    return "written"
+
+
 @job("test.resume", attempts=3, backoff_seconds=0.05)
 def resume(ctx: JobContext) -> dict[str, object]:
     """Save which attempt this is and fail, until two have done so."""

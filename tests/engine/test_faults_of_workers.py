@@ -77,6 +77,13 @@ def store_folder(settings: Settings, job_id: str) -> Path:
     return folder
 
 
+async def heard(pid: int) -> None:
+    """Return when no signal waits for this process."""
+    async with asyncio.timeout(5):
+        while "ShdPnd:\t0000000000000000" not in Path(f"/proc/{pid}/status").read_text():
+            await asyncio.sleep(0.005)
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 async def test_a_worker_that_is_told_twice_stops_at_once_and_hands_back(
     connection: Connection,
@@ -91,6 +98,7 @@ async def test_a_worker_that_is_told_twice_stops_at_once_and_hands_back(
         await until(connection, job_id, State.ACTIVE, "waiting")
     below = process_tree.descendants(patient.pid)
     patient.send_signal(signal.SIGTERM)
+    await heard(patient.pid)  # two of one kind at once are one to the kernel
     patient.send_signal(second)
     assert await asyncio.to_thread(patient.wait, 30) == 0
     await gone(below)
@@ -138,7 +146,9 @@ async def test_a_worker_loop_that_ends_is_started_again(
     connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     async with running_worker(settings) as worker:
-        assert (await connection.service.wait(LOCAL, await submit(connection, "test.add", a=1, b=1), 20)).result
+        assert (
+            await connection.service.wait(LOCAL, await submit(connection, "test.add", a=1, b=1), 20)
+        ).result
         broken = worker._workers["jobs"]
         if how == "returns":
             broken.closing = True

@@ -1,0 +1,216 @@
+"""Stores that die, stay away, are full, damaged or emptied: what was accepted ends once, and doors say so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checkback.app.connect import connect
+from checkback.core.errors import EngineUnavailable, NotFound, QueueFull, StorageFull
+from checkback.core.states import State
+from checkback.engine import process_tree
+from checkback.engine.valkey import EmbeddedValkey
+from checkback.guard.access import LOCAL
+from checkback.settings import Settings
+from conftest import open_connection, running_worker
+from worker_processes import RESCUE_SECONDS, WorkerProcesses, gone, there, until
+
+LOCK_SECONDS = 30
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    """A store of the test's own, to be broken."""
+    server = EmbeddedValkey(tmp_path / "store")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own(settings: Settings, store: EmbeddedValkey) -> Settings:
+    """Settings that name that store."""
+    return replace(settings, redis_url=f"unix://{store.socket_path}")
+
+
+def kill(store: EmbeddedValkey) -> None:
+    assert store.pid is not None
+    os.kill(store.pid, signal.SIGKILL)
+    while store.poll() is None:
+        time.sleep(0.01)
+
+
+async def submit(connection: Any, kind: str, **args: Any) -> str:
+    return (await connection.service.submit(LOCAL, kind, args)).job.id
+
+
+@pytest.mark.timeout(90)
+async def test_running_jobs_end_once_when_the_store_is_killed(start_server: Any, tmp_path: Path) -> None:
+    server = start_server()
+    go = tmp_path / "go"
+    marks = [tmp_path / f"started-{number}" for number in range(4)]
+    async with connect(Settings(home=server.home), start=False) as connection:
+        ids = [await submit(connection, "test.gate", path=str(go), started=str(mark)) for mark in marks]
+        for job_id in ids:
+            await until(connection, job_id, State.ACTIVE, "waiting")
+        (victim,) = [
+            pid
+            for pid in process_tree.children(server.process.pid)
+            if b"valkey" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        os.kill(victim, signal.SIGKILL)
+        go.touch()
+        async with asyncio.timeout(20):
+            while True:
+                began = time.monotonic()
+                try:
+                    await connection.service.get(LOCAL, ids[0])
+                    break
+                except EngineUnavailable:
+                    assert time.monotonic() - began < 2.5
+                    await asyncio.sleep(0.02)
+        jobs = [await connection.service.wait(LOCAL, job_id, 40) for job_id in ids]
+    assert [(job.state, job.result, job.attempts.started) for job in jobs] == [
+        (State.COMPLETED, "attempt 1", 1)
+    ] * 4
+    assert [mark.read_text().split() for mark in marks] == [["1"]] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_a_store_that_stays_away_ends_what_runs_and_the_job_runs_again(
+    store: EmbeddedValkey, own: Settings, workers: WorkerProcesses, tmp_path: Path
+) -> None:
+    go, started = tmp_path / "go", tmp_path / "started"
+    async with open_connection(own) as connection:
+        worker = workers.start(own)
+        job_id = await submit(connection, "test.gate", path=str(go), started=str(started))
+        await until(connection, job_id, State.ACTIVE, "waiting")
+        (child,) = [
+            child
+            for forks in process_tree.children(worker.pid)
+            if b"forkserver" in Path(f"/proc/{forks}/cmdline").read_bytes()
+            for child in process_tree.children(forks)
+        ]
+        kill(store)
+        # Nobody can renew its lock: when that has run out, another worker might have the job.
+        await gone([child], LOCK_SECONDS + 10)
+        store.start()
+        go.touch()
+        job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
+    assert (job.state, job.result) == (State.COMPLETED, "attempt 2")
+    assert started.read_text().split() == ["1", "2"]
+
+
+async def test_a_store_whose_file_was_cut_short_starts_and_knows_the_rest(
+    store: EmbeddedValkey, own: Settings
+) -> None:
+    async with open_connection(own) as connection:
+        ids = [await submit(connection, "test.add", a=number, b=0) for number in range(20)]
+    store.stop()
+    (file,) = (store.folder / "appendonlydir").glob("*.incr.aof")
+    os.truncate(file, file.stat().st_size - 100)
+    store.start()
+    async with open_connection(own) as connection:
+        for job_id in ids[:-1]:
+            assert (await connection.service.get(LOCAL, job_id)).state is State.WAITING
+        with pytest.raises(NotFound):
+            await connection.service.get(LOCAL, ids[-1])
+        assert {job.id for job in (await connection.service.list(LOCAL)).jobs} == set(ids[:-1])
+        async with running_worker(own):
+            for job_id in ids[:-1]:
+                assert (await connection.service.wait(LOCAL, job_id, 20)).state is State.COMPLETED
+
+
+async def test_the_embedded_store_answers_only_when_the_disk_has_it(own: Settings) -> None:
+    async with open_connection(own) as connection:
+        for name, value in (("appendonly", "yes"), ("appendfsync", "always")):
+            assert await connection.wire.call("CONFIG", "GET", name) == [name, value]
+
+
+async def test_a_store_whose_memory_is_full_refuses_new_jobs_and_answers_checks(own: Settings) -> None:
+    async with open_connection(own) as connection:
+        service, wire = connection.service, connection.wire
+        ids = [await submit(connection, "test.add", a=number, b=0) for number in range(5)]
+        await wire.call("CONFIG", "SET", "maxmemory", 1_000_000)
+        with pytest.raises(QueueFull) as caught:
+            await submit(connection, "test.say", words="x" * 1000)
+        assert (caught.value.code, caught.value.http_status) == ("queue_full", 503)
+        assert {job.id for job in (await service.list(LOCAL)).jobs} == set(ids)
+        assert [(await service.get(LOCAL, job_id)).state for job_id in ids] == [State.WAITING] * 5
+        await wire.call("CONFIG", "SET", "maxmemory", 0)
+        ids.append(await submit(connection, "test.add", a=5, b=0))
+        async with running_worker(own):
+            jobs = [await service.wait(LOCAL, job_id, 20) for job_id in ids]
+        assert [job.result for job in jobs] == list(range(6))
+
+
+async def test_a_store_that_was_emptied_has_no_jobs_and_a_living_worker(
+    own: Settings, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    async with open_connection(own) as connection, running_worker(own):
+        service = connection.service
+        job_id = await submit(connection, "test.gate", path=str(tmp_path / "never"), started=str(started))
+        waiting = (await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)).job.id
+        await there(started)
+        await connection.wire.call("FLUSHALL")
+        for gone_id in (job_id, waiting):
+            for use in (service.get, service.cancel, service.retry, service.log):
+                with pytest.raises(NotFound):
+                    await use(LOCAL, gone_id)
+        assert (await service.list(LOCAL)).jobs == []
+        again = await submit(connection, "test.add", a=2, b=2)
+        assert (await service.wait(LOCAL, again, RESCUE_SECONDS)).result == 4
+        with pytest.raises(NotFound):
+            await service.get(LOCAL, job_id)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 80 MB, which only root can make."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=80m", "none", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.timeout(90)
+async def test_a_full_disk_refuses_new_jobs_and_fails_those_that_write(
+    start_server: Any, small_disk: Path, tmp_path: Path
+) -> None:
+    server = start_server(home=small_disk / "home")
+    go = tmp_path / "go"
+    async with connect(Settings(home=server.home), start=False) as connection:
+        service = connection.service
+        job_id = await submit(connection, "test.gate", path=str(go))
+        writer = await submit(connection, "test.write_much", path=str(go), size_bytes=60_000_000)
+        await until(connection, job_id, State.ACTIVE, "waiting")
+        await until(connection, writer, State.ACTIVE)
+        (small_disk / "ballast").write_bytes(b"x" * 40_000_000)
+        with pytest.raises(StorageFull) as caught:
+            await submit(connection, "test.add", a=1, b=1)
+        assert (caught.value.code, caught.value.http_status) == ("storage_full", 503)
+        assert (await service.get(LOCAL, job_id)).state is State.ACTIVE
+        go.touch()
+        assert (await service.wait(LOCAL, job_id, 20)).state is State.COMPLETED
+        failed = await service.wait(LOCAL, writer, 20)
+        assert failed.failure is not None
+        assert (failed.failure.code, failed.artifacts) == ("storage_full", ())
+        left = Settings(home=server.home).artifacts_folder.rglob("*")
+        assert [path for path in left if path.is_file()] == []
+        (small_disk / "ballast").unlink()
+        assert (await service.wait(LOCAL, await submit(connection, "test.add", a=1, b=1), 20)).result == 2
+    server.stop()
