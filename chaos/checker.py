@@ -37,11 +37,11 @@ def check(events: list[Event]) -> Verdict:
         "jobs accepted": len(accepted),
         "checks answered": sum(len(story.answers) for story in stories),
         "faults": len(faults),
-        "jobs lost": len(lost),
-        "jobs stuck": len(stuck),
-        "results replaced": len(replaced),
-        "alive after cancel": len(alive),
-        "ended or started again without cause": len(unexplained),
+        "jobs lost": _count_jobs(lost),
+        "jobs stuck": _count_jobs(stuck),
+        "results replaced": _count_jobs(replaced),
+        "alive after cancel": _count_jobs(alive),
+        "ended or started again without cause": _count_jobs(unexplained),
         "jobs cancelled": sum(story.cancelled is not None for story in stories),
         "jobs started again": sum(len(story.runs) > 1 for story in stories),
         "jobs ended twice": sum(sum(run.ended is not None for run in story.runs) > 1 for story in stories),
@@ -49,6 +49,10 @@ def check(events: list[Event]) -> Verdict:
         "longest rescue, s": round(max((_rescue(*pair, faults) for pair in pairs), default=0), 1),
     }
     return Verdict([*lost, *stuck, *replaced, *alive, *unexplained], figures)
+
+
+def _count_jobs(problems: list[str]) -> int:
+    return len({problem.partition(":")[0] for problem in problems})
 
 
 def _lost(story: Story) -> Iterator[str]:

@@ -24,10 +24,10 @@ class WorkerProcesses:
     def __init__(self) -> None:
         self.started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, settings: Settings) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "checkback", "worker"], env=os.environ | to_environment(settings)
-        )
+    def start(self, settings: Settings, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start one; ``arguments`` are those of Python."""
+        command = [sys.executable, *(arguments or ("-m", "checkback", "worker"))]
+        process = subprocess.Popen(command, env=os.environ | to_environment(settings))
         self.started.append(process)
         return process
 

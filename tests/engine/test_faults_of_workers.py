@@ -204,3 +204,39 @@ async def test_a_child_that_is_killed_says_by_what(
     assert job.failure.code == "crashed"
     assert "SIGKILL" in job.failure.message
     await gone([below])
+
+
+SHIFTED = """
+import sys, time
+real, real_ns = time.time, time.time_ns
+time.time = lambda: real() + {shift}
+time.time_ns = lambda: real_ns() + {shift} * 1_000_000_000
+from checkback.cli import main
+sys.exit(main(["worker"]))
+"""
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("shift", [3600, -3600])
+async def test_a_worker_whose_clock_is_wrong_runs_jobs_once_and_sweeps_nothing(
+    connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path, shift: int
+) -> None:
+    """Its Python clock only: the kernel's is not ours to set."""
+    with_right_clock = await submit(connection, "test.add", a=1, b=1)
+    async with running_worker(settings):
+        await connection.service.wait(LOCAL, with_right_clock, 20)
+    go, started = tmp_path / "go", tmp_path / "started"
+    workers.start(settings, "-c", SHIFTED.format(shift=shift))
+    job_id = await submit(connection, "test.gate", path=str(go), started=str(started))
+    await until(connection, job_id, State.ACTIVE, "waiting")
+    workers.start(settings)  # a right one beside it may not take the job for lost, nor the other worker
+    other = await submit(connection, "test.add", a=2, b=2)
+    assert (await connection.service.wait(LOCAL, other, 20)).result == 4
+    go.touch()
+    job = await connection.service.wait(LOCAL, job_id, 20)
+    assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, "attempt 1", 1)
+    assert started.read_text().split() == ["1"]
+    assert job.started_at is not None
+    assert job.finished_at is not None
+    assert job.finished_at >= job.started_at
+    assert (await connection.service.get(LOCAL, with_right_clock)).result == 2
