@@ -18,6 +18,7 @@ from checkback.app.connect import connect
 from checkback.core.errors import EngineUnavailable, NotFound, QueueFull, StorageFull
 from checkback.core.states import State
 from checkback.engine import process_tree
+from checkback.engine.clients import check_server
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings
@@ -135,6 +136,19 @@ async def test_the_embedded_store_answers_only_when_the_disk_has_it(own: Setting
     async with open_connection(own) as connection:
         for name, value in (("appendonly", "yes"), ("appendfsync", "always")):
             assert await connection.wire.call("CONFIG", "GET", name) == [name, value]
+
+
+async def test_a_store_that_keeps_no_file_is_warned_of(
+    own: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_connection(own) as connection:
+        await check_server(connection.wire)
+        assert caplog.messages == []
+        await connection.wire.call("CONFIG", "SET", "appendonly", "no")
+        await check_server(connection.wire)
+    (said,) = caplog.messages
+    assert "CHECKBACK_REDIS_URL" in said
+    assert "appendonly yes" in said
 
 
 async def test_a_store_whose_memory_is_full_refuses_new_jobs_and_answers_checks(own: Settings) -> None:
