@@ -24,7 +24,7 @@ LONG_SECONDS = 40.0
 POLL_SECONDS = 0.15
 RETRY_SECONDS = 0.3
 CANCEL_PART = 0.12
-LONG_PART = 0.08
+LONG_PART = 0.03
 ONCE_PART = 0.15
 
 
@@ -111,7 +111,7 @@ class Clients:
             count += 1
             left = until - time.monotonic()
             await self._submit(f"{name}-{count}", left)
-            await asyncio.sleep(self._random.uniform(0.4, 1.6))
+            await asyncio.sleep(self._random.uniform(0.8, 2.4))
 
     async def poll(self) -> None:
         """Ask after one job after the other, for ever; now and then after one that had ended."""

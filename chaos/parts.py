@@ -136,7 +136,7 @@ class Parts:
             "CHECKBACK_HOME": str(self.home),
             "CHECKBACK_KINDS": "chaos.kinds",
             "CHECKBACK_PORT": str(port),
-            "CHECKBACK_JOB_CONCURRENCY": "8",
+            "CHECKBACK_JOB_CONCURRENCY": "12",
             "CHECKBACK_GRACE_SECONDS": "2",
         }
         self.server = Server(environment, self.log, with_worker=broken is None)

@@ -56,6 +56,13 @@ async def gate(path: str, ctx: JobContext, started: str | None = None) -> str:
     return f"attempt {ctx.attempt}"
 
 
+@job("test.gate_with_pid", deadline_seconds=120)
+async def gate_with_pid(path: str, pid: str, ctx: JobContext) -> str:
+    """As test.gate, and tell the process."""
+    Path(pid).write_text(str(os.getpid()))
+    return await gate(path, ctx)
+
+
 @job("test.leave_file", deadline_seconds=120)
 def leave_file(go: str, done: str, ctx: JobContext) -> str:
     """Wait for a file, leave one that names the attempt, and say so before the end."""

@@ -185,6 +185,27 @@ async def test_an_ended_job_is_not_changed_by_a_cancel(service: Service, worker:
     assert await service.cancel(LOCAL, job.id) == job
 
 
+async def test_a_job_that_is_cancelled_as_it_ends_has_one_end(
+    service: Service, worker: Any, submit: Any
+) -> None:
+    async def race(number: int) -> tuple[Job, Job]:
+        job_id = await submit("test.add", a=number, b=0)
+        async for job in service.watch(LOCAL, job_id):
+            if number % 3 == 0 or job.state is not State.WAITING:
+                break
+        told = await service.cancel(LOCAL, job_id)
+        return told, await service.wait(LOCAL, job_id, 20)
+
+    pairs = await asyncio.gather(*(race(number) for number in range(60)))
+    for number, (told, ended) in enumerate(pairs):
+        assert told.state is ended.state
+        assert ended.result == (number if ended.state is State.COMPLETED else None)
+        async with asyncio.timeout(20):
+            while (job := await service.get(LOCAL, ended.id)).finished_at is None:
+                await asyncio.sleep(0.02)
+        assert (job.state, job.result) == (ended.state, ended.result)
+
+
 async def test_a_cancelled_job_runs_again_when_retried(
     service: Service, worker: Any, submit: Any, tmp_path: Path
 ) -> None:

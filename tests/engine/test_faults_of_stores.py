@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -228,3 +229,71 @@ async def test_a_full_disk_refuses_new_jobs_and_fails_those_that_write(
         (small_disk / "ballast").unlink()
         assert (await service.wait(LOCAL, await submit(connection, "test.add", a=1, b=1), 20)).result == 2
     server.stop()
+
+
+class SlowlyLoading(EmbeddedValkey):
+    """A store that takes half a second for each thousand commands of its file."""
+
+    def _command(self) -> list[str]:
+        return [*super()._command(), "--key-load-delay", "500"]
+
+
+@pytest.mark.timeout(90)
+async def test_a_job_that_ends_while_the_store_loads_its_data_ends_well(
+    settings: Settings, tmp_path: Path
+) -> None:
+    store = SlowlyLoading(tmp_path / "store")
+    store.start()
+    own = replace(settings, redis_url=f"unix://{store.socket_path}")
+    go = tmp_path / "go"
+    try:
+        async with open_connection(own) as connection, running_worker(own):
+            await connection.wire.transaction([["SET", f"ballast{number}", 1] for number in range(8000)])
+            job_id = await submit(connection, "test.gate", path=str(go))
+            await until(connection, job_id, State.ACTIVE, "waiting")
+            kill(store)
+            starting = asyncio.create_task(asyncio.to_thread(store.start))
+            await loading(store.socket_path)
+            go.touch()
+            await starting
+            job = await connection.service.wait(LOCAL, job_id, 20)
+            assert (job.state, job.result, job.failure) == (State.COMPLETED, "attempt 1", None)
+    finally:
+        store.stop()
+
+
+async def loading(path: str) -> None:
+    """Return when a store says that it is loading its data."""
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_unix_connection(path)
+                writer.write(b"GET x\r\n")
+                answer = await reader.readline()
+                writer.close()
+                if answer.startswith(b"-LOADING"):
+                    return
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+async def test_a_worker_that_stops_while_the_store_is_away_fails_no_job(
+    store: EmbeddedValkey, own: Settings, tmp_path: Path
+) -> None:
+    go, pids = tmp_path / "go", tmp_path / "pids"
+    hasty = replace(own, grace_seconds=0)
+    async with open_connection(own) as connection:
+        async with running_worker(hasty) as worker:
+            job_id = await submit(connection, "test.gate_with_pid", path=str(go), pid=str(pids))
+            await until(connection, job_id, State.ACTIVE, "waiting")
+            kill(store)
+            worker.shut_down()
+            await gone([int(pids.read_text())], 10)
+            # Back in time for whatever the worker still has to say.
+            store.start()
+        assert (await connection.service.get(LOCAL, job_id)).failure is None
+        go.touch()
+        async with running_worker(own):
+            job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
+    assert (job.state, job.failure) == (State.COMPLETED, None)

@@ -367,6 +367,4 @@ def _refused(error: ReplyError) -> EngineUnavailable:
         return QueueFull()
     if word == "MISCONF":
         return StorageFull("The job store cannot write to its disk.")
-    if word == "LOADING":
-        return EngineUnavailable("The job store is still loading its data.")
     return EngineUnavailable(f"The job store refused the request ({word}).")

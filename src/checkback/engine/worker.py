@@ -244,6 +244,10 @@ class WorkerProcess:
         problem = task.exception()
         if problem is None:
             return task.result()
+        if isinstance(problem, EngineUnavailable | ReplyError):
+            # The store, not the job: nothing is said of it, its lock runs out, and it runs again.
+            logger.warning("job %s is left alone: %s", attempt.job_id, problem)
+            raise WaitingChildrenError("The job store was away.")
         if isinstance(problem, Exception):
             if not isinstance(problem, AttemptFailed | WaitingChildrenError | DelayedError):
                 logger.info("job %s ended with %r", attempt.job_id, problem)
