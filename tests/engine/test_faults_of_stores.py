@@ -276,24 +276,17 @@ async def loading(path: str) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(150)
-async def test_a_worker_that_stops_while_the_store_is_away_fails_no_job(
-    store: EmbeddedValkey, own: Settings, tmp_path: Path
+async def test_a_job_that_ends_while_the_store_is_full_ends_when_there_is_room(
+    own: Settings, tmp_path: Path
 ) -> None:
-    go, pids = tmp_path / "go", tmp_path / "pids"
-    hasty = replace(own, grace_seconds=0)
-    async with open_connection(own) as connection:
-        async with running_worker(hasty) as worker:
-            job_id = await submit(connection, "test.gate_with_pid", path=str(go), pid=str(pids))
-            await until(connection, job_id, State.ACTIVE, "waiting")
-            kill(store)
-            worker.shut_down()
-            await gone([int(pids.read_text())], 10)
-            # Back in time for whatever the worker still has to say.
-            store.start()
-        assert (await connection.service.get(LOCAL, job_id)).failure is None
+    go, pid = tmp_path / "go", tmp_path / "pid"
+    async with open_connection(own) as connection, running_worker(own):
+        job_id = await submit(connection, "test.gate_with_pid", path=str(go), pid=str(pid))
+        await until(connection, job_id, State.ACTIVE, "waiting")
+        await connection.wire.call("CONFIG", "SET", "maxmemory", 1_000_000)
         go.touch()
-        async with running_worker(own):
-            job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
-    assert (job.state, job.failure) == (State.COMPLETED, None)
+        await gone([int(pid.read_text())])
+        assert (await connection.service.get(LOCAL, job_id)).state is State.ACTIVE
+        await connection.wire.call("CONFIG", "SET", "maxmemory", 0)
+        job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
+    assert (job.state, job.result, job.failure) == (State.COMPLETED, "attempt 1", None)

@@ -236,6 +236,8 @@ class WorkerProcess:
         except asyncio.CancelledError:
             attempt.stop(Stop.LOCK_LOST)
             await asyncio.wait({task}, timeout=CLOSE_SECONDS)
+            if task.done() and not task.cancelled():
+                task.exception()  # seen: BullMQ asks for it no more
             raise
         finally:
             self._attempts.pop(attempt.job_id, None)
@@ -244,10 +246,6 @@ class WorkerProcess:
         problem = task.exception()
         if problem is None:
             return task.result()
-        if isinstance(problem, EngineUnavailable | ReplyError):
-            # The store, not the job: nothing is said of it, its lock runs out, and it runs again.
-            logger.warning("job %s is left alone: %s", attempt.job_id, problem)
-            raise WaitingChildrenError("The job store was away.")
         if isinstance(problem, Exception):
             if not isinstance(problem, AttemptFailed | WaitingChildrenError | DelayedError):
                 logger.info("job %s ended with %r", attempt.job_id, problem)
