@@ -12,9 +12,9 @@ from collections import Counter
 from pathlib import Path
 
 from chaos.broken import BREAKS
-from chaos.checker import Verdict, check
+from chaos.checker import check
 from chaos.clients import Clients, HttpDoor, SocketDoor
-from chaos.history import History, read_history
+from chaos.history import Event, History, read_history
 from chaos.kinds import LONG_DEADLINE
 from chaos.nemesis import Nemesis
 from chaos.parts import Parts
@@ -24,29 +24,41 @@ from checkback.settings import Settings
 
 DRAIN_SECONDS = LONG_DEADLINE + 60
 """After the last fault every job must end by itself within this."""
-SHOWN_PROBLEMS = 20
+SHOWN_PROBLEMS = 10
 
 
 def main() -> int:
     """Run by the options of the command line."""
     options = _options()
     registry.load(("chaos.kinds",))
+    if options.judge:
+        return _judge(read_history(options.judge))
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         refused = asyncio.run(_run(folder, options))
         took = time.monotonic() - began
-        events = read_history(folder / "history.jsonl")
-        verdict = check(events)
-    broken = f", broken: {options.broken}" if options.broken else ""
-    print(f"chaos: {options.seconds:.0f} s of faults, seed {options.seed}{broken}; {took:.0f} s in all")
-    for what, count in sorted(
-        Counter(event["what"] for event in events if event["event"] == "fault").items()
-    ):
-        print(f"  {count:3} x {what}")
-    print(f"  {'checks refused meanwhile':40} {refused:>8}")
-    return _print_verdict(verdict)
+        broken = f", broken: {options.broken}" if options.broken else ""
+        print(f"chaos: {options.seconds:.0f} s of faults, seed {options.seed}{broken}; {took:.0f} s in all")
+        print(f"  {'checks refused meanwhile':40} {refused:>8}")
+        return _judge(read_history(folder / "history.jsonl"))
+
+
+def _judge(events: list[Event]) -> int:
+    """Print what was done and what came of it; returns 1 where a promise was broken."""
+    done = Counter(event["what"] for event in events if event["event"] == "fault")
+    for what, count in sorted(done.items()):
+        print(f"  {what:40} {count:>8}")
+    verdict = check(events)
+    for name, figure in verdict.figures.items():
+        print(f"  {name:40} {figure:>8}")
+    for problem in verdict.problems[:SHOWN_PROBLEMS]:
+        print(f"BROKEN: {problem}")
+    if len(verdict.problems) > SHOWN_PROBLEMS:
+        print(f"... and {len(verdict.problems) - SHOWN_PROBLEMS} more")
+    print("FAILED" if verdict.problems else "every promise held")
+    return bool(verdict.problems)
 
 
 def _options() -> argparse.Namespace:
@@ -60,6 +72,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", default="", metavar="WORDS", help="break only what these words name")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep history and logs there")
+    parser.add_argument("--judge", type=Path, metavar="HISTORY", help="only judge a history that was kept")
     return parser.parse_args()
 
 
@@ -98,17 +111,6 @@ async def _play(parts: Parts, history: History, clients: Clients, options: argpa
     polling.cancel()
     await asyncio.gather(polling, return_exceptions=True)
     await clients.ask_all_again()
-
-
-def _print_verdict(verdict: Verdict) -> int:
-    for name, figure in verdict.figures.items():
-        print(f"  {name:40} {figure:>8}")
-    for problem in verdict.problems[:SHOWN_PROBLEMS]:
-        print(f"BROKEN: {problem}")
-    if len(verdict.problems) > SHOWN_PROBLEMS:
-        print(f"... and {len(verdict.problems) - SHOWN_PROBLEMS} more")
-    print("FAILED" if verdict.problems else "every promise held")
-    return bool(verdict.problems)
 
 
 def _free_port() -> int:

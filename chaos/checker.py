@@ -106,7 +106,8 @@ def _alive(story: Story, faults: list[Fault]) -> Iterator[str]:
         return
     limit = story.cancelled + CANCEL_SECONDS
     for fault in faults:
-        limit += _overlap(fault, story.cancelled, limit)
+        if fault.began < limit and fault.until > story.cancelled:
+            limit += fault.until - max(fault.began, story.cancelled)
     signs = [run.last_sign for run in story.runs]
     if max(signs, default=0) > limit:
         yield f"{story.id}: alive {max(signs) - story.cancelled:.1f} s after it was cancelled"

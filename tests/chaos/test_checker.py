@@ -136,6 +136,13 @@ def test_a_fault_after_a_cancel_gives_it_time() -> None:
     assert cancelled(last_sign=9).fault("stop x", 4, 8, [WORKER]).broken() == set()
 
 
+def test_a_fault_that_lasts_gives_it_all_its_time_and_five_seconds_more() -> None:
+    assert cancelled(last_sign=24).fault("sever x for long", 2, 20, [WORKER]).broken() == set()
+    assert cancelled(last_sign=26).fault("sever x for long", 2, 20, [WORKER]).broken() == {
+        "alive after cancel"
+    }
+
+
 def test_a_cancel_that_is_forgotten_is_seen() -> None:
     assert "alive after cancel" in cancelled(last_sign=4).answer(40, "waiting").broken()
 
