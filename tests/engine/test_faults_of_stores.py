@@ -290,3 +290,32 @@ async def test_a_job_that_ends_while_the_store_is_full_ends_when_there_is_room(
         await connection.wire.call("CONFIG", "SET", "maxmemory", 0)
         job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
     assert (job.state, job.result, job.failure) == (State.COMPLETED, "attempt 1", None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_ten_thousand_waiting_jobs_slow_nobody_down(own: Settings) -> None:
+    async with open_connection(own) as connection:
+        service = connection.service
+        first = [await submit(connection, "test.add", a=number, b=0) for number in range(20)]
+        for _ in range(200):
+            await asyncio.gather(*(submit(connection, "test.add", a=1, b=1) for _ in range(50)))
+        took: list[float] = []
+        for _ in range(100):
+            began = time.monotonic()
+            last = await submit(connection, "test.add", a=1, b=1)
+            took.append(time.monotonic() - began)
+        assert sorted(took)[94] < 0.05
+        began = time.monotonic()
+        page = await service.list(LOCAL, limit=20)
+        assert time.monotonic() - began < 0.3
+        assert page.jobs[0].id == last
+        memory = dict(
+            line.split(":") for line in (await connection.wire.call("INFO", "memory")).split() if ":" in line
+        )
+        assert int(memory["used_memory"]) < 100_000_000
+        async with running_worker(replace(own, job_concurrency=1)):
+            jobs = [await service.wait(LOCAL, job_id, 30) for job_id in first]
+        ends = [job.finished_at for job in jobs]
+        assert [job.result for job in jobs] == list(range(20))
+        assert ends == sorted(ends, key=lambda at: at.timestamp() if at else 0)  # oldest first
