@@ -301,6 +301,7 @@ async def test_ten_thousand_waiting_jobs_slow_nobody_down(own: Settings) -> None
         for _ in range(200):
             await asyncio.gather(*(submit(connection, "test.add", a=1, b=1) for _ in range(50)))
         took: list[float] = []
+        last = ""
         for _ in range(100):
             began = time.monotonic()
             last = await submit(connection, "test.add", a=1, b=1)
