@@ -8,7 +8,7 @@ MAX_FILE = 500
 MAX_FUNCTION = 50
 
 problems: list[str] = []
-for path in sorted(Path("src").rglob("*.py")):
+for path in sorted(path for folder in ("src", "chaos") for path in Path(folder).rglob("*.py")):
     text = path.read_text(encoding="utf-8")
     lines = text.count("\n")
     if lines > MAX_FILE:

@@ -37,6 +37,7 @@ from outside import demo_site as demo_site
 from outside import node as node
 from outside import npm as npm
 from outside import pdfco_mcp_python as pdfco_mcp_python
+from worker_processes import WorkerProcesses
 
 SAMPLE_KINDS = ("sample_kinds",)
 
@@ -123,6 +124,14 @@ async def running_worker(settings: Settings) -> AsyncGenerator[Any]:
         process.shut_down()
         process.shut_down()
         await task
+
+
+@pytest.fixture
+def workers() -> Iterator[WorkerProcesses]:
+    """Worker processes that end with the test."""
+    processes = WorkerProcesses()
+    yield processes
+    processes.end()
 
 
 Submit = Callable[..., Awaitable[str]]

@@ -56,6 +56,31 @@ async def gate(path: str, ctx: JobContext, started: str | None = None) -> str:
     return f"attempt {ctx.attempt}"
 
 
+@job("test.gate_with_pid", deadline_seconds=120)
+async def gate_with_pid(path: str, pid: str, ctx: JobContext) -> str:
+    """As test.gate, and tell the process."""
+    Path(pid).write_text(str(os.getpid()))
+    return await gate(path, ctx)
+
+
+@job("test.leave_file", deadline_seconds=120)
+def leave_file(go: str, done: str, ctx: JobContext) -> str:
+    """Wait for a file, leave one that names the attempt, and say so before the end."""
+    ctx.phase("waiting")
+    wait_for_file(go)
+    ctx.artifact("attempt.txt", str(ctx.attempt))
+    Path(done).touch()
+    return f"attempt {ctx.attempt}"
+
+
+@job("test.write_much", deadline_seconds=120)
+def write_much(path: str, size_bytes: int, ctx: JobContext) -> str:
+    """Wait for a file, then leave a large one."""
+    wait_for_file(path)
+    ctx.artifact("large.bin", bytes(size_bytes))
+    return "written"
+
+
 @job("test.resume", attempts=3, backoff_seconds=0.05)
 def resume(ctx: JobContext) -> dict[str, object]:
     """Save which attempt this is and fail, until two have done so."""
@@ -155,6 +180,34 @@ def endless() -> None:
     """Never end."""
     while True:
         pass
+
+
+@job("test.stop_itself", deadline_seconds=0.5)
+def stop_itself() -> None:
+    """Stand still, deaf to everything but the kill."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@job("test.fork_many", deadline_seconds=3)
+def fork_many(pids: str, count: int) -> None:
+    """Start far too many processes, each in a session of its own."""
+    for _ in range(count):
+        if (pid := os.fork()) == 0:
+            os.setsid()
+            time.sleep(600)
+            os._exit(0)
+        with Path(pids).open("a") as file:
+            file.write(f"{pid}\n")
+    time.sleep(600)
+
+
+@job("test.print_much")
+def print_much(lines: int) -> int:
+    """Print far too fast."""
+    for number in range(lines):
+        sys.stdout.write(f"{number} {'x' * 80}\n")
+    sys.stdout.flush()
+    return lines
 
 
 @job("test.eat", memory_bytes=600_000_000, memory_limit=MemoryLimit.ADDRESS_SPACE)

@@ -6,13 +6,14 @@ attempt writes into a folder of its own, which nobody lists.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
 import shutil
 from pathlib import Path
 
-from checkback.core.errors import JobFailed
+from checkback.core.errors import FailureCode, JobFailed
 from checkback.core.job import Artifact
 
 MAX_NAME_CHARACTERS = 200
@@ -76,16 +77,31 @@ class AttemptArtifacts:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         artifact_id = secrets.token_hex(8)
         target = self._folder / artifact_id
-        if isinstance(content, Path):
-            shutil.move(content, target)
-            digest = _digest(target)
-        else:
-            target.write_bytes(content)
-            digest = hashlib.sha256(content).hexdigest()
-        _flush(target)
+        try:
+            digest = _put(content, target)
+        except OSError as error:
+            target.unlink(missing_ok=True)  # half a file is worse than none
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise JobFailed(
+                    FailureCode.STORAGE_FULL, "The disk was full when the job wrote a file.",
+                    hint="Retry it when there is room on the server's disk.",
+                ) from None  # fmt: skip
+            raise
         artifact = Artifact(artifact_id, name, media_type, size, digest, self._attempt)
         self.written.append(artifact)
         return artifact
+
+
+def _put(content: bytes | Path, target: Path) -> str:
+    """Bring the content to its place, on the disk; returns its hash."""
+    if isinstance(content, Path):
+        shutil.move(content, target)
+        digest = _digest(target)
+    else:
+        target.write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+    _flush(target)
+    return digest
 
 
 def _check_name(name: str) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,58 +14,17 @@ from typing import Any
 import pytest
 
 from checkback.app.connect import Connection, connect
-from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.engine import process_tree
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.guard.access import LOCAL
-from checkback.settings import Settings, to_environment
+from checkback.settings import Settings
 from conftest import ServerProcess, open_connection
+from worker_processes import RESCUE_SECONDS, WorkerProcesses, gone, until, until_attempt
 
-RESCUE_SECONDS = 45
 OUTAGE_SECONDS = 12
 
 pytestmark = pytest.mark.slow
-
-
-class WorkerProcesses:
-    """``checkback worker`` processes that end with the test."""
-
-    def __init__(self) -> None:
-        self.started: list[subprocess.Popen[bytes]] = []
-
-    def start(self, settings: Settings) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "checkback", "worker"], env=os.environ | to_environment(settings)
-        )
-        self.started.append(process)
-        return process
-
-
-@pytest.fixture
-def workers() -> Iterator[WorkerProcesses]:
-    processes = WorkerProcesses()
-    yield processes
-    for process in processes.started:
-        if process.poll() is None:
-            process_tree.kill_tree(process.pid)
-        process.wait(10)
-
-
-async def until(connection: Connection, job_id: str, state: State, phase: str | None = None) -> Job:
-    """The job once it is in that state (and phase)."""
-    async with asyncio.timeout(RESCUE_SECONDS + 15):
-        async for job in connection.service.watch(LOCAL, job_id):
-            if job.state is state and (phase is None or job.phase == phase):
-                return job
-    raise AssertionError("the job ended otherwise")
-
-
-async def gone(pids: list[int], seconds: float = 5) -> None:
-    """Return when none of these processes lives."""
-    async with asyncio.timeout(seconds):
-        while any(process_tree.is_alive(pid) for pid in pids):
-            await asyncio.sleep(0.02)
 
 
 async def submit(connection: Connection, kind: str, **args: Any) -> str:
@@ -89,10 +46,7 @@ async def test_a_job_whose_worker_was_killed_runs_on_another(
     first.kill()
     await gone(below)
     workers.start(settings)
-    async with asyncio.timeout(RESCUE_SECONDS):
-        async for job in connection.service.watch(LOCAL, job_id):
-            if (job.state, job.attempts.started) == (State.ACTIVE, 2):
-                break
+    await until_attempt(connection, job_id, 2)
     go.touch()
     job = await connection.service.wait(LOCAL, job_id, 20)
     assert (job.state, job.result) == (State.COMPLETED, "attempt 2")

@@ -66,6 +66,7 @@ async def test_an_unexpected_error_is_masked(
         ("test.segfault", {}, "crashed"),
         ("test.cancel_itself", {}, "internal_error"),
         ("test.endless", {}, "timeout"),
+        ("test.stop_itself", {}, "timeout"),
         ("test.eat", {}, "out_of_memory"),
         ("test.eat_resident", {}, "out_of_memory"),
         ("test.not_json", {}, "invalid_result"),
@@ -84,6 +85,32 @@ async def test_a_child_that_breaks_fails_its_job_and_nothing_else(
     go.touch()
     assert (await service.wait(LOCAL, bystander, 10)).state is State.COMPLETED
     assert (await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)).result == 2
+
+
+async def test_a_job_that_forks_without_end_is_ended_with_all_of_them(
+    service: Service, worker: Any, submit: Any, tmp_path: Path
+) -> None:
+    pids_file = tmp_path / "pids"
+    job = await service.wait(LOCAL, await submit("test.fork_many", pids=str(pids_file), count=300), 40)
+    assert job.failure is not None
+    assert job.failure.code == "timeout"
+    pids = [int(pid) for pid in pids_file.read_text().split()]
+    assert len(pids) > 50
+    await gone(*pids)
+    assert (await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)).result == 2
+
+
+async def test_a_flood_on_standard_output_is_cut_and_holds_nobody_up(
+    service: Service, worker: Any, submit: Any
+) -> None:
+    flood = await submit("test.print_much", lines=500_000)
+    other = await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)
+    assert other.state is State.COMPLETED
+    job = await service.wait(LOCAL, flood, 30)
+    assert (job.state, job.result) == (State.COMPLETED, 500_000)
+    lines = await service.log(LOCAL, flood)
+    assert len(lines) <= 1000
+    assert any("were dropped" in line for line in lines)
 
 
 async def test_attempts_are_made_with_a_pause_between(
@@ -156,6 +183,27 @@ async def test_a_running_job_that_was_cancelled_is_dead_with_everything_below_it
 async def test_an_ended_job_is_not_changed_by_a_cancel(service: Service, worker: Any, submit: Any) -> None:
     job = await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)
     assert await service.cancel(LOCAL, job.id) == job
+
+
+async def test_a_job_that_is_cancelled_as_it_ends_has_one_end(
+    service: Service, worker: Any, submit: Any
+) -> None:
+    async def race(number: int) -> tuple[Job, Job]:
+        job_id = await submit("test.add", a=number, b=0)
+        async for job in service.watch(LOCAL, job_id):
+            if number % 3 == 0 or job.state is not State.WAITING:
+                break
+        told = await service.cancel(LOCAL, job_id)
+        return told, await service.wait(LOCAL, job_id, 20)
+
+    pairs = await asyncio.gather(*(race(number) for number in range(60)))
+    for number, (told, ended) in enumerate(pairs):
+        assert told.state is ended.state
+        assert ended.result == (number if ended.state is State.COMPLETED else None)
+        async with asyncio.timeout(20):
+            while (job := await service.get(LOCAL, ended.id)).finished_at is None:
+                await asyncio.sleep(0.02)
+        assert (job.state, job.result) == (ended.state, ended.result)
 
 
 async def test_a_cancelled_job_runs_again_when_retried(

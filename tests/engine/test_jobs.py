@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
@@ -255,3 +256,24 @@ async def test_result_of_a_job_that_has_none_is_refused(service: Service, worker
 async def test_what_is_no_id_is_refused(service: Service, job_id: str) -> None:
     with pytest.raises(InvalidInput):
         await service.get(LOCAL, job_id)
+
+
+async def test_a_thousand_that_wait_for_one_job_are_told_at_once(
+    service: Service, worker: Any, submit: Any, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    job_id = await submit("test.gate", path=str(go))
+    woken: list[float] = []
+
+    async def wait() -> None:
+        assert (await service.wait(LOCAL, job_id, 40)).state is State.COMPLETED
+        woken.append(time.time())
+
+    waiting = [asyncio.create_task(wait()) for _ in range(1000)]
+    async for job in service.watch(LOCAL, job_id):
+        if job.phase == "waiting":
+            go.touch()
+    await asyncio.gather(*waiting)
+    ended = (await service.get(LOCAL, job_id)).finished_at
+    assert ended is not None
+    assert max(woken) - ended.timestamp() < 1

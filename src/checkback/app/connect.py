@@ -90,7 +90,7 @@ def make_engine(settings: Settings, name: str) -> tuple[Wire, Feed, Queues]:
     where, keys, names = address(settings), Keys(settings.prefix), tuple(settings.concurrency)
     wire = Wire(where, name=name)
     feed = Feed(where, keys, names, name=name)
-    return wire, feed, Queues(wire, feed, keys, names, retention(settings))
+    return wire, feed, Queues(wire, feed, keys, names, retention(settings), disk=settings.home)
 
 
 @asynccontextmanager

@@ -14,6 +14,8 @@
     │   └── NotReady            409
     ├── QuotaExceeded           429
     └── EngineUnavailable       503
+        ├── QueueFull           503
+        └── StorageFull         503
 
     JobFailed                   raised inside a kind, becomes the job's failure
 
@@ -143,6 +145,20 @@ class EngineUnavailable(CheckbackError):
     default_hint = "Try again in a few seconds; if it stays so, run `checkback doctor`."
 
 
+class QueueFull(EngineUnavailable):
+    """The job store has no room for another job."""
+
+    code = "queue_full"
+    default_hint = "Wait for some jobs to end; the operator can give the job store more memory."
+
+
+class StorageFull(EngineUnavailable):
+    """The server's disk is full."""
+
+    code = "storage_full"
+    default_hint = "Free space on the server's disk, then try again. Jobs that were accepted are not lost."
+
+
 class FailureCode(StrEnum):
     """Why a job failed, where checkback itself says so. Kinds add codes of their own through JobFailed."""
 
@@ -151,6 +167,7 @@ class FailureCode(StrEnum):
     INTERNAL_ERROR = "internal_error"
     INVALID_INPUT = "invalid_input"
     OUT_OF_MEMORY = "out_of_memory"
+    STORAGE_FULL = "storage_full"
     TIMEOUT = "timeout"
     TOO_LARGE = "too_large"
     UNKNOWN_KIND = "unknown_kind"

@@ -50,6 +50,17 @@ SAVE = Script.read(LUA / "save.lua")
 KEPT_LOG_LINES = 1000
 STORED, STORED_AND_CANCELLED, NO_JOB, NOT_OURS = 1, 2, -1, -2
 END_RETRY_SECONDS = 0.25
+PASSING_REFUSALS = (
+    "OOM",
+    "MISCONF",
+    "BUSY",
+    "READONLY",
+    "MASTERDOWN",
+    "NOREPLICAS",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+)
+"""What a store says that will take the end of a job later: full, stuck, or changing its master."""
 
 
 class AttemptFailed(Exception):
@@ -249,14 +260,16 @@ class Attempt:
         await self._store_end(artifacts, encode_failure(failure), "")
 
     async def _store_end(self, artifacts: str, failure: str, progress: str) -> None:
-        """Store what belongs to the end, waiting out an outage for as long as the lock may live."""
+        """Store what belongs to the end, waiting out an outage or a full store while the lock may live."""
         while True:
             try:
                 reply = await self._parts.wire.script(
                     ENDING, [self._key], [self._token, artifacts, failure, progress]
                 )
                 break
-            except EngineUnavailable:
+            except (EngineUnavailable, ReplyError) as error:
+                if isinstance(error, ReplyError) and not str(error).startswith(PASSING_REFUSALS):
+                    raise
                 if self._stop.done() and self._stop.result() is Stop.LOCK_LOST:
                     raise WaitingChildrenError("The lock was lost in an outage.") from None
                 await asyncio.sleep(END_RETRY_SECONDS)

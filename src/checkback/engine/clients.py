@@ -7,6 +7,7 @@ not: they use
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from redis.asyncio import Redis
@@ -16,6 +17,8 @@ from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 
 from checkback.core.errors import EngineUnavailable
 from checkback.engine.wire import Address, ReplyError, Wire
+
+logger = logging.getLogger(__name__)
 
 PATIENT_RETRIES = 240
 """At 0.5 s each: two minutes, more than any lock lives."""
@@ -77,5 +80,10 @@ async def check_server(wire: Wire) -> dict[str, str]:
         raise EngineUnavailable(
             f"The server that CHECKBACK_REDIS_URL names drops keys when its memory is full ({policy}).",
             hint="Set `maxmemory-policy noeviction` there, or jobs could vanish.",
+        )
+    if info.get("aof_enabled") == "0":
+        logger.warning(
+            "The server that CHECKBACK_REDIS_URL names keeps no append-only file: a crash of it loses jobs. "
+            "Set `appendonly yes` there."
         )
     return info

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput, NotFound
+from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput, NotFound, QueueFull, StorageFull
 from checkback.core.job import JSON, Job
 from checkback.core.states import State, may_move
 from checkback.engine import bullmq_scripts
@@ -41,6 +43,10 @@ KEEP_GRACE_SECONDS = 3600
 first."""
 
 LIST_BATCH = 100
+
+DISK_RESERVE_BYTES = 64 << 20
+"""Below so much free disk no job is accepted: the rest is for what accepted jobs still have to store. A store
+that syncs each write ends itself at the first one that finds the disk full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +84,22 @@ class Queues:
     """
 
     def __init__(
-        self, wire: Wire, feed: Feed, keys: Keys, names: tuple[str, ...], retention: Retention
+        self,
+        wire: Wire,
+        feed: Feed,
+        keys: Keys,
+        names: tuple[str, ...],
+        retention: Retention,
+        *,
+        disk: Path | None = None,
     ) -> None:
         self._wire = wire
         self._feed = feed
         self._keys = keys
         self._names = names
         self._retention = retention
+        #: A folder on the disk that must have room for another job.
+        self._disk = disk
 
     async def add(self, new: NewJob) -> Added:
         """Store a job in one MULTI with its owner's index; on return a read by its id finds it.
@@ -96,6 +111,8 @@ class Queues:
                 f"The queue {new.queue!r} is not served here.",
                 hint="Add it to CHECKBACK_QUEUES and start again.",
             )
+        if self._disk is not None and _free_bytes(self._disk) < DISK_RESERVE_BYTES:
+            raise StorageFull
         scripts = [STATUS, bullmq_scripts.add_script(new.delay_seconds > 0, self._is_prioritized(new))]
         commands = self._add_commands(new)
         replies = await self._transaction(commands, scripts, repair=self._keys.job(new.queue, new.id))
@@ -362,16 +379,18 @@ def _ids(listed: str | None) -> list[str]:
     return listed.split() if listed else []
 
 
+def _free_bytes(folder: Path) -> float:
+    try:
+        state = os.statvfs(folder)
+    except OSError:  # nothing has been stored there yet
+        return math.inf
+    return state.f_bavail * state.f_frsize
+
+
 def _refused(error: ReplyError) -> EngineUnavailable:
     word = str(error).split(" ", 1)[0]
     if word == "OOM":
-        return EngineUnavailable(
-            "The job store is full.", hint="Free memory or raise the limit of the job store."
-        )
+        return QueueFull()
     if word == "MISCONF":
-        return EngineUnavailable(
-            "The job store cannot write to its disk.", hint="Free disk space, then try again."
-        )
-    if word == "LOADING":
-        return EngineUnavailable("The job store is still loading its data.")
+        return StorageFull("The job store cannot write to its disk.")
     return EngineUnavailable(f"The job store refused the request ({word}).")

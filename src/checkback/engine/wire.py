@@ -261,7 +261,7 @@ class Wire:
                     if future.done():
                         continue
                     if isinstance(reply, hiredis.ReplyError):
-                        future.set_exception(ReplyError(str(reply)))
+                        future.set_exception(_error(str(reply)))
                     else:
                         future.set_result(reply)
         except (OSError, hiredis.ProtocolError) as error:
@@ -287,6 +287,13 @@ class Wire:
             if not future.done():
                 future.set_exception(problem)
                 future.exception()  # its caller may be gone
+
+
+def _error(text: str) -> Exception:
+    """What a refusal means. A store that still loads its data is away, for everybody alike."""
+    if text.startswith("LOADING "):
+        return EngineUnavailable("The job store is still loading its data.")
+    return ReplyError(text)
 
 
 def _refusal(error: ReplyError) -> EngineUnavailable:

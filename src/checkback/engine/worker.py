@@ -245,6 +245,8 @@ class WorkerProcess:
         except asyncio.CancelledError:
             attempt.stop(Stop.LOCK_LOST)
             await asyncio.wait({task}, timeout=CLOSE_SECONDS)
+            if task.done() and not task.cancelled():
+                task.exception()  # seen: BullMQ asks for it no more
             raise
         finally:
             self._attempts.pop(attempt.job_id, None)

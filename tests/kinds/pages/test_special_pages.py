@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.kinds.pages.test_schema import faults
 
 from checkback.core.errors import JobFailed
+from tests.kinds.pages.test_schema import faults
 
 pytestmark = pytest.mark.chromium
 

@@ -1,0 +1,322 @@
+"""Stores that die, stay away, are full, damaged or emptied: what was accepted ends once, and doors say so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checkback.app.connect import connect
+from checkback.core.errors import EngineUnavailable, NotFound, QueueFull, StorageFull
+from checkback.core.states import State
+from checkback.engine import process_tree
+from checkback.engine.clients import check_server
+from checkback.engine.valkey import EmbeddedValkey
+from checkback.guard.access import LOCAL
+from checkback.settings import Settings
+from conftest import open_connection, running_worker
+from worker_processes import RESCUE_SECONDS, WorkerProcesses, gone, there, until
+
+LOCK_SECONDS = 30
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    """A store of the test's own, to be broken."""
+    server = EmbeddedValkey(tmp_path / "store")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own(settings: Settings, store: EmbeddedValkey) -> Settings:
+    """Settings that name that store."""
+    return replace(settings, redis_url=f"unix://{store.socket_path}")
+
+
+def kill(store: EmbeddedValkey) -> None:
+    assert store.pid is not None
+    os.kill(store.pid, signal.SIGKILL)
+    while store.poll() is None:
+        time.sleep(0.01)
+
+
+async def submit(connection: Any, kind: str, **args: Any) -> str:
+    return (await connection.service.submit(LOCAL, kind, args)).job.id
+
+
+@pytest.mark.timeout(90)
+async def test_running_jobs_end_once_when_the_store_is_killed(start_server: Any, tmp_path: Path) -> None:
+    server = start_server()
+    go = tmp_path / "go"
+    marks = [tmp_path / f"started-{number}" for number in range(4)]
+    async with connect(Settings(home=server.home), start=False) as connection:
+        ids = [await submit(connection, "test.gate", path=str(go), started=str(mark)) for mark in marks]
+        for job_id in ids:
+            await until(connection, job_id, State.ACTIVE, "waiting")
+        (victim,) = [
+            pid
+            for pid in process_tree.children(server.process.pid)
+            if b"valkey" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        os.kill(victim, signal.SIGKILL)
+        go.touch()
+        async with asyncio.timeout(20):
+            while True:
+                began = time.monotonic()
+                try:
+                    await connection.service.get(LOCAL, ids[0])
+                    break
+                except EngineUnavailable:
+                    assert time.monotonic() - began < 2.5
+                    await asyncio.sleep(0.02)
+        jobs = [await connection.service.wait(LOCAL, job_id, 40) for job_id in ids]
+    assert [(job.state, job.result, job.attempts.started) for job in jobs] == [
+        (State.COMPLETED, "attempt 1", 1)
+    ] * 4
+    assert [mark.read_text().split() for mark in marks] == [["1"]] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_a_store_that_stays_away_ends_what_runs_and_the_job_runs_again(
+    store: EmbeddedValkey, own: Settings, workers: WorkerProcesses, tmp_path: Path
+) -> None:
+    go, started = tmp_path / "go", tmp_path / "started"
+    async with open_connection(own) as connection:
+        worker = workers.start(own)
+        job_id = await submit(connection, "test.gate", path=str(go), started=str(started))
+        await until(connection, job_id, State.ACTIVE, "waiting")
+        (child,) = [
+            child
+            for forks in process_tree.children(worker.pid)
+            if b"forkserver" in Path(f"/proc/{forks}/cmdline").read_bytes()
+            for child in process_tree.children(forks)
+        ]
+        kill(store)
+        # Nobody can renew its lock: when that has run out, another worker might have the job.
+        await gone([child], LOCK_SECONDS + 10)
+        store.start()
+        go.touch()
+        job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
+    assert (job.state, job.result) == (State.COMPLETED, "attempt 2")
+    assert started.read_text().split() == ["1", "2"]
+
+
+async def test_a_store_whose_file_was_cut_short_starts_and_knows_the_rest(
+    store: EmbeddedValkey, own: Settings
+) -> None:
+    async with open_connection(own) as connection:
+        ids = [await submit(connection, "test.add", a=number, b=0) for number in range(20)]
+    store.stop()
+    (file,) = (store.folder / "appendonlydir").glob("*.incr.aof")
+    os.truncate(file, file.stat().st_size - 100)
+    store.start()
+    async with open_connection(own) as connection:
+        for job_id in ids[:-1]:
+            assert (await connection.service.get(LOCAL, job_id)).state is State.WAITING
+        with pytest.raises(NotFound):
+            await connection.service.get(LOCAL, ids[-1])
+        assert {job.id for job in (await connection.service.list(LOCAL)).jobs} == set(ids[:-1])
+        async with running_worker(own):
+            for job_id in ids[:-1]:
+                assert (await connection.service.wait(LOCAL, job_id, 20)).state is State.COMPLETED
+
+
+async def test_the_embedded_store_answers_only_when_the_disk_has_it(own: Settings) -> None:
+    async with open_connection(own) as connection:
+        for name, value in (("appendonly", "yes"), ("appendfsync", "always")):
+            assert await connection.wire.call("CONFIG", "GET", name) == [name, value]
+
+
+async def test_a_store_that_keeps_no_file_is_warned_of(
+    own: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_connection(own) as connection:
+        await check_server(connection.wire)
+        assert caplog.messages == []
+        await connection.wire.call("CONFIG", "SET", "appendonly", "no")
+        await check_server(connection.wire)
+    (said,) = caplog.messages
+    assert "CHECKBACK_REDIS_URL" in said
+    assert "appendonly yes" in said
+
+
+async def test_a_store_whose_memory_is_full_refuses_new_jobs_and_answers_checks(own: Settings) -> None:
+    async with open_connection(own) as connection:
+        service, wire = connection.service, connection.wire
+        ids = [await submit(connection, "test.add", a=number, b=0) for number in range(5)]
+        await wire.call("CONFIG", "SET", "maxmemory", 1_000_000)
+        with pytest.raises(QueueFull) as caught:
+            await submit(connection, "test.say", words="x" * 1000)
+        assert (caught.value.code, caught.value.http_status) == ("queue_full", 503)
+        assert {job.id for job in (await service.list(LOCAL)).jobs} == set(ids)
+        assert [(await service.get(LOCAL, job_id)).state for job_id in ids] == [State.WAITING] * 5
+        await wire.call("CONFIG", "SET", "maxmemory", 0)
+        ids.append(await submit(connection, "test.add", a=5, b=0))
+        async with running_worker(own):
+            jobs = [await service.wait(LOCAL, job_id, 20) for job_id in ids]
+        assert [job.result for job in jobs] == list(range(6))
+
+
+async def test_a_store_that_was_emptied_has_no_jobs_and_a_living_worker(
+    own: Settings, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    async with open_connection(own) as connection, running_worker(own):
+        service = connection.service
+        job_id = await submit(connection, "test.gate", path=str(tmp_path / "never"), started=str(started))
+        waiting = (await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)).job.id
+        await there(started)
+        await connection.wire.call("FLUSHALL")
+        for gone_id in (job_id, waiting):
+            for use in (service.get, service.cancel, service.retry, service.log):
+                with pytest.raises(NotFound):
+                    await use(LOCAL, gone_id)
+        assert (await service.list(LOCAL)).jobs == []
+        again = await submit(connection, "test.add", a=2, b=2)
+        assert (await service.wait(LOCAL, again, RESCUE_SECONDS)).result == 4
+        with pytest.raises(NotFound):
+            await service.get(LOCAL, job_id)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 80 MB, which only root can make."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=80m", "none", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.timeout(90)
+async def test_a_full_disk_refuses_new_jobs_and_fails_those_that_write(
+    start_server: Any, small_disk: Path, tmp_path: Path
+) -> None:
+    server = start_server(home=small_disk / "home")
+    go = tmp_path / "go"
+    async with connect(Settings(home=server.home), start=False) as connection:
+        service = connection.service
+        job_id = await submit(connection, "test.gate", path=str(go))
+        writer = await submit(connection, "test.write_much", path=str(go), size_bytes=60_000_000)
+        await until(connection, job_id, State.ACTIVE, "waiting")
+        await until(connection, writer, State.ACTIVE)
+        (small_disk / "ballast").write_bytes(b"x" * 40_000_000)
+        with pytest.raises(StorageFull) as caught:
+            await submit(connection, "test.add", a=1, b=1)
+        assert (caught.value.code, caught.value.http_status) == ("storage_full", 503)
+        assert (await service.get(LOCAL, job_id)).state is State.ACTIVE
+        go.touch()
+        assert (await service.wait(LOCAL, job_id, 20)).state is State.COMPLETED
+        failed = await service.wait(LOCAL, writer, 20)
+        assert failed.failure is not None
+        assert (failed.failure.code, failed.artifacts) == ("storage_full", ())
+        left = Settings(home=server.home).artifacts_folder.rglob("*")
+        assert [path for path in left if path.is_file()] == []
+        (small_disk / "ballast").unlink()
+        assert (await service.wait(LOCAL, await submit(connection, "test.add", a=1, b=1), 20)).result == 2
+    server.stop()
+
+
+class SlowlyLoading(EmbeddedValkey):
+    """A store that takes half a second for each thousand commands of its file."""
+
+    def _command(self) -> list[str]:
+        return [*super()._command(), "--key-load-delay", "500"]
+
+
+@pytest.mark.timeout(90)
+async def test_a_job_that_ends_while_the_store_loads_its_data_ends_well(
+    settings: Settings, tmp_path: Path
+) -> None:
+    store = SlowlyLoading(tmp_path / "store")
+    store.start()
+    own = replace(settings, redis_url=f"unix://{store.socket_path}")
+    go = tmp_path / "go"
+    try:
+        async with open_connection(own) as connection, running_worker(own):
+            await connection.wire.transaction([["SET", f"ballast{number}", 1] for number in range(8000)])
+            job_id = await submit(connection, "test.gate", path=str(go))
+            await until(connection, job_id, State.ACTIVE, "waiting")
+            kill(store)
+            starting = asyncio.create_task(asyncio.to_thread(store.start))
+            await loading(store.socket_path)
+            go.touch()
+            await starting
+            job = await connection.service.wait(LOCAL, job_id, 20)
+            assert (job.state, job.result, job.failure) == (State.COMPLETED, "attempt 1", None)
+    finally:
+        store.stop()
+
+
+async def loading(path: str) -> None:
+    """Return when a store says that it is loading its data."""
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_unix_connection(path)
+                writer.write(b"GET x\r\n")
+                answer = await reader.readline()
+                writer.close()
+                if answer.startswith(b"-LOADING"):
+                    return
+            await asyncio.sleep(0.01)
+
+
+async def test_a_job_that_ends_while_the_store_is_full_ends_when_there_is_room(
+    own: Settings, tmp_path: Path
+) -> None:
+    go, pid = tmp_path / "go", tmp_path / "pid"
+    async with open_connection(own) as connection, running_worker(own):
+        job_id = await submit(connection, "test.gate_with_pid", path=str(go), pid=str(pid))
+        await until(connection, job_id, State.ACTIVE, "waiting")
+        await connection.wire.call("CONFIG", "SET", "maxmemory", 1_000_000)
+        go.touch()
+        await gone([int(pid.read_text())])
+        assert (await connection.service.get(LOCAL, job_id)).state is State.ACTIVE
+        await connection.wire.call("CONFIG", "SET", "maxmemory", 0)
+        job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
+    assert (job.state, job.result, job.failure) == (State.COMPLETED, "attempt 1", None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_ten_thousand_waiting_jobs_slow_nobody_down(own: Settings) -> None:
+    async with open_connection(own) as connection:
+        service = connection.service
+        first = [await submit(connection, "test.add", a=number, b=0) for number in range(20)]
+        for _ in range(200):
+            await asyncio.gather(*(submit(connection, "test.add", a=1, b=1) for _ in range(50)))
+        took: list[float] = []
+        last = ""
+        for _ in range(100):
+            began = time.monotonic()
+            last = await submit(connection, "test.add", a=1, b=1)
+            took.append(time.monotonic() - began)
+        assert sorted(took)[94] < 0.05
+        began = time.monotonic()
+        page = await service.list(LOCAL, limit=20)
+        assert time.monotonic() - began < 0.3
+        assert page.jobs[0].id == last
+        memory = dict(
+            line.split(":") for line in (await connection.wire.call("INFO", "memory")).split() if ":" in line
+        )
+        assert int(memory["used_memory"]) < 100_000_000
+        async with running_worker(replace(own, job_concurrency=1)):
+            jobs = [await service.wait(LOCAL, job_id, 30) for job_id in first]
+        ends = [job.finished_at for job in jobs]
+        assert [job.result for job in jobs] == list(range(20))
+        assert ends == sorted(ends, key=lambda at: at.timestamp() if at else 0)  # oldest first

@@ -1,0 +1,242 @@
+"""Workers that die, stop, hang or are cut off at a bad moment: one end, one result, nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.cut import Cable
+from checkback.app.connect import Connection
+from checkback.artifacts import ArtifactStore
+from checkback.core.states import State
+from checkback.engine import process_tree
+from checkback.engine.valkey import EmbeddedValkey
+from checkback.guard.access import LOCAL
+from checkback.settings import Settings
+from conftest import running_worker
+from worker_processes import RESCUE_SECONDS, WorkerProcesses, gone, there, until, until_attempt
+
+
+async def submit(connection: Connection, kind: str, **args: Any) -> str:
+    return (await connection.service.submit(LOCAL, kind, args)).job.id
+
+
+async def test_a_waiting_job_does_not_notice_that_a_worker_was_killed(
+    connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
+) -> None:
+    narrow = replace(settings, job_concurrency=1)
+    first = workers.start(narrow)
+    running = await submit(connection, "test.gate", path=str(tmp_path / "never"))
+    await until(connection, running, State.ACTIVE, "waiting")
+    waiting = await submit(connection, "test.add", a=1, b=2)
+    first.kill()
+    first.wait(10)
+    job = await connection.service.get(LOCAL, waiting)
+    assert (job.state, job.attempts.started) == (State.WAITING, 0)
+    workers.start(narrow)
+    job = await connection.service.wait(LOCAL, waiting, 20)
+    assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, 3, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_work_that_was_done_but_not_stored_is_done_again_and_seen_once(
+    connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
+) -> None:
+    go, done = tmp_path / "go", tmp_path / "done"
+    first = workers.start(settings)
+    job_id = await submit(connection, "test.leave_file", go=str(go), done=str(done))
+    await until(connection, job_id, State.ACTIVE, "waiting")
+    first.send_signal(signal.SIGSTOP)  # it hears of the end, and cannot store it
+    go.touch()
+    await there(done)
+    store = ArtifactStore(settings.artifacts_folder)
+    assert [path.name for path in store_folder(settings, job_id).iterdir()] == ["1"]
+    first.kill()
+    first.wait(10)
+    job = await connection.service.get(LOCAL, job_id)
+    assert (job.state, job.result, job.artifacts) == (State.ACTIVE, None, ())
+    workers.start(settings)
+    job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS + 15)
+    assert (job.state, job.result) == (State.COMPLETED, "attempt 2")
+    (artifact,) = job.artifacts
+    assert store.path(job_id, artifact).read_text() == "2"
+    async with asyncio.timeout(5):
+        while [path.name for path in store_folder(settings, job_id).iterdir()] != ["2"]:
+            await asyncio.sleep(0.02)
+
+
+def store_folder(settings: Settings, job_id: str) -> Path:
+    (folder,) = settings.artifacts_folder.rglob(job_id)
+    return folder
+
+
+async def heard(pid: int) -> None:
+    """Return when no signal waits for this process."""
+    async with asyncio.timeout(5):
+        while "ShdPnd:\t0000000000000000" not in Path(f"/proc/{pid}/status").read_text():
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_a_worker_that_is_told_twice_stops_at_once_and_hands_back(
+    connection: Connection,
+    settings: Settings,
+    workers: WorkerProcesses,
+    tmp_path: Path,
+    second: signal.Signals,
+) -> None:
+    patient = workers.start(replace(settings, grace_seconds=3600))
+    ids = [await submit(connection, "test.gate", path=str(tmp_path / "never")) for _ in range(4)]
+    for job_id in ids:
+        await until(connection, job_id, State.ACTIVE, "waiting")
+    below = process_tree.descendants(patient.pid)
+    patient.send_signal(signal.SIGTERM)
+    await heard(patient.pid)  # two of one kind at once are one to the kernel
+    patient.send_signal(second)
+    assert await asyncio.to_thread(patient.wait, 30) == 0
+    await gone(below)
+    jobs = [await connection.service.get(LOCAL, job_id) for job_id in ids]
+    assert [(job.state, job.attempts.started, job.attempts.made) for job in jobs] == [
+        (State.WAITING, 0, 0)
+    ] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+async def test_a_worker_that_was_cut_off_cannot_write_when_it_is_back(
+    connection: Connection,
+    settings: Settings,
+    valkey: EmbeddedValkey,
+    workers: WorkerProcesses,
+    tmp_path: Path,
+) -> None:
+    cable = Cable(str(tmp_path / "cable"), valkey.socket_path)
+    await cable.start()
+    far = workers.start(replace(settings, redis_url=f"unix://{cable.path}"))
+    go = tmp_path / "go"
+    job_id = await submit(connection, "test.gate", path=str(go))
+    await until(connection, job_id, State.ACTIVE, "waiting")
+    try:
+        cable.freeze()
+        near = workers.start(settings)
+        await until_attempt(connection, job_id, 2)
+        go.touch()
+        job = await connection.service.wait(LOCAL, job_id, 20)
+        assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, "attempt 2", 2)
+        near.terminate()
+        assert await asyncio.to_thread(near.wait, 30) == 0
+        cable.mend()  # everything that the far one wanted to write comes now
+        other = await submit(connection, "test.add", a=1, b=1)
+        assert (await connection.service.wait(LOCAL, other, 30)).result == 2
+        assert await connection.service.get(LOCAL, job_id) == job
+    finally:
+        far.kill()
+        await cable.close()
+
+
+@pytest.mark.parametrize("how", ["returns", "raises"])
+async def test_a_worker_loop_that_ends_is_started_again(
+    connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    async with running_worker(settings) as worker:
+        assert (
+            await connection.service.wait(LOCAL, await submit(connection, "test.add", a=1, b=1), 20)
+        ).result
+        broken = worker._workers["jobs"]
+        if how == "returns":
+            broken.closing = True
+        else:
+            # What BullMQ's loop does not expect: everything it catches is an Exception.
+            def end(*_: object) -> None:
+                raise asyncio.CancelledError
+
+            monkeypatch.setattr(broken, "getCompleted", end, raising=False)
+            monkeypatch.setattr(broken, "waitForJob", end, raising=False)
+        job_id = await submit(connection, "test.add", a=2, b=2)
+        job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
+        assert (job.state, job.result) == (State.COMPLETED, 4)
+        async with asyncio.timeout(20):
+            while worker.restarts == 0 or worker._workers["jobs"] is broken:
+                await asyncio.sleep(0.02)
+        again = await submit(connection, "test.add", a=3, b=3)
+        assert (await connection.service.wait(LOCAL, again, RESCUE_SECONDS)).result == 6
+
+
+async def test_two_servers_on_one_store_start_each_job_once(
+    start_server: Any, connection: Connection, settings: Settings, tmp_path: Path
+) -> None:
+    common = {
+        "redis_url": settings.redis_url or "",
+        "prefix": settings.prefix,
+        "secret_key": "the same for both",
+    }
+    for name in ("one", "two"):
+        start_server(home=tmp_path / name, **common)
+    go = tmp_path / "go"
+    marks = [tmp_path / f"started-{number}" for number in range(30)]
+    ids = [await submit(connection, "test.gate", path=str(go), started=str(mark)) for mark in marks]
+    go.touch()
+    jobs = [await connection.service.wait(LOCAL, job_id, 40) for job_id in ids]
+    assert {job.state for job in jobs} == {State.COMPLETED}
+    assert [mark.read_text().split() for mark in marks] == [["1"]] * 30
+
+
+async def test_a_child_that_is_killed_says_by_what(
+    connection: Connection, settings: Settings, worker: Any, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    job_id = await submit(connection, "test.stubborn", pids=str(pids))
+    await there(pids)
+    async with asyncio.timeout(10):
+        while len(pids.read_text().split()) < 2:
+            await asyncio.sleep(0.01)
+    child, below = map(int, pids.read_text().split())
+    os.kill(child, signal.SIGKILL)
+    job = await connection.service.wait(LOCAL, job_id, 20)
+    assert job.failure is not None
+    assert job.failure.code == "crashed"
+    assert "SIGKILL" in job.failure.message
+    await gone([below])
+
+
+SHIFTED = """
+import sys, time
+real, real_ns = time.time, time.time_ns
+time.time = lambda: real() + {shift}
+time.time_ns = lambda: real_ns() + {shift} * 1_000_000_000
+from checkback.cli import main
+sys.exit(main(["worker"]))
+"""
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("shift", [3600, -3600])
+async def test_a_worker_whose_clock_is_wrong_runs_jobs_once_and_sweeps_nothing(
+    connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path, shift: int
+) -> None:
+    """Its Python clock only: the kernel's is not ours to set."""
+    with_right_clock = await submit(connection, "test.add", a=1, b=1)
+    async with running_worker(settings):
+        await connection.service.wait(LOCAL, with_right_clock, 20)
+    go, started = tmp_path / "go", tmp_path / "started"
+    workers.start(settings, "-c", SHIFTED.format(shift=shift))
+    job_id = await submit(connection, "test.gate", path=str(go), started=str(started))
+    await until(connection, job_id, State.ACTIVE, "waiting")
+    workers.start(settings)  # a right one beside it may not take the job for lost, nor the other worker
+    other = await submit(connection, "test.add", a=2, b=2)
+    assert (await connection.service.wait(LOCAL, other, 20)).result == 4
+    go.touch()
+    job = await connection.service.wait(LOCAL, job_id, 20)
+    assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, "attempt 1", 1)
+    assert started.read_text().split() == ["1"]
+    assert job.started_at is not None
+    assert job.finished_at is not None
+    assert job.finished_at >= job.started_at
+    assert (await connection.service.get(LOCAL, with_right_clock)).result == 2

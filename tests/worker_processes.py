@@ -1,0 +1,70 @@
+"""``checkback worker`` processes, for tests that kill, stop or end them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from checkback.app.connect import Connection
+from checkback.core.job import Job
+from checkback.core.states import State
+from checkback.engine import process_tree
+from checkback.guard.access import LOCAL
+from checkback.settings import Settings, to_environment
+
+RESCUE_SECONDS = 45
+
+
+class WorkerProcesses:
+    """Workers that end with the test."""
+
+    def __init__(self) -> None:
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, settings: Settings, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start one; ``arguments`` are those of Python."""
+        command = [sys.executable, *(arguments or ("-m", "checkback", "worker"))]
+        process = subprocess.Popen(command, env=os.environ | to_environment(settings))
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                process_tree.kill_tree(process.pid)
+            process.wait(10)
+
+
+async def until(connection: Connection, job_id: str, state: State, phase: str | None = None) -> Job:
+    """The job once it is in that state (and phase)."""
+    async with asyncio.timeout(RESCUE_SECONDS + 15):
+        async for job in connection.service.watch(LOCAL, job_id):
+            if job.state is state and (phase is None or job.phase == phase):
+                return job
+    raise AssertionError("the job ended otherwise")
+
+
+async def until_attempt(connection: Connection, job_id: str, number: int) -> Job:
+    """The job once that attempt of it runs."""
+    async with asyncio.timeout(RESCUE_SECONDS):
+        async for job in connection.service.watch(LOCAL, job_id):
+            if (job.state, job.attempts.started) == (State.ACTIVE, number):
+                return job
+    raise AssertionError("the job ended otherwise")
+
+
+async def gone(pids: list[int], seconds: float = 5) -> None:
+    """Return when none of these processes lives."""
+    async with asyncio.timeout(seconds):
+        while any(process_tree.is_alive(pid) for pid in pids):
+            await asyncio.sleep(0.02)
+
+
+async def there(path: Path, seconds: float = 20) -> None:
+    """Return when a job has made this file."""
+    async with asyncio.timeout(seconds):
+        while not path.exists():
+            await asyncio.sleep(0.01)
