@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, cast
 
@@ -177,10 +177,6 @@ class Submitted:
     job: Job
     name: str
     answer: dict[str, Any]
-
-    def with_job(self, job: Job) -> Submitted:
-        """The same for the job as it stands now."""
-        return replace(self, job=job)
 
 
 def _result_name(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:

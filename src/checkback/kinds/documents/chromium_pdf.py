@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -14,10 +12,10 @@ from playwright.async_api import BrowserContext, Page, PdfMargins, Route
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from checkback.kinds.context import Egress, Environment
+from checkback.kinds.context import Egress
 from checkback.kinds.documents import failures
 from checkback.kinds.pages import failures as page_failures
-from checkback.kinds.pages.browser import BrowserSession, browser_session
+from checkback.kinds.pages.browser import BrowserSession
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.visit import Budgets, open_visit
 
@@ -102,13 +100,6 @@ def _four(values: list[str]) -> tuple[str, str, str, str]:
     right = values[1] if len(values) > 1 else top
     bottom = values[2] if len(values) > 2 else top
     return top, right, bottom, values[3] if len(values) > 3 else right
-
-
-@asynccontextmanager
-async def offline_browser(environment: Environment) -> AsyncGenerator[BrowserSession]:
-    """A browser for a job that has no network. Raises the failure BROWSER_UNAVAILABLE."""
-    async with browser_session(environment) as session:
-        yield session
 
 
 async def print_page(
