@@ -29,6 +29,7 @@ from checkback.kinds.pages.args import PageAnalyzeArgs, unused_keys
 from checkback.kinds.pages.browser import MAX_POPUPS, BrowserSession
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.collect import Collector
+from checkback.kinds.pages.desk import Desk, timed
 from checkback.kinds.pages.devtools import PageGone, Refused, Unanswered
 from checkback.kinds.pages.fetch import HostUnreachable, egress_report
 from checkback.kinds.pages.frames import watch_frames
@@ -41,7 +42,10 @@ from checkback.kinds.pages.visit import Budgets, Visit, open_visit
 
 Fields = dict[str, Any]
 
-Phase = Callable[[Collector], Awaitable[None]]
+#: Makes a phase's parts of the report from what was collected.
+Read = Callable[[], Fields]
+#: Collects what a phase needs from the browser.
+Phase = Callable[[Collector], Awaitable[Read]]
 
 RESPONSIVE_SECONDS = 120.0
 #: Kept back from the job's time for putting the report together and closing the page.
@@ -79,6 +83,7 @@ async def analyze_page(
             ctx.egress, width=viewport.width, height=viewport.height, user_agent=_user_agent(session)
         ) as context:
             await run.collect(context, allowed)
+        await run.read()
     except PageGone as error:
         raise failures.gone(error) from error
     except PlaywrightError as error:
@@ -128,7 +133,10 @@ class _Run:
         if session.environment_note:
             self.bundle.environment["note"] = session.environment_note
         self._reading = Reading(self.bundle)
-        self._styles: asyncio.Task[None] | None = None
+        self._desk = Desk()
+        self._styles: asyncio.Future[None] | None = None
+        #: What is being read of each phase, with the seconds that it may take.
+        self._reads: list[tuple[str, float, asyncio.Future[tuple[Fields, int]]]] = []
         self._outcome = Outcome()
         self._parts: Fields = {}
         self._artifacts: list[Artifact] = []
@@ -163,12 +171,11 @@ class _Run:
 
     async def leave(self, allowed: asyncio.Task[None]) -> None:
         """Let nothing of this run go on after it."""
-        for task in (allowed, self._styles):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait({task})
-                if not task.cancelled():
-                    task.exception()  # told already, or of no use any more
+        self._desk.close()
+        allowed.cancel()
+        await asyncio.wait({allowed})
+        if not allowed.cancelled():
+            allowed.exception()  # told already, or of no use any more
 
     async def collect(self, context: BrowserContext, allowed: asyncio.Task[None]) -> None:
         """All phases, on one page that is opened once, as soon as its site has ``allowed`` it."""
@@ -207,13 +214,11 @@ class _Run:
                 await self._open(visit, collector)
                 self._ctx.progress(20)
                 await collector.measure()
-                preparing = (collector.prepare_axe(axe_source()),) if self._args.features.quality else ()
-                await asyncio.gather(collector.scroll(), *preparing)
+                await collector.scroll()
                 self._ctx.progress(25)
                 await collector.facts()
                 self._ctx.progress(27)
-                # Drawing keeps other threads of the browser busy than telling which rules it used.
-                await asyncio.gather(self._picture(collector), self._count_rules(collector))
+                await self._draw(collector)
         except TimeoutError as error:
             raise failures.timed_out(self._args.timeout / 1000) from error
         except (Unanswered, Refused) as error:
@@ -242,41 +247,53 @@ class _Run:
         report = await asyncio.to_thread(egress_report, self._egress)
         return bool(report.get("blocked"))
 
-    async def _picture(self, collector: Collector) -> None:
+    async def _draw(self, collector: Collector) -> None:
+        """Take the picture. Meanwhile, the page's own thread has time for what needs no picture."""
         whole = self._args.layoutOptions.fullPage
-        width = self.bundle.viewport[0]
-        self._keep_picture("screenshot.jpg", await collector.picture(width, whole=whole), "base")
+        height = await collector.height(whole=whole)
+        drawing = collector.draw(self.bundle.viewport[0], height)
+        picture, _ = await asyncio.gather(drawing, self._meanwhile(collector))
+        self._keep_picture("screenshot.jpg", picture, "base")
         if self._args.layoutOptions.include_html:
             try:
                 self._keep(self._ctx.artifact("page.html", _encoded(await collector.html()), "text/html"))
             except (Unanswered, Refused):
                 self.bundle.warn("HTML_MISSING", "The page's HTML could not be read.")
 
+    async def _meanwhile(self, collector: Collector) -> None:
+        """What later phases ask for anyway. One that gets no answer asks again, and tells."""
+        if collector.visit.devtools.scripts_stopped or collector.is_large:
+            return
+        features = self._args.features
+        with suppress(Unanswered, Refused):
+            if features.layout or features.quality:
+                await collector.snapshot()
+                self._desk.soon(self._reading.prepare)
+            if self._styles is not None:
+                await collector.style_sheets()
+                await collector.rule_usage()
+            if features.layout or features.motion:
+                await collector.globals()
+            if features.quality:
+                await collector.prepare_axe(axe_source())
+
     async def _begin_styles(self, visit: Visit, collector: Collector) -> None:
         """Fetch the style sheets and have them read in a thread, while the browser goes on with the rest."""
         features = self._args.features
         wanted = features.layout or features.motion or self._args.responsiveOptions.enabled
         if wanted and await visit.loaded(self._budgets.settle) and await collector.style_sheets():
-            self._styles = asyncio.create_task(asyncio.to_thread(self._reading.read_sheets))
-
-    async def _count_rules(self, collector: Collector) -> None:
-        if self._styles is not None:
-            with suppress(Unanswered, Refused):
-                await collector.style_sheets()
-                await collector.rule_usage()
+            self._styles = self._desk.soon(self._reading.read_sheets)
 
     async def _style_sheets(self, collector: Collector) -> None:
         """Have all style sheets read, those too that came late or while the page was scrolled."""
-        if self._styles is not None:
-            await asyncio.shield(self._styles)
         await collector.style_sheets()
         await collector.rule_usage()
-        await asyncio.to_thread(self._reading.read_sheets)
-        self._reading.count_used_rules()
+        if self._reading.has_unread_sheets:
+            self._styles = self._desk.soon(self._reading.read_sheets)
 
-    async def _layout(self, collector: Collector) -> None:
+    async def _layout(self, collector: Collector) -> Read:
         await collector.snapshot()
-        tree = await asyncio.to_thread(lambda: self._reading.tree)
+        tree = await self._desk.soon(lambda: self._reading.tree)
         if not self._keep_snapshot and collector.is_large:
             self.bundle.snapshot = None  # hundreds of megabytes, and the tree has it all
         self._ctx.progress(42)
@@ -284,12 +301,10 @@ class _Run:
             await collector.fonts(font_samples(tree))
         await self._style_sheets(collector)
         await collector.globals()
-        self._ctx.progress(48)
-        self._parts |= await asyncio.to_thread(self._reading.layout)
-        self._parts["layout"]["screenshot"] = "screenshot.jpg"
         self._ctx.progress(55)
+        return self._reading.layout
 
-    async def _motion(self, collector: Collector) -> None:
+    async def _motion(self, collector: Collector) -> Read:
         options = self._args.motionOptions
         asked = "waitTime" in options.js_animation_options.model_fields_set
         await self._style_sheets(collector)
@@ -301,21 +316,19 @@ class _Run:
             options.js_animation_options.waitTime / 1000 if watch else 0,
             options.detect_webgl_animations,
         )
-        self._ctx.progress(61)
-        self._parts |= await asyncio.to_thread(self._reading.motion, self._args)
         self._ctx.progress(65)
+        return lambda: self._reading.motion(self._args)
 
-    async def _quality(self, collector: Collector) -> None:
+    async def _quality(self, collector: Collector) -> Read:
         await collector.snapshot()
         self._ctx.progress(68)
         tier, options = axe_tier((self.bundle.facts or {}).get("elements", 0))
         await collector.axe(axe_source(), options, tier)
-        self._ctx.progress(80)
         self.bundle.network = collector.visit.network.summary(self.bundle.final_url)
-        self._parts |= await asyncio.to_thread(self._reading.quality)
         self._ctx.progress(85)
+        return self._reading.quality
 
-    async def _responsive(self, collector: Collector) -> None:
+    async def _responsive(self, collector: Collector) -> Read:
         await collector.snapshot()
         await self._style_sheets(collector)
         # What a further load asks for is not the page's own weight.
@@ -327,12 +340,12 @@ class _Run:
                 await collector.reload(viewport, _user_agent(self._session, phone=True))
             else:
                 await collector.resize(viewport)
+            self._desk.soon(self._reading.read_sizes)
             if self._args.responsiveOptions.include_screenshots:
                 picture = await collector.picture(viewport.width, whole=True, scale=0.5)
                 self._keep_picture(f"viewport-{number}.jpg", picture, viewport.name)
-            self._ctx.progress(85 + 11 * number / len(viewports))
-        self._parts |= await asyncio.to_thread(self._reading.responsive)
-        self._ctx.progress(98)
+            self._ctx.progress(85 + 13 * number / len(viewports))
+        return self._reading.responsive
 
     async def _attempt(self, name: str, seconds: float, collector: Collector, work: Phase) -> None:
         """Run one phase; whatever it ends with, the phases before it stay."""
@@ -343,29 +356,47 @@ class _Run:
             if self._args.timeout_strategy == "strict" and self._outcome.timed_out:
                 raise _Skipped
             async with asyncio.timeout(min(seconds, self._left())):
-                await self._twice(collector, work)
-            self._outcome.completed.append(name)
+                read = await self._twice(collector, work)
+            self._reads.append((name, seconds, self._desk.soon(timed(read))))
         except JobFailed:
             raise
         except Exception as error:
-            failure = _phase_failure(name, error, min(seconds, time.monotonic() - start))
-            if not self._args.partial_results:
-                raise JobFailed(failure.code, f"{name}: {failure.message}") from error
-            self._ctx.log(f"{name} failed: {type(error).__name__}")
-            self._outcome.failed.append(failure)
+            self._note_failure(name, error, min(seconds, time.monotonic() - start))
         finally:
             self._outcome.took[name] = _since(start)
 
-    async def _twice(self, collector: Collector, work: Phase) -> None:
+    async def _twice(self, collector: Collector, work: Phase) -> Read:
         """Run a phase; a page that goes away under it loses its scripts and gets a second chance."""
         try:
-            await work(collector)
+            return await work(collector)
         except Refused:
             if collector.visit.devtools.scripts_stopped:
                 raise
             await collector.visit.devtools.stop_scripts()
             collector.visit.note_stopped(self.bundle)
-            await work(collector)
+            return await work(collector)
+
+    async def read(self) -> None:
+        """Wait for what the reading thread makes of each phase; a phase is complete only with that."""
+        for name, seconds, reading in self._reads:
+            try:
+                async with asyncio.timeout(min(seconds, max(1.0, self._left()))):
+                    parts, took = await asyncio.shield(reading)
+            except Exception as error:
+                self._note_failure(name, error, seconds)
+                continue
+            self._parts |= parts
+            self._outcome.took[name] += took
+            self._outcome.completed.append(name)
+        order = list(self._outcome.took)
+        self._outcome.failed.sort(key=lambda failure: order.index(failure.phase))
+
+    def _note_failure(self, name: str, error: Exception, seconds: float) -> None:
+        failure = _phase_failure(name, error, seconds)
+        if not self._args.partial_results:
+            raise JobFailed(failure.code, f"{name}: {failure.message}") from error
+        self._ctx.log(f"{name} failed: {type(error).__name__}")
+        self._outcome.failed.append(failure)
 
     # --- the end ---
 
@@ -379,8 +410,10 @@ class _Run:
         if "quality" in self._outcome.completed:
             add_score(self._parts, measure_of(self._args))
         self._keep_tokens()
-        if "layout" in self._parts and any(artifact.name == "page.html" for artifact in self._artifacts):
-            self._parts["layout"]["html"] = "page.html"
+        if "layout" in self._parts:
+            self._parts["layout"]["screenshot"] = "screenshot.jpg"
+            if any(artifact.name == "page.html" for artifact in self._artifacts):
+                self._parts["layout"]["html"] = "page.html"
         self._outcome.total_ms = _since(self._started)
         report = assemble(self._ctx.job_id, self.bundle, self._parts, self._outcome, self._pictures)
         report["truncated"] = any(warning["code"] in _TRUNCATING for warning in self.bundle.warnings)

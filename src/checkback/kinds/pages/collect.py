@@ -20,8 +20,8 @@ from checkback.kinds.pages.args import NamedViewport
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.devtools import Refused, Unanswered, script
 from checkback.kinds.pages.marks import GLOBAL_NAMES, VERSION_PATHS
-from checkback.kinds.pages.snapshot import LIGHT_STYLES, STYLES
-from checkback.kinds.pages.visit import MOST_ELEMENTS, Visit
+from checkback.kinds.pages.snapshot import LIGHT_STYLES, RESIZED_STYLES, STYLES
+from checkback.kinds.pages.visit import MOST_ELEMENTS, REST_SECONDS, Visit
 
 Fields = dict[str, Any]
 
@@ -36,7 +36,8 @@ MOST_SHEETS = 80
 MOST_SHEET_TEXT = 400_000
 MOST_CSS = 3_000_000
 SCROLL_STEPS = 40
-REST_MS = 100
+#: How long the first frame of a complete page is waited for.
+PAINT_MS = 500
 MOST_ANIMATIONS = 300
 MOST_CANVASES = 20
 WATCH_MS = 60
@@ -57,7 +58,7 @@ class Collector:
         #: Headers of the style sheets that were asked for.
         self._sheets: list[Fields] = []
         self._usage_known = False
-        self._snapshot_taken = False
+        self._snapshot: asyncio.Task[None] | None = None
         self._asked_for_globals = False
 
     @contextmanager
@@ -71,7 +72,13 @@ class Collector:
     # --- ingest ---
 
     async def measure(self) -> None:
-        """Freeze the page's performance; whatever we do from here on must not count."""
+        """Freeze the page's performance; whatever we do from here on must not count.
+
+        A page may be complete before its first frame is drawn; without one there is nothing to measure.
+        """
+        if not self._devtools.scripts_stopped:
+            with suppress(Unanswered, Refused):
+                await self._devtools.evaluate(f"({script('painted')})({PAINT_MS})", promise=True)
         self._bundle.performance = await self._devtools.run("measure")
 
     async def scroll(self) -> None:
@@ -93,7 +100,11 @@ class Collector:
     async def _scroll(self) -> None:
         if self._devtools.scripts_stopped:
             return
-        argument = {"maxSteps": SCROLL_STEPS, "restMs": REST_MS, "maxMs": 1000 * self._budgets.scroll / 2}
+        argument = {
+            "maxSteps": SCROLL_STEPS,
+            "restMs": 1000 * REST_SECONDS,
+            "maxMs": 1000 * self._budgets.scroll / 2,
+        }
         expression = f"({script('scroll')})({json.dumps(argument)})"
         try:
             self._bundle.scroll = await self._devtools.evaluate(
@@ -109,9 +120,17 @@ class Collector:
 
     async def picture(self, width: int, *, whole: bool, scale: float = 1.0) -> bytes | None:
         """A JPEG of the page, or None with a warning when the browser does not deliver one in time."""
-        size = (await self._devtools.call("Page.getLayoutMetrics"))["cssContentSize"]
-        window = (await self._devtools.call("Page.getLayoutMetrics"))["cssLayoutViewport"]
-        height = float(size["height"] if whole else window["clientHeight"])
+        height = await self.height(whole=whole)
+        return await self.draw(width, height, scale=scale)
+
+    async def height(self, *, whole: bool) -> float:
+        """How high the picture of the page, or of the window alone, would be."""
+        metrics = await self._devtools.call("Page.getLayoutMetrics")
+        size: Fields = metrics["cssContentSize"]
+        return float(size["height"] if whole else metrics["cssLayoutViewport"]["clientHeight"])
+
+    async def draw(self, width: int, height: float, *, scale: float = 1.0) -> bytes | None:
+        """The picture from the page's top down to ``height``; see ``picture``."""
         if height > PICTURE_HEIGHT:
             self._bundle.warn("PICTURE_CUT", f"The picture ends {PICTURE_HEIGHT} px below the page's top.")
         params: Fields = {
@@ -150,20 +169,27 @@ class Collector:
 
     async def snapshot(self) -> None:
         """Boxes and computed styles of every element. Asked for once, whichever phase needs it first."""
-        if self._snapshot_taken:
-            return
+        if self._snapshot is None:
+            self._snapshot = asyncio.create_task(self._take_snapshot())
+        try:
+            await self._snapshot
+        except BaseException:
+            # Whoever needs it next may have more luck; a page that lost its scripts often gives it.
+            self._snapshot = None
+            raise
+
+    async def _take_snapshot(self) -> None:
         styles = LIGHT_STYLES if self.is_large else STYLES
         if styles is LIGHT_STYLES:
             self._bundle.warn(
                 "SNAPSHOT_LIGHT", "The page is very large; colours and spacing were not measured."
             )
         with self._timed("snapshot"):
-            self._bundle.snapshot = await self._capture(styles)
+            self._bundle.snapshot = await self._capture(styles, paint_order=True)
         self._bundle.snapshot_styles = list(styles)
-        self._snapshot_taken = True
 
-    async def _capture(self, styles: Sequence[str]) -> Fields:
-        params = {"computedStyles": list(styles), "includePaintOrder": True}
+    async def _capture(self, styles: Sequence[str], *, paint_order: bool) -> Fields:
+        params = {"computedStyles": list(styles), "includePaintOrder": paint_order}
         answer = await self._devtools.call(
             "DOMSnapshot.captureSnapshot", params, seconds=self._budgets.snapshot
         )
@@ -310,7 +336,7 @@ class Collector:
     # --- quality ---
 
     async def prepare_axe(self, source: str) -> None:
-        """Put axe into our world while the page rests before the scroll pass: compiling it takes a while."""
+        """Put axe into our world ahead of its run, while the picture is drawn: compiling it takes a while."""
         if not self._devtools.scripts_stopped:
             with suppress(Unanswered, Refused):
                 await self._devtools.evaluate(source + ";1", seconds=self._budgets.axe)
@@ -356,13 +382,10 @@ class Collector:
         await self._measure_resized(viewport, reloaded=True)
 
     async def _measure_resized(self, viewport: NamedViewport, *, reloaded: bool) -> None:
-        if not self._devtools.scripts_stopped:
-            with suppress(Unanswered, Refused):  # a page that hangs is dealt with by the next call
-                await self._devtools.evaluate(f"({script('frames')})(2)", promise=True)
-        facts = await self._devtools.run("resized", {"minTap": MIN_TAP, "minText": MIN_TEXT})
+        facts = await self._resized_facts()
         snapshot = None
         if (self._bundle.facts or {}).get("elements", 0) <= MOST_RESIZED:
-            snapshot = await self._capture(LIGHT_STYLES)
+            snapshot = await self._capture(RESIZED_STYLES, paint_order=False)
         else:
             self._bundle.warn(
                 "RESIZE_LIGHT",
@@ -376,8 +399,18 @@ class Collector:
                 "reloaded": reloaded,
                 "facts": facts,
                 "snapshot": snapshot,
+                "styles": list(RESIZED_STYLES),
             }
         )
+
+    async def _resized_facts(self) -> Any:
+        """What the window's size does to the page, two frames after it changed."""
+        argument = json.dumps({"minTap": MIN_TAP, "minText": MIN_TEXT})
+        if not self._devtools.scripts_stopped:
+            drawn = f"({script('frames')})(2).then(() => ({script('resized')})({argument}))"
+            with suppress(Unanswered, Refused):  # a page that hangs is dealt with by the next call
+                return await self._devtools.evaluate(drawn, promise=True)
+        return await self._devtools.run("resized", json.loads(argument))
 
 
 def _metrics(viewport: NamedViewport) -> Fields:

@@ -28,7 +28,6 @@ def read_styles(bundle: Bundle) -> StyleFacts:
         if sheet["disabled"]:
             continue
         facts.size_bytes += sheet["bytes"]
-        facts.used_rules += sheet["usedRules"]
         read_sheet(sheet["text"], facts)
     return facts
 
@@ -111,7 +110,8 @@ def breakpoints(facts: StyleFacts) -> list[Fields]:
 
 def summary(bundle: Bundle, facts: StyleFacts) -> Fields:
     """The numbers of the report's ``css`` part."""
-    unused = 100 * (1 - facts.used_rules / facts.rules) if facts.rules else 0.0
+    used = sum(sheet["usedRules"] for sheet in bundle.sheets if not sheet["disabled"])
+    unused = 100 * (1 - used / facts.rules) if facts.rules else 0.0
     return {
         "bytes": facts.size_bytes,
         "rules": facts.rules,

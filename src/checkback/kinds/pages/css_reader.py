@@ -54,7 +54,6 @@ class StyleFacts:
     web_fonts: set[str] = field(default_factory=set[str])
     layers: list[str] = field(default_factory=list[str])
     size_bytes: int = 0
-    used_rules: int = 0
     important: int = 0
 
     def add(self, other: StyleFacts) -> None:
@@ -64,7 +63,7 @@ class StyleFacts:
         self.media += other.media
         self.web_fonts |= other.web_fonts
         self.layers += [name for name in other.layers if name not in self.layers]
-        for name in ("rules", "font_faces", "size_bytes", "used_rules", "important"):
+        for name in ("rules", "font_faces", "size_bytes", "important"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def named(self, *names: str) -> list[Declaration]:

@@ -20,7 +20,7 @@ from checkback.kinds.pages.design import describe_density, describe_design, desc
 from checkback.kinds.pages.motion import describe_motion
 from checkback.kinds.pages.obstacles import find_obstacles
 from checkback.kinds.pages.paths import css_path
-from checkback.kinds.pages.responsive import describe_responsive
+from checkback.kinds.pages.responsive import describe_responsive, describe_size
 from checkback.kinds.pages.sectiontypes import Section, find_sections
 from checkback.kinds.pages.seo import describe_seo
 from checkback.kinds.pages.snapshot import Tree, parse
@@ -42,6 +42,7 @@ class Reading:
         self.bundle = bundle
         self._styles = StyleFacts()
         self._sheets_read = 0
+        self._sizes: list[Fields] = []
 
     @cached_property
     def tree(self) -> Tree | None:
@@ -54,17 +55,16 @@ class Reading:
         self.read_sheets()
         return self._styles
 
+    @property
+    def has_unread_sheets(self) -> bool:
+        return len(self.bundle.sheets) > self._sheets_read
+
     def read_sheets(self) -> None:
         """Read the style sheets that were added since the last call. Takes long: call it in a thread."""
         added = self.bundle.sheets[self._sheets_read :]
         if added:
-            self._sheets_read += len(added)
             self._styles.add(read_styles(replace(self.bundle, sheets=added)))
-
-    def count_used_rules(self) -> None:
-        """Take over what the browser said of rule usage after the style sheets were read."""
-        applying = (sheet for sheet in self.bundle.sheets if not sheet["disabled"])
-        self.styles.used_rules = sum(sheet["usedRules"] for sheet in applying)
+            self._sheets_read += len(added)
 
     @cached_property
     def sections(self) -> list[Section]:
@@ -76,6 +76,16 @@ class Reading:
     @cached_property
     def headings(self) -> list[list[Any]]:
         return heading_outline(self.tree) if self.tree is not None else []
+
+    def prepare(self) -> None:
+        """Work out what every later part needs of the snapshot, as soon as that is there."""
+        if self.tree is not None and self.sections:
+            self.headings  # noqa: B018 - kept by the property
+
+    def read_sizes(self) -> None:
+        """Look at the window sizes that were added since the last call."""
+        for entry in self.bundle.resized[len(self._sizes) :]:
+            self._sizes.append(describe_size(entry, self.sections))
 
     def obstacles(self) -> list[tuple[str, str]]:
         """What kept the page from being seen as a visitor sees it: code and sentence."""
@@ -201,8 +211,9 @@ class Reading:
 
     def responsive(self) -> Fields:
         """The page at its other window sizes."""
+        self.read_sizes()
         points = css.breakpoints(self.styles)
-        return {"responsive": describe_responsive(self.bundle, self.sections, points)}
+        return {"responsive": describe_responsive(self.bundle, self._sizes, points)}
 
 
 def _told(number: int, section: Section) -> Fields:

@@ -14,31 +14,33 @@ from checkback.kinds.pages.snapshot import ELEMENT, LIGHT_STYLES, Node, Tree, is
 Fields = dict[str, Any]
 
 
-def describe_responsive(bundle: Bundle, sections: list[Section], breakpoints: list[Fields]) -> Fields:
-    """The ``responsive`` part of the report: each window size, and the differences between neighbours."""
-    viewports = [_describe(entry, sections) for entry in bundle.resized]
+def describe_responsive(bundle: Bundle, viewports: list[Fields], breakpoints: list[Fields]) -> Fields:
+    """The ``responsive`` part of the report: each window size, and the differences between neighbours.
+
+    ``viewports`` are what ``describe_size`` said of each of the bundle's sizes.
+    """
     widest_first = sorted(viewports, key=lambda viewport: -viewport["width"])
     differences: list[Fields] = []
     for wider, narrower in pairwise(widest_first):
         differences += _compare(wider, narrower)
-    for viewport in viewports:
-        del viewport["sectionColumns"]
+    told = [{key: viewport[key] for key in viewport if key != "sectionColumns"} for viewport in viewports]
     return {
         "method": "reload" if any(entry.get("reloaded") for entry in bundle.resized) else "resize",
-        "viewports": viewports,
+        "viewports": told,
         "differences": differences,
         "breakpoints": breakpoints,
     }
 
 
-def _describe(entry: Fields, sections: list[Section]) -> Fields:
+def describe_size(entry: Fields, sections: list[Section]) -> Fields:
+    """The page at one window size."""
     facts: Fields = entry["facts"]
     width = float(facts["innerWidth"])
     hidden: list[str] = []
     columns: dict[str, int] = {}
     navigation = "unknown"
     if entry["snapshot"] is not None:
-        tree = parse(entry["snapshot"], LIGHT_STYLES)
+        tree = parse(entry["snapshot"], entry.get("styles", LIGHT_STYLES))
         navigation = _navigation(tree, width)
         find = _finder(tree, reloaded=bool(entry.get("reloaded")))
         for number, section in enumerate(sections, 1):

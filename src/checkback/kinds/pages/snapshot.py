@@ -11,6 +11,8 @@ LIGHT_STYLES = (
     "display", "visibility", "opacity", "position", "font-size", "grid-template-columns", "flex-direction",
     "background-color", "background-image",
 )  # fmt: skip
+#: What is asked at the further window sizes.
+RESIZED_STYLES = ("display", "visibility", "opacity", "grid-template-columns", "flex-direction")
 STYLES = (
     *LIGHT_STYLES,
     "color", "font-weight", "font-family", "line-height", "padding-top", "padding-right", "padding-bottom",

@@ -16,7 +16,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from checkback.core.errors import JobFailed
 from checkback.kinds.pages import failures
 from checkback.kinds.pages.bundle import Bundle
-from checkback.kinds.pages.devtools import WORLD, Devtools, PageGone, Unanswered, script
+from checkback.kinds.pages.devtools import WORLD, Devtools, PageGone, Refused, Unanswered, script
 from checkback.kinds.pages.network import BLOCKED_HEADER, FAILED_HEADER, NetworkLog
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
@@ -28,6 +28,10 @@ MESSAGE_LENGTH = 500
 #: Documents of its own that a page may load one after the other before it loses its scripts.
 MOST_RELOADS = 3
 MOST_FRAMES = 200
+#: A page stands when nothing was asked or answered for so long.
+QUIET_SECONDS = 0.15
+#: For so long a page is watched at rest before it is scrolled; the last part of the silence.
+REST_SECONDS = 0.1
 
 WaitUntil = Literal["load", "domcontentloaded", "networkidle"]
 
@@ -209,11 +213,21 @@ class Visit:
         if wait_until == "domcontentloaded":
             await self.network.quiet(seconds=0.2, at_most=1.0)
             return
-        complete = await self.network.quiet(seconds=0.15, at_most=self.budgets.load)
+        end = time.monotonic() + self.budgets.load
+        complete = await self.network.quiet(seconds=QUIET_SECONDS - REST_SECONDS, at_most=self.budgets.load)
+        await self._begin_rest()
+        if complete:
+            left = max(0.0, end - time.monotonic())
+            complete = await self.network.quiet(seconds=QUIET_SECONDS, at_most=left)
         if not complete and not self._loaded.is_set():
             bundle.warn("LOAD_INCOMPLETE", "Some of the page's files had not arrived when it was looked at.")
         elif not complete and wait_until == "networkidle":
             bundle.warn("NETWORK_BUSY", "The page was still loading when it was looked at.")
+
+    async def _begin_rest(self) -> None:
+        """Note from now on what changes by itself: the scroll pass wants to know."""
+        with suppress(Unanswered, Refused):  # it does without
+            await self.devtools.evaluate(f"({script('rest')})()", seconds=0.5)
 
     async def _calm(self, bundle: Bundle) -> None:
         """Take the scripts from a page that does not let itself be looked at."""

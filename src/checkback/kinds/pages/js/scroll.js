@@ -4,23 +4,24 @@
 async ({ maxSteps, restMs, maxMs }) => {
   const styles = new Map(), classes = new Map(), animations = new Set();
   let phase = "rest";
-  const observer = new MutationObserver((records) => {
-    for (const record of records) {
-      const map = record.attributeName === "style" ? styles : classes;
-      let entry = map.get(record.target);
-      if (!entry) {
-        if (map.size > 5000) return;
-        entry = { rest: 0, scroll: 0, steps: new Set(), properties: new Set() };
-        map.set(record.target, entry);
-      }
-      entry[phase] += 1;
-      entry.steps.add(step);
-      if (map === styles && record.target.style) {
-        for (const property of ["transform", "opacity", "filter", "backgroundPosition", "top", "left", "clipPath"]) {
-          if (record.target.style[property]) entry.properties.add(property);
-        }
+  const note = (attribute, target) => {
+    const map = attribute === "style" ? styles : classes;
+    let entry = map.get(target);
+    if (!entry) {
+      if (map.size > 5000) return;
+      entry = { rest: 0, scroll: 0, steps: new Set(), properties: new Set() };
+      map.set(target, entry);
+    }
+    entry[phase] += 1;
+    entry.steps.add(step);
+    if (map === styles && target.style) {
+      for (const property of ["transform", "opacity", "filter", "backgroundPosition", "top", "left", "clipPath"]) {
+        if (target.style[property]) entry.properties.add(property);
       }
     }
+  };
+  const observer = new MutationObserver((records) => {
+    for (const record of records) note(record.attributeName, record.target);
   });
   let step = 0;
   const frame = () => new Promise((done) => {
@@ -29,7 +30,19 @@ async ({ maxSteps, restMs, maxMs }) => {
   });
   const root = document.scrollingElement || document.documentElement;
   observer.observe(document, { subtree: true, attributes: true, attributeFilter: ["style", "class"] });
-  await new Promise((done) => setTimeout(done, restMs));
+  // The page has rested since rest.js began; only what is missing of that time is waited for.
+  const rest = (globalThis.__checkback || {}).rest;
+  if (rest) {
+    rest.take(rest.observer.takeRecords());
+    rest.observer.disconnect();
+  }
+  const rested = rest ? performance.now() - rest.begun : 0;
+  if (rested < restMs) await new Promise((done) => setTimeout(done, restMs - rested));
+  if (rest) {
+    const since = performance.now() - restMs;
+    for (const [at, attribute, target] of rest.seen) if (at >= since) note(attribute, target);
+    delete globalThis.__checkback.rest;
+  }
   phase = "scroll";
   // Half a window on short pages, so that what follows the scrolling shows on several steps; more on long ones.
   const stride = Math.max(innerHeight / 2, Math.min(innerHeight * 0.8, root.scrollHeight / 10),
@@ -50,7 +63,8 @@ async ({ maxSteps, restMs, maxMs }) => {
   await frame();
   observer.disconnect();
   // Jump to the end of what appeared, instead of waiting for it: the picture shows the page as it comes to rest.
-  for (const animation of animations) {
+  // Those too that going back to the top has begun, such as a bar that grows again.
+  for (const animation of new Set([...animations, ...document.getAnimations().slice(0, 500)])) {
     const timing = animation.effect && animation.effect.getComputedTiming();
     if (timing && animation.playState === "running" && Number.isFinite(timing.endTime)
       && animation.timeline === document.timeline) animation.finish();
