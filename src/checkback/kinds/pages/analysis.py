@@ -80,7 +80,11 @@ async def analyze_page(
     allowed = asyncio.create_task(run.check_robots(args.url))
     try:
         async with session.context(
-            ctx.egress, width=viewport.width, height=viewport.height, user_agent=_user_agent(session)
+            ctx.egress,
+            width=viewport.width,
+            height=viewport.height,
+            with_key=False,
+            user_agent=_user_agent(session),
         ) as context:
             await run.collect(context, allowed)
         await run.read()
@@ -180,7 +184,11 @@ class _Run:
     async def collect(self, context: BrowserContext, allowed: asyncio.Task[None]) -> None:
         """All phases, on one page that is opened once, as soon as its site has ``allowed`` it."""
         visit = await open_visit(
-            context, self._budgets, silenced=self._was_silenced, held=lambda: self._session.held_by_dialog
+            context,
+            self._budgets,
+            key=self._egress,
+            silenced=self._was_silenced,
+            held=lambda: self._session.held_by_dialog,
         )
         await allowed
         collector = Collector(visit, self.bundle)

@@ -103,15 +103,21 @@ class BrowserSession:
 
     @asynccontextmanager
     async def context(
-        self, egress: Egress, *, width: int = 1440, height: int = 900, **extra: Any
+        self, egress: Egress, *, width: int = 1440, height: int = 900, with_key: bool = True, **extra: Any
     ) -> AsyncGenerator[BrowserContext]:
         """A context without a past whose only network is the proxy, with this job's key.
 
         The first page opened in it is the job's; every later one is a popup and gets closed. ``extra`` goes
-        to Playwright's ``new_context``. A context that cannot be closed within 3 s takes its browser with
+        to Playwright's ``new_context``. Without ``with_key`` the proxy knows the context only after
+        ``sign_in``: Playwright stops every request on its way to see whether it wants the key, and turns the
+        cache off for it. A context that cannot be closed within 3 s takes its browser with
         it; the next job gets a new one. Raises JobFailed when no browser can be started.
         """
-        proxy = ProxySettings(server=egress.proxy_url, username=egress.username, password=egress.password)
+        proxy = ProxySettings(server=egress.proxy_url)
+        if with_key:
+            proxy |= ProxySettings(
+                server=egress.proxy_url, username=egress.username, password=egress.password
+            )
         options: dict[str, Any] = {
             "viewport": {"width": width, "height": height},
             **extra,

@@ -14,10 +14,12 @@ from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from checkback.core.errors import JobFailed
+from checkback.kinds.context import Egress
 from checkback.kinds.pages import failures
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.devtools import WORLD, Devtools, PageGone, Refused, Unanswered, script
 from checkback.kinds.pages.network import BLOCKED_HEADER, FAILED_HEADER, NetworkLog
+from checkback.kinds.pages.signin import sign_in
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 MOST_ELEMENTS = 250_000
@@ -249,16 +251,21 @@ async def open_visit(
     context: BrowserContext,
     budgets: Budgets,
     *,
+    key: Egress | None = None,
     silenced: Callable[[], bool] = lambda: False,
     held: Callable[[], bool] = lambda: False,
 ) -> Visit:
     """A blank page with observers, network log and style sheet tracking in place.
+
+    ``key`` is what the page shows to the proxy, where its context was made without.
 
     ``silenced`` tells whether somebody else has taken the page's scripts, ``held`` whether the page stands
     still behind a dialog.
     """
     page = await context.new_page()
     devtools = Devtools(await context.new_cdp_session(page), page, silenced=silenced, held=held)
+    if key is not None:
+        await sign_in(devtools, key)
     visit = Visit(page, devtools, budgets)
     await asyncio.gather(
         devtools.call("Network.enable"),
