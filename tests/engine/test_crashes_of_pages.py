@@ -26,6 +26,7 @@ from conftest import open_connection
 PHASES = ("ingest", "layout", "motion", "quality", "responsive")
 RESCUE_SECONDS = 45
 TRIES = 6
+LITTLE = {"responsiveOptions": {"enabled": False}, "features": {"quality": False, "motion": False}}
 
 CARD = (
     '<section class="c"><h2>Part {0}</h2>'
@@ -47,7 +48,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """A page with enough on it that every phase takes a while."""
 
     def do_GET(self) -> None:
-        found = self.path == "/"
+        found = self.path.partition("?")[0] == "/"
         self.send_response(200 if found else 404)
         self.send_header("content-type", "text/html")
         self.end_headers()
@@ -120,17 +121,57 @@ async def rescue(settings: Settings, url: str, phase: str) -> None:
             end_worker(second)
 
 
+async def rescue_batch(settings: Settings, site: str) -> None:
+    """Kill the worker that has a batch, pages of it that run, pages that wait, and one that has ended."""
+    urls = [f"http://{site}/?{number}" for number in range(4)]
+    args = {"urls": urls, "options": LITTLE, "per_host": 2, "pause_ms": 0}
+    async with open_connection(settings) as connection:
+        service = connection.service
+        first = start_worker(settings)
+        try:
+            batch = (await service.submit(LOCAL, "page.analyze_batch", args)).job.id
+            async for job in service.watch(LOCAL, batch):
+                if job.progress >= 100 // len(urls) or job.state.is_final:
+                    break
+            parts = (await service.list(LOCAL, kind="page.analyze")).jobs
+            first.kill()
+            first.wait(10)
+        finally:
+            end_worker(first)
+        assert (await service.get(LOCAL, batch)).state is State.ACTIVE
+        ended = {part.id for part in parts if part.state is State.COMPLETED}
+        second = start_worker(settings)
+        try:
+            job = await service.wait(LOCAL, batch, RESCUE_SECONDS + 60)
+        finally:
+            end_worker(second)
+        assert (job.state, job.attempts.started) == (State.COMPLETED, 2), job.failure
+        assert (job.result["total"], job.result["completed"]) == (4, 4)
+        assert [page["url"] for page in job.result["pages"]] == urls
+        # One job for each page, whichever attempt of the batch started it; what had ended was kept.
+        parts = (await service.list(LOCAL, kind="page.analyze")).jobs
+        assert {part.id for part in parts} == {page["job_id"] for page in job.result["pages"]}
+        assert len(parts) == 4
+        attempts = {part.id: part.attempts.started for part in parts}
+        assert ended
+        assert {attempts[one] for one in ended} == {1}
+        assert max(attempts.values()) == 2
+
+
 @pytest.mark.chromium
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_a_worker_killed_in_any_phase_of_an_analysis_is_replaced(settings: Settings, site: str) -> None:
-    own = [
-        replace(settings, home=settings.home / phase, prefix=f"t{secrets.token_hex(6)}", allow_hosts=(site,))
-        for phase in PHASES
-    ]
+async def test_a_worker_killed_in_any_phase_of_an_analysis_or_amid_a_batch_is_replaced(
+    settings: Settings, site: str
+) -> None:
+    def own(name: str) -> Settings:
+        prefix = f"t{secrets.token_hex(6)}"
+        return replace(settings, home=settings.home / name, prefix=prefix, allow_hosts=(site,))
+
     # Side by side: each waits for the lock of its dead worker to run out.
     await asyncio.gather(
-        *(rescue(one, f"http://{site}/", phase) for one, phase in zip(own, PHASES, strict=True))
+        rescue_batch(own("batch"), site),
+        *(rescue(own(phase), f"http://{site}/", phase) for phase in PHASES),
     )
 
 

@@ -24,6 +24,7 @@ from playwright.async_api import Error as PlaywrightError
 from checkback.guard.egress import EgressGrant, EgressLimits, EgressProxy
 from checkback.kinds.context import Egress, Environment
 from checkback.kinds.pages.browser import BrowserSession, browser_session
+from checkback.kinds.pages.visit import Budgets, open_visit
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
 
@@ -262,8 +263,8 @@ async def attack(
     async def moved() -> bool:
         return await seen() >= MOVES
 
-    async with session.context(egress) as context:
-        page = await context.new_page()
+    async with session.context(egress, with_key=False) as context:
+        page = (await open_visit(context, Budgets(), key=egress)).page
         await page.goto("http://evil.test/", wait_until="domcontentloaded")
         await page.wait_for_function("document.title == 'tried'", timeout=20_000)
         await until(loaded)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import async_playwright
+from playwright.async_api import Page, async_playwright
 
 from checkback.kinds.pages.accessibility import axe_source, axe_tier
 from checkback.kinds.pages.browser import find_browser
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
 
+HERE = Path(__file__).parent
 LITTLE = {"responsiveOptions": {"enabled": False}}
 WORDS = "<p>Some words of a paragraph that is long enough to be seen.</p>"
 
@@ -52,6 +54,21 @@ async def test_lcp_and_cls_are_those_of_web_vitals(
         assert ours[f"{name}Ms"] == pytest.approx(theirs[name], rel=0.05, abs=5), name
 
 
+@asynccontextmanager
+async def axe_page(url: str) -> AsyncGenerator[Page]:
+    """A page in a browser of its own, with axe in it."""
+    async with (
+        async_playwright() as playwright,
+        await playwright.chromium.launch(
+            executable_path=find_browser(None).path, args=["--no-sandbox"]
+        ) as browser,
+    ):
+        page = await browser.new_page(viewport={"width": 1440, "height": 900})
+        await page.goto(url)
+        await page.evaluate(axe_source())
+        yield page
+
+
 FAULTS = (
     "<!doctype html><html><head><title></title></head><body><div role=nosuch>x</div><img src=x>"
     "<a href=/></a><input><select></select><button></button><ul><div>x</div></ul><h1>A</h1><h4>B</h4>"
@@ -76,17 +93,10 @@ async def test_axe_finds_what_a_full_run_finds_for_every_rule_of_the_tier(
     ran = await analyze(path, **LITTLE)
     part = ran.report["accessibility"]
     ours = {rule["id"]: rule["count"] for rule in part["violations"]}
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=find_browser(None).path, args=["--no-sandbox"]
-        )
-        page = await browser.new_page(viewport={"width": 1440, "height": 900})
-        await page.goto(site.url(path))
-        await page.evaluate(axe_source())
+    async with axe_page(site.url(path)) as page:
         # All rules but its slowest one, which no tier has.
         run = "axe.run({rules: {'color-contrast': {enabled: false}}}).then((result) => result.violations)"
         found: list[dict[str, Any]] = await page.evaluate(run)
-        await browser.close()
     theirs = {rule["id"]: len(rule["nodes"]) for rule in found if _is_in(axe_tier(100 + more)[1], rule)}
     assert part["tier"] == tier
     assert ours == theirs
@@ -101,6 +111,45 @@ def _is_in(options: dict[str, Any], rule: dict[str, Any]) -> bool:
     if chosen is None:
         return True
     return rule["id"] in chosen["values"] or bool(set(rule["tags"]) & set(chosen["values"]))
+
+
+# For each element: what axe says, and whether it is among ours. Run on the page itself, so selectors count.
+COMPARE = """async ([failures, unknowns]) => {
+  const rule = {elementRef: true, runOnly: {type: "rule", values: ["color-contrast"]}};
+  const found = await axe.run(document, rule);
+  const elements = (key) => found[key].flatMap((rule) => rule.nodes.map((node) => node.element));
+  const ours = (list) => list.map((selector) => {
+    const all = document.querySelectorAll(selector);
+    return all.length === 1 ? all[0] : null;
+  });
+  const told = (list) => list.map((element) => element ? element.outerHTML.slice(0, 120) : "no element");
+  const [failed, open, mine, unknown] = [
+    elements("violations"), elements("incomplete"), ours(failures), ours(unknowns)];
+  return {
+    theirs: failed.length,
+    agreed: failed.filter((element) => mine.includes(element)).length,
+    missed: told(failed.filter((element) => !mine.includes(element) && !unknown.includes(element))),
+    invented: told(mine.filter((element) => !failed.includes(element) && !open.includes(element))),
+  };
+}"""
+
+
+@pytest.mark.parametrize("path", ["/", "/tides.html", "/contrast", "/everything"])
+async def test_contrast_fails_at_the_same_elements_as_with_axe(site: Any, analyze: Any, path: str) -> None:
+    for name in ("contrast", "everything"):
+        site.put(f"/{name}", (HERE / f"{name}.html").read_text("utf-8"))
+    contrast = (await analyze(path, **LITTLE)).report["accessibility"]["contrast"]
+    assert len(contrast["failures"]) == contrast["failed"]
+    assert len(contrast["unknowns"]) == contrast["unknownsTotal"]
+    selectors = [[entry["selector"] for entry in contrast[key]] for key in ("failures", "unknowns")]
+    async with axe_page(site.url(path)) as page:
+        found: dict[str, Any] = await page.evaluate(COMPARE, selectors)
+    assert (found["missed"], found["invented"]) == ([], [])
+    assert found["agreed"] >= {"/": 4, "/contrast": 30}.get(path, 0)
+    if path == "/contrast":
+        assert (found["theirs"] - found["agreed"], contrast["unknownsTotal"]) == (2, 8)
+        reasons = {"painted text", "opacity", "picture behind", "gradient", "something between"}
+        assert {entry["reason"] for entry in contrast["unknowns"]} == reasons
 
 
 MOVING = """<!doctype html><html lang=en><title>x</title><style>

@@ -223,6 +223,7 @@ class _Run:
                 self._ctx.progress(20)
                 await collector.measure()
                 await collector.scroll()
+                await collector.hold_animations()
                 self._ctx.progress(25)
                 await collector.facts()
                 self._ctx.progress(27)
@@ -274,6 +275,7 @@ class _Run:
             return
         features = self._args.features
         with suppress(Unanswered, Refused):
+            await collector.frames(2)  # the picture's own first, which would have to wait for ours
             if features.layout or features.quality:
                 await collector.snapshot()
                 self._desk.soon(self._reading.prepare)
@@ -317,7 +319,9 @@ class _Run:
         asked = "waitTime" in options.js_animation_options.model_fields_set
         await self._style_sheets(collector)
         if options.detection_mode == "video" or options.enable_frame_capture:
+            await collector.hold_animations(held=False)
             await watch_frames(collector.visit.devtools, self.bundle)
+            await collector.hold_animations()
         # The declared patterns need no watching; who wants to see what runs has to look for a while.
         watch = asked or options.detection_mode != "css"
         await collector.animations(

@@ -86,6 +86,18 @@ class Collector:
         with self._timed("scroll"):
             await self._scroll()
 
+    async def hold_animations(self, *, held: bool = True) -> None:
+        """Stop the clock of the page's animations, or let it go on.
+
+        One without an end has the browser draw sixty pictures a second, in full size while ours is taken.
+        """
+        with suppress(Unanswered, Refused):
+            await self._devtools.call("Animation.setPlaybackRate", {"playbackRate": 0 if held else 1})
+
+    async def frames(self, count: int) -> None:
+        """Let the page draw that many frames."""
+        await self._devtools.evaluate(f"({script('frames')})({count})", promise=True)
+
     async def facts(self) -> None:
         """What the document says about itself, while the last files that scrolling asked for arrive."""
         bundle = self._bundle
@@ -269,7 +281,9 @@ class Collector:
     async def animations(self, wait_seconds: float, canvases: bool = True) -> None:
         """What moves now and within ``wait_seconds``, and what still does for who asked for less motion."""
         if wait_seconds or (canvases and (self._bundle.facts or {}).get("canvases")):
+            await self.hold_animations(held=False)
             await self._watch(wait_seconds)
+            await self.hold_animations()
         bundle, argument = self._bundle, {"most": MOST_ANIMATIONS}
         await self.globals()
         bundle.animations = await self._devtools.run("animations", argument)
@@ -407,7 +421,10 @@ class Collector:
         """What the window's size does to the page, two frames after it changed."""
         argument = json.dumps({"minTap": MIN_TAP, "minText": MIN_TEXT})
         if not self._devtools.scripts_stopped:
-            drawn = f"({script('frames')})(2).then(() => ({script('resized')})({argument}))"
+            drawn = (
+                f"({script('frames')})(2).then({script('finish')})"
+                f".then(() => ({script('resized')})({argument}))"
+            )
             with suppress(Unanswered, Refused):  # a page that hangs is dealt with by the next call
                 return await self._devtools.evaluate(drawn, promise=True)
         return await self._devtools.run("resized", json.loads(argument))

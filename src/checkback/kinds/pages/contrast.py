@@ -14,7 +14,7 @@ from typing import Any
 
 from checkback.kinds.pages.colors import WHITE, Color, contrast_ratio, parse_color
 from checkback.kinds.pages.paths import css_path
-from checkback.kinds.pages.snapshot import Box, Node, Tree, is_visible, pixels, text_style
+from checkback.kinds.pages.snapshot import ELEMENT, Box, Node, Tree, is_visible, pixels, text_style
 
 MOST_LISTED = 40
 #: Pixels down the page.
@@ -22,6 +22,7 @@ BAND = 250.0
 LARGE_PX = 24.0
 LARGE_BOLD_PX = 18.66
 _COLOR = re.compile(r"(?:rgba?|color|oklch|oklab|lab|lch)\([^()]*\)")
+_CONTROLS = frozenset({"button", "input", "select", "textarea", "fieldset", "option", "optgroup"})
 _PICTURES = frozenset({"img", "video", "canvas", "svg", "picture", "iframe", "object", "embed"})
 
 
@@ -55,40 +56,80 @@ class Paints:
             yield from self._bands.get(band, ())
 
 
-def check_contrast(tree: Tree) -> dict[str, Any]:
-    """How many texts were checked, how many fail WCAG AA, and for how many what lies behind is unknown."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One text: ``node`` is the element it stands in."""
+
+    node: Node
+    text: str
+    needed: float
+    #: The best it may have; None where that is unknown, and ``reason`` says why.
+    ratio: float | None = None
+    color: Color | None = None
+    ground: Color | None = None
+    reason: str = ""
+
+    @property
+    def fails(self) -> bool:
+        # axe, too, cuts ratios off after the second digit before it compares.
+        return self.ratio is not None and self.ratio < self.needed - 0.005
+
+
+def judge_texts(tree: Tree) -> Iterator[Judged]:
+    """Every text that can be read, with its contrast where that is known."""
     paints = Paints(_paints(tree))
-    checked = unknown = 0
-    failures: dict[int, tuple[Node, dict[str, Any]]] = {}
+    off = _switched_off(tree)
     for node in tree.texts():
         parent = next((item for item in node.ancestors() if item.style), None)
-        if parent is None or not _is_readable(node, parent, tree.width):
+        if parent is None or not _is_readable(node, parent, tree.width) or _is_exempt(node, off):
             continue
         style = text_style(node)
+        needed = _needed(style)
         color = parse_color(style.get("color", ""))
+        if color is None or style.get("-webkit-background-clip") == "text":
+            yield Judged(parent, node.text, needed, reason="painted text")
+            continue
         grounds = _grounds(node, parent, paints)
-        if color is None or not grounds or style.get("-webkit-background-clip") == "text":
-            unknown += 1
+        if isinstance(grounds, str):
+            yield Judged(parent, node.text, needed, reason=grounds)
             continue
-        needed = _needed(style) - 0.01
         ratios = [(contrast_ratio(color.over(ground), ground), ground) for ground in grounds]
-        best, worst = max(ratios), min(ratios)
-        if worst[0] < needed <= best[0]:
-            unknown += 1  # Where on the gradient the text lies decides, and that is not looked at.
-            continue
-        checked += 1
-        if best[0] < needed:
-            ratio, ground = best
-            failure = _failure(parent, color.over(ground), ground, ratio, _needed(style))
-            failures.setdefault(parent.index, (parent, failure))[1]["characters"] += len(node.text)
+        (best, ground), (worst, _) = max(ratios), min(ratios)
+        if worst < needed - 0.005 <= best:
+            # Where on the gradient the text lies decides, and that is not looked at.
+            yield Judged(parent, node.text, needed, reason="gradient")
+        else:
+            yield Judged(parent, node.text, needed, best, color.over(ground), ground)
+
+
+def check_contrast(tree: Tree) -> dict[str, Any]:
+    """How many texts were checked, how many fail WCAG AA, and for how many what lies behind is unknown."""
+    checked = unknown = 0
+    failures: dict[int, tuple[Node, dict[str, Any]]] = {}
+    unknowns: dict[int, tuple[Node, dict[str, Any]]] = {}
+    for text in judge_texts(tree):
+        checked += text.ratio is not None
+        unknown += text.ratio is None
+        index = text.node.index
+        if text.ratio is None:
+            unknowns.setdefault(index, (text.node, {"box": _box(text.node), "reason": text.reason}))
+        elif text.fails:
+            told = failures.setdefault(index, (text.node, _failure(text)))[1]
+            told["characters"] += len(text.text)
     worst_first = sorted(failures.values(), key=lambda entry: (entry[1]["ratio"], entry[0].index))
     return {
         "checked": checked,
         "failed": len(failures),
         "unknown": unknown,
-        # A selector takes time in a long list of siblings, so only what is shown gets one.
-        "failures": [{"selector": css_path(node)} | told for node, told in worst_first[:MOST_LISTED]],
+        "failures": _listed(worst_first),
+        "unknowns": _listed(list(unknowns.values())),
+        "unknownsTotal": len(unknowns),
     }
+
+
+def _listed(entries: list[tuple[Node, dict[str, Any]]]) -> list[dict[str, Any]]:
+    # A selector takes time in a long list of siblings, so only what is shown gets one.
+    return [{"selector": css_path(node)} | told for node, told in entries[:MOST_LISTED]]
 
 
 def _is_readable(node: Node, parent: Node, page_width: float) -> bool:
@@ -100,6 +141,40 @@ def _is_readable(node: Node, parent: Node, page_width: float) -> bool:
     )
 
 
+def _is_exempt(node: Node, off: set[int]) -> bool:
+    """Signs without letters, what is folded away, and controls that are off: WCAG 1.4.3 leaves these out."""
+    if not any(character.isalnum() for character in node.text):
+        return True
+    below = node
+    for item in node.ancestors():
+        if item.index in off or item.attributes.get("hidden") == "until-found":
+            return True
+        if item.tag == "details" and "open" not in item.attributes and below.tag != "summary":
+            return True
+        # What the browser puts between a details element and its content is no element of the page.
+        below = item if item.kind == ELEMENT and item.tag != "slot" else below
+    return False
+
+
+def _switched_off(tree: Tree) -> set[int]:
+    """Controls that are off, and their labels, by index."""
+    off: set[int] = set()
+    names: set[str] = set()
+    labels: list[Node] = []
+    for node in tree.elements():
+        attributes = node.attributes
+        if node.tag == "label":
+            labels.append(node)
+        is_off = "disabled" in attributes and node.tag in _CONTROLS
+        if is_off or attributes.get("aria-disabled") == "true":
+            off.add(node.index)
+            names |= {attributes.get("id", ""), *attributes.get("aria-labelledby", "").split()}
+            off |= {item.index for item in node.ancestors() if item.tag == "label"}
+    names.discard("")
+    off |= {label.index for label in labels if label.attributes.get("for") in names}
+    return off | {node.index for node in tree.elements() if names and node.attributes.get("id") in names}
+
+
 def _is_faded(node: Node) -> bool:
     return pixels(node.style.get("opacity", "1"), 1.0) < 0.02
 
@@ -109,8 +184,8 @@ def _needed(style: dict[str, str]) -> float:
     return 3.0 if size >= LARGE_PX or (size >= LARGE_BOLD_PX and weight >= 700) else 4.5
 
 
-def _grounds(node: Node, parent: Node, paints: Paints) -> list[Color]:
-    """The opaque colours that may lie behind a text: one, or the stops of a gradient; none when unknown."""
+def _grounds(node: Node, parent: Node, paints: Paints) -> list[Color] | str:
+    """The opaque colours that may lie behind a text: one, or the stops of a gradient. Else why not known."""
     layers: list[Color] = []
     bottoms: list[Color] = [WHITE]
     base: Node | None = None
@@ -118,9 +193,12 @@ def _grounds(node: Node, parent: Node, paints: Paints) -> list[Color]:
         if not item.style:
             continue
         if pixels(item.style.get("opacity", "1"), 1.0) < 1:
-            return []
-        if item.style.get("background-image", "none") not in ("none", ""):
-            bottoms, base = _gradient_stops(item.style["background-image"]), item
+            return "opacity"
+        image = item.style.get("background-image", "none")
+        if image not in ("none", ""):
+            bottoms, base = _gradient_stops(image), item
+            if not bottoms:
+                return "picture behind" if "url(" in image else "gradient"
             break
         color = parse_color(item.style.get("background-color", ""))
         if color is not None and color.alpha > 0:
@@ -129,7 +207,7 @@ def _grounds(node: Node, parent: Node, paints: Paints) -> list[Color]:
                 base = item
                 break
     if _is_covered(node, parent, base, paints):
-        return []
+        return "something between"
     for layer in reversed(layers):
         bottoms = [layer.over(bottom) for bottom in bottoms]
     return bottoms
@@ -177,12 +255,17 @@ def _paints(tree: Tree) -> list[Paint]:
     return found
 
 
-def _failure(parent: Node, color: Color, ground: Color, ratio: float, needed: float) -> dict[str, Any]:
+def _failure(text: Judged) -> dict[str, Any]:
+    assert text.ratio is not None and text.color is not None and text.ground is not None
     return {
-        "box": parent.box.rounded() if parent.box else [],
-        "color": color.hex,
-        "background": ground.hex,
-        "ratio": round(ratio, 2),
-        "needed": needed,
+        "box": _box(text.node),
+        "color": text.color.hex,
+        "background": text.ground.hex,
+        "ratio": round(text.ratio, 2),
+        "needed": text.needed,
         "characters": 0,
     }
+
+
+def _box(node: Node) -> list[int]:
+    return node.box.rounded() if node.box else []
