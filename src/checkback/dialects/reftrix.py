@@ -258,7 +258,7 @@ def _motion(report: Mapping[str, JSON], full: bool) -> Fields:
             data["js_animations"] = motion["jsAnimations"]
         if "canvas" in motion:
             canvases: list[Fields] = motion["canvas"]["list"]
-            active = sum(canvas.get("active") is True for canvas in canvases)
+            active = sum(_moves_by_webgl(canvas) for canvas in canvases)
             data["webgl_animations"] = {"totalDetected": active, "canvases": canvases}
     return data
 
@@ -329,3 +329,8 @@ def _at(value: Any, *path: str, default: Any = None) -> Any:
             return default
         value = cast("Mapping[str, Any]", value)[key]
     return value
+
+
+def _moves_by_webgl(canvas: Fields) -> bool:
+    # Reports of earlier versions do not say how a canvas is drawn on, and counted all of them.
+    return canvas.get("active") is True and str(canvas.get("context", "webgl")).startswith("webgl")

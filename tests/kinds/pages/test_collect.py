@@ -158,7 +158,10 @@ MOVING = """<!doctype html><html lang=en><title>x</title><style>
   background: linear-gradient(red, blue) }
 .link { transition: color .2s } .link:hover { color: red }
 </style><h1>Hello there</h1><div class=turns></div><a class=link href=/>A link</a>
-<div style='height:1200px'></div><canvas width=100 height=100></canvas><script>
+<div style='height:1200px'></div><canvas width=100 height=100></canvas><canvas id=deep></canvas>
+<canvas id=blank></canvas><script>
+const deep = document.getElementById('deep').getContext('webgl', {preserveDrawingBuffer: true});
+deep.clearColor(1, 0, 0, 1); deep.clear(deep.COLOR_BUFFER_BIT);
 const blink = () => document.querySelector('a').animate([{opacity: 0}, {}], {duration: 120, id: 'blink'});
 setInterval(blink, 300);
 const pen = document.querySelector('canvas').getContext('2d');
@@ -185,7 +188,8 @@ async def test_the_detection_mode_says_which_patterns_are_listed(site: Any, anal
         listed[mode] = {f"{pattern['type']} {pattern['name']}" for pattern in part["patterns"]}
         assert part["mode"] == mode
         assert part.get("watchedMs", 0) == (0 if mode == "css" else 700)
-        assert [canvas["active"] for canvas in part["canvas"]["list"]] == [True]
+        canvases = [(canvas["context"], canvas["active"]) for canvas in part["canvas"]["list"]]
+        assert canvases == [("2d", True), ("webgl", False), (None, False)]
     assert {"css_animation turn", "css_transition .link color", "keyframes never"} <= listed["css"]
     # The blinking comes and goes: seen for certain only by who looks for a while.
     assert listed["runtime"] == {"css_animation turn", "script blink"}

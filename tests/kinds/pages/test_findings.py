@@ -4,6 +4,7 @@ from typing import Any
 
 from checkback.kinds.pages.accessibility import axe_tier
 from checkback.kinds.pages.bundle import Bundle
+from checkback.kinds.pages.findings import Wishes, find
 from checkback.kinds.pages.motion import find_patterns
 from checkback.kinds.pages.parts import Reading
 
@@ -27,6 +28,18 @@ def test_axe_and_our_own_checks_find_the_other_flaws(parts: dict[str, Any]) -> N
     assert parts["seo"]["unlabelledFields"] == 1
 
 
+def test_findings_say_where(parts: dict[str, Any]) -> None:
+    parts["performance"] |= {"cls": 0.3, "clsSources": [{"element": "img#map", "value": 0.3}]}
+    found = {finding.rule: finding.places for finding in find(parts, Wishes())}
+    assert [place.selector for place in found["layout-shift"]] == ["img#map"]
+    (sweep,) = [item for item in parts["motion"]["cssAnimations"] if item["name"] == "sweep"]
+    assert [place.selector for place in found["motion-not-reduced"]] == [sweep["target"]]
+    parts["accessibility"]["violations"] = []
+    found = {finding.rule: finding.places for finding in find(parts, Wishes())}
+    (skipped,) = found["skipped-heading-level"]
+    assert skipped.box
+
+
 def test_larger_pages_get_fewer_rules() -> None:
     assert [axe_tier(n)[0] for n in (100, 3000, 3001, 8001)] == ["standard", "standard", "reduced", "core"]
     assert "color-contrast" not in axe_tier(8001)[1]["runOnly"]["values"]
@@ -45,6 +58,9 @@ def test_motion_of_the_front_page(parts: dict[str, Any]) -> None:
     assert motion["reducedMotion"] == {
         "mediaQueries": 1, "infiniteBefore": 2, "infiniteAfter": 1, "respected": False,
     }  # fmt: skip
+    moved = {animation["name"]: animation["target"] for animation in motion["cssAnimations"]}
+    assert set(moved) == {"bob", "sweep"}
+    assert motion["libraries"] == []
     codes = {warning["code"] for warning in motion["warnings"]}
     assert codes == {"A11Y_MOTION_NOT_REDUCED", "UNUSED_KEYFRAMES"}
 

@@ -95,8 +95,9 @@ def test_the_synchronous_answer_in_full(report: dict[str, Any]) -> None:
 
 
 def test_canvases_that_move_are_told_in_reftrix_words(report: dict[str, Any]) -> None:
-    still, moving = {"box": [0, 0, 9, 9], "active": False}, {"box": [0, 0, 9, 9], "active": True}
-    report["motion"]["canvas"] = {"total": 2, "list": [still, moving]}
+    canvases = [(False, "webgl"), (True, "webgl2"), (True, "2d"), (None, None)]
+    listed = [{"box": [0, 0, 9, 9], "active": active, "context": context} for active, context in canvases]
+    report["motion"]["canvas"] = {"total": len(listed), "list": listed}
     assert reftrix.sync_data(report, {})["motion"]["webgl_animations"]["totalDetected"] == 1
     assert job_result(JOB_ID, report, [])["results"]["motion"]["webglAnimationsDetected"] == 1
 

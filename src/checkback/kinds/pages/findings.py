@@ -108,7 +108,7 @@ def _accessibility(report: Fields, strict: bool) -> Iterator[Finding]:
         yield _with_elements("field-without-label", seo["unlabelledFields"], seo, "unlabelledFields")
     skipped = part.get("headings", {}).get("skippedLevels", 0)
     if skipped and "heading-order" not in seen:
-        yield Finding("skipped-heading-level", skipped)
+        yield _with_elements("skipped-heading-level", skipped, seo, "skippedHeadings")
     landmarks = report.get("layout", {}).get("landmarks")
     without = landmarks is not None and all(landmark["role"] != "main" for landmark in landmarks)
     if without and "landmark-one-main" not in seen:
@@ -132,6 +132,9 @@ def _performance(report: Fields) -> Iterator[Finding]:
             places = ()
             if name == "lcpMs" and part.get("lcpElement"):
                 places = (Place(str(part["lcpElement"])),)
+            elif name == "cls":
+                moved = dict.fromkeys(str(item["element"]) for item in part.get("clsSources", ()))
+                places = tuple(Place(element) for element in moved if element)
             yield Finding(rule, 2 if value > poor else 1, (f"{value:g} {unit}".strip(),), places)
     weight = part.get("weight", {}).get("total", 0)
     if weight > 3_000_000:
@@ -174,7 +177,7 @@ def _metadata(report: Fields) -> Iterator[Finding]:
     if seo.get("h1Count") == 0:
         yield Finding("no-main-heading")
     elif seo.get("h1Count", 1) > 1:
-        yield Finding("several-main-headings", seo["h1Count"] - 1)
+        yield _with_elements("several-main-headings", seo["h1Count"] - 1, seo, "furtherMainHeadings")
 
 
 def _links(report: Fields) -> Iterator[Finding]:
@@ -244,7 +247,14 @@ def _motion(report: Fields) -> Iterator[Finding]:
     part: Fields = report.get("motion", {})
     reduced: Fields = part.get("reducedMotion", {})
     if reduced.get("infiniteAfter"):
-        yield Finding("motion-not-reduced", reduced["infiniteAfter"])
+        names = [
+            pattern["name"]
+            for pattern in part["patterns"]
+            if pattern["accessibility"].get("respectsReducedMotion") is False
+        ]
+        running = [item for item in part.get("cssAnimations", ()) if item["infinite"]]
+        places = tuple(Place(str(item["target"])) for item in running if item["name"] in names)
+        yield Finding("motion-not-reduced", reduced["infiniteAfter"], tuple(names), places)
     moving = [pattern for pattern in part.get("patterns", ()) if pattern["type"] != "keyframes"]
     if len(moving) >= 3 and not reduced.get("mediaQueries"):
         yield Finding("no-reduced-motion", 1, (f"{len(moving)} patterns of motion",))

@@ -201,7 +201,9 @@ MARKS = (
     Mark("Slick", "motion", (), _file("slick"), classes=r"slick-[\w-]+"),
     Mark("Owl Carousel", "motion", (), _file("owl\\.carousel"), classes=r"owl-[\w-]+"),
     Mark("Flickity", "motion", ("Flickity",), _file("flickity")),
-    Mark("reveal.js", "motion", ("Reveal",), _file("reveal"), version="Reveal.VERSION"),
+    # Many a site has a script of its own called reveal.js.
+    Mark("reveal.js", "motion", ("Reveal",), r"/(?:npm/)?reveal\.js[@/]|/dist/reveal(?:\.esm)?\.js",
+         version="Reveal.VERSION"),
     Mark("impress.js", "motion", ("impress",), _file("impress")),
     Mark("fullPage.js", "motion", ("fullpage_api",), _file("(?:jquery\\.)?fullpage")),
     # Charts, maps, text, odds and ends.

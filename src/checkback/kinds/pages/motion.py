@@ -21,6 +21,10 @@ _EASING = re.compile(
     r"\b(ease-in-out|ease-in|ease-out|ease|linear|step-start|step-end)\b|(cubic-bezier|steps|linear)\([^)]*\)"
 )
 _TRIGGERS = ((":hover", "hover"), (":focus", "focus"), (":active", "click"), (":checked", "click"))
+MOST_ANIMATIONS = 50
+_TOLD_OF_ANIMATIONS = (
+    "name", "target", "state", "durationMs", "delayMs", "infinite", "easing", "properties", "timeline",
+)  # fmt: skip
 _LIBRARIES = {
     "gsap": ("gsap", "TweenMax", "TweenLite"),
     "framerMotion": ("Motion",),
@@ -50,6 +54,7 @@ class Pattern:
 def describe_motion(
     bundle: Bundle,
     styles: StyleFacts,
+    technologies: list[Fields],
     *,
     min_duration_ms: float,
     most: int,
@@ -74,9 +79,10 @@ def describe_motion(
             "properties": dict(_transition_properties(patterns)),
         },
         "reducedMotion": _reduced_motion(bundle, styles),
-        "libraries": _libraries(bundle),
+        "libraries": [entry["name"] for entry in technologies if entry["category"] == "motion"],
         "jsAnimations": _script_animations(bundle),
     }
+    part |= _css_animations(bundle)
     if scroll:
         part["scrollLinked"] = {"count": scroll["linked"], "properties": scroll["linkedProperties"]}
         part["scrollReveal"] = scroll["revealed"]
@@ -306,6 +312,14 @@ def _reduced_motion(bundle: Bundle, styles: StyleFacts) -> Fields:
 
 def _libraries(bundle: Bundle) -> dict[str, bool]:
     return {name: any(item in bundle.globals for item in names) for name, names in _LIBRARIES.items()}
+
+
+def _css_animations(bundle: Bundle) -> Fields:
+    """The animations by style sheets that were seen, each with the element that it moves."""
+    entries: list[Fields] = (bundle.animations or {}).get("list", [])
+    found = [entry for entry in entries if entry["type"] == "css_animation"]
+    told = [{name: entry[name] for name in _TOLD_OF_ANIMATIONS} for entry in found[:MOST_ANIMATIONS]]
+    return {"cssAnimations": told, "cssAnimationsTotal": len(found)}
 
 
 def _script_animations(bundle: Bundle) -> Fields:

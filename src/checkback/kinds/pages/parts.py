@@ -77,6 +77,10 @@ class Reading:
     def headings(self) -> list[list[Any]]:
         return heading_outline(self.tree) if self.tree is not None else []
 
+    @cached_property
+    def technologies(self) -> list[Fields]:
+        return find_technologies(self.bundle, self.tree)
+
     def prepare(self) -> None:
         """Work out what every later part needs of the snapshot, as soon as that is there."""
         if self.tree is not None and self.sections:
@@ -162,7 +166,7 @@ class Reading:
             "layout": part,
             "design": self._design(tree),
             "css": css.summary(self.bundle, self.styles),
-            "technologies": find_technologies(self.bundle, tree),
+            "technologies": self.technologies,
         }
 
     def _design(self, tree: Tree) -> Fields:
@@ -188,6 +192,7 @@ class Reading:
         part = describe_motion(
             self.bundle,
             self.styles,
+            self.technologies,
             min_duration_ms=options.minDuration,
             most=options.maxPatterns,
             with_warnings=options.includeWarnings,

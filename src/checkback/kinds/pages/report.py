@@ -119,7 +119,7 @@ def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields
         }
         if "canvas" in report["motion"]:
             canvases = report["motion"]["canvas"]["list"]
-            active = sum(canvas.get("active") is True for canvas in canvases)
+            active = sum(_moves_by_webgl(canvas) for canvas in canvases)
             results["motion"]["webglAnimationsDetected"] = active
     if "quality" in report:
         # ReftrixMCP's own axes, weighed as the caller asked; report.json has ours as well.
@@ -157,3 +157,8 @@ def _responsive_counters(report: Fields) -> Fields:
         ],
         "analysisTimeMs": report["timings"]["phases"].get("responsive", 0),
     }
+
+
+def _moves_by_webgl(canvas: Fields) -> bool:
+    # Reports of earlier versions do not say how a canvas is drawn on, and counted all of them.
+    return canvas.get("active") is True and str(canvas.get("context", "webgl")).startswith("webgl")

@@ -52,7 +52,27 @@ def _elements(tree: Tree) -> Fields:
         name = _fault(node, labelled)
         if name is not None and len(found[name]) < MOST_ELEMENTS:
             found[name].append(node)
+    found |= _headings(tree)
     return {name: [_place(node, tree) for node in nodes] for name, nodes in found.items() if nodes}
+
+
+def _headings(tree: Tree) -> dict[str, list[Node]]:
+    """Main headings after the first, and headings that leave a level out."""
+    further: list[Node] = []
+    skipped: list[Node] = []
+    before: int | None = None
+    main = 0
+    for node in tree.elements():
+        level = node.heading_level
+        if level is None or not is_visible(node, tree.width):
+            continue
+        main += level == 1
+        if level == 1 and main > 1:
+            further.append(node)
+        if before is not None and level > before + 1:
+            skipped.append(node)
+        before = level
+    return {"furtherMainHeadings": further[:MOST_ELEMENTS], "skippedHeadings": skipped[:MOST_ELEMENTS]}
 
 
 def _fault(node: Node, labelled: set[str]) -> str | None:

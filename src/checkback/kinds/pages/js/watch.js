@@ -17,8 +17,9 @@ async ({ milliseconds, every, most }) => {
         picture = pen.getImageData(0, 0, 16, 16).data.join();
       } catch { /* a picture of another origin is on it, or it has no size: unknown */ }
       const before = looks.get(canvas);
-      if (!before) looks.set(canvas, { first: picture, changed: false });
+      if (!before) looks.set(canvas, { first: picture, last: picture, changed: false });
       else if (picture !== null && before.first !== null && picture !== before.first) before.changed = true;
+      if (before) before.last = picture;
     }
   };
   const frame = () => new Promise((done) => {
@@ -38,14 +39,22 @@ async ({ milliseconds, every, most }) => {
     await frame();
   }
   look();
+  // Only one that shows something is asked for its kind: asking an untouched one would give it that kind.
+  const kind = (canvas, picture) => {
+    if (picture === null || /^[0,]*$/.test(picture)) return null;
+    try {
+      return ["2d", "webgl2", "webgl", "bitmaprenderer"].find((name) => canvas.getContext(name)) || null;
+    } catch { return "offscreen"; }
+  };
   return {
     milliseconds,
     canvases: canvases.map((canvas) => {
       const box = canvas.getBoundingClientRect();
-      const { first, changed } = looks.get(canvas);
+      const { first, last, changed } = looks.get(canvas);
       return {
         box: [box.x + scrollX, box.y + scrollY, box.width, box.height].map(Math.round),
         active: first === null ? null : changed,
+        context: kind(canvas, last),
       };
     }),
     total: document.getElementsByTagName("canvas").length,
