@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -120,6 +121,16 @@ async def test_a_host_that_does_not_exist_is_a_network_error(analyze: Any) -> No
     with pytest.raises(JobFailed) as failed:
         await analyze(url="http://nowhere.invalid/")
     assert (failed.value.code, "has no address" in failed.value.message) == ("NETWORK_ERROR", True)
+
+
+async def test_a_key_that_the_proxy_does_not_know_opens_nothing(site: Any, analyze: Any) -> None:
+    def lose_key(context: JobContext) -> None:
+        assert context.egress is not None
+        context.egress = replace(context.egress, password="another")
+
+    with pytest.raises(JobFailed) as failed:
+        await analyze("/", before=lose_key, respect_robots_txt=False)
+    assert (failed.value.code, site.asked) == ("BROWSER_ERROR", [])
 
 
 async def test_robots_txt_is_obeyed_unless_told_otherwise(site: Any, analyze: Any) -> None:

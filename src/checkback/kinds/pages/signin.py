@@ -21,8 +21,8 @@ _ASK = f"fetch({REPORT_URL!r}, {{mode: 'no-cors'}}).then(() => 1, () => 1)"
 
 
 async def sign_in(devtools: Devtools, egress: Egress) -> None:
-    """Answer the proxy's question for the key. Raises JobFailed when it is not asked or not answered."""
-    asked = asyncio.Event()
+    """Answer the proxy's question for the key. Raises JobFailed when it does not ask or does not take it."""
+    asked: list[Fields] = []
     tasks: set[asyncio.Task[Fields]] = set()
 
     def done(task: asyncio.Task[Fields]) -> None:
@@ -36,8 +36,8 @@ async def sign_in(devtools: Devtools, egress: Egress) -> None:
         task.add_done_callback(done)
 
     def tell_key(event: Fields) -> None:
-        right = event["authChallenge"].get("source") == "Proxy" and not asked.is_set()
-        asked.set()
+        asked.append(event)
+        right = event["authChallenge"].get("source") == "Proxy" and len(asked) == 1
         key = {"response": "ProvideCredentials", "username": egress.username, "password": egress.password}
         answer(
             "Fetch.continueWithAuth",
@@ -54,5 +54,5 @@ async def sign_in(devtools: Devtools, egress: Egress) -> None:
         await devtools.call("Fetch.disable")
     except (Unanswered, Refused) as error:
         raise JobFailed("BROWSER_ERROR", "The browser did not sign in to this server's proxy.") from error
-    if not asked.is_set():
+    if len(asked) != 1:  # never, or again because the proxy does not know the key
         raise JobFailed("BROWSER_ERROR", "The browser did not sign in to this server's proxy.")
