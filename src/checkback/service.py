@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -166,6 +167,10 @@ class Service:
                 if job.state.is_final:
                     return
                 await changes.next()
+
+    def kept_until(self, job: Job, now: datetime) -> datetime:
+        """Until when a job can be read for certain: one that has not ended is kept from its end on."""
+        return job.expires_at or now + self._queues.retention.completed
 
     async def cancel(self, caller: Caller, job_id: str) -> Job:
         """Ask for the end of a job. From now on every answer says cancelled; a running one is dead within

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,9 +16,10 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from checkback.core.errors import InvalidInput, TooLarge
+from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import native
-from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, checked, reply, schema_of
+from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, JobTool, Told, checked, reply, schema_of
 from checkback.guard.access import Caller
 from checkback.kinds import registry
 from checkback.service import MAX_PAGE
@@ -199,14 +200,15 @@ def job_tools(desk: Desk) -> Iterable[DoorTool]:
         )
 
 
-def kind_tools(desk: Desk, kinds: Iterable[registry.Kind]) -> Iterable[DoorTool]:
+def kind_tools(desk: Desk, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
     """One tool for each kind: it starts a job and waits a moment, for the result or else for a ticket."""
     output = schema_of(native.Ticket)
     for kind in kinds:
         about = f"{kind.description}\n\n" if kind.description else ""
-        yield DoorTool.of(
+        begin = _beginner(desk, kind)
+        tool = DoorTool.of(
             kind.name,
-            desk.guarded(_starter(desk, kind)),
+            desk.guarded(_starter(desk, begin)),
             title=kind.title,
             description=f"{about}Runs as a background job: the answer holds the result if it is there within "
             f"{desk.kind_wait_seconds:g} seconds, else a job_id to wait for.",
@@ -216,13 +218,34 @@ def kind_tools(desk: Desk, kinds: Iterable[registry.Kind]) -> Iterable[DoorTool]
                 title=kind.title, read_only_hint=False, idempotent_hint=False, open_world_hint=kind.network
             ),
         )
+        yield JobTool(tool, desk.guarded(begin))
 
 
-def _starter(desk: Desk, kind: registry.Kind) -> Any:
-    async def start(caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
-        submitted = await desk.service.submit(caller, kind.name, arguments, request_id=identity)
-        job = await desk.wait(caller, submitted.job.id, desk.kind_wait_seconds)
+def job_told(desk: Desk) -> Told:
+    """The ticket of a job that has ended."""
+
+    async def told(_: Caller, job: Job) -> ToolResult:
         return desk.ticket(job, is_error=job.state in (State.FAILED, State.CANCELLED))
+
+    return told
+
+
+def _beginner(desk: Desk, kind: registry.Kind) -> Callable[[Caller, Arguments, str], Awaitable[Job]]:
+    async def begin(caller: Caller, arguments: Arguments, identity: str) -> Job:
+        return (await desk.service.submit(caller, kind.name, arguments, request_id=identity)).job
+
+    return begin
+
+
+def _starter(
+    desk: Desk, begin: Callable[[Caller, Arguments, str], Awaitable[Job]]
+) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
+    told = job_told(desk)
+
+    async def start(caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+        job = await begin(caller, arguments, identity)
+        job = await desk.wait(caller, job.id, desk.kind_wait_seconds)
+        return await told(caller, job)
 
     return start
 

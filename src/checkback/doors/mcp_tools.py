@@ -36,7 +36,12 @@ from checkback.service import Service
 
 Arguments = dict[str, Any]
 Answer = Callable[[Arguments], Awaitable[ToolResult]]
+Begin = Callable[[Arguments], Awaitable[Job | ToolResult]]
+"""Starts the job of a tool; the answer is a result where it is refused."""
+Told = Callable[[Caller, Job], Awaitable[ToolResult]]
+"""The whole answer about a job that has ended, as its tool gives it."""
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -70,6 +75,14 @@ class DoorTool(Tool):
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
         return await self._answer(arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class JobTool:
+    """A tool that starts a job. Clients that speak tasks get a task for it, all others its ``answer``."""
+
+    tool: DoorTool
+    begin: Begin
 
 
 @dataclass(slots=True)
@@ -117,10 +130,12 @@ class Desk:
         record = native.ticket(job, now=datetime.now(UTC), steps=steps)
         return reply(record, headline=native.headline(job, steps), is_error=is_error)
 
-    def guarded(self, answer: Callable[[Caller, Arguments, str], Awaitable[ToolResult]]) -> Answer:
+    def guarded(
+        self, answer: Callable[[Caller, Arguments, str], Awaitable[T]]
+    ) -> Callable[[Arguments], Awaitable[T | ToolResult]]:
         """``answer`` with a caller and a request id, and with every error told in our own format."""
 
-        async def run(arguments: Arguments) -> ToolResult:
+        async def run(arguments: Arguments) -> T | ToolResult:
             identity = current_request_id()
             try:
                 strict_json.check(arguments)

@@ -97,7 +97,8 @@ class Queues:
         self._feed = feed
         self._keys = keys
         self._names = names
-        self._retention = retention
+        #: How long finished jobs are kept.
+        self.retention = retention
         #: A folder on the disk that must have room for another job.
         self._disk = disk
 
@@ -238,8 +239,8 @@ class Queues:
         created = datetime.now(UTC)
         milliseconds = int(created.timestamp() * 1000)
         keep = {
-            "removeOnComplete": {"age": int(self._retention.completed.total_seconds()) + KEEP_GRACE_SECONDS},
-            "removeOnFail": {"age": int(self._retention.failed.total_seconds()) + KEEP_GRACE_SECONDS},
+            "removeOnComplete": {"age": int(self.retention.completed.total_seconds()) + KEEP_GRACE_SECONDS},
+            "removeOnFail": {"age": int(self.retention.failed.total_seconds()) + KEEP_GRACE_SECONDS},
         }
         opts: dict[str, Any] = {
             "jobId": new.id,
@@ -286,7 +287,7 @@ class Queues:
         if not reply:
             return None
         place, engine_state, fields = cast("tuple[int, str, list[str | None]]", reply)
-        stored = decode(self._names[place - 1], job_id, engine_state, fields, self._retention)
+        stored = decode(self._names[place - 1], job_id, engine_state, fields, self.retention)
         expires = stored.job.expires_at
         return None if expires is not None and expires <= datetime.now(UTC) else stored
 
