@@ -10,6 +10,8 @@ import asyncio
 
 import uvicorn
 from fastmcp.server.http import StarletteWithLifespan
+from mcp.shared.exceptions import MCPError
+from mcp_types.jsonrpc import MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from checkback.app.connect import make_engine, make_service
 from checkback.doors.gate import Gate, RequireCaller
@@ -35,6 +37,15 @@ def mcp_app(service: Service, hosts: HostList) -> StarletteWithLifespan:
     async def greet(name: str) -> str:  # pyright: ignore[reportUnusedFunction]
         """Greet somebody, at once."""
         return f"Hello, {name}!"
+
+    @server.tool
+    async def test_missing_capability() -> str:  # pyright: ignore[reportUnusedFunction]
+        """Need what only a client with sampling could give."""
+        raise MCPError(
+            code=MISSING_REQUIRED_CLIENT_CAPABILITY,
+            message="This needs a client that declares sampling.",
+            data={"requiredCapabilities": {"sampling": {}}},
+        )
 
     return http_app(server, allowed_hosts=sorted(hosts.hosts))
 

@@ -32,6 +32,7 @@ SCENARIOS = (
     "server-stateless",
 )
 SUMMARY = re.compile(r"Passed: (\d+)/(\d+), (\d+) failed")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SERVER = Path(__file__).parents[1] / "conformance_server.py"
 
 
@@ -55,15 +56,27 @@ def url(settings: Settings) -> Iterator[str]:
 
 async def test_the_conformance_suite_passes(url: str, node: Path, npm: Npm) -> None:
     program = npm("conformance") / "node_modules/@modelcontextprotocol/conformance/dist/index.js"
-    for scenario in SCENARIOS:
-        process = await asyncio.create_subprocess_exec(
-            node, program, "server", "--url", url, "--scenario", scenario,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        output = (await process.communicate())[0].decode()
-        assert process.returncode == 0, f"{scenario}:\n{output}"
-        found = SUMMARY.search(output)
-        assert found is not None, f"{scenario}:\n{output}"
-        passed, total, failed = map(int, found.groups())
-        assert total > 0, scenario
-        assert (passed, failed) == (total, 0), f"{scenario}:\n{output}"
+    at_once = asyncio.Semaphore(3)
+
+    async def passes(scenario: str) -> None:
+        async with at_once:
+            await run_scenario(url, node, program, scenario)
+
+    async with asyncio.TaskGroup() as group:
+        for scenario in SCENARIOS:
+            group.create_task(passes(scenario))
+
+
+async def run_scenario(url: str, node: Path, program: Path, scenario: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        node, program, "server", "--url", url, "--scenario", scenario,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    output = (await process.communicate())[0].decode()
+    output = COLOUR.sub("", output)
+    found = SUMMARY.search(output)
+    assert found is not None, f"{scenario}:\n{output}"
+    passed, total, failed = map(int, found.groups())
+    assert total > 0, scenario
+    wrong = [line for line in output.splitlines() if "] FAILURE" in line]
+    assert (passed, failed, process.returncode) == (total, 0, 0), f"{scenario}: {wrong}"
