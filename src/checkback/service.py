@@ -8,15 +8,27 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
+import time
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from checkback.artifacts import ArtifactStore
-from checkback.core import ids
-from checkback.core.errors import Conflict, Forbidden, InvalidInput, KeyReused, NotFound, NotReady, TooLarge
+from checkback.core import estimates, ids
+from checkback.core.errors import (
+    Conflict,
+    EngineUnavailable,
+    Forbidden,
+    InvalidInput,
+    KeyReused,
+    NotFound,
+    NotReady,
+    TooLarge,
+)
 from checkback.core.job import JSON, Artifact, Job
 from checkback.core.states import State, may_move
 from checkback.engine.queues import NewJob, Queues
@@ -36,6 +48,7 @@ MAX_PAGE = 100
 MAX_ATTEMPTS = 20
 MAX_DEADLINE_SECONDS = 24 * 3600.0
 MAX_DELAY_SECONDS = 30 * 24 * 3600.0
+ESTIMATE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,7 @@ class Service:
         self._sealer = sealer
         self._addresses = addresses
         self._key_secret = key_secret
+        self._estimates: dict[str, tuple[float, list[estimates.Run]]] = {}
 
     async def submit(
         self,
@@ -263,6 +277,34 @@ class Service:
         self._require(caller, Scope.WRITE)
         _, path = await self.artifact(caller, job_id, name)
         path.unlink(missing_ok=True)
+
+    async def outlook(self, job: Job) -> estimates.Outlook:
+        """Where a job stands in its queue, and how long it will take, as far as that can be told.
+
+        How long the last jobs of a kind took is read again every ``ESTIMATE_SECONDS`` at most.
+        """
+        if job.state.is_final:
+            return estimates.NO_OUTLOOK
+        position = await self._queues.position(job) if job.state is State.WAITING else None
+        runs = await self._runs(job.kind)
+        return estimates.Outlook(position, estimates.eta_seconds(job, runs, datetime.now(UTC)))
+
+    async def _runs(self, kind: str) -> list[estimates.Run]:
+        read_at, runs = self._estimates.get(kind, (-math.inf, []))
+        if time.monotonic() - read_at > ESTIMATE_SECONDS:
+            runs = await self._queues.runs(kind)
+            self._estimates[kind] = (time.monotonic(), runs)
+        return runs
+
+    def forget_estimates(self) -> None:
+        """Read how long jobs took anew at the next question."""
+        self._estimates.clear()
+
+    async def mark_read(self, job: Job) -> None:
+        """Note that the caller was given a job's result. It is a courtesy: an outage is no error here."""
+        if job.unread:
+            with suppress(EngineUnavailable):
+                await self._queues.mark_read(job)
 
     async def log(self, caller: Caller, job_id: str) -> list[str]:
         """The lines that the job logged, oldest first; of very many only the newest are kept."""

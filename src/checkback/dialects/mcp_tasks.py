@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from checkback.core.errors import FailureCode
+from checkback.core.estimates import NO_OUTLOOK, Outlook
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import native
@@ -34,12 +35,12 @@ def status(job: Job) -> str:
     return COMPLETED
 
 
-def task(job: Job, *, now: datetime, kept_until: datetime) -> dict[str, Any]:
+def task(job: Job, *, now: datetime, kept_until: datetime, outlook: Outlook = NO_OUTLOOK) -> dict[str, Any]:
     """The fields that every answer about a task has. ``ttlMs`` counts from ``createdAt``."""
     fields: dict[str, Any] = {
         "taskId": job.id,
         "status": status(job),
-        "statusMessage": message(job),
+        "statusMessage": message(job, outlook),
         "createdAt": native.iso(job.created_at),
         "lastUpdatedAt": native.iso(job.finished_at or job.started_at or job.created_at),
         "ttlMs": max(0, round((kept_until - job.created_at).total_seconds() * 1000)),
@@ -48,20 +49,25 @@ def task(job: Job, *, now: datetime, kept_until: datetime) -> dict[str, Any]:
                 "state": job.state.value,
                 "phase": job.phase,
                 "progress": native.progress(job),
+                "queuePosition": outlook.queue_position,
+                "etaSeconds": outlook.eta_seconds,
             }
         },
     }
-    if (after := native.check_after_seconds(job, now)) is not None:
+    if (after := native.check_after_seconds(job, now, outlook)) is not None:
         fields["pollIntervalMs"] = after * 1000
     return fields
 
 
-def message(job: Job) -> str:
-    """State, phase and percentage in a few words."""
+def message(job: Job, outlook: Outlook = NO_OUTLOOK) -> str:
+    """State, phase, percentage and what is left, in a few words."""
     words = [f"{job.kind}: {job.state.value}"]
+    if outlook.queue_position is not None:
+        words.append(f"number {outlook.queue_position} in its queue")
     if job.state is State.ACTIVE:
         words += [job.phase] if job.phase else []
         words.append(f"{native.progress(job)} %")
+        words += [f"about {outlook.eta_seconds} s left"] if outlook.eta_seconds is not None else []
     elif job.failure is not None:
         words.append(job.failure.code)
     return ", ".join(words)

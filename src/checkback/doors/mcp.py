@@ -16,6 +16,7 @@ from checkback.doors.mcp_jobs import job_told, job_tools, kind_tools
 from checkback.doors.mcp_names import Names, ToolNames, aliases
 from checkback.doors.mcp_pdfco import PdfcoSetting, PdfcoTools, covered_kinds, pdfco_tools_of
 from checkback.doors.mcp_reftrix import KIND, ReftrixTools, reftrix_tools
+from checkback.doors.mcp_resources import add_job_resources
 from checkback.doors.mcp_tasks import Tasks
 from checkback.doors.mcp_tools import Desk, DoorTool, JobTool, Told
 from checkback.guard.access import Caller, caller_of
@@ -108,6 +109,7 @@ def build_server(
     tasks = Tasks(desk, starters, lambda job: told.get(job.kind, otherwise), task_only=task_only)
     server.add_extension(tasks)
     tasks.listen_on(server)
+    add_job_resources(server, desk)
     return server
 
 

@@ -64,7 +64,11 @@ class ListInput(_Input):
 class ResultInput(_Input):
     job_id: JobId
     pointer: Annotated[
-        str, Field(description="JSON pointer to a part of the result, as /sections/0; empty for all of it.")
+        str,
+        Field(
+            validation_alias=AliasChoices("pointer", "path"),
+            description="JSON pointer to a part of the result, as /sections/0; empty for all of it.",
+        ),
     ] = ""
     artifact: Annotated[
         str | None, Field(description="Read this text or JSON artifact instead of the result.")
@@ -102,20 +106,20 @@ class JobTools:
         job_id = checked(OneJob, arguments).job_id.lower()
         held = self._desk.early.hold_seconds(caller.owner, job_id)
         job = await self._service.wait(caller, job_id, held)
-        self._desk.early.told(caller.owner, job)
-        return self._desk.ticket(job)
+        self._desk.early.told(caller.owner, job, await self._desk.outlook(job))
+        return await self._desk.ticket(job)
 
     async def wait(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         wanted = checked(WaitInput, arguments)
         seconds = self._desk.wait_seconds if wanted.wait_seconds is None else wanted.wait_seconds
         seconds = min(seconds, self._desk.max_wait_seconds)
-        return self._desk.ticket(await self._desk.wait(caller, wanted.job_id, seconds))
+        return await self._desk.ticket(await self._desk.wait(caller, wanted.job_id, seconds))
 
     async def cancel(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        return self._desk.ticket(await self._service.cancel(caller, checked(OneJob, arguments).job_id))
+        return await self._desk.ticket(await self._service.cancel(caller, checked(OneJob, arguments).job_id))
 
     async def retry(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        return self._desk.ticket(await self._service.retry(caller, checked(OneJob, arguments).job_id))
+        return await self._desk.ticket(await self._service.retry(caller, checked(OneJob, arguments).job_id))
 
     async def list(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         page = await self._service.list(caller, **checked(ListInput, arguments).model_dump())
@@ -133,7 +137,10 @@ class JobTools:
             value = native.point(value, wanted.pointer)
         except LookupError:
             raise InvalidInput("The pointer names nothing in this result.") from None
-        return reply(_slice(wanted, value))
+        slice = _slice(wanted, value)
+        if wanted.artifact is None and slice["next_offset"] is None:
+            await self._service.mark_read(await self._service.get(caller, wanted.job_id))
+        return reply(slice)
 
     async def _artifact(self, caller: Caller, job_id: str, name: str) -> Any:
         found, path = await self._service.artifact(caller, job_id, name)
@@ -225,7 +232,7 @@ def job_told(desk: Desk) -> Told:
     """The ticket of a job that has ended."""
 
     async def told(_: Caller, job: Job) -> ToolResult:
-        return desk.ticket(job, is_error=job.state in (State.FAILED, State.CANCELLED))
+        return await desk.ticket(job, is_error=job.state in (State.FAILED, State.CANCELLED))
 
     return told
 

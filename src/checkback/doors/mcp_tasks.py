@@ -144,7 +144,7 @@ class Tasks(ServerExtension):
         job = await tool.begin(params.arguments or {})
         if isinstance(job, ToolResult):  # refused: an error of the tool's input is a result of the tool
             return job
-        return _Wire.model_validate({"resultType": "task", **self._fields(job)})
+        return _Wire.model_validate({"resultType": "task", **await self._fields(job)})
 
     async def _get(self, ctx: RequestContext, params: TaskIdParams) -> dict[str, Any]:
         caller, job = await self._read(ctx, params.task_id)
@@ -225,10 +225,11 @@ class Tasks(ServerExtension):
             raise _refusal(error, task_id) from None
 
     async def _detailed(self, caller: Caller, job: Job) -> dict[str, Any]:
-        fields = self._fields(job)
+        fields = await self._fields(job)
         match fields["status"]:
             case mcp_tasks.COMPLETED:
                 fields["result"] = await self._result(caller, job)
+                await self._service.mark_read(job)
             case mcp_tasks.FAILED:
                 words = job.failure.message if job.failure is not None else "The job was lost."
                 fields["error"] = {"code": INTERNAL_ERROR, "message": words}
@@ -246,9 +247,10 @@ class Tasks(ServerExtension):
             found = found.model_copy(update={"is_error": True})
         return found.model_dump(by_alias=True, mode="json", exclude_none=True)
 
-    def _fields(self, job: Job) -> dict[str, Any]:
+    async def _fields(self, job: Job) -> dict[str, Any]:
         now = datetime.now(UTC)
-        return mcp_tasks.task(job, now=now, kept_until=self._service.kept_until(job, now))
+        outlook = await self._desk.outlook(job)
+        return mcp_tasks.task(job, now=now, kept_until=self._service.kept_until(job, now), outlook=outlook)
 
     def _caller(self) -> Caller:
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput, NotFound, QueueFull, StorageFull
+from checkback.core.estimates import Run
 from checkback.core.job import JSON, Job
 from checkback.core.states import State, may_move
 from checkback.engine import bullmq_scripts
@@ -24,6 +25,7 @@ from checkback.engine.record import (
     Retention,
     Stored,
     decode,
+    decode_phases,
     job_name,
     queue_data,
 )
@@ -32,6 +34,7 @@ from checkback.engine.wire import ReplyError, Script, Wire
 LUA = Path(__file__).parent / "lua"
 STATUS = Script.read(LUA / "status.lua")
 CANCEL = Script.read(LUA / "cancel.lua")
+READ = Script.read(LUA / "read.lua")
 REVIVE = Script.read(LUA / "revive.lua")
 UNDO = Script.read(LUA / "undo.lua")
 
@@ -224,6 +227,32 @@ class Queues:
             rest = {state: next(replies) for state in ("active", "delayed", "completed", "failed")}
             result[name] = {"waiting": waiting, **rest}
         return result
+
+    async def mark_read(self, job: Job) -> None:
+        """Note that somebody was given the job's result."""
+        await self._run(READ, [self._keys.job(job.queue, job.id)], [])
+
+    async def position(self, job: Job) -> int | None:
+        """The job's place among those that wait in its queue, 1 for the next one; None if it is not there."""
+        wait, prioritized = (self._keys.queue(job.queue, part) for part in ("wait", "prioritized"))
+        commands: list[list[Any]] = [
+            ["LLEN", wait],
+            ["LPOS", wait, job.id, "RANK", -1],
+            ["ZRANK", prioritized, job.id],
+        ]
+        try:
+            length, place, rank = await self._wire.transaction(commands)
+        except ReplyError as error:
+            raise _refused(error) from None
+        if place is not None:
+            return length - place  # BullMQ takes from the list's right end
+        return length + rank + 1 if rank is not None else None
+
+    async def runs(self, kind: str) -> list[Run]:
+        """The last completed runs of a kind, newest first."""
+        kept: str | None = await self._call("HGET", self._keys.runs(), kind)
+        found = [json.loads(line) for line in kept.splitlines()] if kept else []
+        return [Run(milliseconds / 1000, decode_phases(phases)) for milliseconds, phases in found]
 
     @asynccontextmanager
     async def changes(self, job_id: str) -> AsyncGenerator[Changes]:
