@@ -10,8 +10,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from checkback.core.errors import (
 )
 from checkback.core.job import JSON, Artifact, Job
 from checkback.core.states import State, may_move
+from checkback.engine.events import Changes
 from checkback.engine.queues import NewJob, Queues
 from checkback.guard.access import Caller, Scope
 from checkback.guard.addresses import AddressPolicy, check_url
@@ -220,13 +221,10 @@ class Service:
         cursor: str | None = None,
     ) -> Page:
         """The caller's jobs, newest first. An admin may name another ``owner``, or ``*`` for all."""
-        if owner is not None and owner != caller.owner and not caller.is_admin:
-            raise Forbidden("Only an admin token may list another owner's jobs.")
+        listed = self._listed_owner(caller, owner)
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidInput(f"limit is a number from 1 to {MAX_PAGE}.")
-        jobs, after = await self._queues.list(
-            owner or caller.owner, state=state, kind=kind, limit=limit, cursor=cursor
-        )
+        jobs, after = await self._queues.list(listed, state=state, kind=kind, limit=limit, cursor=cursor)
         return Page(jobs, after)
 
     async def result(self, caller: Caller, job_id: str) -> JSON:
@@ -277,6 +275,16 @@ class Service:
         self._require(caller, Scope.WRITE)
         _, path = await self.artifact(caller, job_id, name)
         path.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def changes(self, caller: Caller, owner: str | None = None) -> AsyncGenerator[Changes]:
+        """Be woken by every change of any of the caller's jobs; an admin may name an ``owner``, or ``*``."""
+        async with self._queues.changes_of(self._listed_owner(caller, owner)) as changes:
+            yield changes
+
+    async def runs(self, kind: str) -> Sequence[estimates.Run]:
+        """How long the last completed runs of a kind took, newest first; up to ``ESTIMATE_SECONDS`` old."""
+        return await self._runs(kind)
 
     async def outlook(self, job: Job) -> estimates.Outlook:
         """Where a job stands in its queue, and how long it will take, as far as that can be told.
@@ -363,6 +371,12 @@ class Service:
             case None:
                 check_url(source, self._addresses)
                 return source
+
+    @staticmethod
+    def _listed_owner(caller: Caller, owner: str | None) -> str:
+        if owner is not None and owner != caller.owner and not caller.is_admin:
+            raise Forbidden("Only an admin token may list another owner's jobs.")
+        return owner or caller.owner
 
     def _own(self, caller: Caller, job: Job | None) -> Job:
         if job is None or (job.owner != caller.owner and not caller.is_admin):

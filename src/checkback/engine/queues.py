@@ -20,6 +20,7 @@ from checkback.core.states import State, may_move
 from checkback.engine import bullmq_scripts
 from checkback.engine.events import Changes, Feed
 from checkback.engine.keys import PAGES_QUEUE, Keys
+from checkback.engine.owner_feed import OwnerFeed
 from checkback.engine.record import (
     CANCEL_REASON,
     Retention,
@@ -98,6 +99,7 @@ class Queues:
     ) -> None:
         self._wire = wire
         self._feed = feed
+        self._owner_feed = OwnerFeed(feed, wire, keys)
         self._keys = keys
         self._names = names
         #: How long finished jobs are kept.
@@ -258,6 +260,12 @@ class Queues:
     async def changes(self, job_id: str) -> AsyncGenerator[Changes]:
         """Be woken by every change of a job. Subscribe before reading, so that none falls in between."""
         async with self._feed.subscribe(job_id) as changes:
+            yield changes
+
+    @asynccontextmanager
+    async def changes_of(self, owner: str) -> AsyncGenerator[Changes]:
+        """Be woken by every change of any job of an owner, or of everybody's (``*``)."""
+        async with self._owner_feed.subscribe(owner) as changes:
             yield changes
 
     async def ping(self) -> None:
