@@ -129,7 +129,7 @@ def test_every_kind_that_can_be_filled_in_has_a_form() -> None:
                 kind.args_model.model_json_schema().get("properties", {})
             )
             assert {field.control for field in found} <= {
-                "text", "password", "number", "checkbox", "select", "json"
+                "text", "password", "number", "checkbox", "select", "lines", "json"
             }  # fmt: skip
 
 
@@ -145,3 +145,6 @@ def test_a_file_can_be_given_where_a_kind_takes_one() -> None:
     by_name = {field.name: field for field in forms.fields(registry.get("pdf.to_text"))}
     assert by_name["url"].is_source
     assert by_name["password"].control == "password"
+    (urls,) = [field for field in forms.fields(registry.get("pdf.merge")) if field.name == "urls"]
+    assert (urls.control, urls.is_source) == ("lines", True)
+    assert forms.arguments([urls], {"urls": "upload:a\n\n upload:b "}) == {"urls": ["upload:a", "upload:b"]}

@@ -15,7 +15,8 @@ SHOWN_FIELDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One control. ``control``: text, password, number, checkbox, select, or json for what has parts."""
+    """One control. ``control``: text, password, number, checkbox, select, lines for a list of texts, or json
+    for what has parts."""
 
     name: str
     label: str
@@ -38,7 +39,8 @@ def fields(kind: Kind) -> list[Field]:
     """The controls of a kind's form: what has to be filled in first, then the rest."""
     schema = kind.args_model.model_json_schema()
     required = set(schema.get("required", ()))
-    sources = set(kind.sources)
+    # What names another job of ours is a source, too, but no file.
+    sources = set(kind.sources) & {"url", "urls"}
     found = [
         _field(name, cast("dict[str, Any]", part), schema, name in required, name in sources)
         for name, part in schema.get("properties", {}).items()
@@ -74,6 +76,8 @@ def _value(field: Field, text: str) -> Any:
                 return int(text) if field.whole else float(text)
             case "json":
                 return json.loads(text)
+            case "lines":
+                return [line.strip() for line in text.splitlines() if line.strip()]
             case _:
                 return text
     except ValueError:
@@ -88,6 +92,8 @@ def _field(name: str, part: dict[str, Any], schema: dict[str, Any], required: bo
     default = part.get("default")
     choices = tuple(str(choice) for choice in form.get("enum", ()))
     control = "select" if choices else _CONTROLS.get(str(form.get("type")), "json")
+    if form.get("type") == "array" and form.get("items", {}).get("type") == "string":
+        control = "lines"
     if form.get("format") == "password" or form.get("writeOnly"):
         control = "password"
     return Field(

@@ -90,7 +90,9 @@ for (const drop of document.querySelectorAll(".drop")) {
     says.textContent = `Handing in ${file.name} …`;
     const answer = await fetch(`/api/uploads?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file, headers: { "content-type": "application/octet-stream" } });
     const told = await answer.json();
-    if (answer.ok) field.value = told.source ?? `upload:${told.id}`;
+    // A list of files takes one more line, a single file the place of what was there.
+    const before = field.localName === "textarea" && field.value.trim() !== "" ? `${field.value.trimEnd()}\n` : "";
+    if (answer.ok) field.value = before + told.source;
     says.textContent = answer.ok ? `${file.name} was handed in.` : `${told.error.message} ${told.error.hint}`;
   }
   chosen.addEventListener("change", () => { if (chosen.files.length > 0) take(chosen.files[0]); });
