@@ -34,6 +34,7 @@ from checkback.kinds import registry
 from checkback.service import Service
 from checkback.settings import Settings
 from outside import demo_site as demo_site
+from outside import fastmcp_tasks_python as fastmcp_tasks_python
 from outside import node as node
 from outside import npm as npm
 from outside import pdfco_mcp_python as pdfco_mcp_python

@@ -78,31 +78,34 @@ def _install(source: Path, target: Path) -> None:
 @pytest.fixture(scope="session")
 def pdfco_mcp_python() -> Path:
     """A Python with PDF.co's own MCP server in it, as PyPI has it, in an environment of its own."""
-    lock_file = REQUIREMENTS / "pdfco-mcp.txt"
+    return _environment("pdfco-mcp")
+
+
+@pytest.fixture(scope="session")
+def fastmcp_tasks_python() -> Path:
+    """A Python with FastMCP's client for tasks, in an environment of its own: where it is installed, every
+    client of FastMCP's speaks tasks."""
+    return _environment("fastmcp-tasks")
+
+
+def _environment(name: str) -> Path:
+    """The Python of an environment with what a lock file lists, made once for each lock."""
+    lock_file = REQUIREMENTS / f"{name}.txt"
     digest = hashlib.sha256(lock_file.read_bytes()).hexdigest()[:16]
     cache = Path(platformdirs.user_cache_dir("checkback-tests", appauthor=False)) / "python"
     cache.mkdir(parents=True, exist_ok=True)
-    target = cache / f"pdfco-mcp-{digest}"
+    target = cache / f"{name}-{digest}"
     python = target / "bin" / "python"
-    with (cache / "pdfco-mcp.lock").open("w") as lock:
+    with (cache / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (target / "whole").exists():
             shutil.rmtree(target, ignore_errors=True)
             beside = Path(sys.executable).with_name("uv")
             uv = str(beside) if beside.exists() else "uv"
+            install = [uv, "pip", "install", "-q", "--python", str(python), "--require-hashes"]
             for command in (
                 [uv, "venv", "-q", "--python", sys.executable, str(target)],
-                [
-                    uv,
-                    "pip",
-                    "install",
-                    "-q",
-                    "--python",
-                    str(python),
-                    "--require-hashes",
-                    "-r",
-                    str(lock_file),
-                ],
+                [*install, "-r", str(lock_file)],
             ):
                 done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
                 assert done.returncode == 0, done.stderr[-2000:]

@@ -29,8 +29,8 @@ from checkback.doors import http_wire
 from checkback.doors.http import Readiness, build_routes
 from checkback.doors.mcp_jobs import job_tools, kind_tools
 from checkback.doors.mcp_names import Names, underscore
-from checkback.doors.mcp_reftrix import reftrix_tools
-from checkback.doors.mcp_tools import Desk
+from checkback.doors.mcp_reftrix import ReftrixTools, reftrix_tools
+from checkback.doors.mcp_tools import Desk, JobTool
 from checkback.engine.keys import DEFAULT_QUEUES, STANDING_OF_OURS, STANDING_PER_QUEUE
 from checkback.guard.access import LOCAL, Scope
 from checkback.guard.authenticator import Authenticator
@@ -231,7 +231,8 @@ def desk() -> Desk:
 
 def test_every_mcp_tool_is_documented_under_both_names_with_what_it_takes() -> None:
     rows = re.findall(r"^\| `([\w.]+)` \| `(\w+)` \| (.*?) \|", page("mcp.md"), re.MULTILINE)
-    tools = {tool.name: tool for tool in (*reftrix_tools(desk()), *job_tools(desk()))}
+    found = [*reftrix_tools(ReftrixTools(desk()), 25.0), *job_tools(desk())]
+    tools = {one.name: one for one in (one.tool if isinstance(one, JobTool) else one for one in found)}
     assert {(dotted, plain) for dotted, plain, _ in rows} == {(name, underscore(name)) for name in tools}
     for name, _, takes in rows:
         if name != registry.get("page.analyze").name:
@@ -280,7 +281,7 @@ def test_every_option_of_a_kind_is_documented() -> None:
 def test_a_kind_gets_a_tool_as_the_document_says() -> None:
     kind = registry.get("test.add")
     (tool,) = kind_tools(desk(), [kind])
-    assert tool.name == kind.name
+    assert tool.tool.name == kind.name
 
 
 # --- The pages themselves ---------------------------------------------------------------------------------

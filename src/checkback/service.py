@@ -8,16 +8,30 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Mapping
+import math
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from checkback.artifacts import ArtifactStore
-from checkback.core import ids
-from checkback.core.errors import Conflict, Forbidden, InvalidInput, KeyReused, NotFound, NotReady, TooLarge
+from checkback.core import estimates, ids
+from checkback.core.errors import (
+    Conflict,
+    EngineUnavailable,
+    Forbidden,
+    InvalidInput,
+    KeyReused,
+    NotFound,
+    NotReady,
+    TooLarge,
+)
 from checkback.core.job import JSON, Artifact, Job
 from checkback.core.states import State, may_move
+from checkback.engine.events import Changes
 from checkback.engine.queues import NewJob, Queues
 from checkback.guard.access import Caller, Scope
 from checkback.guard.addresses import AddressPolicy, check_url
@@ -35,6 +49,7 @@ MAX_PAGE = 100
 MAX_ATTEMPTS = 20
 MAX_DEADLINE_SECONDS = 24 * 3600.0
 MAX_DELAY_SECONDS = 30 * 24 * 3600.0
+ESTIMATE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,7 @@ class Service:
         self._sealer = sealer
         self._addresses = addresses
         self._key_secret = key_secret
+        self._estimates: dict[str, tuple[float, list[estimates.Run]]] = {}
 
     async def submit(
         self,
@@ -167,6 +183,10 @@ class Service:
                     return
                 await changes.next()
 
+    def kept_until(self, job: Job, now: datetime) -> datetime:
+        """Until when a job can be read for certain: one that has not ended is kept from its end on."""
+        return job.expires_at or now + self._queues.retention.completed
+
     async def cancel(self, caller: Caller, job_id: str) -> Job:
         """Ask for the end of a job. From now on every answer says cancelled; a running one is dead within
         5 s.
@@ -201,13 +221,10 @@ class Service:
         cursor: str | None = None,
     ) -> Page:
         """The caller's jobs, newest first. An admin may name another ``owner``, or ``*`` for all."""
-        if owner is not None and owner != caller.owner and not caller.is_admin:
-            raise Forbidden("Only an admin token may list another owner's jobs.")
+        listed = self._listed_owner(caller, owner)
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidInput(f"limit is a number from 1 to {MAX_PAGE}.")
-        jobs, after = await self._queues.list(
-            owner or caller.owner, state=state, kind=kind, limit=limit, cursor=cursor
-        )
+        jobs, after = await self._queues.list(listed, state=state, kind=kind, limit=limit, cursor=cursor)
         return Page(jobs, after)
 
     async def result(self, caller: Caller, job_id: str) -> JSON:
@@ -258,6 +275,44 @@ class Service:
         self._require(caller, Scope.WRITE)
         _, path = await self.artifact(caller, job_id, name)
         path.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def changes(self, caller: Caller, owner: str | None = None) -> AsyncGenerator[Changes]:
+        """Be woken by every change of any of the caller's jobs; an admin may name an ``owner``, or ``*``."""
+        async with self._queues.changes_of(self._listed_owner(caller, owner)) as changes:
+            yield changes
+
+    async def runs(self, kind: str) -> Sequence[estimates.Run]:
+        """How long the last completed runs of a kind took, newest first; up to ``ESTIMATE_SECONDS`` old."""
+        return await self._runs(kind)
+
+    async def outlook(self, job: Job) -> estimates.Outlook:
+        """Where a job stands in its queue, and how long it will take, as far as that can be told.
+
+        How long the last jobs of a kind took is read again every ``ESTIMATE_SECONDS`` at most.
+        """
+        if job.state.is_final:
+            return estimates.NO_OUTLOOK
+        position = await self._queues.position(job) if job.state is State.WAITING else None
+        runs = await self._runs(job.kind)
+        return estimates.Outlook(position, estimates.eta_seconds(job, runs, datetime.now(UTC)))
+
+    async def _runs(self, kind: str) -> list[estimates.Run]:
+        read_at, runs = self._estimates.get(kind, (-math.inf, []))
+        if time.monotonic() - read_at > ESTIMATE_SECONDS:
+            runs = await self._queues.runs(kind)
+            self._estimates[kind] = (time.monotonic(), runs)
+        return runs
+
+    def forget_estimates(self) -> None:
+        """Read how long jobs took anew at the next question."""
+        self._estimates.clear()
+
+    async def mark_read(self, job: Job) -> None:
+        """Note that the caller was given a job's result. It is a courtesy: an outage is no error here."""
+        if job.unread:
+            with suppress(EngineUnavailable):
+                await self._queues.mark_read(job)
 
     async def log(self, caller: Caller, job_id: str) -> list[str]:
         """The lines that the job logged, oldest first; of very many only the newest are kept."""
@@ -316,6 +371,12 @@ class Service:
             case None:
                 check_url(source, self._addresses)
                 return source
+
+    @staticmethod
+    def _listed_owner(caller: Caller, owner: str | None) -> str:
+        if owner is not None and owner != caller.owner and not caller.is_admin:
+            raise Forbidden("Only an admin token may list another owner's jobs.")
+        return owner or caller.owner
 
     def _own(self, caller: Caller, job: Job | None) -> Job:
         if job is None or (job.owner != caller.owner and not caller.is_admin):

@@ -198,7 +198,7 @@ async def test_a_kinds_tool_answers_with_a_ticket_when_nothing_runs(
         TypeAdapter(native.Ticket).validate_python(ticket)
         assert (ticket["state"], ticket["is_final"], ticket["result"]) == ("waiting", False, None)
         headline, record = text_of(result)
-        assert headline.startswith("test.add is waiting. Call job.wait")
+        assert headline.startswith("test.add is waiting, number 1 in its queue. Call job.wait")
         assert json.loads(record) == ticket
         assert (await call(client, "job.status", jobId=ticket["job_id"]))["state"] == "waiting"
 

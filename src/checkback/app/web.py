@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from checkback.app.background import find_version
 from checkback.app.connect import Connection
 from checkback.core.errors import EngineUnavailable
-from checkback.doors import pdfco
+from checkback.doors import dashboard, pdfco
 from checkback.doors.file_links import FilesDoor
 from checkback.doors.gate import Gate, RequireCaller
 from checkback.doors.http import Readiness, build_routes
@@ -75,7 +75,13 @@ def make_application(connection: Connection, *, port: int, activity: Activity, n
     async def readiness() -> Readiness:
         return await check_readiness(connection)
 
-    routes = build_routes(
+    routes = dashboard.build_routes(
+        connection.service,
+        authenticator=authenticator,
+        guesses=guesses,
+        workers=lambda: count_workers(connection),
+    )
+    routes += build_routes(
         connection.service,
         authenticator=authenticator,
         readiness=readiness,
@@ -125,6 +131,13 @@ class _Doors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_mcp = scope["type"] == "http" and scope["path"].rstrip("/") == MCP_PATH
         await (self._mcp if is_mcp else self._own)(scope, receive, send)
+
+
+async def count_workers(connection: Connection) -> int:
+    """How many workers have said of late that they live. Raises EngineUnavailable."""
+    beats = await connection.wire.call("HVALS", Keys(connection.settings.prefix).workers())
+    oldest = time.time() - ALIVE_SECONDS
+    return sum(json.loads(beat)["beat_at"] > oldest for beat in beats)
 
 
 async def check_readiness(connection: Connection) -> Readiness:

@@ -43,7 +43,8 @@ def serve(options: Namespace) -> int:
             text = (
                 f"checkback serves {settings.home}\n\n"
                 f"  MCP   {url}/mcp\n"
-                f"  HTTP  {url}/api/jobs   (Authorization: Bearer {token})\n\n"
+                f"  HTTP  {url}/api/jobs   (Authorization: Bearer {token})\n"
+                f"  Page  {url}/signin?token={token}\n\n"
                 "`checkback config claude-code` prints the configuration for an MCP client. Ctrl-C ends it."
             )
         sys.stdout.write(text + "\n")

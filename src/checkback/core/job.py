@@ -46,6 +46,15 @@ class Attempts:
 
 
 @dataclass(frozen=True, slots=True)
+class PhaseStart:
+    """When an attempt entered a phase."""
+
+    phase: str
+    #: Seconds after the attempt's start: one clock, so that differences are durations.
+    after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One job as it stood at one moment: read in one step, so its parts agree with each other."""
 
@@ -68,3 +77,7 @@ class Job:
     result: JSON = None
     artifacts: tuple[Artifact, ...] = ()
     failure: Failure | None = None
+    #: The phases of the latest attempt, in the order in which it entered them.
+    phases: tuple[PhaseStart, ...] = ()
+    #: Whether it has completed and nobody has been given its result yet.
+    unread: bool = False

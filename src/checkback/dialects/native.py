@@ -16,6 +16,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from checkback.core.errors import CheckbackError
+from checkback.core.estimates import NO_OUTLOOK, Outlook
 from checkback.core.job import JSON, Artifact, Job
 from checkback.core.states import State
 
@@ -23,6 +24,9 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 StateName = Literal["waiting", "delayed", "active", "completed", "failed", "cancelled"]
 RETRY_AFTER_SECONDS = {429: 30, 503: 5}
 """By HTTP status: when trying again makes sense."""
+MAX_INLINE_CHARACTERS = 8_000
+"""A longer result is not part of an agent's answer: it is read in parts."""
+
 UNTRUSTED = ("message", "result", "artifacts", "failure.message")
 
 
@@ -75,6 +79,11 @@ class JobRecord(TypedDict):
     result: Annotated[Any, Field(description="Small JSON; null until the job is completed.")]
     artifacts: list[ArtifactRecord]
     failure: FailureRecord | None
+    queue_position: Annotated[int | None, Field(description="1 for the next one; null once it runs.")]
+    elapsed_seconds: Annotated[int | None, Field(description="Since it was started; null before that.")]
+    eta_seconds: Annotated[
+        int | None, Field(description="What it will probably still take; null where that is not known.")
+    ]
     check_after_seconds: Annotated[
         int | None, Field(description="Asking earlier than this tells nothing new; null at the end.")
     ]
@@ -106,6 +115,11 @@ class Ticket(TypedDict):
     ]
     artifacts: list[ArtifactRecord]
     failure: FailureRecord | None
+    summary: Annotated[str | None, Field(description="How it ended, in words; null until then.")]
+    unread: Annotated[bool, Field(description="Whether its result has been given to nobody yet.")]
+    queue_position: int | None
+    elapsed_seconds: int | None
+    eta_seconds: int | None
     check_after_seconds: int | None
     next_step: str
     untrusted: list[str]
@@ -146,8 +160,8 @@ HTTP = NextSteps(
 )
 
 
-def job(job: Job, *, now: datetime, steps: NextSteps = HTTP) -> JobRecord:
-    """The record of one job. ``now`` serves only to say when to ask again."""
+def job(job: Job, *, now: datetime, steps: NextSteps = HTTP, outlook: Outlook = NO_OUTLOOK) -> JobRecord:
+    """The record of one job. ``now`` serves only to say how long it has run and when to ask again."""
     return {
         "id": job.id,
         "kind": job.kind,
@@ -167,13 +181,23 @@ def job(job: Job, *, now: datetime, steps: NextSteps = HTTP) -> JobRecord:
         "result": job.result,
         "artifacts": [artifact(job, item) for item in job.artifacts],
         "failure": failure(job),
-        "check_after_seconds": check_after_seconds(job, now),
+        "queue_position": outlook.queue_position,
+        "elapsed_seconds": elapsed_seconds(job, now),
+        "eta_seconds": outlook.eta_seconds,
+        "check_after_seconds": check_after_seconds(job, now, outlook),
         "next_step": next_step(job, steps),
         "untrusted": list(UNTRUSTED),
     }
 
 
-def ticket(job: Job, *, now: datetime, steps: NextSteps, max_result_characters: int = 8000) -> Ticket:
+def ticket(
+    job: Job,
+    *,
+    now: datetime,
+    steps: NextSteps,
+    outlook: Outlook = NO_OUTLOOK,
+    max_result_characters: int = MAX_INLINE_CHARACTERS,
+) -> Ticket:
     """What an agent is told about one job. A result that was spilled to a file, or is long, is left out."""
     result = job.result
     longer = (isinstance(result, dict) and "spilled_to" in result) or (
@@ -196,20 +220,29 @@ def ticket(job: Job, *, now: datetime, steps: NextSteps, max_result_characters: 
         "result_is_longer": longer,
         "artifacts": [artifact(job, item) for item in job.artifacts],
         "failure": failure(job),
-        "check_after_seconds": check_after_seconds(job, now),
+        "summary": summary(job),
+        "unread": job.unread,
+        "queue_position": outlook.queue_position,
+        "elapsed_seconds": elapsed_seconds(job, now),
+        "eta_seconds": outlook.eta_seconds,
+        "check_after_seconds": check_after_seconds(job, now, outlook),
         "next_step": next_step(job, steps),
         "untrusted": list(UNTRUSTED),
     }
 
 
-def headline(job: Job, steps: NextSteps) -> str:
+def headline(job: Job, steps: NextSteps, outlook: Outlook = NO_OUTLOOK) -> str:
     """One line on a job, made of our own words only: kind, state, phase, percentage, what to do next."""
     parts = [f"{job.kind} is {job.state.value}"]
     if not job.state.is_final:
+        if outlook.queue_position is not None:
+            parts.append(f"number {outlook.queue_position} in its queue")
         if job.phase:
             parts.append(f"phase {job.phase}")
         if job.state is State.ACTIVE:
             parts.append(f"{progress(job)} %")
+        if outlook.eta_seconds is not None:
+            parts.append(f"about {outlook.eta_seconds} s left")
     elif job.failure is not None:
         parts.append(f"code {job.failure.code}")
     return f"{', '.join(parts)}. {next_step(job, steps)}"
@@ -257,10 +290,37 @@ def failure(job: Job) -> FailureRecord | None:
     }
 
 
-def check_after_seconds(job: Job, now: datetime) -> int | None:
+def summary(job: Job) -> str | None:
+    """How a job ended, in a sentence of ours; None until it has."""
+    if not job.state.is_final:
+        return None
+    took = ""
+    if job.started_at is not None and job.finished_at is not None:
+        took = f" after {max(0.0, (job.finished_at - job.started_at).total_seconds()):.1f} s"
+    words = f"{job.kind} {job.state.value}{took}"
+    if job.failure is not None and job.state is State.FAILED:
+        words += f" with code {job.failure.code}"
+    if job.artifacts:
+        size = sum(item.size_bytes for item in job.artifacts)
+        kinds = sorted({item.media_type for item in job.artifacts})
+        files = "1 file" if len(job.artifacts) == 1 else f"{len(job.artifacts)} files"
+        words += f"; {files} ({', '.join(kinds)[:300]}), {size:,} bytes in all"
+    return f"{words}."
+
+
+def elapsed_seconds(job: Job, now: datetime) -> int | None:
+    """For how long the job has run, or ran; None before its start."""
+    if job.started_at is None or job.state in (State.WAITING, State.DELAYED):
+        return None
+    return max(0, round(((job.finished_at or now) - job.started_at).total_seconds()))
+
+
+def check_after_seconds(job: Job, now: datetime, outlook: Outlook = NO_OUTLOOK) -> int | None:
     """When asking again can tell news: a third of the time that is probably left, 2 to 60 seconds."""
     if job.state.is_final:
         return None
+    if outlook.eta_seconds is not None:
+        return max(2, min(60, round(outlook.eta_seconds / 3)))
     if job.state is not State.ACTIVE or job.started_at is None:
         return 2
     elapsed = max(0.0, (now - job.started_at).total_seconds())

@@ -20,6 +20,7 @@ from checkback.core.errors import (
     AddressBlocked,
     CheckbackError,
     Conflict,
+    EngineUnavailable,
     Forbidden,
     InvalidInput,
     KeyReused,
@@ -30,6 +31,7 @@ from checkback.core.errors import (
     Unauthorized,
     UnknownKind,
 )
+from checkback.core.estimates import NO_OUTLOOK
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import native
@@ -178,14 +180,14 @@ class _Api:
             request_id=call.request_id,
         )
         headers = {"location": f"/api/jobs/{done.job.id}"}
-        return self._job(done.job, 200 if done.existing else 202, headers)
+        return await self._job(done.job, 200 if done.existing else 202, headers)
 
     async def get(self, call: Call) -> Response:
         seconds = min(call.query(WaitQuery).wait, MAX_WAIT_SECONDS)
         if seconds <= 0:
-            return self._job(await self.service.get(call.caller, call.job_id))
+            return await self._job(await self.service.get(call.caller, call.job_id))
         waiting = self.service.wait(call.caller, call.job_id, seconds)
-        return self._job(await while_connected(call.request, waiting))
+        return await self._job(await while_connected(call.request, waiting))
 
     async def list(self, call: Call) -> Response:
         query = call.query(ListQuery)
@@ -195,13 +197,15 @@ class _Api:
         return _json({"jobs": jobs, "cursor": page.cursor})
 
     async def cancel(self, call: Call) -> Response:
-        return self._job(await self.service.cancel(call.caller, call.job_id))
+        return await self._job(await self.service.cancel(call.caller, call.job_id))
 
     async def retry(self, call: Call) -> Response:
-        return self._job(await self.service.retry(call.caller, call.job_id), 202)
+        return await self._job(await self.service.retry(call.caller, call.job_id), 202)
 
     async def result(self, call: Call) -> Response:
-        return _json(await self.service.result(call.caller, call.job_id))
+        result = await self.service.result(call.caller, call.job_id)
+        await self.service.mark_read(await self.service.get(call.caller, call.job_id))
+        return _json(result)
 
     async def log(self, call: Call) -> Response:
         return _json({"lines": await self.service.log(call.caller, call.job_id)})
@@ -264,8 +268,12 @@ class _Api:
         )
         return response
 
-    def _job(self, job: Job, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-        return _json(native.job(job, now=datetime.now(UTC)), status, headers)
+    async def _job(self, job: Job, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+        try:
+            outlook = await self.service.outlook(job)
+        except EngineUnavailable:  # that takes away the outlook, not the answer
+            outlook = NO_OUTLOOK
+        return _json(native.job(job, now=datetime.now(UTC), outlook=outlook), status, headers)
 
 
 def build_routes(

@@ -12,11 +12,13 @@ from fastmcp import FastMCP
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.http import StarletteWithLifespan
 
-from checkback.doors.mcp_jobs import job_tools, kind_tools
+from checkback.doors.mcp_jobs import job_told, job_tools, kind_tools
 from checkback.doors.mcp_names import Names, ToolNames, aliases
-from checkback.doors.mcp_pdfco import PdfcoSetting, covered_kinds, pdfco_tools_of
-from checkback.doors.mcp_reftrix import KIND, reftrix_tools
-from checkback.doors.mcp_tools import Desk, DoorTool
+from checkback.doors.mcp_pdfco import PdfcoSetting, PdfcoTools, covered_kinds, pdfco_tools_of
+from checkback.doors.mcp_reftrix import KIND, ReftrixTools, reftrix_tools
+from checkback.doors.mcp_resources import add_job_resources
+from checkback.doors.mcp_tasks import Tasks
+from checkback.doors.mcp_tools import Desk, DoorTool, JobTool, Told
 from checkback.guard.access import Caller, caller_of
 from checkback.kinds import registry
 from checkback.service import Service
@@ -56,11 +58,13 @@ def build_server(
     kind_wait_seconds: float = 2.0,
     toolsets: Collection[str] = TOOLSETS,
     pdfco: PdfcoSetting | None = None,
+    task_only: Collection[str] = (),
 ) -> FastMCP[None]:
     """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that gives LOCAL.
 
     ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``) and ``jobs``.
-    Every kind that is registered by now and that no other tool covers gets one. Raises ValueError when two
+    Every kind that is registered by now and that no other tool covers gets one. Tools named in ``task_only``
+    refuse clients that do not speak tasks. Raises ValueError when two
     tools would have the same name.
     """
     names = Names(tool_names)
@@ -73,18 +77,26 @@ def build_server(
         max_wait_seconds=max_wait_seconds,
         kind_wait_seconds=kind_wait_seconds,
     )
-    tools: list[DoorTool] = []
+    found: list[DoorTool | JobTool] = []
+    told: dict[str, Told] = {}
     covered = {KIND, *covered_kinds()}
     kinds = [kind for kind in registry.all_kinds() if kind.name not in covered]
     if "pages" in toolsets:
-        tools += [*reftrix_tools(desk), *kind_tools(desk, [kind for kind in kinds if _is_of_pages(kind)])]
+        pages = ReftrixTools(desk)
+        told[KIND] = pages.told
+        found += reftrix_tools(pages, wait_seconds)
+        found += kind_tools(desk, [kind for kind in kinds if _is_of_pages(kind)])
     if "documents" in toolsets and pdfco is not None and registry.find(DOCUMENT_KIND) is not None:
-        tools += pdfco_tools_of(desk, pdfco)
+        documents = PdfcoTools(desk, pdfco)
+        told |= dict.fromkeys(covered_kinds(), documents.told)
+        found += pdfco_tools_of(documents)
     if "jobs" in toolsets:
-        others = [kind for kind in kinds if not _is_of_pages(kind)]
-        tools += [*job_tools(desk), *kind_tools(desk, others)]
+        found += job_tools(desk)
+        found += kind_tools(desk, [kind for kind in kinds if not _is_of_pages(kind)])
+    starters = {one.tool.name: one for one in found if isinstance(one, JobTool)}
+    tools = [one.tool if isinstance(one, JobTool) else one for one in found]
     aliases(tool.name for tool in tools)
-    return FastMCP(
+    server = FastMCP[None](
         "checkback",
         instructions=INSTRUCTIONS,
         version=version,
@@ -93,6 +105,12 @@ def build_server(
         mask_error_details=production,
         on_duplicate="error",
     )
+    otherwise = job_told(desk)
+    tasks = Tasks(desk, starters, lambda job: told.get(job.kind, otherwise), task_only=task_only)
+    server.add_extension(tasks)
+    tasks.listen_on(server)
+    add_job_resources(server, desk)
+    return server
 
 
 def _is_of_pages(kind: registry.Kind) -> bool:

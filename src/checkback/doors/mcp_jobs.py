@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,9 +16,10 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from checkback.core.errors import InvalidInput, TooLarge
+from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import native
-from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, checked, reply, schema_of
+from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, JobTool, Told, checked, reply, schema_of
 from checkback.guard.access import Caller
 from checkback.kinds import registry
 from checkback.service import MAX_PAGE
@@ -63,7 +64,11 @@ class ListInput(_Input):
 class ResultInput(_Input):
     job_id: JobId
     pointer: Annotated[
-        str, Field(description="JSON pointer to a part of the result, as /sections/0; empty for all of it.")
+        str,
+        Field(
+            validation_alias=AliasChoices("pointer", "path"),
+            description="JSON pointer to a part of the result, as /sections/0; empty for all of it.",
+        ),
     ] = ""
     artifact: Annotated[
         str | None, Field(description="Read this text or JSON artifact instead of the result.")
@@ -101,20 +106,20 @@ class JobTools:
         job_id = checked(OneJob, arguments).job_id.lower()
         held = self._desk.early.hold_seconds(caller.owner, job_id)
         job = await self._service.wait(caller, job_id, held)
-        self._desk.early.told(caller.owner, job)
-        return self._desk.ticket(job)
+        self._desk.early.told(caller.owner, job, await self._desk.outlook(job))
+        return await self._desk.ticket(job)
 
     async def wait(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         wanted = checked(WaitInput, arguments)
         seconds = self._desk.wait_seconds if wanted.wait_seconds is None else wanted.wait_seconds
         seconds = min(seconds, self._desk.max_wait_seconds)
-        return self._desk.ticket(await self._desk.wait(caller, wanted.job_id, seconds))
+        return await self._desk.ticket(await self._desk.wait(caller, wanted.job_id, seconds))
 
     async def cancel(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        return self._desk.ticket(await self._service.cancel(caller, checked(OneJob, arguments).job_id))
+        return await self._desk.ticket(await self._service.cancel(caller, checked(OneJob, arguments).job_id))
 
     async def retry(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        return self._desk.ticket(await self._service.retry(caller, checked(OneJob, arguments).job_id))
+        return await self._desk.ticket(await self._service.retry(caller, checked(OneJob, arguments).job_id))
 
     async def list(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         page = await self._service.list(caller, **checked(ListInput, arguments).model_dump())
@@ -132,7 +137,10 @@ class JobTools:
             value = native.point(value, wanted.pointer)
         except LookupError:
             raise InvalidInput("The pointer names nothing in this result.") from None
-        return reply(_slice(wanted, value))
+        slice = _slice(wanted, value)
+        if wanted.artifact is None and slice["next_offset"] is None:
+            await self._service.mark_read(await self._service.get(caller, wanted.job_id))
+        return reply(slice)
 
     async def _artifact(self, caller: Caller, job_id: str, name: str) -> Any:
         found, path = await self._service.artifact(caller, job_id, name)
@@ -199,14 +207,15 @@ def job_tools(desk: Desk) -> Iterable[DoorTool]:
         )
 
 
-def kind_tools(desk: Desk, kinds: Iterable[registry.Kind]) -> Iterable[DoorTool]:
+def kind_tools(desk: Desk, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
     """One tool for each kind: it starts a job and waits a moment, for the result or else for a ticket."""
     output = schema_of(native.Ticket)
     for kind in kinds:
         about = f"{kind.description}\n\n" if kind.description else ""
-        yield DoorTool.of(
+        begin = _beginner(desk, kind)
+        tool = DoorTool.of(
             kind.name,
-            desk.guarded(_starter(desk, kind)),
+            desk.guarded(_starter(desk, begin)),
             title=kind.title,
             description=f"{about}Runs as a background job: the answer holds the result if it is there within "
             f"{desk.kind_wait_seconds:g} seconds, else a job_id to wait for.",
@@ -216,13 +225,34 @@ def kind_tools(desk: Desk, kinds: Iterable[registry.Kind]) -> Iterable[DoorTool]
                 title=kind.title, read_only_hint=False, idempotent_hint=False, open_world_hint=kind.network
             ),
         )
+        yield JobTool(tool, desk.guarded(begin))
 
 
-def _starter(desk: Desk, kind: registry.Kind) -> Any:
+def job_told(desk: Desk) -> Told:
+    """The ticket of a job that has ended."""
+
+    async def told(_: Caller, job: Job) -> ToolResult:
+        return await desk.ticket(job, is_error=job.state in (State.FAILED, State.CANCELLED))
+
+    return told
+
+
+def _beginner(desk: Desk, kind: registry.Kind) -> Callable[[Caller, Arguments, str], Awaitable[Job]]:
+    async def begin(caller: Caller, arguments: Arguments, identity: str) -> Job:
+        return (await desk.service.submit(caller, kind.name, arguments, request_id=identity)).job
+
+    return begin
+
+
+def _starter(
+    desk: Desk, begin: Callable[[Caller, Arguments, str], Awaitable[Job]]
+) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
+    told = job_told(desk)
+
     async def start(caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
-        submitted = await desk.service.submit(caller, kind.name, arguments, request_id=identity)
-        job = await desk.wait(caller, submitted.job.id, desk.kind_wait_seconds)
-        return desk.ticket(job, is_error=job.state in (State.FAILED, State.CANCELLED))
+        job = await begin(caller, arguments, identity)
+        job = await desk.wait(caller, job.id, desk.kind_wait_seconds)
+        return await told(caller, job)
 
     return start
 

@@ -16,6 +16,9 @@ from fastmcp.server.dependencies import get_context
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from checkback.dialects.mcp_tasks import EXTENSION
 
 ToolNames = Literal["auto", "dotted", "underscore"]
 
@@ -32,6 +35,11 @@ TAKES_DOTS = frozenset(
     }
 )
 """Clients, by the name they give of themselves, that are known to take tool names with dots."""
+
+POLL_TOOLS = frozenset(
+    {"job.status", "job.wait", "page.getJobStatus", "get_job_check", "wait_job_completion"}
+)
+"""Tools that only ask how a job stands: not listed to clients that speak tasks, but they can call them."""
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -85,9 +93,22 @@ class Names(Middleware):
         call_next: CallNext[mcp_types.ListToolsRequest, Sequence[Tool]],
     ) -> Sequence[Tool]:
         tools = await call_next(context)
+        if _speaks_tasks(context.fastmcp_context):
+            # Such a client asks for a task by itself; its model needs no tools for that.
+            tools = [tool for tool in tools if tool.name not in POLL_TOOLS]
         if self.shows_dots():
             return tools
         return [tool.model_copy(update={"name": underscore(tool.name)}) for tool in tools]
+
+
+def _speaks_tasks(context: Context | None) -> bool:
+    request = context.request_context if context is not None else None
+    return (
+        context is not None
+        and request is not None
+        and request.protocol_version in MODERN_PROTOCOL_VERSIONS
+        and context.client_extension_settings(EXTENSION) is not None
+    )
 
 
 def _client_name(context: Context) -> str | None:

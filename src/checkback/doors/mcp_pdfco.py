@@ -25,8 +25,8 @@ from checkback.dialects import pdfco, pdfco_tools
 from checkback.dialects.pdfco_requests import ENDPOINTS, lowered
 from checkback.dialects.pdfco_tools import Parameter, ToolRow
 from checkback.doors.file_links import FileLinks, valid_until
-from checkback.doors.mcp_tools import Answer, Arguments, Desk, DoorTool, current_request_id, reply
-from checkback.doors.pdfco_desk import PdfcoDesk
+from checkback.doors.mcp_tools import Answer, Arguments, Desk, DoorTool, JobTool, T, current_request_id, reply
+from checkback.doors.pdfco_desk import PdfcoDesk, Submitted
 from checkback.guard import strict_json
 from checkback.guard.access import Caller
 from checkback.kinds import registry
@@ -78,16 +78,23 @@ class PdfcoTools:
 
     async def start(self, row: ToolRow, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         """Start a job, and wait for it for a moment."""
+        done = await self.begin(row, caller, arguments, identity)
+        job = await self._desk.wait(caller, done.job.id, self._desk.kind_wait_seconds)
+        if not job.state.is_final:
+            return _answer(pdfco.WORKING, done.answer, _WORKING)
+        return await self.told(caller, job)
+
+    async def begin(self, row: ToolRow, caller: Caller, arguments: Arguments, identity: str) -> Submitted:
+        """Start a job."""
         given = _checked(row.parameters, arguments)
         endpoint = ENDPOINTS[_endpoint_path(row, given)]
         parameters = lowered({key: value for key, value in given.items() if key != "api_key"})
         parameters["async"] = True
         key = self._remote_key(str(given.get("api_key") or ""))
-        jobs = self._jobs
-        done = await jobs.submit(caller, endpoint, parameters, request_id=identity, api_key=key)
-        job = await self._desk.wait(caller, done.job.id, self._desk.kind_wait_seconds)
-        if not job.state.is_final:
-            return _answer(pdfco.WORKING, done.answer, _WORKING)
+        return await self._jobs.submit(caller, endpoint, parameters, request_id=identity, api_key=key)
+
+    async def told(self, caller: Caller, job: Job) -> ToolResult:
+        """The answer about a job, as far as it is."""
         return await self._told(caller, job.id)
 
     async def check(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
@@ -130,10 +137,12 @@ class PdfcoTools:
         }
         return _answer(pdfco.SUCCESS, content, "Give content.url to any of the tools as its url.")
 
-    def guarded(self, work: Callable[[Caller, Arguments, str], Awaitable[ToolResult]]) -> Answer:
+    def guarded(
+        self, work: Callable[[Caller, Arguments, str], Awaitable[T]]
+    ) -> Callable[[Arguments], Awaitable[T | ToolResult]]:
         """``work`` with a caller and a request id, and with every error in this wire format's envelope."""
 
-        async def run(arguments: Arguments) -> ToolResult:
+        async def run(arguments: Arguments) -> T | ToolResult:
             identity = current_request_id()
             try:
                 strict_json.check(arguments)
@@ -188,9 +197,8 @@ class PdfcoTools:
         return _answer(status, content, tips, job)
 
 
-def pdfco_tools_of(desk: Desk, setting: PdfcoSetting) -> Iterable[DoorTool]:
+def pdfco_tools_of(tools: PdfcoTools) -> Iterable[DoorTool | JobTool]:
     """All 38 tools; the two that ask for a job come first."""
-    tools = PdfcoTools(desk, setting)
     yield _tool(
         "get_job_check", "Check a job", _CHECK_TEXT, (pdfco_tools.JOB_ID, pdfco_tools.API_KEY),
         tools.guarded(tools.check), read_only=True,
@@ -202,10 +210,11 @@ def pdfco_tools_of(desk: Desk, setting: PdfcoSetting) -> Iterable[DoorTool]:
         "upload_file", "Upload a file", _UPLOAD_TEXT, _UPLOAD, tools.guarded(tools.upload), read_only=False
     )
     for row in pdfco_tools.TOOLS:
-        yield _tool(
+        tool = _tool(
             row.name, row.title, f"{row.description} {_JOB_TEXT}", row.parameters,
             tools.guarded(_starter(tools, row)), read_only=False,
         )  # fmt: skip
+        yield JobTool(tool, tools.guarded(_beginner(tools, row)))
 
 
 def covered_kinds() -> set[str]:
@@ -283,6 +292,13 @@ def _starter(tools: PdfcoTools, row: ToolRow) -> Callable[[Caller, Arguments, st
         return await tools.start(row, caller, arguments, identity)
 
     return start
+
+
+def _beginner(tools: PdfcoTools, row: ToolRow) -> Callable[[Caller, Arguments, str], Awaitable[Job]]:
+    async def begin(caller: Caller, arguments: Arguments, identity: str) -> Job:
+        return (await tools.begin(row, caller, arguments, identity)).job
+
+    return begin
 
 
 def _endpoint_path(row: ToolRow, given: Arguments) -> str:

@@ -26,7 +26,16 @@ from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import reftrix
 from checkback.doors.mcp_jobs import OneJob
-from checkback.doors.mcp_tools import Answer, Arguments, Desk, DoorTool, checked, current_request_id, reply
+from checkback.doors.mcp_tools import (
+    Arguments,
+    Desk,
+    DoorTool,
+    JobTool,
+    T,
+    checked,
+    current_request_id,
+    reply,
+)
 from checkback.guard import strict_json
 from checkback.guard.access import Caller
 from checkback.kinds import registry
@@ -76,34 +85,44 @@ class ReftrixTools:
             raise NotFound
         return reply(reftrix.status(job, identity))
 
-    async def analyze(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
-        args = checked(PageAnalyzeArgs, arguments)
+    async def begin(self, caller: Caller, arguments: Arguments, identity: str) -> Job:
+        """Start an analysis."""
+        checked(PageAnalyzeArgs, arguments)
         # How to answer is this call's business; it is no argument of the job.
         given = {key: value for key, value in arguments.items() if key not in ("async", "run_async")}
-        submitted = await self._service.submit(caller, KIND, given, request_id=identity)
-        job = submitted.job
-        if not args.run_async:
+        return (await self._service.submit(caller, KIND, given, request_id=identity)).job
+
+    async def analyze(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+        job = await self.begin(caller, arguments, identity)
+        if not checked(PageAnalyzeArgs, arguments).run_async:
             with suppress(EngineUnavailable):  # the job is stored: its id is a better answer than an error
                 job = await self._desk.wait(caller, job.id, self._desk.wait_seconds)
+        return await self.told(caller, job)
+
+    async def told(self, caller: Caller, job: Job) -> ToolResult:
+        """The answer about an analysis, as far as it is."""
         if job.state is State.COMPLETED:
             with suppress(NotFound):  # another BullMQ worker ran it, which leaves no report: only a status
-                return await self._finished(caller, job, args)
-            return reply(reftrix.queued(job.id))
-        if job.state.is_final:
+                return await self._finished(caller, job)
+        elif job.state.is_final:
             code, message = _failure(job)
-            return _problem(code, message, identity)
+            return _problem(code, message, current_request_id())
         return reply(reftrix.queued(job.id))
 
-    async def _finished(self, caller: Caller, job: Job, args: PageAnalyzeArgs) -> ToolResult:
+    async def _finished(self, caller: Caller, job: Job) -> ToolResult:
+        given = (await self._service.get_with_args(caller, job.id)).args
+        args = PageAnalyzeArgs.model_validate(given)
         _, path = await self._service.artifact(caller, job.id, REPORT)
         report = json.loads(await asyncio.to_thread(path.read_bytes))
         data = reftrix.sync_data(report, args.model_dump(mode="json", by_alias=True))
         return reply({"success": True, "data": data})
 
-    def guarded(self, answer: Callable[[Caller, Arguments, str], Awaitable[ToolResult]]) -> Answer:
+    def guarded(
+        self, answer: Callable[[Caller, Arguments, str], Awaitable[T]]
+    ) -> Callable[[Arguments], Awaitable[T | ToolResult]]:
         """``answer`` with a caller and a request id, and with every error in this wire format's envelope."""
 
-        async def run(arguments: Arguments) -> ToolResult:
+        async def run(arguments: Arguments) -> T | ToolResult:
             identity = current_request_id()
             try:
                 strict_json.check(arguments)
@@ -117,13 +136,12 @@ class ReftrixTools:
         return run
 
 
-def reftrix_tools(desk: Desk) -> Iterable[DoorTool]:
+def reftrix_tools(tools: ReftrixTools, wait_seconds: float) -> Iterable[DoorTool | JobTool]:
     """Both tools; ``page.analyze`` only where its kind is installed."""
-    tools = ReftrixTools(desk)
     yield _status_tool(tools)
     kind = registry.find(KIND)
     if kind is not None:
-        yield _analyze_tool(tools, kind, desk.wait_seconds)
+        yield JobTool(_analyze_tool(tools, kind, wait_seconds), tools.guarded(tools.begin))
 
 
 def _status_tool(tools: ReftrixTools) -> DoorTool:

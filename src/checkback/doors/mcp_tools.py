@@ -21,12 +21,14 @@ from typing import Any, TypeVar
 from fastmcp.server.dependencies import get_context, get_http_request
 from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
-from mcp_types import TextContent, ToolAnnotations
+from mcp_types import ResourceLink, TextContent, ToolAnnotations
 from pydantic import BaseModel, PrivateAttr, TypeAdapter, ValidationError
 
-from checkback.core.errors import CheckbackError, InvalidInput
+from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput
+from checkback.core.estimates import NO_OUTLOOK, Outlook
 from checkback.core.job import JSON, Job
 from checkback.core.request_ids import request_id
+from checkback.core.states import State
 from checkback.dialects import native
 from checkback.doors.mcp_names import Names, underscore
 from checkback.guard import strict_json
@@ -36,7 +38,13 @@ from checkback.service import Service
 
 Arguments = dict[str, Any]
 Answer = Callable[[Arguments], Awaitable[ToolResult]]
+Begin = Callable[[Arguments], Awaitable[Job | ToolResult]]
+"""Starts the job of a tool; the answer is a result where it is refused."""
+Told = Callable[[Caller, Job], Awaitable[ToolResult]]
+"""The whole answer about a job that has ended, as its tool gives it."""
+MAX_LINKS = 8
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -70,6 +78,14 @@ class DoorTool(Tool):
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
         return await self._answer(arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class JobTool:
+    """A tool that starts a job. Clients that speak tasks get a task for it, all others its ``answer``."""
+
+    tool: DoorTool
+    begin: Begin
 
 
 @dataclass(slots=True)
@@ -111,16 +127,31 @@ class Desk:
             return await self.service.get(caller, job_id)
         return job
 
-    def ticket(self, job: Job, *, is_error: bool = False) -> ToolResult:
-        """The answer that shows one job: a line in our own words, then the record."""
-        steps = self.steps
-        record = native.ticket(job, now=datetime.now(UTC), steps=steps)
-        return reply(record, headline=native.headline(job, steps), is_error=is_error)
+    async def outlook(self, job: Job) -> Outlook:
+        """As the service has it; an outage takes away the outlook, not the answer."""
+        try:
+            return await self.service.outlook(job)
+        except EngineUnavailable:
+            return NO_OUTLOOK
 
-    def guarded(self, answer: Callable[[Caller, Arguments, str], Awaitable[ToolResult]]) -> Answer:
+    async def ticket(self, job: Job, *, is_error: bool = False) -> ToolResult:
+        """The answer that shows one job: a line in our own words, then the record, then links to read on."""
+        steps, outlook = self.steps, await self.outlook(job)
+        record = native.ticket(job, now=datetime.now(UTC), steps=steps, outlook=outlook)
+        headline = native.headline(job, steps, outlook)
+        made = reply(record, headline=headline, is_error=is_error)
+        if job.state is State.COMPLETED:
+            made.content += result_links(job, result_is_longer=record["result_is_longer"])
+            if not record["result_is_longer"]:
+                await self.service.mark_read(job)
+        return made
+
+    def guarded(
+        self, answer: Callable[[Caller, Arguments, str], Awaitable[T]]
+    ) -> Callable[[Arguments], Awaitable[T | ToolResult]]:
         """``answer`` with a caller and a request id, and with every error told in our own format."""
 
-        async def run(arguments: Arguments) -> ToolResult:
+        async def run(arguments: Arguments) -> T | ToolResult:
             identity = current_request_id()
             try:
                 strict_json.check(arguments)
@@ -165,9 +196,9 @@ class EarlyPolls:
         due = self._due.get((owner, job_id))
         return 0.0 if due is None else max(0.0, min(self._max_hold, due - self._clock()))
 
-    def told(self, owner: str, job: Job) -> None:
+    def told(self, owner: str, job: Job, outlook: Outlook = NO_OUTLOOK) -> None:
         """Note that an owner was just told about a job."""
-        after = native.check_after_seconds(job, datetime.now(UTC))
+        after = native.check_after_seconds(job, datetime.now(UTC), outlook)
         self._due.pop((owner, job.id), None)
         if after is not None:
             self._due[owner, job.id] = self._clock() + after
@@ -181,6 +212,26 @@ def reply(record: Mapping[str, Any], *, headline: str | None = None, is_error: b
     if headline is not None:
         content.insert(0, TextContent(type="text", text=headline))
     return ToolResult(content=content, structured_content=dict(record), is_error=is_error)
+
+
+def result_links(job: Job, *, result_is_longer: bool) -> list[ResourceLink]:
+    """Links to what a job left, for clients that read resources: a long result, and the first few files."""
+    links = [
+        ResourceLink(
+            type="resource_link",
+            uri=f"job://{job.id}/artifacts/{item.id}",
+            name=item.id,
+            mime_type=item.media_type,
+            size=item.size_bytes,
+        )
+        for item in job.artifacts[:MAX_LINKS]
+    ]
+    if result_is_longer:
+        uri = f"job://{job.id}/result"
+        links.insert(
+            0, ResourceLink(type="resource_link", uri=uri, name="result", mime_type="application/json")
+        )
+    return links
 
 
 def problem(error: CheckbackError, identity: str) -> ToolResult:
@@ -226,7 +277,7 @@ async def _tell(job: Job, told: float) -> float:
 def _steps(name: Callable[[str], str]) -> native.NextSteps:
     wait, result, retry = name("job.wait"), name("job.result"), name("job.retry")
     return native.NextSteps(
-        wait=f"Call {wait} with this job_id; it answers when the job ends, or after 25 seconds.",
+        wait=f"Call {wait} with this job_id and wait_seconds 50; it answers when the job ends.",
         read=f"The job is done; {result} reads a long result or a text artifact in parts.",
         retry=f"Call {retry} with this job_id to run it again.",
         give_up="Correct what the failure names and start a new job, or ask the user.",

@@ -20,7 +20,8 @@ from bullmq.custom_errors import WaitingChildrenError
 
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable, FailureCode
-from checkback.core.job import JSON, Failure
+from checkback.core.estimates import REMEMBERED_RUNS
+from checkback.core.job import JSON, Failure, PhaseStart
 from checkback.engine import bullmq_scripts
 from checkback.engine.child import Assignment
 from checkback.engine.keys import Keys
@@ -30,6 +31,7 @@ from checkback.engine.record import (
     args_of,
     encode_artifacts,
     encode_failure,
+    encode_phases,
     encode_progress,
     kind_of,
 )
@@ -45,9 +47,11 @@ logger = logging.getLogger(__name__)
 LUA = Path(__file__).parent / "lua"
 PROGRESS = Script.read(LUA / "progress.lua")
 ENDING = Script.read(LUA / "ending.lua")
+REMEMBER = Script.read(LUA / "remember.lua")
 SAVE = Script.read(LUA / "save.lua")
 
 KEPT_LOG_LINES = 1000
+KEPT_PHASES = 64
 STORED, STORED_AND_CANCELLED, NO_JOB, NOT_OURS = 1, 2, -1, -2
 END_RETRY_SECONDS = 0.25
 PASSING_REFUSALS = (
@@ -113,6 +117,8 @@ class Attempt:
         self._writing = asyncio.Event()
         self._percent = 0
         self._phase: str | None = None
+        self._phases: list[PhaseStart] = []
+        self._began = time.monotonic()
 
     def stop(self, why: Stop) -> None:
         """End the attempt; the first reason counts."""
@@ -163,9 +169,11 @@ class Attempt:
             if outcome.failure.retryable:
                 raise AttemptFailed(outcome.failure.message)
             raise UnrecoverableError(outcome.failure.message)
+        seconds = time.monotonic() - self._began
         await self._store_end(
-            encode_artifacts(outcome.artifacts), "", encode_progress(self._phase, 100, None)
+            encode_artifacts(outcome.artifacts), "", encode_progress(self._phase, 100, None, self._phases)
         )
+        await self._remember(kind.name, seconds)
         if self._job.attemptsStarted > 1:
             # What earlier attempts left behind is nobody's now.
             await asyncio.to_thread(self._parts.artifacts.keep_only, self.job_id, self._job.attemptsStarted)
@@ -188,7 +196,8 @@ class Attempt:
             else None,
             saved=json.loads(self._extras.saved) if self._extras.saved else None,
         )
-        self._say({"say": "progress", "phase": None, "percent": 0, "message": None})
+        self._began = time.monotonic()
+        self._say({"say": "progress", "phase": None, "percent": 0, "message": None, "entered": []})
         writing = asyncio.create_task(self._write_said())
         try:
             return await self._parts.runner.run(kind, assignment, self._say, self._stop, self._answer)
@@ -209,8 +218,12 @@ class Attempt:
             del self._lines[:-KEPT_LOG_LINES]
         else:
             self._percent = max(self._percent, int(message["percent"]))
+            self._phases += [
+                PhaseStart(phase, max(0.0, at - self._began)) for phase, at in message["entered"] if phase
+            ]
+            del self._phases[KEPT_PHASES:]
             self._phase = message["phase"]
-            self._progress = encode_progress(self._phase, self._percent, message["message"])
+            self._progress = encode_progress(self._phase, self._percent, message["message"], self._phases)
         self._writing.set()
 
     async def _answer(self, message: dict[str, Any]) -> JSON:
@@ -277,6 +290,14 @@ class Attempt:
             raise WaitingChildrenError("The lock was lost; nothing is stored.")
         if reply == STORED_AND_CANCELLED:
             raise UnrecoverableError(CANCEL_REASON)
+
+    async def _remember(self, kind: str, seconds: float) -> None:
+        """Note how long this took, for the estimates of later jobs; nothing depends on it."""
+        run = json.dumps([round(seconds * 1000), encode_phases(self._phases)])
+        try:
+            await self._parts.wire.script(REMEMBER, [self._parts.keys.runs()], [kind, run, REMEMBERED_RUNS])
+        except (EngineUnavailable, ReplyError) as error:
+            logger.info("how long job %s took was not noted: %s", self.job_id, error)
 
     async def _hand_back(self) -> None:
         """Put the job back to the front of its queue, with this attempt not counted."""

@@ -46,6 +46,7 @@ class Conversation:
         self._cancel: Callable[[], None] | None = None
         self._progress: dict[str, Any] | None = None
         self._phase: str | None = None
+        self._entered: list[tuple[str | None, float]] = []
         self._log: list[str] = []
         self._dropped = 0
         self._flushed_at = 0.0
@@ -68,6 +69,9 @@ class Conversation:
             self._progress = {"say": "progress", "phase": phase, "percent": percent, "message": message}
             entered = phase != self._phase
             self._phase = phase
+            if entered and len(self._entered) < MAX_LOG_BURST:
+                # Every process of a machine has the same monotonic clock.
+                self._entered.append((phase, time.monotonic()))
             fresh = entered and time.monotonic() - self._flushed_at > PHASE_SECONDS
         if fresh:
             self._flush()
@@ -159,6 +163,7 @@ class Conversation:
     def _flush(self) -> None:
         with self._waiting:
             progress, self._progress = self._progress, None
+            entered, self._entered = self._entered, []
             lines, self._log = self._log, []
             dropped, self._dropped = self._dropped, 0
             self._flushed_at = time.monotonic()
@@ -167,7 +172,7 @@ class Conversation:
         if lines:
             self._send({"say": "log", "lines": lines})
         if progress is not None:
-            self._send(progress)
+            self._send(progress | {"entered": entered})
 
     def _send(self, message: dict[str, Any]) -> None:
         with self._sending, contextlib.suppress(OSError):

@@ -16,8 +16,9 @@ DEFAULT_QUEUES = (PAGES_QUEUE, DOCUMENTS_QUEUE, JOBS_QUEUE)
 STANDING_PER_QUEUE = ("meta", "id", "events", "marker", "pc", "stalled-check", "stalled")
 """What BullMQ keeps for a queue itself, whether it holds jobs or not."""
 
-STANDING_OF_OURS = ("server", "workers", "callbacks")
-"""Ours: what the running server published, the workers alive, the jobs whose end is to be told."""
+STANDING_OF_OURS = ("server", "workers", "callbacks", "runs")
+"""Ours: what the running server published, the workers alive, the jobs whose end is to be told, how long the
+last runs of each kind took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class Keys:
     def callbacks(self) -> str:
         """Sorted set of ``queue job-id``, by when to look whether the job's end can be told."""
         return f"{self.prefix}:cb:callbacks"
+
+    def runs(self) -> str:
+        """Hash of each kind's last completed runs, for estimates."""
+        return f"{self.prefix}:cb:runs"
 
     def claim(self, job_id: str) -> str:
         """Held by the worker that tells of a job's end just now; ends by itself."""

@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import Any, cast
 
 from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput, NotFound, QueueFull, StorageFull
+from checkback.core.estimates import Run
 from checkback.core.job import JSON, Job
 from checkback.core.states import State, may_move
 from checkback.engine import bullmq_scripts
 from checkback.engine.events import Changes, Feed
 from checkback.engine.keys import PAGES_QUEUE, Keys
+from checkback.engine.owner_feed import OwnerFeed
 from checkback.engine.record import (
     CANCEL_REASON,
     Retention,
     Stored,
     decode,
+    decode_phases,
     job_name,
     queue_data,
 )
@@ -32,6 +35,7 @@ from checkback.engine.wire import ReplyError, Script, Wire
 LUA = Path(__file__).parent / "lua"
 STATUS = Script.read(LUA / "status.lua")
 CANCEL = Script.read(LUA / "cancel.lua")
+READ = Script.read(LUA / "read.lua")
 REVIVE = Script.read(LUA / "revive.lua")
 UNDO = Script.read(LUA / "undo.lua")
 
@@ -95,9 +99,11 @@ class Queues:
     ) -> None:
         self._wire = wire
         self._feed = feed
+        self._owner_feed = OwnerFeed(feed, wire, keys)
         self._keys = keys
         self._names = names
-        self._retention = retention
+        #: How long finished jobs are kept.
+        self.retention = retention
         #: A folder on the disk that must have room for another job.
         self._disk = disk
 
@@ -224,10 +230,42 @@ class Queues:
             result[name] = {"waiting": waiting, **rest}
         return result
 
+    async def mark_read(self, job: Job) -> None:
+        """Note that somebody was given the job's result."""
+        await self._run(READ, [self._keys.job(job.queue, job.id)], [])
+
+    async def position(self, job: Job) -> int | None:
+        """The job's place among those that wait in its queue, 1 for the next one; None if it is not there."""
+        wait, prioritized = (self._keys.queue(job.queue, part) for part in ("wait", "prioritized"))
+        commands: list[list[Any]] = [
+            ["LLEN", wait],
+            ["LPOS", wait, job.id, "RANK", -1],
+            ["ZRANK", prioritized, job.id],
+        ]
+        try:
+            length, place, rank = await self._wire.transaction(commands)
+        except ReplyError as error:
+            raise _refused(error) from None
+        if place is not None:
+            return length - place  # BullMQ takes from the list's right end
+        return length + rank + 1 if rank is not None else None
+
+    async def runs(self, kind: str) -> list[Run]:
+        """The last completed runs of a kind, newest first."""
+        kept: str | None = await self._call("HGET", self._keys.runs(), kind)
+        found = [json.loads(line) for line in kept.splitlines()] if kept else []
+        return [Run(milliseconds / 1000, decode_phases(phases)) for milliseconds, phases in found]
+
     @asynccontextmanager
     async def changes(self, job_id: str) -> AsyncGenerator[Changes]:
         """Be woken by every change of a job. Subscribe before reading, so that none falls in between."""
         async with self._feed.subscribe(job_id) as changes:
+            yield changes
+
+    @asynccontextmanager
+    async def changes_of(self, owner: str) -> AsyncGenerator[Changes]:
+        """Be woken by every change of any job of an owner, or of everybody's (``*``)."""
+        async with self._owner_feed.subscribe(owner) as changes:
             yield changes
 
     async def ping(self) -> None:
@@ -238,8 +276,8 @@ class Queues:
         created = datetime.now(UTC)
         milliseconds = int(created.timestamp() * 1000)
         keep = {
-            "removeOnComplete": {"age": int(self._retention.completed.total_seconds()) + KEEP_GRACE_SECONDS},
-            "removeOnFail": {"age": int(self._retention.failed.total_seconds()) + KEEP_GRACE_SECONDS},
+            "removeOnComplete": {"age": int(self.retention.completed.total_seconds()) + KEEP_GRACE_SECONDS},
+            "removeOnFail": {"age": int(self.retention.failed.total_seconds()) + KEEP_GRACE_SECONDS},
         }
         opts: dict[str, Any] = {
             "jobId": new.id,
@@ -286,7 +324,7 @@ class Queues:
         if not reply:
             return None
         place, engine_state, fields = cast("tuple[int, str, list[str | None]]", reply)
-        stored = decode(self._names[place - 1], job_id, engine_state, fields, self._retention)
+        stored = decode(self._names[place - 1], job_id, engine_state, fields, self.retention)
         expires = stored.job.expires_at
         return None if expires is not None and expires <= datetime.now(UTC) else stored
 

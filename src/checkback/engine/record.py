@@ -6,13 +6,13 @@ Jobs that another BullMQ client added lack our fields: they belong to ``local`` 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 from checkback.core.errors import FailureCode
-from checkback.core.job import JSON, Artifact, Attempts, Failure, Job
+from checkback.core.job import JSON, Artifact, Attempts, Failure, Job, PhaseStart
 from checkback.core.states import State
 from checkback.dialects import reftrix
 from checkback.engine.keys import PAGES_QUEUE
@@ -81,7 +81,7 @@ def decode(
     """The record that ``status.lua`` read; ``fields`` are in the order of that script."""
     (
         timestamp, name, progress, returnvalue, failed_reason, processed, finished, made, started, stalled,
-        opts, deferred, owner, failure, artifacts, cancel, deadline, args_hash, returned, data,
+        opts, deferred, owner, failure, artifacts, cancel, deadline, args_hash, returned, read, data,
     ) = fields  # fmt: skip
     kind = kind_of(name or "", queue)
     made_count = int(made or 0)
@@ -89,7 +89,7 @@ def decode(
     if cancel is not None and _is_cancelled(cancel, made_count, state, deferred, failed_reason):
         state = State.CANCELLED
     finished_at = _time(finished) if state.is_final else None
-    phase, percent, message = decode_progress(progress)
+    phase, percent, message, phases = decode_progress(progress)
     started_count = int(started or 0) - int(returned or 0)
     job = Job(
         id=job_id,
@@ -110,19 +110,22 @@ def decode(
         result=_json(returnvalue) if state is State.COMPLETED else None,
         artifacts=decode_artifacts(artifacts) if state.is_final else (),
         failure=_failure(state, failure, failed_reason, int(stalled or 0)),
+        phases=phases if state is not State.WAITING else (),
+        unread=state is State.COMPLETED and read != finished,
     )
     return Stored(job, args_hash, engine_state)
 
 
-def decode_progress(text: str | None) -> tuple[str | None, int, str | None]:
-    """Phase, percentage and message of a progress field: our object, another client's, or a plain number."""
+def decode_progress(text: str | None) -> tuple[str | None, int, str | None, tuple[PhaseStart, ...]]:
+    """Phase, percentage, message and phases so far of a progress field: our object, another client's, or a
+    plain number."""
     value = _json(text)
     if isinstance(value, bool) or value is None:
-        return None, 0, None
+        return None, 0, None, ()
     if isinstance(value, int | float):
-        return None, _percent(value), None
+        return None, _percent(value), None, ()
     if not isinstance(value, dict):
-        return None, 0, None
+        return None, 0, None, ()
     found = cast("dict[str, Any]", value)
     phase, message = found.get("currentPhase", found.get("phase")), found.get("message")
     percent = found.get("overallProgress", found.get("progress", 0))
@@ -130,12 +133,29 @@ def decode_progress(text: str | None) -> tuple[str | None, int, str | None]:
         phase[:64] if isinstance(phase, str) else None,
         _percent(percent) if isinstance(percent, int | float) else 0,
         message[:200] if isinstance(message, str) else None,
+        decode_phases(found.get("phases")),
     )
 
 
-def encode_progress(phase: str | None, percent: int, message: str | None) -> str:
-    """The progress object that ReftrixMCP's own clients read, with our message beside it."""
+def decode_phases(value: JSON) -> tuple[PhaseStart, ...]:
+    """Phases as ``encode_phases`` wrote them; of anything else none."""
+    try:
+        return tuple(PhaseStart(str(phase)[:64], int(after) / 1000) for phase, after in value or ())
+    except (TypeError, ValueError):
+        return ()
+
+
+def encode_phases(phases: Sequence[PhaseStart]) -> JSON:
+    return [[one.phase, round(one.after_seconds * 1000)] for one in phases]
+
+
+def encode_progress(
+    phase: str | None, percent: int, message: str | None, phases: Sequence[PhaseStart] = ()
+) -> str:
+    """The progress object that ReftrixMCP's own clients read, with our message and phases beside it."""
     value: dict[str, JSON] = {"overallProgress": percent}
+    if phases:
+        value["phases"] = encode_phases(phases)
     if phase is not None:
         value["currentPhase"] = phase
     if message is not None:

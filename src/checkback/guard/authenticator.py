@@ -85,6 +85,10 @@ class Authenticator:
                     return found.caller
         raise Unauthorized
 
+    def form_token(self, cookie: str | None) -> str:
+        """What our forms carry besides the cookie: another site may send the one, not know the other."""
+        return hmac.new(self._session_secret, f"form.{cookie or ''}".encode(), hashlib.sha256).hexdigest()
+
     def _find(self, hashed: str) -> Token:
         match: Token | None = None
         for known in self._valid():  # no early exit: the time taken must not tell which token was near

@@ -1,0 +1,128 @@
+"""A form for each kind of job, made from the schema of its arguments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from checkback.core.errors import InvalidInput
+from checkback.kinds.registry import Kind
+
+SHOWN_FIELDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One control. ``control``: text, password, number, checkbox, select, lines for a list of texts, or json
+    for what has parts."""
+
+    name: str
+    label: str
+    control: str
+    about: str
+    required: bool
+    choices: tuple[str, ...] = ()
+    default: str = ""
+    whole: bool = False
+    #: Whether it names a file, so that one can be dropped on it.
+    is_source: bool = False
+
+
+def can_be_filled_in(kind: Kind) -> bool:
+    """Whether a person has any use for a form of this kind: not for those that follow other services."""
+    return not kind.name.startswith("pdfco.")
+
+
+def fields(kind: Kind) -> list[Field]:
+    """The controls of a kind's form: what has to be filled in first, then the rest."""
+    schema = kind.args_model.model_json_schema()
+    required = set(schema.get("required", ()))
+    # What names another job of ours is a source, too, but no file.
+    sources = set(kind.sources) & {"url", "urls"}
+    found = [
+        _field(name, cast("dict[str, Any]", part), schema, name in required, name in sources)
+        for name, part in schema.get("properties", {}).items()
+    ]
+    return sorted(found, key=lambda one: not one.required)
+
+
+def split(form: Sequence[Field]) -> tuple[list[Field], list[Field]]:
+    """What a form shows at once, and what only to who asks for more."""
+    return (
+        [field for number, field in enumerate(form) if field.required or number < SHOWN_FIELDS],
+        [field for number, field in enumerate(form) if not field.required and number >= SHOWN_FIELDS],
+    )
+
+
+def arguments(form: Sequence[Field], given: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments that a filled-in form means; what was left empty is left out. Raises InvalidInput."""
+    args: dict[str, Any] = {}
+    for field in form:
+        text = given.get(field.name, "").strip()
+        if field.control == "checkbox":
+            if (text != "") is not (field.default == "true"):
+                args[field.name] = text != ""
+        elif text:
+            args[field.name] = _value(field, text)
+    return args
+
+
+def _value(field: Field, text: str) -> Any:
+    try:
+        match field.control:
+            case "number":
+                return int(text) if field.whole else float(text)
+            case "json":
+                return json.loads(text)
+            case "lines":
+                return [line.strip() for line in text.splitlines() if line.strip()]
+            case _:
+                return text
+    except ValueError:
+        what = "JSON" if field.control == "json" else "a number"
+        raise InvalidInput(
+            f"{field.label} is not {what}.", hint="Correct it and send the form again."
+        ) from None
+
+
+def _field(name: str, part: dict[str, Any], schema: dict[str, Any], required: bool, source: bool) -> Field:
+    form = _resolved(part, schema)
+    default = part.get("default")
+    choices = tuple(str(choice) for choice in form.get("enum", ()))
+    control = "select" if choices else _CONTROLS.get(str(form.get("type")), "json")
+    if form.get("type") == "array" and form.get("items", {}).get("type") == "string":
+        control = "lines"
+    if form.get("format") == "password" or form.get("writeOnly"):
+        control = "password"
+    return Field(
+        name=name,
+        label=str(part.get("title") or name.replace("_", " ").capitalize()),
+        control=control,
+        about=str(part.get("description") or form.get("description") or ""),
+        required=required,
+        choices=choices,
+        default=_plain(default),
+        whole=form.get("type") == "integer",
+        is_source=source,
+    )
+
+
+def _resolved(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """What a part stands for: behind its reference, and of ``this or null`` the first."""
+    if "$ref" in part:
+        return _resolved(schema["$defs"][part["$ref"].rsplit("/", 1)[-1]], schema)
+    for option in part.get("anyOf", ()):
+        if option.get("type") != "null":
+            return _resolved(option, schema)
+    return part
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+_CONTROLS = {"string": "text", "integer": "number", "number": "number", "boolean": "checkbox"}

@@ -1,0 +1,152 @@
+"""Jobs in words and numbers for people: pure functions from a record to what a template shows.
+
+All words are ours. What comes from a page, a document or a job's code is passed on as a value of its own, and
+the templates escape it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import quantiles
+
+from checkback.core.estimates import Outlook, Run, typical_seconds
+from checkback.core.job import Job
+from checkback.core.states import State
+
+ICONS = {
+    State.WAITING: "○",
+    State.DELAYED: "◔",
+    State.ACTIVE: "◐",
+    State.COMPLETED: "●",
+    State.FAILED: "✕",
+    State.CANCELLED: "⊘",
+}
+"""Beside the word and the colour: no state is told by one of them alone."""
+
+QUEUE_PHASE = "in the queue"
+BAR_WIDTH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One part of a job's bar, in thousandths of its width."""
+
+    name: str
+    x: float
+    width: float
+    seconds: float
+    #: ``queue``, ``past`` or ``now``.
+    role: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class KindFigures:
+    """How long the last runs of a kind took."""
+
+    kind: str
+    median: str
+    p95: str
+    runs: int
+
+
+def duration(seconds: float | None) -> str:
+    """A time for people: ``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``."""
+    if seconds is None:
+        return "–"
+    seconds = max(0.0, seconds)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 120:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    if count < 1000:
+        return f"{count} bytes"
+    for unit, least in (("GB", 1e9), ("MB", 1e6)):
+        if count >= least:
+            return f"{count / least:.1f} {unit}"
+    return f"{count / 1e3:.1f} kB"
+
+
+def ordinal(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def sentence(job: Job, outlook: Outlook, now: datetime) -> str:
+    """How a job stands, in one line."""
+    match job.state:
+        case State.WAITING:
+            place = outlook.queue_position
+            return f"{ordinal(place)} in the queue" if place is not None else "Waits for its turn"
+        case State.DELAYED:
+            return "Starts later" if job.attempts.made == 0 else "Waits for its next attempt"
+        case State.ACTIVE:
+            parts = [job.phase or "Running"]
+            if job.progress:
+                parts.append(f"{job.progress} %")
+            if outlook.eta_seconds is not None:
+                parts.append(f"about {duration(outlook.eta_seconds)} left")
+            elif job.started_at is not None:
+                parts.append(f"for {duration((now - job.started_at).total_seconds())}")
+            return ", ".join(parts)
+        case State.COMPLETED:
+            return f"Completed in {duration(run_seconds(job, now))}"
+        case State.FAILED:
+            return f"Failed after {duration(run_seconds(job, now))}"
+        case State.CANCELLED:
+            return "Cancelled"
+
+
+def run_seconds(job: Job, now: datetime) -> float | None:
+    """For how long the latest attempt has run, or ran."""
+    if job.started_at is None:
+        return None
+    return max(0.0, ((job.finished_at or now) - job.started_at).total_seconds())
+
+
+def bar(job: Job, now: datetime) -> list[Segment]:
+    """A job's time as segments: first what it spent in the queue, then its phases."""
+    waited = max(0.0, ((job.started_at or job.finished_at or now) - job.created_at).total_seconds())
+    parts: list[tuple[str, float, str]] = [(QUEUE_PHASE, waited, "queue")]
+    ran = run_seconds(job, now)
+    if ran is not None:
+        starts = [(one.phase, min(one.after_seconds, ran)) for one in job.phases]
+        if not starts or starts[0][1] > 0:
+            starts.insert(0, ("start" if starts else "running", 0.0))
+        ends = [start for _, start in starts[1:]] + [ran]
+        for (name, start), end in zip(starts, ends, strict=True):
+            last = (name, start) == starts[-1]
+            role = "now" if last and job.state is State.ACTIVE else "past"
+            parts.append((name, max(0.0, end - start), role))
+    total = sum(seconds for _, seconds, _ in parts) or 1.0
+    segments: list[Segment] = []
+    x = 0.0
+    for number, (name, seconds, role) in enumerate(parts):
+        width = BAR_WIDTH * seconds / total
+        segments.append(Segment(name, round(x, 1), round(width, 1), seconds, role, number % 6))
+        x += width
+    return segments
+
+
+def figures(kind: str, runs: Sequence[Run]) -> KindFigures | None:
+    """Median and 95th percentile of a kind's last runs; None for too few."""
+    middle = typical_seconds(runs)
+    if middle is None:
+        return None
+    high = quantiles((run.seconds for run in runs), n=20, method="inclusive")[-1]
+    return KindFigures(kind, duration(middle), duration(high), len(runs))

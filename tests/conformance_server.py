@@ -1,0 +1,77 @@
+"""A server for MCP's conformance suite: our MCP door as ``serve`` has it, and the tools that the suite calls.
+
+Its settings come from the environment. Prints its port, and serves until it is told to stop. The worker is
+another process, and does not know ``protocol_error_job``: a job of that kind is lost, not failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import uvicorn
+from fastmcp.server.http import StarletteWithLifespan
+from mcp.shared.exceptions import MCPError
+from mcp_types.jsonrpc import MISSING_REQUIRED_CLIENT_CAPABILITY
+
+from checkback.app.connect import make_engine, make_service
+from checkback.doors.gate import Gate, RequireCaller
+from checkback.doors.mcp import build_server, http_app, http_caller
+from checkback.guard.authenticator import Authenticator
+from checkback.guard.origins import HostList
+from checkback.kinds import registry
+from checkback.kinds.registry import job
+from checkback.service import Service
+from checkback.settings import read
+
+
+@job("protocol_error_job")
+def protocol_error_job() -> str:
+    """No worker has this kind."""
+    raise AssertionError("the worker does not know this kind")
+
+
+def mcp_app(service: Service, hosts: HostList) -> StarletteWithLifespan:
+    server = build_server(service, caller=http_caller, task_only={"failing_job"}, toolsets=("jobs",))
+
+    @server.tool
+    async def greet(name: str) -> str:  # pyright: ignore[reportUnusedFunction]
+        """Greet somebody, at once."""
+        return f"Hello, {name}!"
+
+    @server.tool
+    async def test_missing_capability() -> str:  # pyright: ignore[reportUnusedFunction]
+        """Need what only a client with sampling could give."""
+        raise MCPError(
+            code=MISSING_REQUIRED_CLIENT_CAPABILITY,
+            message="This needs a client that declares sampling.",
+            data={"requiredCapabilities": {"sampling": {}}},
+        )
+
+    return http_app(server, allowed_hosts=sorted(hosts.hosts))
+
+
+async def main() -> None:
+    settings = read()
+    registry.load(settings.kinds)
+    wire, feed, queues = make_engine(settings, "checkback-conformance")
+    listening = uvicorn.Config("", host="127.0.0.1", port=0).bind_socket()
+    port = listening.getsockname()[1]
+    hosts = HostList.of(port)
+    app = mcp_app(make_service(settings, queues), hosts)
+    gate = Gate(
+        RequireCaller(app),
+        authenticator=Authenticator(folder_token="cb_unused", token_file=settings.tokens, no_token=True),
+        allowed=hosts,
+    )
+    config = uvicorn.Config(gate, log_level="warning", lifespan="off")
+    print(port, flush=True)
+    try:
+        async with app.router.lifespan_context(app):
+            await uvicorn.Server(config).serve([listening])
+    finally:
+        await feed.close()
+        await wire.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
