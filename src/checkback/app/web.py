@@ -90,7 +90,13 @@ def make_application(connection: Connection, *, port: int, activity: Activity, n
     hosts = HostList.of(port, settings.hosts)
     mcp = mcp_application(connection, sorted(hosts.hosts), authenticator)
     application = _Doors(Starlette(routes=routes, lifespan=mcp.lifespan), RequireCaller(mcp))
-    gate = Gate(application, authenticator=authenticator, allowed=hosts, guesses=guesses)
+    gate = Gate(
+        application,
+        authenticator=authenticator,
+        allowed=hosts,
+        guesses=guesses,
+        quotas=connection.service.quotas,
+    )
     return _Watched(gate, activity)
 
 

@@ -19,6 +19,7 @@ from checkback.dialects import native
 from checkback.guard.access import SESSION_COOKIE, Caller, attach, caller_of, client_of
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList, check
+from checkback.guard.quotas import Quotas
 
 
 class Gate:
@@ -31,8 +32,10 @@ class Gate:
         authenticator: Authenticator,
         allowed: HostList | Callable[[], HostList],
         guesses: GuessLimit | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self._app = app
+        self._quotas = quotas
         self._authenticator = authenticator
         self._allowed = allowed
         self._guesses = guesses or GuessLimit()
@@ -56,8 +59,9 @@ class Gate:
         cookie = None if token else session_cookie(scope)
         try:
             if token is None and cookie is not None:
-                return self._authenticator.session(cookie)
-            return self._authenticator.caller(token)
+                found = self._authenticator.session(cookie)
+            else:
+                found = self._authenticator.caller(token)
         except Unauthorized as refusal:
             if not (token or cookie):
                 return refusal
@@ -66,6 +70,12 @@ class Gate:
             except QuotaExceeded as slow_down:
                 return slow_down
             return refusal
+        try:
+            if self._quotas is not None:
+                self._quotas.request(found)
+        except QuotaExceeded as slow_down:
+            return slow_down
+        return found
 
 
 class RequireCaller:
@@ -127,7 +137,7 @@ async def refuse(error: CheckbackError, scope: Scope, send: Send) -> None:
     ]
     if error.http_status == 401:
         lines.append((b"www-authenticate", b"Bearer"))
-    if after := native.RETRY_AFTER_SECONDS.get(error.http_status):
+    if after := native.retry_after(error):
         lines.append((b"retry-after", str(after).encode()))
     await send({"type": "http.response.start", "status": error.http_status, "headers": lines})
     await send({"type": "http.response.body", "body": body})

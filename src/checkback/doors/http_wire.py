@@ -167,7 +167,7 @@ def refusal(error: Exception, identity: str, *, production: bool = True) -> JSON
     headers: dict[str, str] = {"cache-control": "no-store"}
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
-    if after := native.RETRY_AFTER_SECONDS.get(error.http_status):
+    if after := native.retry_after(error):
         headers["retry-after"] = str(after)
     return JSONResponse(native.error(error, identity), error.http_status, headers)
 
