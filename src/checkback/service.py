@@ -139,7 +139,8 @@ class Service:
             deadline_seconds=deadline_seconds,
             delay_seconds=delay_seconds,
             request_id=request_id,
-            callback=dict(callback) if callback else None,
+            # The address may hold its receiver's key.
+            callback={**callback, "url": self._sealer.seal_text(str(callback["url"]))} if callback else None,
             has_quota=has_quota(caller),
         )
         added = await self._queues.add(new)

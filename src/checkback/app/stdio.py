@@ -18,6 +18,7 @@ from checkback.app.work import load_kinds
 from checkback.core.errors import EngineUnavailable
 from checkback.guard.access import LOCAL
 from checkback.guard.authenticator import Authenticator
+from checkback.guard.redaction import RedactingFormatter
 from checkback.guard.tokens import folder_token
 from checkback.settings import Settings
 
@@ -30,7 +31,9 @@ WATCH_SECONDS = 5.0
 def run_stdio(settings: Settings, chosen: Mapping[str, Any]) -> None:
     """Serve until the client closes our standard input."""
     # Standard output belongs to the protocol: whatever logs goes to standard error.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactingFormatter("%(levelname)s:%(name)s:%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     asyncio.run(_serve(settings, chosen))
 
 

@@ -24,6 +24,7 @@ from checkback.core.request_ids import request_id
 from checkback.dialects import native
 from checkback.guard import strict_json
 from checkback.guard.access import Caller, caller_of
+from checkback.guard.redaction import redact
 from checkback.kinds import registry
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -159,7 +160,7 @@ def refusal(error: Exception, identity: str, *, production: bool = True) -> JSON
     """
     if not isinstance(error, CheckbackError):
         log.error("Request %s failed.", identity, exc_info=error)
-        detail = None if production else f"{type(error).__name__}: {error}"
+        detail = None if production else redact(f"{type(error).__name__}: {error}")
         error = CheckbackError(
             detail or "Something went wrong in the server.",
             hint=f"The server's log has the details under the request id {identity}.",

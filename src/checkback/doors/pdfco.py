@@ -30,6 +30,7 @@ from checkback.doors.file_links import FileLinks, base_url, save, valid_until
 from checkback.doors.pdfco_desk import PdfcoDesk, wants_async
 from checkback.guard import strict_json
 from checkback.guard.access import Caller, caller_of
+from checkback.guard.redaction import redact
 from checkback.guard.sources import ArtifactSource, UploadSource, parse_source
 from checkback.service import Service
 from checkback.uploads import MAX_UPLOAD_BYTES, Upload, new_id, plain_name
@@ -218,7 +219,7 @@ class PdfcoDoor:
             return _json(answer, number)
         except Exception as error:
             log.error("Request %s failed.", identity, exc_info=error)
-            detail = None if self._production else f"{type(error).__name__}: {error}"
+            detail = None if self._production else redact(f"{type(error).__name__}: {error}")
             words = detail or f"Something went wrong in the server; its log knows it as {identity}."
             return _json(pdfco.error(500, words), 500)
 

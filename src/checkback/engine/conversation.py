@@ -23,6 +23,7 @@ from typing import Any
 
 from checkback.artifacts import AttemptArtifacts
 from checkback.core.job import Artifact
+from checkback.guard.redaction import Redactor
 
 FLUSH_SECONDS = 0.25
 PHASE_SECONDS = 0.02
@@ -49,6 +50,8 @@ class Conversation:
         self._log: list[str] = []
         self._dropped = 0
         self._flushed_at = 0.0
+        #: Masks what looks like a key in all that is said; the current job's own secrets, too.
+        self.redact = Redactor()
         self._thread = threading.Thread(target=self._run, name="conversation", daemon=True)
         self._thread.start()
 
@@ -64,6 +67,7 @@ class Conversation:
         return _Reporter(self, artifacts)
 
     def progress(self, phase: str | None, percent: int, message: str | None) -> None:
+        message = None if message is None else self.redact(message)
         with self._waiting:
             self._progress = {"say": "progress", "phase": phase, "percent": percent, "message": message}
             entered = phase != self._phase
@@ -73,6 +77,7 @@ class Conversation:
             self._flush()
 
     def log(self, line: str) -> None:
+        line = self.redact(line)
         text = line if len(line) <= MAX_LOG_LINE else line[:MAX_LOG_LINE] + " [cut]"
         with self._waiting:
             self._log.append(text)
@@ -108,10 +113,10 @@ class Conversation:
             {
                 "say": "failed",
                 "code": str(code),
-                "message": message[:2000],
+                "message": self.redact(message)[:2000],
                 "retryable": retryable,
-                "hint": (hint or "")[:2000],
-                "detail": detail[-20_000:],
+                "hint": self.redact(hint or "")[:2000],
+                "detail": self.redact(detail)[-20_000:],
                 "artifacts": [asdict(item) for item in artifacts],
             }
         )
