@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -60,7 +61,7 @@ CALLS: dict[str, Callable[[Quotas, Caller], None]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_each_owner_has_a_rate_and_is_told_when_to_try_again(name: str, clock: Clock) -> None:
-    quotas = Quotas(OwnerLimits(**{name: 0.1}), clock=clock)
+    quotas = Quotas(replace(OwnerLimits(), **{name: 0.1}), clock=clock)
     CALLS[name](quotas, ADA)
     with pytest.raises(QuotaExceeded) as refused:
         CALLS[name](quotas, ADA)

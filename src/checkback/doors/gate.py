@@ -16,10 +16,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from checkback.core.errors import CheckbackError, QuotaExceeded, Unauthorized
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
+from checkback.doors.http_wire import HeadTooLarge
 from checkback.guard.access import SESSION_COOKIE, Caller, attach, caller_of, client_of
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList, check
 from checkback.guard.quotas import Quotas
+
+MOST_HEADERS = 100
+MOST_HEAD_BYTES = 32 * 1024
 
 
 class Gate:
@@ -42,6 +46,9 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            if is_large(scope):
+                await refuse(HeadTooLarge(), scope, send)
+                return
             allowed = self._allowed if isinstance(self._allowed, HostList) else self._allowed()
             try:
                 check(allowed, headers(scope, "host"), headers(scope, "origin"))
@@ -92,6 +99,14 @@ class RequireCaller:
                 await refuse(error, scope, send)
                 return
         await self._app(scope, receive, send)
+
+
+def is_large(scope: Scope) -> bool:
+    """Whether a head is more than anybody needs. uvicorn limits only those that are not whole yet."""
+    lines = scope["headers"]
+    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    size += sum(len(name) + len(value) for name, value in lines)
+    return len(lines) > MOST_HEADERS or size > MOST_HEAD_BYTES
 
 
 def headers(scope: Scope, name: str) -> Iterator[str]:

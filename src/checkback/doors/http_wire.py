@@ -50,6 +50,22 @@ class WrongMethod(CheckbackError):
     default_hint = "GET /openapi.json lists the methods of each address."
 
 
+class HeadTooLarge(CheckbackError):
+    """The head of the request is too large."""
+
+    code = "head_too_large"
+    http_status = 431
+    default_hint = "Send fewer headers, or shorter ones."
+
+
+class RequestTooSlow(CheckbackError):
+    """The body of the request did not come in time."""
+
+    code = "request_too_slow"
+    http_status = 408
+    default_hint = "Send it again, over a connection that is faster."
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One way in which an operation can end well. ``schema`` is a type that pydantic knows, or None."""
