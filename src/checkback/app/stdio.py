@@ -38,6 +38,7 @@ def run_stdio(settings: Settings, chosen: Mapping[str, Any]) -> None:
 
 
 async def _serve(settings: Settings, chosen: Mapping[str, Any]) -> None:
+    from checkback.app.stdio_lines import checked_lines
     from checkback.doors.mcp import build_server
     from checkback.doors.mcp_names import ToolNames
 
@@ -54,7 +55,8 @@ async def _serve(settings: Settings, chosen: Mapping[str, Any]) -> None:
         )
         keeping = asyncio.create_task(_keep_server(connection.settings))
         try:
-            await server.run_stdio_async(show_banner=False)
+            with checked_lines():
+                await server.run_stdio_async(show_banner=False)
         finally:
             keeping.cancel()
 
