@@ -371,3 +371,14 @@ def leak(how: str, ctx: JobContext) -> None:
             traceback.print_exc()
     else:
         raise RuntimeError(f"POST https://ada:{key}@example.com failed, Authorization: Bearer {key}")
+
+
+@job("test.inject")
+def inject(words: str, ctx: JobContext, fail: bool = False) -> dict[str, str]:
+    """Say words of a stranger wherever a job can say something."""
+    ctx.log(words)
+    ctx.progress(50, words)
+    ctx.artifact("page.html", f"<html><title>{words}</title></html>", "text/html")
+    if fail:
+        raise JobFailed("refused", words, retryable=False)
+    return {"title": words}

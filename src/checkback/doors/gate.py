@@ -13,7 +13,7 @@ from http.cookies import CookieError, SimpleCookie
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from checkback.core.errors import CheckbackError, QuotaExceeded, Unauthorized
+from checkback.core.errors import CheckbackError, Forbidden, QuotaExceeded, Unauthorized
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
 from checkback.doors.http_wire import HeadTooLarge
@@ -66,6 +66,8 @@ class Gate:
         cookie = None if token else session_cookie(scope)
         try:
             if token is None and cookie is not None:
+                if scope["method"] not in ("GET", "HEAD") and _comes_from_elsewhere(scope):
+                    return Forbidden("Pages of other sites may change nothing here.")
                 found = self._authenticator.session(cookie)
             else:
                 found = self._authenticator.caller(token)
@@ -126,6 +128,11 @@ def bearer(scope: Scope) -> str | None:
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()
     return header(scope, "x-api-key") or None
+
+
+def _comes_from_elsewhere(scope: Scope) -> bool:
+    """Whether a browser says that another site's page sends this. Its cookie should have stayed at home."""
+    return header(scope, "sec-fetch-site") not in (None, "same-origin", "none")
 
 
 def session_cookie(scope: Scope) -> str | None:

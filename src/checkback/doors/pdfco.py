@@ -24,7 +24,7 @@ from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLar
 from checkback.core.job import Job
 from checkback.core.request_ids import request_id
 from checkback.core.states import State
-from checkback.dialects import pdfco
+from checkback.dialects import native, pdfco
 from checkback.dialects.pdfco_requests import ENDPOINTS, Endpoint, flag, lowered, source_url
 from checkback.doors.file_links import FileLinks, base_url, save, valid_until
 from checkback.doors.pdfco_desk import PdfcoDesk, wants_async
@@ -216,7 +216,10 @@ class PdfcoDoor:
             return Response(status_code=400)
         except CheckbackError as error:
             number, answer = pdfco.refusal(error)
-            return _json(answer, number)
+            response = _json(answer, number)
+            if after := native.retry_after(error):
+                response.headers["retry-after"] = str(after)
+            return response
         except Exception as error:
             log.error("Request %s failed.", identity, exc_info=error)
             detail = None if self._production else redact(f"{type(error).__name__}: {error}")

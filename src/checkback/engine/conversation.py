@@ -77,13 +77,15 @@ class Conversation:
             self._flush()
 
     def log(self, line: str) -> None:
-        line = self.redact(line)
-        text = line if len(line) <= MAX_LOG_LINE else line[:MAX_LOG_LINE] + " [cut]"
         with self._waiting:
-            self._log.append(text)
+            self._log.append(line[: 10 * MAX_LOG_LINE])
             if len(self._log) > MAX_LOG_BURST:
                 del self._log[0]
                 self._dropped += 1
+
+    def _shown(self, line: str) -> str:
+        masked = self.redact(line)
+        return masked if len(masked) <= MAX_LOG_LINE else masked[:MAX_LOG_LINE] + " [cut]"
 
     def save(self, text: str) -> None:
         """Have the worker store a value; returns once it has. Raises ConnectionError when it could not."""
@@ -170,7 +172,8 @@ class Conversation:
         if dropped:
             lines.insert(0, f"[{dropped} lines were dropped: the job logged too fast]")
         if lines:
-            self._send({"say": "log", "lines": lines})
+            # Only now: of a flood most lines were dropped.
+            self._send({"say": "log", "lines": [self._shown(line) for line in lines]})
         if progress is not None:
             self._send(progress)
 

@@ -52,6 +52,19 @@ _PAIR = re.compile(
 )
 
 
+_KEY_HINTS = (
+    "sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "gho", "ghp", "ghu", "ghs", "ghr", "github_pat", "npm", "hf_",
+    "hf-", "cb_", "cb-", "glpat", "shpat", "dop_v1", "pypi", "xox", "xapp-", "akia", "asia", "aiza", "ya29.",
+    "sg.", "eyj", "private key",
+)  # fmt: skip
+_PAIR_HINTS = (
+    "pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "session", "signature",
+    "x-amz-", "sig=", "auth=", "code=",
+)  # fmt: skip
+"""What a text must hold, in small letters, for the pattern to find anything. Looking for these is a hundred
+times faster than the patterns are, and most lines hold none."""
+
+
 class Redactor:
     """Masks what looks like a key, and ``values`` wherever they stand."""
 
@@ -64,10 +77,16 @@ class Redactor:
             text = "[cut] " + text[-MOST_CHARACTERS:]
         if self._known is not None:
             text = self._known.sub(MASK, text)
-        text = _KEYS.sub(MASK, text)
-        text = _IN_ADDRESS.sub(rf"\1{MASK}@", text)
-        text = _IN_HEADER.sub(rf"\1\2{MASK}", text)
-        return _PAIR.sub(rf"\1{MASK}", text)
+        small = text.lower()
+        if any(map(small.__contains__, _KEY_HINTS)):
+            text = _KEYS.sub(MASK, text)
+        if "://" in small:
+            text = _IN_ADDRESS.sub(rf"\1{MASK}@", text)
+        if "bearer" in small or "basic" in small:
+            text = _IN_HEADER.sub(rf"\1\2{MASK}", text)
+        if any(map(small.__contains__, _PAIR_HINTS)):
+            text = _PAIR.sub(rf"\1{MASK}", text)
+        return text
 
 
 redact = Redactor()
@@ -78,7 +97,8 @@ def mask_keys(value: Any) -> Any:
     """A JSON value whose texts hold no key of a well-known form: for what is made of pages, where nothing
     else can be told from words."""
     if isinstance(value, str):
-        return _KEYS.sub(MASK, value)
+        small = value.lower()
+        return _KEYS.sub(MASK, value) if any(map(small.__contains__, _KEY_HINTS)) else value
     if isinstance(value, dict):
         return {key: mask_keys(item) for key, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
