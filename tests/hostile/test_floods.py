@@ -22,7 +22,8 @@ from checkback.guard.access import LOCAL, Caller
 from checkback.service import Service
 from checkback.settings import Settings
 from checkback.uploads import UploadStore
-from tests.conftest import open_connection, running_worker
+from conftest import open_connection, running_worker
+from serving import get, post, serving
 
 ADA, BOB, CARL = Caller("ada"), Caller("bob"), Caller("carl")
 QUEUE = "jobs"
@@ -319,3 +320,32 @@ async def test_uploads_stay_within_the_disk_budget(tight: Connection) -> None:
         writer.finish()
     with pytest.raises(StorageFull):
         tight.service.begin_upload(LOCAL, "b")
+
+
+# --- At the doors -----------------------------------------------------------------------------------------
+
+
+def test_too_many_requests_are_told_at_every_door(tmp_path: Path) -> None:
+    """A server with rates of almost nothing: then 429 with Retry-After; others notice nothing."""
+    with serving(tmp_path / "home", owner_requests="1", owner_submits="0.2", job_checks="0.2") as victim:
+        body = b'{"kind":"test.add","args":{"a":1,"b":2}}'
+        answers = [post(victim, "/api/jobs", body) for _ in range(3)]
+        assert [answer.status for answer in answers] == [202, 202, 429]
+        assert answers[2].json()["error"]["code"] == "quota_exceeded"
+        assert 1 <= int(answers[2].headers["retry-after"]) <= 5
+        path = answers[0].headers["location"]
+        asked = [get(victim, path) for _ in range(3)]
+        assert [answer.status for answer in asked] == [200, 200, 429]
+        while get(victim, "/api/jobs").status == 200:
+            pass
+        for one in ("/api/jobs", "/mcp", "/v1/job/check", "/v1/pdf/info"):
+            refused = post(victim, one, b"{}")
+            assert refused.status == 429, refused.raw
+            assert 1 <= int(refused.headers["retry-after"]) <= 2
+        other = {"authorization": f"Bearer {victim.bob}"}
+        assert get(victim, "/api/jobs", other).status == 200
+        assert get(victim, path, other).status == 404
+        for token in (victim.root, victim.token):
+            for _ in range(30):
+                assert get(victim, path, {"authorization": f"Bearer {token}"}).status == 200
+        assert get(victim, "/health", {"authorization": ""}).status in (200, 503)

@@ -15,7 +15,7 @@ import pytest
 
 from checkback.engine.valkey import socket_path
 from checkback.engine.wire import Address, Wire
-from tests.conftest import ServerProcess, StartServer
+from conftest import ServerProcess, StartServer
 
 MARK = "CANARY7" + "x9Qz"
 """In every secret; whoever finds it anywhere has found a leak. (Base64 would hide it only from us.)"""
