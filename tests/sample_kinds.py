@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -331,3 +332,53 @@ def start_anything(kind: str, ctx: JobContext) -> str:
     except (CheckbackError, ConnectionError, ValueError) as error:
         return type(error).__name__
     return "started"
+
+
+class SecretArgs(BaseModel):
+    """A secret alone."""
+
+    password: SecretStr
+
+
+@job("test.tell_secret")
+def tell_secret(args: SecretArgs, ctx: JobContext) -> None:
+    """Say a secret in every way that a careless kind can."""
+    secret = args.password.get_secret_value()
+    ctx.log(f"log {secret}")
+    print(f"print {secret}")
+    ctx.progress(10, f"message {secret}")
+    raise JobFailed("told", f"failed with {secret}", retryable=False, hint=f"hint {secret}")
+
+
+@job("test.leak")
+def leak(how: str, ctx: JobContext) -> None:
+    """Say a key that no argument brought: what a page, a program or an exception may hold."""
+    key = "sk-" + "CANARY7" + "x9Qz" + "99b1C2d3E4f5G6h7J8"
+    if how == "log":
+        ctx.log(f"calling with {key}")
+    elif how == "print":
+        print(f"calling with {key}")
+    elif how == "program":
+        subprocess.run([sys.executable, "-c", f"print('calling with {key}')"], check=True)
+    elif how == "message":
+        ctx.progress(50, f"calling with {key}")
+    elif how == "fail":
+        raise JobFailed("leak", f"refused {key}", retryable=False, hint=f"not with {key}")
+    elif how == "traceback":
+        try:
+            raise ValueError(f"inner {key}")
+        except ValueError:
+            traceback.print_exc()
+    else:
+        raise RuntimeError(f"POST https://ada:{key}@example.com failed, Authorization: Bearer {key}")
+
+
+@job("test.inject")
+def inject(words: str, ctx: JobContext, fail: bool = False) -> dict[str, str]:
+    """Say words of a stranger wherever a job can say something."""
+    ctx.log(words)
+    ctx.progress(50, words)
+    ctx.artifact("page.html", f"<html><title>{words}</title></html>", "text/html")
+    if fail:
+        raise JobFailed("refused", words, retryable=False)
+    return {"title": words}

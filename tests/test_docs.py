@@ -41,7 +41,7 @@ from checkback.settings import PREFIX, Belongs, Settings
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
     *sorted(DOCS.glob("*.md")),
     *sorted((ROOT / "examples").rglob("*.md")),
 ]
@@ -314,8 +314,10 @@ def test_every_test_and_file_that_a_page_names_is_there() -> None:
         for name in re.findall(r"`((?:src|tests|scripts|examples|docs)/[\w./*-]*)`", text):
             assert list(ROOT.glob(name.rstrip("/"))), f"{name} in {path.name}"
     tests = "\n".join(file.read_text("utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
-    for name in re.findall(r"`(test_\w+)`", page("reliability.md")):
+    for name in re.findall(r"`(test_\w+)`", page("reliability.md") + page("security.md")):
         assert f"def {name}(" in tests, name
+    for number in range(1, 24):
+        assert f"\n| A{number} | " in page("security.md")
 
 
 def test_every_page_that_the_code_names_is_there() -> None:

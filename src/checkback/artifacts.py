@@ -26,19 +26,19 @@ class ArtifactStore:
     """The artifacts of all jobs of one data folder."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
 
     def path(self, job_id: str, artifact: Artifact) -> Path:
         """Where an artifact lies; it may be gone."""
-        return self._root / job_id / str(artifact.attempt) / artifact.id
+        return self.root / job_id / str(artifact.attempt) / artifact.id
 
     def attempt(self, job_id: str, attempt: int) -> AttemptArtifacts:
         """Where one attempt writes."""
-        return AttemptArtifacts(self._root / job_id / str(attempt), attempt)
+        return AttemptArtifacts(self.root / job_id / str(attempt), attempt)
 
     def keep_only(self, job_id: str, attempt: int) -> None:
         """Remove what other attempts of a job left behind."""
-        folder = self._root / job_id
+        folder = self.root / job_id
         if folder.is_dir():
             for other in folder.iterdir():
                 if other.name != str(attempt):
@@ -46,11 +46,11 @@ class ArtifactStore:
 
     def remove(self, job_id: str) -> None:
         """Remove every file of a job."""
-        shutil.rmtree(self._root / job_id, ignore_errors=True)
+        shutil.rmtree(self.root / job_id, ignore_errors=True)
 
     def job_ids(self) -> list[str]:
         """The jobs that have a folder here."""
-        return [entry.name for entry in self._root.iterdir()] if self._root.is_dir() else []
+        return [entry.name for entry in self.root.iterdir()] if self.root.is_dir() else []
 
 
 class AttemptArtifacts:

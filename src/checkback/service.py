@@ -27,6 +27,7 @@ from checkback.core.errors import (
     KeyReused,
     NotFound,
     NotReady,
+    StorageFull,
     TooLarge,
 )
 from checkback.core.job import JSON, Artifact, Job
@@ -36,6 +37,7 @@ from checkback.engine.queues import NewJob, Queues
 from checkback.guard.access import Caller, Scope
 from checkback.guard.addresses import AddressPolicy, check_url
 from checkback.guard.links import LinkSigner
+from checkback.guard.quotas import OwnerLimits, Quotas, has_quota
 from checkback.guard.seals import Sealer
 from checkback.guard.sources import ArtifactSource, UploadSource, change_sources, parse_source
 from checkback.uploads import KEEP_SECONDS, Upload, UploadStore, UploadWriter
@@ -85,6 +87,8 @@ class Service:
         key_secret: bytes,
         uploads: UploadStore,
         links: LinkSigner,
+        quotas: Quotas | None = None,
+        disk_budget_bytes: int = 0,
     ) -> None:
         self._queues = queues
         self._artifacts = artifacts
@@ -95,6 +99,9 @@ class Service:
         self._addresses = addresses
         self._key_secret = key_secret
         self._estimates: dict[str, tuple[float, list[estimates.Run]]] = {}
+        #: The limits of each owner; the gate counts requests by them, too.
+        self.quotas = quotas or Quotas(OwnerLimits())
+        self._disk_budget = disk_budget_bytes
 
     async def submit(
         self,
@@ -113,12 +120,14 @@ class Service:
 
         The id is minted here, before BullMQ sees it, so a lost reply can be retried without a second job.
         The same owner and key return the first job; the same key with other args raises KeyReused. Raises
-        UnknownKind, InvalidInput or TooLarge before anything is stored.
+        UnknownKind, InvalidInput or TooLarge before anything is stored; QuotaExceeded, QueueFull or
+        StorageFull where there is no room.
 
         ``callback`` has a ``url`` that is told of the end by POST, and the ``context`` that its door needs
         for the words.
         """
         self._require(caller, Scope.WRITE)
+        self.quotas.submit(caller)
         self._check_limits(key, deadline_seconds, delay_seconds, attempts)
         if callback is not None:
             check_url(str(callback["url"]), self._addresses)
@@ -138,7 +147,9 @@ class Service:
             deadline_seconds=deadline_seconds,
             delay_seconds=delay_seconds,
             request_id=request_id,
-            callback=dict(callback) if callback else None,
+            # The address may hold its receiver's key.
+            callback={**callback, "url": self._sealer.seal_text(str(callback["url"]))} if callback else None,
+            has_quota=has_quota(caller),
         )
         added = await self._queues.add(new)
         if added.args_hash != new.args_hash or added.job.owner != caller.owner:
@@ -146,12 +157,21 @@ class Service:
         return Submission(added.job, existing=added.existing)
 
     async def get(self, caller: Caller, job_id: str) -> Job:
-        """The job as it stands now, in one round trip to the engine. Its ``args`` are not read."""
+        """The job as it stands now, in one round trip to the engine. Its ``args`` are not read.
+
+        Raises QuotaExceeded for an owner who asks for one job far too often; so do the methods that begin
+        with this question.
+        """
+        self.quotas.check(caller, ids.parse_job_id(job_id))
+        return await self._get(caller, job_id)
+
+    async def _get(self, caller: Caller, job_id: str) -> Job:
         job = await self._queues.read(ids.parse_job_id(job_id))
         return self._own(caller, job)
 
     async def get_with_args(self, caller: Caller, job_id: str) -> Job:
         """As ``get``, with the arguments; secret ones show as ``***``."""
+        self.quotas.check(caller, ids.parse_job_id(job_id))
         job = self._own(caller, await self._queues.read(ids.parse_job_id(job_id), with_args=True))
         return replace(job, args=self._sealer.mask(job.args))
 
@@ -166,7 +186,7 @@ class Service:
                 async for latest in self.watch(caller, job_id):
                     job = latest
         except TimeoutError:
-            return await self.get(caller, job_id)
+            return await self._get(caller, job_id)
         return job
 
     async def watch(self, caller: Caller, job_id: str) -> AsyncGenerator[Job]:
@@ -175,7 +195,7 @@ class Service:
         async with self._queues.changes(canonical) as changes:
             before: Job | None = None
             while True:
-                job = await self.get(caller, canonical)
+                job = await self._get(caller, canonical)
                 if job != before:
                     yield job
                     before = job
@@ -199,16 +219,17 @@ class Service:
         if not may_move(job.state, State.CANCELLED):
             return job
         await self._queues.cancel_parts(await self._queues.cancel(job))
-        return await self.get(caller, job_id)
+        return await self._get(caller, job_id)
 
     async def retry(self, caller: Caller, job_id: str) -> Job:
         """Run a failed or cancelled job again, under the same id. Raises Conflict in every other state."""
         self._require(caller, Scope.WRITE)
+        self.quotas.submit(caller)
         job = await self.get(caller, job_id)
         if not job.state.is_final or not may_move(job.state, State.WAITING):
             raise Conflict(f"Only a failed or cancelled job can be retried; this one is {job.state}.")
-        await self._queues.retry(job)
-        return await self.get(caller, job_id)
+        await self._queues.retry(job, has_quota=has_quota(caller))
+        return await self._get(caller, job_id)
 
     async def list(
         self,
@@ -237,13 +258,15 @@ class Service:
             raise Conflict(f"The job has no result; it is {job.state}{reason}")
         result: JSON = job.result
         if isinstance(result, dict) and "spilled_to" in result:
-            _, path = await self.artifact(caller, job_id, str(cast("dict[str, JSON]", result)["spilled_to"]))
+            _, path = self._find(job, str(cast("dict[str, JSON]", result)["spilled_to"]))
             return json.loads(await asyncio.to_thread(path.read_bytes))
         return cast("JSON", result)
 
     async def artifact(self, caller: Caller, job_id: str, name: str) -> tuple[Artifact, Path]:
         """One of the job's files by its name or id, and where it lies. Raises NotFound."""
-        job = await self.get(caller, job_id)
+        return self._find(await self.get(caller, job_id), name)
+
+    def _find(self, job: Job, name: str) -> tuple[Artifact, Path]:
         for artifact in job.artifacts:
             if name in (artifact.name, artifact.id):
                 path = self._artifacts.path(job.id, artifact)
@@ -253,9 +276,19 @@ class Service:
 
     def begin_upload(self, caller: Caller, name: str, *, upload_id: str | None = None) -> UploadWriter:
         """Where the bytes of a file go that later jobs work on, as ``upload:ID``. Kept a day after its last
-        use."""
+        use. Raises QuotaExceeded or StorageFull where there is no room; leave the ``with`` in every case."""
         self._require(caller, Scope.WRITE)
-        return self._uploads.begin(caller.owner, name, upload_id=upload_id)
+        if self._disk_budget and self._uploads.taken_bytes() >= self._disk_budget:
+            raise StorageFull("Uploads take all the disk that they may.")
+        most, ended = None, None
+        if has_quota(caller):
+            kept = self._uploads.taken_bytes(caller.owner)
+            ended = self.quotas.begin_upload(caller, kept)
+            limit = self.quotas.limits.upload_bytes
+            most = limit - kept if limit else None
+        return self._uploads.begin(
+            caller.owner, name, upload_id=upload_id, most_bytes=most, ended=ended or (lambda: None)
+        )
 
     def upload(self, caller: Caller, upload_id: str) -> tuple[Upload, Path]:
         """One of the caller's uploads, and where it lies. Raises NotFound."""

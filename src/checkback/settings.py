@@ -29,6 +29,14 @@ _RANGES: dict[str, tuple[float, float]] = {
     "keep_failed_hours": (0.001, 87600),
     "grace_seconds": (0, 3600),
     "idle_minutes": (0.01, 525600),
+    "owner_jobs": (0, 1_000_000),
+    "queue_jobs": (0, 10_000_000),
+    "owner_requests": (0, 1_000_000),
+    "owner_submits": (0, 1_000_000),
+    "job_checks": (0, 1_000_000),
+    "owner_uploads": (0, 10_000),
+    "owner_upload_gb": (0, 1_000_000),
+    "disk_budget_gb": (0, 1_000_000),
 }
 
 
@@ -115,6 +123,33 @@ class Settings:
     idle_minutes: float = _setting(
         15.0, "A server that was started in the background ends after so long without clients and jobs."
     )
+    owner_jobs: int = _setting(
+        1000, "Jobs that one owner may have that have not ended; 0 for any number. Not for admins."
+    )
+    queue_jobs: int = _setting(
+        50_000, "Jobs that may wait in one queue, whoever's they are; 0 for any number."
+    )
+    owner_requests: float = _setting(
+        500.0, "Requests of one owner each second, over ten seconds; 0 for any number. Not for admins."
+    )
+    owner_submits: float = _setting(
+        50.0,
+        "Submits and retries of one owner each second, over ten seconds; 0 for any number. Not for admins.",
+    )
+    job_checks: float = _setting(
+        20.0,
+        "Questions of one owner about one job each second, over ten seconds; 0 for any number. Not for "
+        "admins.",
+    )
+    owner_uploads: int = _setting(
+        8, "Uploads of one owner that may be under way at once; 0 for any number. Not for admins."
+    )
+    owner_upload_gb: float = _setting(
+        5.0, "What one owner's uploads may take on the disk, in GB; 0 for no limit. Not for admins."
+    )
+    disk_budget_gb: float = _setting(
+        50.0, "What artifacts and uploads may take on the disk together, in GB; 0 for no limit."
+    )
     callback_secret: str | None = _setting(
         None, "Signs callbacks; without it a key made from the data folder's secret does.", secret=True
     )
@@ -151,6 +186,11 @@ class Settings:
     @property
     def temporary_folder(self) -> Path:
         return self.home / "tmp"
+
+    @property
+    def disk_budget_bytes(self) -> int:
+        """What artifacts and uploads may take together; 0 is no limit."""
+        return int(self.disk_budget_gb * 1e9)
 
     @property
     def concurrency(self) -> dict[str, int]:

@@ -14,10 +14,11 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from checkback.core.errors import InvalidInput, TooLarge
+from checkback.core.errors import InvalidInput, QuotaExceeded, TooLarge
 
 MAX_UPLOAD_BYTES = 200 * 1024 * 1024
 KEEP_SECONDS = 24 * 3600.0
@@ -44,11 +45,36 @@ class UploadStore:
     """The uploads of one data folder."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
+        #: Owner and size of the uploads that ``taken_bytes`` has seen.
+        self._seen: dict[str, tuple[str, int]] = {}
 
-    def begin(self, owner: str, name: str, *, upload_id: str | None = None) -> UploadWriter:
-        """Where the content of a new upload is written; ``upload_id`` is one that ``new_id`` gave out."""
-        return UploadWriter(self._root, upload_id or new_id(), owner, plain_name(name))
+    def taken_bytes(self, owner: str | None = None) -> int:
+        """What the uploads take, one owner's or all. Reads the record of each upload once."""
+        there = {entry.name for entry in os.scandir(self.root)} if self.root.is_dir() else set[str]()
+        self._seen = {name: seen for name, seen in self._seen.items() if name in there}
+        for name in there - self._seen.keys():
+            if (found := self.find(name)) is not None:
+                self._seen[name] = (found.owner, found.size_bytes)
+        return sum(size for whose, size in self._seen.values() if owner is None or whose == owner)
+
+    def begin(
+        self,
+        owner: str,
+        name: str,
+        *,
+        upload_id: str | None = None,
+        most_bytes: int | None = None,
+        ended: Callable[[], None] = lambda: None,
+    ) -> UploadWriter:
+        """Where the content of a new upload is written; ``upload_id`` is one that ``new_id`` gave out.
+
+        ``ended`` is called when the writer is left, whichever way.
+        """
+        writer = UploadWriter(self.root, upload_id or new_id(), owner, plain_name(name))
+        writer.most_bytes = MAX_UPLOAD_BYTES if most_bytes is None else min(MAX_UPLOAD_BYTES, most_bytes)
+        writer.ended = ended
+        return writer
 
     def find(self, upload_id: str) -> Upload | None:
         """The upload of that id, or None when there is none (any more)."""
@@ -86,7 +112,7 @@ class UploadStore:
     def sweep(self) -> int:
         """Remove what has had its time, and what was never finished; returns how many."""
         removed = 0
-        for folder in self._root.iterdir() if self._root.is_dir() else ():
+        for folder in self.root.iterdir() if self.root.is_dir() else ():
             try:
                 ends = self._kept_until(folder)
             except FileNotFoundError:
@@ -97,7 +123,7 @@ class UploadStore:
         return removed
 
     def _folder(self, upload_id: str) -> Path | None:
-        return self._root / upload_id if _ID.fullmatch(upload_id) else None
+        return self.root / upload_id if _ID.fullmatch(upload_id) else None
 
     @staticmethod
     def _kept_until(folder: Path) -> float:
@@ -114,17 +140,28 @@ class UploadWriter:
         self._size = 0
         self._hash = hashlib.md5(usedforsecurity=False)
         self._done = False
+        self.most_bytes = MAX_UPLOAD_BYTES
+        self.ended: Callable[[], None] = lambda: None
 
     def __enter__(self) -> UploadWriter:
-        self._folder.mkdir(parents=True, mode=0o700)
-        self._file = (self._folder / "content").open("xb")
+        try:
+            self._folder.mkdir(parents=True, mode=0o700)
+            self._file = (self._folder / "content").open("xb")
+        except OSError:
+            self.ended()
+            raise
         return self
 
     def write(self, chunk: bytes) -> None:
-        """Add a piece. Raises TooLarge past 200 MB."""
+        """Add a piece. Raises TooLarge past 200 MB, QuotaExceeded past what its owner may still keep."""
         self._size += len(chunk)
         if self._size > MAX_UPLOAD_BYTES:
             raise TooLarge(f"A file may have {MAX_UPLOAD_BYTES >> 20} MB at most.")
+        if self._size > self.most_bytes:
+            raise QuotaExceeded(
+                "Your uploads would take more than you may keep here.",
+                hint="Delete some, or wait: each is removed a day after its last use.",
+            )
         self._file.write(chunk)
         self._hash.update(chunk)
 
@@ -145,6 +182,7 @@ class UploadWriter:
         self._file.close()
         if not self._done:
             shutil.rmtree(self._folder, ignore_errors=True)
+        self.ended()
 
 
 def new_id() -> str:

@@ -54,6 +54,8 @@ def receiver() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             answer = found.answers.pop(0) if len(found.answers) > 1 else found.answers[0]
             self.send_response(answer)
+            if answer == 302:
+                self.send_header("Location", found.url.replace("/hook", "/elsewhere"))
             self.send_header("Content-Length", "0")
             self.end_headers()
             found.got.put(({name.lower(): value for name, value in self.headers.items()}, body))
@@ -191,3 +193,22 @@ async def test_a_private_address_is_refused_with_the_job(service: Service) -> No
         with pytest.raises(AddressBlocked):
             await service.submit(LOCAL, "test.add", {"a": 1, "b": 2}, callback={"url": url, "context": {}})
     assert (await service.list(LOCAL)).jobs == []
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_redirect_is_not_followed_and_nothing_of_ours_goes_along(
+    service: Service, receiver: Receiver
+) -> None:
+    receiver.answers = [302, 200]
+    job_id = await submit(service, receiver)
+    headers, _ = await receiver.next()
+    assert "its server answered 302, try 1" in await told_in_the_log(service, job_id)
+    assert receiver.got.empty()
+    assert not {"authorization", "cookie", "proxy-authorization", "x-api-key"} & headers.keys()
+
+
+async def test_the_address_lies_sealed_in_the_store(service: Service, connection: Connection) -> None:
+    callback = {"url": "https://example.com/hook?key=hunter2", "context": {}}
+    job = (await service.submit(LOCAL, "test.add", {"a": 1, "b": 2}, callback=callback)).job
+    key = Keys(connection.settings.prefix).job(job.queue, job.id)
+    assert "hunter2" not in json.dumps(await connection.wire.call("HGETALL", key))

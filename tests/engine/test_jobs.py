@@ -14,6 +14,7 @@ import pytest
 from checkback.core.errors import Conflict, InvalidInput, KeyReused, NotFound, NotReady, TooLarge, UnknownKind
 from checkback.core.ids import new_job_id
 from checkback.core.states import State
+from checkback.engine.keys import Keys
 from checkback.guard.access import LOCAL, Caller, Scope
 from checkback.service import Service
 
@@ -170,9 +171,10 @@ async def test_a_delayed_job_waits_for_its_time(service: Service, worker: Any) -
 
 
 async def test_a_large_result_becomes_an_artifact(service: Service, worker: Any, submit: Any) -> None:
-    job = await service.wait(LOCAL, await submit("test.large", size=200_000), 10)
-    assert job.result == {"spilled_to": "result.json", "size_bytes": 200_002}
-    assert await service.result(LOCAL, job.id) == "x" * 200_000
+    for size in (200_000, 20_000_000):
+        job = await service.wait(LOCAL, await submit("test.large", size=size), 20)
+        assert job.result == {"spilled_to": "result.json", "size_bytes": size + 2}
+        assert await service.result(LOCAL, job.id) == "x" * size
 
 
 async def test_progress_never_falls(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
@@ -189,13 +191,23 @@ async def test_progress_never_falls(service: Service, worker: Any, submit: Any, 
     assert seen[-1] == 100
 
 
-async def test_a_flood_of_words_is_coalesced_and_capped(service: Service, worker: Any, submit: Any) -> None:
-    job = await service.wait(LOCAL, await submit("test.talk", lines=20_000), 20)
+async def test_a_flood_of_words_is_coalesced_and_capped(
+    service: Service, worker: Any, submit: Any, connection: Any, settings: Any
+) -> None:
+    """A million lines, with a progress each: told four times a second, or so, and kept within a bound."""
+    started = time.monotonic()
+    job = await service.wait(LOCAL, await submit("test.talk", lines=1_000_000), 55)
+    took = time.monotonic() - started
     lines = await service.log(LOCAL, job.id)
     assert job.state is State.COMPLETED
     assert len(lines) <= 1000
-    assert lines[-1] == "line 19999"
+    assert lines[-1] == "line 999999"
     assert any("dropped" in line for line in lines)
+    events = Keys(settings.prefix).queue("jobs", "events")
+    told = [
+        entry for _, entry in await connection.wire.call("XRANGE", events, "-", "+") if "progress" in entry
+    ]
+    assert len(told) <= 10 + 4 * took
 
 
 async def test_a_secret_is_opened_in_the_child_only(

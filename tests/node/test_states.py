@@ -25,9 +25,9 @@ async def finished(program: Any, job_id: str) -> dict[str, Any]:
 
 
 async def test_a_job_that_waits(program: Any, service: Service, submit: Any, demo_site: str) -> None:
-    """In a list, in the set of priorities as all page analyses do, or until its time comes."""
+    """In the set of priorities, where turns are kept, or until its time comes."""
     waiting = await read(program, await submit("test.add", a=1, b=2))
-    assert (waiting["state"], waiting["progress"], waiting["result"]) == ("waiting", 0, None)
+    assert (waiting["state"], waiting["progress"], waiting["result"]) == ("prioritized", 0, None)
     assert (waiting["name"], waiting["data"]) == ("test.add", {"a": 1, "b": 2})
     page = await submit("page.analyze", url=f"http://{demo_site}/")
     prioritized = await read(program, page, "page-analyze")

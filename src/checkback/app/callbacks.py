@@ -9,7 +9,7 @@ from checkback.core.job import JSON, Job
 from checkback.core.states import State
 from checkback.engine.callbacks import CallbackSettings
 from checkback.guard.links import LinkSigner
-from checkback.guard.seals import derive, load_secret
+from checkback.guard.seals import Sealer, derive, load_secret
 from checkback.settings import Settings
 
 
@@ -29,4 +29,5 @@ def callback_settings(settings: Settings) -> CallbackSettings:
         made = links.of_job(job, until) if job.state is State.COMPLETED else {}
         return pdfco.check(job, links=made, valid_till=until, duration_ms=0)
 
-    return CallbackSettings(render, chosen.encode() if chosen else derive(secret, "callbacks"))
+    key = chosen.encode() if chosen else derive(secret, "callbacks")
+    return CallbackSettings(render, key, Sealer(secret).open)

@@ -23,6 +23,7 @@ from checkback.engine.valkey import socket_path
 from checkback.engine.wire import Address, ReplyError, Wire
 from checkback.guard.addresses import AddressPolicy
 from checkback.guard.links import LinkSigner
+from checkback.guard.quotas import OwnerLimits, Quotas, StoreLimits
 from checkback.guard.seals import Sealer, derive, load_secret
 from checkback.service import Service
 from checkback.settings import Settings
@@ -82,6 +83,16 @@ def make_service(settings: Settings, queues: Queues) -> Service:
         key_secret=derive(secret, "idempotent ids"),
         uploads=UploadStore(settings.uploads_folder),
         links=LinkSigner(derive(secret, "links")),
+        quotas=Quotas(
+            OwnerLimits(
+                requests=settings.owner_requests,
+                submits=settings.owner_submits,
+                checks=settings.job_checks,
+                uploads=settings.owner_uploads,
+                upload_bytes=int(settings.owner_upload_gb * 1e9),
+            )
+        ),
+        disk_budget_bytes=settings.disk_budget_bytes,
     )
 
 
@@ -90,7 +101,9 @@ def make_engine(settings: Settings, name: str) -> tuple[Wire, Feed, Queues]:
     where, keys, names = address(settings), Keys(settings.prefix), tuple(settings.concurrency)
     wire = Wire(where, name=name)
     feed = Feed(where, keys, names, name=name)
-    return wire, feed, Queues(wire, feed, keys, names, retention(settings), disk=settings.home)
+    limits = StoreLimits(settings.owner_jobs, settings.queue_jobs)
+    queues = Queues(wire, feed, keys, names, retention(settings), disk=settings.home, limits=limits)
+    return wire, feed, queues
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 
 from checkback.app.background import TOKENS_NAME, prepare_home, remember_kinds, take_server_lock
 from checkback.app.connect import CLIENT_NAME, Connection, make_engine, make_service, publish
+from checkback.app.patience import PatientProtocol, SlowBodies
 from checkback.app.web import Activity, make_application
 from checkback.app.work import load_kinds
 from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput
@@ -111,11 +112,12 @@ class Server:
 
     async def _serve_http(self, application: ASGIApp, listener: socket.socket) -> None:
         config = uvicorn.Config(
-            application,
+            SlowBodies(application),
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            http=PatientProtocol,
             h11_max_incomplete_event_size=32 * 1024,
         )
         server = _Uvicorn(config)

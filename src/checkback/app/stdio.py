@@ -18,6 +18,7 @@ from checkback.app.work import load_kinds
 from checkback.core.errors import EngineUnavailable
 from checkback.guard.access import LOCAL
 from checkback.guard.authenticator import Authenticator
+from checkback.guard.redaction import RedactingFormatter
 from checkback.guard.tokens import folder_token
 from checkback.settings import Settings
 
@@ -30,11 +31,14 @@ WATCH_SECONDS = 5.0
 def run_stdio(settings: Settings, chosen: Mapping[str, Any]) -> None:
     """Serve until the client closes our standard input."""
     # Standard output belongs to the protocol: whatever logs goes to standard error.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactingFormatter("%(levelname)s:%(name)s:%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     asyncio.run(_serve(settings, chosen))
 
 
 async def _serve(settings: Settings, chosen: Mapping[str, Any]) -> None:
+    from checkback.app.stdio_lines import checked_lines
     from checkback.doors.mcp import build_server
     from checkback.doors.mcp_names import ToolNames
 
@@ -51,7 +55,8 @@ async def _serve(settings: Settings, chosen: Mapping[str, Any]) -> None:
         )
         keeping = asyncio.create_task(_keep_server(connection.settings))
         try:
-            await server.run_stdio_async(show_banner=False)
+            with checked_lines():
+                await server.run_stdio_async(show_banner=False)
         finally:
             keeping.cancel()
 

@@ -21,6 +21,7 @@ from checkback.doors.http import Readiness, build_routes
 from checkback.doors.mcp import build_server, http_app, http_base_url, http_caller
 from checkback.doors.mcp_names import ToolNames
 from checkback.doors.mcp_pdfco import PdfcoSetting
+from checkback.doors.mcp_wire import StrictMessages
 from checkback.engine.keys import Keys
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList
@@ -95,8 +96,14 @@ def make_application(connection: Connection, *, port: int, activity: Activity, n
     )
     hosts = HostList.of(port, settings.hosts)
     mcp = mcp_application(connection, sorted(hosts.hosts), authenticator)
-    application = _Doors(Starlette(routes=routes, lifespan=mcp.lifespan), RequireCaller(mcp))
-    gate = Gate(application, authenticator=authenticator, allowed=hosts, guesses=guesses)
+    application = _Doors(Starlette(routes=routes, lifespan=mcp.lifespan), RequireCaller(StrictMessages(mcp)))
+    gate = Gate(
+        application,
+        authenticator=authenticator,
+        allowed=hosts,
+        guesses=guesses,
+        quotas=connection.service.quotas,
+    )
     return _Watched(gate, activity)
 
 

@@ -71,6 +71,7 @@ def make_worker(settings: Settings) -> WorkerProcess:
             grace_seconds=settings.grace_seconds,
             version=find_version(),
             callbacks=callback_settings(settings),
+            disk_budget_bytes=settings.disk_budget_bytes,
         )
     )
 

@@ -163,13 +163,13 @@ def _settings(options: Namespace, **more: Any) -> Settings:
 
 def _log_to_stderr(settings: Settings) -> None:
     from checkback.core.request_ids import RequestIdFilter
+    from checkback.guard.redaction import RedactingFormatter
 
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(RequestIdFilter())
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        handlers=[handler],
-        format="%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s",
+    handler.setFormatter(
+        RedactingFormatter("%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s")
     )
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     for noisy in ("uvicorn.error", "mcp", "fastmcp", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -36,9 +36,13 @@ class CheckbackError(Exception):
     http_status: ClassVar[int] = 500
     default_hint: ClassVar[str] = "Look into the server's log for this time."
 
-    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, hint: str | None = None, retry_after_seconds: int | None = None
+    ) -> None:
         self.message = message or inspect.getdoc(type(self)) or type(self).__name__
         self.hint = hint or self.default_hint
+        #: When trying again makes sense, where that is known.
+        self.retry_after_seconds = retry_after_seconds
         super().__init__(self.message)
 
 
@@ -149,7 +153,10 @@ class QueueFull(EngineUnavailable):
     """The job store has no room for another job."""
 
     code = "queue_full"
-    default_hint = "Wait for some jobs to end; the operator can give the job store more memory."
+    default_hint = (
+        "Wait for some jobs to end; the operator can give the job store more memory, or raise "
+        "CHECKBACK_QUEUE_JOBS."
+    )
 
 
 class StorageFull(EngineUnavailable):

@@ -23,7 +23,7 @@ from checkback.core.states import State
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 StateName = Literal["waiting", "delayed", "active", "completed", "failed", "cancelled"]
 RETRY_AFTER_SECONDS = {429: 30, 503: 5}
-"""By HTTP status: when trying again makes sense."""
+"""By HTTP status: when trying again makes sense, where the error itself does not say."""
 MAX_INLINE_CHARACTERS = 8_000
 """A longer result is not part of an agent's answer: it is read in parts."""
 
@@ -254,6 +254,11 @@ def error(problem: CheckbackError, request_id: str) -> ErrorRecord:
         "error": {"code": problem.code, "message": problem.message, "hint": problem.hint},
         "request_id": request_id,
     }
+
+
+def retry_after(problem: CheckbackError) -> int | None:
+    """After how many seconds trying again makes sense; None where it never does."""
+    return problem.retry_after_seconds or RETRY_AFTER_SECONDS.get(problem.http_status)
 
 
 def progress(job: Job) -> int:

@@ -131,7 +131,7 @@ class FilesDoor:
 
     async def _answer(self, request: Request, work: Any) -> Response:
         identity = request_id(request.headers.get("x-request-id"))
-        path = request.url.path if "%" not in request.url.path else unquote(request.url.path)
+        path = str(request.scope["path"])  # decoded once: a name may hold a % of its own
         try:
             method = "PUT" if request.method == "PUT" else "GET"
             if not self._service.links.allows(method, path, request.query_params):
@@ -141,7 +141,7 @@ class FilesDoor:
             error: CheckbackError = Forbidden("This link was used.", hint="Ask for a new one.")
         except CheckbackError as found:
             error = found
-        return JSONResponse(native.error(error, identity), error.http_status, {"cache-control": "no-store"})
+        return JSONResponse(native.error(error, identity), error.http_status, _headers(error))
 
     def routes(self) -> list[BaseRoute]:
         """The routes of this door."""
@@ -149,6 +149,11 @@ class FilesDoor:
             Route("/files/put/{rest:path}", self.put, methods=["PUT"]),
             Route("/files/{rest:path}", self.get, methods=["GET"]),
         ]
+
+
+def _headers(error: CheckbackError) -> dict[str, str]:
+    after = native.retry_after(error)
+    return {"cache-control": "no-store", **({"retry-after": str(after)} if after else {})}
 
 
 def base_url(request: Request) -> str:

@@ -13,12 +13,17 @@ from http.cookies import CookieError, SimpleCookie
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from checkback.core.errors import CheckbackError, QuotaExceeded, Unauthorized
+from checkback.core.errors import CheckbackError, Forbidden, QuotaExceeded, Unauthorized
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
+from checkback.doors.http_wire import HeadTooLarge
 from checkback.guard.access import SESSION_COOKIE, Caller, attach, caller_of, client_of
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList, check
+from checkback.guard.quotas import Quotas
+
+MOST_HEADERS = 100
+MOST_HEAD_BYTES = 32 * 1024
 
 
 class Gate:
@@ -31,14 +36,19 @@ class Gate:
         authenticator: Authenticator,
         allowed: HostList | Callable[[], HostList],
         guesses: GuessLimit | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self._app = app
+        self._quotas = quotas
         self._authenticator = authenticator
         self._allowed = allowed
         self._guesses = guesses or GuessLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            if is_large(scope):
+                await refuse(HeadTooLarge(), scope, send)
+                return
             allowed = self._allowed if isinstance(self._allowed, HostList) else self._allowed()
             try:
                 check(allowed, headers(scope, "host"), headers(scope, "origin"))
@@ -56,8 +66,11 @@ class Gate:
         cookie = None if token else session_cookie(scope)
         try:
             if token is None and cookie is not None:
-                return self._authenticator.session(cookie)
-            return self._authenticator.caller(token)
+                if scope["method"] not in ("GET", "HEAD") and _comes_from_elsewhere(scope):
+                    return Forbidden("Pages of other sites may change nothing here.")
+                found = self._authenticator.session(cookie)
+            else:
+                found = self._authenticator.caller(token)
         except Unauthorized as refusal:
             if not (token or cookie):
                 return refusal
@@ -66,6 +79,12 @@ class Gate:
             except QuotaExceeded as slow_down:
                 return slow_down
             return refusal
+        try:
+            if self._quotas is not None:
+                self._quotas.request(found)
+        except QuotaExceeded as slow_down:
+            return slow_down
+        return found
 
 
 class RequireCaller:
@@ -82,6 +101,14 @@ class RequireCaller:
                 await refuse(error, scope, send)
                 return
         await self._app(scope, receive, send)
+
+
+def is_large(scope: Scope) -> bool:
+    """Whether a head is more than anybody needs. uvicorn limits only those that are not whole yet."""
+    lines = scope["headers"]
+    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    size += sum(len(name) + len(value) for name, value in lines)
+    return len(lines) > MOST_HEADERS or size > MOST_HEAD_BYTES
 
 
 def headers(scope: Scope, name: str) -> Iterator[str]:
@@ -101,6 +128,11 @@ def bearer(scope: Scope) -> str | None:
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()
     return header(scope, "x-api-key") or None
+
+
+def _comes_from_elsewhere(scope: Scope) -> bool:
+    """Whether a browser says that another site's page sends this. Its cookie should have stayed at home."""
+    return header(scope, "sec-fetch-site") not in (None, "same-origin", "none")
 
 
 def session_cookie(scope: Scope) -> str | None:
@@ -127,7 +159,7 @@ async def refuse(error: CheckbackError, scope: Scope, send: Send) -> None:
     ]
     if error.http_status == 401:
         lines.append((b"www-authenticate", b"Bearer"))
-    if after := native.RETRY_AFTER_SECONDS.get(error.http_status):
+    if after := native.retry_after(error):
         lines.append((b"retry-after", str(after).encode()))
     await send({"type": "http.response.start", "status": error.http_status, "headers": lines})
     await send({"type": "http.response.body", "body": body})

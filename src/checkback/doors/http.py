@@ -420,7 +420,7 @@ def _part_operations(api: _Api) -> Sequence[Operation]:
             one + "/artifacts/{name}",
             "The content of one of the job's files, always as a download.",
             api.artifact,
-            {200: Answer("The file.", media_type="application/octet-stream")},
+            {200: Answer("The file, of the type that its record tells.", media_type="*/*")},
             errors=missing,
         ),
     ]

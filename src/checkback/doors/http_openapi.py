@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter
 
-from checkback.core.errors import CheckbackError, EngineUnavailable, Unauthorized
+from checkback.core.errors import CheckbackError, EngineUnavailable, Forbidden, QuotaExceeded, Unauthorized
 from checkback.dialects import native
 from checkback.doors.http_wire import Operation
 
@@ -98,7 +98,7 @@ def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
             made[str(status)]["content"] = {answer.media_type: {"schema": schema}}
     errors: list[type[CheckbackError]] = list(operation.errors)
     if not operation.public:
-        errors += [Unauthorized, EngineUnavailable]
+        errors += [Unauthorized, Forbidden, QuotaExceeded, EngineUnavailable]
     by_status: dict[int, list[str]] = {}
     for error in errors:
         by_status.setdefault(error.http_status, []).append(error.code)

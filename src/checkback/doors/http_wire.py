@@ -24,6 +24,7 @@ from checkback.core.request_ids import request_id
 from checkback.dialects import native
 from checkback.guard import strict_json
 from checkback.guard.access import Caller, caller_of
+from checkback.guard.redaction import redact
 from checkback.kinds import registry
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -47,6 +48,22 @@ class WrongMethod(CheckbackError):
     code = "method_not_allowed"
     http_status = 405
     default_hint = "GET /openapi.json lists the methods of each address."
+
+
+class HeadTooLarge(CheckbackError):
+    """The head of the request is too large."""
+
+    code = "head_too_large"
+    http_status = 431
+    default_hint = "Send fewer headers, or shorter ones."
+
+
+class RequestTooSlow(CheckbackError):
+    """The body of the request did not come in time."""
+
+    code = "request_too_slow"
+    http_status = 408
+    default_hint = "Send it again, over a connection that is faster."
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +176,7 @@ def refusal(error: Exception, identity: str, *, production: bool = True) -> JSON
     """
     if not isinstance(error, CheckbackError):
         log.error("Request %s failed.", identity, exc_info=error)
-        detail = None if production else f"{type(error).__name__}: {error}"
+        detail = None if production else redact(f"{type(error).__name__}: {error}")
         error = CheckbackError(
             detail or "Something went wrong in the server.",
             hint=f"The server's log has the details under the request id {identity}.",
@@ -167,7 +184,7 @@ def refusal(error: Exception, identity: str, *, production: bool = True) -> JSON
     headers: dict[str, str] = {"cache-control": "no-store"}
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
-    if after := native.RETRY_AFTER_SECONDS.get(error.http_status):
+    if after := native.retry_after(error):
         headers["retry-after"] = str(after)
     return JSONResponse(native.error(error, identity), error.http_status, headers)
 

@@ -33,6 +33,7 @@ from checkback.dialects import native
 from checkback.doors.mcp_names import Names, underscore
 from checkback.guard import strict_json
 from checkback.guard.access import Caller
+from checkback.guard.redaction import redact
 from checkback.kinds import registry
 from checkback.service import Service
 
@@ -166,7 +167,7 @@ class Desk:
     def masked(self, error: Exception, identity: str) -> CheckbackError:
         """An unexpected error as callers may see it; the log has the rest."""
         log.error("Request %s failed.", identity, exc_info=error)
-        detail = None if self.production else f"{type(error).__name__}: {error}"
+        detail = None if self.production else redact(f"{type(error).__name__}: {error}")
         return CheckbackError(
             detail or "Something went wrong in the server.",
             hint=f"The server's log has the details under the request id {identity}.",

@@ -24,12 +24,13 @@ from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLar
 from checkback.core.job import Job
 from checkback.core.request_ids import request_id
 from checkback.core.states import State
-from checkback.dialects import pdfco
+from checkback.dialects import native, pdfco
 from checkback.dialects.pdfco_requests import ENDPOINTS, Endpoint, flag, lowered, source_url
 from checkback.doors.file_links import FileLinks, base_url, save, valid_until
 from checkback.doors.pdfco_desk import PdfcoDesk, wants_async
 from checkback.guard import strict_json
 from checkback.guard.access import Caller, caller_of
+from checkback.guard.redaction import redact
 from checkback.guard.sources import ArtifactSource, UploadSource, parse_source
 from checkback.service import Service
 from checkback.uploads import MAX_UPLOAD_BYTES, Upload, new_id, plain_name
@@ -215,10 +216,13 @@ class PdfcoDoor:
             return Response(status_code=400)
         except CheckbackError as error:
             number, answer = pdfco.refusal(error)
-            return _json(answer, number)
+            response = _json(answer, number)
+            if after := native.retry_after(error):
+                response.headers["retry-after"] = str(after)
+            return response
         except Exception as error:
             log.error("Request %s failed.", identity, exc_info=error)
-            detail = None if self._production else f"{type(error).__name__}: {error}"
+            detail = None if self._production else redact(f"{type(error).__name__}: {error}")
             words = detail or f"Something went wrong in the server; its log knows it as {identity}."
             return _json(pdfco.error(500, words), 500)
 

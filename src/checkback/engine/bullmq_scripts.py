@@ -32,29 +32,23 @@ def script(name: str) -> Script:
     return Script.read(Path(package.submodule_search_locations[0]) / "commands" / f"{name}.lua")
 
 
-def add_script(delayed: bool, prioritized: bool) -> Script:
+def add_script(delayed: bool) -> Script:
     """The script that ``add`` runs for such a job."""
-    return script(
-        "addDelayedJob-6" if delayed else "addPrioritizedJob-9" if prioritized else "addStandardJob-9"
-    )
+    return script("addDelayedJob-6" if delayed else "addPrioritizedJob-9")
 
 
 def add(
     keys: Keys, queue: str, job_id: str, name: str, data: JSON, opts: dict[str, Any], created: int
 ) -> Command:
-    """EVALSHA that adds a job; delayed, prioritized or plain, as ``opts`` says. Adding an id twice is no
-    error."""
+    """EVALSHA that adds a job, delayed or with a priority, as ``opts`` says. Twice is no error."""
     arguments = [keys.queue(queue, ""), job_id, name, created, None, None, None, None, None]
     packed = msgpack.packb(arguments, use_bin_type=True)
     body = json.dumps(data, separators=(",", ":"), allow_nan=False)
     if opts.get("delay"):
         which, names = "addDelayedJob-6", ("marker", "meta", "id", "delayed", "completed", "events")
-    elif opts.get("priority"):
+    else:
         which = "addPrioritizedJob-9"
         names = ("marker", "meta", "id", "prioritized", "delayed", "completed", "active", "events", "pc")
-    else:
-        which = "addStandardJob-9"
-        names = ("wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker")
     return _evalsha(which, [keys.queue(queue, part) for part in names], [packed, body, msgpack.packb(opts)])
 
 

@@ -52,6 +52,8 @@ class CallbackSettings:
     #: Makes the body from the job and the context that its submit gave.
     render: Render
     key: bytes
+    #: Opens the sealed address: it may hold a key of its receiver's.
+    open: Callable[[JSON], JSON]
     #: Waits before the second try and the further ones; then it is given up.
     backoff_seconds: tuple[float, ...] = (2.0, 10.0, 60.0, 300.0)
 
@@ -140,7 +142,7 @@ class Callbacks:
             return
         callback = json.loads(text)
         body = json.dumps(self._settings.render(job, callback["context"])).encode()
-        status, after = await self._post(job, callback["url"], body)
+        status, after = await self._post(job, self._settings.open(callback["url"]), body)
         tried = int(tries or 0) + 1
         left = self._settings.backoff_seconds[tried - 1 : tried]
         again = status is None or status in WORTH_ANOTHER_TRY or status >= 500

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import inspect
+import io
 import json
 import math
 import os
@@ -30,6 +31,7 @@ from checkback.core.job import JSON, Failure
 from checkback.core.states import State
 from checkback.engine import process_tree
 from checkback.engine.conversation import Conversation
+from checkback.guard.redaction import Redactor
 from checkback.guard.seals import Sealer
 from checkback.kinds import registry
 from checkback.kinds.context import Egress, Environment, JobContext, StartedJob
@@ -199,6 +201,8 @@ class _Attempt:
     def _parameters(self) -> dict[str, Any]:
         os.chdir(self._assignment.folder)
         sealer = Sealer(bytes.fromhex(self._settings.secret_hex))
+        self._conversation.redact = Redactor(sealer.secrets(self._assignment.args))
+        _mask_output(self._conversation)
         model = self._kind.check_args(sealer.open(self._assignment.args))
         if self._kind.takes_model:
             (name,) = [
@@ -319,6 +323,27 @@ def _redirect_output(output: int) -> None:
     os.close(output)
     with contextlib.suppress(AttributeError):
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+class _MaskedOutput(io.TextIOWrapper):
+    """What Python code prints, without what looks like a key or is one of the job's own secrets."""
+
+    conversation: Conversation
+
+    def write(self, text: str, /) -> int:
+        super().write(self.conversation.redact(text))
+        return len(text)
+
+
+def _mask_output(conversation: Conversation) -> None:
+    """Put a mask before standard output and error; a warm child has it from its first job on."""
+    if isinstance(sys.stdout, _MaskedOutput):
+        return
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        raw = io.FileIO(number, "w", closefd=False)
+        masked = _MaskedOutput(io.BufferedWriter(raw), "utf-8", "replace", line_buffering=True)
+        masked.conversation = conversation
+        setattr(sys, name, masked)
 
 
 def _lower_limit(what: int, value: int) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from checkback.artifacts import AttemptArtifacts
 from checkback.core.job import Artifact
+from checkback.guard.redaction import Redactor
 
 FLUSH_SECONDS = 0.25
 PHASE_SECONDS = 0.02
@@ -50,6 +51,8 @@ class Conversation:
         self._log: list[str] = []
         self._dropped = 0
         self._flushed_at = 0.0
+        #: Masks what looks like a key in all that is said; the current job's own secrets, too.
+        self.redact = Redactor()
         self._thread = threading.Thread(target=self._run, name="conversation", daemon=True)
         self._thread.start()
 
@@ -65,6 +68,7 @@ class Conversation:
         return _Reporter(self, artifacts)
 
     def progress(self, phase: str | None, percent: int, message: str | None) -> None:
+        message = None if message is None else self.redact(message)
         with self._waiting:
             self._progress = {"say": "progress", "phase": phase, "percent": percent, "message": message}
             entered = phase != self._phase
@@ -77,12 +81,15 @@ class Conversation:
             self._flush()
 
     def log(self, line: str) -> None:
-        text = line if len(line) <= MAX_LOG_LINE else line[:MAX_LOG_LINE] + " [cut]"
         with self._waiting:
-            self._log.append(text)
+            self._log.append(line[: 10 * MAX_LOG_LINE])
             if len(self._log) > MAX_LOG_BURST:
                 del self._log[0]
                 self._dropped += 1
+
+    def _shown(self, line: str) -> str:
+        masked = self.redact(line)
+        return masked if len(masked) <= MAX_LOG_LINE else masked[:MAX_LOG_LINE] + " [cut]"
 
     def save(self, text: str) -> None:
         """Have the worker store a value; returns once it has. Raises ConnectionError when it could not."""
@@ -112,10 +119,10 @@ class Conversation:
             {
                 "say": "failed",
                 "code": str(code),
-                "message": message[:2000],
+                "message": self.redact(message)[:2000],
                 "retryable": retryable,
-                "hint": (hint or "")[:2000],
-                "detail": detail[-20_000:],
+                "hint": self.redact(hint or "")[:2000],
+                "detail": self.redact(detail)[-20_000:],
                 "artifacts": [asdict(item) for item in artifacts],
             }
         )
@@ -170,7 +177,8 @@ class Conversation:
         if dropped:
             lines.insert(0, f"[{dropped} lines were dropped: the job logged too fast]")
         if lines:
-            self._send({"say": "log", "lines": lines})
+            # Only now: of a flood most lines were dropped.
+            self._send({"say": "log", "lines": [self._shown(line) for line in lines]})
         if progress is not None:
             self._send(progress | {"entered": entered})
 

@@ -13,8 +13,8 @@ DOCUMENTS_QUEUE = "documents"
 JOBS_QUEUE = "jobs"
 DEFAULT_QUEUES = (PAGES_QUEUE, DOCUMENTS_QUEUE, JOBS_QUEUE)
 
-STANDING_PER_QUEUE = ("meta", "id", "events", "marker", "pc", "stalled-check", "stalled")
-"""What BullMQ keeps for a queue itself, whether it holds jobs or not."""
+STANDING_PER_QUEUE = ("meta", "id", "events", "marker", "pc", "stalled-check", "stalled", "cb-turns")
+"""What is kept for a queue itself, whether it holds jobs or not: BullMQ's, and the turns."""
 
 STANDING_OF_OURS = ("server", "workers", "callbacks", "runs")
 """Ours: what the running server published, the workers alive, the jobs whose end is to be told, how long the
@@ -39,6 +39,24 @@ class Keys:
     def owner(self, owner: str) -> str:
         """Sorted set of one owner's job ids by the time they were made: the index behind every list."""
         return self.owner_prefix() + owner
+
+    def turns(self, queue: str) -> str:
+        """Which turn a queue is at, and which each owner had last; made anew whenever nothing waits."""
+        return self.queue(queue, "cb-turns")
+
+    def open_prefix(self) -> str:
+        return f"{self.prefix}:cb:open:"
+
+    def open(self, owner: str) -> str:
+        """Sorted set of ``queue:id`` of one owner's jobs that have not ended, by when they were made.
+
+        Ended ones are taken out by the sweeper, or when the owner's limit seems to be reached.
+        """
+        return self.open_prefix() + owner
+
+    def disk_full(self) -> str:
+        """There while some worker's artifacts and uploads take more than they may; ends by itself."""
+        return f"{self.prefix}:cb:disk-full"
 
     def server(self) -> str:
         return f"{self.prefix}:cb:server"

@@ -13,7 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput, NotFound, QueueFull, StorageFull
+from checkback.core.errors import (
+    CheckbackError,
+    Conflict,
+    EngineUnavailable,
+    InvalidInput,
+    NotFound,
+    QueueFull,
+    QuotaExceeded,
+    StorageFull,
+)
 from checkback.core.estimates import Run
 from checkback.core.job import JSON, Job
 from checkback.core.states import State, may_move
@@ -31,6 +40,7 @@ from checkback.engine.record import (
     queue_data,
 )
 from checkback.engine.wire import ReplyError, Script, Wire
+from checkback.guard.quotas import StoreLimits
 
 LUA = Path(__file__).parent / "lua"
 STATUS = Script.read(LUA / "status.lua")
@@ -38,9 +48,13 @@ CANCEL = Script.read(LUA / "cancel.lua")
 READ = Script.read(LUA / "read.lua")
 REVIVE = Script.read(LUA / "revive.lua")
 UNDO = Script.read(LUA / "undo.lua")
+ADMIT = Script.read(LUA / "admit.lua")
+KEEP = Script.read(LUA / "keep.lua")
+PRUNE = Script.read(LUA / "prune.lua")
+REFUSED, TOO_MANY, QUEUE_FULL = -1, -1, -2
 
-PAGE_PRIORITY = 10
-"""ReftrixMCP's own priority in its queue, so that its jobs and ours take turns."""
+PRIORITY = 10
+"""ReftrixMCP's own priority in its queue. Ours are added with it, then get their turn (keep.lua)."""
 
 KEEP_GRACE_SECONDS = 3600
 """BullMQ removes finished jobs by itself, but only keys: our sweeper, which takes files too, must come
@@ -72,6 +86,8 @@ class NewJob:
     callback: Mapping[str, JSON] | None = None
     #: The job that this one is a part of: ``queue id``.
     parent: str | None = None
+    #: Whether the owner may have only so many jobs that have not ended.
+    has_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,7 @@ class Queues:
         retention: Retention,
         *,
         disk: Path | None = None,
+        limits: StoreLimits | None = None,
     ) -> None:
         self._wire = wire
         self._feed = feed
@@ -106,11 +123,13 @@ class Queues:
         self.retention = retention
         #: A folder on the disk that must have room for another job.
         self._disk = disk
+        self._limits = limits or StoreLimits()
 
     async def add(self, new: NewJob) -> Added:
         """Store a job in one MULTI with its owner's index; on return a read by its id finds it.
 
-        Adding an id that is there changes nothing and gives the first job, with ``existing`` set.
+        Adding an id that is there changes nothing and gives the first job, with ``existing`` set. Raises
+        QuotaExceeded, QueueFull or StorageFull for a new one that has no room; then nothing is stored.
         """
         if new.queue not in self._names:
             raise InvalidInput(
@@ -119,13 +138,18 @@ class Queues:
             )
         if self._disk is not None and _free_bytes(self._disk) < DISK_RESERVE_BYTES:
             raise StorageFull
-        scripts = [STATUS, bullmq_scripts.add_script(new.delay_seconds > 0, self._is_prioritized(new))]
+        scripts = [ADMIT, KEEP, STATUS, bullmq_scripts.add_script(new.delay_seconds > 0)]
         commands = self._add_commands(new)
-        replies = await self._transaction(commands, scripts, repair=self._keys.job(new.queue, new.id))
-        stored = self._decode(new.id, replies[-1])
+        repair = self._keys.job(new.queue, new.id)
+        verdict, _, kept, status = await self._transaction(commands, scripts, repair=repair)
+        if verdict == TOO_MANY and await self._prune(new.owner):
+            verdict, _, kept, status = await self._transaction(commands, scripts, repair=repair)
+        if kept == REFUSED:
+            raise self._no_room(verdict)
+        stored = self._decode(new.id, status)
         if stored is None:
             raise EngineUnavailable("The job store lost the job at once.", hint="Look into the server's log.")
-        return Added(stored.job, existing=replies[1] == 0, args_hash=stored.args_hash)
+        return Added(stored.job, existing=kept == 0, args_hash=stored.args_hash)
 
     async def read(self, job_id: str, *, with_args: bool = False) -> Job | None:
         """The job as it stands, or None: one round trip, one atomic step. Expired jobs are None."""
@@ -185,9 +209,14 @@ class Queues:
             if job is not None and may_move(job.state, State.CANCELLED):
                 await self.cancel_parts(await self.cancel(job))
 
-    async def retry(self, job: Job) -> None:
+    async def retry(self, job: Job, *, has_quota: bool = False) -> None:
         """Put a failed or cancelled job back into its queue. Raises Conflict while it is still being
-        stopped."""
+        stopped, and as ``add`` where there is no room."""
+        verdict = await self._run(*self._admission(job.queue, job.id, job.owner, has_quota, again=True))
+        if verdict == TOO_MANY and await self._prune(job.owner):
+            verdict = await self._run(*self._admission(job.queue, job.id, job.owner, has_quota, again=True))
+        if verdict < 0:
+            raise self._no_room(verdict)
         key, events = self._keys.job(job.queue, job.id), self._keys.queue(job.queue, "events")
         revive = ["EVALSHA", REVIVE.sha, 2, key, events, job.id]
         # A cancelled job lies in the failed set, in the completed one if it ended at that moment, or
@@ -196,9 +225,10 @@ class Queues:
             bullmq_scripts.reprocess(self._keys, job.queue, job.id, ended_as=ended_as)
             for ended_as in ("failed", "completed")
         ]
-        index = ["ZADD", self._keys.owner(job.owner), "NX", int(job.created_at.timestamp() * 1000), job.id]
+        made = int(job.created_at.timestamp() * 1000)
+        keep = self._keep(job.queue, job.id, job.owner, made, counted=has_quota, again=True)
         replies = await self._transaction(
-            [revive, *back, index], [REVIVE, bullmq_scripts.script("reprocessJob-9")]
+            [revive, *back, keep], [REVIVE, KEEP, bullmq_scripts.script("reprocessJob-9")]
         )
         if replies[0] == -1:
             raise NotFound
@@ -285,14 +315,12 @@ class Queues:
             "backoff": {"type": "exponential", "delay": int(new.backoff_seconds * 1000)},
             "delay": int(new.delay_seconds * 1000),
             "timestamp": milliseconds,
+            "priority": PRIORITY,
             **keep,
         }
-        if self._is_prioritized(new):
-            opts["priority"] = PAGE_PRIORITY
         data = queue_data(new.kind, new.queue, new.id, new.args, created)
         if new.queue == PAGES_QUEUE and new.request_id is not None:
             data["requestId"] = new.request_id
-        key = self._keys.job(new.queue, new.id)
         name = job_name(new.kind, new.queue)
         ours: dict[str, Any] = {"cb:args": new.args_hash}
         if new.deadline_seconds is not None:
@@ -301,21 +329,73 @@ class Queues:
             ours["cb:request"] = new.request_id
         if new.parent is not None:
             ours["cb:parent"] = new.parent
-        telling: list[list[Any]] = []
+        due: str | float = ""
         if new.callback is not None:
             ours["cb:callback"] = json.dumps(dict(new.callback))
             due = created.timestamp() + new.delay_seconds
-            telling = [["ZADD", self._keys.callbacks(), "NX", due, f"{new.queue} {new.id}"]]
-        # HSETNX throughout: where the id is there already, the first job's fields stand. The owner is set
-        # first, its reply tells whether this call made the job.
+        script, listed, args = self._admission(new.queue, new.id, new.owner, new.has_quota)
         return [
+            ["EVALSHA", script.sha, len(listed), *listed, *args],
             list(bullmq_scripts.add(self._keys, new.queue, new.id, name, data, opts, milliseconds)),
-            ["HSETNX", key, "cb:owner", new.owner],
-            *(["HSETNX", key, field, value] for field, value in ours.items()),
-            ["ZADD", self._keys.owner(new.owner), "NX", milliseconds, new.id],
-            *telling,
+            self._keep(
+                new.queue, new.id, new.owner, milliseconds, counted=new.has_quota, due=due, fields=ours
+            ),
             ["EVALSHA", STATUS.sha, len(self._names), *self._hashes(new.id), new.id, "0"],
         ]
+
+    def _admission(
+        self, queue: str, job_id: str, owner: str, has_quota: bool, *, again: bool = False
+    ) -> tuple[Script, list[str], list[Any]]:
+        """The script that says whether there is room for a job, with its keys and arguments."""
+        keys = [self._keys.job(queue, job_id)]
+        keys += [self._keys.queue(queue, part) for part in ("wait", "prioritized", "delayed")]
+        keys += [self._keys.open(owner), self._keys.disk_full()]
+        owners = self._limits.owner_jobs if has_quota else 0
+        return ADMIT, keys, [owners, self._limits.queue_jobs, "1" if again else ""]
+
+    def _keep(
+        self,
+        queue: str,
+        job_id: str,
+        owner: str,
+        made: int,
+        *,
+        counted: bool,
+        due: str | float = "",
+        again: bool = False,
+        fields: Mapping[str, Any] | None = None,
+    ) -> list[Any]:
+        keys = [self._keys.job(queue, job_id), self._keys.queue(queue, "prioritized")]
+        keys += [self._keys.turns(queue), self._keys.owner(owner), self._keys.open(owner)]
+        keys += [self._keys.callbacks()]
+        args: list[Any] = [
+            job_id,
+            owner,
+            made,
+            f"{queue}:{job_id}",
+            "1" if counted and self._limits.owner_jobs else "",
+        ]
+        args += [due, "1" if again else ""]
+        for field, value in (fields or {}).items():
+            args += [field, value]
+        return ["EVALSHA", KEEP.sha, len(keys), *keys, *args]
+
+    async def _prune(self, owner: str) -> bool:
+        """Whether some of an owner's jobs had ended, so that there may be room after all."""
+        prefix = self._keys.queue("", "")[:-1]
+        return await self._run(PRUNE, [self._keys.open(owner)], [prefix, self._limits.owner_jobs]) > 0
+
+    def _no_room(self, verdict: int) -> CheckbackError:
+        if verdict == TOO_MANY:
+            return QuotaExceeded(
+                f"You may have {self._limits.owner_jobs} jobs that have not ended, and have them.",
+                hint="Wait for some to end, or cancel some.",
+            )
+        if verdict == QUEUE_FULL:
+            return QueueFull(
+                f"{self._limits.queue_jobs} jobs wait in this queue, which is all that it takes."
+            )
+        return StorageFull("Results and uploads take all the disk that they may.")
 
     def _hashes(self, job_id: str) -> list[str]:
         return [self._keys.job(name, job_id) for name in self._names]
@@ -398,10 +478,6 @@ class Queues:
             return await self._wire.transaction(commands, scripts)
         except ReplyError as error:
             raise _refused(error) from None
-
-    @staticmethod
-    def _is_prioritized(new: NewJob) -> bool:
-        return new.queue == PAGES_QUEUE
 
 
 def _parse_cursor(cursor: str | None) -> tuple[int, str] | None:

@@ -25,6 +25,7 @@ from checkback.core.job import Artifact, Failure
 from checkback.engine import process_tree
 from checkback.engine.child import Assignment
 from checkback.engine.forks import Child, Forks
+from checkback.guard.redaction import redact
 from checkback.kinds.registry import Kind, MemoryLimit
 
 logger = logging.getLogger(__name__)
@@ -275,14 +276,15 @@ async def _forward_output(child: Child, say: Say) -> None:
         *lines, rest = (rest + chunk).split(b"\n")
         rest = rest[:MAX_OUTPUT_LINE]
         if lines:
-            kept = [line.decode(errors="replace")[:MAX_OUTPUT_LINE] for line in lines[-MAX_OUTPUT_LINES:]]
+            shown = (line[:MAX_OUTPUT_LINE].decode(errors="replace") for line in lines[-MAX_OUTPUT_LINES:])
+            kept = [redact(line) for line in shown]
             if len(lines) > len(kept):
                 kept.insert(0, f"[{len(lines) - len(kept)} lines were dropped: the job printed too fast]")
             say({"say": "log", "lines": kept})
         if len(chunk) > MAX_OUTPUT_LINE * MAX_OUTPUT_LINES // 4:
             await asyncio.sleep(OUTPUT_PAUSE_SECONDS)
     if rest:
-        say({"say": "log", "lines": [rest.decode(errors="replace")]})
+        say({"say": "log", "lines": [redact(rest.decode(errors="replace"))]})
 
 
 async def _watch_memory(child: Child, kind: Kind) -> None:

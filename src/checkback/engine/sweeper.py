@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -25,12 +26,16 @@ from checkback.uploads import UploadStore
 logger = logging.getLogger(__name__)
 
 SWEEP = Script.read(Path(__file__).parent / "lua" / "sweep.lua")
+PRUNE = Script.read(Path(__file__).parent / "lua" / "prune.lua")
 EVERY_SECONDS = 20.0
 BATCH = 200
 FOLDER_SCAN_SECONDS = 600.0
 DEAD_WORKER_SECONDS = 60.0
 FOREIGN_JOBS = 200
-"""How many of the newest waiting jobs are looked at for ones that no index knows."""
+"""How many waiting jobs at each end of a queue are looked at for ones that no index knows."""
+DISK_FULL_SECONDS = 60
+"""How long a full disk budget is believed, unless it is found full again."""
+PRUNED_JOBS = 100_000
 
 
 class Sweeper:
@@ -44,6 +49,8 @@ class Sweeper:
         retention: Retention,
         artifacts: ArtifactStore,
         uploads: UploadStore,
+        *,
+        disk_budget_bytes: int = 0,
     ) -> None:
         self._wire = wire
         self._keys = keys
@@ -51,6 +58,8 @@ class Sweeper:
         self._retention = retention
         self._artifacts = artifacts
         self._uploads = uploads
+        #: What artifacts and uploads may take together; 0 is no limit.
+        self._disk_budget = disk_budget_bytes
         self._scanned_at = float("-inf")
 
     async def run(self) -> None:
@@ -76,6 +85,8 @@ class Sweeper:
             await self._remove_stray_folders()
             await asyncio.to_thread(self._uploads.sweep)
         await self._forget_dead_workers()
+        await self._prune_owners()
+        await self._mind_the_disk()
         return removed
 
     async def _sweep_set(self, queue: str, part: str, keep: timedelta) -> int:
@@ -99,9 +110,11 @@ class Sweeper:
 
     async def _index_foreign(self, queue: str) -> None:
         """Put waiting jobs that another BullMQ client added into the local owner's list."""
-        newest = await self._wire.call("LRANGE", self._keys.queue(queue, "wait"), 0, FOREIGN_JOBS - 1)
-        newest += await self._wire.call("ZRANGE", self._keys.queue(queue, "prioritized"), -FOREIGN_JOBS, -1)
-        for job_id in newest:
+        found = await self._wire.call("LRANGE", self._keys.queue(queue, "wait"), 0, FOREIGN_JOBS - 1)
+        # Ours lie by their turns; another client's lie before them, or behind, as it gave them priority.
+        for first, last in ((0, FOREIGN_JOBS - 1), (-FOREIGN_JOBS, -1)):
+            found += await self._wire.call("ZRANGE", self._keys.queue(queue, "prioritized"), first, last)
+        for job_id in dict.fromkeys(found):
             key = self._keys.job(queue, job_id)
             owner, timestamp = await self._wire.call("HMGET", key, "cb:owner", "timestamp")
             if owner is None and timestamp is not None:
@@ -119,8 +132,45 @@ class Sweeper:
             if not any(await asyncio.gather(*known)):
                 await asyncio.to_thread(self._artifacts.remove, job_id)
 
+    async def _prune_owners(self) -> None:
+        """Take ended jobs out of the sets that the owners' limits count."""
+        cursor = "0"
+        while True:
+            pattern = self._keys.open_prefix() + "*"
+            cursor, names = await self._wire.call("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+            for name in names:
+                await self._wire.script(PRUNE, [name], [self._keys.queue("", "")[:-1], PRUNED_JOBS])
+            if cursor == "0":
+                return
+
+    async def _mind_the_disk(self) -> None:
+        """Say in the store when artifacts and uploads take what they may: then no door takes a new job."""
+        if self._disk_budget <= 0:
+            return
+        folders = (self._artifacts.root, self._uploads.root)
+        taken = await asyncio.to_thread(lambda: sum(folder_bytes(folder) for folder in folders))
+        if taken >= self._disk_budget:
+            logger.warning("Artifacts and uploads take %d MB: no new jobs until some go.", taken >> 20)
+            await self._wire.call("SET", self._keys.disk_full(), "1", "EX", DISK_FULL_SECONDS)
+
     async def _forget_dead_workers(self) -> None:
         flat = await self._wire.call("HGETALL", self._keys.workers())
         for worker_id, state in zip(flat[::2], flat[1::2], strict=True):
             if json.loads(state)["beat_at"] < time.time() - DEAD_WORKER_SECONDS:
                 await self._wire.call("HDEL", self._keys.workers(), worker_id)
+
+
+def folder_bytes(folder: Path) -> int:
+    """What the files below a folder take; what vanishes meanwhile takes nothing."""
+    taken, left = 0, [str(folder)]
+    while left:
+        try:
+            with os.scandir(left.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append(entry.path)
+                    else:
+                        taken += entry.stat(follow_symlinks=False).st_size
+        except OSError:
+            continue
+    return taken

@@ -73,6 +73,8 @@ class WorkerSettings:
     version: str = ""
     #: Who is told of a job's end, and how; None tells nobody.
     callbacks: CallbackSettings | None = None
+    #: What artifacts and uploads may take together; 0 is no limit.
+    disk_budget_bytes: int = 0
 
 
 class QueueWorker(BullWorker):
@@ -143,7 +145,10 @@ class WorkerProcess:
         folder = settings.temporary_folder
         parts = WorkerParts(wire, settings.keys, runner, egress, folder, store, started)
         uploads = UploadStore(settings.children.environment.uploads_folder)
-        sweeper = Sweeper(wire, settings.keys, queues, settings.retention, store, uploads)
+        sweeper = Sweeper(
+            wire, settings.keys, queues, settings.retention, store, uploads,
+            disk_budget_bytes=settings.disk_budget_bytes,
+        )  # fmt: skip
         background = [
             asyncio.create_task(self._watch_cancels(feed), name="cancels"),
             asyncio.create_task(self._beat(wire, runner), name="heartbeat"),

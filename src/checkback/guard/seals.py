@@ -64,7 +64,7 @@ class Sealer:
         ``model_dump(mode="python")``."""
         plain = _secret_text(value)
         if plain is not None:
-            return {SEALED: self._fernet().encrypt(plain.encode()).decode()}
+            return self.seal_text(plain)
         return self._walk(value, self.seal)
 
     def fingerprint(self, value: Any) -> Any:
@@ -90,6 +90,21 @@ class Sealer:
                     hint="Submit the job again, or give all servers the same CHECKBACK_SECRET_KEY.",
                 ) from None
         return _map(value, self.open)
+
+    def secrets(self, value: Any) -> list[str]:
+        """Every secret in the value, in clear. Raises JobFailed as ``open`` does."""
+        if _sealed_token(value) is not None:
+            return [str(self.open(value))]
+        inner: list[Any] = []
+        if isinstance(value, dict):
+            inner = list(cast("dict[Any, Any]", value).values())
+        elif isinstance(value, list):
+            inner = cast("list[Any]", value)
+        return [secret for item in inner for secret in self.secrets(item)]
+
+    def seal_text(self, text: str) -> Any:
+        """A text as a sealed secret, which ``open`` opens."""
+        return {SEALED: self._fernet().encrypt(text.encode()).decode()}
 
     def mask(self, value: Any) -> Any:
         """The value with ``***`` for each secret, for everybody's eyes."""

@@ -22,6 +22,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from checkback.core.errors import JobFailed
 from checkback.core.job import Artifact
+from checkback.guard.redaction import mask_keys
 from checkback.kinds.context import Egress, JobContext
 from checkback.kinds.pages import failures
 from checkback.kinds.pages.accessibility import axe_source, axe_tier
@@ -430,6 +431,7 @@ class _Run:
         report = assemble(self._ctx.job_id, self.bundle, self._parts, self._outcome, self._pictures)
         report["truncated"] = any(warning["code"] in _TRUNCATING for warning in self.bundle.warnings)
         report["completedAt"] = datetime.now(UTC).isoformat()
+        report = mask_keys(report)
         text = json.dumps(report, ensure_ascii=False, separators=(",", ":"))
         self._keep(self._ctx.artifact("report.json", _encoded(text), "application/json"))
         return job_result(self._ctx.job_id, report, self._artifacts)

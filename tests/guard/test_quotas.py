@@ -1,0 +1,111 @@
+"""Rates and quotas of each owner, on a clock of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from checkback.core.errors import QuotaExceeded
+from checkback.guard.access import LOCAL, LOCAL_OWNER, Caller, Scope
+from checkback.guard.quotas import OwnerLimits, Quotas, Rate
+
+ADA, BOB = Caller("ada"), Caller("bob")
+JOB, OTHER_JOB = "01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8058"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_ten_seconds_worth_may_come_at_once_and_then_the_rate_holds(clock: Clock) -> None:
+    rate = Rate(2, clock=clock)
+    assert [rate.take("a") for _ in range(20)] == [0.0] * 20
+    assert rate.take("a") == 0.5
+    assert rate.take("b") == 0.0
+    clock.now += 0.5
+    assert (rate.take("a"), rate.take("a")) == (0.0, 0.5)
+    clock.now += 1000
+    assert [rate.take("a") for _ in range(21)] == [0.0] * 20 + [0.5]
+
+
+def test_a_rate_below_one_lets_one_through_at_a_time(clock: Clock) -> None:
+    rate = Rate(0.01, clock=clock)
+    assert rate.take("a") == 0.0
+    assert rate.take("a") == 100.0
+
+
+def test_a_rate_takes_bounded_memory(clock: Clock) -> None:
+    rate = Rate(1, max_names=100, clock=clock)
+    for number in range(1000):
+        rate.take(str(number))
+    assert len(rate._left) == 100  # pyright: ignore[reportPrivateUsage]
+
+
+CALLS: dict[str, Callable[[Quotas, Caller], None]] = {
+    "requests": lambda quotas, caller: quotas.request(caller),
+    "submits": lambda quotas, caller: quotas.submit(caller),
+    "checks": lambda quotas, caller: quotas.check(caller, JOB),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_each_owner_has_a_rate_and_is_told_when_to_try_again(name: str, clock: Clock) -> None:
+    quotas = Quotas(replace(OwnerLimits(), **{name: 0.1}), clock=clock)
+    CALLS[name](quotas, ADA)
+    with pytest.raises(QuotaExceeded) as refused:
+        CALLS[name](quotas, ADA)
+    assert refused.value.retry_after_seconds == 10
+    assert "10 s" in refused.value.hint
+    CALLS[name](quotas, BOB)
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    "caller", [LOCAL, Caller(LOCAL_OWNER), Caller("root", frozenset({Scope.ADMIN}))], ids=str
+)
+def test_whoever_could_change_the_limits_has_none(name: str, caller: Caller, clock: Clock) -> None:
+    quotas = Quotas(OwnerLimits(requests=0.1, submits=0.1, checks=0.1), clock=clock)
+    for _ in range(100):
+        CALLS[name](quotas, caller)
+
+
+def test_questions_are_counted_for_each_job(clock: Clock) -> None:
+    quotas = Quotas(OwnerLimits(checks=0.1), clock=clock)
+    quotas.check(ADA, JOB)
+    quotas.check(ADA, OTHER_JOB)
+    quotas.check(BOB, JOB)
+    with pytest.raises(QuotaExceeded):
+        quotas.check(ADA, JOB)
+
+
+def test_only_so_many_uploads_at_once(clock: Clock) -> None:
+    quotas = Quotas(OwnerLimits(uploads=2), clock=clock)
+    end = quotas.begin_upload(ADA, 0)
+    quotas.begin_upload(ADA, 0)
+    quotas.begin_upload(BOB, 0)
+    with pytest.raises(QuotaExceeded):
+        quotas.begin_upload(ADA, 0)
+    end()
+    end()  # once is enough
+    quotas.begin_upload(ADA, 0)
+    with pytest.raises(QuotaExceeded):
+        quotas.begin_upload(ADA, 0)
+
+
+def test_uploads_take_only_so_much(clock: Clock) -> None:
+    quotas = Quotas(OwnerLimits(upload_bytes=1000), clock=clock)
+    quotas.begin_upload(ADA, 999)
+    with pytest.raises(QuotaExceeded):
+        quotas.begin_upload(ADA, 1000)
+    quotas.begin_upload(LOCAL, 10_000)

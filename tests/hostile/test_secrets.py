@@ -1,0 +1,188 @@
+"""Canaries: secrets put in wherever a caller, a kind or a page can put one, and looked for everywhere."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from checkback.engine.valkey import socket_path
+from checkback.engine.wire import Address, Wire
+from conftest import ServerProcess, StartServer
+
+MARK = "CANARY7" + "x9Qz"
+"""In every secret; whoever finds it anywhere has found a leak. (Base64 would hide it only from us.)"""
+
+
+def key(number: int) -> str:
+    """A key as a maker of models gives them out."""
+    return f"sk-{MARK}{number:02d}" + "b1C2d3E4f5G6h7J8"
+
+
+PAGE = f"""<!doctype html><title>Shop {key(1)}</title><meta name=description content="call with {key(2)}">
+<h1>Hello {key(3)}</h1><p>Use Authorization: Bearer {key(4)}</p><script>console.error("{key(5)}")</script>"""
+
+
+Told = list[tuple[str, bytes]]
+
+
+class _Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(PAGE.encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def page() -> Iterator[int]:
+    """The port of a server whose every page shows keys."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def stores(home: Path) -> list[tuple[str, bytes]]:
+    """Everything that lies in the data folder, but what jobs left as content."""
+    found: list[tuple[str, bytes]] = []
+    for path in home.rglob("*"):
+        if path.is_file() and "artifacts" not in path.relative_to(home).parts:
+            found.append((str(path.relative_to(home)), path.read_bytes()))
+    return found
+
+
+async def dump(server: ServerProcess) -> list[tuple[str, bytes]]:
+    """What every key of the store holds; the store also saves all of it to a file, uncompressed."""
+    wire = Wire(Address(unix_path=socket_path(server.home)), name="canary")
+    try:
+        await wire.call("CONFIG", "SET", "rdbcompression", "no")
+        await wire.call("SAVE")
+        words: list[tuple[str, bytes]] = []
+        for name in await wire.call("KEYS", "*"):
+            kind = await wire.call("TYPE", name)
+            command: dict[str, list[Any]] = {
+                "hash": ["HGETALL", name],
+                "list": ["LRANGE", name, 0, -1],
+                "zset": ["ZRANGE", name, 0, -1],
+                "set": ["SMEMBERS", name],
+                "stream": ["XRANGE", name, "-", "+"],
+                "string": ["GET", name],
+            }
+            if kind not in command:
+                continue  # a lock that ended just now
+            reply = await wire.call(*command[kind])
+            words.append((f"key {name}", json.dumps(reply).encode("utf-8", "replace")))
+        return words
+    finally:
+        await wire.close()
+
+
+def jobs(base: str) -> list[dict[str, Any]]:
+    """Submits that bring a canary each."""
+    return [
+        {"kind": "test.login", "args": {"user": "ada", "password": f"{MARK}-plain-words"}},
+        {"kind": "test.login", "args": {"user": "ada", "password": "x", "api_key": key(21)}},
+        {"kind": "test.tell_secret", "args": {"password": f"{MARK} told everywhere"}},
+        {"kind": "page.analyze", "args": {"url": f"{base}/"}},
+        {"kind": "test.leak", "args": {"how": "raise"}},
+        {"kind": "test.leak", "args": {"how": "fail"}},
+        {"kind": "test.leak", "args": {"how": "log"}},
+        {"kind": "test.leak", "args": {"how": "print"}},
+        {"kind": "test.leak", "args": {"how": "program"}},
+        {"kind": "test.leak", "args": {"how": "traceback"}},
+        {"kind": "test.leak", "args": {"how": "message"}},
+    ]
+
+
+async def submit_and_read(client: httpx2.AsyncClient, body: dict[str, Any], told: Told) -> str:
+    response = await client.post("/api/jobs", json=body)
+    assert response.status_code == 202, response.text
+    told.append(("submit", response.content))
+    job_id = response.json()["id"]
+    paths = ["?wait=50", "/log", "/result", "/events"]
+    if body["kind"] == "page.analyze":
+        paths.append("/artifacts/report.json")
+    for path in paths:
+        answer = await client.get(f"/api/jobs/{job_id}{path}")
+        told.append((f"{body['kind']} {path}", answer.content))
+    assert (await client.get(f"/api/jobs/{job_id}")).json()["is_final"]
+    return job_id
+
+
+async def ask_mcp(client: httpx2.AsyncClient, tool: str, arguments: dict[str, Any]) -> bytes:
+    body = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": tool, "arguments": arguments},
+    }
+    headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-06-18"}
+    return (await client.post("/mcp", json=body, headers=headers)).content
+
+
+@pytest.mark.chromium
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+async def test_no_secret_is_found_anywhere(start_server: StartServer, page: int, capfd: Any) -> None:
+    site = f"127.0.0.1:{page}"
+    server = start_server(production="false", log_level="debug", allow_hosts=site)
+    told: Told = []
+    headers = {"authorization": f"Bearer {server.token}"}
+    async with httpx2.AsyncClient(base_url=server.url, headers=headers, timeout=60) as client:
+        ids = [await submit_and_read(client, body, told) for body in jobs(f"http://{site}")]
+        # Refused at the door: what was wrong is named, and not what it was.
+        for body in (
+            {"kind": "page.analyze", "args": {"url": f"https://user:{MARK}@example.com/"}},
+            {"kind": "test.login", "args": {"user": "ada", "password": [f"{MARK}"]}},
+            {"kind": "test.add", "args": {"a": 1, "b": 1, "api_key": key(20)}},
+        ):
+            refused = await client.post("/api/jobs", json=body)
+            assert refused.status_code == 422
+            told.append((f"refused {body['kind']}", refused.content))
+        # PDF.co's door: a key of theirs, a password, profiles, a callback with a key in its address.
+        fields = {
+            "url": "https://example.com/a.pdf", "async": True, "callback": f"https://example.com/hook?key={MARK}",
+            "password": f"{MARK}-pw", "httpusername": "u", "httppassword": f"{MARK}-http",
+            "profiles": json.dumps({"OwnerPassword": f"{MARK}-owner"}), "api_key": f"{MARK}-theirs",
+        }  # fmt: skip
+        done = await client.post("/v1/pdf/info", json=fields)
+        assert done.status_code == 200, done.text
+        told.append(("pdfco", done.content))
+        check = await client.post("/v1/job/check", json={"jobid": done.json()["jobId"]})
+        told.append(("pdfco check", check.content))
+        # Strangers, and tokens in the wrong places.
+        for wrong in ({"authorization": f"Bearer {key(30)}"}, {"x-api-key": key(31)}):
+            answer = await client.get("/api/jobs", headers=wrong)
+            told.append(("stranger", answer.content))
+        answer = await client.get("/signin", params={"token": key(33)})
+        told.append(("signin", answer.content + repr(answer.headers).encode()))
+        for job_id in ids:
+            for tool in ("job_status", "job_result", "job_wait"):
+                told.append((f"mcp {tool}", await ask_mcp(client, tool, {"job_id": job_id})))
+        told.append(("mcp list", await ask_mcp(client, "job_list", {})))
+        told.append(("list", (await client.get("/api/jobs")).content))
+    told += await dump(server)
+    server.stop()
+    told += stores(server.home)
+    out, err = capfd.readouterr()
+    told.append(("log", (out + err).encode()))
+    assert any(name.endswith(".aof") for name, _ in told)
+    assert "Traceback" in err, "the log has to hold what it is searched for"
+    leaks = {name for name, content in told if re.search(MARK.encode(), content)}
+    assert not leaks
+    (report,) = [content for name, content in told if name == "page.analyze /artifacts/report.json"]
+    assert b"Shop ***" in report

@@ -1,0 +1,193 @@
+"""Requests that are too large, too slow, too many in one, or lie about themselves, at every door (A14)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+from checkback.app import patience
+from checkback.app.patience import SlowBodies
+from serving import Victim, ask, connected, get, head, post, read_answer
+
+DOORS = ["/api/jobs", "/mcp", "/v1/pdf/info", "/v1/job/check"]
+MCP = {"accept": "application/json, text/event-stream"}
+JSON = {"content-type": "application/json", **MCP}
+LARGE = 50 << 20
+
+
+def lives(victim: Victim) -> None:
+    """The server still answers."""
+    assert get(victim, "/api/jobs").status == 200
+
+
+@pytest.mark.parametrize("path", DOORS)
+def test_fifty_megabytes_are_refused_while_they_come(victim: Victim, path: str) -> None:
+    """Without a length, so that it can only be counted. The client is cut off long before its end."""
+    with connected(victim) as line:
+        line.sendall(head("POST", path, victim, {**JSON, "transfer-encoding": "chunked"}))
+        piece = b"10000\r\n" + b" " * 65536 + b"\r\n"
+        sent = 0
+        try:
+            while sent < LARGE:
+                line.sendall(piece)
+                sent += 65536
+        except (BrokenPipeError, ConnectionResetError, TimeoutError):
+            pass
+        answer = read_answer(line) if sent >= LARGE else None
+    assert sent < LARGE or (answer is not None and answer.status == 413)
+    lives(victim)
+
+
+@pytest.mark.parametrize("path", DOORS)
+def test_a_body_past_the_limit_is_told(victim: Victim, path: str) -> None:
+    body = b'{"x":"' + b"x" * (3 << 20) + b'"}'
+    answer = post(victim, path, body, JSON)
+    assert answer.status == 413, answer.raw[:500]
+    lives(victim)
+
+
+@pytest.mark.parametrize("path", DOORS)
+def test_a_length_that_lies_is_believed_by_nobody(victim: Victim, path: str) -> None:
+    body = b'{"kind":"test.add","args":{"a":1,"b":2}}'
+    for length in ("5", "-1", "1e3", "999999999999999999999", "0x10", "5, 5", "40\r\ncontent-length: 41"):
+        answer = ask(victim, head("POST", path, victim, {**JSON, "content-length": length}) + body, 0.5)
+        # 0: nothing was said, because more was promised than came and the client hung up.
+        assert answer.status in (0, 400, 408, 413, 422) or path.startswith("/v1/"), answer.raw[:300]
+        assert answer.status < 500
+    both = {**JSON, "content-length": str(len(body)), "transfer-encoding": "chunked"}
+    assert ask(victim, head("POST", path, victim, both) + body, 0.5).status < 500
+    lives(victim)
+
+
+@pytest.mark.parametrize("path", [*DOORS, "/health", "/signin"])
+def test_ten_thousand_headers_are_refused(victim: Victim, path: str) -> None:
+    many = {f"x-{number}": "x" for number in range(10_000)}
+    assert ask(victim, head("GET", path, victim, many)).status in (0, 400, 431)
+    assert ask(victim, head("GET", path, victim, {"x-long": "x" * 100_000})).status in (0, 400, 431)
+    lives(victim)
+
+
+def test_ten_thousand_ranges_cost_nothing(victim: Victim) -> None:
+    done = post(victim, "/api/jobs", b'{"kind":"test.say","args":{"words":"0123456789"}}')
+    job = get(victim, f"/api/jobs/{done.json()['id']}?wait=20").json()
+    path = job["artifacts"][0]["url"]
+    assert get(victim, path, {"range": "bytes=2-4"}).body == b"234"
+    started = time.monotonic()
+    for ranges in (
+        ",".join(f"{number % 9}-" for number in range(5_000)),
+        ",".join("0-0" for _ in range(7_000)),
+        "-" * 10_000,
+        "0-" + "9" * 10_000,
+    ):
+        answer = get(victim, path, {"range": f"bytes={ranges}"})
+        assert answer.status in (200, 206, 400, 416)
+        assert len(answer.raw) < 5_000
+    assert time.monotonic() - started < 5
+    lives(victim)
+
+
+def test_whoever_sends_no_head_is_shown_the_door(victim: Victim) -> None:
+    """All at once: nothing at all, half a head, a head byte by byte, half a second request."""
+    beginnings = [b"", b"GET /health HTTP/1.1\r\nhost: x", b"POST /api/jobs HTT"]
+    with (
+        connected(victim) as one,
+        connected(victim) as two,
+        connected(victim) as three,
+        connected(victim) as four,
+    ):
+        started = time.monotonic()
+        for line, beginning in zip((one, two, three), beginnings, strict=True):
+            line.sendall(beginning)
+        four.sendall(head("GET", "/health", victim))
+        assert read_answer(four).status == 200
+        four.sendall(b"GET /hea")
+        for line in (one, two, three, four):
+            line.settimeout(patience.HEAD_SECONDS + 10)
+            assert read_answer(line).status == 408
+            assert line.recv(10) == b""
+        assert time.monotonic() - started < patience.HEAD_SECONDS + 8
+    lives(victim)
+
+
+# --- Slow bodies: in this process, where the patience can be made short ------------------------------------
+
+
+class Slow:
+    """A client that sends ``pieces`` of its body and then nothing more."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+        self.sent: list[Any] = []
+
+    async def receive(self) -> Any:
+        if self.pieces:
+            return {"type": "http.request", "body": self.pieces.pop(0), "more_body": True}
+        return await asyncio.get_running_loop().create_future()
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+
+SCOPE: dict[str, Any] = {"type": "http", "method": "POST", "path": "/x", "headers": []}
+
+
+async def test_a_body_that_stops_coming_is_told_and_its_handler_ended() -> None:
+    seen: list[str] = []
+
+    async def application(_scope: Any, receive: Any, send: Any) -> None:
+        while (message := await receive())["type"] == "http.request":
+            seen.append("piece")
+        seen.append(message["type"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    client = Slow(b"{", b'"a"')
+    await SlowBodies(application, seconds=0.05)(SCOPE, client.receive, client.send)
+    assert seen == ["piece", "piece", "http.disconnect"]
+    start, body = client.sent
+    assert (start["status"], json.loads(body["body"])["error"]["code"]) == (408, "request_too_slow")
+    assert (b"connection", b"close") in start["headers"]
+
+
+async def test_a_large_body_gets_more_time() -> None:
+    kept = SlowBodies(_count, seconds=0.05)
+    client = Slow(*[b"x" * patience.BODY_BYTES] * 3)
+    started = time.monotonic()
+    await kept(SCOPE, client.receive, client.send)
+    assert time.monotonic() - started >= 0.15
+    assert client.sent[0]["status"] == 408
+
+
+async def _count(_scope: Any, receive: Any, _send: Any) -> None:
+    while (await receive())["type"] == "http.request":
+        pass
+
+
+async def test_after_the_body_nobody_is_hurried() -> None:
+    """A long wait asks whether its client is still there; that may take as long as it likes."""
+    asked = 0
+
+    async def receive() -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            return {"type": "http.request", "body": b"{}", "more_body": False}
+        await asyncio.sleep(0.1)
+        return {"type": "http.disconnect"}
+
+    client = Slow()
+    await SlowBodies(_count, seconds=0.02)(SCOPE, receive, client.send)
+    assert client.sent == []
+
+
+def test_a_slow_body_over_a_real_connection(victim: Victim) -> None:
+    """Bytes that come, though slowly, are waited for."""
+    body = b'{"kind":"test.add","args":{"a":1,"b":2}}'
+    with connected(victim) as line:
+        line.sendall(head("POST", "/api/jobs", victim, {**JSON, "content-length": str(len(body))}))
+        for position in range(len(body)):
+            line.sendall(body[position : position + 1])
+        assert read_answer(line).status == 202
