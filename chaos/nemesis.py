@@ -151,6 +151,8 @@ class Nemesis:
         await self._parts.server.wait()
         await self._parts.server.start()
         await self._parts.server.ready()
+        if (count := len(self._parts.stores())) != 1:
+            raise NotReady(f"{count} stores run on one folder")
         # Those whom it did not hit missed the store for this time.
         self._history.tell("fault", what="the store was away", began=began, hits=None)
         return hits

@@ -169,6 +169,11 @@ class Parts:
         near = self.near.pid if self.near else self.server.below("worker")
         return [pid for pid in (near, self.far.pid) if pid is not None and process_tree.is_alive(pid)]
 
+    def stores(self) -> list[int]:
+        """Every Valkey of this machine that has this folder."""
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [pid for pid in pids if f"--dir {self.home / 'valkey'} " in command_of(pid)]
+
     def running(self) -> list[int]:
         """The children that run a job now."""
         return [

@@ -73,8 +73,8 @@ class Meter:
         roles = self._roles()
         sample = Sample(
             seconds=time.monotonic() - self._began,
-            rss={role: sum(map(_resident, pids)) for role, pids in roles.items() if role != "other"},
-            handles={role: sum(map(_handles, pids)) for role, pids in roles.items() if role != "other"},
+            rss={role: sum(map(resident, pids)) for role, pids in roles.items() if role != "other"},
+            handles={role: sum(map(count_handles, pids)) for role, pids in roles.items() if role != "other"},
             keys=dict(await self._keys()),
             files={part: _count_files(self._home / part) for part in ("artifacts", "tmp", "uploads")},
             others=len(roles.get("other", ())),
@@ -172,14 +172,14 @@ def _role(pid: int) -> str:
     return next((role for word, role in ROLES.items() if word in command), "other")
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * process_tree.PAGE_BYTES
     except OSError:
         return 0
 
 
-def _handles(pid: int) -> int:
+def count_handles(pid: int) -> int:
     try:
         return len(os.listdir(f"/proc/{pid}/fd"))
     except OSError:

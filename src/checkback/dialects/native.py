@@ -261,10 +261,10 @@ def check_after_seconds(job: Job, now: datetime) -> int | None:
     """When asking again can tell news: a third of the time that is probably left, 2 to 60 seconds."""
     if job.state.is_final:
         return None
-    if job.state is not State.ACTIVE or job.started_at is None:
-        return 2
-    elapsed = max(0.0, (now - job.started_at).total_seconds())
-    done = progress(job)
+    runs = job.state is State.ACTIVE
+    since = (job.started_at if runs else None) or job.created_at
+    elapsed = max(0.0, (now - since).total_seconds())
+    done = progress(job) if runs else 0
     # Without a percentage, expect the job to take as long again as it took so far.
     left = elapsed * (100 - done) / done if done else elapsed
     return max(2, min(60, round(left / 3)))
