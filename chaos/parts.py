@@ -128,7 +128,7 @@ class Parts:
         self.home = folder / "home"
         self.history = folder / "history.jsonl"
         self.log = folder / "log.txt"
-        environment = {
+        self.environment = environment = {
             name: value for name, value in os.environ.items() if not name.startswith("CHECKBACK_")
         } | {
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
@@ -172,7 +172,7 @@ class Parts:
     def stores(self) -> list[int]:
         """Every Valkey of this machine that has this folder."""
         pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-        return [pid for pid in pids if f"--dir {self.home / 'valkey'} " in command_of(pid)]
+        return [pid for pid in pids if f"unixsocket:{socket_path(self.home)}" in command_of(pid)]
 
     def running(self) -> list[int]:
         """The children that run a job now."""
