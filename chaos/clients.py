@@ -24,7 +24,7 @@ LONG_SECONDS = 40.0
 POLL_SECONDS = 0.15
 RETRY_SECONDS = 0.3
 CANCEL_PART = 0.12
-CANCELLED_SECONDS = (8.0, 14.0)
+CANCELLED_SECONDS = (10.0, 16.0)
 LONG_PART = 0.03
 ONCE_PART = 0.15
 
@@ -163,7 +163,7 @@ class Clients:
             except EngineUnavailable:
                 await asyncio.sleep(RETRY_SECONDS)
         self._history.tell("submitted", job=job.id, kind=kind, key=key, deadline=deadline)
-        cancel_at = time.monotonic() + self._random.uniform(0, seconds) if cancels else None
+        cancel_at = time.monotonic() + self._random.uniform(0, seconds / 2) if cancels else None
         self.open.append(Followed(job.id, cancel_at))
 
     def _choose(self, left: float, cancels: bool) -> tuple[str, float, float]:
