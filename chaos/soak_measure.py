@@ -19,8 +19,7 @@ from checkback.engine.wire import Wire
 ROLES = {"valkey": "valkey", "egress": "proxy", "forkserver": "fork server", "worker": "worker"}
 """What a process of ours is, by a word of its command."""
 MOST_GROWTH = 0.10
-MOST_MORE_HANDLES = 3
-"""Connections that happen to be open at the moment of a sample come and go."""
+MOST_MORE_HANDLES = 2
 WINDOW_SECONDS = 300.0
 ZOMBIE_SECONDS = 3.0
 MEGABYTE = 1 << 20
@@ -130,17 +129,24 @@ class Meter:
 
 
 def growth(samples: list[Sample], warm_seconds: float, until: float) -> Iterator[tuple[str, float, float]]:
-    """For each process what it held after the warm-up and at the end, as medians: bytes, then handles."""
+    """For each process what it held after the warm-up and at the end: bytes in the median, and handles at
+    their fewest: each job that runs at the moment of a sample has some."""
     early = [one for one in samples if warm_seconds <= one.seconds < warm_seconds + WINDOW_SECONDS]
     late = [one for one in samples if until - WINDOW_SECONDS <= one.seconds <= until]
+    third = (until - warm_seconds) / 3
+    first = [one for one in samples if warm_seconds <= one.seconds < warm_seconds + third]
+    last = [one for one in samples if until - third <= one.seconds <= until]
     for role in sorted({role for one in (*early, *late) for role in one.rss}):
-        yield f"memory of {role}", _median(early, role, "rss"), _median(late, role, "rss")
-        yield f"handles of {role}", _median(early, role, "handles"), _median(late, role, "handles")
+        yield f"memory of {role}", _median(early, role), _median(late, role)
+        yield f"handles of {role}", _fewest(first, role), _fewest(last, role)
 
 
-def _median(window: list[Sample], role: str, what: str) -> float:
-    found: list[dict[str, int]] = [one.rss if what == "rss" else one.handles for one in window]
-    return statistics.median(one.get(role, 0) for one in found) if found else 0.0
+def _median(window: list[Sample], role: str) -> float:
+    return statistics.median(one.rss.get(role, 0) for one in window) if window else 0.0
+
+
+def _fewest(window: list[Sample], role: str) -> float:
+    return min((one.handles.get(role, 0) for one in window), default=0)
 
 
 def judge_growth(samples: list[Sample], warm_seconds: float, until: float) -> list[str]:

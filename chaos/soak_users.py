@@ -25,6 +25,7 @@ MCP_EVERY_SECONDS = 5.0
 END_SECONDS = 120.0
 """Every job must end within this, the busy machine's time in the queue included."""
 SHORT_SECONDS = 1.0
+CANCEL_SECONDS = 5.0
 HELLO = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -120,7 +121,8 @@ class Users:
         return ended
 
     async def _is_gone_in_time(self, job_id: str) -> None:
-        await asyncio.sleep(self._keep_seconds + 1)
+        # A cancelled job is told as such at once, and has ended, with its processes, within five seconds.
+        await asyncio.sleep(self._keep_seconds + CANCEL_SECONDS + 1)
         try:
             job = await asyncio.to_thread(self._client.get, job_id)
             self.problems.append(f"{job.kind} {job_id} can be read after its time")
