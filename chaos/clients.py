@@ -24,6 +24,7 @@ LONG_SECONDS = 40.0
 POLL_SECONDS = 0.15
 RETRY_SECONDS = 0.3
 CANCEL_PART = 0.12
+CANCELLED_SECONDS = (10.0, 16.0)
 LONG_PART = 0.03
 ONCE_PART = 0.15
 
@@ -151,7 +152,8 @@ class Clients:
         return job.state
 
     async def _submit(self, key: str, left: float) -> None:
-        kind, seconds, deadline = self._choose(left)
+        cancels = self._random.random() < CANCEL_PART
+        kind, seconds, deadline = self._choose(left, cancels)
         self._number += 1
         args = {"number": self._number, "seconds": seconds}
         while True:
@@ -161,11 +163,13 @@ class Clients:
             except EngineUnavailable:
                 await asyncio.sleep(RETRY_SECONDS)
         self._history.tell("submitted", job=job.id, kind=kind, key=key, deadline=deadline)
-        cancels = self._random.random() < CANCEL_PART
-        cancel_at = time.monotonic() + self._random.uniform(0, 2 * seconds) if cancels else None
+        cancel_at = time.monotonic() + self._random.uniform(0, seconds / 2) if cancels else None
         self.open.append(Followed(job.id, cancel_at))
 
-    def _choose(self, left: float) -> tuple[str, float, float]:
+    def _choose(self, left: float, cancels: bool) -> tuple[str, float, float]:
+        if cancels and self._random.random() < 0.5:
+            # Longer than a cancelled job may live on: a cancel that nobody hears must show.
+            return "chaos.work", round(self._random.uniform(*CANCELLED_SECONDS), 2), SHORT_DEADLINE
         dice = self._random.random()
         if dice < LONG_PART and left > LONG_SECONDS / 2:
             return "chaos.long", LONG_SECONDS, LONG_DEADLINE

@@ -17,6 +17,7 @@ SHORT_SECONDS = 4.0
 """Silence that nobody may take for a death."""
 LONG_SECONDS = 40.0
 """Silence that outlives a lock."""
+OUTAGE_SECONDS = 90.0
 LONG_RUN_SECONDS = 180.0
 PAUSE_SECONDS = (1.0, 4.0)
 
@@ -40,7 +41,7 @@ class Nemesis:
             "stop a child for ever": lambda: self._hit_child(signal.SIGSTOP),
             "stop the far worker": lambda: self._stop(self._parts.far.pid, SHORT_SECONDS),
             "stop the server process": lambda: self._stop(self._parts.server.pid, SHORT_SECONDS),
-            "stop Valkey": self._stop_valkey,
+            "stop Valkey": lambda: self._stop_valkey(SHORT_SECONDS),
             "kill -9 Valkey": self._kill_valkey,
             "sever the far worker": lambda: self._cut(self._parts.cable.sever, SHORT_SECONDS),
             "freeze the far worker's line": lambda: self._cut(self._parts.cable.freeze, SHORT_SECONDS),
@@ -54,11 +55,17 @@ class Nemesis:
             ),
             "stop the far worker for long": lambda: self._stop(self._parts.far.pid, LONG_SECONDS),
         }
+        #: Done only where the words of ``only`` name them.
+        self._rare_acts: dict[str, Callable[[], Awaitable[Hits]]] = {
+            "stop Valkey for ninety seconds": lambda: self._stop_valkey(OUTAGE_SECONDS),
+        }
 
     async def run(self) -> None:
         """Go through the plan again and again until the time is over."""
         ends = time.monotonic() + self._seconds
         acts = self._acts | self._long_acts if self._seconds >= LONG_RUN_SECONDS else self._acts
+        if self._only:
+            acts = acts | self._long_acts | self._rare_acts
         chosen = [what for what in acts if self._only in what]
         while chosen:
             for what in self._random.sample(chosen, len(chosen)):
@@ -120,11 +127,11 @@ class Nemesis:
             process_tree.send(pid, signal.SIGCONT)
         return [pid]
 
-    async def _stop_valkey(self) -> Hits:
+    async def _stop_valkey(self, seconds: float) -> Hits:
         pid = self._parts.server.below("valkey")
         if pid is None:
             return []
-        await self._stop(pid, SHORT_SECONDS)
+        await self._stop(pid, seconds)
         return None
 
     async def _kill_valkey(self) -> Hits:
@@ -151,6 +158,8 @@ class Nemesis:
         await self._parts.server.wait()
         await self._parts.server.start()
         await self._parts.server.ready()
+        if (count := len(self._parts.stores())) != 1:
+            raise NotReady(f"{count} stores run on one folder")
         # Those whom it did not hit missed the store for this time.
         self._history.tell("fault", what="the store was away", began=began, hits=None)
         return hits

@@ -128,7 +128,7 @@ class Parts:
         self.home = folder / "home"
         self.history = folder / "history.jsonl"
         self.log = folder / "log.txt"
-        environment = {
+        self.environment = environment = {
             name: value for name, value in os.environ.items() if not name.startswith("CHECKBACK_")
         } | {
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
@@ -168,6 +168,11 @@ class Parts:
         """The worker processes that live now."""
         near = self.near.pid if self.near else self.server.below("worker")
         return [pid for pid in (near, self.far.pid) if pid is not None and process_tree.is_alive(pid)]
+
+    def stores(self) -> list[int]:
+        """Every Valkey of this machine that has this folder."""
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [pid for pid in pids if f"unixsocket:{socket_path(self.home)}" in command_of(pid)]
 
     def running(self) -> list[int]:
         """The children that run a job now."""

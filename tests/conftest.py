@@ -169,10 +169,11 @@ StartServer = Callable[..., ServerProcess]
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[StartServer]:
-    """Start ``checkback serve`` processes that end with the test. Keyword arguments are settings."""
+    """Start ``checkback serve`` processes that end with the test. Keyword arguments are settings; ``before``
+    is Python that is run in the process first."""
     started: list[ServerProcess] = []
 
-    def start(home: Path | None = None, **variables: str) -> ServerProcess:
+    def start(home: Path | None = None, before: str = "", **variables: str) -> ServerProcess:
         folder = home or tmp_path / "server"
         environment = os.environ | {
             "CHECKBACK_HOME": str(folder),
@@ -181,8 +182,10 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
             "CHECKBACK_GRACE_SECONDS": "5",
             **{f"CHECKBACK_{name.upper()}": value for name, value in variables.items()},
         }
+        run = f"{before}\nimport sys; from checkback.cli import main; sys.exit(main(['serve', '--json']))"
+        command = ["-c", run] if before else ["-m", "checkback", "serve", "--json"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "checkback", "serve", "--json"],
+            [sys.executable, *command],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,

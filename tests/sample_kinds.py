@@ -64,6 +64,15 @@ async def gate_with_pid(path: str, pid: str, ctx: JobContext) -> str:
     return await gate(path, ctx)
 
 
+@job("test.gate_much", deadline_seconds=120)
+def gate_much(path: str, characters: int, ctx: JobContext) -> str:
+    """Wait for a file, then log and return much."""
+    ctx.phase("waiting")
+    wait_for_file(path)
+    ctx.log("y" * 1000)
+    return "x" * characters
+
+
 @job("test.leave_file", deadline_seconds=120)
 def leave_file(go: str, done: str, ctx: JobContext) -> str:
     """Wait for a file, leave one that names the attempt, and say so before the end."""

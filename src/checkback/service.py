@@ -195,7 +195,7 @@ class Service:
         async with self._queues.changes(canonical) as changes:
             before: Job | None = None
             while True:
-                job = await self._get(caller, canonical)
+                job = self._own(caller, await self._queues.read_together(canonical))
                 if job != before:
                     yield job
                     before = job

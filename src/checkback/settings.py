@@ -22,6 +22,7 @@ PREFIX = "CHECKBACK_"
 
 _RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65535),
+    "store_memory_mb": (0, 1_000_000),
     "page_concurrency": (1, 1000),
     "document_concurrency": (1, 1000),
     "job_concurrency": (1, 1000),
@@ -108,6 +109,11 @@ class Settings:
         None, "Browser program for page analysis; without it an installed one is found."
     )
     appendfsync: str = _setting("always", "When the embedded store writes to disk: always, everysec or no.")
+    store_memory_mb: int = _setting(
+        1024,
+        "Memory for the embedded store's data, in MB; the last tenth is kept for jobs that were accepted. "
+        "0 sets no limit.",
+    )
     page_concurrency: int = _setting(
         lambda: min(_cores(), 4), "Page analyses that run at once in one worker."
     )

@@ -51,8 +51,8 @@ JOBS = {
 }
 
 GOLDEN: dict[State, dict[str, Any]] = {
-    State.WAITING: {"is_final": False, "progress": 0, "check_after_seconds": 2, "next_step": f"wait {ID}"},
-    State.DELAYED: {"is_final": False, "progress": 0, "check_after_seconds": 2, "next_step": f"wait {ID}"},
+    State.WAITING: {"is_final": False, "progress": 0, "check_after_seconds": 10, "next_step": f"wait {ID}"},
+    State.DELAYED: {"is_final": False, "progress": 0, "check_after_seconds": 10, "next_step": f"wait {ID}"},
     State.ACTIVE: {
         "is_final": False,
         "phase": "layout",
@@ -140,6 +140,14 @@ def test_when_to_ask_again_follows_the_progress() -> None:
     assert native.check_after_seconds(replace(STARTED, progress=90), NOW) == 2
     assert native.check_after_seconds(replace(STARTED, progress=0), NOW) == 10
     assert native.check_after_seconds(replace(STARTED, progress=1), NOW) == 60
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.DELAYED])
+def test_who_waits_for_long_is_asked_to_come_less_often(state: State) -> None:
+    job = replace(BASE, state=state)
+    waited = (1, 5, 30, 90, 3600)
+    after = [native.check_after_seconds(job, job.created_at + timedelta(seconds=one)) for one in waited]
+    assert after == [2, 2, 10, 30, 60]
 
 
 def test_an_error_has_code_message_and_hint() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
+import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from checkback.engine.clients import check_server
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings
-from conftest import open_connection, running_worker
+from conftest import ServerProcess, open_connection, running_worker
 from worker_processes import RESCUE_SECONDS, WorkerProcesses, gone, there, until
 
 LOCK_SECONDS = 30
@@ -169,6 +171,41 @@ async def test_a_store_whose_memory_is_full_refuses_new_jobs_and_answers_checks(
         assert [job.result for job in jobs] == list(range(6))
 
 
+async def test_a_store_that_is_nearly_full_refuses_new_jobs_and_lets_the_others_end(
+    settings: Settings, tmp_path: Path
+) -> None:
+    store = EmbeddedValkey(tmp_path / "store", memory_mb=12)
+    store.start()
+    own = replace(settings, redis_url=f"unix://{store.socket_path}", job_concurrency=1)
+    go = tmp_path / "go"
+    try:
+        async with open_connection(own) as connection, running_worker(own):
+            service = connection.service
+            running = await submit(connection, "test.gate_much", path=str(go), characters=60_000)
+            await until(connection, running, State.ACTIVE, "waiting")
+            accepted: list[str] = []
+            with pytest.raises(QueueFull) as caught:
+                while len(accepted) < 200:
+                    accepted.append(await submit(connection, "test.say", words="x" * 100_000))
+            assert len(accepted) > 20
+            assert (caught.value.code, caught.value.http_status) == ("queue_full", 503)
+            assert (await service.get(LOCAL, accepted[-1])).state is State.WAITING
+            go.touch()
+            assert (await service.wait(LOCAL, running, 20)).state is State.COMPLETED
+            for job_id in accepted[1:]:
+                await service.cancel(LOCAL, job_id)
+            assert (await service.wait(LOCAL, accepted[0], 30)).state is State.COMPLETED
+            said = dict(
+                line.split(":", 1)
+                for line in (await connection.wire.call("INFO", "memory")).splitlines()
+                if ":" in line
+            )
+            assert int(said["maxmemory"]) == 12 << 20
+            assert int(said["used_memory"]) < 12 << 20
+    finally:
+        store.stop()
+
+
 async def test_a_store_that_was_emptied_has_no_jobs_and_a_living_worker(
     own: Settings, tmp_path: Path
 ) -> None:
@@ -229,6 +266,86 @@ async def test_a_full_disk_refuses_new_jobs_and_fails_those_that_write(
         (small_disk / "ballast").unlink()
         assert (await service.wait(LOCAL, await submit(connection, "test.add", a=1, b=1), 20)).result == 2
     server.stop()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a door said, and how long that took."""
+
+    status: int
+    seconds: float
+    retry_after: str | None
+    job_id: str | None
+
+
+def ask(server: ServerProcess) -> Answer:
+    """Submit a job over HTTP."""
+    began = time.monotonic()
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+    try:
+        headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+        body = json.dumps({"kind": "test.add", "args": {"a": 1, "b": 1}})
+        connection.request("POST", "/api/jobs", body, headers)
+        response = connection.getresponse()
+        job_id = json.loads(response.read()).get("id")
+        return Answer(response.status, time.monotonic() - began, response.getheader("Retry-After"), job_id)
+    finally:
+        connection.close()
+
+
+async def ask_until(server: ServerProcess, over: asyncio.Event) -> list[Answer]:
+    answers: list[Answer] = []
+    while not over.is_set():
+        answers.append(await asyncio.to_thread(ask, server))
+    return answers
+
+
+def store_of(server: ServerProcess) -> int:
+    (found,) = [
+        pid
+        for pid in process_tree.children(server.process.pid)
+        if b"valkey" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    return found
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("loads_slowly", [False, True])
+async def test_doors_answer_within_two_seconds_while_the_store_is_killed_under_load(
+    start_server: Any, loads_slowly: bool
+) -> None:
+    server = start_server(before=LOADS_SLOWLY if loads_slowly else "")
+    if loads_slowly:
+        async with connect(Settings(home=server.home), start=False) as connection:
+            await connection.wire.transaction([["SET", f"ballast{number}", 1] for number in range(3000)])
+    over = asyncio.Event()
+    asking = [asyncio.create_task(ask_until(server, over)) for _ in range(4)]
+    await asyncio.sleep(1)  # the load itself
+    victim = store_of(server)
+    os.kill(victim, signal.SIGKILL)
+    await gone([victim])
+    killed = time.monotonic()
+    async with asyncio.timeout(30):
+        while (await asyncio.to_thread(ask, server)).status != 202:
+            await asyncio.sleep(0.02)
+    away = time.monotonic() - killed
+    over.set()
+    answers = [answer for some in await asyncio.gather(*asking) for answer in some]
+    assert {answer.status for answer in answers} == {202, 503}
+    assert max(answer.seconds for answer in answers) < 3  # 2 s, and what a busy machine adds
+    assert {answer.retry_after for answer in answers if answer.status == 503} == {"5"}
+    assert away > 2.5 if loads_slowly else away < 3
+    async with connect(Settings(home=server.home), start=False) as connection:
+        for answer in answers:
+            if answer.job_id is not None:
+                assert (await connection.service.wait(LOCAL, answer.job_id, 30)).result == 2
+
+
+LOADS_SLOWLY = """
+from checkback.engine.valkey import EmbeddedValkey
+command = EmbeddedValkey._command
+EmbeddedValkey._command = lambda self: [*command(self), "--key-load-delay", "1000"]
+"""
 
 
 class SlowlyLoading(EmbeddedValkey):

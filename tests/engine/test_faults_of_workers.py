@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from dataclasses import replace
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 
 from chaos.cut import Cable
 from checkback.app.connect import Connection
+from checkback.app.web import check_readiness
 from checkback.artifacts import ArtifactStore
 from checkback.core.states import State
-from checkback.engine import process_tree
+from checkback.engine import process_tree, queues
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings
@@ -167,6 +169,10 @@ async def test_a_worker_loop_that_ends_is_started_again(
                 await asyncio.sleep(0.02)
         again = await submit(connection, "test.add", a=3, b=3)
         assert (await connection.service.wait(LOCAL, again, RESCUE_SECONDS)).result == 6
+        async with asyncio.timeout(15):
+            while not (health := await check_readiness(connection, {})).restarts["worker_loop"]:
+                await asyncio.sleep(0.05)
+        assert (health.ready, health.workers) == (True, 1)
 
 
 async def test_two_servers_on_one_store_start_each_job_once(
@@ -229,6 +235,7 @@ async def test_a_worker_whose_clock_is_wrong_runs_jobs_once_and_sweeps_nothing(
     workers.start(settings, "-c", SHIFTED.format(shift=shift))
     job_id = await submit(connection, "test.gate", path=str(go), started=str(started))
     await until(connection, job_id, State.ACTIVE, "waiting")
+    assert (await check_readiness(connection, {})).ready
     workers.start(settings)  # a right one beside it may not take the job for lost, nor the other worker
     other = await submit(connection, "test.add", a=2, b=2)
     assert (await connection.service.wait(LOCAL, other, 20)).result == 4
@@ -238,5 +245,30 @@ async def test_a_worker_whose_clock_is_wrong_runs_jobs_once_and_sweeps_nothing(
     assert started.read_text().split() == ["1"]
     assert job.started_at is not None
     assert job.finished_at is not None
-    assert job.finished_at >= job.started_at
+    assert job.created_at <= job.started_at <= job.finished_at
     assert (await connection.service.get(LOCAL, with_right_clock)).result == 2
+
+
+@pytest.mark.parametrize("shift", [3600, -3600])
+async def test_a_door_whose_clock_is_wrong_submits_jobs_that_run_once_and_stay(
+    connection: Connection,
+    settings: Settings,
+    workers: WorkerProcesses,
+    monkeypatch: pytest.MonkeyPatch,
+    shift: int,
+) -> None:
+    class WrongClock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(seconds=shift)
+
+    monkeypatch.setattr(queues, "datetime", WrongClock)
+    workers.start(settings)
+    ids = [await submit(connection, "test.add", a=number, b=0) for number in range(3)]
+    jobs = [await connection.service.wait(LOCAL, job_id, 20) for job_id in ids]
+    assert [(job.result, job.attempts.started) for job in jobs] == [(0, 1), (1, 1), (2, 1)]
+    for job in jobs:
+        assert job.started_at is not None
+        assert job.finished_at is not None
+        assert job.created_at <= job.started_at <= job.finished_at
+    assert {job.id for job in (await connection.service.list(LOCAL)).jobs} == set(ids)

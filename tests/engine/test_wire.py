@@ -76,3 +76,13 @@ async def test_a_lost_connection_fails_what_was_sent_and_opens_again(
         await wire.call("ECHO", "nobody is there")
     await asyncio.to_thread(store.start)
     assert await wire.call("ECHO", "after") == "after"
+
+
+async def test_an_answer_that_came_in_time_counts_however_late_this_loop_reads_it(wire: Wire) -> None:
+    assert await wire.call("ECHO", "before") == "before"
+    call = asyncio.create_task(wire.call("ECHO", "one"))
+    several = asyncio.create_task(wire.transaction([["ECHO", "two"], ["ECHO", "three"]]))
+    await asyncio.sleep(0)  # both are sent at the end of this turn
+    asyncio.get_running_loop().call_soon(time.sleep, 2 * CALL_SECONDS)  # a thousand requests at once, say
+    assert await call == "one"
+    assert await several == ["two", "three"]

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 
@@ -60,11 +61,17 @@ class Server:
     _worker: asyncio.subprocess.Process | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _activity: Activity = field(default_factory=Activity)
+    #: How often each was started again.
+    _restarts: Counter[str] = field(default_factory=Counter[str])
 
     def start_store(self) -> None:
         """Start the embedded Valkey, if this server owns one. On the main thread, before any event loop."""
         if self.settings.own_valkey:
-            self._valkey = EmbeddedValkey(self.settings.home, appendfsync=self.settings.appendfsync)
+            self._valkey = EmbeddedValkey(
+                self.settings.home,
+                appendfsync=self.settings.appendfsync,
+                memory_mb=self.settings.store_memory_mb,
+            )
             self._valkey.start()
 
     async def run(self) -> None:
@@ -81,7 +88,11 @@ class Server:
             listener = _listen(self.settings)
             url = _url(self.settings.host, listener.getsockname()[1])
             application = make_application(
-                connection, port=listener.getsockname()[1], activity=self._activity, no_token=self.no_token
+                connection,
+                port=listener.getsockname()[1],
+                activity=self._activity,
+                restarts=self._restarts,
+                no_token=self.no_token,
             )
             if self.with_worker:
                 await self._start_worker()
@@ -145,14 +156,27 @@ class Server:
                 return
             if self._valkey is not None and self._valkey.poll() is not None:
                 logger.error("The embedded Valkey ended (code %s); it is started again.", self._valkey.poll())
-                self._valkey.start()
-                await self._publish(wire, url)
+                await self._start_store_again(self._valkey, wire, url)
             if self._worker is not None and self._worker.returncode is not None:
                 logger.error("The worker ended (code %s); it is started again.", self._worker.returncode)
                 self._end_orphans()
+                self._restarts["worker"] += 1
                 await asyncio.sleep(RESTART_SECONDS)
                 if not self._stopping.is_set():
                     await self._start_worker()
+
+    async def _start_store_again(self, valkey: EmbeddedValkey, wire: Wire, url: str) -> None:
+        """Start it on this thread, to which its life is tied. The doors answer 503 while it loads."""
+        self._restarts["store"] += 1
+        valkey.launch()
+        try:
+            await asyncio.to_thread(valkey.wait_until_ready)
+            await self._publish(wire, url)
+        except EngineUnavailable:
+            code = valkey.poll()
+            if code is not None and code >= 0:
+                raise  # it ended itself, and would again
+            logger.warning("The embedded Valkey went away again (code %s).", code)
 
     def _end_orphans(self) -> None:
         """End what a lost worker left behind; it hangs on us now."""
@@ -236,6 +260,7 @@ def serve(
             return  # another one won, as it should
         raise
     process_tree.adopt_orphans()
+    process_tree.allow_many_files()
     os.umask(0o077)
     remember_kinds(settings.home, settings.kinds)
     server = Server(settings, announce, background, no_token, worker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -65,8 +66,10 @@ class _Watched:
             self._activity.touch()
 
 
-def make_application(connection: Connection, *, port: int, activity: Activity, no_token: bool) -> ASGIApp:
-    """Everything that listens on the port, behind one gate."""
+def make_application(
+    connection: Connection, *, port: int, activity: Activity, restarts: Mapping[str, int], no_token: bool
+) -> ASGIApp:
+    """Everything that listens on the port, behind one gate. ``restarts`` counts those of store and worker."""
     settings = connection.settings
     authenticator = Authenticator(
         folder_token=folder_token(settings.home), token_file=settings.tokens, no_token=no_token
@@ -74,13 +77,16 @@ def make_application(connection: Connection, *, port: int, activity: Activity, n
     guesses = GuessLimit()
 
     async def readiness() -> Readiness:
-        return await check_readiness(connection)
+        return await check_readiness(connection, restarts)
+
+    async def count_workers() -> int:
+        return (await readiness()).workers
 
     routes = dashboard.build_routes(
         connection.service,
         authenticator=authenticator,
         guesses=guesses,
-        workers=lambda: count_workers(connection),
+        workers=count_workers,
     )
     routes += build_routes(
         connection.service,
@@ -140,20 +146,15 @@ class _Doors:
         await (self._mcp if is_mcp else self._own)(scope, receive, send)
 
 
-async def count_workers(connection: Connection) -> int:
-    """How many workers have said of late that they live. Raises EngineUnavailable."""
-    beats = await connection.wire.call("HVALS", Keys(connection.settings.prefix).workers())
-    oldest = time.time() - ALIVE_SECONDS
-    return sum(json.loads(beat)["beat_at"] > oldest for beat in beats)
-
-
-async def check_readiness(connection: Connection) -> Readiness:
-    """Whether the store answers and a worker is alive."""
+async def check_readiness(connection: Connection, restarts: Mapping[str, int]) -> Readiness:
+    """Whether the store answers and a worker is alive, by the store's clock: workers' own may differ."""
+    workers = Keys(connection.settings.prefix).workers()
+    counts: dict[str, int] = {"store": restarts.get("store", 0), "worker": restarts.get("worker", 0)}
     try:
-        beats = await connection.wire.call("HVALS", Keys(connection.settings.prefix).workers())
+        now, beats = await connection.wire.transaction([["TIME"], ["HVALS", workers]])
     except EngineUnavailable:
-        return Readiness(("The job store cannot be reached.",))
-    oldest = time.time() - ALIVE_SECONDS
-    if not any(json.loads(beat)["beat_at"] > oldest for beat in beats):
-        return Readiness(("No worker is alive.",))
-    return Readiness()
+        return Readiness(("The job store cannot be reached.",), restarts=counts)
+    oldest = int(now[0]) - ALIVE_SECONDS
+    alive = [beat for beat in map(json.loads, beats) if beat["beat_at"] > oldest]
+    counts["worker_loop"] = sum(beat["restarts"] for beat in alive)
+    return Readiness(() if alive else ("No worker is alive.",), len(alive), counts)

@@ -326,10 +326,10 @@ def check_after_seconds(job: Job, now: datetime, outlook: Outlook = NO_OUTLOOK) 
         return None
     if outlook.eta_seconds is not None:
         return max(2, min(60, round(outlook.eta_seconds / 3)))
-    if job.state is not State.ACTIVE or job.started_at is None:
-        return 2
-    elapsed = max(0.0, (now - job.started_at).total_seconds())
-    done = progress(job)
+    runs = job.state is State.ACTIVE
+    since = (job.started_at if runs else None) or job.created_at
+    elapsed = max(0.0, (now - since).total_seconds())
+    done = progress(job) if runs else 0
     # Without a percentage, expect the job to take as long again as it took so far.
     left = elapsed * (100 - done) / done if done else elapsed
     return max(2, min(60, round(left / 3)))

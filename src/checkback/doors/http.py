@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -60,6 +60,8 @@ class Readiness:
     """Whether the server can do its work, and if not why: one sentence for each reason, free of internals."""
 
     reasons: tuple[str, ...] = ()
+    workers: int = 0
+    restarts: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def ready(self) -> bool:
@@ -144,6 +146,11 @@ class Health(TypedDict):
     live: bool
     ready: bool
     reasons: list[str]
+    #: How many workers are alive.
+    workers: int
+    #: How often what had ended was started again: the embedded store, the server's worker, and the loops
+    #: of the workers that are alive.
+    restarts: dict[str, int]
 
 
 class _Api:
@@ -241,7 +248,13 @@ class _Api:
 
     async def health(self, call: Call) -> Response:
         found = await self._readiness()
-        body: Health = {"live": True, "ready": found.ready, "reasons": list(found.reasons)}
+        body: Health = {
+            "live": True,
+            "ready": found.ready,
+            "reasons": list(found.reasons),
+            "workers": found.workers,
+            "restarts": dict(found.restarts),
+        }
         return _json(body, 200 if found.ready else 503)
 
     async def openapi(self, call: Call) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+MANY_FILES = 65_536
 IS_LINUX = sys.platform == "linux"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 """Loaded here: after a fork in a threaded process nothing may be loaded any more."""
@@ -29,6 +31,15 @@ def adopt_orphans() -> None:
     """Make orphaned descendants children of this process, so that none escapes from its tree."""
     if IS_LINUX:
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def allow_many_files() -> None:
+    """Let this process open as many files as it may, up to 65,536: each client that waits is one. Often only
+    1,024 are allowed until somebody asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def descendants(pid: int) -> list[int]:

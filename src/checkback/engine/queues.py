@@ -39,6 +39,7 @@ from checkback.engine.record import (
     job_name,
     queue_data,
 )
+from checkback.engine.room import StoreMemory
 from checkback.engine.wire import ReplyError, Script, Wire
 from checkback.guard.quotas import StoreLimits
 
@@ -124,6 +125,8 @@ class Queues:
         #: A folder on the disk that must have room for another job.
         self._disk = disk
         self._limits = limits or StoreLimits()
+        self._memory = StoreMemory(wire)
+        self._together: dict[str, asyncio.Future[Job | None]] = {}
 
     async def add(self, new: NewJob) -> Added:
         """Store a job in one MULTI with its owner's index; on return a read by its id finds it.
@@ -140,6 +143,9 @@ class Queues:
             raise StorageFull
         scripts = [ADMIT, KEEP, STATUS, bullmq_scripts.add_script(new.delay_seconds > 0)]
         commands = self._add_commands(new)
+        await self._memory.require(
+            sum(len(part) for command in commands for part in command if isinstance(part, str | bytes))
+        )
         repair = self._keys.job(new.queue, new.id)
         verdict, _, kept, status = await self._transaction(commands, scripts, repair=repair)
         if verdict == TOO_MANY and await self._prune(new.owner):
@@ -157,6 +163,16 @@ class Queues:
         stored = self._decode(job_id, reply)
         return stored.job if stored else None
 
+    async def read_together(self, job_id: str) -> Job | None:
+        """As ``read``, in one with all who ask for the same job in this turn of the event loop: those whom
+        one change has woken."""
+        reading = self._together.get(job_id)
+        if reading is None:
+            reading = self._together[job_id] = asyncio.ensure_future(self.read(job_id))
+            # Nothing is sent before this turn is over, so what all of them get was read after they asked.
+            asyncio.get_running_loop().call_soon(self._together.pop, job_id)
+        return await asyncio.shield(reading)
+
     async def list(
         self, owner: str, *, state: State | None, kind: str | None, limit: int, cursor: str | None
     ) -> tuple[list[Job], str | None]:
@@ -168,7 +184,8 @@ class Queues:
         before = _parse_cursor(cursor)
         found: list[Job] = []
         while len(found) < limit:
-            entries = await self._entries(indexes, before)
+            size = LIST_BATCH if state or kind else min(LIST_BATCH, limit - len(found))
+            entries = await self._entries(indexes, before, size)
             if not entries:
                 return found, None
             jobs = await asyncio.gather(*(self.read(job_id) for job_id, _, _ in entries))
@@ -417,16 +434,18 @@ class Queues:
                 return sorted(set(found))
 
     async def _entries(
-        self, indexes: list[str], before: tuple[int, str] | None
+        self, indexes: list[str], before: tuple[int, str] | None, size: int
     ) -> list[tuple[str, int, str]]:
-        """The next (id, score, index) entries, newest first, across some owners' indexes."""
-        found = await asyncio.gather(*(self._newest(index, before) for index in indexes))
+        """The next ``size`` (id, score, index) entries, newest first, across some owners' indexes."""
+        found = await asyncio.gather(*(self._newest(index, before, size) for index in indexes))
         entries = [entry for some in found for entry in some]
         entries.sort(key=lambda entry: (entry[1], entry[0]), reverse=True)
-        return entries[:LIST_BATCH]
+        return entries[:size]
 
-    async def _newest(self, index: str, before: tuple[int, str] | None) -> list[tuple[str, int, str]]:
-        """The newest ``LIST_BATCH`` entries of one index before a place in it, or as many as there are.
+    async def _newest(
+        self, index: str, before: tuple[int, str] | None, size: int
+    ) -> list[tuple[str, int, str]]:
+        """The newest ``size`` entries of one index before a place in it, or as many as there are.
 
         Any number of jobs may share the boundary's millisecond (another client's bulk add gives all the same
         time), so one batch may lie partly or wholly before the place.
@@ -434,7 +453,7 @@ class Queues:
         top: str | int = "+inf" if before is None else before[0]
         kept: list[tuple[str, int, str]] = []
         offset = 0
-        while len(kept) < LIST_BATCH:
+        while len(kept) < size:
             flat: list[str] = await self._call(
                 "ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", offset, LIST_BATCH
             )

@@ -88,7 +88,10 @@ def decode(
     state = _STATES[engine_state]
     if cancel is not None and _is_cancelled(cancel, made_count, state, deferred, failed_reason):
         state = State.CANCELLED
-    finished_at = _time(finished) if state.is_final else None
+    created_at = _time(timestamp) or datetime.fromtimestamp(0, UTC)
+    # Each was written by another process, and their clocks may differ: no time is before the one before it.
+    started_at = _not_before(created_at, _time(processed))
+    finished_at = _not_before(started_at or created_at, _time(finished)) if state.is_final else None
     phase, percent, message, phases = decode_progress(progress)
     started_count = int(started or 0) - int(returned or 0)
     job = Job(
@@ -97,13 +100,13 @@ def decode(
         queue=queue,
         owner=owner or LOCAL_OWNER,
         state=state,
-        created_at=_time(timestamp) or datetime.fromtimestamp(0, UTC),
+        created_at=created_at,
         args=args_of(json.loads(data), kind, queue) if data is not None else None,
         phase=phase if state is not State.WAITING else None,
         progress=100 if state is State.COMPLETED else (0 if state is State.WAITING else min(percent, 99)),
         message=message if state is State.ACTIVE else None,
         attempts=Attempts(made=made_count, started=started_count, max=_max_attempts(opts)),
-        started_at=_time(processed),
+        started_at=started_at,
         finished_at=finished_at,
         expires_at=finished_at + retention.of(state) if finished_at else None,
         deadline_seconds=float(deadline) if deadline else None,
@@ -237,3 +240,7 @@ def _time(milliseconds: str | None) -> datetime | None:
     if not milliseconds or milliseconds == "0":
         return None
     return datetime.fromtimestamp(int(float(milliseconds)) / 1000, UTC)
+
+
+def _not_before(earlier: datetime, moment: datetime | None) -> datetime | None:
+    return None if moment is None else max(earlier, moment)

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable
-from checkback.engine.bullmq_scripts import now_ms
 from checkback.engine.keys import Keys
 from checkback.engine.record import Retention
 from checkback.engine.wire import ReplyError, Script, Wire
@@ -92,8 +91,9 @@ class Sweeper:
     async def _sweep_set(self, queue: str, part: str, keep: timedelta) -> int:
         removed = 0
         while True:
-            cutoff = now_ms() - int(keep.total_seconds() * 1000)
-            cancelled_cutoff = now_ms() - int(self._retention.failed.total_seconds() * 1000)
+            now = await self._now_ms()
+            cutoff = now - int(keep.total_seconds() * 1000)
+            cancelled_cutoff = now - int(self._retention.failed.total_seconds() * 1000)
             gone = await self._wire.script(
                 SWEEP,
                 [self._keys.queue(queue, part), self._keys.queue(queue, "events")],
@@ -154,10 +154,16 @@ class Sweeper:
             await self._wire.call("SET", self._keys.disk_full(), "1", "EX", DISK_FULL_SECONDS)
 
     async def _forget_dead_workers(self) -> None:
+        now = await self._now_ms() / 1000
         flat = await self._wire.call("HGETALL", self._keys.workers())
         for worker_id, state in zip(flat[::2], flat[1::2], strict=True):
-            if json.loads(state)["beat_at"] < time.time() - DEAD_WORKER_SECONDS:
+            if json.loads(state)["beat_at"] < now - DEAD_WORKER_SECONDS:
                 await self._wire.call("HDEL", self._keys.workers(), worker_id)
+
+    async def _now_ms(self) -> int:
+        """The store's time: with this machine's clock an hour ahead, jobs would go an hour early."""
+        seconds, microseconds = await self._wire.call("TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def folder_bytes(folder: Path) -> int:

@@ -39,10 +39,12 @@ class EmbeddedValkey:
     """One data folder's Valkey. Use from the main thread: the kernel ties the server's life to that
     thread."""
 
-    def __init__(self, home: Path, *, appendfsync: str = "always") -> None:
+    def __init__(self, home: Path, *, appendfsync: str = "always", memory_mb: int = 0) -> None:
         self.folder = home / "valkey"
         self.socket_path = socket_path(home)
         self._appendfsync = appendfsync
+        #: What its data may take, in MB; 0 for no limit.
+        self._memory_mb = memory_mb
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,6 +53,11 @@ class EmbeddedValkey:
 
     def start(self) -> None:
         """Start the server and return when it answers. Raises EngineUnavailable, saying what to do."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start the server's process. Raises EngineUnavailable where another one uses the folder."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _private_folder(Path(self.socket_path).parent)
         lock = self._take_lock()
@@ -68,7 +75,6 @@ class EmbeddedValkey:
             )
         finally:
             os.close(lock)
-        self._wait_until_ready()
 
     def poll(self) -> int | None:
         """The exit code of the server, or None while it runs."""
@@ -97,6 +103,7 @@ class EmbeddedValkey:
             "--appendfsync", self._appendfsync,
             "--aof-load-truncated", "yes",
             "--save", "",
+            "--maxmemory", f"{self._memory_mb}mb",
             "--maxmemory-policy", "noeviction",
             "--logfile", str(self.folder / "valkey.log"),
             "--databases", "1",
@@ -120,7 +127,8 @@ class EmbeddedValkey:
                     ) from None
                 time.sleep(0.02)
 
-    def _wait_until_ready(self) -> None:
+    def wait_until_ready(self) -> None:
+        """Return when it answers: on any thread. Raises EngineUnavailable, saying what to do."""
         ends = time.monotonic() + START_SECONDS
         while time.monotonic() < ends:
             if ping(self.socket_path):

@@ -26,6 +26,9 @@ from checkback.core.errors import EngineUnavailable, InvalidInput
 CALL_SECONDS = 2.0
 """How long any call may take, connecting included, before it fails as EngineUnavailable."""
 
+LATE_TURNS = 4
+"""Turns of the event loop within which what lies in the socket has been read and handed to its callers."""
+
 Part = str | bytes | int | float
 
 
@@ -102,7 +105,7 @@ class Wire:
         self._reading: asyncio.Task[None] | None = None
         #: What was sent and is not answered yet, with the time of sending, oldest first.
         self._pending: deque[tuple[asyncio.Future[Any], float]] = deque()
-        self._watch: asyncio.TimerHandle | None = None
+        self._watch: asyncio.Handle | None = None
         self._outgoing: list[bytes] = []
         self._connecting = asyncio.Lock()
         self._closed = False
@@ -138,16 +141,22 @@ class Wire:
         connection: a hash that is not known would be refused inside of the MULTI, after its neighbours
         had already been carried out.
         """
+        if self._writer is not None:
+            return await self._send_transaction(commands, scripts)
         try:
             async with asyncio.timeout(self._call_seconds):
-                if self._writer is None:
-                    await self._connect()
-                missing = [script for script in scripts if script.sha not in self._loaded]
-                loads = [self._send(("SCRIPT", "LOAD", script.text)) for script in missing]
-                sent = [self._send(("MULTI",)), *(self._send(one) for one in commands), self._send(("EXEC",))]
-                replies = await asyncio.gather(*loads, *sent, return_exceptions=True)
+                await self._connect()
+                return await self._send_transaction(commands, scripts)
         except TimeoutError:
             raise EngineUnavailable("The job store did not answer in time.") from None
+
+    async def _send_transaction(
+        self, commands: Sequence[Sequence[Part]], scripts: Sequence[Script]
+    ) -> list[Any]:
+        missing = [script for script in scripts if script.sha not in self._loaded]
+        loads = [self._send(("SCRIPT", "LOAD", script.text)) for script in missing]
+        sent = [self._send(("MULTI",)), *(self._send(one) for one in commands), self._send(("EXEC",))]
+        replies = await asyncio.gather(*loads, *sent, return_exceptions=True)
         for reply in replies:
             if isinstance(reply, BaseException):
                 raise reply
@@ -227,12 +236,20 @@ class Wire:
         now = loop.time()
         self._pending.append((future, now))
         if self._watch is None and self._call_seconds is not None:
-            self._watch = loop.call_at(now + self._call_seconds, self._give_up_late, self._call_seconds)
+            self._watch = loop.call_at(now + self._call_seconds, self._look_once_more, LATE_TURNS)
         if not self._outgoing:
             # Everything that is asked for in this turn of the loop leaves in one write.
             loop.call_soon(self._flush)
         self._outgoing.append(hiredis.pack_command(tuple(parts)))  # type: ignore[arg-type]
         return future
+
+    def _look_once_more(self, turns: int) -> None:
+        """Read what has come before giving anything up: it was this loop that was late, perhaps."""
+        loop = asyncio.get_running_loop()
+        if turns:
+            self._watch = loop.call_soon(self._look_once_more, turns - 1)
+        elif self._call_seconds is not None:
+            self._give_up_late(self._call_seconds)
 
     def _give_up_late(self, seconds: float) -> None:
         """Fail the calls that wait too long. One timer for all: one for each costs as much as the call."""
@@ -240,15 +257,19 @@ class Wire:
         self._watch = None
         for future, sent_at in self._pending:
             if sent_at + seconds > loop.time():
-                self._watch = loop.call_at(sent_at + seconds, self._give_up_late, seconds)
+                self._watch = loop.call_at(sent_at + seconds, self._look_once_more, LATE_TURNS)
                 return
             if not future.done():
                 future.set_exception(EngineUnavailable("The job store did not answer in time."))
 
     def _flush(self) -> None:
         data, self._outgoing = b"".join(self._outgoing), []
-        if self._writer is not None:
+        if self._writer is None:
+            return
+        try:
             self._writer.write(data)
+        except RuntimeError:  # uvloop's: the other side has closed it, and the reader does not know yet
+            self._drop(EngineUnavailable("The job store closed the connection."))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         parser = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
