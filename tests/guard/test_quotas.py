@@ -72,7 +72,9 @@ def test_each_owner_has_a_rate_and_is_told_when_to_try_again(name: str, clock: C
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize(
-    "caller", [LOCAL, Caller(LOCAL_OWNER), Caller("root", frozenset({Scope.ADMIN}))], ids=str
+    "caller",
+    [LOCAL, Caller(LOCAL_OWNER), Caller("root", frozenset({Scope.ADMIN}))],
+    ids=["local", "of the machine", "admin"],
 )
 def test_whoever_could_change_the_limits_has_none(name: str, caller: Caller, clock: Clock) -> None:
     quotas = Quotas(OwnerLimits(requests=0.1, submits=0.1, checks=0.1), clock=clock)
