@@ -214,6 +214,20 @@ async def test_an_analysis_is_followed_to_its_end_and_shown(site: Site, demo_sit
             await is_sound(page, f"analysis-{size}")
 
 
+async def test_two_analyses_of_a_page_are_compared(site: Site, demo_site: str) -> None:
+    address = f"http://{demo_site}/"
+    before = await site.run("page.analyze", url=address)
+    after = await site.run("page.analyze", url=address)
+    async with site.page() as page:
+        await page.goto(f"{site.url}/jobs/{after}")
+        await expect(page.get_by_label("with the analysis of this address from")).to_contain_text(before[-4:])
+        await page.get_by_role("button", name="Compare").click()
+        await expect(page.get_by_role("heading", name="What changed")).to_be_visible()
+        await expect(page.get_by_role("link", name=address)).to_have_count(2)
+        await expect(page.locator("tr", has_text="overall")).to_contain_text("→")
+        await is_sound(page, "comparison")
+
+
 async def test_a_job_is_cancelled_after_a_question_and_run_again(site: Site, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     async with site.page() as page:

@@ -13,6 +13,7 @@ from checkback.core.job import Artifact, Job
 from checkback.core.states import State, may_move
 from checkback.dialects import mcp_tasks, native, pdfco, reftrix
 from checkback.doors.dashboard import words
+from checkback.doors.dashboard.comparisons import comparable, comparison
 from checkback.doors.dashboard.render import shown
 from checkback.guard.access import Caller, Scope
 from checkback.service import Service
@@ -45,6 +46,8 @@ async def collect(service: Service, caller: Caller, job_id: str, base_url: str) 
         "summary": native.summary(job),
         "report": report,
         "pictures": [item for item in pictures if report is None or item.name != report["picture"]],
+        "comparable": await comparable(service, caller, job) if caller.may(Scope.WRITE) else [],
+        "comparison": await comparison(service, caller, job),
         "text": await _text(service, caller, job) if report is None else None,
         "dialects": _dialects(service, job, now),
         "curl": f"curl -H 'Authorization: Bearer TOKEN' '{base_url}/api/jobs/{job.id}?wait=25'",
