@@ -37,6 +37,7 @@ from outside import demo_site as demo_site
 from outside import node as node
 from outside import npm as npm
 from outside import pdfco_mcp_python as pdfco_mcp_python
+from serving import victim as victim
 from worker_processes import WorkerProcesses
 
 SAMPLE_KINDS = ("sample_kinds",)
