@@ -112,7 +112,7 @@ class Service:
 
         The id is minted here, before BullMQ sees it, so a lost reply can be retried without a second job.
         The same owner and key return the first job; the same key with other args raises KeyReused. Raises
-        UnknownKind, InvalidInput, TooLarge, QuotaExceeded, QueueFull or StorageFull before anything is stored.
+        UnknownKind, InvalidInput, TooLarge, QuotaExceeded, QueueFull or StorageFull; then nothing is stored.
 
         ``callback`` has a ``url`` that is told of the end by POST, and the ``context`` that its door needs
         for the words.

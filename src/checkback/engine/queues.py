@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import os
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ ADMIT = Script.read(LUA / "admit.lua")
 KEEP = Script.read(LUA / "keep.lua")
 PRUNE = Script.read(LUA / "prune.lua")
 REFUSED, TOO_MANY, QUEUE_FULL = -1, -1, -2
+
+PRUNE_SECONDS = 0.25
+"""An owner at the limit costs the store a look through all of that owner's jobs: not more often than this."""
 
 PRIORITY = 10
 """ReftrixMCP's own priority in its queue. Ours are added with it, then get their turn (keep.lua)."""
@@ -118,6 +122,8 @@ class Queues:
         #: A folder on the disk that must have room for another job.
         self._disk = disk
         self._limits = limits or StoreLimits()
+        #: When each owner's jobs were last looked through for ended ones, in vain.
+        self._pruned_in_vain: dict[str, float] = {}
 
     async def add(self, new: NewJob) -> Added:
         """Store a job in one MULTI with its owner's index; on return a read by its id finds it.
@@ -190,6 +196,7 @@ class Queues:
         )
         if replies[0] == -1:
             raise NotFound
+        self._pruned_in_vain.pop(job.owner, None)
         return _ids(replies[2])
 
     async def parts(self, queue: str, job_id: str) -> list[str]:
@@ -344,8 +351,16 @@ class Queues:
 
     async def _prune(self, owner: str) -> bool:
         """Whether some of an owner's jobs had ended, so that there may be room after all."""
+        now = time.monotonic()
+        if now - self._pruned_in_vain.get(owner, -PRUNE_SECONDS) < PRUNE_SECONDS:
+            return False
         prefix = self._keys.queue("", "")[:-1]
-        return await self._run(PRUNE, [self._keys.open(owner)], [prefix, self._limits.owner_jobs]) > 0
+        pruned = await self._run(PRUNE, [self._keys.open(owner)], [prefix, self._limits.owner_jobs]) > 0
+        if pruned:
+            self._pruned_in_vain.pop(owner, None)
+        else:
+            self._pruned_in_vain[owner] = now
+        return pruned
 
     def _no_room(self, verdict: int) -> CheckbackError:
         if verdict == TOO_MANY:
