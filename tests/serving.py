@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from checkback.guard.access import Scope
 from checkback.guard.tokens import add_token
@@ -74,6 +76,13 @@ def serving(home: Path, **variables: str) -> Generator[Victim]:
         process.wait(60)
         if process.stdout is not None:
             process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    """One server for all tests of the run that attack its doors."""
+    with serving(tmp_path_factory.mktemp("victim") / "home") as found:
+        yield found
 
 
 @dataclass

@@ -120,8 +120,7 @@ class Service:
 
         The id is minted here, before BullMQ sees it, so a lost reply can be retried without a second job.
         The same owner and key return the first job; the same key with other args raises KeyReused. Raises
-        UnknownKind, InvalidInput or TooLarge before anything is stored; QuotaExceeded, QueueFull or
-        StorageFull where there is no room.
+        UnknownKind, InvalidInput, TooLarge, QuotaExceeded, QueueFull or StorageFull; then nothing is stored.
 
         ``callback`` has a ``url`` that is told of the end by POST, and the ``context`` that its door needs
         for the words.
@@ -147,8 +146,7 @@ class Service:
             deadline_seconds=deadline_seconds,
             delay_seconds=delay_seconds,
             request_id=request_id,
-            # The address may hold its receiver's key.
-            callback={**callback, "url": self._sealer.seal_text(str(callback["url"]))} if callback else None,
+            callback=self._sealed(callback),
             has_quota=has_quota(caller),
         )
         added = await self._queues.add(new)
@@ -410,6 +408,10 @@ class Service:
         if owner is not None and owner != caller.owner and not caller.is_admin:
             raise Forbidden("Only an admin token may list another owner's jobs.")
         return owner or caller.owner
+
+    def _sealed(self, callback: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """A callback as it is stored: its address may hold a key of its receiver's."""
+        return {**callback, "url": self._sealer.seal_text(str(callback["url"]))} if callback else None
 
     def _own(self, caller: Caller, job: Job | None) -> Job:
         if job is None or (job.owner != caller.owner and not caller.is_admin):

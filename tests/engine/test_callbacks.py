@@ -208,7 +208,7 @@ async def test_a_redirect_is_not_followed_and_nothing_of_ours_goes_along(
 
 
 async def test_the_address_lies_sealed_in_the_store(service: Service, connection: Connection) -> None:
-    callback = {"url": "https://example.com/hook?key=hunter2", "context": {}}
+    callback: dict[str, Any] = {"url": "https://example.com/hook?key=hunter2", "context": {}}
     job = (await service.submit(LOCAL, "test.add", {"a": 1, "b": 2}, callback=callback)).job
     key = Keys(connection.settings.prefix).job(job.queue, job.id)
     assert "hunter2" not in json.dumps(await connection.wire.call("HGETALL", key))

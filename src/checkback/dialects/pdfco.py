@@ -158,7 +158,9 @@ def check(job: Job, *, links: Mapping[str, JSON], valid_till: datetime, duration
         return answer | {"message": job.message} if job.message and job.kind in REMOTE_KINDS else answer
     answer |= {"credits": 0, "duration": duration_ms}
     if job.started_at is not None and job.finished_at is not None:
-        answer["jobDuration"] = round((job.finished_at - job.started_at).total_seconds() * 1000)
+        # A clock that was set back between start and end must not show.
+        took = (job.finished_at - job.started_at).total_seconds()
+        answer["jobDuration"] = max(0, round(took * 1000))
     if found != SUCCESS:
         return answer | _failure(job, found)
     answer |= {"message": "Success", **links, "outputLinkValidTill": moment(valid_till)}

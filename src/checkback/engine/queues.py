@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import os
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from checkback.engine import bullmq_scripts
 from checkback.engine.events import Changes, Feed
 from checkback.engine.keys import PAGES_QUEUE, Keys
 from checkback.engine.owner_feed import OwnerFeed
+from checkback.engine.owner_index import LIST_BATCH, OwnerIndex, parse_cursor
 from checkback.engine.record import (
     CANCEL_REASON,
     Retention,
@@ -54,14 +56,15 @@ KEEP = Script.read(LUA / "keep.lua")
 PRUNE = Script.read(LUA / "prune.lua")
 REFUSED, TOO_MANY, QUEUE_FULL = -1, -1, -2
 
+PRUNE_SECONDS = 0.25
+"""An owner at the limit costs the store a look through all of that owner's jobs: not more often than this."""
+
 PRIORITY = 10
 """ReftrixMCP's own priority in its queue. Ours are added with it, then get their turn (keep.lua)."""
 
 KEEP_GRACE_SECONDS = 3600
 """BullMQ removes finished jobs by itself, but only keys: our sweeper, which takes files too, must come
 first."""
-
-LIST_BATCH = 100
 
 DISK_RESERVE_BYTES = 64 << 20
 """Below so much free disk no job is accepted: the rest is for what accepted jobs still have to store. A store
@@ -119,6 +122,7 @@ class Queues:
         self._feed = feed
         self._owner_feed = OwnerFeed(feed, wire, keys)
         self._keys = keys
+        self._index = OwnerIndex(self._call, keys)
         self._names = names
         #: How long finished jobs are kept.
         self.retention = retention
@@ -127,6 +131,8 @@ class Queues:
         self._limits = limits or StoreLimits()
         self._memory = StoreMemory(wire)
         self._together: dict[str, asyncio.Future[Job | None]] = {}
+        #: When each owner's jobs were last looked through for ended ones, in vain.
+        self._pruned_in_vain: dict[str, float] = {}
 
     async def add(self, new: NewJob) -> Added:
         """Store a job in one MULTI with its owner's index; on return a read by its id finds it.
@@ -180,16 +186,16 @@ class Queues:
 
         Index entries whose job is gone are dropped on the way.
         """
-        indexes = await self._owner_indexes() if owner == "*" else [self._keys.owner(owner)]
-        before = _parse_cursor(cursor)
+        indexes = await self._index.names(owner)
+        before = parse_cursor(cursor)
         found: list[Job] = []
         while len(found) < limit:
             size = LIST_BATCH if state or kind else min(LIST_BATCH, limit - len(found))
-            entries = await self._entries(indexes, before, size)
+            entries = await self._index.entries(indexes, before, size)
             if not entries:
                 return found, None
             jobs = await asyncio.gather(*(self.read(job_id) for job_id, _, _ in entries))
-            await self._drop_dead([entry for entry, job in zip(entries, jobs, strict=True) if job is None])
+            await self._index.drop([entry for entry, job in zip(entries, jobs, strict=True) if job is None])
             for (job_id, score, _), job in zip(entries, jobs, strict=True):
                 before = (score, job_id)
                 if job is None or (state and job.state is not state) or (kind and job.kind != kind):
@@ -213,6 +219,7 @@ class Queues:
         )
         if replies[0] == -1:
             raise NotFound
+        self._pruned_in_vain.pop(job.owner, None)
         return _ids(replies[2])
 
     async def parts(self, queue: str, job_id: str) -> list[str]:
@@ -399,8 +406,16 @@ class Queues:
 
     async def _prune(self, owner: str) -> bool:
         """Whether some of an owner's jobs had ended, so that there may be room after all."""
+        now = time.monotonic()
+        if now - self._pruned_in_vain.get(owner, -PRUNE_SECONDS) < PRUNE_SECONDS:
+            return False
         prefix = self._keys.queue("", "")[:-1]
-        return await self._run(PRUNE, [self._keys.open(owner)], [prefix, self._limits.owner_jobs]) > 0
+        pruned = await self._run(PRUNE, [self._keys.open(owner)], [prefix, self._limits.owner_jobs]) > 0
+        if pruned:
+            self._pruned_in_vain.pop(owner, None)
+        else:
+            self._pruned_in_vain[owner] = now
+        return pruned
 
     def _no_room(self, verdict: int) -> CheckbackError:
         if verdict == TOO_MANY:
@@ -424,49 +439,6 @@ class Queues:
         stored = decode(self._names[place - 1], job_id, engine_state, fields, self.retention)
         expires = stored.job.expires_at
         return None if expires is not None and expires <= datetime.now(UTC) else stored
-
-    async def _owner_indexes(self) -> list[str]:
-        pattern, cursor, found = self._keys.owner_prefix() + "*", "0", list[str]()
-        while True:
-            cursor, names = await self._call("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
-            found += names
-            if cursor == "0":
-                return sorted(set(found))
-
-    async def _entries(
-        self, indexes: list[str], before: tuple[int, str] | None, size: int
-    ) -> list[tuple[str, int, str]]:
-        """The next ``size`` (id, score, index) entries, newest first, across some owners' indexes."""
-        found = await asyncio.gather(*(self._newest(index, before, size) for index in indexes))
-        entries = [entry for some in found for entry in some]
-        entries.sort(key=lambda entry: (entry[1], entry[0]), reverse=True)
-        return entries[:size]
-
-    async def _newest(
-        self, index: str, before: tuple[int, str] | None, size: int
-    ) -> list[tuple[str, int, str]]:
-        """The newest ``size`` entries of one index before a place in it, or as many as there are.
-
-        Any number of jobs may share the boundary's millisecond (another client's bulk add gives all the same
-        time), so one batch may lie partly or wholly before the place.
-        """
-        top: str | int = "+inf" if before is None else before[0]
-        kept: list[tuple[str, int, str]] = []
-        offset = 0
-        while len(kept) < size:
-            flat: list[str] = await self._call(
-                "ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", offset, LIST_BATCH
-            )
-            batch = [(job_id, int(float(score))) for job_id, score in zip(flat[::2], flat[1::2], strict=True)]
-            kept += [(job_id, at, index) for job_id, at in batch if before is None or (at, job_id) < before]
-            if len(batch) < LIST_BATCH:
-                break
-            offset += LIST_BATCH
-        return kept
-
-    async def _drop_dead(self, entries: list[tuple[str, int, str]]) -> None:
-        for job_id, _, index in entries:
-            await self._call("ZREM", index, job_id)
 
     async def _call(self, *parts: Any) -> Any:
         try:
@@ -497,15 +469,6 @@ class Queues:
             return await self._wire.transaction(commands, scripts)
         except ReplyError as error:
             raise _refused(error) from None
-
-
-def _parse_cursor(cursor: str | None) -> tuple[int, str] | None:
-    if cursor is None:
-        return None
-    score, _, job_id = cursor.partition(".")
-    if not score.isdigit() or not job_id or len(cursor) > 80:
-        raise InvalidInput("This cursor is not one of ours.", hint="Begin again without a cursor.")
-    return int(score), job_id
 
 
 def _ids(listed: str | None) -> list[str]:
