@@ -77,22 +77,7 @@ def build_server(
         max_wait_seconds=max_wait_seconds,
         kind_wait_seconds=kind_wait_seconds,
     )
-    found: list[DoorTool | JobTool] = []
-    told: dict[str, Told] = {}
-    covered = {KIND, *covered_kinds()}
-    kinds = [kind for kind in registry.all_kinds() if kind.name not in covered]
-    if "pages" in toolsets:
-        pages = ReftrixTools(desk)
-        told[KIND] = pages.told
-        found += reftrix_tools(pages, wait_seconds)
-        found += kind_tools(desk, [kind for kind in kinds if _is_of_pages(kind)])
-    if "documents" in toolsets and pdfco is not None and registry.find(DOCUMENT_KIND) is not None:
-        documents = PdfcoTools(desk, pdfco)
-        told |= dict.fromkeys(covered_kinds(), documents.told)
-        found += pdfco_tools_of(documents)
-    if "jobs" in toolsets:
-        found += job_tools(desk)
-        found += kind_tools(desk, [kind for kind in kinds if not _is_of_pages(kind)])
+    found, told = _tools(desk, toolsets, pdfco)
     starters = {one.tool.name: one for one in found if isinstance(one, JobTool)}
     tools = [one.tool if isinstance(one, JobTool) else one for one in found]
     aliases(tool.name for tool in tools)
@@ -111,6 +96,29 @@ def build_server(
     tasks.listen_on(server)
     add_job_resources(server, desk)
     return server
+
+
+def _tools(
+    desk: Desk, toolsets: Collection[str], pdfco: PdfcoSetting | None
+) -> tuple[list[DoorTool | JobTool], dict[str, Told]]:
+    """The tools that there are, and by kind who tells of an ended job in its own words."""
+    found: list[DoorTool | JobTool] = []
+    told: dict[str, Told] = {}
+    covered = {KIND, *covered_kinds()}
+    kinds = [kind for kind in registry.all_kinds() if kind.name not in covered]
+    if "pages" in toolsets:
+        pages = ReftrixTools(desk)
+        told[KIND] = pages.told
+        found += reftrix_tools(pages, desk.wait_seconds)
+        found += kind_tools(desk, [kind for kind in kinds if _is_of_pages(kind)])
+    if "documents" in toolsets and pdfco is not None and registry.find(DOCUMENT_KIND) is not None:
+        documents = PdfcoTools(desk, pdfco)
+        told |= dict.fromkeys(covered_kinds(), documents.told)
+        found += pdfco_tools_of(documents)
+    if "jobs" in toolsets:
+        found += job_tools(desk)
+        found += kind_tools(desk, [kind for kind in kinds if not _is_of_pages(kind)])
+    return found, told
 
 
 def _is_of_pages(kind: registry.Kind) -> bool:
