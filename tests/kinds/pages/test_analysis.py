@@ -3,14 +3,17 @@
 import asyncio
 import json
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from checkback.core.errors import JobFailed
 from checkback.kinds.context import JobContext
+from checkback.kinds.pages import analysis
 from checkback.kinds.pages.collect import Collector
 from checkback.kinds.pages.parts import Reading
+from checkback.kinds.pages.visit import Budgets
 
 pytestmark = pytest.mark.chromium
 
@@ -173,6 +176,18 @@ async def test_a_script_without_an_end_costs_the_scripts_not_the_result(site: An
     assert ran.report["layout"]["headings"][0][1] == "Hello there"
     assert "screenshot.jpg" in ran.recorder.files
     assert (await analyze("/tides.html")).result["partialSuccess"] is False
+
+
+async def test_a_page_that_hangs_while_its_picture_is_drawn_is_drawn_without_its_scripts(
+    site: Any, analyze: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analysis, "Budgets", partial(Budgets, picture=2.0))
+    # Drawing the whole page is the first thing that tells a page of a window's size.
+    site.put("/resized", HELLO + "<script>addEventListener('resize', () => { while (1) {} })</script>")
+    ran = await analyze("/resized")
+    assert ran.warnings == {"SCRIPTS_STOPPED"}
+    assert "screenshot.jpg" in ran.recorder.files
+    assert ran.result["completedPhases"] == PHASES
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,7 @@ class _Run:
                 await self._attempt(name, seconds, collector, work)
         if self.bundle.network is None or not self._args.responsiveOptions.reload:
             self.bundle.network = visit.network.summary(self.bundle.final_url)
+        visit.note_stopped(self.bundle)
         self.bundle.console = visit.console.summary()
         self.bundle.egress = await asyncio.to_thread(egress_report, self._egress)
 

@@ -158,14 +158,22 @@ class Collector:
                 "scale": scale,
             },
         }
-        try:
-            answer = await self._devtools.call(
-                "Page.captureScreenshot", params, seconds=self._budgets.picture
-            )
-        except (Unanswered, Refused):
-            self._bundle.warn("PICTURE_MISSING", "The browser did not deliver a picture in time.")
-            return None
-        return base64.b64decode(answer["data"])
+        for _ in range(2):
+            try:
+                answer = await self._devtools.call(
+                    "Page.captureScreenshot", params, seconds=self._budgets.picture
+                )
+                return base64.b64decode(answer["data"])
+            except Refused:
+                continue  # it could not copy what it had drawn; that passes
+            except Unanswered:
+                # A page that hangs draws nothing; without its scripts it does.
+                if self._devtools.scripts_stopped or await self._devtools.responsive(2):
+                    break
+                await self._devtools.stop_scripts()
+                self.visit.note_stopped(self._bundle)
+        self._bundle.warn("PICTURE_MISSING", "The browser did not deliver a picture in time.")
+        return None
 
     async def html(self) -> str:
         """The document as it stands, serialised in the isolated world."""
