@@ -69,7 +69,7 @@ def application(service: Service, authenticator: Authenticator, problems: list[s
     """The native API behind its gate."""
 
     async def readiness() -> Readiness:
-        return Readiness(tuple(problems))
+        return Readiness(tuple(problems), 2, {"store": 1, "worker": 0, "worker_loop": 3})
 
     guesses = GuessLimit(limit=10)
     routes = build_routes(

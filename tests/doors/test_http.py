@@ -171,8 +171,11 @@ async def test_health_says_what_is_missing(open_http: Any, problems: list[str], 
         well = await stranger.get("/health")
         problems.append("No worker is alive.")
         ill = await stranger.get("/health")
-    assert check(api, well, "/health") == {"live": True, "ready": True, "reasons": []}
-    assert check(api, ill, "/health") == {"live": True, "ready": False, "reasons": ["No worker is alive."]}
+    counts = {"workers": 2, "restarts": {"store": 1, "worker": 0, "worker_loop": 3}}
+    assert check(api, well, "/health") == {"live": True, "ready": True, "reasons": [], **counts}
+    assert check(api, ill, "/health") == {
+        "live": True, "ready": False, "reasons": ["No worker is alive."], **counts
+    }  # fmt: skip
 
 
 async def test_kinds_come_with_the_form_of_their_arguments(

@@ -97,6 +97,7 @@ class Server:
             if self.with_worker:
                 await self._start_worker()
             await self._publish(wire, url)
+            await feed.start()
             tasks = [
                 asyncio.create_task(self._serve_http(application, listener), name="http"),
                 asyncio.create_task(self._watch(wire, url), name="watch"),

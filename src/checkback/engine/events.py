@@ -73,6 +73,11 @@ class Feed:
         await self._listening()
         return lambda: self._listeners.discard(listener)
 
+    async def start(self) -> None:
+        """Listen before anybody asks: a crowd that comes all at once must not wait for that as well."""
+        with contextlib.suppress(EngineUnavailable):
+            await self._listening()
+
     async def close(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
@@ -106,8 +111,8 @@ class Feed:
 
     async def _find_ends(self) -> None:
         """Where each stream ends now: a read from ``$`` would miss what comes between two reads."""
-        for stream in self._streams:
-            newest = await self._wire.call("XREVRANGE", stream, "+", "-", "COUNT", 1)
+        asked = [self._wire.call("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in self._streams]
+        for stream, newest in zip(self._streams, await asyncio.gather(*asked), strict=True):
             self._last[stream] = newest[0][0] if newest else "0-0"
 
     async def _next(self) -> list[tuple[str, list[tuple[str, list[str]]]]]:
