@@ -141,7 +141,9 @@ async def test_a_tool_that_starts_a_job_answers_with_a_task_that_can_be_asked_fo
     assert task["pollIntervalMs"] >= 1000
     again = await wire.get(tokens.ada, task["taskId"])
     assert (again["resultType"], again["status"]) == ("complete", "working")
-    assert again["_meta"][PROGRESS_META] == {"state": "waiting", "phase": None, "progress": 0}
+    told = again["_meta"][PROGRESS_META]
+    assert (told["state"], told["phase"], told["progress"]) == ("waiting", None, 0)
+    assert (told["queuePosition"], told["etaSeconds"]) == (1, None)
 
 
 async def test_without_the_extension_the_same_call_is_answered_with_a_ticket(wire: Wire, tokens: Any) -> None:

@@ -13,7 +13,7 @@ function tell(words) {
 
 // Fetch this page anew and take over its live part. What is open, focused or selected stays so.
 async function refresh() {
-  if (paused || fetching) { again = fetching; return; }
+  if (paused || fetching) { again = again || fetching; return; }
   fetching = true;
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
@@ -32,8 +32,8 @@ async function refresh() {
       prepare();
     }
   } catch { tell("The server cannot be reached; trying again."); }
-  fetching = false;
-  if (again) { again = false; setTimeout(refresh, 250); }
+  // Each look asks for the job a few times, and an owner may not ask without end.
+  setTimeout(() => { fetching = false; if (again) { again = false; refresh(); } }, 500);
 }
 
 function follow() {
