@@ -335,10 +335,6 @@ class Service:
             self._estimates[kind] = (time.monotonic(), runs)
         return runs
 
-    def forget_estimates(self) -> None:
-        """Read how long jobs took anew at the next question."""
-        self._estimates.clear()
-
     async def mark_read(self, job: Job) -> None:
         """Note that the caller was given a job's result. It is a courtesy: an outage is no error here."""
         if job.unread:

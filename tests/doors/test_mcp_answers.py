@@ -59,8 +59,9 @@ async def test_a_waiting_job_tells_its_place_in_the_queue(server: FastMCP[None])
 
 @pytest.mark.usefixtures("worker")
 async def test_a_running_job_tells_what_is_left_once_enough_of_its_kind_have_ended(
-    service: Service, server: FastMCP[None], tmp_path: Path
+    service: Service, server: FastMCP[None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("checkback.service.ESTIMATE_SECONDS", 0.0)
     open_gate, gate = tmp_path / "open", tmp_path / "gate"
     open_gate.touch()
 
@@ -75,7 +76,6 @@ async def test_a_running_job_tells_what_is_left_once_enough_of_its_kind_have_end
         assert (first["state"], first["phase"], first["eta_seconds"]) == ("active", "waiting", None)
         for _ in range(LEAST_RUNS):
             await run(service, "test.gate", path=str(open_gate))
-        service.forget_estimates()
         second = await running(client)
         assert second["eta_seconds"] == 1
         assert second["check_after_seconds"] == 2

@@ -124,12 +124,11 @@ async def submit_and_read(client: httpx2.AsyncClient, body: dict[str, Any], told
 
 
 async def ask_mcp(client: httpx2.AsyncClient, tool: str, arguments: dict[str, Any]) -> bytes:
-    body = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "tools/call",
-        "params": {"name": tool, "arguments": arguments},
-    }
+    return await send_mcp(client, "tools/call", {"name": tool, "arguments": arguments})
+
+
+async def send_mcp(client: httpx2.AsyncClient, method: str, params: dict[str, Any]) -> bytes:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-06-18"}
     return (await client.post("/mcp", json=body, headers=headers)).content
 
@@ -173,6 +172,16 @@ async def test_no_secret_is_found_anywhere(start_server: StartServer, page: int,
         for job_id in ids:
             for tool in ("job_status", "job_result", "job_wait"):
                 told.append((f"mcp {tool}", await ask_mcp(client, tool, {"job_id": job_id})))
+            for part in ("", "/result", "/log"):
+                read = await send_mcp(client, "resources/read", {"uri": f"job://{job_id}{part}"})
+                told.append((f"resource {part}", read))
+            shown = await client.get(f"/jobs/{job_id}")
+            assert shown.status_code == 200
+            told.append(("web page", shown.content))
+        told.append(("web list", (await client.get("/")).content))
+        wrong_form = await client.post("/submit/test.login", data={"password": f"{MARK}-form", "user": ""})
+        assert wrong_form.status_code == 422
+        told.append(("web form", wrong_form.content))
         told.append(("mcp list", await ask_mcp(client, "job_list", {})))
         told.append(("list", (await client.get("/api/jobs")).content))
     told += await dump(server)
