@@ -126,8 +126,13 @@ class Crowd:
 
     async def _queued(self) -> list[str]:
         """The ids that wait, in the order in which they are to run."""
-        found: list[str] = await self._wire.call("LRANGE", Keys().queue(JOBS_QUEUE, "wait"), 0, -1)
-        return found[::-1]
+        found: list[str] = await self._wire.call("ZRANGE", Keys().queue(JOBS_QUEUE, "prioritized"), 0, -1)
+        return found
+
+    async def _works(self) -> bool:
+        """Whether anything waits or runs."""
+        waiting = await self._wire.call("ZCARD", Keys().queue(JOBS_QUEUE, "prioritized"))
+        return bool(waiting or await self._active())
 
     async def _wait_and_submit(self) -> None:
         """A thousand waits for the first job, over and over, while others submit and list; then its end."""
@@ -204,7 +209,7 @@ class Crowd:
         self._wide.start()
         began = time.monotonic()
         async with asyncio.timeout(DRAIN_SECONDS):
-            while await self._wire.call("LLEN", Keys().queue(JOBS_QUEUE, "wait")) or await self._active():
+            while await self._works():
                 await asyncio.sleep(0.1)
         self._found.tell("jobs a second until the queue is empty", waiting / (time.monotonic() - began), "")
         line, seen, path = self._line(), dict[str, Any](), "/api/jobs?kind=crowd.number&limit=100"
@@ -272,7 +277,7 @@ class Crowd:
         for body in bodies:
             await line.post("/api/jobs", body)
         async with asyncio.timeout(DRAIN_SECONDS):
-            while await self._wire.call("LLEN", Keys().queue(JOBS_QUEUE, "wait")) or await self._active():
+            while await self._works():
                 await asyncio.sleep(0.05)
         return count / (time.monotonic() - began)
 
