@@ -137,10 +137,10 @@ class JobTools:
             value = native.point(value, wanted.pointer)
         except LookupError:
             raise InvalidInput("The pointer names nothing in this result.") from None
-        slice = _slice(wanted, value)
-        if wanted.artifact is None and slice["next_offset"] is None:
+        record = _slice(wanted, value)
+        if wanted.artifact is None and record["next_offset"] is None:
             await self._service.mark_read(await self._service.get(caller, wanted.job_id))
-        return reply(slice)
+        return reply(record)
 
     async def _artifact(self, caller: Caller, job_id: str, name: str) -> Any:
         found, path = await self._service.artifact(caller, job_id, name)
