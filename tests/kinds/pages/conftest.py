@@ -176,7 +176,7 @@ async def analyze(site: Site, tmp_path: Path) -> AsyncIterator[Analyze]:
     from checkback.kinds.pages.browser import browser_session
     from checkback.kinds.pages.kind import analyze as function
 
-    proxy = await EgressProxy.start(allow_hosts=(f"127.0.0.1:{site.port}",))
+    proxy = await EgressProxy.start(allow_hosts=(f"127.0.0.1:{site.port}", f"localhost:{site.port}"))
     environment = Environment()
     try:
         async with browser_session(environment) as session:

@@ -54,6 +54,55 @@ async def test_lcp_and_cls_are_those_of_web_vitals(
         assert ours[f"{name}Ms"] == pytest.approx(theirs[name], rel=0.05, abs=5), name
 
 
+#: Each rule on a line of its own, with whether it matches something in ``RULES_PAGE``.
+RULES = """
+p {} /* yes */
+.gone {} /* no */
+.gone, h1 {} /* yes */
+#here::before {} /* yes */
+::selection {} /* yes */
+h1 > :before {} /* no */
+.md\\:wide {} /* yes */
+.md\\:tall {} /* no */
+:is(.gone, h1) {} /* yes */
+a:not(.gone) {} /* yes */
+a:hover {} /* no */
+a[title="x.y, z"] {} /* yes */
+@media print { p {} /* no */ }
+@media (min-width: 100px) { .card {} /* yes */ }
+@supports (display: nosuch) { p {} /* no */ }
+@layer base { h1 { color: red } /* yes */ }
+.card { color: red; /* yes */
+  & .inner {} /* yes */
+  .gone & {} /* no */
+}
+"""
+RULES_PAGE = f"""<!doctype html><title>x</title><link rel=stylesheet href=/own.css>
+<link rel=stylesheet href="http://localhost:PORT/other.css"><style>{RULES}</style>
+<style disabled media=all id=off>p {{}}</style><script>off.disabled = true</script>
+<h1 id=here>Rules</h1>{WORDS}<a href=/ class="md:wide" title="x.y, z">link</a>
+<div class=card><i class=inner>in</i></div><div id=host></div><script>
+const tree = host.attachShadow({{mode: "open"}});
+tree.innerHTML = "<style>:host {{}} b {{}} u {{}}</style><b>bold</b>";
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(".late {{}}");
+document.adoptedStyleSheets = [sheet];
+</script>"""
+
+
+async def test_rules_count_as_used_where_they_match_something(site: Any, analyze: Any) -> None:
+    site.put("/own.css", "@import '/imported.css'; h1 {} h2 {}", media_type="text/css")
+    site.put("/imported.css", "p {} h3 {}", media_type="text/css")
+    site.put("/other.css", "h1 {} h4 {} p {}", media_type="text/css")
+    site.put("/", RULES_PAGE.replace("PORT", str(site.port)))
+    css = (await analyze("/", **LITTLE)).report["css"]
+    # Of own.css and imported.css half is used; of the shadow tree two rules of three; of the other host's two.
+    rules = RULES.count("/*") + 2 + 2 + 3 + 1 + 3
+    used = RULES.count("/* yes */") + 1 + 1 + 2 + 0 + 2
+    assert css["rules"] == rules
+    assert css["unusedPercent"] == round(100 * (1 - used / rules), 1)
+
+
 @asynccontextmanager
 async def axe_page(url: str) -> AsyncGenerator[Page]:
     """A page in a browser of its own, with axe in it."""

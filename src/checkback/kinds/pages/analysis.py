@@ -35,7 +35,8 @@ from checkback.kinds.pages.devtools import PageGone, Refused, Unanswered
 from checkback.kinds.pages.fetch import HostUnreachable, egress_report
 from checkback.kinds.pages.frames import watch_frames
 from checkback.kinds.pages.parts import Reading
-from checkback.kinds.pages.report import Outcome, PhaseFailure, add_score, assemble, job_result, measure_of
+from checkback.kinds.pages.phases import Skipped, phase_failure
+from checkback.kinds.pages.report import Outcome, add_score, assemble, job_result, measure_of
 from checkback.kinds.pages.robots import ask_robots
 from checkback.kinds.pages.snapshot import font_samples
 from checkback.kinds.pages.tokens import design_tokens, tokens_as_css
@@ -53,12 +54,6 @@ RESPONSIVE_SECONDS = 120.0
 RESERVE_SECONDS = 5.0
 #: Warnings that say that a part of the page was left out because the page is so large.
 _TRUNCATING = frozenset({"PICTURE_CUT", "SNAPSHOT_LIGHT", "RESIZE_LIGHT", "AXE_STOPPED", "CSS_CUT"})
-_FAILED = {
-    "layout": "LAYOUT_ANALYSIS_FAILED",
-    "motion": "MOTION_DETECTION_FAILED",
-    "quality": "QUALITY_EVALUATION_FAILED",
-    "responsive": "INTERNAL_ERROR",
-}
 
 
 async def analyze_page(
@@ -277,7 +272,7 @@ class _Run:
             return
         features = self._args.features
         with suppress(Unanswered, Refused):
-            await collector.frames(2)  # the picture's own first, which would have to wait for ours
+            await collector.frames(1)  # the picture's own first, which would have to wait for ours
             if features.layout or features.quality:
                 await collector.snapshot()
                 self._desk.soon(self._reading.prepare)
@@ -286,8 +281,17 @@ class _Run:
                 await collector.rule_usage()
             if features.layout or features.motion:
                 await collector.globals()
-            if features.quality:
-                await collector.prepare_axe(axe_source())
+            await asyncio.gather(self._axe_early(collector), self._canvases_early(collector))
+
+    async def _axe_early(self, collector: Collector) -> None:
+        tier, options = axe_tier((self.bundle.facts or {}).get("elements", 0))
+        if self._args.features.quality and tier == "standard":  # the others' would keep the picture waiting
+            await collector.axe(axe_source(), options, tier)
+
+    async def _canvases_early(self, collector: Collector) -> None:
+        options = self._args.motionOptions
+        if self._args.features.motion and options.detect_webgl_animations and not self._watch_seconds():
+            await collector.canvases()
 
     async def _begin_styles(self, visit: Visit, collector: Collector) -> None:
         """Fetch the style sheets and have them read in a thread, while the browser goes on with the rest."""
@@ -318,20 +322,21 @@ class _Run:
 
     async def _motion(self, collector: Collector) -> Read:
         options = self._args.motionOptions
-        asked = "waitTime" in options.js_animation_options.model_fields_set
         await self._style_sheets(collector)
         if options.detection_mode == "video" or options.enable_frame_capture:
             await collector.hold_animations(held=False)
             await watch_frames(collector.visit.devtools, self.bundle)
             await collector.hold_animations()
-        # The declared patterns need no watching; who wants to see what runs has to look for a while.
-        watch = asked or options.detection_mode != "css"
-        await collector.animations(
-            options.js_animation_options.waitTime / 1000 if watch else 0,
-            options.detect_webgl_animations,
-        )
+        await collector.animations(self._watch_seconds(), options.detect_webgl_animations)
         self._ctx.progress(65)
         return lambda: self._reading.motion(self._args)
+
+    def _watch_seconds(self) -> float:
+        """For how long to look at what moves: declared patterns need no watching, what runs does."""
+        options = self._args.motionOptions
+        asked = "waitTime" in options.js_animation_options.model_fields_set
+        watch = asked or options.detection_mode != "css"
+        return options.js_animation_options.waitTime / 1000 if watch else 0.0
 
     async def _quality(self, collector: Collector) -> Read:
         await collector.snapshot()
@@ -368,7 +373,7 @@ class _Run:
         start = time.monotonic()
         try:
             if self._args.timeout_strategy == "strict" and self._outcome.timed_out:
-                raise _Skipped
+                raise Skipped
             async with asyncio.timeout(min(seconds, self._left())):
                 read = await self._twice(collector, work)
             self._reads.append((name, seconds, self._desk.soon(timed(read))))
@@ -406,7 +411,7 @@ class _Run:
         self._outcome.failed.sort(key=lambda failure: order.index(failure.phase))
 
     def _note_failure(self, name: str, error: Exception, seconds: float) -> None:
-        failure = _phase_failure(name, error, seconds)
+        failure = phase_failure(name, error, seconds)
         if not self._args.partial_results:
             raise JobFailed(failure.code, f"{name}: {failure.message}") from error
         self._ctx.log(f"{name} failed: {type(error).__name__}")
@@ -466,24 +471,6 @@ class _Run:
                 "bytes": artifact.size_bytes,
             }
         )
-
-
-class _Skipped(Exception):
-    """A phase that was not begun: an earlier one ran out of time, and the caller is strict."""
-
-
-def _phase_failure(name: str, error: Exception, seconds: float) -> PhaseFailure:
-    """What a phase's end means to the caller; the error's own text may come from the page and stays here."""
-    if isinstance(error, _Skipped):
-        return PhaseFailure(name, _FAILED[name], "Not run, because an earlier phase ran out of time.")
-    if isinstance(error, TimeoutError | Unanswered):
-        return PhaseFailure(name, "TIMEOUT_ERROR", f"Not finished after {seconds:.0f} seconds.")
-    if isinstance(error, PageGone):
-        failure = failures.gone(error)
-        return PhaseFailure(name, failure.code, failure.message)
-    if isinstance(error, Refused):
-        return PhaseFailure(name, "BROWSER_ERROR", "The browser refused to measure this.")
-    return PhaseFailure(name, _FAILED[name], "The analysis of this phase failed.")
 
 
 def _encoded(text: str) -> bytes:

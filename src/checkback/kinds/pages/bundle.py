@@ -52,8 +52,10 @@ class Bundle:
     #: DOMSnapshot with the computed styles that ``snapshot_styles`` names, in that order.
     snapshot: Fields | None = None
     snapshot_styles: list[str] = field(default_factory=_no_names)
-    #: Style sheets as the browser loaded them: address, media, text (cut), size, share that was used.
+    #: Style sheets as the browser loaded them: address, media, text (cut), size.
     sheets: list[Fields] = field(default_factory=_no_list)
+    #: How many of their rules matched something at the end.
+    rules_used: int | None = None
     fonts: list[Fields] = field(default_factory=_no_list)
     globals: list[str] = field(default_factory=_no_names)
     #: Name of a technology -> what its global says its version is.

@@ -10,7 +10,6 @@ import asyncio
 import base64
 import json
 import time
-from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, cast
@@ -41,6 +40,8 @@ PAINT_MS = 500
 MOST_ANIMATIONS = 300
 MOST_CANVASES = 20
 WATCH_MS = 60
+#: How long the style rules may be held against the page. One with more to hold says nothing of them.
+RULES_MS = 1000
 #: Windows narrower than this are phones.
 PHONE_BELOW = 600
 MIN_TAP = 24
@@ -242,18 +243,27 @@ class Collector:
         return bool(found)
 
     async def rule_usage(self) -> None:
-        """How many rules of each style sheet have matched something so far; asked for once, at the end."""
+        """How many style rules match something on the page as it stands now; asked for once, at the end."""
         if self._usage_known:
             return
         self._usage_known = True
-        with self._timed("ruleUsage"):
-            try:
-                answer = await self._devtools.call("CSS.stopRuleUsageTracking")
-            except (Unanswered, Refused):
-                return
-        used = Counter(str(rule["styleSheetId"]) for rule in answer.get("ruleUsage", ()) if rule["used"])
-        for sheet in self._bundle.sheets:
-            sheet["usedRules"] = used[sheet["id"]]
+        with self._timed("ruleUsage"), suppress(Unanswered, Refused):
+            own = await self._used_rules(None)
+            # What lies at other hosts, no script of the page's may read; we have its text.
+            read = set(own["read"])
+            texts = [
+                sheet["text"]
+                for sheet in self._bundle.sheets
+                if not (sheet["inline"] or sheet["disabled"] or sheet["url"] in read)
+            ]
+            others = await self._used_rules(texts) if texts else {"used": 0, "complete": True}
+            if own["complete"] and others["complete"]:
+                self._bundle.rules_used = own["used"] + others["used"]
+
+    async def _used_rules(self, texts: list[str] | None) -> Fields:
+        argument = {"texts": texts, "milliseconds": RULES_MS}
+        answer: Fields = await self._devtools.evaluate(f"({script('rules')})({json.dumps(argument)})")
+        return answer
 
     async def _sheet_text(self, sheet_id: str) -> str:
         try:
@@ -288,10 +298,12 @@ class Collector:
 
     async def animations(self, wait_seconds: float, canvases: bool = True) -> None:
         """What moves now and within ``wait_seconds``, and what still does for who asked for less motion."""
-        if wait_seconds or (canvases and (self._bundle.facts or {}).get("canvases")):
+        if wait_seconds:
             await self.hold_animations(held=False)
             await self._watch(wait_seconds)
             await self.hold_animations()
+        elif canvases:
+            await self.canvases()
         bundle, argument = self._bundle, {"most": MOST_ANIMATIONS}
         await self.globals()
         bundle.animations = await self._devtools.run("animations", argument)
@@ -305,6 +317,11 @@ class Collector:
             running = [entry for entry in after["list"] if entry["state"] == "running"]
             names = {entry["name"] for entry in running if entry["infinite"]}
             bundle.reduced_motion["still"] = sorted(names)[:20]
+
+    async def canvases(self) -> None:
+        """Which canvases are drawn on. Asked for once, whichever phase needs it first."""
+        if self._bundle.watched is None and (self._bundle.facts or {}).get("canvases"):
+            await self._watch(0)
 
     async def _watch(self, seconds: float) -> None:
         if self._devtools.scripts_stopped:
@@ -357,23 +374,17 @@ class Collector:
 
     # --- quality ---
 
-    async def prepare_axe(self, source: str) -> None:
-        """Put axe into our world ahead of its run, while the picture is drawn: compiling it takes a while."""
-        if not self._devtools.scripts_stopped:
-            with suppress(Unanswered, Refused):
-                await self._devtools.evaluate(source + ";1", seconds=self._budgets.axe)
-
     async def axe(self, source: str, options: Fields, tier: str) -> None:
-        """Run axe within its budget; a page that is too much for it loses this part only."""
+        """Run axe within its budget; a page that is too much for it loses this part only. Runs once."""
+        if self._bundle.axe is not None:
+            return
         argument = {"options": options, "mostNodes": 20}
         if self._devtools.scripts_stopped:
             self._bundle.axe = {"tier": tier, "stopped": True}
             return
         with self._timed("axe"):
             try:
-                # A page that loaded itself anew has lost what was prepared.
-                if not await self._devtools.evaluate("typeof axe !== 'undefined'"):
-                    await self._devtools.evaluate(source + ";1", seconds=self._budgets.axe)
+                await self._devtools.evaluate(source + ";1", seconds=self._budgets.axe)
                 result = await self._devtools.evaluate(
                     f"({script('axe-run')})({json.dumps(argument)})",
                     seconds=self._budgets.axe,
@@ -454,6 +465,5 @@ def _sheet(header: Fields, text: str) -> Fields:
         "inline": bool(header.get("isInline")),
         "disabled": bool(header.get("disabled")),
         "bytes": int(header.get("length", len(text))),
-        "usedRules": 0,
         "text": text[:MOST_SHEET_TEXT],
     }

@@ -110,13 +110,14 @@ def breakpoints(facts: StyleFacts) -> list[Fields]:
 
 def summary(bundle: Bundle, facts: StyleFacts) -> Fields:
     """The numbers of the report's ``css`` part."""
-    used = sum(sheet["usedRules"] for sheet in bundle.sheets if not sheet["disabled"])
-    unused = 100 * (1 - used / facts.rules) if facts.rules else 0.0
+    unused = 0.0 if bundle.rules_used is not None else None
+    if bundle.rules_used is not None and facts.rules:
+        unused = round(max(0.0, min(100.0, 100 * (1 - bundle.rules_used / facts.rules))), 1)
     return {
         "bytes": facts.size_bytes,
         "rules": facts.rules,
         "declarations": len(facts.declarations),
-        "unusedPercent": round(max(0.0, min(100.0, unused)), 1),
+        "unusedPercent": unused,
         "importantCount": facts.important,
         "layers": facts.layers[:40],
         "fontFaces": facts.font_faces,

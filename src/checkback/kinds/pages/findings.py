@@ -155,7 +155,7 @@ def _files(report: Fields) -> Iterator[Finding]:
     if errors:
         yield Finding("script-errors", errors)
     css: Fields = report.get("css", {})
-    if css and css["unusedPercent"] > 70 and css["bytes"] > 100_000:
+    if css and (css["unusedPercent"] or 0) > 70 and css["bytes"] > 100_000:
         yield Finding("unused-css", 1, (f"{css['unusedPercent']:.0f} % of {css['bytes'] // 1000} kB",))
 
 

@@ -276,7 +276,6 @@ async def open_visit(
         ),
     )
     await devtools.call("CSS.enable")
-    await devtools.call("CSS.startRuleUsageTracking")
     return visit
 
 
