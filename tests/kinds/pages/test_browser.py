@@ -278,6 +278,34 @@ async def test_a_context_has_no_past_and_its_own_key(session: BrowserSession, wa
 
 
 @chromium
+async def test_a_page_made_ready_serves_the_next_job_that_wants_the_same_and_no_other(
+    session: BrowserSession, way: Way
+) -> None:
+    egress = await way.egress()
+    async with session.context(egress, with_key=False) as context:
+        assert context.pages == []
+    used = [context]
+    for width, ready in ((1440, 1), (800, 0), (800, 1)):
+        session.make_ready()
+        async with session.context(egress, width=width, with_key=False) as context:
+            assert len(context.pages) == ready, width
+            page = context.pages[0] if context.pages else await context.new_page()
+            assert await page.evaluate("[innerWidth, history.length]") == [width, 1]
+            # A later page is still a popup.
+            popup = await context.new_page()
+            if not popup.is_closed():
+                await popup.wait_for_event("close")
+            assert session.popups == 1
+        assert context not in used
+        used.append(context)
+    session.make_ready()
+    await session.kill()
+    async with session.context(egress, width=800, with_key=False) as context:
+        page = context.pages[0] if context.pages else await context.new_page()
+        assert await page.evaluate("innerWidth") == 800
+
+
+@chromium
 async def test_without_its_proxy_a_context_has_no_network(session: BrowserSession, way: Way) -> None:
     async with session.context(Egress("http://127.0.0.1:1", "x", "y")) as context:
         with pytest.raises(PlaywrightError, match="ERR_PROXY_CONNECTION_FAILED"):

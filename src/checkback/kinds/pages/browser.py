@@ -95,6 +95,9 @@ class BrowserSession:
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
         self._contexts = 0
+        #: How the last context without a key was made, and one of that kind being made ready.
+        self._usual: dict[str, Any] = {}
+        self._spare: asyncio.Task[BrowserContext] | None = None
 
     @property
     def folder(self) -> Path:
@@ -110,8 +113,9 @@ class BrowserSession:
         The first page opened in it is the job's; every later one is a popup and gets closed. ``extra`` goes
         to Playwright's ``new_context``. Without ``with_key`` the proxy knows the context only after
         ``sign_in``: Playwright stops every request on its way to see whether it wants the key, and turns the
-        cache off for it. A context that cannot be closed within 3 s takes its browser with
-        it; the next job gets a new one. Raises JobFailed when no browser can be started.
+        cache off for it; such a context may have its page already, see ``make_ready``. A context that cannot
+        be closed within 3 s takes its browser with it; the next job gets a new one. Raises JobFailed when no
+        browser can be started.
         """
         proxy = ProxySettings(server=egress.proxy_url)
         if with_key:
@@ -125,7 +129,9 @@ class BrowserSession:
             "service_workers": "block",
             "accept_downloads": False,
         }
-        context = await self._new_context(options)
+        context = await self._take_spare(options) or await self._new_context(options)
+        if not with_key:
+            self._usual = options
         warden = _Warden(self, context)
         try:
             yield context
@@ -136,6 +142,32 @@ class BrowserSession:
                     await context.close()
             except (TimeoutError, PlaywrightError):
                 await self.kill()
+
+    def make_ready(self) -> None:
+        """Open a blank page for the next job, in a context of its own, while there is nothing else to do.
+
+        That takes as long as loading a small site. It is used once, by a job that wants what the last one
+        wanted, and knows no job's key.
+        """
+        if self._usual and self._spare is None:
+            self._spare = asyncio.create_task(self._open_spare(self._usual))
+            self._spare.add_done_callback(_look_at)
+
+    async def _open_spare(self, options: dict[str, Any]) -> BrowserContext:
+        context = await self._new_context(options)
+        await context.new_page()
+        return context
+
+    async def _take_spare(self, options: dict[str, Any]) -> BrowserContext | None:
+        spare, self._spare = self._spare, None
+        if spare is None:
+            return None
+        with suppress(PlaywrightError, JobFailed):  # then this job opens its own, and tells if it can't
+            context = await spare
+            if options == self._usual and context.browser is self._browser and self._is_connected():
+                return context
+            await context.close()
+        return None
 
     async def kill(self) -> None:
         """End the browser at once, whatever it is doing; the next context starts a new one."""
@@ -167,6 +199,9 @@ class BrowserSession:
 
     async def close(self) -> None:
         """End browser and Playwright; neither is waited for longer than 3 s."""
+        if self._spare is not None and self._spare is not asyncio.current_task():
+            self._spare.cancel()
+            self._spare = None
         browser, self._browser = self._browser, None
         playwright, self._playwright = self._playwright, None
         for ending in (browser and browser.close(), playwright and playwright.stop()):
@@ -176,11 +211,7 @@ class BrowserSession:
                         await ending
 
     async def _new_context(self, options: dict[str, Any]) -> BrowserContext:
-        if (
-            self._browser is None
-            or not self._browser.is_connected()
-            or self._contexts >= CONTEXTS_PER_BROWSER
-        ):
+        if not self._is_connected() or self._contexts >= CONTEXTS_PER_BROWSER:
             await self.start()
         self._contexts += 1
         try:
@@ -189,6 +220,9 @@ class BrowserSession:
             # It has died since the last job; nothing of this job was lost with it.
             await self.start()
             return await self._connected().new_context(**options)
+
+    def _is_connected(self) -> bool:
+        return self._browser is not None and self._browser.is_connected()
 
     def _connected(self) -> Browser:
         if self._browser is None:
@@ -235,6 +269,8 @@ class _Warden:
         self._tasks: set[asyncio.Task[None]] = set()
         session.popups = session.dialogs = 0
         session.held_by_dialog = False
+        for page in context.pages:
+            self._on_page(page)
         context.on("page", self._on_page)
         context.on("dialog", self._on_dialog)
 

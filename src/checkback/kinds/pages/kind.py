@@ -79,6 +79,9 @@ async def analyze(args: PageAnalyzeArgs, ctx: JobContext) -> dict[str, Any]:
             hint="Install it with `pip install 'checkback[pages]'` and restart the server.",
         ) from error
     if ctx.resource is not None:
-        return await analyze_page(args, ctx, ctx.resource)
+        try:
+            return await analyze_page(args, ctx, ctx.resource)
+        finally:
+            ctx.resource.make_ready()
     async with browser_session(ctx.environment) as session:
         return await analyze_page(args, ctx, session)

@@ -262,7 +262,7 @@ async def open_visit(
     ``silenced`` tells whether somebody else has taken the page's scripts, ``held`` whether the page stands
     still behind a dialog.
     """
-    page = await context.new_page()
+    page = context.pages[0] if context.pages else await context.new_page()
     devtools = Devtools(await context.new_cdp_session(page), page, silenced=silenced, held=held)
     if key is not None:
         await sign_in(devtools, key)
