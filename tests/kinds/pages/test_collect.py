@@ -96,7 +96,7 @@ async def test_rules_count_as_used_where_they_match_something(site: Any, analyze
     site.put("/other.css", "h1 {} h4 {} p {}", media_type="text/css")
     site.put("/", RULES_PAGE.replace("PORT", str(site.port)))
     css = (await analyze("/", **LITTLE)).report["css"]
-    # Of own.css and imported.css half is used; of the shadow tree two rules of three; of the other host's two.
+    # Half of own.css and imported.css is used; of the shadow tree two rules of three, of the other host two.
     rules = RULES.count("/*") + 2 + 2 + 3 + 1 + 3
     used = RULES.count("/* yes */") + 1 + 1 + 2 + 0 + 2
     assert css["rules"] == rules
