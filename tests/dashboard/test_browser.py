@@ -278,6 +278,14 @@ async def test_a_job_is_submitted_by_its_form_with_a_file(site: Site, tmp_path: 
         await page.get_by_role("button", name="Submit").click()
         await expect(page.locator("h1 .state-completed")).to_be_visible()
 
+        await page.get_by_role("button", name="Show pages of table.pdf").click()
+        await expect(page.locator("h1 .state-completed")).to_be_visible()
+        picture = page.locator(".shots img")
+        await expect(picture).to_have_count(1)
+        await expect(picture).to_have_js_property("complete", value=True)
+        assert await picture.evaluate("(image) => image.naturalHeight") > 300
+        await is_sound(page, "document")
+
 
 async def test_everything_can_be_done_by_keyboard(site: Site) -> None:
     for number in range(3):

@@ -22,6 +22,9 @@ LOG_LINES = 200
 MAX_TEXT = 4_000
 MAX_REPORT_BYTES = 8 * 1024 * 1024
 REPORT = "report.json"
+PDF = "application/pdf"
+MOST_PDFS = 5
+MOST_PAGES = 12
 PICTURES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"})
 
 
@@ -46,6 +49,7 @@ async def collect(service: Service, caller: Caller, job_id: str, base_url: str) 
         "summary": native.summary(job),
         "report": report,
         "pictures": [item for item in pictures if report is None or item.name != report["picture"]],
+        "pdfs": _pdfs(job) if caller.may(Scope.WRITE) else [],
         "comparable": await comparable(service, caller, job) if caller.may(Scope.WRITE) else [],
         "comparison": await comparison(service, caller, job),
         "text": await _text(service, caller, job) if report is None else None,
@@ -94,6 +98,14 @@ def _viewports(report: dict[str, Any], job: Job) -> list[dict[str, Any]]:
         if item is not None and entry.get("kind") == "screenshot" and entry.get("viewport") != "base":
             found.append({"id": item.id, "name": str(entry.get("viewport"))})
     return found
+
+
+def _pdfs(job: Job) -> list[tuple[str, str]]:
+    """Names of the PDFs that a job left, each with the pages to draw for a look at it: no range may run over."""
+    names = [item.name for item in job.artifacts if item.media_type == PDF][:MOST_PDFS]
+    count = job.result.get("page_count") if isinstance(job.result, dict) else None
+    known = len(names) == 1 and isinstance(count, int) and count > 0
+    return [(name, f"0-{min(count, MOST_PAGES) - 1}" if known else "0") for name in names]
 
 
 async def _text(service: Service, caller: Caller, job: Job) -> dict[str, str] | None:
