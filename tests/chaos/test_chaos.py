@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 75
+SECONDS = 90
 
 
 @pytest.mark.slow

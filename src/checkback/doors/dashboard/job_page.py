@@ -101,7 +101,7 @@ def _viewports(report: dict[str, Any], job: Job) -> list[dict[str, Any]]:
 
 
 def _pdfs(job: Job) -> list[tuple[str, str]]:
-    """Names of the PDFs that a job left, each with the pages to draw for a look at it: no range may run over."""
+    """Names of the PDFs that a job left, each with the pages to draw for a look at it: none may run over."""
     names = [item.name for item in job.artifacts if item.media_type == PDF][:MOST_PDFS]
     count = job.result.get("page_count") if isinstance(job.result, dict) else None
     known = len(names) == 1 and isinstance(count, int) and count > 0
