@@ -6,7 +6,7 @@ import asyncio
 import json
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from checkback.core.errors import CheckbackError, NotFound
 from checkback.core.job import Artifact, Job
@@ -103,9 +103,11 @@ def _viewports(report: dict[str, Any], job: Job) -> list[dict[str, Any]]:
 def _pdfs(job: Job) -> list[tuple[str, str]]:
     """Names of the PDFs that a job left, each with the pages to draw for a look at it: none may run over."""
     names = [item.name for item in job.artifacts if item.media_type == PDF][:MOST_PDFS]
-    count = job.result.get("page_count") if isinstance(job.result, dict) else None
-    known = len(names) == 1 and isinstance(count, int) and count > 0
-    return [(name, f"0-{min(count, MOST_PAGES) - 1}" if known else "0") for name in names]
+    result: dict[str, Any] = cast("dict[str, Any]", job.result) if isinstance(job.result, dict) else {}
+    count = result.get("page_count")
+    if len(names) == 1 and isinstance(count, int) and count > 0:
+        return [(names[0], f"0-{min(count, MOST_PAGES) - 1}")]
+    return [(name, "0") for name in names]
 
 
 async def _text(service: Service, caller: Caller, job: Job) -> dict[str, str] | None:
