@@ -6,7 +6,7 @@ import asyncio
 import json
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from checkback.core.errors import CheckbackError, NotFound
 from checkback.core.job import Artifact, Job
@@ -103,8 +103,10 @@ def _viewports(report: dict[str, Any], job: Job) -> list[dict[str, Any]]:
 def _pdfs(job: Job) -> list[tuple[str, str]]:
     """Names of the PDFs that a job left, each with the pages to draw for a look at it: none may run over."""
     names = [item.name for item in job.artifacts if item.media_type == PDF][:MOST_PDFS]
-    result: dict[str, Any] = cast("dict[str, Any]", job.result) if isinstance(job.result, dict) else {}
-    count = result.get("page_count")
+    try:
+        count = native.point(job.result, "/page_count")
+    except LookupError:
+        count = None
     if len(names) == 1 and isinstance(count, int) and count > 0:
         return [(names[0], f"0-{min(count, MOST_PAGES) - 1}")]
     return [(name, "0") for name in names]
