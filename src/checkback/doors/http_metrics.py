@@ -70,9 +70,8 @@ class Metrics:
         return Response(body, 200, {"cache-control": "no-store"}, CONTENT_TYPE_PLAIN_0_0_4)
 
     def _disk(self, found: Figures) -> Iterable[Metric]:
-        if found.disk_bytes is not None:
-            words = "What artifacts and uploads take on the disk, where it is most."
-            yield _gauge("checkback_disk_bytes", words, found.disk_bytes)
+        words = "What artifacts and uploads take on the disk, where it is most."
+        yield _gauge("checkback_disk_bytes", words, found.disk_bytes)
         words = "What artifacts and uploads may take; 0 for no limit."
         yield _gauge("checkback_disk_budget_bytes", words, self._disk_budget)
 
@@ -101,7 +100,7 @@ def build_routes(metrics: Metrics, *, production: bool) -> list[BaseRoute]:
     return [Route(METRICS_PATH, Resource([operation], production=production))]
 
 
-def _gauge(name: str, words: str, value: float) -> Metric:
+def _gauge(name: str, words: str, value: float | None) -> Metric:
     return GaugeMetricFamily(name, words, value)
 
 

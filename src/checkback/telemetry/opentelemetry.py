@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -98,10 +99,12 @@ class OpenTelemetry(Recorder):
 
     def stop(self) -> None:
         """Ends our providers. A collector that does not answer must not hold the process."""
-        for shut_down in self._shut_down:
-            ending = threading.Thread(target=shut_down, daemon=True)
-            ending.start()
-            ending.join(STOP_SECONDS)
+        ending = [threading.Thread(target=shut_down, daemon=True) for shut_down in self._shut_down]
+        for one in ending:
+            one.start()
+        ends = time.monotonic() + STOP_SECONDS
+        for one in ending:
+            one.join(max(0.0, ends - time.monotonic()))
 
 
 def make_recorder(process: str, version: str, *, export: bool) -> OpenTelemetry | None:
