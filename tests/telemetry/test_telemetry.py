@@ -177,6 +177,12 @@ def test_every_attempt_is_a_child_of_the_submit(watched: Watched, tmp_path: Path
     told = {one.attributes["checkback.job.attempt"]: one.attributes["checkback.outcome"] for one in found}
     assert told == {1: "failed", 2: "failed", 3: "completed"}
 
+    def ended(samples: Samples) -> list[float]:
+        name = "checkback_attempts_ended_total"
+        return [value(samples, name, kind="test.flaky", outcome=one) for one in ("retried", "completed")]
+
+    assert ended(until(watched.scrape, lambda found: ended(found) == [2, 1])) == [2, 1]
+
 
 def test_a_jobs_process_knows_its_trace_and_nothing_of_the_collector(watched: Watched) -> None:
     trace_id, _, job = watched.traced("test.surroundings", {})
@@ -219,6 +225,8 @@ def test_what_ended_is_counted_by_kind_and_outcome(watched: Watched) -> None:
         assert watched.ended(job_id)["state"] == "completed"
     for job_id in [watched.submit("test.fail", {"retryable": False}) for _ in range(2)]:
         assert watched.ended(job_id)["state"] == "failed"
+    later = watched.client.post("/api/jobs", json={"kind": "test.pid", "delay_seconds": 600}).json()["id"]
+    assert watched.client.post(f"/api/jobs/{later}/cancel").status_code == 200
 
     def added(samples: Samples, name: str, **labels: str) -> float:
         return value(samples, name, **labels) - value(before, name, **labels)
@@ -226,7 +234,11 @@ def test_what_ended_is_counted_by_kind_and_outcome(watched: Watched) -> None:
     def ended(samples: Samples, kind: str, outcome: str) -> float:
         return added(samples, "checkback_attempts_ended_total", kind=kind, outcome=outcome)
 
-    found = until(watched.scrape, lambda found: ended(found, "test.fail", "failed") == 2)
+    def all_ended(samples: Samples) -> bool:
+        return ended(samples, "test.fail", "failed") == 2 and ended(samples, "test.pid", "cancelled") == 1
+
+    found = until(watched.scrape, all_ended)
+    assert ended(found, "test.pid", "cancelled") == 1
     assert (ended(found, "test.large", "completed"), ended(found, "test.fail", "failed")) == (3, 2)
     assert ended(found, "test.large", "failed") == ended(found, "test.fail", "completed") == 0
     for name in ("checkback_attempt_seconds", "checkback_job_wait_seconds"):
@@ -234,7 +246,7 @@ def test_what_ended_is_counted_by_kind_and_outcome(watched: Watched) -> None:
         assert added(found, f"{name}_bucket", kind="test.large", le="+Inf") == 3
     assert added(found, "checkback_attempt_seconds_sum", kind="test.large") > 0
     posted = {"route": "/api/jobs", "method": "POST", "status": "202"}
-    assert added(found, "checkback_http_requests_total", **posted) == 5
+    assert added(found, "checkback_http_requests_total", **posted) == 6
     assert added(found, "checkback_jobs", queue="jobs", state="completed") == 3
     assert value(found, "checkback_workers") == value(found, "checkback_store_up") == 1
 
