@@ -160,7 +160,7 @@ class Service:
     async def _add(self, new: NewJob) -> Added:
         attributes = recording.of_job("submit", "send", new.kind, new.queue, new.id)
         with recording.span(f"submit {new.kind}", SpanKind.PRODUCER, attributes=attributes) as span:
-            return await self._queues.add(replace(new, trace=span.context))
+            return await self._queues.add(replace(new, trace=span.context) if span.context else new)
 
     async def get(self, caller: Caller, job_id: str) -> Job:
         """The job as it stands now, in one round trip to the engine. Its ``args`` are not read.

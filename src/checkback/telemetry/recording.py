@@ -1,8 +1,7 @@
 """Spans and figures for OpenTelemetry, where somebody wants them; otherwise this costs next to nothing.
 
-OpenTelemetry itself is imported only by a process that records (``checkback.telemetry.opentelemetry``): the
-shell commands and workers without a collector never load it. A trace that comes with a request is passed on
-in either case.
+OpenTelemetry itself is imported here only by a process that records (``checkback.telemetry.opentelemetry``):
+the shell commands never load it. A trace that comes with a request is passed on in either case.
 """
 
 from __future__ import annotations
