@@ -391,3 +391,12 @@ def inject(words: str, ctx: JobContext, fail: bool = False) -> dict[str, str]:
     if fail:
         raise JobFailed("refused", words, retryable=False)
     return {"title": words}
+
+
+@job("test.surroundings", phases=("looking",))
+def surroundings(ctx: JobContext) -> dict[str, object]:
+    """Tell what a job's process finds of the tracing around it."""
+    ctx.phase("looking")
+    ctx.phase("words of a page")
+    found = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+    return {"traceparent": ctx.traceparent, "variables": found, "loaded": "opentelemetry" in sys.modules}

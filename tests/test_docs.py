@@ -25,8 +25,9 @@ from checkback.core.errors import CheckbackError, FailureCode
 from checkback.core.states import MOVES, State
 from checkback.dialects.pdfco_requests import ENDPOINTS
 from checkback.dialects.pdfco_tools import TOOLS
-from checkback.doors import http_wire
+from checkback.doors import http_metrics, http_wire
 from checkback.doors.http import Readiness, build_routes
+from checkback.doors.http_metrics import Metrics, ServerFigures
 from checkback.doors.mcp_jobs import job_tools, kind_tools
 from checkback.doors.mcp_names import Names, underscore
 from checkback.doors.mcp_reftrix import ReftrixTools, reftrix_tools
@@ -211,6 +212,8 @@ def test_every_route_is_documented() -> None:
 
     service: Any = None
     routes = build_routes(service, authenticator=Authenticator(), readiness=ready)
+    metrics = Metrics(service, lambda: ServerFigures({}, 0, 0), version="0", disk_budget_bytes=0)
+    routes += http_metrics.build_routes(metrics, production=True)
     known = {"/mcp"}
     text = page("http.md")
     documented = set(re.findall(r"^\| `([A-Z]+) (/\S*)` \|", text, re.MULTILINE))

@@ -33,13 +33,16 @@ from checkback.core.errors import (
 from checkback.core.job import JSON, Artifact, Job
 from checkback.core.states import State, may_move
 from checkback.engine.events import Changes
-from checkback.engine.queues import NewJob, Queues
+from checkback.engine.figures import Figures, read_figures
+from checkback.engine.queues import Added, NewJob, Queues
 from checkback.guard.access import Caller, Scope
 from checkback.guard.addresses import AddressPolicy, check_url
 from checkback.guard.links import LinkSigner
 from checkback.guard.quotas import OwnerLimits, Quotas, has_quota
 from checkback.guard.seals import Sealer
 from checkback.guard.sources import ArtifactSource, UploadSource, change_sources, parse_source
+from checkback.telemetry import recording
+from checkback.telemetry.recording import SpanKind
 from checkback.uploads import KEEP_SECONDS, Upload, UploadStore, UploadWriter
 
 if TYPE_CHECKING:
@@ -149,10 +152,15 @@ class Service:
             callback=self._sealed(callback),
             has_quota=has_quota(caller),
         )
-        added = await self._queues.add(new)
+        added = await self._add(new)
         if added.args_hash != new.args_hash or added.job.owner != caller.owner:
             raise KeyReused
         return Submission(added.job, existing=added.existing)
+
+    async def _add(self, new: NewJob) -> Added:
+        attributes = recording.of_job("submit", "send", new.kind, new.queue, new.id)
+        with recording.span(f"submit {new.kind}", SpanKind.PRODUCER, attributes=attributes) as span:
+            return await self._queues.add(replace(new, trace=span.context) if span.context else new)
 
     async def get(self, caller: Caller, job_id: str) -> Job:
         """The job as it stands now, in one round trip to the engine. Its ``args`` are not read.
@@ -226,7 +234,9 @@ class Service:
         job = await self.get(caller, job_id)
         if not job.state.is_final or not may_move(job.state, State.WAITING):
             raise Conflict(f"Only a failed or cancelled job can be retried; this one is {job.state}.")
-        await self._queues.retry(job, has_quota=has_quota(caller))
+        attributes = recording.of_job("retry", "send", None, job.queue, job.id)
+        with recording.span("retry", SpanKind.PRODUCER, attributes=attributes):
+            await self._queues.retry(job, has_quota=has_quota(caller))
         return await self._get(caller, job_id)
 
     async def list(
@@ -349,6 +359,15 @@ class Service:
     async def counts(self) -> dict[str, dict[str, int]]:
         """How many jobs of each state every queue holds."""
         return await self._queues.counts()
+
+    async def figures(self, caller: Caller) -> Figures:
+        """How everything on the store does. Raises Forbidden for those who are neither admin nor measure."""
+        if not caller.may(Scope.METRICS):
+            raise Forbidden(
+                "These figures are of everybody's jobs; this token is not for them.",
+                hint="Make one with `checkback token add prometheus --scope metrics`.",
+            )
+        return await read_figures(self._queues)
 
     async def _admit(
         self, caller: Caller, kind: str, args: Mapping[str, Any], delay_seconds: float

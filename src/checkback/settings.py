@@ -175,6 +175,7 @@ class Settings:
         Belongs.DOOR,
     )
     log_level: str = _setting("info", "What the server logs: debug, info, warning or error.")
+    log_format: str = _setting("text", "How log lines look: text, or json for one object in each line.")
 
     @property
     def own_valkey(self) -> bool:
@@ -269,6 +270,7 @@ def _check(settings: Settings) -> None:
         "appendfsync": ("always", "everysec", "no"),
         "tool_names": ("auto", "dotted", "underscore"),
         "log_level": ("debug", "info", "warning", "error"),
+        "log_format": ("text", "json"),
     }
     for name, allowed in choices.items():
         if getattr(settings, name) not in allowed:

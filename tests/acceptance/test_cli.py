@@ -189,7 +189,7 @@ def test_a_check_imports_neither_pydantic_nor_redis_nor_mcp(shell: Shell) -> Non
     shell.run("wait", job_id)
     code = (
         "import sys; from checkback.cli import main; main(['check', sys.argv[1]]);"
-        "slow = ('pydantic', 'redis', 'bullmq', 'fastmcp', 'mcp', 'rich');"
+        "slow = ('pydantic', 'redis', 'bullmq', 'fastmcp', 'mcp', 'rich', 'opentelemetry');"
         "print([name for name in slow if name in sys.modules])"
     )
     done = subprocess.run(

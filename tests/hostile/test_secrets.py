@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from mcp_types.version import LATEST_MODERN_VERSION
 
 from checkback.engine.valkey import socket_path
 from checkback.engine.wire import Address, Wire
@@ -128,9 +129,21 @@ async def ask_mcp(client: httpx2.AsyncClient, tool: str, arguments: dict[str, An
 
 
 async def send_mcp(client: httpx2.AsyncClient, method: str, params: dict[str, Any]) -> bytes:
-    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-06-18"}
-    return (await client.post("/mcp", json=body, headers=headers)).content
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": LATEST_MODERN_VERSION,
+        "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params | {"_meta": meta}}
+    headers = {
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": LATEST_MODERN_VERSION,
+        "mcp-method": method,
+        "mcp-name": params.get("name") or params["uri"],
+    }
+    answer = await client.post("/mcp", json=body, headers=headers)
+    assert b'"result"' in answer.content or "resources" in method, answer.text
+    return answer.content
 
 
 @pytest.mark.chromium

@@ -33,3 +33,7 @@ export async function remove({ queue, id }) {
 export async function logs({ queue, id }) {
   return (await queueOf(queue).getJobLogs(id)).logs;
 }
+
+export async function telemetry({ queue, id }) {
+  return (await Job.fromId(queueOf(queue), id)).opts.telemetry;
+}

@@ -22,7 +22,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from checkback.app.background import TOKENS_NAME, prepare_home, remember_kinds, take_server_lock
+from checkback.app.background import TOKENS_NAME, find_version, prepare_home, remember_kinds, take_server_lock
 from checkback.app.connect import CLIENT_NAME, Connection, make_engine, make_service, publish
 from checkback.app.patience import PatientProtocol, SlowBodies
 from checkback.app.web import Activity, make_application
@@ -34,6 +34,7 @@ from checkback.engine.keys import Keys
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.engine.wire import Wire
 from checkback.settings import Settings, to_environment
+from checkback.telemetry import recording
 
 logger = logging.getLogger(__name__)
 
@@ -269,9 +270,11 @@ def serve(
     server.start_store()
     logger.info("The store answers after %.0f ms.", (time.monotonic() - started) * 1000)
     try:
+        recording.start("serve", find_version())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.run())
     finally:
+        recording.stop()
         server.stop_store()
         os.close(lock)
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,9 +16,10 @@ from checkback.app.work import load_kinds
 from checkback.core.errors import EngineUnavailable
 from checkback.guard.access import LOCAL
 from checkback.guard.authenticator import Authenticator
-from checkback.guard.redaction import RedactingFormatter
+from checkback.guard.log_lines import log_to_stderr
 from checkback.guard.tokens import folder_token
 from checkback.settings import Settings
+from checkback.telemetry import recording
 
 if TYPE_CHECKING:
     from checkback.doors.mcp_pdfco import PdfcoSetting
@@ -31,10 +30,12 @@ WATCH_SECONDS = 5.0
 def run_stdio(settings: Settings, chosen: Mapping[str, Any]) -> None:
     """Serve until the client closes our standard input."""
     # Standard output belongs to the protocol: whatever logs goes to standard error.
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactingFormatter("%(levelname)s:%(name)s:%(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    asyncio.run(_serve(settings, chosen))
+    log_to_stderr("warning", settings.log_format, text="%(levelname)s:%(name)s:%(message)s")
+    recording.start("mcp", find_version())
+    try:
+        asyncio.run(_serve(settings, chosen))
+    finally:
+        recording.stop()
 
 
 async def _serve(settings: Settings, chosen: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,27 +9,29 @@ from typing import cast
 
 from fastmcp.server.http import StarletteWithLifespan
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from checkback.app.background import find_version
 from checkback.app.connect import Connection
 from checkback.core.errors import EngineUnavailable
-from checkback.doors import dashboard, pdfco
+from checkback.doors import dashboard, http_metrics, pdfco
 from checkback.doors.file_links import FilesDoor
 from checkback.doors.gate import Gate, RequireCaller
 from checkback.doors.http import Readiness, build_routes
+from checkback.doors.http_metrics import Metrics, ServerFigures
 from checkback.doors.mcp import build_server, http_app, http_base_url, http_caller
 from checkback.doors.mcp_names import ToolNames
 from checkback.doors.mcp_pdfco import PdfcoSetting
 from checkback.doors.mcp_wire import StrictMessages
+from checkback.doors.observed import Observed
+from checkback.engine.figures import alive
 from checkback.engine.keys import Keys
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList
 from checkback.guard.tokens import folder_token
 
 MCP_PATH = "/mcp"
-ALIVE_SECONDS = 20.0
-"""A worker that has not said for so long that it lives, does not."""
 
 
 @dataclass(slots=True)
@@ -96,6 +97,7 @@ def make_application(
         version=find_version(),
         production=settings.production,
     )
+    routes += _metrics_routes(connection, restarts)
     routes += FilesDoor(connection.service).routes()
     routes += pdfco.build_routes(
         connection.service, production=settings.production, is_own_token=authenticator.knows
@@ -110,7 +112,18 @@ def make_application(
         guesses=guesses,
         quotas=connection.service.quotas,
     )
-    return _Watched(gate, activity)
+    return _Watched(Observed(gate, fixed=frozenset({MCP_PATH})), activity)
+
+
+def _metrics_routes(connection: Connection, restarts: Mapping[str, int]) -> list[BaseRoute]:
+    settings, wire = connection.settings, connection.wire
+    metrics = Metrics(
+        connection.service,
+        lambda: ServerFigures(restarts, wire.commands, wire.connections),
+        version=find_version(),
+        disk_budget_bytes=settings.disk_budget_bytes,
+    )
+    return http_metrics.build_routes(metrics, production=settings.production)
 
 
 def mcp_application(
@@ -154,7 +167,6 @@ async def check_readiness(connection: Connection, restarts: Mapping[str, int]) -
         now, beats = await connection.wire.transaction([["TIME"], ["HVALS", workers]])
     except EngineUnavailable:
         return Readiness(("The job store cannot be reached.",), restarts=counts)
-    oldest = int(now[0]) - ALIVE_SECONDS
-    alive = [beat for beat in map(json.loads, beats) if beat["beat_at"] > oldest]
-    counts["worker_loop"] = sum(beat["restarts"] for beat in alive)
-    return Readiness(() if alive else ("No worker is alive.",), len(alive), counts)
+    found = alive(int(now[0]), beats)
+    counts["worker_loop"] = sum(beat["restarts"] for beat in found)
+    return Readiness(() if found else ("No worker is alive.",), len(found), counts)

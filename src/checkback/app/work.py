@@ -14,6 +14,7 @@ from checkback.app.connect import address, retention
 from checkback.core.errors import InvalidInput
 from checkback.engine import process_tree
 from checkback.settings import Settings
+from checkback.telemetry import recording
 
 if TYPE_CHECKING:
     from checkback.engine.worker import WorkerProcess
@@ -33,8 +34,12 @@ def run_worker(settings: Settings, *, parent: int | None = None) -> int:
     # BullMQ and redis-py are imported only by those who work.
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_work(settings))
+    recording.start("worker", find_version())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_work(settings))
+    finally:
+        recording.stop()
 
 
 def make_worker(settings: Settings) -> WorkerProcess:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 from argparse import Namespace
@@ -18,9 +19,11 @@ from checkback import settings as settings_table
 from checkback.app.connect import Connection, connect
 from checkback.app.work import load_kinds
 from checkback.cli.exits import Exit, of_state
+from checkback.core import trace_context
 from checkback.core.errors import InvalidInput
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
+from checkback.core.trace_context import TraceContext
 from checkback.guard.access import LOCAL
 from checkback.guard.terminal import printable, printable_block
 
@@ -30,6 +33,9 @@ FOR_EVER = 10 * 365 * 24 * 3600.0
 def submit(options: Namespace) -> int:
     """Print the id, or with ``--wait`` the result."""
     given = [_parse_argument(text) for text in options.args]
+
+    # Where a shell runs as a part of a trace, OpenTelemetry says so in these variables.
+    trace_context.current.set(TraceContext.from_carrier(lambda name: os.environ.get(name.upper())))
 
     async def run(connection: Connection) -> int:
         load_kinds(connection.settings)

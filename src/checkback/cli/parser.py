@@ -98,7 +98,7 @@ def _server_commands(commands: Any) -> None:
     token.add_argument("action", nargs="?", choices=("show", "add"), default="show")
     token.add_argument("owner", nargs="?", help="who the new token stands for")
     token.add_argument(
-        "--scope", action="append", choices=("read", "write", "admin"), help="(read and write)"
+        "--scope", action="append", choices=("read", "write", "admin", "metrics"), help="(read and write)"
     )
 
 

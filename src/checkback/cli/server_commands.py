@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import logging
 import os
 import shlex
 import sys
@@ -162,14 +161,6 @@ def _settings(options: Namespace, **more: Any) -> Settings:
 
 
 def _log_to_stderr(settings: Settings) -> None:
-    from checkback.core.request_ids import RequestIdFilter
-    from checkback.guard.redaction import RedactingFormatter
+    from checkback.guard.log_lines import log_to_stderr
 
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(RequestIdFilter())
-    handler.setFormatter(
-        RedactingFormatter("%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s")
-    )
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
-    for noisy in ("uvicorn.error", "mcp", "fastmcp", "httpx2"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    log_to_stderr(settings.log_level, settings.log_format)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from contextvars import ContextVar
 
@@ -19,11 +18,3 @@ def request_id(given: object = None) -> str:
     text = given if isinstance(given, str) and _SANE.fullmatch(given) else new_job_id()
     current.set(text)
     return text
-
-
-class RequestIdFilter(logging.Filter):
-    """Gives every log record a ``request_id``, a dash outside of requests. Put it on a handler."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = current.get() or "-"
-        return True

@@ -22,6 +22,7 @@ from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList, check
 from checkback.guard.quotas import Quotas
 
+METRICS_PATH = "/metrics"
 MOST_HEADERS = 100
 MOST_HEAD_BYTES = 32 * 1024
 
@@ -79,6 +80,8 @@ class Gate:
             except QuotaExceeded as slow_down:
                 return slow_down
             return refusal
+        if found.only_measures and scope["path"] != METRICS_PATH:
+            return Forbidden(f"This token is for {METRICS_PATH} only.")
         try:
             if self._quotas is not None:
                 self._quotas.request(found)

@@ -18,6 +18,7 @@ from checkback.dialects import native
 from checkback.doors.http_wire import while_connected
 from checkback.guard.access import Caller
 from checkback.service import Service
+from checkback.telemetry.measures import event_streams
 
 HEARTBEAT_SECONDS = 15.0
 
@@ -78,8 +79,9 @@ class EventStream:
             (b"x-accel-buffering", b"no"),  # nginx would hold the events back
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async with aclosing(self._source):
-            await while_connected(Request(scope, receive), self._pump(send))
+        with event_streams.track_inprogress():
+            async with aclosing(self._source):
+                await while_connected(Request(scope, receive), self._pump(send))
         await send({"type": "http.response.body", "body": b""})
 
     async def _pump(self, send: Send) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+import fastmcp
 from fastmcp import FastMCP
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.http import StarletteWithLifespan
@@ -34,6 +35,9 @@ INSTRUCTIONS = (
 TOOLSETS = ("pages", "documents", "jobs")
 DOCUMENT_KIND = "pdf.to_text"
 """Where this kind is not installed there are no document tools either."""
+
+# FastMCP's spans hold what callers sent; ours (measures.tool_call) take their place.
+fastmcp.settings.telemetry_mode = "off"
 
 
 def http_caller() -> Caller:

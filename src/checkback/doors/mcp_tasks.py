@@ -141,7 +141,7 @@ class Tasks(ServerExtension):
             if params.name in self._task_only:
                 raise _missing_capability()
             return await call_next()
-        job = await tool.begin(params.arguments or {})
+        job = await tool.begin_task(params.arguments or {})
         if isinstance(job, ToolResult):  # refused: an error of the tool's input is a result of the tool
             return job
         return _Wire.model_validate({"resultType": "task", **await self._fields(job)})

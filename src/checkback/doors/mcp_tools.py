@@ -29,6 +29,7 @@ from checkback.core.estimates import NO_OUTLOOK, Outlook
 from checkback.core.job import JSON, Job
 from checkback.core.request_ids import request_id
 from checkback.core.states import State
+from checkback.core.trace_context import TraceContext
 from checkback.dialects import native
 from checkback.doors.mcp_names import Names, underscore
 from checkback.guard import strict_json
@@ -36,6 +37,7 @@ from checkback.guard.access import Caller
 from checkback.guard.redaction import redact
 from checkback.kinds import registry
 from checkback.service import Service
+from checkback.telemetry.measures import tool_call
 
 Arguments = dict[str, Any]
 Answer = Callable[[Arguments], Awaitable[ToolResult]]
@@ -78,7 +80,10 @@ class DoorTool(Tool):
         return tool
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
-        return await self._answer(arguments)
+        with tool_call(self.name, trace_of_message()) as call:
+            result = await self._answer(arguments)
+            call.is_error = bool(result.is_error)
+            return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,13 @@ class JobTool:
 
     tool: DoorTool
     begin: Begin
+
+    async def begin_task(self, arguments: Arguments) -> Job | ToolResult:
+        """``begin``, for a call that is answered with a task."""
+        with tool_call(self.tool.name, trace_of_message()) as call:
+            begun = await self.begin(arguments)
+            call.is_error = isinstance(begun, ToolResult) and bool(begun.is_error)
+            return begun
 
 
 @dataclass(slots=True)
@@ -251,8 +263,7 @@ def checked(model: type[M], arguments: Mapping[str, JSON]) -> M:
 
 def current_request_id() -> str:
     """The request id that the caller sent, in ``_meta`` or as X-Request-Id, or a new one."""
-    context = get_context().request_context
-    meta = (context.meta if context is not None else None) or {}
+    meta = _meta()
     given = meta.get("request_id") or meta.get("requestId")
     if given is None:
         try:
@@ -260,6 +271,16 @@ def current_request_id() -> str:
         except RuntimeError:  # not over HTTP
             given = None
     return request_id(given)
+
+
+def trace_of_message() -> TraceContext | None:
+    """The trace that the message names in its ``_meta``, as the protocol has it (SEP-414)."""
+    return TraceContext.from_carrier(_meta().get)
+
+
+def _meta() -> Mapping[str, Any]:
+    context = get_context().request_context
+    return (context.meta if context is not None else None) or {}
 
 
 def schema_of(form: Any) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable, FailureCode
 from checkback.core.estimates import REMEMBERED_RUNS
 from checkback.core.job import JSON, Failure, PhaseStart
+from checkback.core.trace_context import TraceContext
 from checkback.engine import bullmq_scripts
 from checkback.engine.child import Assignment
 from checkback.engine.keys import Keys
+from checkback.engine.observed import process_of, record_phases
 from checkback.engine.parts import Parts
 from checkback.engine.record import (
     CANCEL_REASON,
@@ -41,6 +43,7 @@ from checkback.guard.access import LOCAL_OWNER
 from checkback.guard.egress import EgressProxy
 from checkback.kinds import registry
 from checkback.kinds.registry import Kind
+from checkback.telemetry.recording import Span
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +98,9 @@ class Extras:
     saved: str | None = None
     #: The job that this one is a part of: ``queue id``.
     parent: str | None = None
+    #: The request that the job came with, and the trace that it belongs to.
+    request_id: str | None = None
+    trace: TraceContext | None = None
 
 
 class Attempt:
@@ -108,6 +114,8 @@ class Attempt:
         self._token = token
         self._extras = extras
         self.job_id = job.id
+        #: The job's name in BullMQ.
+        self.name = job.name
         self.renewed_at = time.monotonic()
         self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
         self._key = parts.keys.job(queue, self.job_id)
@@ -119,6 +127,8 @@ class Attempt:
         self._phase: str | None = None
         self._phases: list[PhaseStart] = []
         self._began = time.monotonic()
+        #: Why it failed, once that is known.
+        self.failure_code: str | None = None
 
     def stop(self, why: Stop) -> None:
         """End the attempt; the first reason counts."""
@@ -180,6 +190,17 @@ class Attempt:
         return json.loads(outcome.result or "null")
 
     async def _run_child(self, kind: Kind) -> Outcome:
+        """Run the job's process, and tell of it."""
+        with process_of(kind, self._job.attemptsStarted) as span:
+            try:
+                outcome = await self._run_process(kind, span)
+            finally:
+                record_phases(span, kind, self._phases, time.monotonic() - self._began)
+            if outcome.failure is not None:
+                span.failed(outcome.failure.code)
+            return outcome
+
+    async def _run_process(self, kind: Kind, span: Span) -> Outcome:
         grant = None
         if kind.network and self._parts.egress is not None:
             grant = await self._parts.egress.grant(self.job_id)
@@ -195,6 +216,7 @@ class Attempt:
             if grant
             else None,
             saved=json.loads(self._extras.saved) if self._extras.saved else None,
+            trace=span.context.to_metadata() if span.context else None,
         )
         self._began = time.monotonic()
         self._say({"say": "progress", "phase": None, "percent": 0, "message": None, "entered": []})
@@ -269,6 +291,7 @@ class Attempt:
             self.stop(Stop.LOCK_LOST)
 
     async def _fail(self, failure: Failure, outcome: Outcome | None = None) -> None:
+        self.failure_code = failure.code
         artifacts = encode_artifacts(outcome.artifacts) if outcome and outcome.artifacts else ""
         await self._store_end(artifacts, encode_failure(failure), "")
 

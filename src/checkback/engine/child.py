@@ -29,6 +29,7 @@ from checkback.artifacts import ArtifactStore
 from checkback.core.errors import CheckbackError, FailureCode, JobFailed
 from checkback.core.job import JSON, Failure
 from checkback.core.states import State
+from checkback.core.trace_context import TraceContext
 from checkback.engine import process_tree
 from checkback.engine.conversation import Conversation
 from checkback.guard.redaction import Redactor
@@ -79,6 +80,8 @@ class Assignment:
     egress: dict[str, str] | None = None
     #: What an earlier attempt saved.
     saved: JSON = None
+    #: The trace that the attempt belongs to, as BullMQ's telemetry metadata.
+    trace: str | None = None
 
 
 def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> None:
@@ -167,6 +170,7 @@ class _Attempt:
             egress=Egress(**assignment.egress) if assignment.egress else None,
             resource=kept,
             saved=assignment.saved,
+            trace=TraceContext.from_metadata(assignment.trace),
             starter=_Starter(conversation, Sealer(bytes.fromhex(settings.secret_hex))),
         )
 

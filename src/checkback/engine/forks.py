@@ -16,6 +16,7 @@ from typing import Any
 
 from checkback.engine import process_tree
 from checkback.engine.child import ChildSettings
+from checkback.telemetry.recording import for_children
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,10 @@ class Forks:
             ]
             # It takes a ms, and happens once in a worker's life.
             self._process = subprocess.Popen(  # noqa: ASYNC220
-                command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL
+                command,
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                env=for_children(os.environ),
             )
             theirs.close()
             ours.setblocking(False)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from checkback.core import ids
+from checkback.core import ids, request_ids, trace_context
 from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput, UnknownKind
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
@@ -63,6 +63,8 @@ class Parts:
             args_hash=message["args_hash"],
             attempts=kind.attempts,
             backoff_seconds=kind.backoff_seconds,
+            request_id=request_ids.current.get(),
+            trace=trace_context.current.get(),
             parent=f"{queue} {job_id}",
         )
         try:

@@ -27,6 +27,7 @@ from checkback.core.errors import (
 from checkback.core.estimates import Run
 from checkback.core.job import JSON, Job
 from checkback.core.states import State, may_move
+from checkback.core.trace_context import TraceContext
 from checkback.engine import bullmq_scripts
 from checkback.engine.events import Changes, Feed
 from checkback.engine.keys import PAGES_QUEUE, Keys
@@ -88,6 +89,8 @@ class NewJob:
     request_id: str | None = None
     #: ``{"url", "context"}``: who is told of the end.
     callback: Mapping[str, JSON] | None = None
+    #: The trace that the job belongs to.
+    trace: TraceContext | None = None
     #: The job that this one is a part of: ``queue id``.
     parent: str | None = None
     #: Whether the owner may have only so many jobs that have not ended.
@@ -118,12 +121,13 @@ class Queues:
         disk: Path | None = None,
         limits: StoreLimits | None = None,
     ) -> None:
-        self._wire = wire
+        self.wire = wire
         self._feed = feed
         self._owner_feed = OwnerFeed(feed, wire, keys)
-        self._keys = keys
+        self.keys = keys
         self._index = OwnerIndex(self._call, keys)
-        self._names = names
+        #: The queues that are served.
+        self.names = names
         #: How long finished jobs are kept.
         self.retention = retention
         #: A folder on the disk that must have room for another job.
@@ -140,7 +144,7 @@ class Queues:
         Adding an id that is there changes nothing and gives the first job, with ``existing`` set. Raises
         QuotaExceeded, QueueFull or StorageFull for a new one that has no room; then nothing is stored.
         """
-        if new.queue not in self._names:
+        if new.queue not in self.names:
             raise InvalidInput(
                 f"The queue {new.queue!r} is not served here.",
                 hint="Add it to CHECKBACK_QUEUES and start again.",
@@ -152,7 +156,7 @@ class Queues:
         await self._memory.require(
             sum(len(part) for command in commands for part in command if isinstance(part, str | bytes))
         )
-        repair = self._keys.job(new.queue, new.id)
+        repair = self.keys.job(new.queue, new.id)
         verdict, _, kept, status = await self._transaction(commands, scripts, repair=repair)
         if verdict == TOO_MANY and await self._prune(new.owner):
             verdict, _, kept, status = await self._transaction(commands, scripts, repair=repair)
@@ -210,9 +214,9 @@ class Queues:
 
         Returns the ids of its parts, which go on until somebody cancels them, too.
         """
-        key, events = self._keys.job(job.queue, job.id), self._keys.queue(job.queue, "events")
+        key, events = self.keys.job(job.queue, job.id), self.keys.queue(job.queue, "events")
         mark = ["EVALSHA", CANCEL.sha, 2, key, events, job.id, CANCEL_REASON]
-        promote = bullmq_scripts.promote(self._keys, job.queue, job.id)
+        promote = bullmq_scripts.promote(self.keys, job.queue, job.id)
         listed = ["HGET", key, "cb:parts"]
         replies = await self._transaction(
             [mark, promote, listed], [CANCEL, bullmq_scripts.script("promote-9")]
@@ -224,7 +228,7 @@ class Queues:
 
     async def parts(self, queue: str, job_id: str) -> list[str]:
         """The ids of the jobs that a job has started."""
-        return _ids(await self._call("HGET", self._keys.job(queue, job_id), "cb:parts"))
+        return _ids(await self._call("HGET", self.keys.job(queue, job_id), "cb:parts"))
 
     async def cancel_parts(self, job_ids: list[str]) -> None:
         """Cancel those that have not ended, and what they have started themselves."""
@@ -241,12 +245,12 @@ class Queues:
             verdict = await self._run(*self._admission(job.queue, job.id, job.owner, has_quota, again=True))
         if verdict < 0:
             raise self._no_room(verdict)
-        key, events = self._keys.job(job.queue, job.id), self._keys.queue(job.queue, "events")
+        key, events = self.keys.job(job.queue, job.id), self.keys.queue(job.queue, "events")
         revive = ["EVALSHA", REVIVE.sha, 2, key, events, job.id]
         # A cancelled job lies in the failed set, in the completed one if it ended at that moment, or
         # still waits.
         back = [
-            bullmq_scripts.reprocess(self._keys, job.queue, job.id, ended_as=ended_as)
+            bullmq_scripts.reprocess(self.keys, job.queue, job.id, ended_as=ended_as)
             for ended_as in ("failed", "completed")
         ]
         made = int(job.created_at.timestamp() * 1000)
@@ -261,24 +265,24 @@ class Queues:
 
     async def log(self, job: Job) -> list[str]:
         """The log lines that are kept, oldest first."""
-        return await self._call("LRANGE", self._keys.job(job.queue, job.id) + ":logs", 0, -1)
+        return await self._call("LRANGE", self.keys.job(job.queue, job.id) + ":logs", 0, -1)
 
     async def counts(self) -> dict[str, dict[str, int]]:
         """For each queue, how many jobs lie in which of BullMQ's sets: cancelled ones count as failed."""
         commands: list[list[Any]] = []
-        for name in self._names:
+        for name in self.names:
             for part in ("wait", "prioritized", "paused", "active"):
                 length = "ZCARD" if part == "prioritized" else "LLEN"
-                commands.append([length, self._keys.queue(name, part)])
+                commands.append([length, self.keys.queue(name, part)])
             commands.extend(
-                ["ZCARD", self._keys.queue(name, part)] for part in ("delayed", "completed", "failed")
+                ["ZCARD", self.keys.queue(name, part)] for part in ("delayed", "completed", "failed")
             )
         try:
-            replies = iter(await self._wire.transaction(commands))
+            replies = iter(await self.wire.transaction(commands))
         except ReplyError as error:
             raise _refused(error) from None
         result: dict[str, dict[str, int]] = {}
-        for name in self._names:
+        for name in self.names:
             waiting = next(replies) + next(replies) + next(replies)
             rest = {state: next(replies) for state in ("active", "delayed", "completed", "failed")}
             result[name] = {"waiting": waiting, **rest}
@@ -286,18 +290,18 @@ class Queues:
 
     async def mark_read(self, job: Job) -> None:
         """Note that somebody was given the job's result."""
-        await self._run(READ, [self._keys.job(job.queue, job.id)], [])
+        await self._run(READ, [self.keys.job(job.queue, job.id)], [])
 
     async def position(self, job: Job) -> int | None:
         """The job's place among those that wait in its queue, 1 for the next one; None if it is not there."""
-        wait, prioritized = (self._keys.queue(job.queue, part) for part in ("wait", "prioritized"))
+        wait, prioritized = (self.keys.queue(job.queue, part) for part in ("wait", "prioritized"))
         commands: list[list[Any]] = [
             ["LLEN", wait],
             ["LPOS", wait, job.id, "RANK", -1],
             ["ZRANK", prioritized, job.id],
         ]
         try:
-            length, place, rank = await self._wire.transaction(commands)
+            length, place, rank = await self.wire.transaction(commands)
         except ReplyError as error:
             raise _refused(error) from None
         if place is not None:
@@ -306,7 +310,7 @@ class Queues:
 
     async def runs(self, kind: str) -> list[Run]:
         """The last completed runs of a kind, newest first."""
-        kept: str | None = await self._call("HGET", self._keys.runs(), kind)
+        kept: str | None = await self._call("HGET", self.keys.runs(), kind)
         found = [json.loads(line) for line in kept.splitlines()] if kept else []
         return [Run(milliseconds / 1000, decode_phases(phases)) for milliseconds, phases in found]
 
@@ -342,6 +346,8 @@ class Queues:
             "priority": PRIORITY,
             **keep,
         }
+        if new.trace is not None:
+            opts["tm"] = new.trace.to_metadata()  # BullMQ's own name for it
         data = queue_data(new.kind, new.queue, new.id, new.args, created)
         if new.queue == PAGES_QUEUE and new.request_id is not None:
             data["requestId"] = new.request_id
@@ -360,20 +366,20 @@ class Queues:
         script, listed, args = self._admission(new.queue, new.id, new.owner, new.has_quota)
         return [
             ["EVALSHA", script.sha, len(listed), *listed, *args],
-            list(bullmq_scripts.add(self._keys, new.queue, new.id, name, data, opts, milliseconds)),
+            list(bullmq_scripts.add(self.keys, new.queue, new.id, name, data, opts, milliseconds)),
             self._keep(
                 new.queue, new.id, new.owner, milliseconds, counted=new.has_quota, due=due, fields=ours
             ),
-            ["EVALSHA", STATUS.sha, len(self._names), *self._hashes(new.id), new.id, "0"],
+            ["EVALSHA", STATUS.sha, len(self.names), *self._hashes(new.id), new.id, "0"],
         ]
 
     def _admission(
         self, queue: str, job_id: str, owner: str, has_quota: bool, *, again: bool = False
     ) -> tuple[Script, list[str], list[Any]]:
         """The script that says whether there is room for a job, with its keys and arguments."""
-        keys = [self._keys.job(queue, job_id)]
-        keys += [self._keys.queue(queue, part) for part in ("wait", "prioritized", "delayed")]
-        keys += [self._keys.open(owner), self._keys.disk_full()]
+        keys = [self.keys.job(queue, job_id)]
+        keys += [self.keys.queue(queue, part) for part in ("wait", "prioritized", "delayed")]
+        keys += [self.keys.open(owner), self.keys.disk_full()]
         owners = self._limits.owner_jobs if has_quota else 0
         return ADMIT, keys, [owners, self._limits.queue_jobs, "1" if again else ""]
 
@@ -389,9 +395,9 @@ class Queues:
         again: bool = False,
         fields: Mapping[str, Any] | None = None,
     ) -> list[Any]:
-        keys = [self._keys.job(queue, job_id), self._keys.queue(queue, "prioritized")]
-        keys += [self._keys.turns(queue), self._keys.owner(owner), self._keys.open(owner)]
-        keys += [self._keys.callbacks()]
+        keys = [self.keys.job(queue, job_id), self.keys.queue(queue, "prioritized")]
+        keys += [self.keys.turns(queue), self.keys.owner(owner), self.keys.open(owner)]
+        keys += [self.keys.callbacks()]
         args: list[Any] = [
             job_id,
             owner,
@@ -409,8 +415,8 @@ class Queues:
         now = time.monotonic()
         if now - self._pruned_in_vain.get(owner, -PRUNE_SECONDS) < PRUNE_SECONDS:
             return False
-        prefix = self._keys.queue("", "")[:-1]
-        pruned = await self._run(PRUNE, [self._keys.open(owner)], [prefix, self._limits.owner_jobs]) > 0
+        prefix = self.keys.queue("", "")[:-1]
+        pruned = await self._run(PRUNE, [self.keys.open(owner)], [prefix, self._limits.owner_jobs]) > 0
         if pruned:
             self._pruned_in_vain.pop(owner, None)
         else:
@@ -430,25 +436,25 @@ class Queues:
         return StorageFull("Results and uploads take all the disk that they may.")
 
     def _hashes(self, job_id: str) -> list[str]:
-        return [self._keys.job(name, job_id) for name in self._names]
+        return [self.keys.job(name, job_id) for name in self.names]
 
     def _decode(self, job_id: str, reply: Any) -> Stored | None:
         if not reply:
             return None
         place, engine_state, fields = cast("tuple[int, str, list[str | None]]", reply)
-        stored = decode(self._names[place - 1], job_id, engine_state, fields, self.retention)
+        stored = decode(self.names[place - 1], job_id, engine_state, fields, self.retention)
         expires = stored.job.expires_at
         return None if expires is not None and expires <= datetime.now(UTC) else stored
 
     async def _call(self, *parts: Any) -> Any:
         try:
-            return await self._wire.call(*parts)
+            return await self.wire.call(*parts)
         except ReplyError as error:
             raise _refused(error) from None
 
     async def _run(self, script: Script, keys: list[str], args: list[Any]) -> Any:
         try:
-            return await self._wire.script(script, keys, args)
+            return await self.wire.script(script, keys, args)
         except ReplyError as error:
             raise _refused(error) from None
 
@@ -458,15 +464,15 @@ class Queues:
         """One MULTI. Where the server was made to forget its scripts, whatever half of it was carried out
         is undone."""
         try:
-            return await self._wire.transaction(commands, scripts)
+            return await self.wire.transaction(commands, scripts)
         except ReplyError as error:
             if "NOSCRIPT" not in str(error):
                 raise _refused(error) from None
-        self._wire.forget_scripts()
+        self.wire.forget_scripts()
         if repair is not None:
             await self._run(UNDO, [repair], [])
         try:
-            return await self._wire.transaction(commands, scripts)
+            return await self.wire.transaction(commands, scripts)
         except ReplyError as error:
             raise _refused(error) from None
 

@@ -129,6 +129,10 @@ class Runner:
         while self._cleaning:
             await asyncio.wait(set(self._cleaning))
 
+    def idle(self) -> dict[str, int]:
+        """How many warm children of each kind wait for their next job."""
+        return {kind: len(idle) for kind, idle in self._warm.items() if idle}
+
     def drop_idle(self) -> None:
         """End warm children that nobody has needed for a while."""
         oldest = time.monotonic() - RECYCLE_IDLE_SECONDS

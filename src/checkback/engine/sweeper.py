@@ -59,6 +59,8 @@ class Sweeper:
         self._uploads = uploads
         #: What artifacts and uploads may take together; 0 is no limit.
         self._disk_budget = disk_budget_bytes
+        #: What they took when that was last looked at; None where there is no limit to look for.
+        self.disk_bytes: int | None = None
         self._scanned_at = float("-inf")
 
     async def run(self) -> None:
@@ -149,6 +151,7 @@ class Sweeper:
             return
         folders = (self._artifacts.root, self._uploads.root)
         taken = await asyncio.to_thread(lambda: sum(folder_bytes(folder) for folder in folders))
+        self.disk_bytes = taken
         if taken >= self._disk_budget:
             logger.warning("Artifacts and uploads take %d MB: no new jobs until some go.", taken >> 20)
             await self._wire.call("SET", self._keys.disk_full(), "1", "EX", DISK_FULL_SECONDS)

@@ -109,6 +109,9 @@ class Wire:
         self._outgoing: list[bytes] = []
         self._connecting = asyncio.Lock()
         self._closed = False
+        #: How many commands were sent, and how many connections opened, since the start.
+        self.commands = 0
+        self.connections = 0
         #: Hashes of the scripts that the server knows for certain, since this connection was opened.
         self._loaded: set[str] = set()
 
@@ -194,6 +197,7 @@ class Wire:
                     f"The job store cannot be reached ({type(error).__name__}).", hint=self._advice()
                 ) from error
             self._writer = writer
+            self.connections += 1
             self._reading = asyncio.create_task(self._read(reader), name=f"wire-{self._name}")
             await self._greet()
 
@@ -234,6 +238,7 @@ class Wire:
             future.set_exception(EngineUnavailable())
             return future
         now = loop.time()
+        self.commands += 1
         self._pending.append((future, now))
         if self._watch is None and self._call_seconds is not None:
             self._watch = loop.call_at(now + self._call_seconds, self._look_once_more, LATE_TURNS)

@@ -14,6 +14,7 @@ import os
 import platform
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from bullmq.custom_errors import DelayedError, WaitingChildrenError
 
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable
+from checkback.core.trace_context import TraceContext
 from checkback.engine.attempt import Attempt, AttemptFailed, Extras, WorkerParts
 from checkback.engine.callbacks import Callbacks, CallbackSettings
 from checkback.engine.child import ChildSettings
@@ -31,11 +33,13 @@ from checkback.engine.clients import worker_client
 from checkback.engine.events import Feed
 from checkback.engine.forks import Forks
 from checkback.engine.keys import Keys
+from checkback.engine.observed import Observer, known_kind
 from checkback.engine.parts import Parts
 from checkback.engine.queues import KEEP_GRACE_SECONDS, Queues
 from checkback.engine.record import Retention
 from checkback.engine.runner import Runner, Stop
 from checkback.engine.sweeper import Sweeper
+from checkback.engine.tally import Tally
 from checkback.engine.wire import Address, ReplyError, Wire
 from checkback.guard.egress import EgressProxy
 from checkback.guard.seals import derive
@@ -106,6 +110,8 @@ class QueueWorker(BullWorker):
             float(deadline) if deadline else None,
             job_data.get("cb:saved"),
             job_data.get("cb:parent"),
+            job_data.get("cb:request"),
+            TraceContext.from_metadata(job.opts.get("tm")),
         )
         completed, failed = self.retention.completed, self.retention.failed
         job.opts["removeOnComplete"] = {"age": int(completed.total_seconds()) + KEEP_GRACE_SECONDS}
@@ -149,16 +155,20 @@ class WorkerProcess:
             wire, settings.keys, queues, settings.retention, store, uploads,
             disk_budget_bytes=settings.disk_budget_bytes,
         )  # fmt: skip
+        tally = Tally(wire, settings.keys.totals())
+        observer = Observer(tally)
         background = [
+            asyncio.create_task(tally.run(), name="tally"),
             asyncio.create_task(self._watch_cancels(feed), name="cancels"),
-            asyncio.create_task(self._beat(wire, runner), name="heartbeat"),
+            asyncio.create_task(self._beat(wire, runner, sweeper), name="heartbeat"),
             asyncio.create_task(sweeper.run(), name="sweeper"),
         ]
         if settings.callbacks is not None:
             callbacks = Callbacks(wire, settings.keys, queues, settings.retention, egress, settings.callbacks)
             background.append(asyncio.create_task(callbacks.run(feed), name="callbacks"))
         loops = [
-            asyncio.create_task(self._supervise(queue, parts), name=f"queue-{queue}") for queue in queues
+            asyncio.create_task(self._supervise(queue, parts, observer), name=f"queue-{queue}")
+            for queue in queues
         ]
         self.ready.set()
         try:
@@ -167,6 +177,7 @@ class WorkerProcess:
             for task in (*background, *loops):
                 task.cancel()
             await asyncio.gather(*background, *loops, return_exceptions=True)
+            await tally.send()
             await runner.close()
             await egress.close()
             await forks.close()
@@ -181,10 +192,10 @@ class WorkerProcess:
             self._hurry.set()
         self._closing.set()
 
-    async def _supervise(self, queue: str, parts: WorkerParts) -> None:
+    async def _supervise(self, queue: str, parts: WorkerParts, observer: Observer) -> None:
         """Keep one BullMQ worker loop running: it can end silently, and its ``close`` knows no time limit."""
         while not self._closing.is_set():
-            worker = self._make_worker(queue, parts)
+            worker = self._make_worker(queue, parts, observer)
             self._workers[queue] = worker
             running = asyncio.create_task(worker.run())
             closing = asyncio.create_task(self._closing.wait())
@@ -204,9 +215,16 @@ class WorkerProcess:
             await self._close(worker, running)
             await asyncio.sleep(RESTART_SECONDS)
 
-    def _make_worker(self, queue: str, parts: WorkerParts) -> QueueWorker:
+    def _make_worker(self, queue: str, parts: WorkerParts, observer: Observer) -> QueueWorker:
         async def process(job: BullJob, token: str) -> Any:
-            return await self._process(parts, queue, job, token, worker.extras.pop(job.id, Extras()))
+            extras = worker.extras.pop(job.id, Extras())
+            with observer.attempt(queue, job, trace=extras.trace, request_id=extras.request_id) as span:
+                attempt = Attempt(parts, queue, job, token, extras)
+                try:
+                    return await self._process(attempt)
+                finally:
+                    if attempt.failure_code is not None:
+                        span.failed(attempt.failure_code)
 
         worker = QueueWorker(
             queue,
@@ -234,13 +252,21 @@ class WorkerProcess:
             self._renewed(told["jobIds"])
 
         worker.on("error", warn)
+
+        def completed(job: BullJob, _result: Any) -> None:
+            observer.completed(queue, job)
+
+        def failed(job: BullJob, error: Exception) -> None:
+            observer.failed(queue, job, error)
+
+        worker.on("completed", completed)
+        worker.on("failed", failed)
         worker.on("locksRenewed", renewed)
         worker.on("lockRenewalFailed", self._lock_lost)
         return worker
 
-    async def _process(self, parts: WorkerParts, queue: str, job: BullJob, token: str, extras: Extras) -> Any:
+    async def _process(self, attempt: Attempt) -> Any:
         """Run an attempt in a task of its own: nothing that leaks out of it may end BullMQ's loop."""
-        attempt = Attempt(parts, queue, job, token, extras)
         self._attempts[attempt.job_id] = attempt
         if self._closing.is_set():
             attempt.stop(Stop.HAND_BACK)
@@ -277,7 +303,7 @@ class WorkerProcess:
                 return
             await asyncio.sleep(RESTART_SECONDS)
 
-    async def _beat(self, wire: Wire, runner: Runner) -> None:
+    async def _beat(self, wire: Wire, runner: Runner, sweeper: Sweeper) -> None:
         """Say that this worker lives, and give up attempts whose lock must have run out unrenewed."""
         started = time.time()
         while True:
@@ -289,6 +315,9 @@ class WorkerProcess:
                 "restarts": self.restarts,
                 "running": len(self._attempts),
                 "queues": list(self._settings.concurrency),
+                "busy": Counter(known_kind(one.name, one.queue) for one in self._attempts.values()),
+                "idle": runner.idle(),
+                "disk_bytes": sweeper.disk_bytes,
             }
             with contextlib.suppress(EngineUnavailable, ReplyError):
                 # By the store's clock: those who look for the living need not have ours.

@@ -23,6 +23,8 @@ class Scope(StrEnum):
     """Submit, cancel and retry jobs."""
     ADMIN = "admin"
     """See and change every owner's jobs."""
+    METRICS = "metrics"
+    """Read the figures at /metrics; alone, nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class Caller:
     @property
     def is_admin(self) -> bool:
         return Scope.ADMIN in self.scopes
+
+    @property
+    def only_measures(self) -> bool:
+        """Whether this token is for /metrics and for nothing else."""
+        return self.scopes == frozenset({Scope.METRICS})
 
     def may(self, scope: Scope) -> bool:
         """Whether this caller has ``scope``; an admin has them all."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from checkback.core.job import JSON, Artifact, Failure
 from checkback.core.states import State
+from checkback.core.trace_context import TraceContext
 
 MAX_SAVED_BYTES = 16 * 1024
 
@@ -91,6 +92,7 @@ class JobContext:
         egress: Egress | None = None,
         resource: Any = None,
         saved: JSON = None,
+        trace: TraceContext | None = None,
         starter: Starter | None = None,
     ) -> None:
         self.job_id = job_id
@@ -106,6 +108,9 @@ class JobContext:
         self.resource = resource
         #: What an earlier attempt of this job saved last, also one whose worker was lost; else None.
         self.saved = saved
+        #: The value of a ``traceparent`` header, for calls that shall belong to the trace of the job; None
+        #: where there is none.
+        self.traceparent = trace.traceparent if trace is not None else None
         self._reporter = reporter
         self._starter = starter
         self._ends_at = time.monotonic() + deadline_seconds
