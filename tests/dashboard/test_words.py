@@ -11,7 +11,8 @@ from checkback.core.errors import InvalidInput
 from checkback.core.estimates import Outlook, Run
 from checkback.core.job import Job, PhaseStart
 from checkback.core.states import State
-from checkback.doors.dashboard import forms, words
+from checkback.dialects import words
+from checkback.doors.dashboard import forms
 from checkback.doors.dashboard.query import parse
 from checkback.kinds import registry
 

@@ -130,6 +130,7 @@ def mcp_application(
             is_own_token=authenticator.knows,
             has_key=settings.pdfco_key is not None,
         ),
+        page_url=http_base_url,
     )
     return http_app(server, path=MCP_PATH, allowed_hosts=allowed_hosts)
 

@@ -12,6 +12,7 @@ from fastmcp import FastMCP
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.http import StarletteWithLifespan
 
+from checkback.doors.mcp_card import add_card, card_tool, show_card
 from checkback.doors.mcp_jobs import job_told, job_tools, kind_tools
 from checkback.doors.mcp_names import Names, ToolNames, aliases
 from checkback.doors.mcp_pdfco import PdfcoSetting, PdfcoTools, covered_kinds, pdfco_tools_of
@@ -59,13 +60,14 @@ def build_server(
     toolsets: Collection[str] = TOOLSETS,
     pdfco: PdfcoSetting | None = None,
     task_only: Collection[str] = (),
+    page_url: Callable[[], str] | None = None,
 ) -> FastMCP[None]:
     """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that gives LOCAL.
 
     ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``) and ``jobs``.
     Every kind that is registered by now and that no other tool covers gets one. Tools named in ``task_only``
-    refuse clients that do not speak tasks. Raises ValueError when two
-    tools would have the same name.
+    refuse clients that do not speak tasks. ``page_url`` gives the address of the web page, for those who can
+    reach it. Raises ValueError when two tools would have the same name.
     """
     names = Names(tool_names)
     desk = Desk(
@@ -78,6 +80,9 @@ def build_server(
         kind_wait_seconds=kind_wait_seconds,
     )
     found, told = _tools(desk, toolsets, pdfco)
+    if "jobs" in toolsets:
+        found.append(card_tool(desk, page_url))
+        show_card(found)
     starters = {one.tool.name: one for one in found if isinstance(one, JobTool)}
     tools = [one.tool if isinstance(one, JobTool) else one for one in found]
     aliases(tool.name for tool in tools)
@@ -95,6 +100,8 @@ def build_server(
     server.add_extension(tasks)
     tasks.listen_on(server)
     add_job_resources(server, desk)
+    if "jobs" in toolsets:
+        add_card(server)
     return server
 
 

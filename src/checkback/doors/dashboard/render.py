@@ -10,8 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from checkback.core.states import State
-from checkback.dialects import native
-from checkback.doors.dashboard import words
+from checkback.dialects import native, words
 
 HEADERS = {
     "content-security-policy": (
