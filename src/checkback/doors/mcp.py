@@ -79,10 +79,7 @@ def build_server(
         max_wait_seconds=max_wait_seconds,
         kind_wait_seconds=kind_wait_seconds,
     )
-    found, told = _tools(desk, toolsets, pdfco)
-    if "jobs" in toolsets:
-        found.append(card_tool(desk, page_url))
-        show_card(found)
+    found, told = _tools(desk, toolsets, pdfco, page_url)
     starters = {one.tool.name: one for one in found if isinstance(one, JobTool)}
     tools = [one.tool if isinstance(one, JobTool) else one for one in found]
     aliases(tool.name for tool in tools)
@@ -97,16 +94,24 @@ def build_server(
     )
     otherwise = job_told(desk)
     tasks = Tasks(desk, starters, lambda job: told.get(job.kind, otherwise), task_only=task_only)
-    server.add_extension(tasks)
-    tasks.listen_on(server)
-    add_job_resources(server, desk)
-    if "jobs" in toolsets:
-        add_card(server)
+    _extend(server, desk, tasks, has_card="jobs" in toolsets)
     return server
 
 
+def _extend(server: FastMCP[None], desk: Desk, tasks: Tasks, *, has_card: bool) -> None:
+    """What is there besides tools."""
+    server.add_extension(tasks)
+    tasks.listen_on(server)
+    add_job_resources(server, desk)
+    if has_card:
+        add_card(server)
+
+
 def _tools(
-    desk: Desk, toolsets: Collection[str], pdfco: PdfcoSetting | None
+    desk: Desk,
+    toolsets: Collection[str],
+    pdfco: PdfcoSetting | None,
+    page_url: Callable[[], str] | None,
 ) -> tuple[list[DoorTool | JobTool], dict[str, Told]]:
     """The tools that there are, and by kind who tells of an ended job in its own words."""
     found: list[DoorTool | JobTool] = []
@@ -125,6 +130,8 @@ def _tools(
     if "jobs" in toolsets:
         found += job_tools(desk)
         found += kind_tools(desk, [kind for kind in kinds if not _is_of_pages(kind)])
+        found.append(card_tool(desk, page_url))
+        show_card(found)
     return found, told
 
 
