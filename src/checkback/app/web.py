@@ -23,14 +23,13 @@ from checkback.doors.mcp import build_server, http_app, http_base_url, http_call
 from checkback.doors.mcp_names import ToolNames
 from checkback.doors.mcp_pdfco import PdfcoSetting
 from checkback.doors.mcp_wire import StrictMessages
+from checkback.engine.backlog import ALIVE_SECONDS
 from checkback.engine.keys import Keys
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList
 from checkback.guard.tokens import folder_token
 
 MCP_PATH = "/mcp"
-ALIVE_SECONDS = 20.0
-"""A worker that has not said for so long that it lives, does not."""
 
 
 @dataclass(slots=True)

@@ -92,7 +92,9 @@ def sentence(job: Job, outlook: Outlook, now: datetime, *, with_elapsed: bool = 
     match job.state:
         case State.WAITING:
             place = outlook.queue_position
-            return f"{ordinal(place)} in the queue" if place is not None else "Waits for its turn"
+            words = f"{ordinal(place)} in the queue" if place is not None else "Waits for its turn"
+            left = outlook.eta_seconds
+            return words if left is None else f"{words}, done in about {duration(left)}"
         case State.DELAYED:
             return "Starts later" if job.attempts.made == 0 else "Waits for its next attempt"
         case State.ACTIVE:

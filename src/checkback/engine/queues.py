@@ -24,10 +24,11 @@ from checkback.core.errors import (
     QuotaExceeded,
     StorageFull,
 )
-from checkback.core.estimates import Run
+from checkback.core.estimates import Backlog, Run
 from checkback.core.job import JSON, Job
 from checkback.core.states import State, may_move
 from checkback.engine import bullmq_scripts
+from checkback.engine.backlog import read_backlog
 from checkback.engine.events import Changes, Feed
 from checkback.engine.keys import PAGES_QUEUE, Keys
 from checkback.engine.owner_feed import OwnerFeed
@@ -303,6 +304,10 @@ class Queues:
         if place is not None:
             return length - place  # BullMQ takes from the list's right end
         return length + rank + 1 if rank is not None else None
+
+    async def backlog(self, queue: str) -> Backlog:
+        """What runs and waits in a queue."""
+        return await read_backlog(self._wire, self._keys, queue)
 
     async def runs(self, kind: str) -> list[Run]:
         """The last completed runs of a kind, newest first."""

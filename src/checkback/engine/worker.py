@@ -289,6 +289,7 @@ class WorkerProcess:
                 "restarts": self.restarts,
                 "running": len(self._attempts),
                 "queues": list(self._settings.concurrency),
+                "slots": {} if self._closing.is_set() else self._settings.concurrency,
             }
             with contextlib.suppress(EngineUnavailable, ReplyError):
                 # By the store's clock: those who look for the living need not have ours.
