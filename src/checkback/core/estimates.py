@@ -64,7 +64,7 @@ class Backlog:
     slots: int
     running: tuple[Ahead, ...] = ()
     waiting: tuple[Ahead, ...] = ()
-    #: Whether jobs wait that go before all these: other clients', or those of a lost worker.
+    #: Whether jobs wait that go before all these: other clients', or a lost worker's.
     others_first: bool = False
 
     def place(self, job_id: str) -> int | None:
@@ -80,8 +80,8 @@ def seconds_until_done(backlog: Backlog, place: int, typical: Mapping[str, float
     """How long it will probably take until the job at a place of the backlog has run, 1 at the least.
 
     Each job takes the typical time of its kind, in the order in which they wait now, on so many slots as
-    there are. None where no worker is alive, or nothing is known of a kind among them. That other owners' next
-    jobs may still go before it, and that a kind may have a limit of its own, is not foreseen.
+    there are. None where no worker is alive, or nothing is known of a kind among them. That other owners'
+    next jobs may still go before it, and that a kind may have a limit of its own, is not foreseen.
     """
     slots = max(backlog.slots, len(backlog.running))
     needed = [typical.get(kind) for kind in backlog.kinds(place)]
