@@ -204,7 +204,8 @@ async def test_a_failure_and_hostile_words_are_shown_as_text(site: Site) -> None
     done = await site.run("test.inject", words=HOSTILE)
     async with chat(site, ("job.wait", {"job_id": failed}), ("job.wait", {"job_id": done})) as host:
         await expect(host.card().locator("#state")).to_have_text("✕ failed")
-        why = host.card().get_by_role("region", name=HOSTILE)
+        why = host.card().get_by_role("region", name="Why it failed")
+        await expect(why).to_contain_text(HOSTILE)
         await expect(why).to_contain_text("Code: refused")
         await host.sound("failed")
         await expect(host.card(1).locator("#out")).to_contain_text("onerror")
