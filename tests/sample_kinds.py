@@ -57,6 +57,18 @@ async def gate(path: str, ctx: JobContext, started: str | None = None) -> str:
     return f"attempt {ctx.attempt}"
 
 
+@job("test.stages", phases=("first", "second"), deadline_seconds=120)
+def stages(go_on: str, end: str, ctx: JobContext) -> dict[str, str]:
+    """Walk through two phases, each until a file appears."""
+    ctx.phase("first")
+    ctx.progress(20, "half of the first")
+    wait_for_file(go_on)
+    ctx.phase("second")
+    ctx.progress(70, "half of the second")
+    wait_for_file(end)
+    return {"walked": "both"}
+
+
 @job("test.gate_with_pid", deadline_seconds=120)
 async def gate_with_pid(path: str, pid: str, ctx: JobContext) -> str:
     """As test.gate, and tell the process."""

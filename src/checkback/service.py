@@ -32,9 +32,11 @@ from checkback.core.errors import (
 )
 from checkback.core.job import JSON, Artifact, Job
 from checkback.core.states import State, may_move
+from checkback.engine.backlog import LOOKED_AT
 from checkback.engine.events import Changes
 from checkback.engine.figures import Figures, read_figures
-from checkback.engine.queues import Added, NewJob, Queues
+from checkback.engine.new_job import Added, NewJob
+from checkback.engine.queues import Queues
 from checkback.guard.access import Caller, Scope
 from checkback.guard.addresses import AddressPolicy, check_url
 from checkback.guard.links import LinkSigner
@@ -55,6 +57,7 @@ MAX_ATTEMPTS = 20
 MAX_DEADLINE_SECONDS = 24 * 3600.0
 MAX_DELAY_SECONDS = 30 * 24 * 3600.0
 ESTIMATE_SECONDS = 10.0
+BACKLOG_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class Service:
         self._addresses = addresses
         self._key_secret = key_secret
         self._estimates: dict[str, tuple[float, list[estimates.Run]]] = {}
+        self._backlogs: dict[str, tuple[float, estimates.Backlog]] = {}
         #: The limits of each owner; the gate counts requests by them, too.
         self.quotas = quotas or Quotas(OwnerLimits())
         self._disk_budget = disk_budget_bytes
@@ -330,13 +334,31 @@ class Service:
     async def outlook(self, job: Job) -> estimates.Outlook:
         """Where a job stands in its queue, and how long it will take, as far as that can be told.
 
-        How long the last jobs of a kind took is read again every ``ESTIMATE_SECONDS`` at most.
+        How long the last jobs of a kind took is read again every ``ESTIMATE_SECONDS`` at most, what waits in
+        a queue every ``BACKLOG_SECONDS``, or for a job that is newer than that.
         """
         if job.state.is_final:
             return estimates.NO_OUTLOOK
-        position = await self._queues.position(job) if job.state is State.WAITING else None
+        if job.state is State.WAITING:
+            position = await self._queues.position(job)
+            seconds = await self._seconds_until_done(job) if (position or math.inf) <= LOOKED_AT else None
+            return estimates.Outlook(position, seconds)
         runs = await self._runs(job.kind)
-        return estimates.Outlook(position, estimates.eta_seconds(job, runs, datetime.now(UTC)))
+        return estimates.Outlook(None, estimates.eta_seconds(job, runs, datetime.now(UTC)))
+
+    async def _seconds_until_done(self, job: Job) -> int | None:
+        if len(await self._runs(job.kind)) < estimates.LEAST_RUNS:
+            return None  # what waits before it need not be looked at
+        read_at, backlog = self._backlogs.get(job.queue, (-math.inf, None))
+        place = None if backlog is None else backlog.place(job.id)
+        if backlog is None or place is None or time.monotonic() - read_at > BACKLOG_SECONDS:
+            backlog = await self._queues.backlog(job.queue)
+            self._backlogs[job.queue] = (time.monotonic(), backlog)
+            place = backlog.place(job.id)
+        if place is None:
+            return None
+        typical = {kind: estimates.typical_seconds(await self._runs(kind)) for kind in backlog.kinds(place)}
+        return estimates.seconds_until_done(backlog, place, typical)
 
     async def _runs(self, kind: str) -> list[estimates.Run]:
         read_at, runs = self._estimates.get(kind, (-math.inf, []))

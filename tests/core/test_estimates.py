@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from checkback.core.estimates import LEAST_RUNS, Run, eta_seconds, typical_seconds
+from checkback.core.estimates import (
+    LEAST_RUNS,
+    Ahead,
+    Backlog,
+    Run,
+    eta_seconds,
+    seconds_until_done,
+    typical_seconds,
+)
 from checkback.core.job import Job, PhaseStart
 from checkback.core.states import State
 
@@ -58,3 +66,39 @@ def test_a_phase_that_no_run_had_tells_nothing() -> None:
 def test_only_a_running_job_has_an_end_in_sight(state: State) -> None:
     job = Job("id", "k", "jobs", "ada", state, START, started_at=START)
     assert eta_seconds(job, RUNS, after(1.0)) is None
+
+
+LONG, SHORT = Ahead("r", "long", 4.0), Ahead("s", "short")
+TYPICAL = {"long": 10.0, "short": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("slots", "running", "before", "seconds"),
+    [
+        (1, (), (), 2),  # at once
+        (1, (LONG,), (), 8),  # after the one that runs: 6 s are left of it
+        (1, (LONG,), (SHORT, SHORT), 12),
+        (2, (LONG,), (SHORT, SHORT), 6),  # on the other slot
+        (2, (LONG, Ahead("r", "long", 60.0)), (), 3),  # longer than ever: about to end
+        (1, (LONG, LONG), (), 8),  # somebody else's worker runs one, too
+    ],
+)
+def test_a_waiting_job_waits_for_what_is_before_it_and_runs(
+    slots: int, running: tuple[Ahead, ...], before: tuple[Ahead, ...], seconds: int
+) -> None:
+    backlog = Backlog(slots, running, (*before, Ahead("mine", "short"), LONG))
+    assert backlog.place("mine") == len(before)
+    assert seconds_until_done(backlog, len(before), TYPICAL) == seconds
+
+
+@pytest.mark.parametrize(
+    "backlog",
+    [
+        Backlog(0, (), (SHORT,)),  # no worker is alive
+        Backlog(1, (), (SHORT,), others_first=True),
+        Backlog(1, (Ahead("r", "new"),), (SHORT,)),  # nobody knows how long that takes
+        Backlog(1, (), (Ahead("r", "new"), SHORT)),
+    ],
+)
+def test_nothing_is_foretold_of_a_queue_that_cannot_be_foreseen(backlog: Backlog) -> None:
+    assert seconds_until_done(backlog, len(backlog.waiting) - 1, TYPICAL) is None

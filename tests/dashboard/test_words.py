@@ -11,7 +11,8 @@ from checkback.core.errors import InvalidInput
 from checkback.core.estimates import Outlook, Run
 from checkback.core.job import Job, PhaseStart
 from checkback.core.states import State
-from checkback.doors.dashboard import forms, words
+from checkback.dialects import words
+from checkback.doors.dashboard import forms
 from checkback.doors.dashboard.query import parse
 from checkback.kinds import registry
 
@@ -51,6 +52,7 @@ def test_places_are_told_in_words(number: int, text: str) -> None:
     ("one", "outlook", "text"),
     [
         (job(State.WAITING), Outlook(3), "3rd in the queue"),
+        (job(State.WAITING), Outlook(3, 20), "3rd in the queue, done in about 20 s"),
         (job(State.DELAYED), Outlook(), "Starts later"),
         (
             job(State.ACTIVE, phase="responsive", progress=82, started_at=NOW - timedelta(seconds=9)),

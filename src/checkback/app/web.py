@@ -25,7 +25,7 @@ from checkback.doors.mcp_names import ToolNames
 from checkback.doors.mcp_pdfco import PdfcoSetting
 from checkback.doors.mcp_wire import StrictMessages
 from checkback.doors.observed import Observed
-from checkback.engine.figures import alive
+from checkback.engine.beats import alive
 from checkback.engine.keys import Keys
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList
@@ -143,6 +143,7 @@ def mcp_application(
             is_own_token=authenticator.knows,
             has_key=settings.pdfco_key is not None,
         ),
+        page_url=http_base_url,
     )
     return http_app(server, path=MCP_PATH, allowed_hosts=allowed_hosts)
 

@@ -1,8 +1,9 @@
-"""How long a job will still take, from how long the last jobs of its kind took."""
+"""How long a job will still take, from how long the last jobs of its kind took, and of those before it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -23,7 +24,7 @@ class Outlook:
 
     #: 1 for the next one of its queue; None once it runs.
     queue_position: int | None = None
-    #: None where too few jobs of its kind have ended, or it waits.
+    #: Until its end. None where too few jobs of its kind have ended, or of one before it.
     eta_seconds: int | None = None
 
 
@@ -43,6 +44,57 @@ class Run:
             return self.seconds
         began = next((one.after_seconds for one in self.phases if one.phase == phase), None)
         return None if began is None else max(0.0, self.seconds - began)
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A job that runs or waits."""
+
+    job_id: str
+    kind: str
+    #: For how long it has run; 0 for one that waits.
+    elapsed_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """One queue at one moment: what runs, what waits (the next one first), and how much its workers take."""
+
+    #: How many jobs the workers alive run at once.
+    slots: int
+    running: tuple[Ahead, ...] = ()
+    waiting: tuple[Ahead, ...] = ()
+    #: Whether jobs wait that go before all these: other clients', or a lost worker's.
+    others_first: bool = False
+
+    def place(self, job_id: str) -> int | None:
+        """How many wait before a job; None where it is not among those that were looked at."""
+        return next((place for place, one in enumerate(self.waiting) if one.job_id == job_id), None)
+
+    def kinds(self, place: int) -> set[str]:
+        """The kinds of what runs, and of what waits up to a place."""
+        return {one.kind for one in (*self.running, *self.waiting[: place + 1])}
+
+
+def seconds_until_done(backlog: Backlog, place: int, typical: Mapping[str, float | None]) -> int | None:
+    """How long it will probably take until the job at a place of the backlog has run, 1 at the least.
+
+    Each job takes the typical time of its kind, in the order in which they wait now, on so many slots as
+    there are. None where no worker is alive, or nothing is known of a kind among them. That other owners'
+    next jobs may still go before it, and that a kind may have a limit of its own, is not foreseen.
+    """
+    slots = max(backlog.slots, len(backlog.running))
+    needed = [typical.get(kind) for kind in backlog.kinds(place)]
+    if backlog.slots == 0 or backlog.others_first or None in needed:
+        return None
+    free = [0.0] * (slots - len(backlog.running))
+    free += [max(1.0, (typical[one.kind] or 0.0) - one.elapsed_seconds) for one in backlog.running]
+    heapq.heapify(free)
+    done = 0.0
+    for one in backlog.waiting[: place + 1]:
+        done = free[0] + (typical[one.kind] or 0.0)
+        heapq.heapreplace(free, done)
+    return max(1, round(done))
 
 
 def typical_seconds(runs: Sequence[Run]) -> float | None:

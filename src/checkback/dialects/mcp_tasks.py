@@ -67,7 +67,8 @@ def message(job: Job, outlook: Outlook = NO_OUTLOOK) -> str:
     if job.state is State.ACTIVE:
         words += [job.phase] if job.phase else []
         words.append(f"{native.progress(job)} %")
-        words += [f"about {outlook.eta_seconds} s left"] if outlook.eta_seconds is not None else []
-    elif job.failure is not None:
+    if outlook.eta_seconds is not None:
+        words.append(f"about {outlook.eta_seconds} s left")
+    if job.failure is not None:
         words.append(job.failure.code)
     return ", ".join(words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
@@ -28,6 +29,32 @@ def event_id(job: Job) -> str:
     # The moment of asking is no part of it: without it the same job always gives the same id.
     record = native.job(job, now=job.created_at)
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class _Told:
+    """What was last told of each job, so that those whom one change wakes share one encoding of it.
+
+    They are given the very same record (``Queues.read_together``); another record is encoded anew.
+    """
+
+    def __init__(self, max_jobs: int = 64) -> None:
+        self._max_jobs = max_jobs
+        self._last: OrderedDict[str, tuple[Job, str, bytes]] = OrderedDict()
+
+    def of(self, job: Job) -> tuple[str, bytes]:
+        """The id of the event that tells of a job, and the event."""
+        job_before, name, text = self._last.get(job.id, (None, "", b""))
+        if job_before is not job:
+            name = event_id(job)
+            text = _event("job", native.job(job, now=datetime.now(UTC)), name)
+            self._last[job.id] = (job, name, text)
+            self._last.move_to_end(job.id)
+            if len(self._last) > self._max_jobs:
+                self._last.popitem(last=False)
+        return name, text
+
+
+_told = _Told()
 
 
 async def events(
@@ -55,9 +82,9 @@ async def events(
                 job = pending.result()
                 if job is None:
                     return
-                name = event_id(job)
+                name, text = _told.of(job)
                 if name != last_seen:
-                    yield _event("job", native.job(job, now=datetime.now(UTC)), name)
+                    yield text
                 pending = asyncio.ensure_future(next_job())
         finally:
             pending.cancel()

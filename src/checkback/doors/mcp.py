@@ -13,6 +13,7 @@ from fastmcp import FastMCP
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.http import StarletteWithLifespan
 
+from checkback.doors.mcp_card import add_card, card_tool, show_card
 from checkback.doors.mcp_jobs import job_told, job_tools, kind_tools
 from checkback.doors.mcp_names import Names, ToolNames, aliases
 from checkback.doors.mcp_pdfco import PdfcoSetting, PdfcoTools, covered_kinds, pdfco_tools_of
@@ -63,13 +64,14 @@ def build_server(
     toolsets: Collection[str] = TOOLSETS,
     pdfco: PdfcoSetting | None = None,
     task_only: Collection[str] = (),
+    page_url: Callable[[], str] | None = None,
 ) -> FastMCP[None]:
     """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that gives LOCAL.
 
     ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``) and ``jobs``.
     Every kind that is registered by now and that no other tool covers gets one. Tools named in ``task_only``
-    refuse clients that do not speak tasks. Raises ValueError when two
-    tools would have the same name.
+    refuse clients that do not speak tasks. ``page_url`` gives the address of the web page, for those who can
+    reach it. Raises ValueError when two tools would have the same name.
     """
     names = Names(tool_names)
     desk = Desk(
@@ -81,7 +83,7 @@ def build_server(
         max_wait_seconds=max_wait_seconds,
         kind_wait_seconds=kind_wait_seconds,
     )
-    found, told = _tools(desk, toolsets, pdfco)
+    found, told = _tools(desk, toolsets, pdfco, page_url)
     starters = {one.tool.name: one for one in found if isinstance(one, JobTool)}
     tools = [one.tool if isinstance(one, JobTool) else one for one in found]
     aliases(tool.name for tool in tools)
@@ -96,14 +98,24 @@ def build_server(
     )
     otherwise = job_told(desk)
     tasks = Tasks(desk, starters, lambda job: told.get(job.kind, otherwise), task_only=task_only)
-    server.add_extension(tasks)
-    tasks.listen_on(server)
-    add_job_resources(server, desk)
+    _extend(server, desk, tasks, has_card="jobs" in toolsets)
     return server
 
 
+def _extend(server: FastMCP[None], desk: Desk, tasks: Tasks, *, has_card: bool) -> None:
+    """What is there besides tools."""
+    server.add_extension(tasks)
+    tasks.listen_on(server)
+    add_job_resources(server, desk)
+    if has_card:
+        add_card(server)
+
+
 def _tools(
-    desk: Desk, toolsets: Collection[str], pdfco: PdfcoSetting | None
+    desk: Desk,
+    toolsets: Collection[str],
+    pdfco: PdfcoSetting | None,
+    page_url: Callable[[], str] | None,
 ) -> tuple[list[DoorTool | JobTool], dict[str, Told]]:
     """The tools that there are, and by kind who tells of an ended job in its own words."""
     found: list[DoorTool | JobTool] = []
@@ -122,6 +134,8 @@ def _tools(
     if "jobs" in toolsets:
         found += job_tools(desk)
         found += kind_tools(desk, [kind for kind in kinds if not _is_of_pages(kind)])
+        found.append(card_tool(desk, page_url))
+        show_card(found)
     return found, told
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import mcp_types
+from fastmcp.apps import UI_EXTENSION_ID
+from fastmcp.resources import Resource
 from fastmcp.server.context import Context
 from fastmcp.server.dependencies import get_context
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
@@ -40,6 +42,10 @@ POLL_TOOLS = frozenset(
     {"job.status", "job.wait", "page.getJobStatus", "get_job_check", "wait_job_completion"}
 )
 """Tools that only ask how a job stands: not listed to clients that speak tasks, but they can call them."""
+
+CARD = "ui://checkback/job"
+CARD_TOOL = "job.card"
+"""The card of ``checkback.doors.mcp_card``, listed only to clients that declare MCP Apps."""
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -96,9 +102,25 @@ class Names(Middleware):
         if _speaks_tasks(context.fastmcp_context):
             # Such a client asks for a task by itself; its model needs no tools for that.
             tools = [tool for tool in tools if tool.name not in POLL_TOOLS]
+        if not _shows_cards(context.fastmcp_context):
+            tools = [tool for tool in tools if tool.name != CARD_TOOL]
         if self.shows_dots():
             return tools
         return [tool.model_copy(update={"name": underscore(tool.name)}) for tool in tools]
+
+    async def on_list_resources(
+        self,
+        context: MiddlewareContext[mcp_types.ListResourcesRequest],
+        call_next: CallNext[mcp_types.ListResourcesRequest, Sequence[Resource]],
+    ) -> Sequence[Resource]:
+        found = await call_next(context)
+        if _shows_cards(context.fastmcp_context):
+            return found
+        return [one for one in found if str(one.uri) != CARD]
+
+
+def _shows_cards(context: Context | None) -> bool:
+    return context is not None and context.client_supports_extension(UI_EXTENSION_ID)
 
 
 def _speaks_tasks(context: Context | None) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from checkback.engine.beats import alive
 from checkback.engine.queues import Queues
 from checkback.engine.tally import Totals
 from checkback.engine.wire import Script
@@ -18,8 +18,6 @@ OLDEST = Script.read(Path(__file__).parent / "lua" / "oldest.lua")
 LOOKED_AT = 1000
 """So many of the jobs that are next are looked at for the one that waits longest. The owners of a queue take
 turns, so each one's oldest job stands near the front."""
-ALIVE_SECONDS = 20.0
-"""A worker that has not said for so long that it lives, does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +65,3 @@ async def read_figures(queues: Queues) -> Figures:
     at = int(now[0]) + int(now[1]) / 1e6
     waits = [max(0.0, at - int(since) / 1000) if since else 0.0 for since in oldest]
     return Figures(counts, dict(zip(names, waits, strict=True)), alive(int(now[0]), beats), Totals(totals))
-
-
-def alive(now: int, beats: Sequence[str]) -> list[dict[str, Any]]:
-    """The workers that live, by the store's clock: their own may differ."""
-    return [beat for beat in map(json.loads, beats) if beat["beat_at"] > now - ALIVE_SECONDS]

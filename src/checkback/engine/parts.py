@@ -17,7 +17,8 @@ from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput, Unk
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
 from checkback.engine.keys import Keys
-from checkback.engine.queues import NewJob, Queues
+from checkback.engine.new_job import NewJob
+from checkback.engine.queues import Queues
 from checkback.engine.wire import ReplyError, Script, Wire
 from checkback.kinds import registry
 

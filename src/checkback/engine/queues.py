@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -24,13 +23,14 @@ from checkback.core.errors import (
     QuotaExceeded,
     StorageFull,
 )
-from checkback.core.estimates import Run
-from checkback.core.job import JSON, Job
+from checkback.core.estimates import Backlog, Run
+from checkback.core.job import Job
 from checkback.core.states import State, may_move
-from checkback.core.trace_context import TraceContext
 from checkback.engine import bullmq_scripts
+from checkback.engine.backlog import read_backlog
 from checkback.engine.events import Changes, Feed
 from checkback.engine.keys import PAGES_QUEUE, Keys
+from checkback.engine.new_job import Added, NewJob
 from checkback.engine.owner_feed import OwnerFeed
 from checkback.engine.owner_index import LIST_BATCH, OwnerIndex, parse_cursor
 from checkback.engine.record import (
@@ -70,38 +70,6 @@ first."""
 DISK_RESERVE_BYTES = 64 << 20
 """Below so much free disk no job is accepted: the rest is for what accepted jobs still have to store. A store
 that syncs each write ends itself at the first one that finds the disk full."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job that was checked and may be stored."""
-
-    id: str
-    kind: str
-    queue: str
-    owner: str
-    args: Mapping[str, JSON]
-    args_hash: str
-    attempts: int = 1
-    backoff_seconds: float = 2.0
-    deadline_seconds: float | None = None
-    delay_seconds: float = 0.0
-    request_id: str | None = None
-    #: ``{"url", "context"}``: who is told of the end.
-    callback: Mapping[str, JSON] | None = None
-    #: The trace that the job belongs to.
-    trace: TraceContext | None = None
-    #: The job that this one is a part of: ``queue id``.
-    parent: str | None = None
-    #: Whether the owner may have only so many jobs that have not ended.
-    has_quota: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    job: Job
-    existing: bool
-    args_hash: str | None
 
 
 class Queues:
@@ -307,6 +275,10 @@ class Queues:
         if place is not None:
             return length - place  # BullMQ takes from the list's right end
         return length + rank + 1 if rank is not None else None
+
+    async def backlog(self, queue: str) -> Backlog:
+        """What runs and waits in a queue."""
+        return await read_backlog(self.wire, self.keys, queue)
 
     async def runs(self, kind: str) -> list[Run]:
         """The last completed runs of a kind, newest first."""

@@ -318,6 +318,7 @@ class WorkerProcess:
                 "busy": Counter(known_kind(one.name, one.queue) for one in self._attempts.values()),
                 "idle": runner.idle(),
                 "disk_bytes": sweeper.disk_bytes,
+                "slots": {} if self._closing.is_set() else self._settings.concurrency,
             }
             with contextlib.suppress(EngineUnavailable, ReplyError):
                 # By the store's clock: those who look for the living need not have ours.

@@ -11,8 +11,7 @@ from typing import Any
 from checkback.core.errors import CheckbackError, NotFound
 from checkback.core.job import Artifact, Job
 from checkback.core.states import State, may_move
-from checkback.dialects import mcp_tasks, native, pdfco, reftrix
-from checkback.doors.dashboard import words
+from checkback.dialects import mcp_tasks, native, pdfco, reftrix, words
 from checkback.doors.dashboard.comparisons import comparable, comparison
 from checkback.doors.dashboard.render import shown
 from checkback.guard.access import Caller, Scope

@@ -14,7 +14,7 @@ from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 from checkback.core.estimates import NO_OUTLOOK
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.doors.dashboard import words
+from checkback.dialects import words
 from checkback.doors.dashboard.query import Search, parse
 from checkback.guard.access import Caller
 from checkback.service import MAX_PAGE, Service

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from checkback.core.errors import CheckbackError, Forbidden, NotFound, TooLarge, Unauthorized
 from checkback.core.request_ids import request_id
 from checkback.doors.dashboard import forms, job_page, list_page
-from checkback.doors.dashboard.render import html
+from checkback.doors.dashboard.render import html, part
+from checkback.doors.dashboard.together import Together
 from checkback.doors.gate import bearer, session_cookie
 from checkback.doors.http_events import EventStream
 from checkback.guard.access import SESSION_COOKIE, Caller, caller_of, client_of
@@ -50,12 +51,21 @@ class Dashboard:
         self._authenticator = authenticator
         self._guesses = guesses
         self._workers = workers
+        self._lists = Together[dict[str, Any]]()
 
     # --- Reading ---------------------------------------------------------------------------------------
 
     async def jobs(self, request: Request, caller: Caller) -> Response:
-        page = await list_page.collect(self._service, caller, request.query_params, self._workers)
+        query = request.query_params
+        question = (caller.owner, caller.is_admin, query.get("q", ""))
+        page = await self._lists.ask(question, lambda: self._list(caller, query))
         return self._page(request, "jobs.html", caller=caller, **page)
+
+    async def _list(self, caller: Caller, query: Mapping[str, str]) -> dict[str, Any]:
+        """What the list shows. Its live part is drawn here: two hundred pages may ask for it at once."""
+        page = await list_page.collect(self._service, caller, query, self._workers)
+        live = part("jobs_live.html", {**page, "now": datetime.now(UTC)})
+        return {"search": page["search"], "changes": page["changes"], "live": live}
 
     async def job(self, request: Request, caller: Caller) -> Response:
         job_id = str(request.path_params["job_id"])

@@ -1,7 +1,7 @@
-"""Jobs in words and numbers for people: pure functions from a record to what a template shows.
+"""Jobs in words and numbers for people: pure functions from a record to what the web page and the card show.
 
 All words are ours. What comes from a page, a document or a job's code is passed on as a value of its own, and
-the templates escape it.
+who shows it escapes it.
 """
 
 from __future__ import annotations
@@ -87,12 +87,14 @@ def ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
-def sentence(job: Job, outlook: Outlook, now: datetime) -> str:
-    """How a job stands, in one line."""
+def sentence(job: Job, outlook: Outlook, now: datetime, *, with_elapsed: bool = True) -> str:
+    """How a job stands, in one line. ``with_elapsed`` says for how long it has run where no end is known."""
     match job.state:
         case State.WAITING:
             place = outlook.queue_position
-            return f"{ordinal(place)} in the queue" if place is not None else "Waits for its turn"
+            words = f"{ordinal(place)} in the queue" if place is not None else "Waits for its turn"
+            left = outlook.eta_seconds
+            return words if left is None else f"{words}, done in about {duration(left)}"
         case State.DELAYED:
             return "Starts later" if job.attempts.made == 0 else "Waits for its next attempt"
         case State.ACTIVE:
@@ -101,7 +103,7 @@ def sentence(job: Job, outlook: Outlook, now: datetime) -> str:
                 parts.append(f"{job.progress} %")
             if outlook.eta_seconds is not None:
                 parts.append(f"about {duration(outlook.eta_seconds)} left")
-            elif job.started_at is not None:
+            elif job.started_at is not None and with_elapsed:
                 parts.append(f"for {duration((now - job.started_at).total_seconds())}")
             return ", ".join(parts)
         case State.COMPLETED:
