@@ -27,6 +27,8 @@ BODY_BYTES = 512 * 1024
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 REST_SECONDS = 2.0
 """For a client to hear an answer that came before it had sent its body."""
+STREAM = "checkback.stream"
+"""In a request's scope: its answer is a stream of events, which ends only when somebody hangs up."""
 
 
 class PatientProtocol(H11Protocol):
@@ -57,6 +59,13 @@ class PatientProtocol(H11Protocol):
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
             self._wait(REST_SECONDS, self.transport.close)
+
+    def shutdown(self) -> None:
+        """Also hang up on those who listen to events: they come back by themselves, and have no other end."""
+        super().shutdown()
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and STREAM in cycle.scope:
+            self.transport.close()
 
     def _wait(self, seconds: float | None, then: Any = None) -> None:
         if self._waiting is not None:
@@ -120,6 +129,8 @@ class _Body:
     async def send(self, message: Message) -> None:
         if not self._gave_up:
             self._answered = True
+            if message["type"] == "http.response.start" and _is_stream(message):
+                self._scope[STREAM] = True
             await self._send(message)
 
     async def _give_up(self) -> None:
@@ -136,3 +147,8 @@ class _Body:
         ]
         await self._send({"type": "http.response.start", "status": 408, "headers": lines})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def _is_stream(start: Message) -> bool:
+    headers: dict[bytes, bytes] = dict(start.get("headers", ()))
+    return headers.get(b"content-type", b"").startswith(b"text/event-stream")
