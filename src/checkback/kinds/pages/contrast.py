@@ -23,6 +23,8 @@ LARGE_PX = 24.0
 LARGE_BOLD_PX = 18.66
 _COLOR = re.compile(r"(?:rgba?|color|oklch|oklab|lab|lch)\([^()]*\)")
 _CONTROLS = frozenset({"button", "input", "select", "textarea", "fieldset", "option", "optgroup"})
+#: Types of inputs that show no words in their own colour.
+_WORDLESS = frozenset({"hidden", "range", "color", "checkbox", "radio", "image"})
 _PICTURES = frozenset({"img", "video", "canvas", "svg", "picture", "iframe", "object", "embed"})
 
 
@@ -76,30 +78,42 @@ class Judged:
 
 
 def judge_texts(tree: Tree) -> Iterator[Judged]:
-    """Every text that can be read, with its contrast where that is known."""
+    """Every text that can be read, and every field that can be filled in, with its contrast where known."""
     paints = Paints(_paints(tree))
     off = _switched_off(tree)
     for node in tree.texts():
         parent = next((item for item in node.ancestors() if item.style), None)
         if parent is None or not _is_readable(node, parent, tree.width) or _is_exempt(node, off):
             continue
-        style = text_style(node)
-        needed = _needed(style)
-        color = parse_color(style.get("color", ""))
-        if color is None or style.get("-webkit-background-clip") == "text":
-            yield Judged(parent, node.text, needed, reason="painted text")
-            continue
-        grounds = _grounds(node, parent, paints)
-        if isinstance(grounds, str):
-            yield Judged(parent, node.text, needed, reason=grounds)
-            continue
-        ratios = [(contrast_ratio(color.over(ground), ground), ground) for ground in grounds]
-        (best, ground), (worst, _) = max(ratios), min(ratios)
-        if worst < needed - 0.005 <= best:
-            # Where on the gradient the text lies decides, and that is not looked at.
-            yield Judged(parent, node.text, needed, reason="gradient")
-        else:
-            yield Judged(parent, node.text, needed, best, color.over(ground), ground)
+        yield _judge(node, parent, node.text, paints)
+    # What stands in a field is no text of the document: its value, or what somebody will type.
+    for node in tree.elements():
+        if _is_field(node) and node.index not in off and _is_readable(node, node, tree.width):
+            text = node.attributes.get("value") or node.attributes.get("placeholder", "")
+            yield _judge(node, node, text, paints)
+
+
+def _judge(node: Node, parent: Node, text: str, paints: Paints) -> Judged:
+    style = text_style(node)
+    needed = _needed(style)
+    color = parse_color(style.get("color", ""))
+    if color is None or style.get("-webkit-background-clip") == "text":
+        return Judged(parent, text, needed, reason="painted text")
+    grounds = _grounds(node, parent, paints)
+    if isinstance(grounds, str):
+        return Judged(parent, text, needed, reason=grounds)
+    ratios = [(contrast_ratio(color.over(ground), ground), ground) for ground in grounds]
+    (best, ground), (worst, _) = max(ratios), min(ratios)
+    if worst < needed - 0.005 <= best:
+        # Where on the gradient the text lies decides, and that is not looked at.
+        return Judged(parent, text, needed, reason="gradient")
+    return Judged(parent, text, needed, best, color.over(ground), ground)
+
+
+def _is_field(node: Node) -> bool:
+    if node.tag == "input":
+        return node.attributes.get("type", "text").lower() not in _WORDLESS
+    return node.tag in ("textarea", "select")
 
 
 def check_contrast(tree: Tree) -> dict[str, Any]:
