@@ -18,9 +18,10 @@ import pytest
 from checkback.app import callbacks as callbacks_module
 from checkback.app.connect import Connection
 from checkback.core.errors import AddressBlocked
-from checkback.engine.callbacks import CallbackSettings
+from checkback.engine.callbacks import Callbacks, CallbackSettings
 from checkback.engine.keys import Keys
 from checkback.guard.access import LOCAL
+from checkback.guard.egress import EgressProxy
 from checkback.service import Service
 from checkback.settings import Settings
 from conftest import running_worker
@@ -136,6 +137,29 @@ async def test_a_cancelled_job_is_told(service: Service, receiver: Receiver, set
     async with running_worker(settings):
         _, body = await receiver.next()
     assert (body["status"], body["jobId"]) == ("aborted", job_id)
+
+
+async def test_telling_ends_when_it_is_told_to_even_as_something_happens(
+    connection: Connection, settings: Settings
+) -> None:
+    """A worker that stops just as a job ends waited for ever: the end of a wait can swallow a cancel."""
+    proxy = await EgressProxy.start()
+    made = callbacks_module.callback_settings(settings)
+    assert made is not None
+    queues = connection.queues
+    for turns in range(6):
+        telling: Any = Callbacks(connection.wire, queues.keys, queues.names, queues.retention, proxy, made)
+        task = asyncio.create_task(telling.run(connection.feed))
+        async with asyncio.timeout(20):
+            while not telling._wake._waiters:
+                await asyncio.sleep(0)
+        telling._hear("jobs", "completed", "a job")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=5)
+        assert task.cancelled(), turns
+    await proxy.close()
 
 
 @pytest.mark.usefixtures("worker")

@@ -207,7 +207,8 @@ async def test_an_old_server_is_refused() -> None:
         with pytest.raises(EngineUnavailable, match=r"5\.0\.14"):
             await check_server(wire)
         await wire.close()
-        await asyncio.wait_for(ended.wait(), 5)
+        async with asyncio.timeout(5):
+            await ended.wait()
 
 
 @pytest.mark.parametrize("url", ["http://x", "redis:", "redis://host/name", "nonsense"])

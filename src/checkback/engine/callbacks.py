@@ -93,8 +93,10 @@ class Callbacks:
                 logger.info("Callbacks wait for the job store: %s", error)
             except Exception:
                 logger.exception("A round of callbacks failed")
+            # Not asyncio.wait_for, which in Python 3.11 forgets a cancel that comes just as the wait is over.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._wake.wait()
             self._wake.clear()
 
     def _hear(self, queue: str, event: str, job_id: str) -> None:

@@ -198,7 +198,8 @@ class Runner:
     async def _crash(self, child: Child, kind: Kind) -> Outcome:
         """The child went without a word: say how."""
         with contextlib.suppress(TimeoutError):
-            status = await asyncio.wait_for(asyncio.shield(child.exited), 5)
+            async with asyncio.timeout(5):
+                status = await asyncio.shield(child.exited)
             if status < 0:
                 name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
                 how = f"The job's process was ended by the signal {name}."
@@ -248,7 +249,8 @@ async def _end_child(child: Child) -> None:
     if not child.exited.done():
         await asyncio.to_thread(process_tree.kill_tree, child.pid)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(child.exited), 5)
+            async with asyncio.timeout(5):
+                await asyncio.shield(child.exited)
     child.close()
 
 

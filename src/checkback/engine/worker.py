@@ -350,7 +350,8 @@ class WorkerProcess:
         ends = time.monotonic() + self._settings.grace_seconds
         while self._running(queue) and not self._hurry.is_set() and time.monotonic() < ends:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), 0.05)
+                async with asyncio.timeout(0.05):
+                    await self._hurry.wait()
         for attempt in self._running(queue):
             attempt.stop(Stop.HAND_BACK)
 
