@@ -31,6 +31,7 @@ MOST_RESIZED = 20_000
 #: Chromium's textures end near 16,384 px, JPEG at 65,535.
 PICTURE_HEIGHT = 16_000
 PICTURE_QUALITY = 70
+PICTURE_TRIES = 4
 MOST_SHEETS = 80
 MOST_SHEET_TEXT = 400_000
 MOST_CSS = 3_000_000
@@ -159,7 +160,7 @@ class Collector:
                 "scale": scale,
             },
         }
-        for _ in range(2):
+        for _ in range(PICTURE_TRIES):
             try:
                 answer = await self._devtools.call(
                     "Page.captureScreenshot", params, seconds=self._budgets.picture
