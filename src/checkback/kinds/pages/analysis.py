@@ -287,6 +287,10 @@ class _Run:
         tier, options = axe_tier((self.bundle.facts or {}).get("elements", 0))
         if self._args.features.quality and tier == "standard":  # the others' would keep the picture waiting
             await collector.axe(axe_source(), options, tier)
+            if self.bundle.axe and self.bundle.axe.get("stopped"):
+                # On a page of this size it takes a second: it is the page that hangs.
+                await collector.visit.devtools.stop_scripts()
+                collector.visit.note_stopped(self.bundle)
 
     async def _canvases_early(self, collector: Collector) -> None:
         options = self._args.motionOptions
