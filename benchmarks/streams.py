@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import uvloop
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 from playwright.async_api import async_playwright
 
 from checkback.engine.keys import JOBS_QUEUE, Keys
@@ -133,9 +134,10 @@ class OpenPage:
         while True:
             await self._news.wait()
             self._news.clear()
+            began = time.time()
             body = await self.fetching.get("/")
             self.fetched.append((time.time(), body))
-            await asyncio.sleep(PAGE_PAUSE_SECONDS)
+            await asyncio.sleep(began + PAGE_PAUSE_SECONDS - time.time())
 
 
 class Server:
@@ -260,7 +262,7 @@ async def reached(condition: Any) -> None:
 async def round_of(
     server: Server, wire: Wire, jobs: int, streams: int, open_pages: list[OpenPage], real: list[Any]
 ) -> float:
-    """Let ``jobs`` jobs walk, watched by all; returns the slowest arrival of an event."""
+    """Let ``jobs`` jobs walk, watched by all; returns the slowest arrival at a stream or a page."""
     folders = [server.home.parent / f"walk-{time.monotonic_ns()}-{number}" for number in range(jobs)]
     job_ids = [await server.submit(folder) for folder in folders]
     watching = [Stream(server, job_ids[number % jobs]) for number in range(streams)]
@@ -297,10 +299,10 @@ async def round_of(
         word = SHOWN[change].encode()
         await reached(lambda word=word: all(_shown(one, word, jobs) for one in open_pages))
         shown = [_shown(one, word, jobs) - max(starts) for one in open_pages if _shown(one, word, jobs)]
-        tell(f"{change}: pages have fetched it", shown, len(open_pages))
-        seen = [await page.evaluate("(word) => seen[word]", word.decode()) for page in real]
-        if real and jobs == 1:
-            tell(f"{change}: pages in Chromium show it", [at - max(starts) for at in seen if at], len(real))
+        worst = max(worst, tell(f"{change}: pages have fetched it", shown, len(open_pages)))
+        if real:
+            seen = [at - max(starts) for page in real if (at := await _seen(page, word.decode()))]
+            worst = max(worst, tell(f"{change}: pages in Chromium show it", seen, len(real)))
         print(f"  {'processor time of the server, s':<44} {server.used()[0] - used:8.1f}")
     for one, task in zip(watching, tasks, strict=True):
         await asyncio.wait({task}, timeout=5)
@@ -316,6 +318,17 @@ async def round_of(
 def _shown(page: OpenPage, word: bytes, jobs: int) -> float:
     """When a page had fetched a list in which so many jobs stand so; 0 if it has not yet."""
     return next((at for at, body in page.fetched if body.count(word) >= jobs), 0.0)
+
+
+async def _seen(page: Any, word: str) -> float:
+    """When a page in Chromium showed this for the first time; 0 if it does not in time."""
+    try:
+        handle = await page.wait_for_function(
+            "(word) => window.seen[word]", arg=word, timeout=PATIENCE_SECONDS * 1000
+        )
+    except PlaywrightTimeout:
+        return 0.0
+    return float(await handle.json_value())
 
 
 async def measure(options: argparse.Namespace) -> bool:
@@ -340,7 +353,7 @@ async def measure(options: argparse.Namespace) -> bool:
         finally:
             await wire.close()
             server.stop()
-    print(f"\nslowest event: {max(worst) * 1000:.0f} ms; the aim is {AIM_SECONDS * 1000:.0f} ms")
+    print(f"\nslowest of all: {max(worst) * 1000:.0f} ms; the aim is {AIM_SECONDS * 1000:.0f} ms")
     return max(worst) <= AIM_SECONDS
 
 

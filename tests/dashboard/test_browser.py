@@ -12,6 +12,7 @@ import pytest
 from playwright.async_api import expect
 
 from browsing import SIZES, Site, is_sound
+from outside import released
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(180)]
 
@@ -25,7 +26,7 @@ async def test_a_list_shows_what_happens_as_it_happens(site: Site, tmp_path: Pat
         await is_sound(page, "empty")
         await expect(page.locator("#live-state")).to_have_text("Live: changes show by themselves.")
         job_id = await site.submit("test.gate", path=str(gate))
-        row = page.locator("tr", has_text="test.gate")
+        row = page.locator("table.jobs tbody tr", has_text="test.gate")
         await expect(row.locator(".state-active")).to_be_visible()
         gate.touch()
         await expect(row.locator(".state-completed")).to_be_visible()
@@ -46,13 +47,15 @@ async def test_a_list_shows_what_happens_as_it_happens(site: Site, tmp_path: Pat
 
 async def test_an_analysis_is_followed_to_its_end_and_shown(site: Site, demo_site: str) -> None:
     async with site.page() as page:
-        job_id = await site.submit("page.analyze", url=f"http://{demo_site}/")
+        job_id = await site.submit("page.analyze", url=f"http://{demo_site}/?hold=followed")
         await page.goto(f"{site.url}/jobs/{job_id}")
         phases: set[str] = set()
         says = page.locator(".says")
+        await expect(says).to_contain_text("ingest")
         async with asyncio.timeout(60):
             while "Completed" not in (text := await says.inner_text()):
                 phases.add(text.partition(",")[0])
+                released["followed"].set()
                 await page.locator("#live").evaluate(
                     "(live) => new Promise((done) => { new MutationObserver((_, one) => {"
                     " one.disconnect(); done(); }).observe(live, {childList: true});"
@@ -175,7 +178,8 @@ async def test_it_works_without_javascript(site: Site, tmp_path: Path) -> None:
         await page.get_by_role("button", name="Yes, cancel the job").click()
         await expect(page.locator("h1 .state-cancelled")).to_be_visible()
         await page.get_by_role("link", name="Jobs", exact=True).click()
-        await expect(page.locator("tr", has_text="test.gate")).to_contain_text("cancelled")
+        newest = page.locator("table.jobs tbody tr", has_text="test.gate").first
+        await expect(newest).to_contain_text("cancelled")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from checkback.core.states import State
@@ -30,11 +29,6 @@ def html(template: str, values: dict[str, Any], status: int = 200) -> HTMLRespon
     defaults = {"caller": None, "error": None}
     text = _ENVIRONMENT.get_template(template).render(defaults | values)
     return HTMLResponse(text, status, headers=dict(HEADERS))
-
-
-def part(template: str, values: dict[str, Any]) -> Markup:
-    """A piece of a page, escaped already."""
-    return Markup(_ENVIRONMENT.get_template(template).render(values))  # noqa: S704 - a template of ours, escaped
 
 
 def shown(value: object) -> str:

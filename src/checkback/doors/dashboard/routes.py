@@ -13,14 +13,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from checkback.core.errors import CheckbackError, Forbidden, NotFound, TooLarge, Unauthorized
 from checkback.core.request_ids import request_id
 from checkback.doors.dashboard import forms, job_page, list_page
-from checkback.doors.dashboard.render import html, part
+from checkback.doors.dashboard.render import HEADERS, html
 from checkback.doors.dashboard.together import Together
 from checkback.doors.gate import bearer, session_cookie
 from checkback.doors.http_events import EventStream
@@ -51,21 +51,21 @@ class Dashboard:
         self._authenticator = authenticator
         self._guesses = guesses
         self._workers = workers
-        self._lists = Together[dict[str, Any]]()
+        self._lists = Together[bytes]()
 
     # --- Reading ---------------------------------------------------------------------------------------
 
     async def jobs(self, request: Request, caller: Caller) -> Response:
         query = request.query_params
-        question = (caller.owner, caller.is_admin, query.get("q", ""))
-        page = await self._lists.ask(question, lambda: self._list(caller, query))
-        return self._page(request, "jobs.html", caller=caller, **page)
+        # The page holds the form token of the cookie: only pages that were opened with one cookie share it.
+        question = (caller, session_cookie(request.scope), query.get("q", ""))
+        body = await self._lists.ask(question, lambda: self._list(request, caller, query))
+        return HTMLResponse(body, headers=HEADERS)
 
-    async def _list(self, caller: Caller, query: Mapping[str, str]) -> dict[str, Any]:
-        """What the list shows. Its live part is drawn here: two hundred pages may ask for it at once."""
+    async def _list(self, request: Request, caller: Caller, query: Mapping[str, str]) -> bytes:
+        """The whole list as a page: two hundred open ones may ask for it at once."""
         page = await list_page.collect(self._service, caller, query, self._workers)
-        live = part("jobs_live.html", {**page, "now": datetime.now(UTC)})
-        return {"search": page["search"], "changes": page["changes"], "live": live}
+        return bytes(self._page(request, "jobs.html", caller=caller, **page).body)
 
     async def job(self, request: Request, caller: Caller) -> Response:
         job_id = str(request.path_params["job_id"])

@@ -15,6 +15,7 @@ function tell(words) {
 async function refresh() {
   if (paused || fetching) { again = again || fetching; return; }
   fetching = true;
+  const next = Date.now() + 500;
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -33,7 +34,7 @@ async function refresh() {
     }
   } catch { tell("The server cannot be reached; trying again."); }
   // Each look asks for the job a few times, and an owner may not ask without end.
-  setTimeout(() => { fetching = false; if (again) { again = false; refresh(); } }, 500);
+  setTimeout(() => { fetching = false; if (again) { again = false; refresh(); } }, next - Date.now());
 }
 
 function follow() {
