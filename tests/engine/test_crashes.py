@@ -183,9 +183,9 @@ async def test_accepted_jobs_survive_the_death_of_everything(start_server: Any, 
 async def test_nothing_is_left_when_serve_is_killed(start_server: Any, tmp_path: Path) -> None:
     server = start_server()
     async with client(server) as connection:
-        await submit(connection, "test.gate", path=str(tmp_path / "never"))
-        job_id = await submit(connection, "test.warm", path=str(tmp_path / "never"))
-        await until(connection, job_id, State.ACTIVE)
+        for kind in ("test.gate", "test.warm"):
+            job_id = await submit(connection, kind, path=str(tmp_path / "never"))
+            await until(connection, job_id, State.ACTIVE)
         below = process_tree.descendants(server.process.pid)
         assert len(below) >= 5  # Valkey, worker, fork server, proxy, children
         server.process.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -99,7 +100,8 @@ async def test_a_hostile_zip_is_refused(service: Service, bomb: Callable[[], byt
     job = await run(service, "pdf.merge", bomb(), "parts.zip")
     assert job.state is State.FAILED
     ended_well(job)
-    assert not list(tmp_path.rglob("outside.pdf"))
+    # Not rglob: the worker may be removing a folder just now.
+    assert "outside.pdf" not in {name for _, _, names in os.walk(tmp_path) for name in names}
     assert not Path("/etc/cron.d/x.pdf").exists()
 
 

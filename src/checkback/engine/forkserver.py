@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import gc
 import json
 import os
 import selectors
@@ -127,6 +128,9 @@ def main() -> None:
         problem = traceback.format_exc()
         control.send(json.dumps({"ready": False, "problem": problem[-8000:]}).encode())
         sys.exit(1)
+    # What is imported stays: no child has to look through it for garbage, or to copy it by looking.
+    gc.collect()
+    gc.freeze()
     control.send(json.dumps({"ready": True}).encode())
     ForkServer(control, settings).run()
 

@@ -92,7 +92,7 @@ async def test_reports_keep_to_the_schema_and_fill_all_of_it(site: Any, analyze:
     # Longer to wait than there is time: a phase that fails without any trick.
     waiting = {"motionTimeout": 1000, "motionOptions": {"js_animation_options": {"waitTime": 9000}}}
     site.put("/moving", MOVING)
-    watched = {"detection_mode": "video", "js_animation_options": {"waitTime": 400}}
+    watched = {"detection_mode": "video", "js_animation_options": {"waitTime": 1500}}
     reports = [full.report, (await analyze("/", **waiting)).report, (await analyze("/")).report]
     reports.append((await analyze("/moving", motionOptions=watched)).report)
     for report in reports:

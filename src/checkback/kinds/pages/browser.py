@@ -49,8 +49,6 @@ LAUNCH_SECONDS = 30.0
 CLOSE_SECONDS = 3.0
 
 _FLAGS = (
-    # /dev/shm is 64 MB in containers.
-    "--disable-dev-shm-usage",
     "--disable-gpu",
     "--js-flags=--max-old-space-size=512",
     # Every way out but the proxy is closed. A context brings its own proxy; without one there is port 1,
@@ -70,6 +68,13 @@ _FLAGS = (
 _NO_SANDBOX = re.compile(
     r"No usable sandbox|without --no-sandbox is not|Failed to move to new namespace|zygote_host_impl"
 )
+
+#: Makes Chromium share pictures between its processes through files in its temporary folder. A disk spends a
+#: twentieth of an analysis on making and forgetting them; but in containers /dev/shm often has 64 MB only,
+#: and a browser that fills it dies.
+_SHARE_ON_DISK = "--disable-dev-shm-usage"
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Chromium makes the files, each for itself alone
+_LEAST_SHARED_BYTES = 2 << 30
 
 # Playwright's defaults for tests of one's own pages; against a stranger's page the protection is wanted.
 _UNWANTED_DEFAULTS = ("--disable-ipc-flooding-protection", "--disable-popup-blocking")
@@ -242,10 +247,11 @@ class BrowserSession:
         return browser
 
     async def _launch_as(self, playwright: Playwright, *, sandboxed: bool) -> Browser:
+        unwanted = [*_UNWANTED_DEFAULTS, *([_SHARE_ON_DISK] if _has_shared_memory() else [])]
         return await playwright.chromium.launch(
             executable_path=self._folder.write_launcher(self.program),
             args=list(_FLAGS),
-            ignore_default_args=list(_UNWANTED_DEFAULTS),
+            ignore_default_args=unwanted,
             chromium_sandbox=sandboxed,
             env=self._folder.environment(),
             timeout=LAUNCH_SECONDS * 1000,
@@ -254,6 +260,15 @@ class BrowserSession:
             handle_sigterm=False,
             handle_sighup=False,
         )
+
+
+def _has_shared_memory() -> bool:
+    """Whether /dev/shm has room for the pictures of this browser and its neighbours."""
+    try:
+        found = os.statvfs(_SHARED_MEMORY)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize >= _LEAST_SHARED_BYTES and os.access(_SHARED_MEMORY, os.W_OK)
 
 
 class _Warden:

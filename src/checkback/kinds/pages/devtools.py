@@ -62,6 +62,9 @@ class Devtools:
     ) -> None:
         # Typed loosely by Playwright; what comes back is checked where it is used.
         self._session: Any = session
+        # The public session copies every answer, looking for objects of Playwright's that raw answers never
+        # hold: a tenth of a second for a snapshot. The one below it hands them on as they came.
+        self._inner: Any = getattr(session, "_impl_obj", None)
         self._page = page
         self._context_id: int | None = None
         self._gone: asyncio.Future[PageGone] = asyncio.get_running_loop().create_future()
@@ -120,10 +123,15 @@ class Devtools:
         if self.held():
             raise Unanswered
         try:
-            answer: Fields | None = await self.race(self._session.send(method, params or {}), seconds)
+            answer: Fields | None = await self.race(self._send(method, params or {}), seconds)
         except PlaywrightError as error:
             raise Refused(method) from error
         return answer or {}
+
+    def _send(self, method: str, params: Fields) -> Awaitable[Any]:
+        if self._inner is None:
+            return self._session.send(method, params)
+        return self._inner.send(method=method, params=params, timeout=None)
 
     async def run(self, name: str, argument: object = None, *, seconds: float = CALL_SECONDS) -> Any:
         """The value of our script ``name``, run in the isolated world; a navigation in between is tolerated.
@@ -191,9 +199,7 @@ class Devtools:
         The order matters: the prohibition waits behind the loop that the termination ends.
         """
         self._stopped = True
-        off = asyncio.ensure_future(
-            self._session.send("Emulation.setScriptExecutionDisabled", {"value": True})
-        )
+        off = asyncio.ensure_future(self._send("Emulation.setScriptExecutionDisabled", {"value": True}))
         off.add_done_callback(_forget)
         for _ in range(3):
             await self.terminate()
