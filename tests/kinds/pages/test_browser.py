@@ -177,6 +177,19 @@ def command(folder: Path) -> bytes:
         return b""
 
 
+@chromium
+@pytest.mark.parametrize(("least", "on_disk"), [(0, False), (1 << 62, True)])
+async def test_pictures_are_shared_in_memory_where_it_has_room(
+    monkeypatch: pytest.MonkeyPatch, least: int, *, on_disk: bool
+) -> None:
+    monkeypatch.setattr(browser, "_LEAST_SHARED_BYTES", least)
+    async with browser_session(Environment()):
+        started = [command(folder) for folder in browsers(os.getpid()).values()]
+    assert {b"--disable-dev-shm-usage" in line for line in started if b"--remote-debugging" in line} == {
+        on_disk
+    }
+
+
 def fields(folder: Path) -> dict[str, str]:
     lines = folder.joinpath("status").read_text().splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
