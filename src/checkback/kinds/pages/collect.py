@@ -139,7 +139,7 @@ class Collector:
 
     async def height(self, *, whole: bool) -> float:
         """How high the picture of the page, or of the window alone, would be."""
-        metrics = await self._devtools.call("Page.getLayoutMetrics")
+        metrics = await self._devtools.ask("Page.getLayoutMetrics")
         size: Fields = metrics["cssContentSize"]
         return float(size["height"] if whole else metrics["cssLayoutViewport"]["clientHeight"])
 

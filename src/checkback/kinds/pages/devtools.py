@@ -128,6 +128,16 @@ class Devtools:
             raise Refused(method) from error
         return answer or {}
 
+    async def ask(self, method: str, params: Fields | None = None) -> Fields:
+        """``call``, for what the page's own thread answers: one that hangs loses its scripts, and is asked again."""
+        try:
+            return await self.call(method, params)
+        except Unanswered:
+            if self.scripts_stopped:
+                raise
+            await self.stop_scripts()
+            return await self.call(method, params)
+
     def _send(self, method: str, params: Fields) -> Awaitable[Any]:
         if self._inner is None:
             return self._session.send(method, params)
