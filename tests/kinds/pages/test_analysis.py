@@ -190,6 +190,21 @@ async def test_a_page_that_hangs_while_its_picture_is_drawn_is_drawn_without_its
     assert ran.result["completedPhases"] == PHASES
 
 
+async def test_a_page_that_hangs_just_before_its_picture_loses_its_scripts(
+    analyze: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    height = Collector.height
+
+    async def hang_first(self: Collector, *, whole: bool) -> float:
+        await self.visit.page.evaluate("void setTimeout(() => { while (1) {} })")
+        return await height(self, whole=whole)
+
+    monkeypatch.setattr(Collector, "height", hang_first)
+    ran = await analyze("/")
+    assert ran.warnings == {"SCRIPTS_STOPPED"}
+    assert "screenshot.jpg" in ran.recorder.files
+
+
 @pytest.mark.parametrize(
     "script",
     [
