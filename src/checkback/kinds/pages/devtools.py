@@ -129,7 +129,7 @@ class Devtools:
         return answer or {}
 
     async def ask(self, method: str, params: Fields | None = None) -> Fields:
-        """``call``, for what the page's own thread answers: one that hangs loses its scripts, then answers."""
+        """``call``, for what the page's own thread answers: one that hangs loses its scripts first."""
         try:
             return await self.call(method, params)
         except Unanswered:
