@@ -115,14 +115,14 @@ def _environment(name: str) -> Path:
     return python
 
 
-released: defaultdict[str, threading.Event] = defaultdict(threading.Event)
-"""The demo site answers an address with ``?hold=NAME`` when a test has set this event."""
+released: defaultdict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(0))
+"""Each request for a page of the demo site with ``?hold=NAME`` waits for one release of this semaphore."""
 
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         for name in parse_qs(urlsplit(self.path).query).get("hold", []):
-            released[name].wait(60)
+            released[name].acquire(timeout=60)
         super().do_GET()
 
     def log_message(self, format: str, *args: Any) -> None:
