@@ -178,16 +178,22 @@ def command(folder: Path) -> bytes:
 
 
 @chromium
-@pytest.mark.parametrize(("least", "on_disk"), [(0, False), (1 << 62, True)])
+@pytest.mark.parametrize(
+    ("mode", "least", "in_memory"),
+    [(0o1777, 0, True), (0o1777, 1 << 62, False), (0o755, 0, False)],
+    ids=["has room", "is small", "is root's"],
+)
 async def test_pictures_are_shared_in_memory_where_it_has_room(
-    monkeypatch: pytest.MonkeyPatch, least: int, *, on_disk: bool
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: int, least: int, *, in_memory: bool
 ) -> None:
     monkeypatch.setattr(browser, "_LEAST_SHARED_BYTES", least)
+    monkeypatch.setattr(browser, "_SHARED_MEMORY", tmp_path)
+    tmp_path.chmod(mode)
     before = browsers(os.getpid()).keys()
     async with browser_session(Environment()):
         started = [command(folder) for pid, folder in browsers(os.getpid()).items() if pid not in before]
     used = {b"--disable-dev-shm-usage" not in line for line in started if b"--remote-debugging" in line}
-    assert used == {not on_disk and os.access("/dev/shm", os.W_OK)}
+    assert used == {in_memory}
 
 
 def fields(folder: Path) -> dict[str, str]:

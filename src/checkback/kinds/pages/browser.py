@@ -263,12 +263,15 @@ class BrowserSession:
 
 
 def _has_shared_memory() -> bool:
-    """Whether /dev/shm has room for the pictures of this browser and its neighbours."""
+    """Whether /dev/shm has room for the pictures of this browser and its neighbours.
+
+    Everybody must be allowed to write there: where the server is root, the browser is not.
+    """
     try:
-        found = os.statvfs(_SHARED_MEMORY)
+        found, mode = os.statvfs(_SHARED_MEMORY), _SHARED_MEMORY.stat().st_mode
     except OSError:
         return False
-    return found.f_bavail * found.f_frsize >= _LEAST_SHARED_BYTES and os.access(_SHARED_MEMORY, os.W_OK)
+    return found.f_bavail * found.f_frsize >= _LEAST_SHARED_BYTES and mode & 0o007 == 0o007
 
 
 class _Warden:
