@@ -164,6 +164,12 @@ def browsers(pid: int) -> dict[int, Path]:
     return {child: folder for child, folder in descendants(pid).items() if b"--headless" in command(folder)}
 
 
+def browser_of(session: BrowserSession) -> dict[int, Path]:
+    """All processes of this session's browser: those of other tests may live on in this process."""
+    pid = int((session.folder / "pid").read_text())
+    return {pid: Path("/proc") / str(pid), **browsers(pid)}
+
+
 def drivers(pid: int) -> list[int]:
     """Playwright's own process below this one."""
     return [child for child, folder in descendants(pid).items() if b"run-driver" in command(folder)]
@@ -189,9 +195,8 @@ async def test_pictures_are_shared_in_memory_where_it_has_room(
     monkeypatch.setattr(browser, "_LEAST_SHARED_BYTES", least)
     monkeypatch.setattr(browser, "_SHARED_MEMORY", tmp_path)
     tmp_path.chmod(mode)
-    before = browsers(os.getpid()).keys()
-    async with browser_session(Environment()):
-        started = [command(folder) for pid, folder in browsers(os.getpid()).items() if pid not in before]
+    async with browser_session(Environment()) as session:
+        started = [command(folder) for folder in browser_of(session).values()]
     used = {b"--disable-dev-shm-usage" not in line for line in started if b"--remote-debugging" in line}
     assert used == {in_memory}
 
@@ -208,7 +213,7 @@ async def test_for_root_the_browser_runs_as_nobody_in_its_sandbox(session: Brows
     assert session.environment_note == ""
     async with session.context(await way.egress()) as context:
         await (await context.new_page()).goto(way.url)
-        found = browsers(os.getpid())
+        found = browser_of(session)
         assert len(found) >= 4
         renderers = 0
         for folder in found.values():
@@ -272,7 +277,7 @@ async def test_the_browser_sees_nothing_of_our_environment(way: Way, monkeypatch
     monkeypatch.setenv("CHECKBACK_SECRET_KEY", "hidden")
     async with browser_session(Environment()) as session:
         assert re.fullmatch(r"\d+(\.\d+)+", session.version)
-        for folder in browsers(os.getpid()).values():
+        for folder in browser_of(session).values():
             assert b"hidden" not in folder.joinpath("environ").read_bytes()
 
 
@@ -391,8 +396,7 @@ async def test_a_browser_that_died_is_replaced(session: BrowserSession, way: Way
     async with session.context(await way.egress()) as context:
         page = await context.new_page()
         await page.goto(way.url)
-        pid = int((session.folder / "pid").read_text())
-        first = {pid, *browsers(pid)}  # those of other tests live on
+        first = set(browser_of(session))
         assert len(first) > 1
         await session.kill()
         with pytest.raises(PlaywrightError):
@@ -427,7 +431,9 @@ async def test_a_session_leaves_no_process_and_no_file_behind(way: Way, tmp_path
         assert folder.is_dir()
         async with session.context(await way.egress()) as context:
             await (await context.new_page()).goto(way.url)
-    assert browsers(os.getpid()) == {}
+            running = set(browser_of(session))
+    assert len(running) > 1
+    assert not running & set(descendants(os.getpid()))
     assert not folder.exists()
 
 
