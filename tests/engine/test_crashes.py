@@ -95,6 +95,73 @@ async def test_a_worker_that_is_told_to_stop_lets_jobs_finish(
     assert (await connection.service.get(LOCAL, later)).state is State.WAITING
 
 
+SHORT_LOCKS = """
+import sys
+from checkback.cli import main
+from checkback.engine import worker
+
+worker.LOCK_MS, worker.LOCK_RENEW_MS, worker.STALLED_CHECK_MS = 4_000, 1_000, 1_000
+sys.exit(main(["worker"]))
+"""
+"""A worker with locks that live for 4 s, not 30, so that a test can outlast them."""
+
+
+@pytest.mark.timeout(90)
+async def test_a_stopping_worker_keeps_its_jobs_to_the_end_of_its_grace(
+    connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
+) -> None:
+    first = workers.start(replace(settings, grace_seconds=15), "-c", SHORT_LOCKS)
+    gates, marks = ([tmp_path / f"{what}-{number}" for number in range(4)] for what in ("go", "started"))
+    ids = [
+        await submit(connection, "test.gate", path=str(go), started=str(mark))
+        for go, mark in zip(gates, marks, strict=True)
+    ]
+    for job_id in ids:
+        await until(connection, job_id, State.ACTIVE, "waiting")
+    first.send_signal(signal.SIGTERM)
+    workers.start(settings, "-c", SHORT_LOCKS)
+    await asyncio.sleep(12)  # what is tried: three lives of a lock, beside a worker that looks for lost jobs
+    assert first.poll() is None
+    assert [mark.read_text().split() for mark in marks] == [["1"]] * 4
+    for go in gates[:2]:
+        go.touch()
+    ended = [await connection.service.wait(LOCAL, job_id, 20) for job_id in ids[:2]]
+    assert await asyncio.to_thread(first.wait, 30) == 0
+    for go in gates[2:]:
+        go.touch()
+    rest = [await connection.service.wait(LOCAL, job_id, 20) for job_id in ids[2:]]
+    assert [(job.state, job.attempts.started) for job in (*ended, *rest)] == [(State.COMPLETED, 1)] * 4
+    assert [mark.read_text().split() for mark in marks] == [["1"]] * 2 + [["1", "2"]] * 2
+
+
+@pytest.mark.timeout(60)
+async def test_a_server_that_is_told_twice_stops_at_once_and_hands_back(
+    start_server: Any, tmp_path: Path
+) -> None:
+    server = start_server(grace_seconds="3600")
+    go = tmp_path / "go"
+    async with client(server) as connection:
+        job_id = await submit(connection, "test.gate", path=str(go))
+        await until(connection, job_id, State.ACTIVE, "waiting")
+    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGINT)
+    assert await asyncio.to_thread(server.process.wait, 15) == 0
+    go.touch()
+    async with client(start_server(home=server.home)) as connection:
+        job = await connection.service.wait(LOCAL, job_id, 20)
+        assert (job.state, job.attempts.started) == (State.COMPLETED, 1)
+
+
+@pytest.mark.timeout(60)
+async def test_a_server_whose_store_was_emptied_is_found_again(start_server: Any) -> None:
+    server = start_server()
+    async with client(server) as connection:
+        await connection.wire.call("FLUSHALL")
+    async with client(server) as connection:
+        job_id = await submit(connection, "test.add", a=1, b=1)
+        assert (await connection.service.wait(LOCAL, job_id, 20)).result == 2
+
+
 @pytest.mark.timeout(120)
 async def test_an_outage_of_the_store_runs_nothing_twice(
     tmp_path: Path, settings: Settings, workers: WorkerProcesses

@@ -32,13 +32,15 @@ from checkback.engine import process_tree
 from checkback.engine.clients import check_server
 from checkback.engine.keys import Keys
 from checkback.engine.valkey import EmbeddedValkey
-from checkback.engine.wire import Wire
+from checkback.engine.wire import ReplyError, Wire
 from checkback.settings import Settings, to_environment
 from checkback.telemetry import recording
 
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.25
+LOOKS_A_RECORD = 8
+"""Every 2 s it is looked whether the store still tells of this server."""
 RESTART_SECONDS = 0.5
 WORKER_STOP_EXTRA_SECONDS = 15.0
 SHUTDOWN_SECONDS = 3
@@ -61,6 +63,8 @@ class Server:
     _valkey: EmbeddedValkey | None = None
     _worker: asyncio.subprocess.Process | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Set by a second signal.
+    _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _activity: Activity = field(default_factory=Activity)
     #: How often each was started again.
     _restarts: Counter[str] = field(default_factory=Counter[str])
@@ -79,7 +83,7 @@ class Server:
         """Serve until told to stop."""
         loop = asyncio.get_running_loop()
         for what in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(what, self._stopping.set)
+            loop.add_signal_handler(what, self.shut_down)
         wire, feed, queues = make_engine(self.settings, "checkback-serve")
         try:
             await self._clear_record(wire)
@@ -114,6 +118,12 @@ class Server:
         finally:
             await feed.close()
             await wire.close()
+
+    def shut_down(self) -> None:
+        """Close the doors and let the worker finish what it runs within the grace. Twice: at once."""
+        if self._stopping.is_set():
+            self._hurry.set()
+        self._stopping.set()
 
     async def _publish(self, wire: Wire, url: str) -> None:
         await publish(wire, self.settings, url, background=self.background)
@@ -152,6 +162,7 @@ class Server:
 
     async def _watch(self, wire: Wire, url: str) -> None:
         """Start again what has ended: the embedded Valkey at once, the worker after a moment."""
+        looked = 0
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             if self._stopping.is_set():
@@ -159,6 +170,8 @@ class Server:
             if self._valkey is not None and self._valkey.poll() is not None:
                 logger.error("The embedded Valkey ended (code %s); it is started again.", self._valkey.poll())
                 await self._start_store_again(self._valkey, wire, url)
+            elif (looked := looked + 1) % LOOKS_A_RECORD == 0:
+                await self._publish_again(wire, url)
             if self._worker is not None and self._worker.returncode is not None:
                 logger.error("The worker ended (code %s); it is started again.", self._worker.returncode)
                 self._end_orphans()
@@ -166,6 +179,12 @@ class Server:
                 await asyncio.sleep(RESTART_SECONDS)
                 if not self._stopping.is_set():
                     await self._start_worker()
+
+    async def _publish_again(self, wire: Wire, url: str) -> None:
+        """Say again that this process serves, should the store have been emptied: clients look for it."""
+        with contextlib.suppress(EngineUnavailable, ReplyError):
+            if not await wire.call("EXISTS", Keys(self.settings.prefix).server()):
+                await self._publish(wire, url)
 
     async def _start_store_again(self, valkey: EmbeddedValkey, wire: Wire, url: str) -> None:
         """Start it on this thread, to which its life is tied. The doors answer 503 while it loads."""
@@ -211,6 +230,7 @@ class Server:
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
         """The doors close first, then the worker finishes or hands back what it runs."""
         self._stopping.set()
+        hurrying = asyncio.create_task(self._hurry_worker(self._worker)) if self._worker is not None else None
         if self._worker is not None and self._worker.returncode is None:
             self._worker.terminate()
         await asyncio.wait({tasks[0]}, timeout=SHUTDOWN_SECONDS + 2)
@@ -226,6 +246,15 @@ class Server:
                 await asyncio.to_thread(process_tree.kill_tree, self._worker.pid)
                 await self._worker.wait()
             self._end_orphans()
+        if hurrying is not None:
+            hurrying.cancel()
+
+    async def _hurry_worker(self, worker: asyncio.subprocess.Process) -> None:
+        """Pass a second signal on. Until it has ended: one that comes with the first is not counted twice."""
+        await self._hurry.wait()
+        while worker.returncode is None:
+            worker.terminate()
+            await asyncio.sleep(WATCH_SECONDS)
 
     async def _clear_record(self, wire: Wire) -> None:
         """A record in the file is an earlier server's. Only the owner of a store may say so."""

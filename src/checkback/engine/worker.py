@@ -59,6 +59,9 @@ GRACE_SECONDS = 25.0
 HEARTBEAT_SECONDS = 5.0
 RESTART_SECONDS = 0.5
 CLOSE_SECONDS = 3.0
+HAND_BACK_SECONDS = 5.0
+"""What the children of attempts that are handed back get to end, and the store to hear of it."""
+DRAIN_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,28 @@ class QueueWorker(BullWorker):
     retention: Retention
     #: What is ours in the jobs that run, by job id; taken by the attempt.
     extras: dict[str, Extras]
+    #: Whether it takes no more jobs.
+    is_draining = False
+
+    def drain(self) -> None:
+        """Take no more jobs, and go on renewing the locks of those that run.
+
+        Not by ``closing``: BullMQ's loop would end with jobs still running, and its lock renewal with it. Nor
+        by its ``pause``, in which a job that is just being taken is held by nobody.
+        """
+        self.is_draining = True
+        self.opts["concurrency"] = 0
+        if self.waiting:
+            self.waiting.cancel()
+
+    async def getNextJob(self, token: str) -> BullJob | None:
+        """The next job; none where the wait for one was ended by ``drain``."""
+        try:
+            return await super().getNextJob(token)
+        except asyncio.CancelledError:
+            if self.is_draining:
+                return None
+            raise
 
     async def nextJobFromJobData(
         self,
@@ -344,16 +369,17 @@ class WorkerProcess:
 
     async def _drain(self, queue: str, worker: QueueWorker) -> None:
         """Let running attempts finish within the grace, then send the rest back to the queue."""
-        worker.closing = True
-        if worker.waiting:
-            worker.waiting.cancel()
+        worker.drain()
         ends = time.monotonic() + self._settings.grace_seconds
-        while self._running(queue) and not self._hurry.is_set() and time.monotonic() < ends:
+        while worker.processing and not self._hurry.is_set() and time.monotonic() < ends:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.05):
+                async with asyncio.timeout(DRAIN_LOOK_SECONDS):
                     await self._hurry.wait()
         for attempt in self._running(queue):
             attempt.stop(Stop.HAND_BACK)
+        ends = time.monotonic() + HAND_BACK_SECONDS
+        while worker.processing and time.monotonic() < ends:
+            await asyncio.sleep(DRAIN_LOOK_SECONDS)
 
     def _running(self, queue: str) -> list[Attempt]:
         return [attempt for attempt in self._attempts.values() if attempt.queue == queue]
