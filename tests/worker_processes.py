@@ -47,9 +47,11 @@ async def until(connection: Connection, job_id: str, state: State, phase: str | 
     raise AssertionError("the job ended otherwise")
 
 
-async def until_attempt(connection: Connection, job_id: str, number: int) -> Job:
+async def until_attempt(
+    connection: Connection, job_id: str, number: int, seconds: float = RESCUE_SECONDS
+) -> Job:
     """The job once that attempt of it runs."""
-    async with asyncio.timeout(RESCUE_SECONDS):
+    async with asyncio.timeout(seconds):
         async for job in connection.service.watch(LOCAL, job_id):
             if (job.state, job.attempts.started) == (State.ACTIVE, number):
                 return job

@@ -22,7 +22,7 @@ from checkback.engine.valkey import EmbeddedValkey
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings
 from conftest import ServerProcess, open_connection
-from worker_processes import RESCUE_SECONDS, WorkerProcesses, gone, until, until_attempt
+from worker_processes import RESCUE_SECONDS, WorkerProcesses, gone, there, until, until_attempt
 
 OUTAGE_SECONDS = 12
 
@@ -209,19 +209,29 @@ def kill_everything(server: ServerProcess) -> list[int]:
 
 
 @pytest.mark.timeout(240)
-async def test_a_job_that_kills_its_worker_every_time_fails_and_says_so(
+async def test_a_job_that_kills_its_worker_every_time_fails_alone_and_says_so(
     start_server: Any, tmp_path: Path
 ) -> None:
     server = start_server()
-    pids = tmp_path / "pids"
+    pids, go = tmp_path / "pids", tmp_path / "go"
     async with client(server) as connection:
+        beside = await submit(connection, "test.gate", path=str(go))
+        await until(connection, beside, State.ACTIVE, "waiting")
         job_id = await submit(connection, "test.poison", pids=str(pids))
-        job = await connection.service.wait(LOCAL, job_id, 220)
+        await until_attempt(connection, beside, 3, RESCUE_SECONDS * 3)
+        go.touch()  # the two had their last chance one after the other, in whichever order
+        job = await connection.service.wait(LOCAL, beside, 20)
+        assert (job.state, job.failure) == (State.COMPLETED, None)
+        job = await connection.service.wait(LOCAL, job_id, 100)
         assert job.failure is not None
         assert (job.state, job.failure.code) == (State.FAILED, "worker_lost")
+        assert job.failure.message == "The worker that ran this job was lost 3 times."
         assert pids.read_text().split() == ["killed"] * 3
         other = await submit(connection, "test.add", a=1, b=1)
         assert (await connection.service.wait(LOCAL, other, 20)).result == 2
+        pids.unlink()
+        await connection.service.retry(LOCAL, job_id)
+        await there(pids)  # it runs again: what was lost before is not counted
 
 
 @pytest.mark.timeout(120)

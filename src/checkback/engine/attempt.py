@@ -10,9 +10,11 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bullmq import Job as BullJob
 from bullmq import UnrecoverableError
@@ -36,6 +38,7 @@ from checkback.engine.record import (
     encode_phases,
     encode_progress,
     kind_of,
+    worker_lost,
 )
 from checkback.engine.runner import Outcome, Runner, Stop
 from checkback.engine.wire import ReplyError, Script, Wire
@@ -52,9 +55,12 @@ PROGRESS = Script.read(LUA / "progress.lua")
 ENDING = Script.read(LUA / "ending.lua")
 REMEMBER = Script.read(LUA / "remember.lua")
 SAVE = Script.read(LUA / "save.lua")
+RETURNED = Script.read(LUA / "returned.lua")
 
 KEPT_LOG_LINES = 1000
 KEPT_PHASES = 64
+MAX_LOST_WORKERS = 2
+"""Lost workers that a job survives; with the third it fails."""
 STORED, STORED_AND_CANCELLED, NO_JOB, NOT_OURS = 1, 2, -1, -2
 END_RETRY_SECONDS = 0.25
 PASSING_REFUSALS = (
@@ -87,6 +93,9 @@ class WorkerParts:
     artifacts: ArtifactStore
     started: Parts
     semaphores: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
+    #: For jobs whose next lost worker is their last: one at a time, or the one that brings workers down would
+    #: take those beside it along each time.
+    last_chance: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,9 @@ class Extras:
     #: The request that the job came with, and the trace that it belongs to.
     request_id: str | None = None
     trace: TraceContext | None = None
+    #: Attempts that were begun and are not to be counted: handed back, or before a retry by hand.
+    returned: int = 0
+    forgiven: int = 0
 
 
 class Attempt:
@@ -152,11 +164,56 @@ class Attempt:
             raise UnrecoverableError(message)
         await self._own_foreign_job()
         await self._end_with_parent()
-        limit = kind.concurrency
-        if limit is None:
+        lost = self._lost_workers
+        if lost > MAX_LOST_WORKERS:
+            await self._fail_as_lost(lost)
+        async with AsyncExitStack() as places:
+            if kind.concurrency is not None:
+                free = self._parts.semaphores.setdefault(kind.name, asyncio.Semaphore(kind.concurrency))
+                await places.enter_async_context(self._place(free))
+            if lost == MAX_LOST_WORKERS:
+                await places.enter_async_context(self._place(self._parts.last_chance))
             return await self._run_kind(kind)
-        async with self._parts.semaphores.setdefault(kind.name, asyncio.Semaphore(limit)):
-            return await self._run_kind(kind)
+
+    @property
+    def _lost_workers(self) -> int:
+        """How many workers died, or lost the job, while they ran it.
+
+        BullMQ's own count has those too that only held the job; attempts that neither ended nor came back
+        are also made by what another client's workers do.
+        """
+        open_ends = self._job.attemptsStarted - 1 - self._job.attemptsMade
+        return min(self._job.stalledCounter, open_ends - self._extras.returned - self._extras.forgiven)
+
+    async def _fail_as_lost(self, times: int) -> NoReturn:
+        """End a job that may be what its workers died of."""
+        failure = worker_lost(times)
+        await self._fail(failure, forgiven=str(self._extras.forgiven + times))
+        raise UnrecoverableError(failure.message)
+
+    @asynccontextmanager
+    async def _place(self, places: asyncio.Semaphore) -> AsyncGenerator[None]:
+        """Hold one of these places, unless the attempt is stopped while it waits for one.
+
+        A job that waits has not been begun: should the worker die, it was not the job's doing.
+        """
+        noted = places.locked() and await self._count_returned(1)
+        taking = asyncio.create_task(places.acquire())
+        try:
+            await asyncio.wait({taking, self._stop}, return_when=asyncio.FIRST_COMPLETED)
+            if noted:
+                await self._count_returned(-1)
+            yield
+        finally:
+            if not taking.cancel():
+                places.release()
+
+    async def _count_returned(self, number: int) -> bool:
+        """Whether that is stored; an outage only makes the count of lost workers too small."""
+        try:
+            return await self._parts.wire.script(RETURNED, [self._key], [number]) == STORED
+        except (EngineUnavailable, ReplyError):
+            return False
 
     async def _run_kind(self, kind: Kind) -> Any:
         if self._stop.done():
@@ -290,17 +347,17 @@ class Attempt:
         elif reply in (NOT_OURS, NO_JOB):
             self.stop(Stop.LOCK_LOST)
 
-    async def _fail(self, failure: Failure, outcome: Outcome | None = None) -> None:
+    async def _fail(self, failure: Failure, outcome: Outcome | None = None, *, forgiven: str = "") -> None:
         self.failure_code = failure.code
         artifacts = encode_artifacts(outcome.artifacts) if outcome and outcome.artifacts else ""
-        await self._store_end(artifacts, encode_failure(failure), "")
+        await self._store_end(artifacts, encode_failure(failure), "", forgiven)
 
-    async def _store_end(self, artifacts: str, failure: str, progress: str) -> None:
+    async def _store_end(self, artifacts: str, failure: str, progress: str, forgiven: str = "") -> None:
         """Store what belongs to the end, waiting out an outage or a full store while the lock may live."""
         while True:
             try:
                 reply = await self._parts.wire.script(
-                    ENDING, [self._key], [self._token, artifacts, failure, progress]
+                    ENDING, [self._key], [self._token, artifacts, failure, progress, forgiven]
                 )
                 break
             except (EngineUnavailable, ReplyError) as error:
@@ -330,7 +387,7 @@ class Attempt:
         script = bullmq_scripts.script("moveJobFromActiveToWait-9")
         reply = await self._parts.wire.script(script, listed, [self.job_id, self._token, self._key])
         if reply >= 0:
-            await self._parts.wire.call("HINCRBY", self._key, "cb:returned", 1)
+            await self._parts.wire.script(RETURNED, [self._key], [1])
         raise WaitingChildrenError("The job went back to its queue.")
 
     async def _end_with_parent(self) -> None:

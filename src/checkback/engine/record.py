@@ -203,15 +203,20 @@ def _failure(state: State, stored: str | None, reason: str | None, stalled: int)
     if state is not State.FAILED:
         return None
     if reason == STALLED_REASON:
-        return Failure(
-            FailureCode.WORKER_LOST,
-            f"The worker that ran this job was lost {max(stalled, 1)} times.",
-            hint="The job may bring its worker down: look into the server's log before you retry it.",
-        )
+        return worker_lost(max(stalled, 1))
     if stored is not None:
         return Failure(**json.loads(stored))
     # Another BullMQ client's worker failed it: its words are not ours to vouch for.
     return Failure("failed", (reason or "The job failed.")[:500])
+
+
+def worker_lost(times: int) -> Failure:
+    """The failure of a job whose worker was lost too often."""
+    return Failure(
+        FailureCode.WORKER_LOST,
+        f"The worker that ran this job was lost {times} times.",
+        hint="The job may bring its worker down: look into the server's log before you retry it.",
+    )
 
 
 def _max_attempts(opts: str | None) -> int:

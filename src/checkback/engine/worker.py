@@ -53,8 +53,8 @@ LOCK_RENEW_MS = 10_000
 twice."""
 STALLED_CHECK_MS = 5_000
 """Every worker of a queue must use the same: the longest of them rules all (docs/engine.md)."""
-MAX_STALLED = 2
-"""Lost workers that a job survives; with the third it fails."""
+MAX_STALLED = 10
+"""Lost workers that a job survives where none of ours ever ran it: see ``attempt.MAX_LOST_WORKERS``."""
 GRACE_SECONDS = 25.0
 HEARTBEAT_SECONDS = 5.0
 RESTART_SECONDS = 0.5
@@ -137,6 +137,8 @@ class QueueWorker(BullWorker):
             job_data.get("cb:parent"),
             job_data.get("cb:request"),
             TraceContext.from_metadata(job.opts.get("tm")),
+            int(job_data.get("cb:returned") or 0),
+            int(job_data.get("cb:forgiven") or 0),
         )
         completed, failed = self.retention.completed, self.retention.failed
         job.opts["removeOnComplete"] = {"age": int(completed.total_seconds()) + KEEP_GRACE_SECONDS}
@@ -377,9 +379,8 @@ class WorkerProcess:
                     await self._hurry.wait()
         for attempt in self._running(queue):
             attempt.stop(Stop.HAND_BACK)
-        ends = time.monotonic() + HAND_BACK_SECONDS
-        while worker.processing and time.monotonic() < ends:
-            await asyncio.sleep(DRAIN_LOOK_SECONDS)
+        if worker.processing:
+            await asyncio.wait(worker.processing, timeout=HAND_BACK_SECONDS)
 
     def _running(self, queue: str) -> list[Attempt]:
         return [attempt for attempt in self._attempts.values() if attempt.queue == queue]

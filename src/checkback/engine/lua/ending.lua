@@ -6,6 +6,7 @@
   ARGV[2]  artifacts as JSON, or ""
   ARGV[3]  failure as JSON, or ""
   ARGV[4]  last progress as JSON, or ""
+  ARGV[5]  how many lost workers are not to be counted when the job is retried, or ""
   Returns  1 stored, 2 the job is cancelled, -1 no such job, -2 another attempt holds the lock
 ]]
 local rcall = redis.call
@@ -15,6 +16,7 @@ if rcall('GET', KEYS[1] .. ':lock') ~= ARGV[1] then return -2 end
 if ARGV[2] ~= '' then rcall('HSET', KEYS[1], 'cb:artifacts', ARGV[2]) end
 if ARGV[3] ~= '' then rcall('HSET', KEYS[1], 'cb:failure', ARGV[3]) end
 if ARGV[4] ~= '' then rcall('HSET', KEYS[1], 'progress', ARGV[4]) end
+if ARGV[5] ~= '' then rcall('HSET', KEYS[1], 'cb:forgiven', ARGV[5]) end
 -- A marker of an earlier attempt, which another BullMQ client's retry has left.
 if job[3] and not job[4] then rcall('HDEL', KEYS[1], 'cb:cancel') end
 if job[4] and job[3] == (job[2] or '0') then return 2 end

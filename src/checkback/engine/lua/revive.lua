@@ -10,5 +10,9 @@ local rcall = redis.call
 if rcall('EXISTS', KEYS[1]) == 0 then return -1 end
 if rcall('EXISTS', KEYS[1] .. ':lock') == 1 then return -2 end
 rcall('HDEL', KEYS[1], 'cb:cancel', 'cb:failure', 'cb:artifacts', 'defa', 'stc', 'progress')
+-- Workers that were lost before it are not counted again: attempts begun that neither ended nor were handed back.
+local begun = rcall('HMGET', KEYS[1], 'ats', 'atm', 'cb:returned')
+local lost = (tonumber(begun[1]) or 0) - (tonumber(begun[2]) or 0) - (tonumber(begun[3]) or 0)
+rcall('HSET', KEYS[1], 'cb:forgiven', math.max(lost, 0))
 rcall('XADD', KEYS[2], '*', 'event', 'cb:retry', 'jobId', ARGV[1])
 return 1
