@@ -38,6 +38,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "owner_uploads": (0, 10_000),
     "owner_upload_gb": (0, 1_000_000),
     "disk_budget_gb": (0, 1_000_000),
+    "owner_artifact_gb": (0, 1_000_000),
 }
 
 
@@ -152,6 +153,10 @@ class Settings:
     )
     owner_upload_gb: float = _setting(
         5.0, "What one owner's uploads may take on the disk, in GB; 0 for no limit. Not for admins."
+    )
+    owner_artifact_gb: float = _setting(
+        10.0,
+        "What the results of one owner's jobs may take on the disk, in GB; 0 for no limit. Not for admins.",
     )
     disk_budget_gb: float = _setting(
         50.0, "What artifacts and uploads may take on the disk together, in GB; 0 for no limit."

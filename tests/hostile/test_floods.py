@@ -15,6 +15,7 @@ from checkback.app.connect import Connection
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import QueueFull, QuotaExceeded, StorageFull
 from checkback.core.ids import new_job_id
+from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.engine.keys import Keys
 from checkback.engine.sweeper import Sweeper
@@ -61,6 +62,7 @@ def sweeper(connection: Connection) -> Sweeper:
         ArtifactStore(settings.artifacts_folder),
         UploadStore(settings.uploads_folder),
         disk_budget_bytes=settings.disk_budget_bytes,
+        owner_artifact_bytes=int(settings.owner_artifact_gb * 1e9),
     )
 
 
@@ -274,9 +276,10 @@ async def test_past_the_disk_budget_jobs_end_and_are_read_but_none_comes_in(tigh
     service, keys = tight.service, Keys(tight.settings.prefix)
     words = "x" * 20_000
     large = (await service.submit(ADA, "test.say", {"words": words})).job.id
+    # Before the worker is there: it looks at the disk, too.
+    waiting = await add(service, BOB, delay_seconds=3)
     async with running_worker(tight.settings):
         job = await service.wait(ADA, large, 20)
-        waiting = await add(service, BOB)
         await sweeper(tight).sweep()
         for caller in (LOCAL, ADA):
             with pytest.raises(StorageFull):
@@ -287,6 +290,28 @@ async def test_past_the_disk_budget_jobs_end_and_are_read_but_none_comes_in(tigh
         assert 0 < await tight.wire.call("TTL", keys.disk_full()) <= 60
         await tight.wire.call("DEL", keys.disk_full())  # what its time does
         await sweeper(tight).sweep()
+        await add(service, ADA)
+
+
+async def test_an_owner_whose_results_fill_their_share_holds_nobody_else_up(settings: Settings) -> None:
+    narrow = replace(settings, owner_artifact_gb=1e-5)
+    async with open_connection(narrow) as connection, running_worker(narrow):
+        service, keys = connection.service, Keys(narrow.prefix)
+        jobs: dict[str, Job] = {}
+        for caller, size in ((ADA, 20_000), (BOB, 6_000), (LOCAL, 20_000)):
+            job_id = (await service.submit(caller, "test.say", {"words": "x" * size})).job.id
+            jobs[caller.owner] = await service.wait(caller, job_id, 20)
+        large = jobs["ada"]
+        await sweeper(connection).sweep()
+        with pytest.raises(QuotaExceeded, match="results of your jobs"):
+            await add(service, ADA)
+        await add(service, BOB)
+        await add(service, LOCAL)
+        assert (await service.get(ADA, large.id)).artifacts
+        await service.remove_artifact(ADA, large.id, large.artifacts[0].name)
+        assert 0 < await connection.wire.call("TTL", keys.disk_full("ada")) <= 60
+        await connection.wire.call("DEL", keys.disk_full("ada"))  # what its time does
+        await sweeper(connection).sweep()
         await add(service, ADA)
 
 

@@ -77,6 +77,7 @@ def make_worker(settings: Settings) -> WorkerProcess:
             version=find_version(),
             callbacks=callback_settings(settings),
             disk_budget_bytes=settings.disk_budget_bytes,
+            owner_artifact_bytes=int(settings.owner_artifact_gb * 1e9),
         )
     )
 

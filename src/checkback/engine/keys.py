@@ -54,9 +54,10 @@ class Keys:
         """
         return self.open_prefix() + owner
 
-    def disk_full(self) -> str:
-        """There while some worker's artifacts and uploads take more than they may; ends by itself."""
-        return f"{self.prefix}:cb:disk-full"
+    def disk_full(self, owner: str | None = None) -> str:
+        """There while some worker's artifacts and uploads take more than they may, or its artifacts of one
+        owner; ends by itself."""
+        return f"{self.prefix}:cb:disk-full" + (f":{owner}" if owner is not None else "")
 
     def server(self) -> str:
         return f"{self.prefix}:cb:server"

@@ -55,7 +55,7 @@ UNDO = Script.read(LUA / "undo.lua")
 ADMIT = Script.read(LUA / "admit.lua")
 KEEP = Script.read(LUA / "keep.lua")
 PRUNE = Script.read(LUA / "prune.lua")
-REFUSED, TOO_MANY, QUEUE_FULL = -1, -1, -2
+REFUSED, TOO_MANY, QUEUE_FULL, SHARE_FULL = -1, -1, -2, -4
 
 PRUNE_SECONDS = 0.25
 """An owner at the limit costs the store a look through all of that owner's jobs: not more often than this."""
@@ -351,9 +351,10 @@ class Queues:
         """The script that says whether there is room for a job, with its keys and arguments."""
         keys = [self.keys.job(queue, job_id)]
         keys += [self.keys.queue(queue, part) for part in ("wait", "prioritized", "delayed")]
-        keys += [self.keys.open(owner), self.keys.disk_full()]
+        keys += [self.keys.open(owner), self.keys.disk_full(), self.keys.disk_full(owner)]
         owners = self._limits.owner_jobs if has_quota else 0
-        return ADMIT, keys, [owners, self._limits.queue_jobs, "1" if again else ""]
+        flags = ["1" if again else "", "" if has_quota else "1"]
+        return ADMIT, keys, [owners, self._limits.queue_jobs, *flags]
 
     def _keep(
         self,
@@ -404,6 +405,11 @@ class Queues:
         if verdict == QUEUE_FULL:
             return QueueFull(
                 f"{self._limits.queue_jobs} jobs wait in this queue, which is all that it takes."
+            )
+        if verdict == SHARE_FULL:
+            return QuotaExceeded(
+                "The results of your jobs take all the disk that they may.",
+                hint="Delete some, or wait until some have expired.",
             )
         return StorageFull("Results and uploads take all the disk that they may.")
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import time
 from datetime import timedelta
 from pathlib import Path
 
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable
+from checkback.engine.disk import Disk
 from checkback.engine.keys import Keys
 from checkback.engine.record import Retention
 from checkback.engine.wire import ReplyError, Script, Wire
@@ -32,8 +32,6 @@ FOLDER_SCAN_SECONDS = 600.0
 DEAD_WORKER_SECONDS = 60.0
 FOREIGN_JOBS = 200
 """How many waiting jobs at each end of a queue are looked at for ones that no index knows."""
-DISK_FULL_SECONDS = 60
-"""How long a full disk budget is believed, unless it is found full again."""
 PRUNED_JOBS = 100_000
 
 
@@ -50,6 +48,7 @@ class Sweeper:
         uploads: UploadStore,
         *,
         disk_budget_bytes: int = 0,
+        owner_artifact_bytes: int = 0,
     ) -> None:
         self._wire = wire
         self._keys = keys
@@ -57,10 +56,10 @@ class Sweeper:
         self._retention = retention
         self._artifacts = artifacts
         self._uploads = uploads
-        #: What artifacts and uploads may take together; 0 is no limit.
-        self._disk_budget = disk_budget_bytes
-        #: What they took when that was last looked at; None where there is no limit to look for.
-        self.disk_bytes: int | None = None
+        self.disk = Disk(
+            wire, keys, queues, artifacts, uploads,
+            budget_bytes=disk_budget_bytes, owner_bytes=owner_artifact_bytes,
+        )  # fmt: skip
         self._scanned_at = float("-inf")
 
     async def run(self) -> None:
@@ -87,7 +86,7 @@ class Sweeper:
             await asyncio.to_thread(self._uploads.sweep)
         await self._forget_dead_workers()
         await self._prune_owners()
-        await self._mind_the_disk()
+        await self.disk.look()
         return removed
 
     async def _sweep_set(self, queue: str, part: str, keep: timedelta) -> int:
@@ -145,17 +144,6 @@ class Sweeper:
             if cursor == "0":
                 return
 
-    async def _mind_the_disk(self) -> None:
-        """Say in the store when artifacts and uploads take what they may: then no door takes a new job."""
-        if self._disk_budget <= 0:
-            return
-        folders = (self._artifacts.root, self._uploads.root)
-        taken = await asyncio.to_thread(lambda: sum(folder_bytes(folder) for folder in folders))
-        self.disk_bytes = taken
-        if taken >= self._disk_budget:
-            logger.warning("Artifacts and uploads take %d MB: no new jobs until some go.", taken >> 20)
-            await self._wire.call("SET", self._keys.disk_full(), "1", "EX", DISK_FULL_SECONDS)
-
     async def _forget_dead_workers(self) -> None:
         now = await self._now_ms() / 1000
         flat = await self._wire.call("HGETALL", self._keys.workers())
@@ -167,19 +155,3 @@ class Sweeper:
         """The store's time: with this machine's clock an hour ahead, jobs would go an hour early."""
         seconds, microseconds = await self._wire.call("TIME")
         return int(seconds) * 1000 + int(microseconds) // 1000
-
-
-def folder_bytes(folder: Path) -> int:
-    """What the files below a folder take; what vanishes meanwhile takes nothing."""
-    taken, left = 0, [str(folder)]
-    while left:
-        try:
-            with os.scandir(left.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        left.append(entry.path)
-                    else:
-                        taken += entry.stat(follow_symlinks=False).st_size
-        except OSError:
-            continue
-    return taken

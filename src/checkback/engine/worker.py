@@ -82,6 +82,8 @@ class WorkerSettings:
     callbacks: CallbackSettings | None = None
     #: What artifacts and uploads may take together; 0 is no limit.
     disk_budget_bytes: int = 0
+    #: What the artifacts of one owner may take; 0 is no limit.
+    owner_artifact_bytes: int = 0
 
 
 class QueueWorker(BullWorker):
@@ -181,6 +183,7 @@ class WorkerProcess:
         sweeper = Sweeper(
             wire, settings.keys, queues, settings.retention, store, uploads,
             disk_budget_bytes=settings.disk_budget_bytes,
+            owner_artifact_bytes=settings.owner_artifact_bytes,
         )  # fmt: skip
         tally = Tally(wire, settings.keys.totals())
         observer = Observer(tally)
@@ -344,7 +347,7 @@ class WorkerProcess:
                 "queues": list(self._settings.concurrency),
                 "busy": Counter(known_kind(one.name, one.queue) for one in self._attempts.values()),
                 "idle": runner.idle(),
-                "disk_bytes": sweeper.disk_bytes,
+                "disk_bytes": sweeper.disk.taken_bytes,
                 "slots": {} if self._closing.is_set() else self._settings.concurrency,
             }
             with contextlib.suppress(EngineUnavailable, ReplyError):

@@ -7,10 +7,13 @@
   KEYS[4]  the queue's delayed set
   KEYS[5]  the owner's jobs that have not ended
   KEYS[6]  set while the disk budget is used up
+  KEYS[7]  set while the owner's part of the disk is
   ARGV[1]  how many jobs the owner may have that have not ended; 0: any number
   ARGV[2]  how many jobs may wait in the queue; 0: any number
   ARGV[3]  "1" only to ask: for a job that is there and shall run again
-  Returns  1 come in, 0 it is there already, -1 too many of this owner, -2 the queue is full, -3 the disk is
+  ARGV[4]  "1" where the owner's part of the disk is no matter
+  Returns  1 come in, 0 it is there already, -1 too many of this owner, -2 the queue is full, -3 the disk is,
+           -4 the owner's part of the disk is
 
   A MULTI cannot stop halfway. A job that is refused gets a hash with nothing but cb:refused, so that BullMQ's own
   script takes it for one that is there and adds nothing; keep.lua removes that hash, at the end of the same MULTI.
@@ -23,6 +26,8 @@ if rcall('EXISTS', KEYS[6]) == 1 then
   verdict = -3
 elseif queues > 0 and rcall('LLEN', KEYS[2]) + rcall('ZCARD', KEYS[3]) + rcall('ZCARD', KEYS[4]) >= queues then
   verdict = -2
+elseif ARGV[4] ~= '1' and rcall('EXISTS', KEYS[7]) == 1 then
+  verdict = -4
 elseif owners > 0 and rcall('ZCARD', KEYS[5]) >= owners then
   verdict = -1
 end
