@@ -160,6 +160,29 @@ async def test_a_deleted_file_is_gone(api: httpx2.AsyncClient, tokens: Any) -> N
     assert (await api.get(upload["url"])).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("file/upload/base64", {"file": "aGVsbG8="}),
+        ("file/upload/url", {"url": "https://example.com/a.pdf"}),
+        ("file/upload/get-presigned-url", {"name": "a.pdf"}),
+        ("file/delete", {"url": "mine"}),
+        ("pdf/info", {"url": "mine", "async": True}),
+    ],
+)
+async def test_a_token_that_only_reads_hands_in_and_removes_nothing(
+    api: httpx2.AsyncClient, service: Service, tokens: Any, path: str, body: dict[str, Any]
+) -> None:
+    mine = (await api.post("/v1/file/upload", files={"file": ("a.txt", TEXT)})).json()["url"]
+    reader = other(api, tokens.reader)
+    body = {key: mine if value == "mine" else value for key, value in body.items()}
+    assert (await api.post(f"/v1/{path}", json=body, headers=reader)).status_code == 403
+    form = await api.post("/v1/file/upload", files={"file": ("b.txt", TEXT)}, headers=reader)
+    assert form.status_code == 403
+    assert (await api.get(mine)).content == TEXT
+    assert (await service.list(Caller("ada"))).jobs == []
+
+
 async def test_nothing_costs_credits(api: httpx2.AsyncClient) -> None:
     assert (await api.get("/v1/account/credit/balance")).json() == {"remainingCredits": 0}
 

@@ -33,7 +33,7 @@ from checkback.guard.access import Caller, caller_of
 from checkback.guard.redaction import redact
 from checkback.guard.sources import ArtifactSource, UploadSource, parse_source
 from checkback.service import Service
-from checkback.uploads import MAX_UPLOAD_BYTES, Upload, new_id, plain_name
+from checkback.uploads import MAX_UPLOAD_BYTES, Upload, plain_name
 
 MAX_JSON_BYTES = 2 * 1024 * 1024
 MAX_BASE64_BYTES = 64 * 1024 * 1024
@@ -141,7 +141,7 @@ class PdfcoDoor:
     async def presigned(self, call: Call) -> Response:
         """An address that takes a file by PUT, and the one to read it from."""
         name = plain_name(str(call.parameters.get("name") or "file"))
-        upload_id = new_id()
+        upload_id = self._service.announce_upload(call.caller)
         until = valid_until(None)
         put_until = datetime.now(UTC) + timedelta(minutes=PUT_MINUTES)
         links = call.desk.links
