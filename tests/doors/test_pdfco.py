@@ -191,13 +191,14 @@ async def test_nothing_costs_credits(api: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["/v1", ""])
-async def test_a_check_takes_four_forms(api: httpx2.AsyncClient, prefix: str) -> None:
+async def test_a_check_takes_five_forms(api: httpx2.AsyncClient, prefix: str) -> None:
     done = await submit(api, "pdf/info", url="https://example.com/a.pdf")
     job_id, path = done["jobId"], f"{prefix}/job/check"
     answers = [
         await api.post(path, json={"jobId": job_id}),
         await api.post(path, json={"jobid": job_id}),
         await api.post(path, data={"jobid": job_id}),
+        await api.post(path, content=json.dumps({"jobid": job_id}), headers={"content-type": "text/plain"}),
         await api.get(path, params={"JobId": job_id}),
     ]
     for answer in answers:

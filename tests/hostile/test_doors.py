@@ -34,7 +34,16 @@ EVERY_DOOR = [
     ("GET", f"/files/{UNKNOWN}/x"),
     ("PUT", "/files/put/x/y/z"),
     ("GET", "/nowhere"),
+    ("GET", "/"),
+    ("GET", "/changes"),
+    ("GET", "/submit"),
+    ("GET", f"/jobs/{UNKNOWN}"),
+    ("POST", f"/jobs/{UNKNOWN}/cancel"),
+    ("POST", "/signin"),
+    ("GET", "/metrics"),
+    ("GET", "/static/checkback.css"),
 ]
+PUBLIC = ("/health", "/openapi", "/signin", "/files", "/nowhere", "/static")
 
 
 def as_(token: str, **headers: str) -> dict[str, str]:
@@ -125,7 +134,7 @@ def test_another_owner_gains_nothing_from_a_session_of_mcp(victim: Victim) -> No
 @pytest.mark.parametrize("token", ["", "x", "cb_", "cb_" + "x" * 43, "\t", "x" * 5000])
 def test_no_door_opens_to_a_wrong_token(victim: Victim, token: str) -> None:
     for method, path in EVERY_DOOR:
-        if path.startswith(("/health", "/openapi", "/signin", "/files", "/nowhere")):
+        if path.startswith(PUBLIC):
             continue
         status = ask(victim, head(method, path, victim, as_(token, **MCP))).status
         assert status in (400, 401, 429), (method, path, status)
@@ -151,13 +160,35 @@ def test_other_hosts_and_origins_reach_no_door(victim: Victim, wrong: dict[str, 
         assert answer.status in (400, 403, 421), (method, path, answer.raw[:200])
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["named", "unnamed"])
+def test_every_answer_has_the_id_of_its_request_once(victim: Victim, named: bool) -> None:
+    for method, path in EVERY_DOOR:
+        for token in (victim.ada, "wrong"):
+            given = {"x-request-id": "mine-1" if named else "", "content-length": "0"}
+            with connected(victim) as line:
+                line.sendall(head(method, path, victim, as_(token, **MCP, **given)))
+                first = b""
+                while b"\r\n\r\n" not in first:  # of a stream of events no more than its head
+                    first += (piece := line.recv(65536))
+                    assert piece, first
+            ids = [
+                row.partition(b": ")[2]
+                for row in first.partition(b"\r\n\r\n")[0].split(b"\r\n")
+                if row.lower().startswith(b"x-request-id: ")
+            ]
+            assert len(ids) == 1, (method, path, first)
+            assert (ids[0] == b"mine-1") if named else len(ids[0]) == 36, (method, path)
+
+
 def test_a_form_on_another_site_cancels_nothing(victim: Victim) -> None:
     signed = get(victim, f"/signin?token={victim.ada}", {"authorization": ""})
     cookie = signed.headers["set-cookie"]
     assert {"httponly", "samesite=strict"} <= {part.strip().lower() for part in cookie.split(";")}
-    job_id = submit(victim, "test.add", a=1, b=2)
-    ended(victim, job_id)
+    waiting = {"kind": "test.add", "args": {"a": 1, "b": 2}, "delay_seconds": 600}
+    job_id = post(victim, "/api/jobs", json.dumps(waiting).encode()).json()["id"]
+    made = post(victim, "/v1/file/upload/base64", b'{"file":"aGVsbG8="}').json()["url"]
     ours = {"authorization": "", "cookie": cookie.partition(";")[0]}
+    newest = get(victim, "/api/jobs?limit=1").json()["jobs"][0]["id"]
     form = {"content-type": "application/x-www-form-urlencoded", **ours}
     for elsewhere in (
         {"origin": "https://evil"},
@@ -172,9 +203,19 @@ def test_a_form_on_another_site_cancels_nothing(victim: Victim) -> None:
             "/mcp",
         ):
             assert post(victim, path, b"x=1", {**form, **elsewhere}).status == 403, path
-    assert get(victim, f"/api/jobs/{job_id}", ours).json()["state"] == "completed"
+        # PDF.co's API changes things on GET, too, which a picture's address on any page can be.
+        for path in (
+            "/v1/pdf/info?async=true&url=https://example.com/a.pdf",
+            f"/v1/file/delete?url={quote(made, safe='')}",
+            f"/file/delete?url={quote(made, safe='')}",
+        ):
+            assert get(victim, path, {**ours, **elsewhere}).status == 403, path
+    assert get(victim, f"/api/jobs/{job_id}", ours).json()["state"] == "delayed"
+    assert get(victim, "/api/jobs?limit=1").json()["jobs"][0]["id"] == newest
+    assert get(victim, made.removeprefix(victim.url)).body == b"hello"
     own = {**ours, "origin": victim.url, "sec-fetch-site": "same-origin"}
-    assert post(victim, f"/api/jobs/{job_id}/cancel", b"", own).status == 200
+    cancelled = post(victim, f"/api/jobs/{job_id}/cancel", b"", own)
+    assert (cancelled.status, cancelled.json()["state"]) == (200, "cancelled")
 
 
 # --- A5, A12 ----------------------------------------------------------------------------------------------

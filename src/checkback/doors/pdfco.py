@@ -27,6 +27,7 @@ from checkback.core.states import State
 from checkback.dialects import native, pdfco
 from checkback.dialects.pdfco_requests import ENDPOINTS, Endpoint, flag, lowered, source_url
 from checkback.doors.file_links import FileLinks, base_url, save, valid_until
+from checkback.doors.gate import refuse_other_pages
 from checkback.doors.pdfco_desk import PdfcoDesk, wants_async
 from checkback.guard import strict_json
 from checkback.guard.access import Caller, caller_of
@@ -206,6 +207,7 @@ class PdfcoDoor:
         identity = request_id(request.headers.get("x-request-id"))
         try:
             caller = caller_of(request.scope)
+            refuse_other_pages(request.scope)
             links = FileLinks(self._service.links, base_url(request))
             async with _read_parameters(request, limit) as parameters:
                 desk = PdfcoDesk(self._service, links)
