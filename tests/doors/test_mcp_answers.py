@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastmcp import Client, FastMCP
+from fastmcp import Client, Context, FastMCP
 from mcp.shared.exceptions import MCPError
 
 from checkback.core.estimates import LEAST_RUNS
@@ -155,6 +156,21 @@ async def test_a_resource_of_somebody_else_does_not_exist(service: Service) -> N
 
 
 # --- The cost ---------------------------------------------------------------------------------------------
+
+
+async def test_schemas_are_written_out_for_listing_and_only_once(service: Service) -> None:
+    """Clients of the newest protocol cause a listing with every call."""
+    server = build_server(service, caller=lambda: ADA, tool_names="dotted")
+    async with Context(server):
+        first, second = await server.list_tools(), await server.list_tools()
+    assert len(first) == len(second) > 20
+    for tool, again in zip(first, second, strict=True):
+        for schema, same in (
+            (tool.parameters, again.parameters),
+            (tool.output_schema, again.output_schema),
+        ):
+            assert schema is same
+            assert not {"$ref", "$defs"} & set(re.findall(r'"(\$\w+)":', json.dumps(schema)))
 
 
 @pytest.mark.usefixtures("worker")
