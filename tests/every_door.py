@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+from serving import Heard, Victim, post
+
 MCP = {"accept": "application/json, text/event-stream"}
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 EVERY_DOOR = [
@@ -37,3 +42,16 @@ PUBLIC = ("/health", "/openapi", "/signin", "/files", "/nowhere", "/static")
 
 def as_(token: str, **headers: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}" if token else "", **headers}
+
+
+def call_tool(victim: Victim, token: str, name: str, **arguments: Any) -> Heard:
+    """A tool call of MCP without a session."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "x", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params = {"name": name, "arguments": arguments, "_meta": meta}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+    lines = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": name}
+    return post(victim, "/mcp", body, as_(token, **MCP, **lines))

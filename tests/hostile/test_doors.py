@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import statistics
+import subprocess
+import sys
 import time
 import uuid
 from typing import Any
@@ -12,6 +15,8 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from checkback.guard.links import LinkSigner
+from checkback.guard.seals import derive, load_secret
 from every_door import EVERY_DOOR, MCP, PUBLIC, UNKNOWN, as_
 from serving import Heard, Victim, ask, connected, get, head, post, read_answer
 
@@ -221,6 +226,40 @@ def test_a_link_that_is_not_quite_the_one_is_no_link(victim: Victim) -> None:
     assert put.status == 403
 
 
+def signer(victim: Victim) -> LinkSigner:
+    """Signs as this server does."""
+    return LinkSigner(derive(load_secret(victim.home, None), "links"))
+
+
+def test_a_link_that_has_ended_is_answered_as_an_edited_one(victim: Victim) -> None:
+    made = post(victim, "/v1/file/upload/base64", b'{"file":"aGVsbG8=","name":"hello.txt"}').json()
+    path = urlsplit(str(made["url"])).path
+    now, sign = time.time(), signer(victim)
+    stranger = {"authorization": ""}
+    good, ended = (f"{path}?{sign.query('GET', path, now + after)}" for after in (60, -1))
+    assert get(victim, good, stranger).body == b"hello"
+    answers = [get(victim, one, stranger) for one in (ended, good[:-1], good.replace("hello", "other"))]
+    assert [answer.status for answer in answers] == [403] * 3
+    assert plain(answers[0]) == plain(answers[1]) == plain(answers[2])
+    put = f"/files/put/ada/{'0' * 32}/x.txt"
+    late = head("PUT", f"{put}?{sign.query('PUT', put, now - 1)}", victim, {"content-length": "0"})
+    assert plain(ask(victim, late)) == plain(answers[0])
+    assert not (victim.home / "uploads" / ("0" * 32)).exists()
+
+
+def test_a_link_to_one_file_of_a_job_opens_no_other(victim: Victim) -> None:
+    job_id = submit(victim, "test.two_files")
+    assert ended(victim, job_id)["state"] == "completed"
+    one, two = (f"/files/{job_id}/{name}.txt" for name in ("one", "two"))
+    query = signer(victim).query("GET", one, time.time() + 60)
+    stranger = {"authorization": ""}
+    assert get(victim, f"{one}?{query}", stranger).body == b"the first"
+    for other in (two, f"/files/{job_id}/all/files.json", f"/files/{job_id}/a2", f"{one}/../two.txt"):
+        refused = get(victim, f"{other}?{query}", stranger)
+        assert refused.status == 403, other
+        assert b"the second" not in refused.body
+
+
 NAMES = [
     "../../x", "/etc/passwd", "a\x00b.pdf", "CON", "x" * 400 + ".pdf", "\u202egpj.exe",
     "a\r\nset-cookie: x=1", "<script>x</script>.html", "..", "", 'a"; filename="b', "C:\\windows\\x.pdf",
@@ -302,7 +341,7 @@ def test_html_out_of_a_job_is_a_download_and_never_a_page(victim: Victim) -> Non
         assert get(victim, path).headers["content-type"].startswith("application/json")
 
 
-def test_a_pickle_is_read_by_nobody(victim: Victim) -> None:
+def test_a_pickle_is_read_by_nobody_and_a_module_imported_by_no_kind(victim: Victim) -> None:
     class Bomb:
         def __reduce__(self) -> Any:
             return (open, (str(victim.home / "pickled"), "w"))
@@ -316,7 +355,23 @@ def test_a_pickle_is_read_by_nobody(victim: Victim) -> None:
     ):
         for path in ("/api/jobs", "/v1/pdf/info", "/mcp"):
             assert 400 <= post(victim, path, body, {"content-type": kind, **MCP}).status < 500
-    for kind in ("os.system", "sample_kinds.add", "checkback.kinds.registry:job", "__import__('os')", "../x"):
+    for kind in (
+        "os.system",
+        "sample_kinds.add",
+        "checkback.kinds.registry:job",
+        "__import__('os')",
+        "../x",
+        "trap_module.run",
+        "trap_module:run",
+        "trap_module",
+    ):
         answer = post(victim, "/api/jobs", json.dumps({"kind": kind, "args": {}}).encode())
         assert (answer.status, answer.json()["error"]["code"]) == (422, "unknown_kind")
     assert not (victim.home / "pickled").exists()
+    trapped = victim.home / "trapped"
+    assert not trapped.exists()
+    # The server and its workers find that module where this one does; whoever imports it leaves a file.
+    home = {"CHECKBACK_HOME": str(victim.home)}
+    subprocess.run([sys.executable, "-c", "import trap_module"], env=os.environ | home, check=True)
+    assert trapped.exists()
+    trapped.unlink()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from checkback.guard.tokens import add_token
-from every_door import EVERY_DOOR, MCP, PUBLIC, as_
+from every_door import EVERY_DOOR, MCP, PUBLIC, as_, call_tool
 from serving import Heard, Victim, ask, connected, get, head, post, read_answer, serving
 
 ADD = {"kind": "test.add", "args": {"a": 1, "b": 2}, "delay_seconds": 600}
@@ -60,19 +59,6 @@ def add(server: Victim, token: str) -> Heard:
     return post(server, "/api/jobs", json.dumps(ADD).encode(), as_(token))
 
 
-def tool(server: Victim, token: str, name: str, **arguments: Any) -> Heard:
-    """A tool call of MCP without a session."""
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "x", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }
-    params = {"name": name, "arguments": arguments, "_meta": meta}
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
-    lines = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": name}
-    return post(server, "/mcp", body, as_(token, **MCP, **lines))
-
-
 def test_past_an_owners_jobs_every_door_says_so_and_others_go_on(server: Victim) -> None:
     made = [add(server, server.ada) for _ in range(5)]
     assert {answer.status for answer in made} == {202}
@@ -83,9 +69,9 @@ def test_past_an_owners_jobs_every_door_says_so_and_others_go_on(server: Victim)
     theirs = post(server, "/v1/pdf/info", pdf, as_(server.ada))
     assert (theirs.status, theirs.json()["error"]) == (429, True)
     assert int(theirs.headers["retry-after"]) > 0
-    assert b'"code":"quota_exceeded"' in tool(server, server.ada, "test_add", a=1, b=2).body
+    assert b'"code":"quota_exceeded"' in call_tool(server, server.ada, "test_add", a=1, b=2).body
     assert len(get(server, "/api/jobs", as_(server.ada)).json()["jobs"]) == 5
     assert add(server, server.bob).status == 202
-    assert b"quota_exceeded" not in tool(server, server.bob, "test_add", a=1, b=2).body
+    assert b"quota_exceeded" not in call_tool(server, server.bob, "test_add", a=1, b=2).body
     assert post(server, made[0].headers["location"] + "/cancel", b"", as_(server.ada)).status == 200
     assert add(server, server.ada).status == 202
