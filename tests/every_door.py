@@ -36,6 +36,12 @@ EVERY_DOOR = [
     ("GET", "/metrics"),
     ("GET", "/static/checkback.css"),
 ]
+#: What a message of MCP's newest protocol brings along instead of a session.
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "x", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 #: What answers without a token, or in words of its own.
 PUBLIC = ("/health", "/openapi", "/signin", "/files", "/nowhere", "/static")
 
@@ -46,12 +52,7 @@ def as_(token: str, **headers: str) -> dict[str, str]:
 
 def call_tool(victim: Victim, token: str, name: str, **arguments: Any) -> Heard:
     """A tool call of MCP without a session."""
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "x", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }
-    params = {"name": name, "arguments": arguments, "_meta": meta}
+    params = {"name": name, "arguments": arguments, "_meta": META}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
     lines = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": name}
     return post(victim, "/mcp", body, as_(token, **MCP, **lines))

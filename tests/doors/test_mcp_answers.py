@@ -19,6 +19,7 @@ from checkback.doors.mcp import build_server
 from checkback.guard.access import Caller
 from checkback.service import Service
 
+UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 ADA, BOB = Caller("ada"), Caller("bob")
 PROMPT_SECONDS = 20
 CHARACTERS_OF_A_TOKEN = 3
@@ -151,8 +152,12 @@ async def test_a_resource_of_somebody_else_does_not_exist(service: Service) -> N
     job_id = await run(service, "test.add", a=1, b=2)
     async with Client(build_server(service, caller=lambda: BOB)) as client:
         for path in ("", "/result", "/log", "/artifacts/a1"):
-            with pytest.raises(MCPError, match="no such job"):
-                await client.read_resource(f"job://{job_id}{path}")
+            told: list[str] = []
+            for one in (job_id, UNKNOWN):
+                with pytest.raises(MCPError, match="no such job") as caught:
+                    await client.read_resource(f"job://{one}{path}")
+                told.append(str(caught.value).replace(one, "ID"))
+            assert told[0] == told[1]
 
 
 # --- The cost ---------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from every_door import META
 from serving import Victim, ask, connected, head, post, serving
 
 JSON = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
@@ -92,13 +93,8 @@ def test_admins_and_messages_without_a_session_have_no_limit(server: Victim) -> 
         "mcp-protocol-version": "2026-07-28",
         "mcp-method": "tools/list",
     }
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientInfo": {"name": "x", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {},
-    }
     for _ in range(5):
-        assert post(server, "/mcp", message("tools/list", _meta=meta), modern).status == 200
+        assert post(server, "/mcp", message("tools/list", _meta=META), modern).status == 200
     assert [use(server, server.ada, one) for one in mine] == [200] * 3
     roots = [opened(server, server.root) for _ in range(5)]
     assert [use(server, server.root, one) for one in roots] == [200] * 5

@@ -217,12 +217,15 @@ async def test_what_there_is_not_is_working_and_with_force_unknown(
     assert forced["status"] == "unknown"
 
 
-async def test_another_owners_job_is_answered_as_none(api: httpx2.AsyncClient, tokens: Any) -> None:
+@pytest.mark.parametrize("force", [True, False])
+async def test_another_owners_job_is_answered_as_none(
+    api: httpx2.AsyncClient, tokens: Any, force: bool
+) -> None:
     job_id = (await submit(api, "pdf/info", url="https://example.com/a.pdf"))["jobId"]
     mine, none = job_id, UNKNOWN
     answers: list[dict[str, Any]] = []
     for one in (mine, none):
-        body = {"jobId": one, "force": True}
+        body = {"jobId": one, "force": force}
         answer = (await api.post("/v1/job/check", json=body, headers=other(api, tokens.bob))).json()
         answers.append({key: value for key, value in answer.items() if key != "jobId"})
     assert answers[0] == answers[1]

@@ -55,6 +55,11 @@ def test_a_thousand_guesses_are_slowed_down_and_the_right_token_is_not(server: V
         assert int(refused.headers["retry-after"]) > 0
 
 
+def test_arguments_have_their_limit_at_mcp_too(server: Victim) -> None:
+    answer = call_tool(server, server.bob, "test_say", words="x" * 300_000)
+    assert b'"code":"too_large"' in answer.body, answer.body[:300]
+
+
 def add(server: Victim, token: str) -> Heard:
     return post(server, "/api/jobs", json.dumps(ADD).encode(), as_(token))
 
