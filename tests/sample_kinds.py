@@ -95,6 +95,14 @@ def leave_file(go: str, done: str, ctx: JobContext) -> str:
     return f"attempt {ctx.attempt}"
 
 
+@job("test.two_files")
+def two_files(ctx: JobContext) -> str:
+    """Leave two files."""
+    ctx.artifact("one.txt", "the first")
+    ctx.artifact("two.txt", "the second")
+    return "left"
+
+
 @job("test.write_much", deadline_seconds=120)
 def write_much(path: str, size_bytes: int, ctx: JobContext) -> str:
     """Wait for a file, then leave a large one."""

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS
 from starlette.routing import Route
 
 import checkback
+from checkback import uploads
 from checkback.cli.exits import Exit
 from checkback.cli.parser import make_parser
 from checkback.core import errors
@@ -25,7 +27,7 @@ from checkback.core.errors import CheckbackError, FailureCode
 from checkback.core.states import MOVES, State
 from checkback.dialects.pdfco_requests import ENDPOINTS
 from checkback.dialects.pdfco_tools import TOOLS
-from checkback.doors import http_metrics, http_wire
+from checkback.doors import http_metrics, http_wire, mcp_wire, pdfco
 from checkback.doors.http import Readiness, build_routes
 from checkback.doors.http_metrics import Metrics, ServerFigures
 from checkback.doors.mcp_jobs import job_tools, kind_tools
@@ -36,7 +38,18 @@ from checkback.engine.keys import DEFAULT_QUEUES, STANDING_OF_OURS, STANDING_PER
 from checkback.guard.access import LOCAL, Scope
 from checkback.guard.authenticator import Authenticator
 from checkback.kinds import registry
+from checkback.kinds.documents import (
+    converting,
+    images,
+    plain_text,
+    rendering,
+    sheet_pdf,
+    sheet_reading,
+    work,
+)
 from checkback.kinds.documents.failures import DocumentCode
+from checkback.kinds.pages import collect, visit
+from checkback.service import MAX_ARGS_BYTES
 from checkback.settings import PREFIX, Belongs, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -144,6 +157,32 @@ def test_every_failure_code_is_documented() -> None:
         assert set(raised.findall(text)) | set(tables.findall(text)) <= general.keys() | of_pages | further, (
             source
         )
+
+
+def test_the_table_of_limits_has_the_numbers_of_the_code() -> None:
+    rows = dict(re.findall(r"^\| (.*?) \| (.*?) \|", page("limits.md").replace(" | | ", " | "), re.MULTILINE))
+    mb = {
+        "body of the HTTP API": (http_wire.MAX_BODY_BYTES,),
+        "body of PDF.co's API, with a base64 file, with a file": (
+            pdfco.MAX_JSON_BYTES, pdfco.MAX_BASE64_BYTES, uploads.MAX_UPLOAD_BYTES,
+        ),
+        "message of MCP, over both of its transports": (mcp_wire.MAX_MESSAGE_BYTES,),
+        "upload": (uploads.MAX_UPLOAD_BYTES,),
+        "document: text": (plain_text.MAX_TEXT_BYTES,),
+    }  # fmt: skip
+    for name, sizes in mb.items():
+        assert rows[name] == ", ".join(f"{size >> 20} MB" for size in sizes)
+    assert rows["arguments"] == f"{MAX_ARGS_BYTES >> 10} KB"
+    assert rows["document: pages"] == f"{work.MAX_PAGES:,}"
+    assert rows["document: pixels of a picture"] == f"{images.MAX_PIXELS // 10**6} megapixels"
+    assert rows["document: pixels of a rendered page"] == f"{rendering.MAX_PIXELS // 10**6} megapixels"
+    unpacked = f"{converting.MAX_UNPACKED_BYTES >> 30} GiB, {converting.MAX_ENTRIES:,}"
+    assert rows["document: unpacked bytes and entries of a zip"] == unpacked
+    cells = f"{sheet_reading.MAX_CELLS:,}, {sheet_pdf.MAX_CELLS:,}"
+    assert rows["document: cells of a spreadsheet, read, drawn"] == cells
+    assert rows["page: elements"] == f"{visit.MOST_ELEMENTS:,}"
+    assert rows["page: height of its picture"] == f"{collect.PICTURE_HEIGHT:,} px"
+    assert rows["MCP sessions over HTTP"] == f"{DEFAULT_MAX_SESSIONS:,}"
 
 
 def test_every_exit_code_is_documented() -> None:

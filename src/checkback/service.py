@@ -45,7 +45,7 @@ from checkback.guard.seals import Sealer
 from checkback.guard.sources import ArtifactSource, UploadSource, change_sources, parse_source
 from checkback.telemetry import recording
 from checkback.telemetry.recording import SpanKind
-from checkback.uploads import KEEP_SECONDS, Upload, UploadStore, UploadWriter
+from checkback.uploads import KEEP_SECONDS, Upload, UploadStore, UploadWriter, new_id
 
 if TYPE_CHECKING:
     from checkback.kinds.registry import Kind
@@ -301,6 +301,11 @@ class Service:
         return self._uploads.begin(
             caller.owner, name, upload_id=upload_id, most_bytes=most, ended=ended or (lambda: None)
         )
+
+    def announce_upload(self, caller: Caller) -> str:
+        """The id of an upload whose bytes come later by a signed link, which stands for write access then."""
+        self._require(caller, Scope.WRITE)
+        return new_id()
 
     def upload(self, caller: Caller, upload_id: str) -> tuple[Upload, Path]:
         """One of the caller's uploads, and where it lies. Raises NotFound."""

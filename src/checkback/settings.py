@@ -37,6 +37,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "job_checks": (0, 1_000_000),
     "owner_uploads": (0, 10_000),
     "owner_upload_gb": (0, 1_000_000),
+    "owner_sessions": (0, 10_000),
     "disk_budget_gb": (0, 1_000_000),
     "owner_artifact_gb": (0, 1_000_000),
 }
@@ -157,6 +158,11 @@ class Settings:
     owner_artifact_gb: float = _setting(
         10.0,
         "What the results of one owner's jobs may take on the disk, in GB; 0 for no limit. Not for admins.",
+    )
+    owner_sessions: int = _setting(
+        100,
+        "MCP sessions of one owner over HTTP; a further one ends the longest idle. 0 for any number. Not for "
+        "admins.",
     )
     disk_budget_gb: float = _setting(
         50.0, "What artifacts and uploads may take on the disk together, in GB; 0 for no limit."

@@ -125,8 +125,13 @@ def test_a_key_gives_the_same_job(shell: Shell) -> None:
 def test_text_from_outside_cannot_drive_the_terminal(shell: Shell) -> None:
     job_id = shell.out("submit", "test.fail", 'message="\\u001b]52;c;eA==\\u0007 \\u001b[2J"')
     shell.run("wait", job_id, code=1)
-    shown = shell.run("check", job_id, code=1)
-    assert "\x1b" not in shown.stdout + shown.stderr
+    evil = "\\u001b]0;title\\u0007\\u001b[2J\\u009b31m"
+    failed = shell.out("submit", "test.inject", f'words="{evil}"', "fail=true")
+    done = shell.out("submit", "test.inject", f'words="{evil}"')
+    commands = {("wait", failed): 1, ("wait", done): 0, ("log", done): 0, ("result", done): 0, ("list",): 0}
+    for command, code in ({("check", job_id): 1} | commands).items():
+        shown = shell.run(*command, code=code)
+        assert not set(shown.stdout + shown.stderr) & set("\x1b\x07\x9b"), command
 
 
 def test_other_settings_than_the_servers_are_refused(shell: Shell, tmp_path: Path) -> None:

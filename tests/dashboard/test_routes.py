@@ -84,12 +84,16 @@ async def test_strangers_see_the_page_to_sign_in_and_nothing_else(
 
 
 async def test_a_wrong_token_is_told_and_guessing_gets_slow(http: httpx2.AsyncClient) -> None:
-    statuses = [(await http.post("/signin", data={"token": f"cb_{n}"})).status_code for n in range(5)]
-    assert statuses == [401, 401, 401, 429, 429]
+    answers = [await http.post("/signin", data={"token": f"cb_{n}"}) for n in range(5)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+    assert [answer.headers.get("retry-after") for answer in answers] == [None, None, None, "30", "30"]
 
 
-async def test_another_site_can_sign_nobody_in(http: httpx2.AsyncClient, token: dict[str, str]) -> None:
-    headers = {"sec-fetch-site": "cross-site"}
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_another_site_can_sign_nobody_in(
+    http: httpx2.AsyncClient, token: dict[str, str], site: str
+) -> None:
+    headers = {"sec-fetch-site": site}
     response = await http.post("/signin", data={"token": token["ada"]}, headers=headers)
     assert response.status_code == 403
     assert "set-cookie" not in response.headers

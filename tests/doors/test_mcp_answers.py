@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fastmcp import Client, FastMCP
+from fastmcp import Client, Context, FastMCP
 from mcp.shared.exceptions import MCPError
 
 from checkback.core.estimates import LEAST_RUNS
@@ -18,6 +19,7 @@ from checkback.doors.mcp import build_server
 from checkback.guard.access import Caller
 from checkback.service import Service
 
+UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 ADA, BOB = Caller("ada"), Caller("bob")
 PROMPT_SECONDS = 20
 CHARACTERS_OF_A_TOKEN = 3
@@ -150,11 +152,30 @@ async def test_a_resource_of_somebody_else_does_not_exist(service: Service) -> N
     job_id = await run(service, "test.add", a=1, b=2)
     async with Client(build_server(service, caller=lambda: BOB)) as client:
         for path in ("", "/result", "/log", "/artifacts/a1"):
-            with pytest.raises(MCPError, match="no such job"):
-                await client.read_resource(f"job://{job_id}{path}")
+            told: list[str] = []
+            for one in (job_id, UNKNOWN):
+                with pytest.raises(MCPError, match="no such job") as caught:
+                    await client.read_resource(f"job://{one}{path}")
+                told.append(str(caught.value).replace(one, "ID"))
+            assert told[0] == told[1]
 
 
 # --- The cost ---------------------------------------------------------------------------------------------
+
+
+async def test_schemas_are_written_out_for_listing_and_only_once(service: Service) -> None:
+    """Clients of the newest protocol cause a listing with every call."""
+    server = build_server(service, caller=lambda: ADA, tool_names="dotted")
+    async with Context(server):
+        first, second = await server.list_tools(), await server.list_tools()
+    assert len(first) == len(second) > 20
+    for tool, again in zip(first, second, strict=True):
+        for schema, same in (
+            (tool.parameters, again.parameters),
+            (tool.output_schema, again.output_schema),
+        ):
+            assert schema is same
+            assert not {"$ref", "$defs"} & set(re.findall(r'"(\$\w+)":', json.dumps(schema)))
 
 
 @pytest.mark.usefixtures("worker")

@@ -160,6 +160,29 @@ async def test_a_deleted_file_is_gone(api: httpx2.AsyncClient, tokens: Any) -> N
     assert (await api.get(upload["url"])).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("file/upload/base64", {"file": "aGVsbG8="}),
+        ("file/upload/url", {"url": "https://example.com/a.pdf"}),
+        ("file/upload/get-presigned-url", {"name": "a.pdf"}),
+        ("file/delete", {"url": "mine"}),
+        ("pdf/info", {"url": "mine", "async": True}),
+    ],
+)
+async def test_a_token_that_only_reads_hands_in_and_removes_nothing(
+    api: httpx2.AsyncClient, service: Service, tokens: Any, path: str, body: dict[str, Any]
+) -> None:
+    mine = (await api.post("/v1/file/upload", files={"file": ("a.txt", TEXT)})).json()["url"]
+    reader = other(api, tokens.reader)
+    body = {key: mine if value == "mine" else value for key, value in body.items()}
+    assert (await api.post(f"/v1/{path}", json=body, headers=reader)).status_code == 403
+    form = await api.post("/v1/file/upload", files={"file": ("b.txt", TEXT)}, headers=reader)
+    assert form.status_code == 403
+    assert (await api.get(mine)).content == TEXT
+    assert (await service.list(Caller("ada"))).jobs == []
+
+
 async def test_nothing_costs_credits(api: httpx2.AsyncClient) -> None:
     assert (await api.get("/v1/account/credit/balance")).json() == {"remainingCredits": 0}
 
@@ -168,13 +191,14 @@ async def test_nothing_costs_credits(api: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["/v1", ""])
-async def test_a_check_takes_four_forms(api: httpx2.AsyncClient, prefix: str) -> None:
+async def test_a_check_takes_five_forms(api: httpx2.AsyncClient, prefix: str) -> None:
     done = await submit(api, "pdf/info", url="https://example.com/a.pdf")
     job_id, path = done["jobId"], f"{prefix}/job/check"
     answers = [
         await api.post(path, json={"jobId": job_id}),
         await api.post(path, json={"jobid": job_id}),
         await api.post(path, data={"jobid": job_id}),
+        await api.post(path, content=json.dumps({"jobid": job_id}), headers={"content-type": "text/plain"}),
         await api.get(path, params={"JobId": job_id}),
     ]
     for answer in answers:
@@ -193,12 +217,15 @@ async def test_what_there_is_not_is_working_and_with_force_unknown(
     assert forced["status"] == "unknown"
 
 
-async def test_another_owners_job_is_answered_as_none(api: httpx2.AsyncClient, tokens: Any) -> None:
+@pytest.mark.parametrize("force", [True, False])
+async def test_another_owners_job_is_answered_as_none(
+    api: httpx2.AsyncClient, tokens: Any, force: bool
+) -> None:
     job_id = (await submit(api, "pdf/info", url="https://example.com/a.pdf"))["jobId"]
     mine, none = job_id, UNKNOWN
     answers: list[dict[str, Any]] = []
     for one in (mine, none):
-        body = {"jobId": one, "force": True}
+        body = {"jobId": one, "force": force}
         answer = (await api.post("/v1/job/check", json=body, headers=other(api, tokens.bob))).json()
         answers.append({key: value for key, value in answer.items() if key != "jobId"})
     assert answers[0] == answers[1]

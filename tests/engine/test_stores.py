@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -274,6 +275,35 @@ def test_the_store_of_a_folder_is_private_and_has_no_port(valkey: EmbeddedValkey
     }
     tcp = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
     assert not inodes & {line.split()[9] for line in tcp.splitlines() if len(line.split()) > 9}
+
+
+AS_NOBODY = """
+import os, socket, sys
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+assert "home" in os.listdir(sys.argv[1])
+try:
+    socket.socket(socket.AF_UNIX).connect(sys.argv[2])
+except PermissionError:
+    print("refused")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Only root can be another user.")
+def test_another_user_of_the_machine_cannot_enter_the_store(tmp_path: Path) -> None:
+    open_to_all = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others
+    open_to_all.chmod(0o755)
+    store = EmbeddedValkey(open_to_all / "home")
+    store.start()
+    try:
+        assert ping(store.socket_path)
+        command = [sys.executable, "-c", AS_NOBODY, str(open_to_all), store.socket_path]
+        tried = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert (tried.returncode, tried.stdout) == (0, "refused\n"), tried.stderr
+    finally:
+        store.stop()
+        shutil.rmtree(open_to_all)
 
 
 def test_two_stores_on_one_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

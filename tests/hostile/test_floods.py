@@ -367,6 +367,10 @@ def test_too_many_requests_are_told_at_every_door(tmp_path: Path) -> None:
             refused = post(victim, one, b"{}")
             assert refused.status == 429, refused.raw
             assert 1 <= int(refused.headers["retry-after"]) <= 2
+        for one in ("/", "/submit", path.replace("/api", "")):
+            refused = get(victim, one)
+            assert refused.status == 429, refused.raw
+            assert 1 <= int(refused.headers["retry-after"]) <= 2
         other = {"authorization": f"Bearer {victim.bob}"}
         assert get(victim, "/api/jobs", other).status == 200
         assert get(victim, path, other).status == 404

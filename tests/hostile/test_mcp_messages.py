@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from every_door import META
 from serving import Heard, Victim, connected, head, post, read_answer
 
 MCP = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-06-18"}
@@ -154,6 +156,61 @@ def test_over_http_no_message_is_an_error_of_the_servers(
     assert b"Traceback" not in answer.body
 
 
+def of_the_newest(message: dict[str, Any]) -> tuple[dict[str, str], bytes]:
+    """A message as clients without sessions send it, with headers that agree with it."""
+    lines = {**MCP, "mcp-protocol-version": "2026-07-28", "mcp-method": message["method"]}
+    params = message.get("params")
+    if isinstance(params, dict):
+        given: dict[str, Any] = {"_meta": META, **params}  # pyright: ignore[reportUnknownVariableType]
+        message = {**message, "params": given}
+        if isinstance(name := given.get("name"), str) and name.isascii() and name.isprintable():
+            lines["mcp-name"] = name
+    return lines, json.dumps(message).encode()
+
+
+def say(line: socket.socket, victim: Victim, body: bytes, headers: dict[str, str]) -> Heard:
+    length = {"content-type": "application/json", "content-length": str(len(body)), **headers}
+    line.sendall(head("POST", "/mcp", victim, length) + body)
+    return read_answer(line)
+
+
+def test_over_http_no_message_of_the_newest_protocol_ends_the_connection(
+    victim: Victim, session: dict[str, str]
+) -> None:
+    with connected(victim) as line:
+
+        @settings(max_examples=60, deadline=None, database=None)
+        @given(messages)
+        def each(message: dict[str, Any]) -> None:
+            lines, body = of_the_newest(message)
+            answer = say(line, victim, body, lines)
+            assert 200 <= answer.status < 500, answer.raw
+            assert b"Traceback" not in answer.body
+
+        each()
+        assert told(say(line, victim, PING, session))["result"] == {}
+
+
+BAD_NOTIFICATIONS = [
+    b'{"jsonrpc":"2.0","method":"notifications/nothing","params":{"x":1}}',
+    b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":"much"}}',
+    b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":{}}}',
+    b'{"jsonrpc":"2.0","method":"notifications/initialized","params":[]}',
+    b'{"jsonrpc":"2.0","method":"tools/call"}',
+    b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"job_list","arguments":5}}',
+]
+
+
+def test_over_http_a_bad_notification_ends_nothing(victim: Victim, session: dict[str, str]) -> None:
+    newest = {**MCP, "mcp-protocol-version": "2026-07-28"}
+    with connected(victim) as line:
+        for body in BAD_NOTIFICATIONS:
+            for lines in (session, newest | {"mcp-method": json.loads(body)["method"]}):
+                answer = say(line, victim, body, lines)
+                assert answer.status == 202 or 400 <= answer.status < 500, answer.raw
+        assert told(say(line, victim, PING, session))["result"] == {}
+
+
 # --- stdio ------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +286,13 @@ def test_over_stdio_a_line_without_end_is_refused_once(stdio: Stdio) -> None:
     stdio.send(b"   ")
     stdio.send(PING)
     assert stdio.next()["id"] == "alive"
+
+
+def test_over_stdio_a_bad_notification_ends_nothing(stdio: Stdio) -> None:
+    for body in BAD_NOTIFICATIONS:
+        stdio.send(body)
+    stdio.send(PING)
+    assert stdio.until("alive")[-1]["result"] == {}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

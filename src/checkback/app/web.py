@@ -23,6 +23,7 @@ from checkback.doors.http_metrics import Metrics, ServerFigures
 from checkback.doors.mcp import build_server, http_app, http_base_url, http_caller
 from checkback.doors.mcp_names import ToolNames
 from checkback.doors.mcp_pdfco import PdfcoSetting
+from checkback.doors.mcp_sessions import SessionLimit
 from checkback.doors.mcp_wire import StrictMessages
 from checkback.doors.observed import Observed
 from checkback.engine.beats import alive
@@ -104,7 +105,9 @@ def make_application(
     )
     hosts = HostList.of(port, settings.hosts)
     mcp = mcp_application(connection, sorted(hosts.hosts), authenticator)
-    application = _Doors(Starlette(routes=routes, lifespan=mcp.lifespan), RequireCaller(StrictMessages(mcp)))
+    own = Starlette(routes=routes, lifespan=mcp.lifespan)
+    bounded = SessionLimit(mcp, limit=settings.owner_sessions)
+    application = _Doors(own, RequireCaller(StrictMessages(bounded)))
     gate = Gate(
         application,
         authenticator=authenticator,

@@ -17,6 +17,7 @@ from checkback.core.errors import CheckbackError, Forbidden, QuotaExceeded, Unau
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
 from checkback.doors.http_wire import HeadTooLarge
+from checkback.doors.named_requests import named
 from checkback.guard.access import SESSION_COOKIE, Caller, attach, caller_of, client_of
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList, check
@@ -28,7 +29,7 @@ MOST_HEAD_BYTES = 32 * 1024
 
 
 class Gate:
-    """Host, Origin and caller of every request. ``allowed`` may be a function where a port comes later."""
+    """Host, Origin, caller and id of each request. ``allowed`` may be a function where a port comes later."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            send = named(scope, send)
             if is_large(scope):
                 await refuse(HeadTooLarge(), scope, send)
                 return
@@ -67,7 +69,7 @@ class Gate:
         cookie = None if token else session_cookie(scope)
         try:
             if token is None and cookie is not None:
-                if scope["method"] not in ("GET", "HEAD") and _comes_from_elsewhere(scope):
+                if scope["method"] not in ("GET", "HEAD") and comes_from_elsewhere(scope):
                     return Forbidden("Pages of other sites may change nothing here.")
                 found = self._authenticator.session(cookie)
             else:
@@ -133,9 +135,19 @@ def bearer(scope: Scope) -> str | None:
     return header(scope, "x-api-key") or None
 
 
-def _comes_from_elsewhere(scope: Scope) -> bool:
-    """Whether a browser says that another site's page sends this. Its cookie should have stayed at home."""
+def comes_from_elsewhere(scope: Scope) -> bool:
+    """Whether a browser says that another site's page sends this, of this machine's other ports too."""
     return header(scope, "sec-fetch-site") not in (None, "same-origin", "none")
+
+
+def refuse_other_pages(scope: Scope) -> None:
+    """Raise Forbidden for what another site's page makes a browser send, unless it brings a token.
+
+    For addresses where a GET changes something: it has no Origin, and pages on another port of this machine
+    count as the same site, so the cookie comes along.
+    """
+    if bearer(scope) is None and comes_from_elsewhere(scope):
+        raise Forbidden("Pages of other sites may change nothing here.")
 
 
 def session_cookie(scope: Scope) -> str | None:
@@ -158,7 +170,6 @@ async def refuse(error: CheckbackError, scope: Scope, send: Send) -> None:
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
-        (b"x-request-id", identity.encode()),
     ]
     if error.http_status == 401:
         lines.append((b"www-authenticate", b"Bearer"))

@@ -35,6 +35,7 @@ from checkback.core.estimates import NO_OUTLOOK
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import native
+from checkback.doors.gate import comes_from_elsewhere
 from checkback.doors.http_events import HEARTBEAT_SECONDS, EventStream, event_id, events
 from checkback.doors.http_openapi import document
 from checkback.doors.http_uploads import upload_operations
@@ -263,7 +264,7 @@ class _Api:
     async def signin(self, call: Call) -> Response:
         request = call.request
         token = call.query(SigninQuery).token
-        if request.headers.get("sec-fetch-site") == "cross-site":
+        if comes_from_elsewhere(request.scope):
             raise Forbidden("Open this address yourself; pages of other sites may not sign you in.")
         try:
             session = self._authenticator.open_session(token)

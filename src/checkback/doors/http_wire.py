@@ -132,11 +132,9 @@ class Resource:
         identity = request_id(request.headers.get("x-request-id"))
         started = False
 
-        async def tagged(message: Message) -> None:
+        async def watched(message: Message) -> None:
             nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", identity.encode())]
+            started = True
             await send(message)
 
         try:
@@ -146,13 +144,13 @@ class Resource:
         except Exception as error:
             answer = self._refusal(error, identity)
         try:
-            await answer(scope, receive, tagged)
+            await answer(scope, receive, watched)
         except ClientDisconnect:
             return
         except Exception as error:
             if started:
                 raise
-            await self._refusal(error, identity)(scope, receive, tagged)
+            await self._refusal(error, identity)(scope, receive, watched)
 
     async def _answer(self, request: Request, identity: str) -> ASGIApp:
         operation = self._operations.get("GET" if request.method == "HEAD" else request.method)

@@ -19,6 +19,7 @@ from checkback.doors.mcp_names import Names, ToolNames, aliases
 from checkback.doors.mcp_pdfco import PdfcoSetting, PdfcoTools, covered_kinds, pdfco_tools_of
 from checkback.doors.mcp_reftrix import KIND, ReftrixTools, reftrix_tools
 from checkback.doors.mcp_resources import add_job_resources
+from checkback.doors.mcp_schemas import WrittenOut
 from checkback.doors.mcp_tasks import Tasks
 from checkback.doors.mcp_tools import Desk, DoorTool, JobTool, Told
 from checkback.guard.access import Caller, caller_of
@@ -91,7 +92,8 @@ def build_server(
         "checkback",
         instructions=INSTRUCTIONS,
         version=version,
-        middleware=[names],
+        middleware=[names, WrittenOut()],
+        dereference_schemas=False,
         tools=tools,
         mask_error_details=production,
         on_duplicate="error",

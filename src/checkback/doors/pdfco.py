@@ -27,13 +27,14 @@ from checkback.core.states import State
 from checkback.dialects import native, pdfco
 from checkback.dialects.pdfco_requests import ENDPOINTS, Endpoint, flag, lowered, source_url
 from checkback.doors.file_links import FileLinks, base_url, save, valid_until
+from checkback.doors.gate import refuse_other_pages
 from checkback.doors.pdfco_desk import PdfcoDesk, wants_async
 from checkback.guard import strict_json
 from checkback.guard.access import Caller, caller_of
 from checkback.guard.redaction import redact
 from checkback.guard.sources import ArtifactSource, UploadSource, parse_source
 from checkback.service import Service
-from checkback.uploads import MAX_UPLOAD_BYTES, Upload, new_id, plain_name
+from checkback.uploads import MAX_UPLOAD_BYTES, Upload, plain_name
 
 MAX_JSON_BYTES = 2 * 1024 * 1024
 MAX_BASE64_BYTES = 64 * 1024 * 1024
@@ -141,7 +142,7 @@ class PdfcoDoor:
     async def presigned(self, call: Call) -> Response:
         """An address that takes a file by PUT, and the one to read it from."""
         name = plain_name(str(call.parameters.get("name") or "file"))
-        upload_id = new_id()
+        upload_id = self._service.announce_upload(call.caller)
         until = valid_until(None)
         put_until = datetime.now(UTC) + timedelta(minutes=PUT_MINUTES)
         links = call.desk.links
@@ -206,6 +207,7 @@ class PdfcoDoor:
         identity = request_id(request.headers.get("x-request-id"))
         try:
             caller = caller_of(request.scope)
+            refuse_other_pages(request.scope)
             links = FileLinks(self._service.links, base_url(request))
             async with _read_parameters(request, limit) as parameters:
                 desk = PdfcoDesk(self._service, links)

@@ -19,10 +19,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from checkback.core.errors import CheckbackError, Forbidden, NotFound, TooLarge, Unauthorized
 from checkback.core.request_ids import request_id
+from checkback.dialects import native
 from checkback.doors.dashboard import forms, job_page, list_page
 from checkback.doors.dashboard.render import HEADERS, html
 from checkback.doors.dashboard.together import Together
-from checkback.doors.gate import bearer, session_cookie
+from checkback.doors.gate import bearer, comes_from_elsewhere, session_cookie
 from checkback.doors.http_events import EventStream
 from checkback.guard.access import SESSION_COOKIE, Caller, caller_of, client_of
 from checkback.guard.authenticator import SESSION_SECONDS, Authenticator, GuessLimit
@@ -126,7 +127,7 @@ class Dashboard:
 
     async def signin(self, request: Request) -> Response:
         """Exchange a token for the cookie. The form needs no form token: who sends it knows a token."""
-        if request.headers.get("sec-fetch-site") not in (None, "same-origin", "none"):
+        if comes_from_elsewhere(request.scope):
             raise Forbidden("Open this page yourself; pages of other sites may not sign you in.")
         token = (await _fields(request)).get("token", "").strip()
         try:
@@ -191,7 +192,11 @@ class Dashboard:
     def _page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
         values["form_token"] = self._authenticator.form_token(session_cookie(request.scope))
         values["now"] = datetime.now(UTC)
-        return html(template, values, status)
+        page = html(template, values, status)
+        error: CheckbackError | None = values.get("error")
+        if error is not None and (after := native.retry_after(error)):
+            page.headers["retry-after"] = str(after)
+        return page
 
     async def _form(self, request: Request) -> dict[str, str]:
         """The fields of a form of ours. Raises Forbidden for one that another site made its visitor send.

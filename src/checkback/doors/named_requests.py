@@ -1,0 +1,27 @@
+"""Every request has one id: in its scope, for whoever works on it or logs for it, and in its answer."""
+
+from __future__ import annotations
+
+from starlette.types import Message, Scope, Send
+
+from checkback.core.request_ids import request_id
+
+HEADER = b"x-request-id"
+
+
+def named(scope: Scope, send: Send) -> Send:
+    """``send``, which puts the request's id into the answer; in ``scope`` it stands as if it had been sent.
+
+    So all that read the header find the same one, whether the caller chose it or it was made here.
+    """
+    others = [(name, value) for name, value in scope["headers"] if name != HEADER]
+    given = next((value for name, value in scope["headers"] if name == HEADER), b"")
+    line = (HEADER, request_id(given.decode("latin-1")).encode())
+    scope["headers"] = [*others, line]
+
+    async def tagged(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), line]}
+        await send(message)
+
+    return tagged

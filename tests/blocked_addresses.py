@@ -1,0 +1,63 @@
+"""Addresses that no job may reach, in every way that one can write them."""
+
+from __future__ import annotations
+
+#: What programs read as a private address, and the address that it means.
+SPELLINGS = [
+    ("127.1", "127.0.0.1"),
+    ("0", "0.0.0.0"),
+    ("0x7f.1", "127.0.0.1"),
+    ("0X7F.0.0.1", "127.0.0.1"),
+    ("0177.0.0.1", "127.0.0.1"),
+    ("2130706433", "127.0.0.1"),
+    ("0x7f000001", "127.0.0.1"),
+    ("127.0.0.1.", "127.0.0.1"),
+    ("10.1", "10.0.0.1"),
+    ("169.16689662", "169.254.169.254"),
+    ("１２７.0.0.1", "127.0.0.1"),
+    ("127。0。0。1", "127.0.0.1"),
+    ("%31%32%37.0.0.1", "127.0.0.1"),
+    ("[::1]", "::1"),
+    ("[::ffff:7f00:1]", "::ffff:127.0.0.1"),
+    ("[::FFFF:127.0.0.1]", "::ffff:127.0.0.1"),
+]
+
+#: What is refused before anybody asks for it.
+BLOCKED_URLS = [
+    "http://127.0.0.1/",
+    "http://127.1/",
+    "http://0/",
+    "http://0x7f.1/",
+    "http://0177.1/",
+    "http://2130706433/",
+    "http://[::1]/",
+    "http://[::]/",
+    "http://[::ffff:7f00:1]/",
+    "http://[64:ff9b::7f00:1]/",
+    "http://[fd00::1]/",
+    "http://[fe80::1]/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://metadata.google.internal/",
+    "http://localhost/",
+    "http://LOCALHOST./",
+    "http://foo.localhost/",
+    "http://%6cocalhost/",
+    "http://10.0.0.1/",
+    "http://example.com:22/",
+    "http://example.com:6379/",
+    "http://user@example.com/",
+    "http://user:password@example.com/",
+    "http://example.com@127.0.0.1/",
+    "http://:@example.com/",
+    "file:///etc/passwd",
+    "FILE:///etc/passwd",
+    "data:text/html,x",
+    "javascript:alert(1)",
+    "chrome://version",
+    "view-source:http://example.com",
+    "gopher://example.com/",
+    "ftp://example.com/",
+    "blob:http://example.com/x",
+    "about:blank",
+    "ws://example.com/",
+]

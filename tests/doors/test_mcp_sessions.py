@@ -1,0 +1,100 @@
+"""How many MCP sessions an owner may have, on a real server whose limit is three."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from every_door import META
+from serving import Victim, ask, connected, head, post, serving
+
+JSON = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+INITIALIZE = {
+    "protocolVersion": "2025-06-18",
+    "capabilities": {},
+    "clientInfo": {"name": "x", "version": "1"},
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    with serving(tmp_path_factory.mktemp("sessions") / "home", owner_sessions="3") as found:
+        yield found
+
+
+def message(method: str, **params: Any) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+
+
+def as_(token: str, session: str = "") -> dict[str, str]:
+    return {**JSON, "authorization": f"Bearer {token}", "mcp-session-id": session}
+
+
+def opened(server: Victim, token: str) -> str:
+    """A new session of the owner of this token."""
+    answer = post(server, "/mcp", message("initialize", **INITIALIZE), as_(token))
+    assert answer.status == 200, answer.raw
+    return answer.headers["mcp-session-id"]
+
+
+def use(server: Victim, token: str, session: str) -> int:
+    return post(server, "/mcp", message("ping"), as_(token, session)).status
+
+
+def fresh(server: Victim, token: str) -> list[str]:
+    """Three new sessions: all that the owner has."""
+    return [opened(server, token) for _ in range(3)]
+
+
+def test_one_too_many_ends_the_owners_longest_idle_session_and_nobody_elses(server: Victim) -> None:
+    bobs = opened(server, server.bob)
+    first, second, third = fresh(server, server.ada)
+    assert use(server, server.ada, first) == 200
+    fourth = opened(server, server.ada)
+    assert use(server, server.ada, second) == 404
+    assert [use(server, server.ada, one) for one in (first, third, fourth)] == [200] * 3
+    assert use(server, server.bob, bobs) == 200
+
+
+def test_a_session_that_its_client_ended_makes_room(server: Victim) -> None:
+    first, second, third = fresh(server, server.ada)
+    assert ask(server, head("DELETE", "/mcp", server, as_(server.ada, second))).status == 200
+    fourth = opened(server, server.ada)
+    assert [use(server, server.ada, one) for one in (first, third, fourth)] == [200] * 3
+
+
+def test_a_session_whose_call_is_being_answered_is_not_the_idle_one(server: Victim) -> None:
+    submit = json.dumps({"kind": "test.add", "args": {"a": 1, "b": 2}, "delay_seconds": 600}).encode()
+    job_id = post(server, "/api/jobs", submit).json()["id"]
+    first, second, _ = fresh(server, server.ada)
+    wait = message("tools/call", name="job_wait", arguments={"job_id": job_id, "wait_seconds": 40})
+    length = {"content-length": str(len(wait))}
+    with connected(server) as line:
+        line.sendall(head("POST", "/mcp", server, as_(server.ada, first) | length) + wait)
+        assert line.recv(100).startswith(b"HTTP/1.1 200")  # the answer has begun: an event stream
+        opened(server, server.ada)
+        assert use(server, server.ada, second) == 404
+        cancelled = post(server, f"/api/jobs/{job_id}/cancel", b"")
+        assert cancelled.status == 200
+        heard = b""
+        while b"is_final" not in heard:
+            heard += (piece := line.recv(65536))
+            assert piece, heard
+    assert use(server, server.ada, first) == 200
+
+
+def test_admins_and_messages_without_a_session_have_no_limit(server: Victim) -> None:
+    mine = fresh(server, server.ada)
+    modern = {
+        **as_(server.ada),
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": "tools/list",
+    }
+    for _ in range(5):
+        assert post(server, "/mcp", message("tools/list", _meta=META), modern).status == 200
+    assert [use(server, server.ada, one) for one in mine] == [200] * 3
+    roots = [opened(server, server.root) for _ in range(5)]
+    assert [use(server, server.root, one) for one in roots] == [200] * 5
