@@ -98,9 +98,8 @@ def docx_of_a_gigabyte() -> bytes:
 
 def xlsx_of_a_gigabyte() -> bytes:
     """An Excel file whose worksheet is more than a gigabyte of blanks."""
-    return _with_bomb(
-        {"[Content_Types].xml": _TYPES, "xl/workbook.xml": b""}, "xl/worksheets/sheet1.xml", 1100
-    )
+    parts = {"[Content_Types].xml": _TYPES, "xl/workbook.xml": b""}
+    return _with_bomb(parts, "xl/worksheets/sheet1.xml", 1100)
 
 
 def docx_reading_a_file(path: str) -> bytes:
@@ -148,7 +147,8 @@ _ODT = (
     "</office:text></office:body></office:document-content>"
 )
 _MANIFEST = (
-    b'<?xml version="1.0"?><manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0" '
+    b'<?xml version="1.0"?><manifest:manifest '
+    b'xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0" '
     b'manifest:version="1.3"><manifest:file-entry manifest:full-path="/" '
     b'manifest:media-type="application/vnd.oasis.opendocument.text"/><manifest:file-entry '
     b'manifest:full-path="content.xml" manifest:media-type="text/xml"/></manifest:manifest>'
@@ -169,11 +169,12 @@ def svg_reading(address: str) -> bytes:
     """A drawing whose XML, picture, script and style ask for what lies there."""
     return (
         f'<?xml version="1.0"?><!DOCTYPE s [<!ENTITY x SYSTEM "{address}">]>'
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="300" height="99">'
+        '<svg xmlns="http://www.w3.org/2000/svg" '
+        'xmlns:xlink="http://www.w3.org/1999/xlink" width="300" height="99">'
         f"<style>@import url({address});</style><script>fetch('{address}')</script>"
         f'<text x="9" y="50">before &x; after</text><image xlink:href="{address}" width="9" height="9"/>'
-        f'<foreignObject width="99" height="99"><iframe xmlns="http://www.w3.org/1999/xhtml" src="{address}"/>'
-        "</foreignObject></svg>"
+        '<foreignObject width="99" height="99"><iframe xmlns="http://www.w3.org/1999/xhtml" '
+        f'src="{address}"/></foreignObject></svg>'
     ).encode()
 
 

@@ -108,7 +108,8 @@ def does_something(path: str) -> bytes:
     launch = b"<</S/Launch/F(/bin/sh)/Unix<</F(/bin/sh)/P(-c 'touch " + path.encode() + b"')>>>>"
     objects = page_objects(A4, _DRAWN)
     objects[0] = (
-        b"<</Type/Catalog/Pages 2 0 R/OpenAction 6 0 R/AA<</WC 7 0 R>>/Names<</JavaScript<</Names[(a)6 0 R]>>>>>>"
+        b"<</Type/Catalog/Pages 2 0 R/OpenAction 6 0 R/AA<</WC 7 0 R>>"
+        b"/Names<</JavaScript<</Names[(a)6 0 R]>>>>>>"
     )
     objects[2] = objects[2].replace(b"/Type/Page/", b"/Type/Page/AA<</O 7 0 R/C 6 0 R>>/")
     return pdf_of([*objects, script[:-2] + b"/Next 7 0 R>>", launch])

@@ -1,4 +1,4 @@
-"""Archives, office files, drawings and pages that unpack to gigabytes, or name files and addresses to be read.
+"""Archives, office files, drawings and pages that unpack to gigabytes, or name files and addresses.
 
 No file of the machine is read for them, and nobody is asked for anything.
 """
@@ -12,7 +12,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pypdfium2
+import pypdfium2.raw
 import pytest
+from PIL import Image
 
 import archive_bombs as bombs
 from checkback.guard.access import LOCAL
@@ -91,12 +94,9 @@ async def test_a_link_in_a_zip_is_no_file(service: Service, secret_file: Path) -
 
 
 async def test_a_file_of_two_types_is_what_its_beginning_says(service: Service) -> None:
-    first, second = (
-        pdf_of(text_at((72, 72, words))) for words in ("words of the first", "words of the other")
-    )
-    both = bombs.pdf_and_zip(
-        first, {"word/document.xml": b"<x/>", "[Content_Types].xml": b"", "a.pdf": second}
-    )
+    first, other = (pdf_of(text_at((72, 72, f"words of the {which}"))) for which in ("first", "other"))
+    entries = {"[Content_Types].xml": b"", "word/document.xml": b"<x/>", "a.pdf": other}
+    both = bombs.pdf_and_zip(first, entries)
     for kind, name in (("pdf.merge", "parts.zip"), ("document.to_pdf", "letter.docx")):
         job = await run(service, kind, both, name)
         assert ending(job) == COMPLETED
@@ -131,6 +131,18 @@ async def test_office_files_ask_for_nothing(
             assert "words" in text
             assert WORDS_OF_THE_FILE not in text
     assert seen == []
+
+
+async def test_a_picture_of_the_machine_gets_into_no_office_file(service: Service, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.png"
+    Image.new("RGB", (300, 200), "red").save(secret)
+    job = await run(service, "document.to_pdf", bombs.odt_linking_to(secret.as_uri()), "a.odt")
+    assert ending(job) == COMPLETED
+    _, path = await service.artifact(LOCAL, job.id, job.artifacts[0].id)
+    with pypdfium2.PdfDocument(path) as pdf:
+        drawn = [one.type for page in pdf for one in page.get_objects(max_depth=9)]
+    assert pypdfium2.raw.FPDF_PAGEOBJ_TEXT in drawn
+    assert pypdfium2.raw.FPDF_PAGEOBJ_IMAGE not in drawn
 
 
 @pytest.mark.chromium

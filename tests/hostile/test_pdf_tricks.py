@@ -1,4 +1,4 @@
-"""PDFs that lead in circles, unpack to gigabytes, or ask for something: each job ends exactly as it should."""
+"""PDFs that lead in circles, unpack to gigabytes, or ask for something: how each job ends, exactly."""
 
 from __future__ import annotations
 
