@@ -1,5 +1,4 @@
-"""A page that may have service workers, and uses one to ask for a secret server; and a job that names what its
-page was refused.
+"""A page that may have service workers and asks for a secret server by one. A job names what was refused.
 
 Only a page of this machine, or one under https, may have service workers: the page is on an allowed address.
 """
