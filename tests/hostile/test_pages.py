@@ -1,7 +1,7 @@
 """Pages that want to hold, fill or break their browser: each ends in time as it should, and harms no other.
 
 Run as users run them: through the real engine, two at a time in warm children; after each of them a good page
-is analysed on the same worker.
+is analysed on the same worker. The memory of its processes and their temporary folders are measured.
 """
 
 from __future__ import annotations
@@ -18,16 +18,22 @@ import pytest
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.guard.access import LOCAL
+from checkback.kinds import registry
 from checkback.service import Service
 from checkback.settings import Settings
+from sampling import sampled
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 
 #: Within these a page has to end: its navigation's 20 s, what its phases may take, a busy machine's slowness.
 MOST_SECONDS = 75.0
 GOOD_SECONDS = 30.0
+#: What the worker's own processes take, and what pages can take until the worker looks again.
+OWN_BYTES = 1_000_000_000
+PROFILE_BYTES = 20_000_000
 #: What takes a whole core may also use up its navigation's time, where others want the core as well.
 SLOW = {"TIMEOUT_ERROR"}
+PICTURE = b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
 HEAD = "<!doctype html><html lang=en><title>x</title><h1>Hello there</h1>"
 
 
@@ -99,7 +105,7 @@ MEMORY = {
             "let s = ''; for (let i = 0; i < 4e5; i++) s += '<div><p>x</p></div>';"
             " document.body.innerHTML = s"
         ),
-        FULL,
+        {*FULL, *SLOW},
     ),
     "very deep elements": (
         script(
@@ -135,8 +141,42 @@ MEMORY = {
         ),
         {*FULL, "PICTURE_CUT", "PICTURE_MISSING"},
     ),
-    "endless html": ("", {*FULL, "LOAD_INCOMPLETE"}),
+    "endless html": ("", {*FULL, "LOAD_INCOMPLETE", *SLOW}),
     "gzip bomb": ("", {*FULL, "LOAD_INCOMPLETE", *SLOW}),
+}
+WORK = {
+    "mines in workers": (
+        script(
+            "const code = URL.createObjectURL(new Blob(['for (let n = 1; ; n = Math.imul(n, 31));']));"
+            "for (let i = 0; i < 8; i++) new Worker(code)"
+        ),
+        # They leave little time for what is measured in the page.
+        {"fine", "SCRIPTS_STOPPED", *SLOW},
+    ),
+    "has five thousand pictures": (
+        script(
+            "document.body.append(...Array.from({length: 5000},"
+            " (_, i) => Object.assign(new Image(), {src: '/picture.gif?' + i})))"
+        ),
+        {"fine", "SCRIPTS_STOPPED", "LOAD_INCOMPLETE"},
+    ),
+    "grows as it is scrolled": (
+        script(
+            "const more = () => { for (let i = 0; i < 50; i++) document.body.append("
+            "Object.assign(document.createElement('p'), {textContent: 'more'.repeat(50)})) };"
+            "more(); onscroll = more; setInterval(() => scrollTo(0, document.body.scrollHeight), 1);"
+            "new IntersectionObserver(more).observe(document.body.appendChild(document.createElement('i')))"
+        ),
+        {"PICTURE_CUT", "SCRIPTS_STOPPED"},
+    ),
+    "goes where browsers crash": (
+        script(
+            "for (const page of ['crash', 'kill', 'hang', 'gpucrash', 'inducebrowsercrashforrealz'])"
+            " { const f = document.createElement('iframe'); f.src = 'chrome://' + page;"
+            " document.body.append(f); open(f.src); try { location = f.src } catch {} }"
+        ),
+        {"fine"},
+    ),
 }
 NETWORK = {
     "is a file": ("", {"NOT_HTML"}),
@@ -164,6 +204,7 @@ class Site:
             "/endless-html": self._endless,
             "/gzip-bomb": self._bomb,
             "/is-a-file": self._file,
+            "/picture.gif": self._picture,
             "/file": self._file,
         }
 
@@ -233,6 +274,11 @@ class Site:
         writer.write(b"\0\1\2\3")
         await writer.drain()
 
+    async def _picture(self, writer: asyncio.StreamWriter) -> None:
+        head(writer, "200 OK", "Content-Type: image/gif", f"Content-Length: {len(PICTURE)}")
+        writer.write(PICTURE)
+        await writer.drain()
+
 
 def head(writer: asyncio.StreamWriter, status: str = "200 OK", *fields: str) -> None:
     media = () if any(field.startswith("Content-Type") for field in fields) else ("Content-Type: text/html",)
@@ -265,7 +311,7 @@ async def run(service: Service, url: str, seconds: float) -> Ended:
     return Ended(warnings or {"fine"}, took)
 
 
-@pytest.fixture(params=[SCRIPTS, MEMORY, NETWORK], ids=["scripts", "memory", "network"])
+@pytest.fixture(params=[SCRIPTS, MEMORY, WORK, NETWORK], ids=["scripts", "memory", "work", "network"])
 def pages(request: pytest.FixtureRequest) -> dict[str, tuple[str, set[str]]]:
     return request.param
 
@@ -294,7 +340,7 @@ def settings(settings: Settings, port: int) -> Settings:
 
 @pytest.mark.usefixtures("worker")
 async def test_hostile_pages_end_as_they_should_and_harm_no_other(
-    service: Service, host: str, pages: dict[str, tuple[str, set[str]]]
+    service: Service, settings: Settings, host: str, pages: dict[str, tuple[str, set[str]]]
 ) -> None:
     both = asyncio.Semaphore(2)
     wrong: dict[str, object] = {}
@@ -306,5 +352,11 @@ async def test_hostile_pages_end_as_they_should_and_harm_no_other(
         if not ended.how & allowed or ended.seconds >= MOST_SECONDS or good.how != {"fine"}:
             wrong[name] = (ended, good)
 
-    await asyncio.gather(*(one(name, allowed) for name, (_, allowed) in pages.items()))
+    with sampled() as most:
+        await asyncio.gather(*(one(name, allowed) for name, (_, allowed) in pages.items()))
     assert wrong == {}
+    # None of what pages load is kept on the disk, but for the browsers' profiles.
+    assert 0 < most.folder_bytes < PROFILE_BYTES * settings.page_concurrency
+    limit = registry.get("page.analyze").memory_bytes
+    assert limit is not None
+    assert 0 < most.memory_bytes < limit * settings.page_concurrency + OWN_BYTES

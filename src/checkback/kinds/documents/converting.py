@@ -11,9 +11,9 @@ from tempfile import mkdtemp
 
 import pikepdf
 
-from checkback.core.errors import JobFailed
 from checkback.kinds.context import Environment
 from checkback.kinds.documents import failures, office
+from checkback.kinds.documents.archive_limits import MAX_UNPACKED_BYTES, unpacked_too_large
 from checkback.kinds.documents.chromium_pdf import PrintOptions, print_html
 from checkback.kinds.documents.images import image_to_pages
 from checkback.kinds.documents.mail import read_mail
@@ -23,7 +23,6 @@ from checkback.kinds.documents.text_pdf import read_text, text_to_pdf
 from checkback.kinds.documents.work import MAX_PAGES
 from checkback.kinds.pages.browser import BrowserSession, browser_session
 
-MAX_UNPACKED_BYTES = 1 << 30
 MAX_ENTRIES = 1000
 CHUNK = 1 << 20
 
@@ -108,7 +107,8 @@ def unpack(path: Path, folder: Path) -> Iterator[tuple[Path, str]]:
         if len(archive.infolist()) > MAX_ENTRIES:
             raise failures.too_large("The ZIP file", f"{MAX_ENTRIES} entries")
         if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
-            raise _too_large()  # its own word is enough; nothing of it is written
+            # Its own word is enough; nothing of it is written.
+            raise unpacked_too_large("The unpacked ZIP file")
         left = MAX_UNPACKED_BYTES
         for number, entry in enumerate(entries):
             if entry.flag_bits & 1:
@@ -129,13 +129,9 @@ def _unpack_one(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, 
         while chunk := packed.read(CHUNK):
             size += len(chunk)
             if size > most:
-                raise _too_large()
+                raise unpacked_too_large("The unpacked ZIP file")
             file.write(chunk)
     return size
-
-
-def _too_large() -> JobFailed:
-    return failures.too_large("The unpacked ZIP file", f"{MAX_UNPACKED_BYTES >> 20} MB")
 
 
 def _is_file(entry: zipfile.ZipInfo) -> bool:

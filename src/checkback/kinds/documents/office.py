@@ -13,6 +13,7 @@ from tempfile import mkdtemp
 
 from checkback.core.errors import JobFailed
 from checkback.kinds.documents import failures, programs
+from checkback.kinds.documents.archive_limits import refuse_office_bomb
 from checkback.kinds.documents.sniff import FileType
 
 SECONDS = 120.0
@@ -61,11 +62,12 @@ def office_to_pdf(path: Path, file_type: FileType, folder: Path, *, one_page_she
     """Convert an office file and return the PDF's path, in a new folder below ``folder``.
 
     ``one_page_sheets`` makes one page of each worksheet, as large as that takes. Raises the failures
-    program_missing and program_failed; an encrypted file ends as the latter.
+    too_large, program_missing and program_failed; an encrypted file ends as the latter.
     """
     program = find_office()
     if program is None:
         raise missing()
+    refuse_office_bomb(path)
     place = Path(mkdtemp(prefix="office-", dir=folder))
     given = place / f"document.{file_type.value}"
     shutil.copyfile(path, given)

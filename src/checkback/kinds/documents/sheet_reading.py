@@ -12,6 +12,7 @@ from pathlib import Path
 import python_calamine
 
 from checkback.kinds.documents import failures
+from checkback.kinds.documents.archive_limits import refuse_office_bomb
 from checkback.kinds.documents.sniff import SPREADSHEETS, FileType, sniff
 from checkback.kinds.documents.text_pdf import read_text
 
@@ -79,6 +80,7 @@ def cell_counts(path: Path) -> list[int]:
 
 
 def _open(path: Path) -> python_calamine.CalamineWorkbook:
+    refuse_office_bomb(path)
     try:
         return python_calamine.load_workbook(str(path))  # pyright: ignore[reportUnknownMemberType]
     except python_calamine.PasswordError:

@@ -138,6 +138,9 @@ def document_work(
     except (JobFailed, MemoryError):
         raise
     except Exception as error:
+        if str(error).endswith("std::bad_alloc"):
+            # The PDF library below pikepdf tells of its own want of memory as of a damaged file.
+            raise MemoryError from error
         failure = _translate(error)
         if failure is None:
             raise
