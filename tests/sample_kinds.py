@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -93,6 +94,22 @@ def leave_file(go: str, done: str, ctx: JobContext) -> str:
     ctx.artifact("attempt.txt", str(ctx.attempt))
     Path(done).touch()
     return f"attempt {ctx.attempt}"
+
+
+@job("test.leave_file_once")
+def leave_file_once(fail_later: bool, ctx: JobContext) -> str:
+    """Leave a file in the first attempt; later ones leave none, and fail where they are told to."""
+    if ctx.attempt == 1:
+        ctx.artifact("attempt.txt", "1")
+    elif fail_later:
+        raise JobFailed("later", "A later attempt failed.", retryable=False)
+    return f"attempt {ctx.attempt}"
+
+
+@job("test.leave_file_unrepeatable", safe_to_repeat=False)
+def leave_file_unrepeatable(ctx: JobContext) -> None:
+    """Leave a file, and be done only once."""
+    ctx.artifact("attempt.txt", "1")
 
 
 @job("test.write_much", deadline_seconds=120)
@@ -189,6 +206,12 @@ async def cancel_itself() -> None:
 def segfault() -> None:
     """Die of a signal."""
     os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@job("test.read_nothing")
+def read_nothing() -> None:
+    """Read where no memory is, as a broken library does."""
+    ctypes.string_at(0)
 
 
 @job("test.segfault_for_sure", attempts=3, backoff_seconds=0.01, deterministic=True)

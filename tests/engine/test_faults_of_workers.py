@@ -46,31 +46,81 @@ async def test_a_waiting_job_does_not_notice_that_a_worker_was_killed(
     assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, 3, 1)
 
 
+HOLDS_ENDS = """
+import asyncio, sys
+from checkback.engine.attempt import Attempt
+
+async def hold(self, *_):
+    await asyncio.Event().wait()
+
+store_end = Attempt._store_end
+
+async def hold_or_store(self, *told):
+    await (hold(self) if self.name == "test.leave_file" else store_end(self, *told))
+
+Attempt._store_end, Attempt._remember = hold_or_store, hold
+from checkback.cli import main
+sys.exit(main(["worker"]))
+"""
+"""A worker that gets no further than to the end: of test.leave_file before anything of it is stored, of the
+others before BullMQ has moved the job."""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_work_that_was_done_but_not_stored_is_done_again_and_seen_once(
     connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
 ) -> None:
-    go, done = tmp_path / "go", tmp_path / "done"
-    first = workers.start(settings)
-    job_id = await submit(connection, "test.leave_file", go=str(go), done=str(done))
-    await until(connection, job_id, State.ACTIVE, "waiting")
-    first.send_signal(signal.SIGSTOP)  # it hears of the end, and cannot store it
-    go.touch()
+    service = connection.service
+    first = workers.start(settings, "-c", HOLDS_ENDS)
+    done = tmp_path / "done"
+    untold = await submit(connection, "test.leave_file", go="/", done=str(done))
+    half_told = [
+        await submit(connection, kind, **args)
+        for kind, args in (
+            ("test.leave_file_once", {"fail_later": False}),
+            ("test.leave_file_once", {"fail_later": True}),
+            ("test.leave_file_unrepeatable", {}),
+        )
+    ]
     await there(done)
-    store = ArtifactStore(settings.artifacts_folder)
-    assert [path.name for path in store_folder(settings, job_id).iterdir()] == ["1"]
+    for job_id in half_told:
+        await stored(connection, job_id, "cb:artifacts")
+    assert [path.name for path in store_folder(settings, untold).iterdir()] == ["1"]
     first.kill()
     first.wait(10)
-    job = await connection.service.get(LOCAL, job_id)
-    assert (job.state, job.result, job.artifacts) == (State.ACTIVE, None, ())
+    for job_id in (untold, *half_told):
+        job = await service.get(LOCAL, job_id)
+        assert (job.state, job.result, job.artifacts) == (State.ACTIVE, None, ())
     workers.start(settings)
-    job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS + 15)
-    assert (job.state, job.result) == (State.COMPLETED, "attempt 2")
-    (artifact,) = job.artifacts
-    assert store.path(job_id, artifact).read_text() == "2"
+    for job_id in (untold, half_told[0]):
+        job = await service.wait(LOCAL, job_id, RESCUE_SECONDS + 15)
+        assert (job.state, job.result) == (State.COMPLETED, "attempt 2")
+        assert any("worker_lost" in line for line in await service.log(LOCAL, job_id))
+    (artifact,) = (await service.get(LOCAL, untold)).artifacts
+    assert ArtifactStore(settings.artifacts_folder).path(untold, artifact).read_text() == "2"
+    await only_left(settings, untold, {"2"})
+    assert (await service.get(LOCAL, half_told[0])).artifacts == ()
+    await only_left(settings, half_told[0], set())
+    for job_id, code in zip(half_told[1:], ("later", "worker_lost"), strict=True):
+        job = await service.wait(LOCAL, job_id, RESCUE_SECONDS)
+        assert job.failure is not None
+        assert (job.state, job.failure.code, job.artifacts) == (State.FAILED, code, ())
+        await only_left(settings, job_id, set())
+
+
+async def stored(connection: Connection, job_id: str, field: str) -> None:
+    """Return when this field is in the job's hash."""
+    key = connection.queues.keys.job("jobs", job_id)
+    async with asyncio.timeout(20):
+        while not await connection.wire.call("HEXISTS", key, field):
+            await asyncio.sleep(0.02)
+
+
+async def only_left(settings: Settings, job_id: str, attempts: set[str]) -> None:
+    """Return when there are files of these attempts of the job alone."""
     async with asyncio.timeout(5):
-        while [path.name for path in store_folder(settings, job_id).iterdir()] != ["2"]:
+        while {path.name for path in store_folder(settings, job_id).iterdir()} != attempts:
             await asyncio.sleep(0.02)
 
 

@@ -3,7 +3,7 @@
 
   KEYS[1]  the job's hash
   ARGV[1]  lock token of the attempt
-  ARGV[2]  artifacts as JSON, or ""
+  ARGV[2]  artifacts as JSON, or "": then those of an earlier attempt, whose worker was lost at its end, go
   ARGV[3]  failure as JSON, or ""
   ARGV[4]  last progress as JSON, or ""
   Returns  1 stored, 2 the job is cancelled, -1 no such job, -2 another attempt holds the lock
@@ -12,7 +12,7 @@ local rcall = redis.call
 local job = rcall('HMGET', KEYS[1], 'timestamp', 'atm', 'cb:cancel', 'defa')
 if not job[1] then return -1 end
 if rcall('GET', KEYS[1] .. ':lock') ~= ARGV[1] then return -2 end
-if ARGV[2] ~= '' then rcall('HSET', KEYS[1], 'cb:artifacts', ARGV[2]) end
+if ARGV[2] ~= '' then rcall('HSET', KEYS[1], 'cb:artifacts', ARGV[2]) else rcall('HDEL', KEYS[1], 'cb:artifacts') end
 if ARGV[3] ~= '' then rcall('HSET', KEYS[1], 'cb:failure', ARGV[3]) end
 if ARGV[4] ~= '' then rcall('HSET', KEYS[1], 'progress', ARGV[4]) end
 -- A marker of an earlier attempt, which another BullMQ client's retry has left.
