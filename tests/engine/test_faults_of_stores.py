@@ -268,6 +268,48 @@ async def test_a_full_disk_refuses_new_jobs_and_fails_those_that_write(
     server.stop()
 
 
+@pytest.mark.timeout(90)
+async def test_a_disk_that_is_full_to_the_last_byte_ends_no_server(
+    start_server: Any, small_disk: Path
+) -> None:
+    server = start_server(home=small_disk / "home")
+    first = await asyncio.to_thread(ask, server)
+    victim = store_of(server)
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(bytes(1 << 20))
+    async with connect(Settings(home=server.home), start=False) as connection:
+        with contextlib.suppress(EngineUnavailable):
+            await connection.wire.call("SET", "ballast", "x" * 1_000_000)
+    await gone([victim], 20)
+    refused = [await asyncio.to_thread(ask, server) for _ in range(3)]
+    assert {answer.status for answer in refused} == {503}
+    async with asyncio.timeout(20):
+        while health(server)["restarts"]["store"] < 2:
+            assert server.process.poll() is None
+            await asyncio.sleep(0.1)
+    assert health(server)["ready"] is False
+    (small_disk / "ballast").unlink()
+    async with asyncio.timeout(30):
+        while (last := await asyncio.to_thread(ask, server)).status != 202:
+            await asyncio.sleep(0.1)
+    async with connect(Settings(home=server.home), start=False) as connection:
+        for answer in (first, last):
+            assert answer.job_id is not None
+            assert (await connection.service.wait(LOCAL, answer.job_id, RESCUE_SECONDS)).result == 2
+    assert server.stop() == 0
+
+
+def health(server: ServerProcess) -> dict[str, Any]:
+    """What ``/health`` says, whether it is well or not."""
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+    try:
+        connection.request("GET", "/health")
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a door said, and how long that took."""
