@@ -77,6 +77,15 @@ async def gate_with_pid(path: str, pid: str, ctx: JobContext) -> str:
     return await gate(path, ctx)
 
 
+@job("test.gate_of_worker", deadline_seconds=120)
+def gate_of_worker(path: str, started: str) -> None:
+    """As test.gate, and tell which worker process started this."""
+    fork_server = os.getppid()
+    with Path(started).open("a") as file:
+        file.write(Path(f"/proc/{fork_server}/stat").read_text().rpartition(")")[2].split()[1] + "\n")
+    wait_for_file(path)
+
+
 @job("test.gate_much", deadline_seconds=120)
 def gate_much(path: str, characters: int, ctx: JobContext) -> str:
     """Wait for a file, then log and return much."""

@@ -285,10 +285,10 @@ async def test_a_disk_that_is_full_to_the_last_byte_ends_no_server(
     refused = [await asyncio.to_thread(ask, server) for _ in range(3)]
     assert {answer.status for answer in refused} == {503}
     async with asyncio.timeout(20):
-        while health(server)["restarts"]["store"] < 2:
+        while server.health()["restarts"]["store"] < 2:
             assert server.process.poll() is None
             await asyncio.sleep(0.1)
-    assert health(server)["ready"] is False
+    assert server.health()["ready"] is False
     (small_disk / "ballast").unlink()
     async with asyncio.timeout(30):
         while (last := await asyncio.to_thread(ask, server)).status != 202:
@@ -298,16 +298,6 @@ async def test_a_disk_that_is_full_to_the_last_byte_ends_no_server(
             assert answer.job_id is not None
             assert (await connection.service.wait(LOCAL, answer.job_id, RESCUE_SECONDS)).result == 2
     assert server.stop() == 0
-
-
-def health(server: ServerProcess) -> dict[str, Any]:
-    """What ``/health`` says, whether it is well or not."""
-    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
-    try:
-        connection.request("GET", "/health")
-        return json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
 
 
 @dataclass(frozen=True)

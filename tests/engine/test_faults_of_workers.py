@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chaos.cut import Cable
-from checkback.app.connect import Connection
+from checkback.app.connect import Connection, connect
 from checkback.app.web import check_readiness
 from checkback.artifacts import ArtifactStore
 from checkback.core.states import State
@@ -172,28 +172,33 @@ async def test_a_worker_that_was_cut_off_cannot_write_when_it_is_back(
     cable = Cable(str(tmp_path / "cable"), valkey.socket_path)
     await cable.start()
     far = workers.start(replace(settings, redis_url=f"unix://{cable.path}"))
-    go = tmp_path / "go"
-    job_id = await submit(connection, "test.gate", path=str(go))
+    go, done = tmp_path / "go", tmp_path / "done"
+    job_id = await submit(connection, "test.leave_file", go=str(go), done=str(done))
     await until(connection, job_id, State.ACTIVE, "waiting")
     try:
         cable.freeze()
+        go.touch()  # it ends at once, and its end waits in the cable
+        await there(done)
         near = workers.start(settings)
         await until_attempt(connection, job_id, 2)
-        go.touch()
         job = await connection.service.wait(LOCAL, job_id, 20)
         assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, "attempt 2", 2)
+        assert [artifact.attempt for artifact in job.artifacts] == [2]
         near.terminate()
         assert await asyncio.to_thread(near.wait, 30) == 0
         cable.mend()  # everything that the far one wanted to write comes now
         other = await submit(connection, "test.add", a=1, b=1)
         assert (await connection.service.wait(LOCAL, other, 30)).result == 2
         assert await connection.service.get(LOCAL, job_id) == job
+        (artifact,) = job.artifacts
+        store = ArtifactStore(settings.artifacts_folder)
+        assert store.path(job_id, artifact).read_text() == "2"
     finally:
         far.kill()
         await cable.close()
 
 
-@pytest.mark.parametrize("how", ["returns", "raises"])
+@pytest.mark.parametrize("how", ["returns", "is cancelled"])
 async def test_a_worker_loop_that_ends_is_started_again(
     connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -222,7 +227,44 @@ async def test_a_worker_loop_that_ends_is_started_again(
         async with asyncio.timeout(15):
             while not (health := await check_readiness(connection, {})).restarts["worker_loop"]:
                 await asyncio.sleep(0.05)
-        assert (health.ready, health.workers) == (True, 1)
+        assert (health.ready, health.workers, health.restarts["worker_loop"]) == (True, 1, 1)
+
+
+BREAKS_ITS_LOOP = """
+import os
+from checkback.engine.worker import QueueWorker
+take = QueueWorker.nextJobFromJobData
+
+class LoopBroken(BaseException):
+    pass
+
+async def take_or_break(self, job_data=None, *told, **more):
+    if self.name == "jobs" and not job_data and not os.path.exists({mark!r}):
+        open({mark!r}, "w").close()
+        def broken(*_):
+            raise LoopBroken
+        self.getCompleted = self.waitForJob = broken
+    return await take(self, job_data, *told, **more)
+
+QueueWorker.nextJobFromJobData = take_or_break
+"""
+
+
+@pytest.mark.timeout(90)
+async def test_a_server_whose_worker_breaks_its_loop_says_so_and_works(
+    start_server: Any, tmp_path: Path
+) -> None:
+    module = tmp_path / "breaking_kinds.py"
+    module.write_text(BREAKS_ITS_LOOP.format(mark=str(tmp_path / "broken")))
+    server = start_server(kinds=f"sample_kinds,{module}")
+    async with connect(Settings(home=server.home), start=False) as connection:
+        async with asyncio.timeout(40):
+            while (health := await asyncio.to_thread(server.health))["restarts"]["worker_loop"] != 1:
+                await asyncio.sleep(0.1)
+        assert health["ready"]
+        job_id = await submit(connection, "test.add", a=1, b=1)
+        assert (await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)).result == 2
+    assert server.health()["restarts"] == {"store": 0, "worker": 0, "worker_loop": 1}
 
 
 async def test_two_servers_on_one_store_start_each_job_once(
@@ -237,11 +279,20 @@ async def test_two_servers_on_one_store_start_each_job_once(
         start_server(home=tmp_path / name, **common)
     go = tmp_path / "go"
     marks = [tmp_path / f"started-{number}" for number in range(30)]
-    ids = [await submit(connection, "test.gate", path=str(go), started=str(mark)) for mark in marks]
+    ids = [await submit(connection, "test.gate_of_worker", path=str(go), started=str(mark)) for mark in marks]
+    async with asyncio.timeout(20):
+        while len(workers_of(marks)) < 2:
+            await asyncio.sleep(0.02)
     go.touch()
     jobs = [await connection.service.wait(LOCAL, job_id, 40) for job_id in ids]
     assert {job.state for job in jobs} == {State.COMPLETED}
-    assert [mark.read_text().split() for mark in marks] == [["1"]] * 30
+    assert [len(mark.read_text().split()) for mark in marks] == [1] * 30
+    assert len(workers_of(marks)) == 2
+
+
+def workers_of(marks: list[Path]) -> set[str]:
+    """The worker processes that started those of the jobs that have started."""
+    return {pid for mark in marks if mark.exists() for pid in mark.read_text().split()}
 
 
 async def test_a_child_that_is_killed_says_by_what(
