@@ -25,7 +25,7 @@ from typing import Any
 import uvloop
 
 from chaos.crowd_ignoring import Ignoring
-from chaos.crowd_line import Line
+from chaos.crowd_line import Line, Refused
 from chaos.parts import ROOT, FreeWorker, Server
 from chaos.soak_measure import MEGABYTE, count_handles, resident
 from checkback.app.background import TOKENS_NAME
@@ -291,6 +291,7 @@ class Crowd:
         answers = dict(ignoring.answers)
         self._found.tell("of those who never pause: answered", answers.pop("200", 0), "")
         self._found.tell("refused (429)", answers.pop("429", 0), "", least=1)
+        self._found.tell("refused (503): there was no time for it", answers.pop("503", 0), "")
         self._found.tell("refused without Retry-After", ignoring.untold, "", 0)
         self._found.tell("answered otherwise, or not at all", sum(answers.values()), "", 0)
         self._found.tell("jobs a second beside them", beside, "", least=alone * LEAST_BESIDE)
@@ -302,7 +303,7 @@ class Crowd:
         bodies = [{"kind": "crowd.work", "args": {"seconds": 0.1}}] * count
         began = time.monotonic()
         for body in bodies:
-            await line.post("/api/jobs", body)
+            await _post_patiently(line, body)
         async with asyncio.timeout(DRAIN_SECONDS):
             while await self._works():
                 await asyncio.sleep(0.05)
@@ -320,6 +321,18 @@ class Crowd:
     async def _used(self) -> float:
         lines: str = await self._wire.call("INFO", "memory")
         return next(float(line[12:]) for line in lines.split() if line.startswith("used_memory:"))
+
+
+async def _post_patiently(line: Line, body: dict[str, Any]) -> None:
+    """Submit, again where a busy server has not found the time."""
+    while True:
+        try:
+            await line.post("/api/jobs", body)
+            return
+        except Refused as refused:
+            if refused.status != "503":
+                raise
+            await asyncio.sleep(float(refused.retry_after) / 10)
 
 
 async def _timed(ask: Callable[[], Awaitable[object]], times: int) -> list[float]:

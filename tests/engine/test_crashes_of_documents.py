@@ -27,8 +27,8 @@ KINDS = {
     "csv.to_pdf": "numbers.csv",
     "email.to_pdf": "mail.eml",
     "image.to_pdf": "picture.png",
-    "document.to_pdf": "letter.docx",
-    "html.to_pdf": "page.html",
+    "document.to_pdf": "letter.rtf",
+    "html.to_pdf": "picture.png",
 }
 """Reading, making, and converting of tables, mail, pictures, office files and pages."""
 
@@ -92,10 +92,12 @@ async def kill_and_replace(
     ids: dict[str, str] = {}
     for kind, name in KINDS.items():
         source = f"http://{site.address}/{name}"
-        args = {"urls": [source]} if kind == "image.to_pdf" else {"url": source}
+        args: dict[str, Any] = {"urls": [source]} if kind == "image.to_pdf" else {"url": source}
+        if kind == "html.to_pdf":
+            args = {"html": f"<h1>A picture</h1><img src={source}>"}
         ids[kind] = (await service.submit(LOCAL, kind, args)).job.id
-    for job_id in ids.values():
-        await until(connection, job_id, State.ACTIVE, "fetch")
+    for kind, job_id in ids.items():
+        await until(connection, job_id, State.ACTIVE, "convert" if kind == "html.to_pdf" else "fetch")
     below = process_tree.descendants(first.pid)
     first.kill()
     killed = asyncio.get_running_loop().time()

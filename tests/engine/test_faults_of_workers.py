@@ -16,6 +16,7 @@ from chaos.cut import Cable
 from checkback.app.connect import Connection, connect
 from checkback.app.web import check_readiness
 from checkback.artifacts import ArtifactStore
+from checkback.client import Client
 from checkback.core.states import State
 from checkback.engine import process_tree, queues
 from checkback.engine.valkey import EmbeddedValkey
@@ -316,27 +317,44 @@ async def test_a_child_that_is_killed_says_by_what(
 SHIFTED = """
 import sys, time
 real, real_ns = time.time, time.time_ns
-time.time = lambda: real() + {shift}
-time.time_ns = lambda: real_ns() + {shift} * 1_000_000_000
+
+def shift():
+    with open({file!r}) as file:
+        return int(file.read() or 0)
+
+time.time = lambda: real() + shift()
+time.time_ns = lambda: real_ns() + shift() * 1_000_000_000
+"""
+"""A Python whose clock is as wrong as a file says, also while it runs."""
+RUN_WORKER = """
 from checkback.cli import main
 sys.exit(main(["worker"]))
 """
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("shift", [3600, -3600])
-async def test_a_worker_whose_clock_is_wrong_runs_jobs_once_and_sweeps_nothing(
-    connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path, shift: int
+@pytest.mark.parametrize(("shift", "later"), [(3600, -3600), (-3600, 3600)])
+async def test_a_worker_whose_clock_is_wrong_and_jumps_runs_jobs_once_and_sweeps_nothing(
+    connection: Connection,
+    settings: Settings,
+    workers: WorkerProcesses,
+    tmp_path: Path,
+    shift: int,
+    later: int,
 ) -> None:
     """Its Python clock only: the kernel's is not ours to set."""
+    file = tmp_path / "shift"
+    file.write_text(str(shift))
     with_right_clock = await submit(connection, "test.add", a=1, b=1)
     async with running_worker(settings):
         await connection.service.wait(LOCAL, with_right_clock, 20)
     go, started = tmp_path / "go", tmp_path / "started"
-    workers.start(settings, "-c", SHIFTED.format(shift=shift))
+    workers.start(settings, "-c", SHIFTED.format(file=str(file)) + RUN_WORKER)
     job_id = await submit(connection, "test.gate", path=str(go), started=str(started))
     await until(connection, job_id, State.ACTIVE, "waiting")
     assert (await check_readiness(connection, {})).ready
+    (tmp_path / "new").write_text(str(later))
+    (tmp_path / "new").replace(file)
     workers.start(settings)  # a right one beside it may not take the job for lost, nor the other worker
     other = await submit(connection, "test.add", a=2, b=2)
     assert (await connection.service.wait(LOCAL, other, 20)).result == 4
@@ -348,6 +366,31 @@ async def test_a_worker_whose_clock_is_wrong_runs_jobs_once_and_sweeps_nothing(
     assert job.finished_at is not None
     assert job.created_at <= job.started_at <= job.finished_at
     assert (await connection.service.get(LOCAL, with_right_clock)).result == 2
+
+
+@pytest.mark.timeout(90)
+async def test_a_server_whose_clock_jumps_while_a_job_runs_keeps_it(
+    start_server: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "shift"
+    file.write_text("0")
+    server = start_server(before=SHIFTED.format(file=str(file)))
+    go, started = tmp_path / "go", tmp_path / "started"
+    async with connect(Settings(home=server.home), start=False) as connection:
+        client = Client(server.url, server.token)
+        job_id = await submit(connection, "test.gate", path=str(go), started=str(started))
+        await until(connection, job_id, State.ACTIVE, "waiting")
+        for shift in (3600, -3600):
+            (tmp_path / "new").write_text(str(shift))
+            (tmp_path / "new").replace(file)
+            other = await asyncio.to_thread(client.submit, "test.add", {"a": 1, "b": 1})
+            assert (await asyncio.to_thread(client.wait, other.id, 20)).result == 2
+            assert (await asyncio.to_thread(client.get, job_id)).state is State.ACTIVE
+            assert server.health()["ready"]
+        go.touch()
+        job = await asyncio.to_thread(client.wait, job_id, 20)
+    assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, "attempt 1", 1)
+    assert started.read_text().split() == ["1"]
 
 
 @pytest.mark.parametrize("shift", [3600, -3600])
