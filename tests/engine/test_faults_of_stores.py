@@ -325,10 +325,33 @@ def ask(server: ServerProcess) -> Answer:
         connection.close()
 
 
+def check(server: ServerProcess, job_id: str, route: str) -> Answer:
+    """Ask after a job, by our API or by PDF.co's."""
+    began = time.monotonic()
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+    try:
+        headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+        if route == "/v1/job/check":
+            connection.request("POST", route, json.dumps({"jobId": job_id}), headers)
+        else:
+            connection.request("GET", f"{route}/{job_id}", headers=headers)
+        response = connection.getresponse()
+        response.read()
+        return Answer(response.status, time.monotonic() - began, response.getheader("Retry-After"), None)
+    finally:
+        connection.close()
+
+
 async def ask_until(server: ServerProcess, over: asyncio.Event) -> list[Answer]:
+    """Submit, and ask after the job in both ways, again and again."""
     answers: list[Answer] = []
+    known = ""
     while not over.is_set():
-        answers.append(await asyncio.to_thread(ask, server))
+        answer = await asyncio.to_thread(ask, server)
+        answers.append(answer)
+        known = answer.job_id or known
+        for route in ("/api/jobs", "/v1/job/check"):
+            answers.append(await asyncio.to_thread(check, server, known, route))
     return answers
 
 
@@ -363,8 +386,8 @@ async def test_doors_answer_within_two_seconds_while_the_store_is_killed_under_l
     away = time.monotonic() - killed
     over.set()
     answers = [answer for some in await asyncio.gather(*asking) for answer in some]
-    assert {answer.status for answer in answers} == {202, 503}
-    assert max(answer.seconds for answer in answers) < 3  # 2 s, and what a busy machine adds
+    assert {answer.status for answer in answers} == {200, 202, 503}
+    assert max(answer.seconds for answer in answers) < 2.5  # 2 s for the store, the rest for a busy machine
     assert {answer.retry_after for answer in answers if answer.status == 503} == {"5"}
     assert away > 2.5 if loads_slowly else away < 3
     async with connect(Settings(home=server.home), start=False) as connection:
