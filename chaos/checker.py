@@ -27,7 +27,7 @@ def check(events: list[Event]) -> Verdict:
     """Judge a whole run: every accepted job must have ended when its history does."""
     faults, stories = find_faults(events), list(tell_stories(events).values())
     accepted = [story for story in stories if story.accepted is not None]
-    lost = [*(problem for story in accepted for problem in _lost(story)), *_twins(events)]
+    lost = [*(problem for story in accepted for problem in _lost(story)), *_twins(events), *_unknown(stories)]
     stuck = [problem for story in accepted for problem in _stuck(story, faults)]
     replaced = [problem for story in stories for problem in _replaced(story)]
     alive = [problem for story in stories for problem in _alive(story, faults)]
@@ -69,6 +69,14 @@ def _twins(events: list[Event]) -> Iterator[str]:
     for event in events:
         if event["event"] == "submitted" and first.setdefault(event["key"], event["job"]) != event["job"]:
             yield f"{event['job']}: the second job of the key {event['key']}"
+
+
+def _unknown(stories: list[Story]) -> Iterator[str]:
+    """The same where only the second answer came: each submit was repeated until it was acknowledged, so a
+    job that ran and that nobody was told of is the first of two."""
+    for story in stories:
+        if story.runs and story.accepted is None:
+            yield f"{story.id}: it ran, and no submit was answered with it"
 
 
 def _stuck(story: Story, faults: list[Fault]) -> Iterator[str]:

@@ -24,13 +24,16 @@ from typing import Any
 
 import uvloop
 
-from chaos.crowd_line import Line
+from chaos.crowd_ignoring import Ignoring
+from chaos.crowd_line import Line, Refused
 from chaos.parts import ROOT, FreeWorker, Server
 from chaos.soak_measure import MEGABYTE, count_handles, resident
+from checkback.app.background import TOKENS_NAME
 from checkback.engine import process_tree
 from checkback.engine.keys import JOBS_QUEUE, Keys
 from checkback.engine.valkey import socket_path
 from checkback.engine.wire import Address, Wire
+from checkback.guard.tokens import add_token
 
 SUBMITTERS = 20
 WAIT_SECONDS = 30
@@ -39,6 +42,9 @@ BACK_SECONDS = 10.0
 FIRST_SECONDS = 10.0
 WIDE = 8
 MOST_SUBMIT_SECONDS, MOST_LIST_SECONDS, MOST_WAKE_SECONDS, MOST_POLL_SECONDS = 0.05, 0.3, 1.0, 1.0
+MOST_AT_ONCE_SECONDS = 0.5
+LEAST_BESIDE = 0.3
+"""What is left of the workers' pace beside a thousand who never pause, on the same two cores."""
 MOST_STORE_BYTES = 100_000_000
 MOST_GROWTH, MOST_LOSS = 0.10, 0.10
 DRAIN_SECONDS = 600
@@ -50,11 +56,16 @@ class Findings:
 
     missed: list[str] = field(default_factory=list[str])
 
-    def tell(self, what: str, figure: float, unit: str, most: float | None = None) -> None:
+    def tell(
+        self, what: str, figure: float, unit: str, most: float | None = None, *, least: float | None = None
+    ) -> None:
         aim = "" if most is None else f"  (at most {most:g})"
+        aim += "" if least is None else f"  (at least {least:g})"
         print(f"  {what:<56} {figure:>10.3f} {unit}{aim}", flush=True)
         if most is not None and figure > most:
             self.missed.append(f"{what}: {figure:.3f} {unit}, at most {most:g}")
+        if least is not None and figure < least:
+            self.missed.append(f"{what}: {figure:.3f} {unit}, at least {least:g}")
 
 
 class Crowd:
@@ -75,10 +86,13 @@ class Crowd:
         self._wire = Wire(Address(unix_path=socket_path(self._home)), name="crowd")
         self._found = Findings()
         self._submitted: set[str] = set()
+        self._other = ""
 
     async def run(self) -> list[str]:
         """Measure everything; returns what was missed."""
         try:
+            self._home.mkdir(mode=0o700)
+            self._other = add_token(self._home / TOKENS_NAME, "impatient")
             await self._server.start()
             await self._fill()
             order = await self._queued()
@@ -86,6 +100,7 @@ class Crowd:
             await self._hang_up()
             await self._drain(order)
             await self._poll()
+            await self._ignore()
             return self._found.missed
         finally:
             await self._wire.close()
@@ -166,7 +181,7 @@ class Crowd:
         self._found.tell("submit, one after the other, median", statistics.median(one_by_one), "s")
         self._found.tell("submit, p95", _percentile(one_by_one, 0.95), "s", MOST_SUBMIT_SECONDS)
         at_once = await self._submit_many(500)
-        self._found.tell("submit, 20 at once, p95", _percentile(at_once, 0.95), "s")
+        self._found.tell("submit, 20 at once, p95", _percentile(at_once, 0.95), "s", MOST_AT_ONCE_SECONDS)
         listing = await _timed(lambda: reader.get("/api/jobs?limit=20"), 50)
         self._found.tell("first page of the list, slowest of 50", max(listing), "s", MOST_LIST_SECONDS)
         reading = await _timed(lambda: reader.get(f"/api/jobs/{self._second}"), 200)
@@ -268,6 +283,19 @@ class Crowd:
         finally:
             line.hang_up()
 
+    async def _ignore(self) -> None:
+        """What a thousand clients of one owner, who ask without a pause, are told, and cost the workers."""
+        alone = await self._throughput()
+        ignoring = Ignoring(self._server.url, self._other, self._clients)
+        beside = await ignoring.beside(self._throughput)
+        answers = dict(ignoring.answers)
+        self._found.tell("of those who never pause: answered", answers.pop("200", 0), "")
+        self._found.tell("refused (429)", answers.pop("429", 0), "", least=1)
+        self._found.tell("refused (503): there was no time for it", answers.pop("503", 0), "")
+        self._found.tell("refused without Retry-After", ignoring.untold, "", 0)
+        self._found.tell("answered otherwise, or not at all", sum(answers.values()), "", 0)
+        self._found.tell("jobs a second beside them", beside, "", least=alone * LEAST_BESIDE)
+
     async def _throughput(self) -> float:
         """Jobs of 0.1 s a second through the worker, for a while."""
         line = self._line()
@@ -275,7 +303,7 @@ class Crowd:
         bodies = [{"kind": "crowd.work", "args": {"seconds": 0.1}}] * count
         began = time.monotonic()
         for body in bodies:
-            await line.post("/api/jobs", body)
+            await _post_patiently(line, body)
         async with asyncio.timeout(DRAIN_SECONDS):
             while await self._works():
                 await asyncio.sleep(0.05)
@@ -293,6 +321,18 @@ class Crowd:
     async def _used(self) -> float:
         lines: str = await self._wire.call("INFO", "memory")
         return next(float(line[12:]) for line in lines.split() if line.startswith("used_memory:"))
+
+
+async def _post_patiently(line: Line, body: dict[str, Any]) -> None:
+    """Submit, again where a busy server has not found the time."""
+    while True:
+        try:
+            await line.post("/api/jobs", body)
+            return
+        except Refused as refused:
+            if refused.status != "503":
+                raise
+            await asyncio.sleep(float(refused.retry_after) / 10)
 
 
 async def _timed(ask: Callable[[], Awaitable[object]], times: int) -> list[float]:

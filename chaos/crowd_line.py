@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 
 
 class Refused(Exception):
-    """The server answered with another status than 2xx: the status, then what it said."""
+    """The server answered with another status than 2xx: the status, what it said, and its Retry-After."""
+
+    @property
+    def status(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def retry_after(self) -> str:
+        return str(self.args[2])
 
 
 class Line:
@@ -63,7 +71,8 @@ class Line:
         body = await self._reader.readexactly(length)
         status = head.split(" ", 2)[1]
         if not status.startswith("2"):
-            raise Refused(status, body.decode())
+            retry_after = head.partition("\r\nretry-after: ")[2].partition("\r\n")[0]
+            raise Refused(status, body.decode(), retry_after)
         return json.loads(body)
 
     async def _open(self) -> None:

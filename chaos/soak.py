@@ -16,8 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from chaos.crowd_line import Line
 from chaos.parts import ROOT, Server
-from chaos.soak_measure import MEGABYTE, Meter, growth, judge_end, judge_growth
+from chaos.soak_measure import MEGABYTE, STORE, Meter, growth, judge_end, judge_growth, judge_restarts
 from chaos.soak_site import Site, served
 from chaos.soak_users import Users
 from checkback.engine import process_tree
@@ -29,6 +30,7 @@ KEEP_SECONDS = 180.0
 SWEEP_SECONDS = 60.0
 SAMPLE_SECONDS = 60.0
 WARM_JOBS = 2000
+LEAST_MINUTES = 10
 SHOWN_PROBLEMS = 20
 THREADS = 64
 
@@ -41,6 +43,8 @@ def main() -> int:
     parser.add_argument("--no-pages", action="store_true", help="leave out what needs a browser")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the data folder and the log there")
     options = parser.parse_args()
+    if options.minutes <= options.warm_minutes + LEAST_MINUTES:
+        parser.error(f"--minutes must be more than {LEAST_MINUTES} above --warm-minutes: growth shows late")
     with tempfile.TemporaryDirectory(prefix="soak-") as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +62,7 @@ async def _run(folder: Path, site: Site, options: argparse.Namespace) -> int:
         await server.ready()
         users = Users(server.url, server.token, site, KEEP_SECONDS, pages=not options.no_pages)
         meter = Meter(server.pid, home, wire, DEFAULT_QUEUES)
-        return await _soak(meter, users, site, options)
+        return await _soak(server, meter, users, site, options)
     finally:
         await wire.close()
         if server.started:
@@ -66,7 +70,7 @@ async def _run(folder: Path, site: Site, options: argparse.Namespace) -> int:
             await server.wait()
 
 
-async def _soak(meter: Meter, users: Users, site: Site, options: argparse.Namespace) -> int:
+async def _soak(server: Server, meter: Meter, users: Users, site: Site, options: argparse.Namespace) -> int:
     await users.warm_up(WARM_JOBS)
     first = await meter.sample()
     print(first.line(), flush=True)
@@ -83,6 +87,7 @@ async def _soak(meter: Meter, users: Users, site: Site, options: argparse.Namesp
     print(last.line(), flush=True)
     warm_seconds = 60 * options.warm_minutes
     problems = [*users.problems, *judge_growth(meter.samples, warm_seconds, until), *judge_end(first, last)]
+    problems += judge_restarts((await Line(server.url, server.token).get("/health"))["restarts"])
     problems += [f"nobody was told of {job_id}" for job_id in users.to_be_told - site.told.keys()]
     _tell(meter, users, site, warm_seconds, until)
     for problem in problems[:SHOWN_PROBLEMS]:
@@ -96,7 +101,7 @@ def _tell(meter: Meter, users: Users, site: Site, warm_seconds: float, until: fl
         print(f"  {name:40} {count:>8}")
     print(f"  {'callbacks that came':40} {sum(site.told.values()):>8}")
     for what, early, late in growth(meter.samples, warm_seconds, until):
-        unit = MEGABYTE if what.startswith("memory") else 1
+        unit = MEGABYTE if what.startswith("memory") or what == STORE else 1
         change = f"{100 * (late / early - 1):+.1f} %" if early else ""
         print(f"  {what:40} {early / unit:>8.1f} {late / unit:>8.1f} {change:>9}")
 

@@ -7,7 +7,7 @@ import os
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,9 @@ ROLES = {"valkey": "valkey", "egress": "proxy", "forkserver": "fork server", "wo
 """What a process of ours is, by a word of its command."""
 MOST_GROWTH = 0.10
 MOST_MORE_HANDLES = 2
+MOST_STORE_GROWTH = 0.25
+"""Of what the store's data takes: its streams of events fill up for an hour, then they are full."""
+STORE = "bytes of the store's data"
 WINDOW_SECONDS = 300.0
 ZOMBIE_SECONDS = 3.0
 MEGABYTE = 1 << 20
@@ -139,6 +142,9 @@ def growth(samples: list[Sample], warm_seconds: float, until: float) -> Iterator
     for role in sorted({role for one in (*early, *late) for role in one.rss}):
         yield f"memory of {role}", _median(early, role), _median(late, role)
         yield f"handles of {role}", _fewest(first, role), _fewest(last, role)
+    if first and last:
+        yield "children and browsers", min(one.others for one in first), min(one.others for one in last)
+        yield STORE, min(one.store_bytes for one in first), min(one.store_bytes for one in last)
 
 
 def _median(window: list[Sample], role: str) -> float:
@@ -155,11 +161,18 @@ def judge_growth(samples: list[Sample], warm_seconds: float, until: float) -> li
     for what, early, late in growth(samples, warm_seconds, until):
         if what.startswith("memory") and late > early * (1 + MOST_GROWTH):
             problems.append(f"{what} grew from {early / MEGABYTE:.1f} to {late / MEGABYTE:.1f} MB")
-        if what.startswith("handles") and late > early + MOST_MORE_HANDLES:
+        if what == STORE and late > early * (1 + MOST_STORE_GROWTH):
+            problems.append(f"{what} grew from {early / MEGABYTE:.1f} to {late / MEGABYTE:.1f} MB")
+        if what.startswith(("handles", "children")) and late > early + MOST_MORE_HANDLES:
             problems.append(f"{what} grew from {early:.0f} to {late:.0f}")
     zombies = [one for one in samples if one.zombies]
     problems += [f"{one.zombies} zombies after {one.seconds / 60:.0f} minutes" for one in zombies]
     return problems
+
+
+def judge_restarts(restarts: Mapping[str, int]) -> list[str]:
+    """What ended and was started again: it would hide that it grew."""
+    return [f"the {what} was started again {count} times" for what, count in restarts.items() if count]
 
 
 def judge_end(first: Sample, last: Sample) -> list[str]:

@@ -8,6 +8,8 @@ run in the test's own loop; ``server`` starts the installed command ``checkback 
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
 import os
 import secrets
 import signal
@@ -158,6 +160,15 @@ class ServerProcess:
     home: Path
     token: str
 
+    def health(self) -> dict[str, Any]:
+        """What ``/health`` says, whether the server is ready or not."""
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=10)
+        try:
+            connection.request("GET", "/health")
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
     def stop(self) -> int:
         """End it as an operator does."""
         if self.process.poll() is None:
@@ -192,8 +203,6 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
             text=True,
         )
         assert process.stdout is not None
-        import json
-
         line = process.stdout.readline()
         assert line, "checkback serve ended at once"
         announced = json.loads(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -76,6 +77,15 @@ async def gate_with_pid(path: str, pid: str, ctx: JobContext) -> str:
     return await gate(path, ctx)
 
 
+@job("test.gate_of_worker", deadline_seconds=120)
+def gate_of_worker(path: str, started: str) -> None:
+    """As test.gate, and tell which worker process started this."""
+    fork_server = os.getppid()
+    with Path(started).open("a") as file:
+        file.write(Path(f"/proc/{fork_server}/stat").read_text().rpartition(")")[2].split()[1] + "\n")
+    wait_for_file(path)
+
+
 @job("test.gate_much", deadline_seconds=120)
 def gate_much(path: str, characters: int, ctx: JobContext) -> str:
     """Wait for a file, then log and return much."""
@@ -101,6 +111,22 @@ def two_files(ctx: JobContext) -> str:
     ctx.artifact("one.txt", "the first")
     ctx.artifact("two.txt", "the second")
     return "left"
+
+
+@job("test.leave_file_once")
+def leave_file_once(fail_later: bool, ctx: JobContext) -> str:
+    """Leave a file in the first attempt; later ones leave none, and fail where they are told to."""
+    if ctx.attempt == 1:
+        ctx.artifact("attempt.txt", "1")
+    elif fail_later:
+        raise JobFailed("later", "A later attempt failed.", retryable=False)
+    return f"attempt {ctx.attempt}"
+
+
+@job("test.leave_file_unrepeatable", safe_to_repeat=False)
+def leave_file_unrepeatable(ctx: JobContext) -> None:
+    """Leave a file, and be done only once."""
+    ctx.artifact("attempt.txt", "1")
 
 
 @job("test.write_much", deadline_seconds=120)
@@ -197,6 +223,12 @@ async def cancel_itself() -> None:
 def segfault() -> None:
     """Die of a signal."""
     os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@job("test.read_nothing")
+def read_nothing() -> None:
+    """Read where no memory is, as a broken library does."""
+    ctypes.string_at(0)
 
 
 @job("test.segfault_for_sure", attempts=3, backoff_seconds=0.01, deterministic=True)

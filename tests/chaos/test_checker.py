@@ -76,6 +76,12 @@ def test_two_jobs_of_one_key_break_the_first_promise() -> None:
     assert tale.broken() == {"jobs lost"}
 
 
+def test_a_job_that_ran_and_that_nobody_was_told_of_is_the_twin_of_another() -> None:
+    tale = good().ran(6, 7, "r2")
+    tale.events[-1]["job"] = tale.events[-2]["job"] = "other"
+    assert tale.broken() == {"jobs lost"}
+
+
 def test_a_job_that_never_ends_is_stuck() -> None:
     assert Tale().submitted().ran(1, None).answer(200, "active").broken() == {"jobs stuck"}
 

@@ -18,6 +18,7 @@ from checkback.doors.http import Readiness, build_routes
 from checkback.guard.authenticator import Authenticator
 from checkback.guard.origins import HostList
 from checkback.service import Service
+from worker_processes import there
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 
@@ -143,6 +144,26 @@ async def test_a_job_that_waits_cannot_be_retried_and_has_no_result(
     result = await http.get(f"/api/jobs/{job['id']}/result")
     assert (retry.status_code, retry.json()["error"]["code"]) == (409, "conflict")
     assert (result.status_code, result.json()["error"]["code"]) == (409, "not_ready")
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_job_that_runs_or_is_completed_cannot_be_retried(
+    http: httpx2.AsyncClient, post: Any, tmp_path: Path
+) -> None:
+    go, started = tmp_path / "go", tmp_path / "started"
+    job = await post("test.gate", path=str(go), started=str(started))
+    one = f"/api/jobs/{job['id']}"
+    await there(started)
+    running = await http.post(one + "/retry")
+    assert (running.status_code, running.json()["error"]["code"]) == (409, "conflict")
+    go.touch()
+    ended = (await http.get(one + "?wait=50")).json()
+    completed = await http.post(one + "/retry")
+    assert (completed.status_code, completed.json()["error"]["code"]) == (409, "conflict")
+    assert "completed" in completed.json()["error"]["message"]
+    after = (await http.get(one)).json()
+    assert (after["state"], after["attempts"]["started"]) == (ended["state"], 1) == ("completed", 1)
+    assert started.read_text().split() == ["1"]
 
 
 async def test_list_pages_and_filters(http: httpx2.AsyncClient, api: dict[str, Any], post: Any) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
-import urllib.request
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -285,8 +283,7 @@ async def test_what_dies_under_serve_is_started_again(start_server: Any) -> None
             await gone(victims)
             job_id = await _submit_patiently(connection)
             assert (await connection.service.wait(LOCAL, job_id, 40)).state is State.COMPLETED
-    with urllib.request.urlopen(f"{server.url}/health", timeout=10) as answer:
-        health = json.load(answer)
+    health = server.health()
     assert (health["ready"], health["reasons"]) == (True, [])
     assert health["restarts"] == {"store": 1, "worker": 1, "worker_loop": 0}
 

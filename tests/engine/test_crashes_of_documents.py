@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import threading
 from collections.abc import Iterator
@@ -26,8 +27,10 @@ KINDS = {
     "csv.to_pdf": "numbers.csv",
     "email.to_pdf": "mail.eml",
     "image.to_pdf": "picture.png",
+    "document.to_pdf": "letter.rtf",
+    "html.to_pdf": "picture.png",
 }
-"""Reading, making, and converting of tables, mail and pictures."""
+"""Reading, making, and converting of tables, mail, pictures, office files and pages."""
 
 
 class SlowSite:
@@ -89,18 +92,23 @@ async def kill_and_replace(
     ids: dict[str, str] = {}
     for kind, name in KINDS.items():
         source = f"http://{site.address}/{name}"
-        args = {"urls": [source]} if kind == "image.to_pdf" else {"url": source}
+        args: dict[str, Any] = {"urls": [source]} if kind == "image.to_pdf" else {"url": source}
+        if kind == "html.to_pdf":
+            args = {"html": f"<h1>A picture</h1><img src={source}>"}
         ids[kind] = (await service.submit(LOCAL, kind, args)).job.id
-    for job_id in ids.values():
-        await until(connection, job_id, State.ACTIVE, "fetch")
+    for kind, job_id in ids.items():
+        await until(connection, job_id, State.ACTIVE, "convert" if kind == "html.to_pdf" else "fetch")
     below = process_tree.descendants(first.pid)
     first.kill()
+    killed = asyncio.get_running_loop().time()
     await gone(below)
     workers.start(settings)
-    for job_id in ids.values():
-        await until_attempt(connection, job_id, 2)
+    async with asyncio.timeout_at(killed + RESCUE_SECONDS):
+        for job_id in ids.values():
+            await until_attempt(connection, job_id, 2)
     site.may_send.set()
     for kind, job_id in ids.items():
         job = await service.wait(LOCAL, job_id, RESCUE_SECONDS)
         assert (job.state, job.attempts.started) == (State.COMPLETED, 2), (kind, job.failure)
         assert {artifact.attempt for artifact in job.artifacts} == {2}
+        assert any("worker_lost" in line for line in await service.log(LOCAL, job_id))

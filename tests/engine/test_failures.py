@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,16 @@ async def gone(*pids: int) -> None:
     async with asyncio.timeout(5):
         while any(process_tree.is_alive(pid) for pid in pids):
             await asyncio.sleep(0.01)
+
+
+def fork_server() -> int:
+    """The process that forks the children of this test's worker."""
+    (found,) = [
+        pid
+        for pid in process_tree.children(os.getpid())
+        if b"checkback.engine.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    return found
 
 
 async def test_what_would_crash_every_time_is_tried_once(service: Service, worker: Any, submit: Any) -> None:
@@ -64,6 +75,7 @@ async def test_an_unexpected_error_is_masked(
         ("test.exit", {"status": 3}, "crashed"),
         ("test.sys_exit", {}, "crashed"),
         ("test.segfault", {}, "crashed"),
+        ("test.read_nothing", {}, "crashed"),
         ("test.cancel_itself", {}, "internal_error"),
         ("test.endless", {}, "timeout"),
         ("test.stop_itself", {}, "timeout"),
@@ -78,10 +90,23 @@ async def test_a_child_that_breaks_fails_its_job_and_nothing_else(
     go = tmp_path / "go"
     bystander = await submit("test.gate", path=str(go))
     await until(service, bystander, State.ACTIVE, "waiting")
-    job = await service.wait(LOCAL, await submit(kind, **args), 20)
+    idle = process_tree.descendants(os.getpid())
+    job_id = await submit(kind, **args)
+    below: set[int] = set()
+    async for _ in service.watch(LOCAL, job_id):
+        below |= set(process_tree.descendants(os.getpid())) - set(idle)
+    job = await service.get(LOCAL, job_id)
     assert job.state is State.FAILED
     assert job.failure is not None
     assert job.failure.code == code
+    if kind in ("test.segfault", "test.read_nothing"):
+        assert "SIGSEGV" in job.failure.message
+    if code == "timeout":
+        assert job.started_at is not None
+        assert job.finished_at is not None
+        assert 0.5 <= (job.finished_at - job.started_at).total_seconds() < 3
+    await gone(*below)
+    assert fork_server() in idle
     go.touch()
     assert (await service.wait(LOCAL, bystander, 10)).state is State.COMPLETED
     assert (await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)).result == 2
@@ -91,11 +116,11 @@ async def test_a_job_that_forks_without_end_is_ended_with_all_of_them(
     service: Service, worker: Any, submit: Any, tmp_path: Path
 ) -> None:
     pids_file = tmp_path / "pids"
-    job = await service.wait(LOCAL, await submit("test.fork_many", pids=str(pids_file), count=300), 40)
+    job = await service.wait(LOCAL, await submit("test.fork_many", pids=str(pids_file), count=500), 40)
     assert job.failure is not None
-    assert job.failure.code == "timeout"
+    assert (job.failure.code, job.failure.retryable) == ("too_many_processes", False)
     pids = [int(pid) for pid in pids_file.read_text().split()]
-    assert len(pids) > 50
+    assert 256 < len(pids) <= 500
     await gone(*pids)
     assert (await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)).result == 2
 
@@ -156,12 +181,21 @@ async def test_a_waiting_job_that_was_cancelled_never_starts(
     assert not started.exists()
 
 
-async def test_a_delayed_job_that_was_cancelled_ends_at_once(service: Service, worker: Any) -> None:
-    done = await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)
+@pytest.mark.parametrize("delay_seconds", [1, 3600])
+async def test_a_delayed_job_that_was_cancelled_ends_at_once_and_never_starts(
+    service: Service, worker: Any, tmp_path: Path, delay_seconds: float
+) -> None:
+    started = tmp_path / "started"
+    args = {"path": "/", "started": str(started)}
+    done = await service.submit(LOCAL, "test.gate", args, delay_seconds=delay_seconds)
+    later = await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=1)
     assert (await service.cancel(LOCAL, done.job.id)).state is State.CANCELLED
     async with asyncio.timeout(5):
         while (await service.get(LOCAL, done.job.id)).finished_at is None:
             await asyncio.sleep(0.01)
+    assert (await service.wait(LOCAL, later.job.id, 20)).result == 2
+    job = await service.get(LOCAL, done.job.id)
+    assert (job.state, started.exists()) == (State.CANCELLED, False)
 
 
 async def test_a_running_job_that_was_cancelled_is_dead_with_everything_below_it(
@@ -181,8 +215,21 @@ async def test_a_running_job_that_was_cancelled_is_dead_with_everything_below_it
 
 
 async def test_an_ended_job_is_not_changed_by_a_cancel(service: Service, worker: Any, submit: Any) -> None:
-    job = await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)
-    assert await service.cancel(LOCAL, job.id) == job
+    completed = await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)
+    failed = await service.wait(LOCAL, await submit("test.fail", retryable=False), 10)
+    cancelled_id = (await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)).job.id
+    await service.cancel(LOCAL, cancelled_id)
+    async with asyncio.timeout(5):
+        while (cancelled := await service.get(LOCAL, cancelled_id)).finished_at is None:
+            await asyncio.sleep(0.01)
+    for job, state in (
+        (completed, State.COMPLETED),
+        (failed, State.FAILED),
+        (cancelled, State.CANCELLED),
+    ):
+        assert job.state is state
+        assert await service.cancel(LOCAL, job.id) == job
+        assert await service.get(LOCAL, job.id) == job
 
 
 async def test_a_job_that_is_cancelled_as_it_ends_has_one_end(

@@ -268,6 +268,38 @@ async def test_a_full_disk_refuses_new_jobs_and_fails_those_that_write(
     server.stop()
 
 
+@pytest.mark.timeout(90)
+async def test_a_disk_that_is_full_to_the_last_byte_ends_no_server(
+    start_server: Any, small_disk: Path
+) -> None:
+    server = start_server(home=small_disk / "home")
+    first = await asyncio.to_thread(ask, server)
+    victim = store_of(server)
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(bytes(1 << 20))
+    async with connect(Settings(home=server.home), start=False) as connection:
+        with contextlib.suppress(EngineUnavailable):
+            await connection.wire.call("SET", "ballast", "x" * 1_000_000)
+    await gone([victim], 20)
+    refused = [await asyncio.to_thread(ask, server) for _ in range(3)]
+    assert {answer.status for answer in refused} == {503}
+    async with asyncio.timeout(20):
+        while server.health()["restarts"]["store"] < 2:
+            assert server.process.poll() is None
+            await asyncio.sleep(0.1)
+    assert server.health()["ready"] is False
+    (small_disk / "ballast").unlink()
+    async with asyncio.timeout(30):
+        while (last := await asyncio.to_thread(ask, server)).status != 202:
+            await asyncio.sleep(0.1)
+    async with connect(Settings(home=server.home), start=False) as connection:
+        for answer in (first, last):
+            assert answer.job_id is not None
+            assert (await connection.service.wait(LOCAL, answer.job_id, RESCUE_SECONDS)).result == 2
+    assert server.stop() == 0
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a door said, and how long that took."""
@@ -293,10 +325,33 @@ def ask(server: ServerProcess) -> Answer:
         connection.close()
 
 
+def check(server: ServerProcess, job_id: str, route: str) -> Answer:
+    """Ask after a job, by our API or by PDF.co's."""
+    began = time.monotonic()
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+    try:
+        headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+        if route == "/v1/job/check":
+            connection.request("POST", route, json.dumps({"jobId": job_id}), headers)
+        else:
+            connection.request("GET", f"{route}/{job_id}", headers=headers)
+        response = connection.getresponse()
+        response.read()
+        return Answer(response.status, time.monotonic() - began, response.getheader("Retry-After"), None)
+    finally:
+        connection.close()
+
+
 async def ask_until(server: ServerProcess, over: asyncio.Event) -> list[Answer]:
+    """Submit, and ask after the job in both ways, again and again."""
     answers: list[Answer] = []
+    known = ""
     while not over.is_set():
-        answers.append(await asyncio.to_thread(ask, server))
+        answer = await asyncio.to_thread(ask, server)
+        answers.append(answer)
+        known = answer.job_id or known
+        for route in ("/api/jobs", "/v1/job/check"):
+            answers.append(await asyncio.to_thread(check, server, known, route))
     return answers
 
 
@@ -331,8 +386,8 @@ async def test_doors_answer_within_two_seconds_while_the_store_is_killed_under_l
     away = time.monotonic() - killed
     over.set()
     answers = [answer for some in await asyncio.gather(*asking) for answer in some]
-    assert {answer.status for answer in answers} == {202, 503}
-    assert max(answer.seconds for answer in answers) < 3  # 2 s, and what a busy machine adds
+    assert {answer.status for answer in answers} == {200, 202, 503}
+    assert max(answer.seconds for answer in answers) < 2.5  # 2 s for the store, the rest for a busy machine
     assert {answer.retry_after for answer in answers if answer.status == 503} == {"5"}
     assert away > 2.5 if loads_slowly else away < 3
     async with connect(Settings(home=server.home), start=False) as connection:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from chaos.cut import Cable
-from checkback.app.connect import Connection
+from checkback.app.connect import Connection, connect
 from checkback.app.web import check_readiness
 from checkback.artifacts import ArtifactStore
+from checkback.client import Client
 from checkback.core.states import State
 from checkback.engine import process_tree, queues
 from checkback.engine.valkey import EmbeddedValkey
@@ -46,31 +47,81 @@ async def test_a_waiting_job_does_not_notice_that_a_worker_was_killed(
     assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, 3, 1)
 
 
+HOLDS_ENDS = """
+import asyncio, sys
+from checkback.engine.attempt import Attempt
+
+async def hold(self, *_):
+    await asyncio.Event().wait()
+
+store_end = Attempt._store_end
+
+async def hold_or_store(self, *told):
+    await (hold(self) if self.name == "test.leave_file" else store_end(self, *told))
+
+Attempt._store_end, Attempt._remember = hold_or_store, hold
+from checkback.cli import main
+sys.exit(main(["worker"]))
+"""
+"""A worker that gets no further than to the end: of test.leave_file before anything of it is stored, of the
+others before BullMQ has moved the job."""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_work_that_was_done_but_not_stored_is_done_again_and_seen_once(
     connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
 ) -> None:
-    go, done = tmp_path / "go", tmp_path / "done"
-    first = workers.start(settings)
-    job_id = await submit(connection, "test.leave_file", go=str(go), done=str(done))
-    await until(connection, job_id, State.ACTIVE, "waiting")
-    first.send_signal(signal.SIGSTOP)  # it hears of the end, and cannot store it
-    go.touch()
+    service = connection.service
+    first = workers.start(settings, "-c", HOLDS_ENDS)
+    done = tmp_path / "done"
+    untold = await submit(connection, "test.leave_file", go="/", done=str(done))
+    half_told = [
+        await submit(connection, kind, **args)
+        for kind, args in (
+            ("test.leave_file_once", {"fail_later": False}),
+            ("test.leave_file_once", {"fail_later": True}),
+            ("test.leave_file_unrepeatable", {}),
+        )
+    ]
     await there(done)
-    store = ArtifactStore(settings.artifacts_folder)
-    assert [path.name for path in store_folder(settings, job_id).iterdir()] == ["1"]
+    for job_id in half_told:
+        await stored(connection, job_id, "cb:artifacts")
+    assert [path.name for path in store_folder(settings, untold).iterdir()] == ["1"]
     first.kill()
     first.wait(10)
-    job = await connection.service.get(LOCAL, job_id)
-    assert (job.state, job.result, job.artifacts) == (State.ACTIVE, None, ())
+    for job_id in (untold, *half_told):
+        job = await service.get(LOCAL, job_id)
+        assert (job.state, job.result, job.artifacts) == (State.ACTIVE, None, ())
     workers.start(settings)
-    job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS + 15)
-    assert (job.state, job.result) == (State.COMPLETED, "attempt 2")
-    (artifact,) = job.artifacts
-    assert store.path(job_id, artifact).read_text() == "2"
+    for job_id in (untold, half_told[0]):
+        job = await service.wait(LOCAL, job_id, RESCUE_SECONDS + 15)
+        assert (job.state, job.result) == (State.COMPLETED, "attempt 2")
+        assert any("worker_lost" in line for line in await service.log(LOCAL, job_id))
+    (artifact,) = (await service.get(LOCAL, untold)).artifacts
+    assert ArtifactStore(settings.artifacts_folder).path(untold, artifact).read_text() == "2"
+    await only_left(settings, untold, {"2"})
+    assert (await service.get(LOCAL, half_told[0])).artifacts == ()
+    await only_left(settings, half_told[0], set())
+    for job_id, code in zip(half_told[1:], ("later", "worker_lost"), strict=True):
+        job = await service.wait(LOCAL, job_id, RESCUE_SECONDS)
+        assert job.failure is not None
+        assert (job.state, job.failure.code, job.artifacts) == (State.FAILED, code, ())
+        await only_left(settings, job_id, set())
+
+
+async def stored(connection: Connection, job_id: str, field: str) -> None:
+    """Return when this field is in the job's hash."""
+    key = connection.queues.keys.job("jobs", job_id)
+    async with asyncio.timeout(20):
+        while not await connection.wire.call("HEXISTS", key, field):
+            await asyncio.sleep(0.02)
+
+
+async def only_left(settings: Settings, job_id: str, attempts: set[str]) -> None:
+    """Return when there are files of these attempts of the job alone."""
     async with asyncio.timeout(5):
-        while [path.name for path in store_folder(settings, job_id).iterdir()] != ["2"]:
+        while {path.name for path in store_folder(settings, job_id).iterdir()} != attempts:
             await asyncio.sleep(0.02)
 
 
@@ -122,28 +173,33 @@ async def test_a_worker_that_was_cut_off_cannot_write_when_it_is_back(
     cable = Cable(str(tmp_path / "cable"), valkey.socket_path)
     await cable.start()
     far = workers.start(replace(settings, redis_url=f"unix://{cable.path}"))
-    go = tmp_path / "go"
-    job_id = await submit(connection, "test.gate", path=str(go))
+    go, done = tmp_path / "go", tmp_path / "done"
+    job_id = await submit(connection, "test.leave_file", go=str(go), done=str(done))
     await until(connection, job_id, State.ACTIVE, "waiting")
     try:
         cable.freeze()
+        go.touch()  # it ends at once, and its end waits in the cable
+        await there(done)
         near = workers.start(settings)
         await until_attempt(connection, job_id, 2)
-        go.touch()
         job = await connection.service.wait(LOCAL, job_id, 20)
         assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, "attempt 2", 2)
+        assert [artifact.attempt for artifact in job.artifacts] == [2]
         near.terminate()
         assert await asyncio.to_thread(near.wait, 30) == 0
         cable.mend()  # everything that the far one wanted to write comes now
         other = await submit(connection, "test.add", a=1, b=1)
         assert (await connection.service.wait(LOCAL, other, 30)).result == 2
         assert await connection.service.get(LOCAL, job_id) == job
+        (artifact,) = job.artifacts
+        store = ArtifactStore(settings.artifacts_folder)
+        assert store.path(job_id, artifact).read_text() == "2"
     finally:
         far.kill()
         await cable.close()
 
 
-@pytest.mark.parametrize("how", ["returns", "raises"])
+@pytest.mark.parametrize("how", ["returns", "is cancelled"])
 async def test_a_worker_loop_that_ends_is_started_again(
     connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -172,7 +228,44 @@ async def test_a_worker_loop_that_ends_is_started_again(
         async with asyncio.timeout(15):
             while not (health := await check_readiness(connection, {})).restarts["worker_loop"]:
                 await asyncio.sleep(0.05)
-        assert (health.ready, health.workers) == (True, 1)
+        assert (health.ready, health.workers, health.restarts["worker_loop"]) == (True, 1, 1)
+
+
+BREAKS_ITS_LOOP = """
+import os
+from checkback.engine.worker import QueueWorker
+take = QueueWorker.nextJobFromJobData
+
+class LoopBroken(BaseException):
+    pass
+
+async def take_or_break(self, job_data=None, *told, **more):
+    if self.name == "jobs" and not job_data and not os.path.exists({mark!r}):
+        open({mark!r}, "w").close()
+        def broken(*_):
+            raise LoopBroken
+        self.getCompleted = self.waitForJob = broken
+    return await take(self, job_data, *told, **more)
+
+QueueWorker.nextJobFromJobData = take_or_break
+"""
+
+
+@pytest.mark.timeout(90)
+async def test_a_server_whose_worker_breaks_its_loop_says_so_and_works(
+    start_server: Any, tmp_path: Path
+) -> None:
+    module = tmp_path / "breaking_kinds.py"
+    module.write_text(BREAKS_ITS_LOOP.format(mark=str(tmp_path / "broken")))
+    server = start_server(kinds=f"sample_kinds,{module}")
+    async with connect(Settings(home=server.home), start=False) as connection:
+        async with asyncio.timeout(40):
+            while (health := await asyncio.to_thread(server.health))["restarts"]["worker_loop"] != 1:
+                await asyncio.sleep(0.1)
+        assert health["ready"]
+        job_id = await submit(connection, "test.add", a=1, b=1)
+        assert (await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)).result == 2
+    assert server.health()["restarts"] == {"store": 0, "worker": 0, "worker_loop": 1}
 
 
 async def test_two_servers_on_one_store_start_each_job_once(
@@ -187,11 +280,20 @@ async def test_two_servers_on_one_store_start_each_job_once(
         start_server(home=tmp_path / name, **common)
     go = tmp_path / "go"
     marks = [tmp_path / f"started-{number}" for number in range(30)]
-    ids = [await submit(connection, "test.gate", path=str(go), started=str(mark)) for mark in marks]
+    ids = [await submit(connection, "test.gate_of_worker", path=str(go), started=str(mark)) for mark in marks]
+    async with asyncio.timeout(20):
+        while len(workers_of(marks)) < 2:
+            await asyncio.sleep(0.02)
     go.touch()
     jobs = [await connection.service.wait(LOCAL, job_id, 40) for job_id in ids]
     assert {job.state for job in jobs} == {State.COMPLETED}
-    assert [mark.read_text().split() for mark in marks] == [["1"]] * 30
+    assert [len(mark.read_text().split()) for mark in marks] == [1] * 30
+    assert len(workers_of(marks)) == 2
+
+
+def workers_of(marks: list[Path]) -> set[str]:
+    """The worker processes that started those of the jobs that have started."""
+    return {pid for mark in marks if mark.exists() for pid in mark.read_text().split()}
 
 
 async def test_a_child_that_is_killed_says_by_what(
@@ -215,27 +317,44 @@ async def test_a_child_that_is_killed_says_by_what(
 SHIFTED = """
 import sys, time
 real, real_ns = time.time, time.time_ns
-time.time = lambda: real() + {shift}
-time.time_ns = lambda: real_ns() + {shift} * 1_000_000_000
+
+def shift():
+    with open({file!r}) as file:
+        return int(file.read() or 0)
+
+time.time = lambda: real() + shift()
+time.time_ns = lambda: real_ns() + shift() * 1_000_000_000
+"""
+"""A Python whose clock is as wrong as a file says, also while it runs."""
+RUN_WORKER = """
 from checkback.cli import main
 sys.exit(main(["worker"]))
 """
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("shift", [3600, -3600])
-async def test_a_worker_whose_clock_is_wrong_runs_jobs_once_and_sweeps_nothing(
-    connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path, shift: int
+@pytest.mark.parametrize(("shift", "later"), [(3600, -3600), (-3600, 3600)])
+async def test_a_worker_whose_clock_is_wrong_and_jumps_runs_jobs_once_and_sweeps_nothing(
+    connection: Connection,
+    settings: Settings,
+    workers: WorkerProcesses,
+    tmp_path: Path,
+    shift: int,
+    later: int,
 ) -> None:
     """Its Python clock only: the kernel's is not ours to set."""
+    file = tmp_path / "shift"
+    file.write_text(str(shift))
     with_right_clock = await submit(connection, "test.add", a=1, b=1)
     async with running_worker(settings):
         await connection.service.wait(LOCAL, with_right_clock, 20)
     go, started = tmp_path / "go", tmp_path / "started"
-    workers.start(settings, "-c", SHIFTED.format(shift=shift))
+    workers.start(settings, "-c", SHIFTED.format(file=str(file)) + RUN_WORKER)
     job_id = await submit(connection, "test.gate", path=str(go), started=str(started))
     await until(connection, job_id, State.ACTIVE, "waiting")
     assert (await check_readiness(connection, {})).ready
+    (tmp_path / "new").write_text(str(later))
+    (tmp_path / "new").replace(file)
     workers.start(settings)  # a right one beside it may not take the job for lost, nor the other worker
     other = await submit(connection, "test.add", a=2, b=2)
     assert (await connection.service.wait(LOCAL, other, 20)).result == 4
@@ -247,6 +366,31 @@ async def test_a_worker_whose_clock_is_wrong_runs_jobs_once_and_sweeps_nothing(
     assert job.finished_at is not None
     assert job.created_at <= job.started_at <= job.finished_at
     assert (await connection.service.get(LOCAL, with_right_clock)).result == 2
+
+
+@pytest.mark.timeout(90)
+async def test_a_server_whose_clock_jumps_while_a_job_runs_keeps_it(
+    start_server: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "shift"
+    file.write_text("0")
+    server = start_server(before=SHIFTED.format(file=str(file)))
+    go, started = tmp_path / "go", tmp_path / "started"
+    async with connect(Settings(home=server.home), start=False) as connection:
+        client = Client(server.url, server.token)
+        job_id = await submit(connection, "test.gate", path=str(go), started=str(started))
+        await until(connection, job_id, State.ACTIVE, "waiting")
+        for shift in (3600, -3600):
+            (tmp_path / "new").write_text(str(shift))
+            (tmp_path / "new").replace(file)
+            other = await asyncio.to_thread(client.submit, "test.add", {"a": 1, "b": 1})
+            assert (await asyncio.to_thread(client.wait, other.id, 20)).result == 2
+            assert (await asyncio.to_thread(client.get, job_id)).state is State.ACTIVE
+            assert server.health()["ready"]
+        go.touch()
+        job = await asyncio.to_thread(client.wait, job_id, 20)
+    assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, "attempt 1", 1)
+    assert started.read_text().split() == ["1"]
 
 
 @pytest.mark.parametrize("shift", [3600, -3600])

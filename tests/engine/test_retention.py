@@ -84,10 +84,28 @@ async def test_a_sweep_leaves_only_the_standing_keys_and_no_file(settings: Setti
             for job_id in ids:
                 await expired(connection, job_id)
         assert await make_sweeper(connection).sweep() <= len(ids)
-        standing = {f"{queue}:{part}" for queue in short.concurrency for part in STANDING_PER_QUEUE}
-        standing |= {f"cb:{part}" for part in STANDING_OF_OURS}
-        assert await keys_of(connection) <= standing
+        assert await keys_of(connection) <= standing_keys(short)
         assert ArtifactStore(short.artifacts_folder).job_ids() == []
+
+
+def standing_keys(settings: Settings) -> set[str]:
+    standing = {f"{queue}:{part}" for queue in settings.concurrency for part in STANDING_PER_QUEUE}
+    return standing | {f"cb:{part}" for part in STANDING_OF_OURS}
+
+
+@pytest.mark.timeout(90)
+async def test_a_worker_leaves_nothing_of_expired_jobs_within_a_minute(settings: Settings) -> None:
+    """By itself. What the append-only file still holds of them goes when the store rewrites it."""
+    short = replace(settings, keep_completed_hours=MOMENT, keep_failed_hours=MOMENT)
+    async with open_connection(short) as connection, running_worker(short):
+        await run_one_of_each(connection)
+        async with asyncio.timeout(60):
+            while (
+                not await keys_of(connection) <= standing_keys(short)
+                or ArtifactStore(short.artifacts_folder).job_ids()
+                or any(short.temporary_folder.iterdir())
+            ):
+                await asyncio.sleep(0.1)
 
 
 async def test_a_sweep_keeps_what_has_time_left(connection: Connection, worker: Any) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from checkback.app.connect import connect
 from checkback.core.errors import EngineUnavailable, InvalidInput
 from checkback.core.states import State
 from checkback.engine import process_tree
@@ -169,8 +170,9 @@ async def test_everything_works_over_tls(settings: Settings, redis: RedisServers
         (("--maxmemory-policy", "allkeys-lru"), "", "CHECKBACK_REDIS_URL"),
     ],
 )
+@pytest.mark.parametrize("program", ["serve", "worker"])
 async def test_a_server_that_would_lose_jobs_is_refused_by_the_name_of_the_setting(
-    redis: RedisServers, tmp_path: Path, options: tuple[str, ...], user: str, words: str
+    redis: RedisServers, tmp_path: Path, options: tuple[str, ...], user: str, words: str, program: str
 ) -> None:
     port = redis.start(*options)
     environment = os.environ | {
@@ -178,7 +180,7 @@ async def test_a_server_that_would_lose_jobs_is_refused_by_the_name_of_the_setti
         "CHECKBACK_REDIS_URL": f"redis://{user}127.0.0.1:{port}",
         "CHECKBACK_PORT": "0",
     }
-    command = [sys.executable, "-m", "checkback", "serve"]
+    command = [sys.executable, "-m", "checkback", program]
     done = await asyncio.to_thread(
         subprocess.run, command, env=environment, capture_output=True, text=True, timeout=30
     )
@@ -335,22 +337,43 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     store.stop()
 
 
-def test_a_damaged_file_is_told_with_the_cure(tmp_path: Path) -> None:
-    store = EmbeddedValkey(tmp_path)
-    store.start()
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(store.socket_path)
-        for _ in range(50):
-            connection.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nhello\r\n")
-            connection.recv(64)
-    store.stop()
-    (file,) = (store.folder / "appendonlydir").glob("*.incr.aof")
+@pytest.mark.timeout(90)
+async def test_a_damaged_file_is_told_with_a_cure_that_works(start_server: Any, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"CHECKBACK_HOME": str(home), "CHECKBACK_PORT": "0"}
+        command = [sys.executable, "-m", "checkback", *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    server = start_server(home=home, job_concurrency="1", grace_seconds="0")
+    async with connect(Settings(home=home), start=False) as connection:
+        gate = (await connection.service.submit(LOCAL, "test.gate", {"path": str(tmp_path / "never")})).job.id
+        args = {"a": 1, "b": 1}
+        ids = [(await connection.service.submit(LOCAL, "test.add", args)).job.id for _ in range(30)]
+    process_tree.kill_tree(server.process.pid)
+    (file,) = (home / "valkey" / "appendonlydir").glob("*.incr.aof")
     content = bytearray(file.read_bytes())
-    content[len(content) // 2 : len(content) // 2 + 20] = b"#" * 20
+    command = content.index(b"\r\n*", len(content) // 2) + 2
+    content[command : command + 20] = b"#" * 20
     file.write_bytes(content)
-    with pytest.raises(EngineUnavailable) as caught:
-        store.start()
-    assert "valkey-check-aof" in caught.value.hint
+    refused = await asyncio.to_thread(run, "serve")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert len([line for line in refused.stderr.splitlines() if line.startswith("error: ")]) == 1
+    (hint,) = [line for line in refused.stderr.splitlines() if line.startswith("hint: ")]
+    assert "Traceback" not in refused.stderr
+    hinted = hint.partition("`checkback ")[2].partition("`")[0]
+    repaired = await asyncio.to_thread(run, *hinted.split())
+    assert repaired.returncode == 0, repaired.stderr
+    (copy,) = (home / "valkey").glob("damaged-*")
+    assert (copy / file.name).read_bytes() == bytes(content)
+    start_server(home=home, job_concurrency="2", grace_seconds="0")
+    async with connect(Settings(home=home), start=False) as connection:
+        left = {job.id for job in (await connection.service.list(LOCAL, limit=100)).jobs} - {gate}
+        assert left == set(ids[: len(left)])
+        assert 0 < len(left) < len(ids)
+        for job_id in left:
+            assert (await connection.service.wait(LOCAL, job_id, 30)).result == 2
 
 
 def test_a_long_folder_name_gets_a_short_socket(tmp_path: Path) -> None:

@@ -44,6 +44,21 @@ def test_fifty_megabytes_are_refused_while_they_come(victim: Victim, path: str) 
     lives(victim)
 
 
+def test_a_submit_whose_answer_nobody_read_is_found_by_its_key(victim: Victim) -> None:
+    body = json.dumps({"kind": "test.save_much", "key": "the answer was lost"}).encode()
+    request = head("POST", "/api/jobs", victim, {**JSON, "content-length": str(len(body))}) + body
+    for _ in range(3):
+        with connected(victim) as line:
+            line.sendall(request)
+    listing = "/api/jobs?kind=test.save_much"
+    ends = time.monotonic() + 10
+    while not get(victim, listing).json()["jobs"]:
+        assert time.monotonic() < ends
+    again = post(victim, "/api/jobs", body, JSON)
+    assert again.status == 200
+    assert [job["id"] for job in get(victim, listing).json()["jobs"]] == [again.json()["id"]]
+
+
 @pytest.mark.parametrize("path", DOORS)
 def test_a_body_past_the_limit_is_told(victim: Victim, path: str) -> None:
     body = b'{"x":"' + b"x" * (3 << 20) + b'"}'

@@ -42,6 +42,7 @@ WATCH_SECONDS = 0.25
 LOOKS_A_RECORD = 8
 """Every 2 s it is looked whether the store still tells of this server."""
 RESTART_SECONDS = 0.5
+FULL_DISK_SECONDS = 2.0
 WORKER_STOP_EXTRA_SECONDS = 15.0
 SHUTDOWN_SECONDS = 3
 IDLE_CHECK_SECONDS = 5.0
@@ -189,13 +190,17 @@ class Server:
     async def _start_store_again(self, valkey: EmbeddedValkey, wire: Wire, url: str) -> None:
         """Start it on this thread, to which its life is tied. The doors answer 503 while it loads."""
         self._restarts["store"] += 1
+        had_room = valkey.has_room()
+        if not had_room:
+            logger.error("The disk of the embedded Valkey is full: it is tried until there is room.")
+            await asyncio.sleep(FULL_DISK_SECONDS)
         valkey.launch()
         try:
             await asyncio.to_thread(valkey.wait_until_ready)
             await self._publish(wire, url)
         except EngineUnavailable:
             code = valkey.poll()
-            if code is not None and code >= 0:
+            if code is not None and code >= 0 and had_room and valkey.has_room():
                 raise  # it ended itself, and would again
             logger.warning("The embedded Valkey went away again (code %s).", code)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from checkback.app.background import find_version, prepare_home
 from checkback.app.callbacks import callback_settings
 from checkback.app.connect import address, retention
-from checkback.core.errors import InvalidInput
+from checkback.core.errors import EngineUnavailable, InvalidInput
 from checkback.engine import process_tree
 from checkback.settings import Settings
 from checkback.telemetry import recording
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+CHECK_SECONDS = 1.0
+
 
 def run_worker(settings: Settings, *, parent: int | None = None) -> int:
     """Work until SIGTERM or SIGINT; a second one ends at once. Returns the process's exit code.
 
-    ``parent`` is the server that this worker may not outlive.
+    ``parent`` is the server that this worker may not outlive, and that has looked at the store. A worker
+    without one raises UnfitStore for a store that would lose jobs.
     """
     if parent is not None:
         process_tree.die_with_parent(parent)
@@ -37,7 +40,7 @@ def run_worker(settings: Settings, *, parent: int | None = None) -> int:
     recording.start("worker", find_version())
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_work(settings))
+            return runner.run(_work(settings, check=parent is None))
     finally:
         recording.stop()
 
@@ -95,10 +98,12 @@ def load_kinds(settings: Settings) -> None:
         ) from error
 
 
-async def _work(settings: Settings) -> int:
+async def _work(settings: Settings, *, check: bool) -> int:
     from checkback.engine.forks import KindsNotLoaded
 
     worker = make_worker(settings)
+    if check:
+        await _check_store(settings)
     loop = asyncio.get_running_loop()
     for what in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(what, worker.shut_down)
@@ -108,3 +113,23 @@ async def _work(settings: Settings) -> int:
         sys.stderr.write(str(error))
         return 2
     return 0
+
+
+async def _check_store(settings: Settings) -> None:
+    """Refuse a store that would lose jobs. One that is away, or still loads, is waited for."""
+    from checkback.engine.clients import check_server
+    from checkback.engine.wire import UnfitStore, Wire
+
+    wire = Wire(address(settings), name="checkback-check")
+    try:
+        while True:
+            try:
+                await check_server(wire)
+                return
+            except UnfitStore:
+                raise
+            except EngineUnavailable as error:
+                logger.warning("%s The worker waits for it.", error.message)
+                await asyncio.sleep(CHECK_SECONDS)
+    finally:
+        await wire.close()

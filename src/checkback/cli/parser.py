@@ -77,6 +77,7 @@ def _server_commands(commands: Any) -> None:
     _kinds_option(serve)
     _json_option(serve)
     _add(commands, "stop", "server_commands", "end the server of this data folder")
+    _add(commands, "repair", "server_commands", "make a damaged store readable again")
     worker = _add(commands, "worker", "server_commands", "run a worker, on this or another machine")
     worker.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     _kinds_option(worker)

@@ -1,4 +1,4 @@
-"""The commands about servers: serve, stop, worker, mcp, config, token."""
+"""The commands about servers: serve, stop, repair, worker, mcp, config, token."""
 
 from __future__ import annotations
 
@@ -64,6 +64,25 @@ def stop(options: Namespace) -> int:
     del options
     stopped = background.stop(settings_table.read().home)
     sys.stderr.write("stopped\n" if stopped else "no server runs for this data folder\n")
+    return Exit.DONE
+
+
+def repair(options: Namespace) -> int:
+    """Make a damaged store readable again. No server may run for it, so none is started."""
+    del options
+    home = settings_table.read().home
+    background.prepare_home(home)
+    lock = background.take_server_lock(home)
+    from checkback.engine.repair import repair as run
+
+    try:
+        done = run(home / "valkey")
+    finally:
+        os.close(lock)
+    if done is None:
+        sys.stderr.write("the store is not damaged\n")
+    else:
+        sys.stderr.write(f"repaired, without the last {done.lost_bytes} bytes; a copy lies in {done.copy}\n")
     return Exit.DONE
 
 

@@ -177,6 +177,7 @@ class FailureCode(StrEnum):
     STORAGE_FULL = "storage_full"
     TIMEOUT = "timeout"
     TOO_LARGE = "too_large"
+    TOO_MANY_PROCESSES = "too_many_processes"
     UNKNOWN_KIND = "unknown_kind"
     WORKER_LOST = "worker_lost"
 

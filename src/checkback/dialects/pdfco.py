@@ -73,6 +73,7 @@ _NUMBERS: dict[str, int] = {
     # A hostile document ends its process, or asks for all the memory: it is the document that is bad.
     FailureCode.CRASHED: 442,
     FailureCode.OUT_OF_MEMORY: 442,
+    FailureCode.TOO_MANY_PROCESSES: 442,
 }
 """The API's error number for each code of a failed job; 500 for the rest (spec: table of error codes)."""
 

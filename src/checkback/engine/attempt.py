@@ -241,9 +241,6 @@ class Attempt:
             encode_artifacts(outcome.artifacts), "", encode_progress(self._phase, 100, None, self._phases)
         )
         await self._remember(kind.name, seconds)
-        if self._job.attemptsStarted > 1:
-            # What earlier attempts left behind is nobody's now.
-            await asyncio.to_thread(self._parts.artifacts.keep_only, self.job_id, self._job.attemptsStarted)
         return json.loads(outcome.result or "null")
 
     async def _run_child(self, kind: Kind) -> Outcome:
@@ -276,6 +273,8 @@ class Attempt:
             trace=span.context.to_metadata() if span.context else None,
         )
         self._began = time.monotonic()
+        if lost := self._job.stalledCounter:
+            self._lines.append(f"worker_lost: this job is started again; {lost} of its workers died or hung")
         self._say({"say": "progress", "phase": None, "percent": 0, "message": None, "entered": []})
         writing = asyncio.create_task(self._write_said())
         try:
@@ -368,6 +367,9 @@ class Attempt:
                 await asyncio.sleep(END_RETRY_SECONDS)
         if reply in (NOT_OURS, NO_JOB):
             raise WaitingChildrenError("The lock was lost; nothing is stored.")
+        if self._job.attemptsStarted > 1:
+            # What earlier attempts left behind is nobody's now.
+            await asyncio.to_thread(self._parts.artifacts.keep_only, self.job_id, self._job.attemptsStarted)
         if reply == STORED_AND_CANCELLED:
             raise UnrecoverableError(CANCEL_REASON)
 

@@ -15,8 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 
-from checkback.core.errors import EngineUnavailable
-from checkback.engine.wire import Address, ReplyError, Wire
+from checkback.engine.wire import Address, ReplyError, UnfitStore, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -59,25 +58,25 @@ def worker_client(address: Address, name: str) -> Redis:
 
 
 async def check_server(wire: Wire) -> dict[str, str]:
-    """What the server says of itself. Raises EngineUnavailable, naming the setting, for one that would
-    lose jobs."""
+    """What the server says of itself. Raises UnfitStore, naming the setting, for one that would lose jobs,
+    EngineUnavailable for one that is away."""
     try:
         text: str = await wire.call("INFO")
     except ReplyError as error:
-        raise EngineUnavailable(
+        raise UnfitStore(
             f"The server that CHECKBACK_REDIS_URL names refuses INFO ({str(error).split(' ', 1)[0]}).",
             hint="Give that user the right to run INFO, or name another one in CHECKBACK_REDIS_URL.",
         ) from None
     info = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     version = info.get("valkey_version") or info.get("redis_version", "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < MINIMUM_VERSION:
-        raise EngineUnavailable(
+        raise UnfitStore(
             f"The server that CHECKBACK_REDIS_URL names is version {version}; 6.2 is the oldest that works.",
             hint="Use Redis 7 or Valkey 8 or newer.",
         )
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        raise EngineUnavailable(
+        raise UnfitStore(
             f"The server that CHECKBACK_REDIS_URL names drops keys when its memory is full ({policy}).",
             hint="Set `maxmemory-policy noeviction` there, or jobs could vanish.",
         )

@@ -94,6 +94,9 @@ def decode(
     finished_at = _not_before(started_at or created_at, _time(finished)) if state.is_final else None
     phase, percent, message, phases = decode_progress(progress)
     started_count = int(started or 0) - int(returned or 0)
+    failed = _failure(state, failure, failed_reason, int(stalled or 0))
+    # The end is nobody's attempt then: files that one had left belong to no result.
+    lost = failed is not None and failed.code == FailureCode.WORKER_LOST
     job = Job(
         id=job_id,
         kind=kind,
@@ -111,8 +114,8 @@ def decode(
         expires_at=finished_at + retention.of(state) if finished_at else None,
         deadline_seconds=float(deadline) if deadline else None,
         result=_json(returnvalue) if state is State.COMPLETED else None,
-        artifacts=decode_artifacts(artifacts) if state.is_final else (),
-        failure=_failure(state, failure, failed_reason, int(stalled or 0)),
+        artifacts=decode_artifacts(artifacts) if state.is_final and not lost else (),
+        failure=failed,
         phases=phases if state is not State.WAITING else (),
         unread=state is State.COMPLETED and read != finished,
     )

@@ -22,18 +22,17 @@ from typing import Any
 
 from checkback.core.errors import FailureCode
 from checkback.core.job import Artifact, Failure
-from checkback.engine import process_tree
+from checkback.engine import excess, process_tree
 from checkback.engine.child import Assignment
 from checkback.engine.forks import Child, Forks
 from checkback.guard.redaction import redact
-from checkback.kinds.registry import Kind, MemoryLimit
+from checkback.kinds.registry import Kind
 
 logger = logging.getLogger(__name__)
 
 CANCEL_GRACE_SECONDS = 2.0
 """What a cancelled job gets to clean up before it is killed; with the killing, well under the promised 5
 s."""
-MEMORY_CHECK_SECONDS = 0.5
 RECYCLE_JOBS = 100
 RECYCLE_IDLE_SECONDS = 600.0
 MAX_OUTPUT_LINE = 2000
@@ -153,7 +152,7 @@ class Runner:
         message = {"say": "assignment", "assignment": asdict(assignment)}
         child.writer.write(json.dumps(message).encode() + b"\n")
         reading = asyncio.create_task(_read_to_end(child, say, answer))
-        watching = asyncio.create_task(_watch_memory(child, kind))
+        watching = asyncio.create_task(excess.watch(child.pid, kind))
         try:
             await asyncio.wait(
                 {reading, watching, stop},
@@ -165,7 +164,7 @@ class Runner:
             if stop.done():
                 return await self._stop(child, reading, stop.result())
             if watching.done():
-                return Outcome(failure=_out_of_memory())
+                return Outcome(failure=watching.result())
             seconds = f"{assignment.deadline_seconds:.0f}"
             return Outcome(
                 failure=Failure(
@@ -240,7 +239,15 @@ class Runner:
         task.add_done_callback(self._cleaning.discard)
 
 
-_TROUBLE = frozenset({FailureCode.CRASHED, FailureCode.OUT_OF_MEMORY, FailureCode.TIMEOUT, "BROWSER_ERROR"})
+_TROUBLE = frozenset(
+    {
+        FailureCode.CRASHED,
+        FailureCode.OUT_OF_MEMORY,
+        FailureCode.TIMEOUT,
+        FailureCode.TOO_MANY_PROCESSES,
+        "BROWSER_ERROR",
+    }
+)
 """Failures after which a warm child's resource is not trusted again."""
 
 
@@ -293,32 +300,10 @@ async def _forward_output(child: Child, say: Say) -> None:
         say({"say": "log", "lines": [redact(rest.decode(errors="replace"))]})
 
 
-async def _watch_memory(child: Child, kind: Kind) -> None:
-    """Return when the child's tree holds more than its kind may."""
-    if kind.memory_bytes is None or kind.memory_limit is not MemoryLimit.RESIDENT:
-        await asyncio.get_running_loop().create_future()
-        return
-    while True:
-        await asyncio.sleep(MEMORY_CHECK_SECONDS)
-        # The cheap figure counts shared pages more than once; the exact one decides.
-        if process_tree.resident_bytes(child.pid) > kind.memory_bytes:
-            exact = await asyncio.to_thread(process_tree.proportional_bytes, child.pid)
-            if exact > kind.memory_bytes:
-                return
-
-
 def _crashed(message: str, *, retryable: bool = True) -> Failure:
     return Failure(
         FailureCode.CRASHED,
         message,
         retryable=retryable,
         hint="Look into the job's log and the server's log.",
-    )
-
-
-def _out_of_memory() -> Failure:
-    return Failure(
-        FailureCode.OUT_OF_MEMORY,
-        "The job needed more memory than its kind allows.",
-        hint="Give it less to do.",
     )

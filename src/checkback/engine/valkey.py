@@ -33,6 +33,9 @@ START_SECONDS = 60.0
 LOCK_SECONDS = 10.0
 STOP_SECONDS = 10.0
 LOG_BYTES = 5_000_000
+ROOM_BYTES = 8 << 20
+DAMAGED = "Bad file format reading the append only file"
+"""What it writes into its log when it finds that."""
 
 
 class EmbeddedValkey:
@@ -79,6 +82,10 @@ class EmbeddedValkey:
     def poll(self) -> int | None:
         """The exit code of the server, or None while it runs."""
         return self._process.poll() if self._process else -1
+
+    def has_room(self) -> bool:
+        """Whether its disk has space left. Where not, it ends itself at a write, and again at each start."""
+        return shutil.disk_usage(self.folder).free >= ROOM_BYTES
 
     def stop(self) -> None:
         """End the server cleanly: what it was told is on disk."""
@@ -135,22 +142,28 @@ class EmbeddedValkey:
                 return
             code = self.poll()
             if code is not None:
-                raise EngineUnavailable(
-                    f"The embedded Valkey ended at once (code {code}).", hint=self._advice()
-                )
+                raise self._ended(code)
             time.sleep(0.002)
-        raise EngineUnavailable("The embedded Valkey did not get ready in time.", hint=self._advice())
+        raise EngineUnavailable(
+            "The embedded Valkey did not get ready in time.", hint=f"Look into {self.folder / 'valkey.log'}."
+        )
 
-    def _advice(self) -> str:
+    def _ended(self, code: int) -> EngineUnavailable:
+        """Why it does not start, in words that lead on."""
         log = self.folder / "valkey.log"
+        if not self.has_room():
+            return EngineUnavailable(
+                "The disk of the data folder is full.", hint="Free space, and start again."
+            )
         with contextlib.suppress(OSError):
-            if "Bad file format reading the append only file" in log.read_text(errors="replace")[-4000:]:
-                damaged = self.folder / "appendonlydir"
-                return (
-                    f"The append-only file is damaged. Copy {damaged}, then repair its .incr.aof file with "
-                    "`valkey-check-aof --fix`."
+            if DAMAGED in log.read_text(errors="replace")[-4000:]:
+                return EngineUnavailable(
+                    f"The append-only file of the store in {self.folder} is damaged.",
+                    hint="Run `checkback repair`: it keeps a copy, and all jobs up to the damage.",
                 )
-        return f"Look into {log}."
+        return EngineUnavailable(
+            f"The embedded Valkey ended at once (code {code}).", hint=f"Look into {log}."
+        )
 
     def _rotate_log(self) -> None:
         log = self.folder / "valkey.log"

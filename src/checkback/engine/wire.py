@@ -32,6 +32,11 @@ LATE_TURNS = 4
 Part = str | bytes | int | float
 
 
+class UnfitStore(EngineUnavailable):
+    """The store answers, but not so that jobs could be trusted to it. Waiting does not help: somebody has to
+    change it, or the setting that names it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where the engine listens: a unix socket, or host and port."""
@@ -324,8 +329,8 @@ def _error(text: str) -> Exception:
 
 def _refusal(error: ReplyError) -> EngineUnavailable:
     word = str(error).split(" ", 1)[0]
-    if word in ("WRONGPASS", "NOAUTH", "ERR") and "AUTH" in str(error).upper() + word:
-        return EngineUnavailable(
+    if word in ("WRONGPASS", "NOAUTH") or (word == "ERR" and "AUTH" in str(error).upper()):
+        return UnfitStore(
             "The job store refuses the user name or password in CHECKBACK_REDIS_URL.",
             hint="Correct CHECKBACK_REDIS_URL: redis://user:password@host:port/0.",
         )

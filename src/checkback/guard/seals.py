@@ -10,6 +10,7 @@ that never does.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
@@ -30,20 +31,18 @@ def load_secret(home: Path, configured: str | None) -> bytes:
     if configured:
         return hashlib.sha256(configured.encode()).digest()
     path = home / SECRET_FILE
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
+    if not path.exists():  # one that is there is read, also where the disk is full
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
         # A second file and a link: of several processes that start at once, one's secret wins and is whole.
         fresh = home / f"{SECRET_FILE}.{os.getpid()}"
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.urlsafe_b64encode(secrets.token_bytes(32)))
         try:
-            if not path.exists():
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(base64.urlsafe_b64encode(secrets.token_bytes(32)))
+            with contextlib.suppress(FileExistsError):
                 os.link(fresh, path)
         finally:
             fresh.unlink()
-    except FileExistsError:
-        pass
     return hashlib.sha256(path.read_bytes().strip()).digest()
 
 

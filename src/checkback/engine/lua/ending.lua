@@ -3,7 +3,7 @@
 
   KEYS[1]  the job's hash
   ARGV[1]  lock token of the attempt
-  ARGV[2]  artifacts as JSON, or ""
+  ARGV[2]  artifacts as JSON, or "": then those of an earlier attempt, whose worker was lost at its end, go
   ARGV[3]  failure as JSON, or ""
   ARGV[4]  last progress as JSON, or ""
   ARGV[5]  how many lost workers are not to be counted when the job is retried, or ""
@@ -13,7 +13,7 @@ local rcall = redis.call
 local job = rcall('HMGET', KEYS[1], 'timestamp', 'atm', 'cb:cancel', 'defa')
 if not job[1] then return -1 end
 if rcall('GET', KEYS[1] .. ':lock') ~= ARGV[1] then return -2 end
-if ARGV[2] ~= '' then rcall('HSET', KEYS[1], 'cb:artifacts', ARGV[2]) end
+if ARGV[2] ~= '' then rcall('HSET', KEYS[1], 'cb:artifacts', ARGV[2]) else rcall('HDEL', KEYS[1], 'cb:artifacts') end
 if ARGV[3] ~= '' then rcall('HSET', KEYS[1], 'cb:failure', ARGV[3]) end
 if ARGV[4] ~= '' then rcall('HSET', KEYS[1], 'progress', ARGV[4]) end
 if ARGV[5] ~= '' then rcall('HSET', KEYS[1], 'cb:forgiven', ARGV[5]) end
