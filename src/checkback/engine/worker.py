@@ -179,12 +179,7 @@ class WorkerProcess:
         started = Parts(wire, settings.keys, reads, secret)
         folder = settings.temporary_folder
         parts = WorkerParts(wire, settings.keys, runner, egress, folder, store, started)
-        uploads = UploadStore(settings.children.environment.uploads_folder)
-        sweeper = Sweeper(
-            wire, settings.keys, queues, settings.retention, store, uploads,
-            disk_budget_bytes=settings.disk_budget_bytes,
-            owner_artifact_bytes=settings.owner_artifact_bytes,
-        )  # fmt: skip
+        sweeper = self._make_sweeper(wire, store)
         tally = Tally(wire, settings.keys.totals())
         observer = Observer(tally)
         background = [
@@ -214,6 +209,19 @@ class WorkerProcess:
             await self._forget(wire)
             await feed.close()
             await wire.close()
+
+    def _make_sweeper(self, wire: Wire, artifacts: ArtifactStore) -> Sweeper:
+        settings = self._settings
+        return Sweeper(
+            wire,
+            settings.keys,
+            tuple(settings.concurrency),
+            settings.retention,
+            artifacts,
+            UploadStore(settings.children.environment.uploads_folder),
+            disk_budget_bytes=settings.disk_budget_bytes,
+            owner_artifact_bytes=settings.owner_artifact_bytes,
+        )
 
     def shut_down(self) -> None:
         """Take no new job, let the running ones finish within the grace, hand the rest back. Twice: at
