@@ -20,8 +20,10 @@ ROLES = {"valkey": "valkey", "egress": "proxy", "forkserver": "fork server", "wo
 """What a process of ours is, by a word of its command."""
 MOST_GROWTH = 0.10
 MOST_MORE_HANDLES = 2
+MOST_MORE_CHILDREN = 10
+"""As many processes as a browser has: one that runs at the moment of every sample is no leak."""
 MOST_STORE_GROWTH = 0.25
-"""Of what the store's data takes: its streams of events fill up for an hour, then they are full."""
+"""Of what the store's data takes, without its streams of events: they fill up for an hour or more."""
 STORE = "bytes of the store's data"
 WINDOW_SECONDS = 300.0
 ZOMBIE_SECONDS = 3.0
@@ -62,6 +64,7 @@ class Meter:
         self._server = server
         self._home = home
         self._wire = wire
+        self._streams = [Keys().queue(queue, "events") for queue in queues]
         self._prefix = Keys().prefix
         self._standing = {
             *(f"{self._prefix}:{queue}:{part}" for queue in queues for part in STANDING_PER_QUEUE),
@@ -127,8 +130,12 @@ class Meter:
         return parts[2] if is_set else ":".join(["job", *parts[3:]])
 
     async def _store_bytes(self) -> int:
+        """What the store holds, but for the streams of events, whose length is bounded."""
         lines: str = await self._wire.call("INFO", "memory")
-        return next(int(line[12:]) for line in lines.split() if line.startswith("used_memory:"))
+        used = next(int(line[12:]) for line in lines.split() if line.startswith("used_memory:"))
+        for stream in self._streams:
+            used -= await self._wire.call("MEMORY", "USAGE", stream, "SAMPLES", 0) or 0
+        return used
 
 
 def growth(samples: list[Sample], warm_seconds: float, until: float) -> Iterator[tuple[str, float, float]]:
@@ -163,7 +170,9 @@ def judge_growth(samples: list[Sample], warm_seconds: float, until: float) -> li
             problems.append(f"{what} grew from {early / MEGABYTE:.1f} to {late / MEGABYTE:.1f} MB")
         if what == STORE and late > early * (1 + MOST_STORE_GROWTH):
             problems.append(f"{what} grew from {early / MEGABYTE:.1f} to {late / MEGABYTE:.1f} MB")
-        if what.startswith(("handles", "children")) and late > early + MOST_MORE_HANDLES:
+        if what.startswith("handles") and late > early + MOST_MORE_HANDLES:
+            problems.append(f"{what} grew from {early:.0f} to {late:.0f}")
+        if what.startswith("children") and late > early + MOST_MORE_CHILDREN:
             problems.append(f"{what} grew from {early:.0f} to {late:.0f}")
     zombies = [one for one in samples if one.zombies]
     problems += [f"{one.zombies} zombies after {one.seconds / 60:.0f} minutes" for one in zombies]
