@@ -17,6 +17,18 @@ from checkback.settings import Settings, to_environment
 
 RESCUE_SECONDS = 45
 
+SHORT_LOCKS = """
+from checkback.engine import worker
+worker.LOCK_MS, worker.LOCK_RENEW_MS, worker.STALLED_CHECK_MS = 4_000, 1_000, 1_000
+"""
+"""Locks that live for 4 s, not 30: for tests of what follows when one has run out, not of when it does."""
+
+RUN_WORKER = """
+import sys
+from checkback.cli import main
+sys.exit(main(["worker"]))
+"""
+
 
 class WorkerProcesses:
     """Workers that end with the test."""

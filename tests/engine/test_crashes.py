@@ -20,7 +20,16 @@ from checkback.engine.valkey import EmbeddedValkey
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings
 from conftest import ServerProcess, open_connection
-from worker_processes import RESCUE_SECONDS, WorkerProcesses, gone, there, until, until_attempt
+from worker_processes import (
+    RESCUE_SECONDS,
+    RUN_WORKER,
+    SHORT_LOCKS,
+    WorkerProcesses,
+    gone,
+    there,
+    until,
+    until_attempt,
+)
 
 OUTAGE_SECONDS = 12
 
@@ -93,22 +102,11 @@ async def test_a_worker_that_is_told_to_stop_lets_jobs_finish(
     assert (await connection.service.get(LOCAL, later)).state is State.WAITING
 
 
-SHORT_LOCKS = """
-import sys
-from checkback.cli import main
-from checkback.engine import worker
-
-worker.LOCK_MS, worker.LOCK_RENEW_MS, worker.STALLED_CHECK_MS = 4_000, 1_000, 1_000
-sys.exit(main(["worker"]))
-"""
-"""A worker with locks that live for 4 s, not 30, so that a test can outlast them."""
-
-
 @pytest.mark.timeout(90)
 async def test_a_stopping_worker_keeps_its_jobs_to_the_end_of_its_grace(
     connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
 ) -> None:
-    first = workers.start(replace(settings, grace_seconds=15), "-c", SHORT_LOCKS)
+    first = workers.start(replace(settings, grace_seconds=15), "-c", SHORT_LOCKS + RUN_WORKER)
     gates, marks = ([tmp_path / f"{what}-{number}" for number in range(4)] for what in ("go", "started"))
     ids = [
         await submit(connection, "test.gate", path=str(go), started=str(mark))
@@ -117,7 +115,7 @@ async def test_a_stopping_worker_keeps_its_jobs_to_the_end_of_its_grace(
     for job_id in ids:
         await until(connection, job_id, State.ACTIVE, "waiting")
     first.send_signal(signal.SIGTERM)
-    workers.start(settings, "-c", SHORT_LOCKS)
+    workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
     await asyncio.sleep(12)  # what is tried: three lives of a lock, beside a worker that looks for lost jobs
     assert first.poll() is None
     assert [mark.read_text().split() for mark in marks] == [["1"]] * 4

@@ -19,11 +19,21 @@ from checkback.artifacts import ArtifactStore
 from checkback.client import Client
 from checkback.core.states import State
 from checkback.engine import process_tree, queues
+from checkback.engine import worker as worker_module
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings
 from conftest import running_worker
-from worker_processes import RESCUE_SECONDS, WorkerProcesses, gone, there, until, until_attempt
+from worker_processes import (
+    RESCUE_SECONDS,
+    RUN_WORKER,
+    SHORT_LOCKS,
+    WorkerProcesses,
+    gone,
+    there,
+    until,
+    until_attempt,
+)
 
 
 async def submit(connection: Connection, kind: str, **args: Any) -> str:
@@ -48,7 +58,7 @@ async def test_a_waiting_job_does_not_notice_that_a_worker_was_killed(
 
 
 HOLDS_ENDS = """
-import asyncio, sys
+import asyncio
 from checkback.engine.attempt import Attempt
 
 async def hold(self, *_):
@@ -60,8 +70,6 @@ async def hold_or_store(self, *told):
     await (hold(self) if self.name == "test.leave_file" else store_end(self, *told))
 
 Attempt._store_end, Attempt._remember = hold_or_store, hold
-from checkback.cli import main
-sys.exit(main(["worker"]))
 """
 """A worker that gets no further than to the end: of test.leave_file before anything of it is stored, of the
 others before BullMQ has moved the job."""
@@ -73,7 +81,7 @@ async def test_work_that_was_done_but_not_stored_is_done_again_and_seen_once(
     connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
 ) -> None:
     service = connection.service
-    first = workers.start(settings, "-c", HOLDS_ENDS)
+    first = workers.start(settings, "-c", HOLDS_ENDS + SHORT_LOCKS + RUN_WORKER)
     done = tmp_path / "done"
     untold = await submit(connection, "test.leave_file", go="/", done=str(done))
     half_told = [
@@ -93,7 +101,7 @@ async def test_work_that_was_done_but_not_stored_is_done_again_and_seen_once(
     for job_id in (untold, *half_told):
         job = await service.get(LOCAL, job_id)
         assert (job.state, job.result, job.artifacts) == (State.ACTIVE, None, ())
-    workers.start(settings)
+    workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
     for job_id in (untold, half_told[0]):
         job = await service.wait(LOCAL, job_id, RESCUE_SECONDS + 15)
         assert (job.state, job.result) == (State.COMPLETED, "attempt 2")
@@ -203,6 +211,8 @@ async def test_a_worker_that_was_cut_off_cannot_write_when_it_is_back(
 async def test_a_worker_loop_that_ends_is_started_again(
     connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
+    for name, milliseconds in (("LOCK_MS", 4000), ("LOCK_RENEW_MS", 1000), ("STALLED_CHECK_MS", 1000)):
+        monkeypatch.setattr(worker_module, name, milliseconds)
     async with running_worker(settings) as worker:
         assert (
             await connection.service.wait(LOCAL, await submit(connection, "test.add", a=1, b=1), 20)
@@ -326,10 +336,6 @@ time.time = lambda: real() + shift()
 time.time_ns = lambda: real_ns() + shift() * 1_000_000_000
 """
 """A Python whose clock is as wrong as a file says, also while it runs."""
-RUN_WORKER = """
-from checkback.cli import main
-sys.exit(main(["worker"]))
-"""
 
 
 @pytest.mark.timeout(90)
