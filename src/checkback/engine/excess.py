@@ -19,13 +19,14 @@ async def watch(pid: int, kind: Kind) -> Failure:
     """Return when the tree of this child holds more memory than its kind may, or more processes than any."""
     while True:
         await asyncio.sleep(CHECK_SECONDS)
-        if len(process_tree.descendants(pid)) > MAX_PROCESSES:
+        below = process_tree.descendants(pid)
+        if len(below) > MAX_PROCESSES:
             return Failure(
                 FailureCode.TOO_MANY_PROCESSES,
                 f"The job started more than {MAX_PROCESSES} processes.",
                 hint="Let it start fewer at once.",
             )
-        if await _holds_too_much(pid, kind):
+        if await _holds_too_much((pid, *below), kind):
             return Failure(
                 FailureCode.OUT_OF_MEMORY,
                 "The job needed more memory than its kind allows.",
@@ -33,10 +34,10 @@ async def watch(pid: int, kind: Kind) -> Failure:
             )
 
 
-async def _holds_too_much(pid: int, kind: Kind) -> bool:
+async def _holds_too_much(pids: tuple[int, ...], kind: Kind) -> bool:
     if kind.memory_bytes is None or kind.memory_limit is not MemoryLimit.RESIDENT:
         return False
     # The cheap figure counts shared pages more than once; the exact one decides.
-    if process_tree.resident_bytes(pid) <= kind.memory_bytes:
+    if process_tree.resident_bytes(pids) <= kind.memory_bytes:
         return False
-    return await asyncio.to_thread(process_tree.proportional_bytes, pid) > kind.memory_bytes
+    return await asyncio.to_thread(process_tree.proportional_bytes, pids[0]) > kind.memory_bytes

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -63,10 +64,10 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def resident_bytes(pid: int) -> int:
-    """Memory that a process tree really holds, shared pages counted once for each process that uses them."""
+def resident_bytes(pids: Iterable[int]) -> int:
+    """Memory that processes really hold, shared pages counted once for each process that uses them."""
     total = 0
-    for member in (pid, *descendants(pid)):
+    for member in pids:
         with contextlib.suppress(OSError, IndexError, ValueError):
             total += int(Path(f"/proc/{member}/statm").read_text().split()[1]) * PAGE_BYTES
     return total

@@ -23,8 +23,9 @@ import hiredis
 
 from checkback.core.errors import EngineUnavailable, InvalidInput
 
-CALL_SECONDS = 2.0
-"""How long any call may take, connecting included, before it fails as EngineUnavailable."""
+CALL_SECONDS = 1.5
+"""How long any call may take, connecting included, before it fails as EngineUnavailable: a door is to have
+answered within 2 s, on a busy machine too."""
 
 LATE_TURNS = 4
 """Turns of the event loop within which what lies in the socket has been read and handed to its callers."""
@@ -121,7 +122,7 @@ class Wire:
         self._loaded: set[str] = set()
 
     async def call(self, *parts: Part) -> Any:
-        """One command and its reply. Raises ReplyError for a refusal, EngineUnavailable after 2 s."""
+        """One command and its reply. Raises ReplyError for a refusal, EngineUnavailable after 1.5 s."""
         if self._writer is not None:
             return await self._send(parts)
         try:
