@@ -20,10 +20,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import async_playwright
 
 from checkback.guard.egress import EgressGrant, EgressLimits, EgressProxy
 from checkback.kinds.context import Egress, Environment
-from checkback.kinds.pages.browser import BrowserSession, browser_session
+from checkback.kinds.pages.browser import BrowserSession, browser_session, find_browser
 from checkback.kinds.pages.visit import Budgets, open_visit
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
@@ -307,3 +308,24 @@ async def test_the_routes_are_real(secret: Secret, evil: Evil) -> None:
         await attack(session, (await egress_of(proxy))[1], evil, arrived)
         assert evil.expected() - set(secret.hosts) == set()
         assert secret.address in secret.hosts
+
+
+async def test_the_datagram_is_real(secret: Secret) -> None:
+    """A browser without our switches sends the page's STUN request to the secret server."""
+    program = str(find_browser().path)
+    stun = f"stun:{secret.address}:{secret.udp_port}"
+
+    async def arrived() -> bool:
+        return secret.datagrams > 0
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = await browser.new_page()
+        await page.evaluate(
+            """async stun => { const p = new RTCPeerConnection({iceServers: [{urls: [stun]}]});
+            p.createDataChannel("x"); await p.setLocalDescription(await p.createOffer()); window.kept = p }""",
+            stun,
+        )
+        await until(arrived)
+        await browser.close()
+    assert await arrived()
