@@ -323,7 +323,7 @@ async def test_the_datagram_is_real(secret: Secret) -> None:
         page = await browser.new_page()
         await page.evaluate(
             """async stun => { const p = new RTCPeerConnection({iceServers: [{urls: [stun]}]});
-            p.createDataChannel("x"); await p.setLocalDescription(await p.createOffer()); window.kept = p }""",
+            p.createDataChannel("x"); await p.setLocalDescription(await p.createOffer()); kept = p }""",
             stun,
         )
         await until(arrived)
