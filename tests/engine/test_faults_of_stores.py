@@ -26,6 +26,7 @@ from checkback.engine.valkey import EmbeddedValkey
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings
 from conftest import ServerProcess, open_connection, running_worker
+from every_door import META
 from worker_processes import RESCUE_SECONDS, WorkerProcesses, gone, there, until
 
 LOCK_SECONDS = 30
@@ -325,32 +326,48 @@ def ask(server: ServerProcess) -> Answer:
         connection.close()
 
 
+STATUS_HEADERS = {
+    "Accept": "application/json, text/event-stream",
+    "MCP-Protocol-Version": "2026-07-28",
+    "MCP-Method": "tools/call",
+    "MCP-Name": "job_status",
+}
+
+
+def status_call(job_id: str) -> dict[str, Any]:
+    params = {"name": "job_status", "arguments": {"job_id": job_id}, "_meta": META}
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+
 def check(server: ServerProcess, job_id: str, route: str) -> Answer:
-    """Ask after a job, by our API or by PDF.co's."""
+    """Ask after a job, by our API, by PDF.co's or over MCP."""
     began = time.monotonic()
     connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
     try:
         headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
         if route == "/v1/job/check":
             connection.request("POST", route, json.dumps({"jobId": job_id}), headers)
+        elif route == "/mcp":
+            connection.request("POST", route, json.dumps(status_call(job_id)), headers | STATUS_HEADERS)
         else:
             connection.request("GET", f"{route}/{job_id}", headers=headers)
         response = connection.getresponse()
-        response.read()
+        content = response.read()
+        assert route != "/mcp" or b'"isError"' in content, content
         return Answer(response.status, time.monotonic() - began, response.getheader("Retry-After"), None)
     finally:
         connection.close()
 
 
 async def ask_until(server: ServerProcess, over: asyncio.Event) -> list[Answer]:
-    """Submit, and ask after the job in both ways, again and again."""
+    """Submit, and ask after the job in each way, again and again."""
     answers: list[Answer] = []
     known = ""
     while not over.is_set():
         answer = await asyncio.to_thread(ask, server)
         answers.append(answer)
         known = answer.job_id or known
-        for route in ("/api/jobs", "/v1/job/check"):
+        for route in ("/api/jobs", "/v1/job/check", "/mcp"):
             answers.append(await asyncio.to_thread(check, server, known, route))
     return answers
 
