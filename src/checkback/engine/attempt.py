@@ -61,6 +61,9 @@ KEPT_LOG_LINES = 1000
 KEPT_PHASES = 64
 MAX_LOST_WORKERS = 2
 """Lost workers that a job survives; with the third it fails."""
+LAST_CHANCE_SECONDS = 10.0
+"""How long a job that lost two workers runs before another such job may begin: one that brings its worker down
+does so soon, and a job may wait for parts of its own that have lost as many."""
 STORED, STORED_AND_CANCELLED, NO_JOB, NOT_OURS = 1, 2, -1, -2
 END_RETRY_SECONDS = 0.25
 PASSING_REFUSALS = (
@@ -172,7 +175,7 @@ class Attempt:
                 free = self._parts.semaphores.setdefault(kind.name, asyncio.Semaphore(kind.concurrency))
                 await places.enter_async_context(self._place(free))
             if lost == MAX_LOST_WORKERS:
-                await places.enter_async_context(self._place(self._parts.last_chance))
+                await places.enter_async_context(self._place(self._parts.last_chance, LAST_CHANCE_SECONDS))
             return await self._run_kind(kind)
 
     @property
@@ -192,8 +195,8 @@ class Attempt:
         raise UnrecoverableError(failure.message)
 
     @asynccontextmanager
-    async def _place(self, places: asyncio.Semaphore) -> AsyncGenerator[None]:
-        """Hold one of these places, unless the attempt is stopped while it waits for one.
+    async def _place(self, places: asyncio.Semaphore, seconds: float | None = None) -> AsyncGenerator[None]:
+        """Hold one of these places, for so long at most, unless the attempt is stopped while it waits for one.
 
         A job that waits has not been begun: should the worker die, it was not the job's doing.
         """
@@ -203,9 +206,11 @@ class Attempt:
             await asyncio.wait({taking, self._stop}, return_when=asyncio.FIRST_COMPLETED)
             if noted:
                 await self._count_returned(-1)
+            if seconds is not None and taking.done():
+                asyncio.get_running_loop().call_later(seconds, places.release)
             yield
         finally:
-            if not taking.cancel():
+            if not taking.cancel() and seconds is None:
                 places.release()
 
     async def _count_returned(self, number: int) -> bool:
