@@ -16,6 +16,7 @@ import pytest
 from checkback.app.connect import Connection, connect
 from checkback.core.states import State
 from checkback.engine import process_tree
+from checkback.engine.attempt import LAST_CHANCE_SECONDS
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings
@@ -228,6 +229,40 @@ async def test_a_job_that_kills_its_worker_every_time_fails_alone_and_says_so(
         pids.unlink()
         await connection.service.retry(LOCAL, job_id)
         await there(pids)  # it runs again: what was lost before is not counted
+
+
+@pytest.mark.timeout(120)
+async def test_jobs_that_lost_two_workers_begin_apart_and_wait_for_no_end(
+    connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
+) -> None:
+    """One of them may be what the workers died of; and one may be waiting for the other."""
+    go, marks = tmp_path / "go", [tmp_path / f"started-{number}" for number in range(2)]
+    ids = [await submit(connection, "test.gate", path=str(go), started=str(mark)) for mark in marks]
+    for attempt in (1, 2):
+        worker = workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
+        for job_id in ids:
+            await until_attempt(connection, job_id, attempt)
+        for mark in marks:
+            await times(mark, attempt)
+        worker.kill()
+        worker.wait(10)
+    workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
+    for job_id in ids:
+        await until_attempt(connection, job_id, 3)
+    for mark in marks:
+        await times(mark, 3)
+    first, second = sorted(mark.stat().st_mtime for mark in marks)
+    assert second - first > LAST_CHANCE_SECONDS - 1
+    go.touch()
+    jobs = [await connection.service.wait(LOCAL, job_id, 20) for job_id in ids]
+    assert [job.state for job in jobs] == [State.COMPLETED] * 2
+
+
+async def times(mark: Path, number: int) -> None:
+    """Return when a job has begun so often."""
+    async with asyncio.timeout(RESCUE_SECONDS):
+        while not mark.exists() or len(mark.read_text().split()) < number:
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.timeout(120)
