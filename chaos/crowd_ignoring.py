@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from chaos.crowd_line import Line, Refused
 
@@ -21,20 +22,21 @@ class Ignoring:
         #: Refusals that did not say when to come again.
         self.untold = 0
 
-    async def beside(self, work: Callable[[], Awaitable[float]]) -> float:
-        """Ask all the time that the work takes; returns what the work gives."""
+    @asynccontextmanager
+    async def asking(self) -> AsyncGenerator[None]:
+        """They ask all the while."""
         late = {"kind": "crowd.work", "args": {"seconds": 0}, "delay_seconds": 3600}
         ids = [str((await self._lines[0].post("/api/jobs", late))["id"]) for _ in range(ASKED_JOBS)]
-        asking = [
+        tasks = [
             asyncio.create_task(self._ask(line, job_id))
             for line, job_id in zip(self._lines, itertools.cycle(ids), strict=False)
         ]
         try:
-            return await work()
+            yield
         finally:
-            for task in asking:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             for line in self._lines:
                 line.hang_up()
 
