@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from chaos.crowd_line import Line, Refused
 
-ASKED_JOBS = 50
+ASKED_JOBS = 5
 
 
 class Ignoring:
