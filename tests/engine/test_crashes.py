@@ -205,30 +205,39 @@ def kill_everything(server: ServerProcess) -> list[int]:
     return pids
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(120)
 async def test_a_job_that_kills_its_worker_every_time_fails_alone_and_says_so(
-    start_server: Any, tmp_path: Path
+    connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
 ) -> None:
-    server = start_server()
+    service = connection.service
     pids, go = tmp_path / "pids", tmp_path / "go"
-    async with client(server) as connection:
-        beside = await submit(connection, "test.gate", path=str(go))
-        await until(connection, beside, State.ACTIVE, "waiting")
-        job_id = await submit(connection, "test.poison", pids=str(pids))
-        await until_attempt(connection, beside, 3, RESCUE_SECONDS * 3)
-        go.touch()  # the two had their last chance one after the other, in whichever order
-        job = await connection.service.wait(LOCAL, beside, 20)
-        assert (job.state, job.failure) == (State.COMPLETED, None)
-        job = await connection.service.wait(LOCAL, job_id, 100)
-        assert job.failure is not None
-        assert (job.state, job.failure.code) == (State.FAILED, "worker_lost")
-        assert job.failure.message == "The worker that ran this job was lost 3 times."
-        assert pids.read_text().split() == ["killed"] * 3
-        other = await submit(connection, "test.add", a=1, b=1)
-        assert (await connection.service.wait(LOCAL, other, 20)).result == 2
-        pids.unlink()
-        await connection.service.retry(LOCAL, job_id)
-        await there(pids)  # it runs again: what was lost before is not counted
+    keeping = asyncio.create_task(keep_one_alive(workers, settings))
+    beside = await submit(connection, "test.gate", path=str(go))
+    await until(connection, beside, State.ACTIVE, "waiting")
+    job_id = await submit(connection, "test.poison", pids=str(pids))
+    await until_attempt(connection, beside, 3)
+    go.touch()  # the two had their last chance one after the other, in whichever order
+    job = await service.wait(LOCAL, beside, 20)
+    assert (job.state, job.failure) == (State.COMPLETED, None)
+    job = await service.wait(LOCAL, job_id, 40)
+    assert job.failure is not None
+    assert (job.state, job.failure.code) == (State.FAILED, "worker_lost")
+    assert job.failure.message == "The worker that ran this job was lost 3 times."
+    assert pids.read_text().split() == ["killed"] * 3
+    other = await submit(connection, "test.add", a=1, b=1)
+    assert (await service.wait(LOCAL, other, 20)).result == 2
+    pids.unlink()
+    await service.retry(LOCAL, job_id)
+    await there(pids)  # it runs again: what was lost before is not counted
+    keeping.cancel()
+
+
+async def keep_one_alive(workers: WorkerProcesses, settings: Settings) -> None:
+    """What ``serve`` does: start a worker again when it has died."""
+    while True:
+        worker = workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
+        while worker.poll() is None:
+            await asyncio.sleep(0.1)
 
 
 @pytest.mark.timeout(120)
