@@ -62,8 +62,8 @@ KEPT_PHASES = 64
 MAX_LOST_WORKERS = 2
 """Lost workers that a job survives; with the third it fails."""
 LAST_CHANCE_SECONDS = 10.0
-"""How long a job that lost two workers runs before another such job may begin: one that brings its worker down
-does so soon, and a job may wait for parts of its own that have lost as many."""
+"""How long a job that lost two workers runs before another such job may begin: one that brings its worker
+down does so soon, and a job may wait for parts of its own that have lost as many."""
 STORED, STORED_AND_CANCELLED, NO_JOB, NOT_OURS = 1, 2, -1, -2
 END_RETRY_SECONDS = 0.25
 PASSING_REFUSALS = (
@@ -196,7 +196,7 @@ class Attempt:
 
     @asynccontextmanager
     async def _place(self, places: asyncio.Semaphore, seconds: float | None = None) -> AsyncGenerator[None]:
-        """Hold one of these places, for so long at most, unless the attempt is stopped while it waits for one.
+        """Hold one of these places, for so long at most, unless the attempt is stopped before it has one.
 
         A job that waits has not been begun: should the worker die, it was not the job's doing.
         """
