@@ -202,15 +202,18 @@ class Attempt:
         """
         noted = places.locked() and await self._count_returned(1)
         taking = asyncio.create_task(places.acquire())
+        is_timed = False
         try:
             await asyncio.wait({taking, self._stop}, return_when=asyncio.FIRST_COMPLETED)
             if noted:
                 await self._count_returned(-1)
             if seconds is not None and taking.done():
                 asyncio.get_running_loop().call_later(seconds, places.release)
+                is_timed = True
             yield
         finally:
-            if not taking.cancel() and seconds is None:
+            # One that was stopped while it waited may still have got its place a moment later.
+            if not taking.cancel() and not is_timed:
                 places.release()
 
     async def _count_returned(self, number: int) -> bool:
