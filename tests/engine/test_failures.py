@@ -270,6 +270,45 @@ async def test_a_cancelled_job_runs_again_when_retried(
     assert (await service.wait(LOCAL, job_id, 10)).state is State.COMPLETED
 
 
+async def test_jobs_that_are_cancelled_while_they_wait_and_retried_at_once_complete(
+    service: Service, worker: Any
+) -> None:
+    async def change_mind(number: int) -> Job:
+        done = await service.submit(LOCAL, "test.add", {"a": number, "b": 0}, delay_seconds=3600)
+        await service.cancel(LOCAL, done.job.id)
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await service.retry(LOCAL, done.job.id)
+                    break
+                except Conflict:  # it is being stopped
+                    await asyncio.sleep(0.001)
+        return await service.wait(LOCAL, done.job.id, 20)
+
+    jobs = await asyncio.gather(*(change_mind(number) for number in range(60)))
+    assert [(job.state, job.result) for job in jobs] == [(State.COMPLETED, number) for number in range(60)]
+
+
+async def test_word_of_a_cancel_that_comes_late_does_not_end_the_attempt_after_a_retry(
+    service: Service, connection: Any, worker: Any, submit: Any, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    job_id = await submit("test.gate", path=str(go))
+    await until(service, job_id, State.ACTIVE, "waiting")
+    # On a busy machine the worker hears of a waiting job's cancel when the job was retried and runs.
+    events = connection.queues.keys.queue("jobs", "events")
+    await connection.wire.call("XADD", events, "*", "event", "cb:cancel", "jobId", job_id)
+    other = await submit("test.gate", path=str(tmp_path / "never"))
+    await until(service, other, State.ACTIVE, "waiting")
+    await service.cancel(LOCAL, other)
+    async with asyncio.timeout(10):
+        while (await service.get(LOCAL, other)).finished_at is None:
+            await asyncio.sleep(0.01)
+    go.touch()
+    job = await service.wait(LOCAL, job_id, 10)
+    assert (job.state, job.failure) == (State.COMPLETED, None)
+
+
 async def test_a_failed_job_runs_again_under_its_id(
     service: Service, worker: Any, submit: Any, tmp_path: Path
 ) -> None:

@@ -403,9 +403,11 @@ async def test_doors_answer_within_two_seconds_while_the_store_is_killed_under_l
     away = time.monotonic() - killed
     over.set()
     answers = [answer for some in await asyncio.gather(*asking) for answer in some]
-    assert {answer.status for answer in answers} == {200, 202, 503}
+    statuses = {answer.status for answer in answers}
+    # A store that is back within a tenth of a second may not have been missed by anybody.
+    assert statuses == {200, 202, 503} if loads_slowly else statuses in ({200, 202}, {200, 202, 503})
     assert max(answer.seconds for answer in answers) < 2.5  # 1.5 s for the store, the rest for a busy machine
-    assert {answer.retry_after for answer in answers if answer.status == 503} == {"5"}
+    assert {answer.retry_after for answer in answers if answer.status == 503} <= {"5"}
     assert away > 2.5 if loads_slowly else away < 3
     async with connect(Settings(home=server.home), start=False) as connection:
         for answer in answers:

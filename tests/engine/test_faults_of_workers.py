@@ -243,7 +243,7 @@ async def test_a_worker_loop_that_ends_is_started_again(
 
 BREAKS_ITS_LOOP = """
 import os
-from checkback.engine.worker import QueueWorker
+from checkback.engine.queue_worker import QueueWorker
 take = QueueWorker.nextJobFromJobData
 
 class LoopBroken(BaseException):

@@ -7,6 +7,7 @@ and files. An attempt that lost its lock stores nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -149,6 +150,16 @@ class Attempt:
         """End the attempt; the first reason counts."""
         if not self._stop.done():
             self._stop.set_result(why)
+
+    async def stop_if_cancelled(self) -> None:
+        """End the attempt if its job is cancelled now. Word of a cancel may come so late that the job was
+        retried since."""
+        while not self._stop.done():
+            try:
+                self._heed(await self._store_said("", []))
+                return
+            except (EngineUnavailable, ReplyError):
+                await asyncio.sleep(END_RETRY_SECONDS)
 
     async def run(self) -> Any:
         """The result of the job, as BullMQ stores it. Raises for every other end."""
@@ -336,18 +347,22 @@ class Attempt:
             await self._write_once()
 
     async def _write_once(self) -> None:
-        """Store what was said since the last time. Progress may be lost in an outage; it is only progress."""
+        """Store what was said since the last time."""
         progress, self._progress = self._progress, None
         lines, self._lines = self._lines, []
         if progress is None and not lines:
             return
+        # Progress may be lost in an outage; it is only progress.
+        with contextlib.suppress(EngineUnavailable, ReplyError):
+            self._heed(await self._store_said(progress or "", lines))
+
+    async def _store_said(self, progress: str, lines: list[str]) -> int:
         keys = [self._key, self._events, self._key + ":logs"]
-        try:
-            reply = await self._parts.wire.script(
-                PROGRESS, keys, [self.job_id, self._token, progress or "", KEPT_LOG_LINES, *lines]
-            )
-        except (EngineUnavailable, ReplyError):
-            return
+        return await self._parts.wire.script(
+            PROGRESS, keys, [self.job_id, self._token, progress, KEPT_LOG_LINES, *lines]
+        )
+
+    def _heed(self, reply: int) -> None:
         if reply == STORED_AND_CANCELLED:
             # The event that says so can be lost; this cannot.
             self.stop(Stop.CANCELLED)

@@ -20,12 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from bullmq import Job as BullJob
-from bullmq import Worker as BullWorker
 from bullmq.custom_errors import DelayedError, WaitingChildrenError
 
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable
-from checkback.core.trace_context import TraceContext
 from checkback.engine.attempt import Attempt, AttemptFailed, Extras, WorkerParts
 from checkback.engine.callbacks import Callbacks, CallbackSettings
 from checkback.engine.child import ChildSettings
@@ -35,7 +33,8 @@ from checkback.engine.forks import Forks
 from checkback.engine.keys import Keys
 from checkback.engine.observed import Observer, known_kind
 from checkback.engine.parts import Parts
-from checkback.engine.queues import KEEP_GRACE_SECONDS, Queues
+from checkback.engine.queue_worker import QueueWorker
+from checkback.engine.queues import Queues
 from checkback.engine.record import Retention
 from checkback.engine.runner import Runner, Stop
 from checkback.engine.sweeper import Sweeper
@@ -51,6 +50,9 @@ LOCK_MS = 30_000
 LOCK_RENEW_MS = 10_000
 """Renewed early: after a renewal at least 20 s of the lock are left, so 12 s without Valkey run nothing
 twice."""
+LOCK_LOOK_SECONDS = 1.0
+LOCK_TRUSTED_SHARE = 0.9
+"""The rest is for the way of a renewal's answer, and for the end of the children."""
 STALLED_CHECK_MS = 5_000
 """Every worker of a queue must use the same: the longest of them rules all (docs/engine.md)."""
 MAX_STALLED = 10
@@ -86,69 +88,6 @@ class WorkerSettings:
     owner_artifact_bytes: int = 0
 
 
-class QueueWorker(BullWorker):
-    """BullMQ's worker, which hands over what is ours in a job and lets nobody's options delete results."""
-
-    retention: Retention
-    #: What is ours in the jobs that run, by job id; taken by the attempt.
-    extras: dict[str, Extras]
-    #: Whether it takes no more jobs.
-    is_draining = False
-
-    def drain(self) -> None:
-        """Take no more jobs, and go on renewing the locks of those that run.
-
-        Not by ``closing``: BullMQ's loop would end with jobs still running, and its lock renewal with it. Nor
-        by its ``pause``, in which a job that is just being taken is held by nobody.
-        """
-        self.is_draining = True
-        self.opts["concurrency"] = 0
-        if self.waiting:
-            self.waiting.cancel()
-
-    async def getNextJob(self, token: str) -> BullJob | None:
-        """The next job; none where the wait for one was ended by ``drain``."""
-        try:
-            return await super().getNextJob(token)
-        except asyncio.CancelledError:
-            if self.is_draining:
-                return None
-            raise
-
-    async def nextJobFromJobData(
-        self,
-        job_data: dict[str, Any] | None = None,
-        job_id: str | None = None,
-        limit_until: int = 0,
-        delay_until: int = 0,
-        token: str | None = None,
-    ) -> BullJob | None:
-        """The next job, with our fields on it, and our retention in place of its producer's.
-
-        A foreign count of 1 would delete other jobs' results; a trace of our own code belongs into our
-        log only.
-        """
-        job = await super().nextJobFromJobData(job_data, job_id, limit_until, delay_until, token)
-        if job is None or job_data is None:
-            return job
-        deadline = job_data.get("cb:deadline")
-        self.extras[job.id] = Extras(
-            job_data.get("cb:owner"),
-            float(deadline) if deadline else None,
-            job_data.get("cb:saved"),
-            job_data.get("cb:parent"),
-            job_data.get("cb:request"),
-            TraceContext.from_metadata(job.opts.get("tm")),
-            int(job_data.get("cb:returned") or 0),
-            int(job_data.get("cb:forgiven") or 0),
-        )
-        completed, failed = self.retention.completed, self.retention.failed
-        job.opts["removeOnComplete"] = {"age": int(completed.total_seconds()) + KEEP_GRACE_SECONDS}
-        job.opts["removeOnFail"] = {"age": int(failed.total_seconds()) + KEEP_GRACE_SECONDS}
-        job.opts["stackTraceLimit"] = 0
-        return job
-
-
 class WorkerProcess:
     """Everything of one worker. ``run`` returns after ``shut_down``."""
 
@@ -157,6 +96,8 @@ class WorkerProcess:
         self.id = uuid.uuid4().hex
         self._attempts: dict[str, Attempt] = {}
         self._workers: dict[str, QueueWorker] = {}
+        #: Looks whether jobs are cancelled that were said to be.
+        self._looking: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
         self._hurry = asyncio.Event()
         #: Set once jobs are being taken.
@@ -185,6 +126,7 @@ class WorkerProcess:
         background = [
             asyncio.create_task(tally.run(), name="tally"),
             asyncio.create_task(self._watch_cancels(feed), name="cancels"),
+            asyncio.create_task(self._watch_locks(), name="locks"),
             asyncio.create_task(self._beat(wire, runner, sweeper), name="heartbeat"),
             asyncio.create_task(sweeper.run(), name="sweeper"),
         ]
@@ -199,9 +141,10 @@ class WorkerProcess:
         try:
             await asyncio.gather(*loops)
         finally:
-            for task in (*background, *loops):
+            tasks = (*background, *loops, *self._looking)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*background, *loops, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await tally.send()
             await runner.close()
             await egress.close()
@@ -281,7 +224,7 @@ class WorkerProcess:
             },
         )
         worker.retention = self._settings.retention
-        worker.extras = {}
+        worker.give_up = self._give_up
 
         def warn(error: object, *_: object) -> None:
             logger.warning("worker of %s: %s", queue, error)
@@ -324,6 +267,10 @@ class WorkerProcess:
         problem = task.exception()
         if problem is None:
             return task.result()
+        if isinstance(problem, EngineUnavailable | ReplyError):
+            # No failure of the job's. Its lock runs out, and another attempt follows.
+            logger.warning("job %s is left to another attempt: %r", attempt.job_id, problem)
+            raise WaitingChildrenError("The store could not be asked.") from problem
         if isinstance(problem, Exception):
             if not isinstance(problem, AttemptFailed | WaitingChildrenError | DelayedError):
                 logger.info("job %s ended with %r", attempt.job_id, problem)
@@ -333,7 +280,9 @@ class WorkerProcess:
     async def _watch_cancels(self, feed: Feed) -> None:
         def hear(_queue: str, event: str, job_id: str) -> None:
             if event == "cb:cancel" and job_id in self._attempts:
-                self._attempts[job_id].stop(Stop.CANCELLED)
+                looking = asyncio.create_task(self._attempts[job_id].stop_if_cancelled())
+                self._looking.add(looking)
+                looking.add_done_callback(self._looking.discard)
 
         while True:
             with contextlib.suppress(EngineUnavailable):
@@ -342,7 +291,7 @@ class WorkerProcess:
             await asyncio.sleep(RESTART_SECONDS)
 
     async def _beat(self, wire: Wire, runner: Runner, sweeper: Sweeper) -> None:
-        """Say that this worker lives, and give up attempts whose lock must have run out unrenewed."""
+        """Say that this worker lives."""
         started = time.time()
         while True:
             state = {
@@ -363,16 +312,25 @@ class WorkerProcess:
                 state["beat_at"] = float((await wire.call("TIME"))[0])
                 await wire.call("HSET", self._settings.keys.workers(), self.id, json.dumps(state))
             runner.drop_idle()
-            oldest = time.monotonic() - LOCK_MS / 1000
-            for attempt in list(self._attempts.values()):
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def _watch_locks(self) -> None:
+        """End attempts before their locks run out unrenewed, so that none runs beside the next one."""
+        while True:
+            await asyncio.sleep(LOCK_LOOK_SECONDS)
+            oldest = time.monotonic() - LOCK_TRUSTED_SHARE * LOCK_MS / 1000
+            for attempt in self._attempts.values():
                 if attempt.renewed_at < oldest:
                     attempt.stop(Stop.LOCK_LOST)
-            await asyncio.sleep(HEARTBEAT_SECONDS)
 
     def _renewed(self, job_ids: list[str]) -> None:
         for job_id in job_ids:
             if job_id in self._attempts:
                 self._attempts[job_id].renewed_at = time.monotonic()
+
+    def _give_up(self, job_id: str) -> None:
+        if job_id in self._attempts:
+            self._attempts[job_id].stop(Stop.LOCK_LOST)
 
     def _lock_lost(self, job_ids: list[str]) -> None:
         for job_id in job_ids:

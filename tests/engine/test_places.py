@@ -1,0 +1,42 @@
+"""Places that attempts wait for: none is kept by an attempt that has ended."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from checkback.app.connect import Connection
+from checkback.engine.attempt import Attempt, Extras, WorkerParts
+from checkback.engine.runner import Stop
+
+
+@pytest.mark.parametrize("seconds", [None, 3600.0])
+async def test_an_attempt_that_is_stopped_as_its_place_gets_free_leaves_it_free(
+    connection: Connection, seconds: float | None
+) -> None:
+    places = asyncio.Semaphore(1)
+    parts = SimpleNamespace(wire=connection.wire, keys=connection.queues.keys)
+    job = SimpleNamespace(id="one", name="test.add")
+    attempt: Any = Attempt(cast(WorkerParts, parts), "jobs", cast(Any, job), "token", Extras())
+    await places.acquire()
+    inside, leave = asyncio.Event(), asyncio.Event()
+
+    async def run() -> None:
+        async with attempt._place(places, seconds):
+            inside.set()
+            await leave.wait()
+
+    running = asyncio.create_task(run())
+    attempt.stop(Stop.CANCELLED)
+    await inside.wait()
+    assert places.locked()  # it got in without a place: it has been stopped
+    places.release()
+    async with asyncio.timeout(5):
+        while not places.locked():
+            await asyncio.sleep(0)  # and now it gets the place that it had asked for
+    leave.set()
+    await running
+    assert not places.locked()
