@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -38,7 +39,7 @@ class QueueWorker(BullWorker):
         self.extras: dict[str, Extras] = {}
         self._under_way: dict[str, asyncio.Task[Any]] = {}
         for move in MOVES_OF_AN_END:
-            setattr(self.backend, move, _patiently(getattr(self.backend, move)))
+            setattr(self.backend, move, self._patiently(getattr(self.backend, move)))
 
     async def processJob(self, job: BullJob, token: str) -> None:
         """One attempt, begun when no earlier one at this job runs here any more.
@@ -57,6 +58,26 @@ class QueueWorker(BullWorker):
         finally:
             if self._under_way.get(job.id) is this:
                 del self._under_way[job.id]
+
+    def _patiently(self, move: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """A move of BullMQ's that waits where the store takes it later, while the lock may live.
+
+        BullMQ would fail a job whose result was not taken at once. Where it is not known what the store has
+        done, the job is left to another attempt.
+        """
+
+        async def move_patiently(*told: Any, **more: Any) -> Any:
+            ends = time.monotonic() + self.opts["lockDuration"] / 1000
+            while True:
+                try:
+                    return await move(*told, **more)
+                except RedisError as error:
+                    if not str(error).startswith(PASSING_REFUSALS) or time.monotonic() > ends:
+                        logger.warning("The store did not take the end of a job: %r", error)
+                        raise WaitingChildrenError("The end was not stored.") from error
+                    await asyncio.sleep(END_RETRY_SECONDS)
+
+        return move_patiently
 
     def drain(self) -> None:
         """Take no more jobs, and go on renewing the locks of those that run.
@@ -110,23 +131,3 @@ class QueueWorker(BullWorker):
         job.opts["removeOnFail"] = {"age": int(failed.total_seconds()) + KEEP_GRACE_SECONDS}
         job.opts["stackTraceLimit"] = 0
         return job
-
-
-def _patiently(move: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """A move of BullMQ's that waits where the store takes it later.
-
-    BullMQ would fail a job whose result was not taken at once. Where it is not known what the store has done,
-    the job is left to another attempt.
-    """
-
-    async def move_patiently(*told: Any, **more: Any) -> Any:
-        while True:
-            try:
-                return await move(*told, **more)
-            except RedisError as error:
-                if not str(error).startswith(PASSING_REFUSALS):
-                    logger.warning("The store did not take the end of a job: %r", error)
-                    raise WaitingChildrenError("The end was not stored.") from error
-                await asyncio.sleep(END_RETRY_SECONDS)
-
-    return move_patiently
