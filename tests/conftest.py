@@ -46,6 +46,13 @@ from worker_processes import WorkerProcesses
 SAMPLE_KINDS = ("sample_kinds",)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests come first, one after the other, whatever the order of the rest: with two processes
+    the others fill the time beside them, and none is waited for at the end."""
+    items.sort(key=lambda item: item.path.name != "test_chaos.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _kinds() -> None:
     registry.load(SAMPLE_KINDS)

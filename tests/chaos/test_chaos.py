@@ -4,30 +4,68 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from checkback.engine import process_tree
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 90
 
 
+class Program:
+    """One of them, from its start on."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        self._said, self._errors = folder / "said.txt", folder / "errors.txt"
+        with self._said.open("w") as said, self._errors.open("w") as errors:
+            command = [sys.executable, "-m", *words]
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=errors)
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for its end; gives its code and what it printed."""
+        code = self.process.wait()
+        return code, self._said.read_text(), self._errors.read_text()
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Both, and the folder that the first one keeps."""
+
+    chaos: Program
+    kept: Path
+    kills: Program
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    """Both, side by side: each has a server of its own, and waits most of the time for locks to run out."""
+    chaos, kills = tmp_path_factory.mktemp("chaos"), tmp_path_factory.mktemp("kills")
+    options = ["--seconds", str(SECONDS), "--seed", "7", "--keep", str(chaos)]
+    started = Programs(
+        Program(chaos, "chaos", *options), chaos, Program(kills, "chaos.kills", "--times", "2")
+    )
+    yield started
+    for program in (started.chaos, started.kills):
+        if program.process.poll() is None:
+            process_tree.kill_tree(program.process.pid)
+            program.process.wait(10)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(420)
-def test_every_promise_holds_while_everything_is_broken(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "chaos", "--seconds", str(SECONDS), "--seed", "7"]
-    done = subprocess.run(
-        [*command, "--keep", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    log = tmp_path / "log.txt"
-    assert done.returncode == 0, (done.stdout, done.stderr[-2000:], log.read_text()[-2000:])
-    assert "every promise held" in done.stdout
+def test_every_promise_holds_while_everything_is_broken(programs: Programs) -> None:
+    code, said, errors = programs.chaos.end()
+    assert code == 0, (said, errors[-2000:], (programs.kept / "log.txt").read_text()[-2000:])
+    assert "every promise held" in said
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_server_that_is_killed_amid_submits_and_work_knows_every_job() -> None:
-    command = [sys.executable, "-m", "chaos.kills", "--times", "2"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (done.stdout, done.stderr[-2000:])
-    assert "every job ran" in done.stdout
+def test_a_server_that_is_killed_amid_submits_and_work_knows_every_job(programs: Programs) -> None:
+    code, said, errors = programs.kills.end()
+    assert code == 0, (said, errors[-2000:])
+    assert "every job ran" in said

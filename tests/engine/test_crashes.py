@@ -276,7 +276,10 @@ async def times(mark: Path, number: int) -> None:
 
 @pytest.mark.timeout(120)
 async def test_accepted_jobs_survive_the_death_of_everything(start_server: Any, tmp_path: Path) -> None:
-    server = start_server(job_concurrency="2")
+    short = tmp_path / "short_locks.py"
+    short.write_text(SHORT_LOCKS)
+    more = {"job_concurrency": "2", "kinds": f"sample_kinds,{short}"}
+    server = start_server(**more)
     go = tmp_path / "go"
     async with client(server) as connection:
         blocking = [await submit(connection, "test.gate", path=str(go)) for _ in range(2)]
@@ -284,7 +287,7 @@ async def test_accepted_jobs_survive_the_death_of_everything(start_server: Any, 
             await until(connection, job_id, State.ACTIVE, "waiting")
         waiting = [await submit(connection, "test.add", a=number, b=0) for number in range(50)]
         await gone(kill_everything(server))
-    again = start_server(home=server.home, job_concurrency="2")
+    again = start_server(home=server.home, **more)
     go.touch()
     async with client(again) as connection:
         found = await connection.service.list(LOCAL, kind="test.add", limit=100)

@@ -22,6 +22,7 @@ from checkback.engine import process_tree
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings, to_environment
 from conftest import open_connection
+from worker_processes import RUN_WORKER, SHORT_LOCKS
 
 PHASES = ("ingest", "layout", "motion", "quality", "responsive")
 RESCUE_SECONDS = 45
@@ -72,9 +73,10 @@ def site() -> Iterator[str]:
         thread.join()
 
 
-def start_worker(settings: Settings) -> subprocess.Popen[bytes]:
+def start_worker(settings: Settings, before: str = "") -> subprocess.Popen[bytes]:
+    """Start one; ``before`` is Python that it runs first."""
     return subprocess.Popen(
-        [sys.executable, "-m", "checkback", "worker"], env=os.environ | to_environment(settings)
+        [sys.executable, "-c", before + RUN_WORKER], env=os.environ | to_environment(settings)
     )
 
 
@@ -148,7 +150,7 @@ async def test_a_worker_killed_amid_a_batch_is_replaced(settings: Settings, site
     args = {"urls": urls, "options": LITTLE, "per_host": 2, "pause_ms": 0}
     async with open_connection(settings) as connection:
         service = connection.service
-        first = start_worker(settings)
+        first = start_worker(settings, SHORT_LOCKS)
         try:
             batch = (await service.submit(LOCAL, "page.analyze_batch", args)).job.id
             states: set[State] = set()
@@ -163,7 +165,7 @@ async def test_a_worker_killed_amid_a_batch_is_replaced(settings: Settings, site
             end_worker(first)
         assert (await service.get(LOCAL, batch)).state is State.ACTIVE
         before = {part.id: part.state for part in (await service.list(LOCAL, kind="page.analyze")).jobs}
-        second = start_worker(settings)
+        second = start_worker(settings, SHORT_LOCKS)
         try:
             job = await service.wait(LOCAL, batch, RESCUE_SECONDS + 60)
         finally:

@@ -27,9 +27,17 @@ from checkback.guard.access import LOCAL
 from checkback.settings import Settings
 from conftest import ServerProcess, open_connection, running_worker
 from every_door import META
-from worker_processes import RESCUE_SECONDS, WorkerProcesses, gone, there, until
+from worker_processes import (
+    RESCUE_SECONDS,
+    RUN_WORKER,
+    SHORT_LOCKS,
+    WorkerProcesses,
+    gone,
+    there,
+    until,
+)
 
-LOCK_SECONDS = 30
+SHORT_LOCK_SECONDS = 4
 
 
 @pytest.fixture
@@ -97,7 +105,7 @@ async def test_a_store_that_stays_away_ends_what_runs_and_the_job_runs_again(
 ) -> None:
     go, started = tmp_path / "go", tmp_path / "started"
     async with open_connection(own) as connection:
-        worker = workers.start(own)
+        worker = workers.start(own, "-c", SHORT_LOCKS + RUN_WORKER)
         job_id = await submit(connection, "test.gate", path=str(go), started=str(started))
         await until(connection, job_id, State.ACTIVE, "waiting")
         (child,) = [
@@ -108,7 +116,7 @@ async def test_a_store_that_stays_away_ends_what_runs_and_the_job_runs_again(
         ]
         kill(store)
         # Nobody can renew its lock: when that has run out, another worker might have the job.
-        await gone([child], LOCK_SECONDS + 10)
+        await gone([child], SHORT_LOCK_SECONDS + 10)
         store.start()
         go.touch()
         job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)

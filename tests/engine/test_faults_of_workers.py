@@ -180,7 +180,8 @@ async def test_a_worker_that_was_cut_off_cannot_write_when_it_is_back(
 ) -> None:
     cable = Cable(str(tmp_path / "cable"), valkey.socket_path)
     await cable.start()
-    far = workers.start(replace(settings, redis_url=f"unix://{cable.path}"))
+    distant = replace(settings, redis_url=f"unix://{cable.path}")
+    far = workers.start(distant, "-c", SHORT_LOCKS + RUN_WORKER)
     go, done = tmp_path / "go", tmp_path / "done"
     job_id = await submit(connection, "test.leave_file", go=str(go), done=str(done))
     await until(connection, job_id, State.ACTIVE, "waiting")
@@ -188,7 +189,7 @@ async def test_a_worker_that_was_cut_off_cannot_write_when_it_is_back(
         cable.freeze()
         go.touch()  # it ends at once, and its end waits in the cable
         await there(done)
-        near = workers.start(settings)
+        near = workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
         await until_attempt(connection, job_id, 2)
         job = await connection.service.wait(LOCAL, job_id, 20)
         assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, "attempt 2", 2)
