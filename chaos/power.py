@@ -243,6 +243,8 @@ def main() -> int:
     parser.add_argument("--policies", nargs="+", choices=POLICIES, default=POLICIES)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
+    if any(ROOT.is_relative_to(hidden) for hidden in ("/tmp", "/run")):
+        parser.error("this clone lies below /tmp or /run, which are the machine's own: run it from elsewhere")
     found: list[Found] = []
     folder = Path(tempfile.mkdtemp(prefix="power-"))
     for policy in options.policies:
