@@ -57,7 +57,7 @@ async def test_a_bomb_ends_its_own_job_only(
 @pytest.mark.parametrize(
     ("flood", "read", "tables"),
     [
-        (bombs.million_texts, {COMPLETED, "timeout"}, {"timeout"}),
+        (bombs.millions_of_texts, {COMPLETED, "timeout"}, {"timeout"}),
         (bombs.many_pages, {"too_large"}, {"too_large"}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
