@@ -75,7 +75,7 @@ def deflated_twice() -> bytes:
 
 
 def millions_of_texts() -> bytes:
-    """Two and a half million drawings of two words; of one million a quick machine finds the tables in 10 s."""
+    """2,500,000 drawings of two words; of a million a quick machine finds the tables in 10 s."""
     content = packed(100, b"BT /F 12 Tf 10 10 Td (hello world) Tj ET\n" * 25_000)
     return pdf_of(page_objects(A4, content, entries=b"/Filter/FlateDecode"))
 
