@@ -66,12 +66,12 @@ def start_server(allowed: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
 
 async def analyse(client: Client[Any], url: str) -> dict[str, Any]:
     """Submit an analysis, show its phases while it runs, and return its status at the end."""
-    answered = await client.call_tool("page.analyze", {"url": url, "async": True}, raise_on_error=False)
+    answered = await client.call_tool("page_analyze", {"url": url, "async": True}, raise_on_error=False)
     answer = answered.structured_content or {}
     if answered.is_error:
         return {"status": "failed", "failedReason": answer.get("error", {}).get("message", "refused")}
     job_id = answer["jobId"]
-    console.print(f"\n[bold]page.analyze[/] {url}\n  answered at once: job {job_id}", highlight=False)
+    console.print(f"\n[bold]page_analyze[/] {url}\n  answered at once: job {job_id}", highlight=False)
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description:<11}"),
@@ -83,7 +83,7 @@ async def analyse(client: Client[Any], url: str) -> dict[str, Any]:
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("waiting", total=100)
         while True:
-            result = await client.call_tool("page.getJobStatus", {"job_id": job_id}, raise_on_error=False)
+            result = await client.call_tool("page_get_job_status", {"job_id": job_id}, raise_on_error=False)
             content = result.structured_content or {}
             status = content.get("data", {})
             if not content.get("success"):

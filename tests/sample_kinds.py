@@ -452,3 +452,10 @@ def surroundings(ctx: JobContext) -> dict[str, object]:
     ctx.phase("words of a page")
     found = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
     return {"traceparent": ctx.traceparent, "variables": found, "loaded": "opentelemetry" in sys.modules}
+
+
+@job("test.leave")
+def leave(name: str, path: str, ctx: JobContext) -> str:
+    """Leave a copy of a file."""
+    ctx.artifact(name, Path(path).read_bytes())
+    return "left"

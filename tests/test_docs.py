@@ -31,6 +31,7 @@ from checkback.doors import http_metrics, http_wire, mcp_wire, pdfco
 from checkback.doors.http import Readiness, build_routes
 from checkback.doors.http_metrics import Metrics, ServerFigures
 from checkback.doors.mcp_jobs import job_tools, kind_tools
+from checkback.doors.mcp_lean import lean_tools
 from checkback.doors.mcp_names import Names, underscore
 from checkback.doors.mcp_reftrix import ReftrixTools, reftrix_tools
 from checkback.doors.mcp_tools import Desk, JobTool
@@ -274,6 +275,7 @@ def desk() -> Desk:
 def test_every_mcp_tool_is_documented_under_both_names_with_what_it_takes() -> None:
     rows = re.findall(r"^\| `([\w.]+)` \| `(\w+)` \| (.*?) \|", page("mcp.md"), re.MULTILINE)
     found = [*reftrix_tools(ReftrixTools(desk()), 25.0), *job_tools(desk())]
+    found += lean_tools(desk(), has_job_tools=True)
     tools = {one.name: one for one in (one.tool if isinstance(one, JobTool) else one for one in found)}
     assert {(dotted, plain) for dotted, plain, _ in rows} == {(name, underscore(name)) for name in tools}
     for name, _, takes in rows:

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from checkback.core.errors import InvalidInput
 
 PREFIX = "CHECKBACK_"
+TOOLSETS = frozenset({"pages", "documents", "jobs", "lean"})
 
 _RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65535),
@@ -175,14 +177,19 @@ class Settings:
     )
     pdfco_url: str = _setting("https://api.pdf.co", "Where PDF.co's API is.")
     production: bool = _setting(True, "Hide internal details of errors from callers.")
+    public_url: str | None = _setting(
+        None,
+        "Address under which clients reach this server, such as https://jobs.example.com; links to files "
+        "begin with it. Default: the address that a request was sent to.",
+    )
     tool_names: str = _setting(
-        "auto",
-        "How MCP tools are listed: dotted (page.analyze), underscore (page_analyze), or auto by client.",
+        "underscore",
+        "How MCP tools are listed: underscore (page_analyze) or dotted (page.analyze). auto: underscore.",
         Belongs.DOOR,
     )
     toolsets: tuple[str, ...] = _setting(
         ("pages", "documents", "jobs"),
-        "Which MCP tools there are: pages, documents and jobs, with commas.",
+        "Which MCP tools there are: pages, documents and jobs, with commas, or lean: a few for every kind.",
         Belongs.DOOR,
     )
     log_level: str = _setting("info", "What the server logs: debug, info, warning or error.")
@@ -279,7 +286,7 @@ def _absolute(module: str) -> str:
 def _check(settings: Settings) -> None:
     choices = {
         "appendfsync": ("always", "everysec", "no"),
-        "tool_names": ("auto", "dotted", "underscore"),
+        "tool_names": ("underscore", "dotted", "auto"),
         "log_level": ("debug", "info", "warning", "error"),
         "log_format": ("text", "json"),
     }
@@ -298,10 +305,15 @@ def _check(settings: Settings) -> None:
         raise InvalidInput(
             f"{PREFIX}PREFIX is a word without spaces, 100 characters at most.", hint="bull is the usual one."
         )
-    if unknown := set(settings.toolsets) - {"pages", "documents", "jobs"}:
+    if unknown := set(settings.toolsets) - TOOLSETS:
         raise InvalidInput(
-            f"{sorted(unknown)[0][:40]!r} in {PREFIX}TOOLSETS is no set of tools.",
-            hint="There are pages, documents and jobs.",
+            f"Unknown set of tools {sorted(unknown)[0][:40]!r} in {PREFIX}TOOLSETS.",
+            hint="Use pages, documents, jobs or lean, with commas between them.",
+        )
+    if settings.public_url is not None and not _is_base_url(settings.public_url):
+        raise InvalidInput(
+            f"Invalid value for {PREFIX}PUBLIC_URL: expected an http or https URL without query or user.",
+            hint="Write the scheme, the host and, where needed, port and path: https://jobs.example.com",
         )
     for queue in settings.queues:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", queue):
@@ -309,6 +321,16 @@ def _check(settings: Settings) -> None:
                 f"{queue[:64]!r} in {PREFIX}QUEUES is no name for a queue.",
                 hint="Use letters, digits and . _ -, 64 at most, with commas between names.",
             )
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    rest = parts.query or parts.fragment or "@" in parts.netloc or not text.isprintable() or " " in text
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
 
 
 def _plain(value: Any) -> Any:

@@ -22,7 +22,8 @@ from fastmcp import Client
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
 
 from checkback.doors.mcp import build_server
-from checkback.doors.mcp_names import POLL_TOOLS
+from checkback.doors.mcp_listing import POLL_TOOLS
+from checkback.doors.mcp_names import underscore
 from checkback.guard.access import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
@@ -33,7 +34,8 @@ Era = Literal["legacy", "auto"]
 ERAS: tuple[Era, ...] = ("legacy", "auto")
 COMMAND = (sys.executable, "-m", "checkback")
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
-DOTTED = {"page.analyze", "page.getJobStatus", "job.status", "job.wait", "test.add"}
+LISTED = {"page_analyze", "page_get_job_status", "job_status", "job_wait", "test_add"}
+POLLING = {underscore(name) for name in POLL_TOOLS}
 LINED = {"page_analyze", "page_get_job_status", "job_status", "job_wait", "test_add"}
 INSPECTOR_SECONDS = 60
 IS_ERROR = 5
@@ -81,7 +83,7 @@ async def call(client: Client[Any], tool: str, **arguments: Any) -> dict[str, An
 
 async def use_everything(client: Client[Any], demo_site: str) -> None:
     """List the tools, run a job, analyse a page in the background, and ask for a job that is not there."""
-    assert {tool.name for tool in await client.list_tools()} >= DOTTED
+    assert {tool.name for tool in await client.list_tools()} >= LISTED
     ticket = await call(client, "test.add", a=1, b=2)
     added = ticket if ticket["is_final"] else await call(client, "job.wait", job_id=ticket["job_id"])
     assert (added["state"], added["result"]) == ("completed", 3)
@@ -189,17 +191,17 @@ class Inspector:
     async def use_everything(self, demo_site: str, *, speaks_tasks: bool) -> None:
         """List the tools, analyse a page, and ask for its job and for one that is not there."""
         listed = {tool["name"] for tool in (await self.ask("tools/list"))["tools"]}
-        assert listed >= DOTTED - POLL_TOOLS
-        assert listed.isdisjoint(POLL_TOOLS) is speaks_tasks
+        assert listed >= LISTED - POLLING
+        assert listed.isdisjoint(POLLING) is speaks_tasks
         # Without tasks this would be answered with a jobId: that the result comes means that it was a task.
         asks: dict[str, Any] = {"async": "true"} if speaks_tasks else {}
-        done = await self.tool("page.analyze", url=f"http://{demo_site}/", summary="true", **asks)
+        done = await self.tool("page_analyze", url=f"http://{demo_site}/", summary="true", **asks)
         assert done["success"] is True
         if speaks_tasks:
             return  # what is not listed the Inspector does not call
-        status = await self.tool("page.getJobStatus", job_id=done["data"]["id"])
+        status = await self.tool("page_get_job_status", job_id=done["data"]["id"])
         assert (status["data"]["status"], status["data"]["progress"]) == ("completed", 100)
-        gone = await self.tool("page.getJobStatus", code=IS_ERROR, job_id=UNKNOWN)
+        gone = await self.tool("page_get_job_status", code=IS_ERROR, job_id=UNKNOWN)
         assert gone["error"]["code"] == "JOB_NOT_FOUND"
 
 

@@ -12,7 +12,10 @@ import pytest
 from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
 
-from checkback.doors.mcp_names import POLL_TOOLS
+from checkback.doors.mcp_listing import POLL_TOOLS
+from checkback.doors.mcp_names import underscore
+
+POLLING = {underscore(name) for name in POLL_TOOLS}
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
 
@@ -26,12 +29,12 @@ async def test_an_analysis_runs_as_a_task_and_everybody_sees_the_same_job(
     arguments = json.dumps({"url": f"http://{demo_site}/", "summary": True})
     url = f"{server.url}/mcp"
     process = await asyncio.create_subprocess_exec(
-        fastmcp_tasks_python, PROGRAM, url, server.token, "page.analyze", arguments, stdout=PIPE
+        fastmcp_tasks_python, PROGRAM, url, server.token, "page_analyze", arguments, stdout=PIPE
     )
     output, _ = await process.communicate()
     assert process.returncode == 0
     saw: dict[str, Any] = json.loads(output)
-    assert POLL_TOOLS.isdisjoint(saw["listed"])
+    assert POLLING.isdisjoint(saw["listed"])
     assert saw["seen"][0] == "working"
     assert saw["seen"][-1] == "completed"
     assert saw["is_error"] is False
@@ -39,7 +42,7 @@ async def test_an_analysis_runs_as_a_task_and_everybody_sees_the_same_job(
 
     transport = StreamableHttpTransport(url, headers={"Authorization": f"Bearer {server.token}"})
     async with Client(transport) as client:
-        assert {tool.name for tool in await client.list_tools()} >= POLL_TOOLS
+        assert {tool.name for tool in await client.list_tools()} >= POLLING
         waited = (await client.call_tool("job.wait", {"job_id": saw["task_id"]})).structured_content
         assert waited is not None
         assert (waited["state"], waited["kind"]) == ("completed", "page.analyze")

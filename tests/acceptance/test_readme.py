@@ -101,7 +101,7 @@ def test_what_an_agent_sees_is_what_it_sees() -> None:
     identity = re.findall(r'"jobId": "([0-9a-f-]{36})"', submitted)[0]
     import json
 
-    assert json.loads(submitted) == reftrix.queued(identity)
+    assert json.loads(submitted) == reftrix.queued(identity, "page_get_job_status")
     told = json.loads(checked)["data"]
     assert (told["jobId"], told["status"]) == (identity, State.ACTIVE.value)
     assert told.keys() == {"jobId", "status", "progress", "timestamps", "currentPhase"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ from checkback.dialects import native
 from checkback.doors.gate import Gate, RequireCaller
 from checkback.doors.mcp import build_server, http_app, http_caller
 from checkback.doors.mcp_jobs import SLICE_CHARACTERS
-from checkback.doors.mcp_names import TAKES_DOTS, aliases, underscore
+from checkback.doors.mcp_names import aliases, underscore
 from checkback.doors.mcp_pdfco import PdfcoSetting
 from checkback.doors.mcp_tools import EarlyPolls
 from checkback.guard.access import LOCAL, Caller
@@ -35,6 +36,7 @@ from checkback.service import Service
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 ADA = Caller("ada")
+PAGE = "https://example.com/"
 MODES: tuple[Literal["legacy", "auto"], ...] = ("legacy", "auto")
 JOB_TOOLS = ["job.cancel", "job.list", "job.result", "job.retry", "job.status", "job.wait"]
 
@@ -101,38 +103,93 @@ async def listed(server: FastMCP[None], client_name: str, mode: Literal["legacy"
         return {tool.name for tool in await client.list_tools()}
 
 
-async def test_each_client_is_shown_the_names_it_can_take(
+CLIENTS = ("mcp", "fastmcp", "claude-code", "claude-ai", "inspector-cli", "codex-mcp-client", "somebody new")
+
+
+async def test_underscore_names_are_listed_to_every_client(
     server: FastMCP[None], mode: Literal["legacy", "auto"]
 ) -> None:
-    for name in sorted(TAKES_DOTS):
-        assert {"page.getJobStatus", *JOB_TOOLS} <= await listed(server, name, mode)
-    for name in ("claude-ai", "ChatGPT", "somebody new"):
+    for name in CLIENTS:
         names = await listed(server, name, mode)
-        assert "page_get_job_status" in names
+        assert {"page_get_job_status", *map(underscore, JOB_TOOLS)} <= names
         assert not any("." in shown for shown in names)
 
 
-async def test_the_setting_overrules_the_guess(service: Service, mode: Literal["legacy", "auto"]) -> None:
-    dotted = build_server(service, caller=lambda: ADA, tool_names="dotted")
-    lines = build_server(service, caller=lambda: ADA, tool_names="underscore")
-    assert "job.wait" in await listed(dotted, "claude-ai", mode)
-    assert "job_wait" in await listed(lines, "claude-code", mode)
+async def test_a_setting_lists_dotted_names_to_every_client(
+    service: Service, mode: Literal["legacy", "auto"]
+) -> None:
+    server = build_server(service, caller=lambda: ADA, tool_names="dotted")
+    for name in CLIENTS:
+        assert {"page.getJobStatus", *JOB_TOOLS} <= await listed(server, name, mode)
+
+
+async def test_the_setting_auto_means_underscore_and_warns(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = build_server(service, caller=lambda: ADA, tool_names="auto")
+    assert "CHECKBACK_TOOL_NAMES=auto" in caplog.text
+    assert "job_wait" in await listed(server, "mcp", "auto")
 
 
 async def test_both_names_can_always_be_called(
     server: FastMCP[None], mode: Literal["legacy", "auto"]
 ) -> None:
-    async with Client(server, mode=mode, client_info=named("claude-ai")) as client:
+    async with Client(server, mode=mode) as client:
         for name in ("job.list", "job_list"):
             assert await call(client, name) == {"jobs": [], "cursor": None}
 
 
-async def test_next_steps_use_the_names_that_were_listed(
-    server: FastMCP[None], mode: Literal["legacy", "auto"]
+@pytest.mark.parametrize("tool_names", ["underscore", "dotted"])
+async def test_every_text_uses_the_names_that_are_listed(
+    service: Service, tool_names: Literal["underscore", "dotted"], mode: Literal["legacy", "auto"]
 ) -> None:
-    for client_name, tool in (("claude-ai", "job_wait"), ("claude-code", "job.wait")):
-        async with Client(server, mode=mode, client_info=named(client_name)) as client:
-            assert tool in (await call(client, "test_add", a=1, b=2))["next_step"]
+    pdfco = PdfcoSetting(base_url=lambda: "http://127.0.0.1:1", is_own_token=lambda _: False)
+    for toolsets in (("pages", "documents", "jobs"), ("pages",), ("documents",), ("lean",)):
+        server = build_server(
+            service,
+            caller=lambda: ADA,
+            tool_names=tool_names,
+            toolsets=toolsets,
+            pdfco=pdfco,
+            kind_wait_seconds=0.05,
+        )
+        async with Client(server, mode=mode) as client:
+            tools = await client.list_tools()
+            texts = [client.instructions or ""]
+            if "pages" in toolsets:
+                texts.append(json.dumps(await call(client, "page.analyze", url=PAGE, **{"async": True})))
+            if toolsets == ("lean",):
+                texts.append(
+                    json.dumps(await call(client, "job.submit", kind="test.add", args={"a": 1, "b": 2}))
+                )
+            elif "jobs" in toolsets:
+                texts.append(json.dumps(await call(client, "test_add", a=1, b=2)))
+        texts += [f"{tool.description} {json.dumps(tool.input_schema)}" for tool in tools]
+        there = {tool.name for tool in tools}
+        dotted = {name for name in aliases(EVERY_TOOL).values() if "." in name}
+        for text in texts:
+            for name in dotted:
+                shown, other = (
+                    (name, underscore(name)) if tool_names == "dotted" else (underscore(name), name)
+                )
+                assert not mentions(text, other), (other, text)
+                assert shown in there or not mentions(text, shown) or f'"kind": "{shown}"' in text, (
+                    shown,
+                    text,
+                )
+
+
+EVERY_TOOL = [
+    *JOB_TOOLS, "job.submit", "kind.search", "kind.describe", "page.analyze", "page.analyze_batch",
+    "page.compare", "page.crop", "page.getJobStatus", "file.fetch", "pdf_to_text", "wait_job_completion",
+    "get_job_check",
+]  # fmt: skip
+
+
+def mentions(text: str, name: str) -> bool:
+    """Whether a text names a tool, as a word by itself."""
+    text = text.replace('"kind": "page.analyze"', "").replace('"kind": "test.add"', "")
+    return re.search(rf"(?<![\w.]){re.escape(name)}(?!\w|\.\w)", text) is not None
 
 
 # --- What is listed ---------------------------------------------------------------------------------------
@@ -142,23 +199,23 @@ async def test_every_tool_says_what_it_is(server: FastMCP[None], mode: Literal["
     async with Client(server, mode=mode) as client:
         tools = {tool.name: tool for tool in await client.list_tools()}
         instructions = client.instructions
-    assert {*JOB_TOOLS, "page.analyze", "page.getJobStatus", "test.add", "test.say"} <= tools.keys()
+    assert {"job_wait", "page_analyze", "page_get_job_status", "test_add", "test_say"} <= tools.keys()
     for tool in tools.values():
         assert tool.title
-        assert tool.description or tool.name.startswith("test.")
+        assert tool.description
+        assert tool.icons
         assert tool.annotations is not None
         assert tool.annotations.read_only_hint is not None
         assert tool.input_schema["type"] == "object"
-        assert tool.input_schema.get("additionalProperties", False) is False
         assert tool.output_schema is not None
         jsonschema.Draft202012Validator.check_schema(tool.input_schema)
         jsonschema.Draft202012Validator.check_schema(tool.output_schema)
-    add = tools["test.add"]
+    add = tools["test_add"]
     assert add.title == "Add two numbers"
     assert add.input_schema["required"] == ["a", "b"]
     assert instructions is not None
-    assert "job_wait" in instructions
-    assert instructions.count(". ") == 2
+    for words in ("job_wait", "page_analyze", "is_final"):
+        assert words in instructions
 
 
 def test_kinds_that_other_tools_cover_get_none(service: Service) -> None:
@@ -198,7 +255,7 @@ async def test_a_kinds_tool_answers_with_a_ticket_when_nothing_runs(
         TypeAdapter(native.Ticket).validate_python(ticket)
         assert (ticket["state"], ticket["is_final"], ticket["result"]) == ("waiting", False, None)
         headline, record = text_of(result)
-        assert headline.startswith("test.add is waiting, number 1 in its queue. Call job.wait")
+        assert headline.startswith("test.add is waiting, number 1 in its queue. Call job_wait")
         assert json.loads(record) == ticket
         assert (await call(client, "job.status", jobId=ticket["job_id"]))["state"] == "waiting"
 
@@ -215,7 +272,7 @@ async def test_a_kinds_tool_answers_with_the_result_when_it_is_quick(
         assert failed.is_error
         assert failed.structured_content is not None
         assert failed.structured_content["failure"]["message"] == "It broke."
-        assert "job.retry" in failed.structured_content["next_step"]
+        assert "job_retry" in failed.structured_content["next_step"]
 
 
 @pytest.mark.usefixtures("worker")

@@ -198,7 +198,7 @@ async def test_a_job_of_a_minute_costs_an_agent_three_calls_and_1500_tokens(
         asyncio.get_running_loop().call_later(6, gate_file.touch)
         ticket = await ask(client, "test.gate", path=str(gate_file))
         while not ticket["is_final"]:
-            assert "job.wait with this job_id and wait_seconds 50" in ticket["next_step"]
+            assert "job_wait with this job_id and wait_seconds 50" in ticket["next_step"]
             ticket = await ask(client, "job.wait", job_id=ticket["job_id"], wait_seconds=50)
             calls += 1
     assert (ticket["state"], ticket["result"]) == (State.COMPLETED.value, "attempt 1")

@@ -14,7 +14,7 @@ from mcp.client.extension import ClientExtension
 from mcp_types import TextResourceContents
 
 from checkback.doors.mcp import build_server
-from checkback.doors.mcp_names import CARD, CARD_TOOL
+from checkback.doors.mcp_listing import CARD, CARD_TOOL
 from checkback.guard.access import Caller, Scope
 from checkback.service import Service
 
@@ -55,15 +55,16 @@ async def test_hosts_that_declare_apps_are_offered_the_card_and_all_others_see_w
             assert isinstance(content, TextResourceContents)
             assert content.mime_type == "text/html;profile=mcp-app"
             assert content.text.startswith("<!doctype html>")
+            assert 'call("job_card"' in content.text and 'call("job_cancel"' in content.text
             assert content.meta is not None
             nothing: dict[str, list[str]] = {"connectDomains": [], "resourceDomains": [], "frameDomains": []}
             assert content.meta["ui"] == {"csp": nothing, "prefersBorder": True}
-    assert listed[True].keys() - listed[False].keys() == {CARD_TOOL}
-    assert listed[True][CARD_TOOL] == {"resourceUri": CARD, "visibility": ["app"]}
-    for name in ("test.add", "page.analyze", "page.getJobStatus", "job.wait", "job.status", "job.cancel"):
+    assert listed[True].keys() - listed[False].keys() == {"job_card"}
+    assert listed[True]["job_card"] == {"resourceUri": CARD, "visibility": ["app"]}
+    for name in ("test_add", "page_analyze", "page_get_job_status", "job_wait", "job_status", "job_cancel"):
         assert listed[False][name] == {"resourceUri": CARD}, name
-    assert listed[False]["job.list"] is None
-    assert listed[False]["job.result"] is None
+    assert listed[False]["job_list"] is None
+    assert listed[False]["job_result"] is None
 
 
 async def test_the_card_names_nothing_outside_itself() -> None:

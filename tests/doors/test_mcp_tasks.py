@@ -18,7 +18,8 @@ from checkback.core.states import State
 from checkback.dialects.mcp_tasks import EXTENSION, PROGRESS_META
 from checkback.doors.gate import Gate, RequireCaller
 from checkback.doors.mcp import build_server, http_app, http_caller
-from checkback.doors.mcp_names import POLL_TOOLS
+from checkback.doors.mcp_listing import POLL_TOOLS
+from checkback.doors.mcp_names import underscore
 from checkback.doors.mcp_pdfco import PdfcoSetting
 from checkback.guard.access import LOCAL, Caller
 from checkback.guard.authenticator import Authenticator
@@ -238,7 +239,7 @@ async def test_tools_that_only_ask_are_not_listed_to_clients_with_tasks(wire: Wi
         result = (await wire.ask(tokens.ada, "tools/list", {}, tasks=tasks))["result"]
         return {tool["name"] for tool in result["tools"]}
 
-    assert await names(tasks=False) - await names(tasks=True) == POLL_TOOLS
+    assert await names(tasks=False) - await names(tasks=True) == set(map(underscore, POLL_TOOLS))
     result = (await wire.ask(tokens.ada, "tools/call", {"name": "job.list", "arguments": {}}))["result"]
     assert result["resultType"] == "complete"  # it starts nothing, so it is no task
 

@@ -55,7 +55,7 @@ def mode(request: pytest.FixtureRequest) -> Literal["legacy", "auto"]:
 
 @pytest.fixture
 def server(service: Service) -> FastMCP[None]:
-    return build_server(service, caller=lambda: ADA, wait_seconds=0.05)
+    return build_server(service, caller=lambda: ADA, wait_seconds=0.05, tool_names="dotted")
 
 
 async def call(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from checkback.app.background import find_version, server_runs, start_in_background
@@ -27,18 +28,18 @@ if TYPE_CHECKING:
 WATCH_SECONDS = 5.0
 
 
-def run_stdio(settings: Settings, chosen: Mapping[str, Any]) -> None:
-    """Serve until the client closes our standard input."""
+def run_stdio(settings: Settings, chosen: Mapping[str, Any], *, save_folder: Path | None = None) -> None:
+    """Serve until the client closes our standard input. Agents may save files in ``save_folder``."""
     # Standard output belongs to the protocol: whatever logs goes to standard error.
     log_to_stderr("warning", settings.log_format, text="%(levelname)s:%(name)s:%(message)s")
     recording.start("mcp", find_version())
     try:
-        asyncio.run(_serve(settings, chosen))
+        asyncio.run(_serve(settings, chosen, save_folder))
     finally:
         recording.stop()
 
 
-async def _serve(settings: Settings, chosen: Mapping[str, Any]) -> None:
+async def _serve(settings: Settings, chosen: Mapping[str, Any], save_folder: Path | None) -> None:
     from checkback.app.stdio_lines import checked_lines
     from checkback.doors.mcp import build_server
     from checkback.doors.mcp_names import ToolNames
@@ -53,6 +54,7 @@ async def _serve(settings: Settings, chosen: Mapping[str, Any]) -> None:
             version=find_version(),
             toolsets=settings.toolsets,
             pdfco=_pdfco_setting(connection),
+            save_folder=save_folder,
         )
         keeping = asyncio.create_task(_keep_server(connection.settings))
         try:
@@ -66,10 +68,11 @@ def _pdfco_setting(connection: Connection) -> PdfcoSetting:
     from checkback.doors.mcp_pdfco import PdfcoSetting
 
     settings = connection.settings
-    url = connection.server.url if connection.server else f"http://{settings.host}:{settings.port}"
+    here = connection.server.url if connection.server else f"http://{settings.host}:{settings.port}"
+    url = settings.public_url or here
     authenticator = Authenticator(folder_token=folder_token(settings.home), token_file=settings.tokens)
     return PdfcoSetting(
-        base_url=lambda: url,
+        base_url=lambda: url.rstrip("/"),
         is_own_token=authenticator.knows,
         has_key=settings.pdfco_key is not None,
         local_files=True,

@@ -16,7 +16,7 @@ from checkback.app.background import find_version
 from checkback.app.connect import Connection
 from checkback.core.errors import EngineUnavailable
 from checkback.doors import dashboard, http_metrics, pdfco
-from checkback.doors.file_links import FilesDoor
+from checkback.doors.file_links import BASE_URL, FilesDoor
 from checkback.doors.gate import Gate, RequireCaller
 from checkback.doors.http import Readiness, build_routes
 from checkback.doors.http_metrics import Metrics, ServerFigures
@@ -115,7 +115,8 @@ def make_application(
         guesses=guesses,
         quotas=connection.service.quotas,
     )
-    return _Watched(Observed(gate, fixed=frozenset({MCP_PATH})), activity)
+    observed = Observed(gate, fixed=frozenset({MCP_PATH}))
+    return _Watched(PublicAddress(observed, settings.public_url), activity)
 
 
 def _metrics_routes(connection: Connection, restarts: Mapping[str, int]) -> list[BaseRoute]:
@@ -149,6 +150,19 @@ def mcp_application(
         page_url=http_base_url,
     )
     return http_app(server, path=MCP_PATH, allowed_hosts=allowed_hosts)
+
+
+class PublicAddress:
+    """Tells what is behind it under which address clients reach this server, where the settings name one."""
+
+    def __init__(self, application: ASGIApp, public_url: str | None) -> None:
+        self._application = application
+        self._public_url = public_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._public_url is not None and scope["type"] == "http":
+            scope = {**scope, BASE_URL: self._public_url.rstrip("/")}
+        await self._application(scope, receive, send)
 
 
 class _Doors:

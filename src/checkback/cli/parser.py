@@ -83,7 +83,10 @@ def _server_commands(commands: Any) -> None:
     _kinds_option(worker)
     mcp = _add(commands, "mcp", "server_commands", "speak MCP on standard input and output")
     mcp.add_argument(
-        "--tool-names", choices=("auto", "dotted", "underscore"), help="how tools are listed (auto)"
+        "--tool-names", choices=("underscore", "dotted", "auto"), help="how tools are listed (underscore)"
+    )
+    mcp.add_argument(
+        "--save-to", metavar="FOLDER", help="let agents save files of jobs in this folder (none by default)"
     )
     _kinds_option(mcp)
     shim = _add(commands, "pdfco-mcp", "server_commands", "run PDF.co's own MCP server against this machine")
@@ -92,6 +95,9 @@ def _server_commands(commands: Any) -> None:
     config.add_argument("client", choices=CLIENTS)
     config.add_argument(
         "--stdio", action="store_true", help="let the client start checkback, instead of HTTP"
+    )
+    config.add_argument(
+        "--dotted", action="store_true", help="list tools as page.analyze, for users of ReftrixMCP"
     )
     token = _add(
         commands, "token", "server_commands", "show this data folder's token, or add one for an owner"

@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from checkback import settings as settings_table
@@ -105,8 +106,20 @@ def mcp(options: Namespace) -> int:
     chosen = _chosen(options, tool_names=options.tool_names)
     from checkback.app.stdio import run_stdio
 
-    run_stdio(settings_table.read(**chosen), chosen)
+    run_stdio(settings_table.read(**chosen), chosen, save_folder=_save_folder(options.save_to))
     return Exit.DONE
+
+
+def _save_folder(path: str | None) -> Path | None:
+    """The folder that agents may save files in, without links on the way to it."""
+    if path is None:
+        return None
+    folder = Path(path).expanduser().resolve()
+    if not folder.is_dir():
+        raise InvalidInput(
+            f"--save-to: {path!r} is not a folder.", hint="Make the folder first, or name another."
+        )
+    return folder
 
 
 def config(options: Namespace) -> int:
@@ -116,7 +129,7 @@ def config(options: Namespace) -> int:
     if url is None:
         sys.stderr.write("no server runs for this data folder; over HTTP a client needs `checkback serve`\n")
     address = url or f"http://127.0.0.1:{settings.port or settings_table.Settings().port}"
-    sys.stdout.write(_client_configuration(options.client, settings, address, stdio=options.stdio) + "\n")
+    sys.stdout.write(_client_configuration(options.client, settings, address, options) + "\n")
     return Exit.DONE
 
 
@@ -143,27 +156,32 @@ def token(options: Namespace) -> int:
     return Exit.DONE
 
 
-def _client_configuration(client: str, settings: Settings, address: str, *, stdio: bool) -> str:
+def _client_configuration(client: str, settings: Settings, address: str, options: Namespace) -> str:
     from checkback.guard.tokens import folder_token
 
     background.prepare_home(settings.home)
     name = "checkback"
     program = [sys.executable, "-m", "checkback", "mcp"]
+    # Claude Desktop's file knows programs only.
+    stdio = options.stdio or client == "claude-desktop"
+    if options.dotted and stdio:
+        program += ["--tool-names", "dotted"]
+    elif options.dotted and settings.tool_names != "dotted":
+        sys.stderr.write("over HTTP the server decides: start it with CHECKBACK_TOOL_NAMES=dotted\n")
     # The client starts it in another environment: it must find the same data folder.
     chosen = {name: value for name, value in os.environ.items() if name in _SAME_EVERYWHERE}
     url = f"{address}/mcp"
     header = f"Bearer {folder_token(settings.home)}"
     if client == "claude-code":
         if stdio:
-            options = [part for item in chosen.items() for part in ("--env", "=".join(item))]
-            return shlex.join(["claude", "mcp", "add", name, *options, "--", *program])
+            variables = [part for item in chosen.items() for part in ("--env", "=".join(item))]
+            return shlex.join(["claude", "mcp", "add", name, *variables, "--", *program])
         return f'claude mcp add --transport http {name} {url} --header "Authorization: {header}"'
     over_stdio: dict[str, Any] = {"command": program[0], "args": program[1:]}
     if chosen:
         over_stdio["env"] = chosen
     over_http: dict[str, Any] = {"url": url, "headers": {"Authorization": header}}
-    # Claude Desktop's file knows programs only.
-    entry = over_stdio if stdio or client == "claude-desktop" else over_http
+    entry = over_stdio if stdio else over_http
     if client == "vscode":
         return json.dumps({"servers": {name: {"type": "stdio" if stdio else "http", **entry}}}, indent=2)
     return json.dumps({"mcpServers": {name: entry}}, indent=2)

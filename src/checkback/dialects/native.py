@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -125,6 +125,20 @@ class Ticket(TypedDict):
     untrusted: list[str]
 
 
+class JobRow(TypedDict):
+    """A job in a list: what it takes to choose one. Fields that would say nothing are left out."""
+
+    job_id: str
+    kind: str
+    state: StateName
+    created_at: Time
+    unread: Annotated[bool, Field(description="Nobody has been given the result yet.")]
+    phase: NotRequired[str]
+    progress: NotRequired[int]
+    failure: NotRequired[Annotated[str, Field(description="The failure's code.")]]
+    files: NotRequired[Annotated[int, Field(description="How many files it has.")]]
+
+
 class ErrorBody(TypedDict):
     """What went wrong, and what to do about it."""
 
@@ -229,6 +243,26 @@ def ticket(
         "next_step": next_step(job, steps),
         "untrusted": list(UNTRUSTED),
     }
+
+
+def row(job: Job) -> JobRow:
+    """A job in an agent's list of them, in few words: a list of twenty costs it twenty of these."""
+    made: JobRow = {
+        "job_id": job.id,
+        "kind": job.kind,
+        "state": job.state.value,
+        "created_at": job.created_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "unread": job.unread,
+    }
+    if job.state is State.ACTIVE:
+        made["progress"] = progress(job)
+        if job.phase:
+            made["phase"] = job.phase
+    if job.state is State.FAILED and job.failure is not None:
+        made["failure"] = job.failure.code
+    if job.artifacts:
+        made["files"] = len(job.artifacts)
+    return made
 
 
 def headline(job: Job, steps: NextSteps, outlook: Outlook = NO_OUTLOOK) -> str:

@@ -29,8 +29,8 @@ _STATUS = {
 }
 
 
-def queued(job_id: str) -> Fields:
-    """The answer to a ``page.analyze`` that runs in the background."""
+def queued(job_id: str, status_tool: str = "page.getJobStatus") -> Fields:
+    """The answer to a ``page.analyze`` that runs in the background; ``status_tool`` reports on it."""
     return {
         "async": True,
         "jobId": job_id,
@@ -39,7 +39,7 @@ def queued(job_id: str) -> Fields:
         "polling": {
             "intervalSeconds": POLL_SECONDS,
             "retentionHours": RETENTION_HOURS,
-            "howToCheck": f'Call page.getJobStatus with {{"job_id": "{job_id}"}}.',
+            "howToCheck": f'Call {status_tool} with {{"job_id": "{job_id}"}}.',
         },
     }
 

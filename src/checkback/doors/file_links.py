@@ -88,6 +88,10 @@ def valid_until(minutes: int | None) -> datetime:
     return datetime.now(UTC) + timedelta(minutes=minutes or DEFAULT_MINUTES)
 
 
+BASE_URL = "checkback.base_url"
+"""Where a request's scope has the server's public address, if one is set."""
+
+
 class FilesDoor:
     """Answers signed links. A link that is not valid is refused in the same words for every reason."""
 
@@ -158,7 +162,8 @@ def _headers(error: CheckbackError) -> dict[str, str]:
 
 def base_url(request: Request) -> str:
     """Under which address a client called us, without a slash at its end. The gate has checked the host."""
-    return str(request.base_url).rstrip("/")
+    named: str | None = request.scope.get(BASE_URL)
+    return named or str(request.base_url).rstrip("/")
 
 
 async def save(writer: UploadWriter, chunks: AsyncIterator[bytes]) -> Upload:

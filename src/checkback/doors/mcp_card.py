@@ -31,7 +31,8 @@ from checkback.core.job import Artifact, Job
 from checkback.core.states import State, may_move
 from checkback.dialects import native, words
 from checkback.doors.mcp_jobs import JobId
-from checkback.doors.mcp_names import CARD, CARD_TOOL
+from checkback.doors.mcp_listing import CARD, CARD_TOOL
+from checkback.doors.mcp_names import Names
 from checkback.doors.mcp_resources import MAX_READ_BYTES
 from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, JobTool, checked, reply, schema_of
 from checkback.guard.access import Caller, Scope
@@ -44,6 +45,8 @@ SHOWN_BY = frozenset(
     }
 )  # fmt: skip
 """Tools that show the card, besides those that start a job."""
+
+CALLED_BY_CARD = (CARD_TOOL, "job.status", "job.cancel")
 
 MAX_HOLD_SECONDS = 20.0
 MAX_REPORT_BYTES = 8 * 1024 * 1024
@@ -135,10 +138,10 @@ class Card:
         job = await self.desk.service.get(caller, wanted.job_id)
         if wanted.seen == _seen(job) and not job.state.is_final:
             job = await self._news(caller, job, wanted.wait_seconds)
-        steps, outlook, now = self.desk.steps, await self.desk.outlook(job), datetime.now(UTC)
-        record = native.ticket(job, now=now, steps=steps, outlook=outlook)
-        card = await self._card(caller, job, outlook, now)
-        return reply({**record, "card": card}, headline=native.headline(job, steps, outlook))
+        outlook = await self.desk.outlook(job)
+        card = await self._card(caller, job, outlook, datetime.now(UTC))
+        headline = native.headline(job, self.desk.steps, outlook)
+        return reply({**self.desk.record(job, outlook), "card": card}, headline=headline)
 
     async def _news(self, caller: Caller, job: Job, seconds: float) -> Job:
         before = _seen(job)
@@ -203,7 +206,7 @@ def card_tool(desk: Desk, base_url: Callable[[], str] | None) -> DoorTool:
         CARD_TOOL,
         desk.guarded(Card(desk, base_url).answer),
         title="Card of a job",
-        description="How a job stands, for the card that shows it in the chat.",
+        description="Report a job to the card that shows it in the chat. Agents use job.status.",
         parameters=CardInput.model_json_schema(),
         output_schema=schema_of(CardTicket),
         annotations=ToolAnnotations(
@@ -225,8 +228,14 @@ def show_card(tools: Iterable[DoorTool | JobTool]) -> None:
             tool.meta = {"ui": {"resourceUri": CARD}}
 
 
-def add_card(server: FastMCP[None]) -> None:
-    """Add the resource. It may fetch nothing from anywhere: pictures come through the host, as data."""
+def add_card(server: FastMCP[None], names: Names) -> None:
+    """Add the resource. It may fetch nothing from anywhere: pictures come through the host, as data.
+
+    It calls tools by the names that are listed: a host may refuse a card what it has not seen in the list.
+    """
+    html = HTML.read_text("utf-8")
+    for name in CALLED_BY_CARD:
+        html = html.replace(f'"{name}"', f'"{names.shown(name)}"')
     policy: dict[str, list[str]] = {"connectDomains": [], "resourceDomains": [], "frameDomains": []}
     server.add_resource(
         TextResource(
@@ -236,7 +245,7 @@ def add_card(server: FastMCP[None]) -> None:
             description="A job that shows itself live in the chat.",
             mime_type=UI_MIME_TYPE,
             meta={"ui": {"csp": policy, "prefersBorder": True}},
-            text=HTML.read_text("utf-8"),
+            text=html,
         )
     )
 

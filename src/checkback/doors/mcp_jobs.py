@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, NotRequired
 
 from fastmcp.tools.base import ToolResult
-from mcp_types import ToolAnnotations
+from mcp_types import ResourceLink, ToolAnnotations
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
 from checkback.core.errors import InvalidInput, TooLarge
-from checkback.core.job import Job
+from checkback.core.job import Artifact, Job
 from checkback.core.states import State
 from checkback.dialects import native
+from checkback.doors import mcp_icons as icons
+from checkback.doors.mcp_files import read_picture, save_file
+from checkback.doors.mcp_listing import MAX_DESCRIPTION_CHARACTERS
 from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, JobTool, Told, checked, reply, schema_of
 from checkback.guard.access import Caller
 from checkback.kinds import registry
@@ -32,7 +36,7 @@ JobId = Annotated[
     Field(
         # An agent may copy the name of the field out of another tool's answer.
         validation_alias=AliasChoices("job_id", "jobId"),
-        description="The id that starting the job gave.",
+        description="The job id returned when the job was started.",
         json_schema_extra={"format": "uuid"},
     ),
 ]
@@ -50,15 +54,15 @@ class WaitInput(_Input):
     job_id: JobId
     wait_seconds: Annotated[
         float | None,
-        Field(ge=0, allow_inf_nan=False, description="How long to wait at most: 25 if left out, 50 at most."),
+        Field(ge=0, allow_inf_nan=False, description="Seconds to wait, at most 50. Default: 25."),
     ] = None
 
 
 class ListInput(_Input):
     state: Annotated[State | None, Field(description="Only jobs in this state.")] = None
     kind: Annotated[str | None, Field(description="Only jobs of this kind.")] = None
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE, description="How many at most.")] = 20
-    cursor: Annotated[str | None, Field(description="The cursor of the page before, to go on.")] = None
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE, description="How many jobs at most.")] = 20
+    cursor: Annotated[str | None, Field(description="The cursor of the previous page.")] = None
 
 
 class ResultInput(_Input):
@@ -67,30 +71,48 @@ class ResultInput(_Input):
         str,
         Field(
             validation_alias=AliasChoices("pointer", "path"),
-            description="JSON pointer to a part of the result, as /sections/0; empty for all of it.",
+            description="JSON pointer to a part of the result, such as /sections/0.",
         ),
     ] = ""
     artifact: Annotated[
-        str | None, Field(description="Read this text or JSON artifact instead of the result.")
+        str | None, Field(description="Name or id of one of the job's files, to read instead of the result.")
     ] = None
-    offset: Annotated[int, Field(ge=0, description="Where in a long text to go on.")] = 0
+    offset: Annotated[int, Field(ge=0, description="Character offset to continue a long text from.")] = 0
 
 
-class TicketList(TypedDict):
+class SavingResultInput(ResultInput):
+    save_as: Annotated[
+        str | None,
+        Field(description="Save the artifact under this new file name in the folder allowed for it."),
+    ] = None
+
+
+class JobList(TypedDict):
     """Some jobs, newest first."""
 
-    jobs: list[native.Ticket]
-    cursor: str | None
+    jobs: list[native.JobRow]
+    cursor: Annotated[str | None, Field(description="For the next page; null at the end.")]
+
+
+class FileRecord(TypedDict):
+    """One of a job's files."""
+
+    name: str
+    media_type: str
+    size_bytes: int
+    url: Annotated[str | None, Field(description="A link that downloads it, valid for an hour.")]
 
 
 class ResultRecord(TypedDict):
-    """A result, whole as JSON, or a slice of its text when it is long."""
+    """A result, whole as JSON, or a slice of its text when it is long; or a file."""
 
     job_id: str
     result: Annotated[Any, Field(description="The whole value, when it is short enough.")]
     text: Annotated[str | None, Field(description="A slice of the text, when it is long.")]
     total_characters: int
-    next_offset: Annotated[int | None, Field(description="Ask again with this offset; null at the end.")]
+    next_offset: Annotated[int | None, Field(description="Continue from this offset; null at the end.")]
+    file: NotRequired[FileRecord]
+    saved_to: NotRequired[Annotated[str, Field(description="Where the file was saved.")]]
     next_step: str
     untrusted: list[str]
 
@@ -123,44 +145,61 @@ class JobTools:
 
     async def list(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         page = await self._service.list(caller, **checked(ListInput, arguments).model_dump())
-        now, steps = datetime.now(UTC), self._desk.steps
-        jobs = [native.ticket(job, now=now, steps=steps, max_result_characters=500) for job in page.jobs]
-        return reply({"jobs": jobs, "cursor": page.cursor})
+        return reply({"jobs": [native.row(job) for job in page.jobs], "cursor": page.cursor})
 
     async def result(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        wanted = checked(ResultInput, arguments)
+        form = ResultInput if self._desk.save_folder is None else SavingResultInput
+        wanted = checked(form, arguments)
+        if isinstance(wanted, SavingResultInput) and wanted.save_as is not None:
+            return await self._save(caller, wanted, wanted.save_as)
         if wanted.artifact is not None:
-            value = await self._artifact(caller, wanted.job_id, wanted.artifact)
-        else:
-            value = await self._service.result(caller, wanted.job_id)
-        try:
-            value = native.point(value, wanted.pointer)
-        except LookupError:
-            raise InvalidInput("The pointer names nothing in this result.") from None
-        record = _slice(wanted, value)
-        if wanted.artifact is None and record["next_offset"] is None:
+            return await self._artifact(caller, wanted, wanted.artifact)
+        value = await self._service.result(caller, wanted.job_id)
+        record = _part(wanted, value)
+        if record["next_offset"] is None:
             await self._service.mark_read(await self._service.get(caller, wanted.job_id))
         return reply(record)
 
-    async def _artifact(self, caller: Caller, job_id: str, name: str) -> Any:
-        found, path = await self._service.artifact(caller, job_id, name)
-        if found.size_bytes > MAX_TEXT_BYTES:
-            raise TooLarge("This artifact is too large to be read here.", hint="Fetch it from its url.")
+    async def _artifact(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
+        """One of the job's files: a picture to look at, text to read, or else where it can be fetched."""
+        item, path = await self._service.artifact(caller, wanted.job_id, name)
+        file = await self._file(caller, wanted.job_id, item)
+        if item.media_type.startswith("image/") and item.media_type != "image/svg+xml":
+            return await _shown(wanted, path, file)
+        if item.size_bytes > MAX_TEXT_BYTES:
+            return _fetched(wanted, file, "This file is too large to be read here")
         try:
             text = (await asyncio.to_thread(path.read_bytes)).decode("utf-8")
         except UnicodeDecodeError:
-            raise InvalidInput("This artifact is not text.", hint="Fetch it from its url.") from None
-        if found.media_type == "application/json":
+            return _fetched(wanted, file, "This file is not text")
+        value: Any = text
+        if item.media_type == "application/json":
             with suppress(ValueError):
-                return json.loads(text)
-        return text
+                value = json.loads(text)
+        return reply({**_part(wanted, value), "file": file})
+
+    async def _save(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
+        folder = self._desk.save_folder
+        if wanted.artifact is None or folder is None:
+            raise InvalidInput("save_as needs artifact.", hint="Name the file to save in artifact.")
+        item, path = await self._service.artifact(caller, wanted.job_id, wanted.artifact)
+        saved = await asyncio.to_thread(save_file, path, folder, name)
+        record = _without_text(wanted, await self._file(caller, wanted.job_id, item), "The file is saved.")
+        record["saved_to"] = str(saved)
+        return reply(record)
+
+    async def _file(self, caller: Caller, job_id: str, item: Artifact) -> FileRecord:
+        job = await self._service.get(caller, job_id)
+        return {
+            "name": item.name,
+            "media_type": item.media_type,
+            "size_bytes": item.size_bytes,
+            "url": self._desk.url_of(job, item),
+        }
 
 
-_WAITING = (
-    "Wait on the server until a job ends and tell how it ended. Running out of time is no error: the answer "
-    "then shows how far the job is, and you call again."
-)
-_READS = {"readOnlyHint": True, "idempotentHint": True, "openWorldHint": False}
+_READS = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
+_SAVES = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
 _CANCELS = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": True, "openWorldHint": False}
 _STARTS = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
 
@@ -176,34 +215,59 @@ class _Row:
     hints: Mapping[str, bool]
 
 
-_STATUS = "How a job stands now: state, phase, progress, and its result or failure once it has ended."
-_RESULT = "Read a completed job's result, or a text artifact of it, whole or in parts."
-_LIST = "Your jobs, newest first, also those of earlier sessions."
-_CANCEL = "Stop a job in any state. A job that has already ended stays as it is."
-_RETRY = "Run a failed or cancelled job again, under the same id."
+_STATUS = (
+    "Report the state, phase and progress of a job of any kind, and its result or failure once it has ended. "
+    "Use it for one look; to wait for the end use job.wait. Asked again too early, it answers a moment later."
+)
+_WAITING = (
+    "Wait on the server until a job of any kind ends, and return its state and result. Running out of time "
+    "is not an error: it returns the progress so far, and you call it again. Use this instead of polling."
+)
+_RESULT = (
+    "Read the result of a completed job of any kind, or one of its files: long text in parts, a picture as "
+    "an image, any other file as a download link. Short results are already in the answer of job.wait."
+)
+_LIST = (
+    "List your jobs, newest first, with those of earlier sessions. Use it to find a job id; use job.status "
+    "for details of one job."
+)
+_CANCEL = (
+    "Stop a job in any state; its processes end and its unfinished work is lost. A job that has already "
+    "ended is returned unchanged."
+)
+_RETRY = (
+    "Run a failed or cancelled job again under the same id and with the same arguments. To change arguments, "
+    "start a new job."
+)
 
 _TOOLS = (
     _Row("job.status", "Job status", _STATUS, "status", OneJob, native.Ticket, _READS),
     _Row("job.wait", "Wait for a job", _WAITING, "wait", WaitInput, native.Ticket, _READS),
     _Row("job.result", "Job result", _RESULT, "result", ResultInput, ResultRecord, _READS),
-    _Row("job.list", "List jobs", _LIST, "list", ListInput, TicketList, _READS),
+    _Row("job.list", "List jobs", _LIST, "list", ListInput, JobList, _READS),
     _Row("job.cancel", "Cancel a job", _CANCEL, "cancel", OneJob, native.Ticket, _CANCELS),
     _Row("job.retry", "Retry a job", _RETRY, "retry", OneJob, native.Ticket, _STARTS),
 )
 
 
-def job_tools(desk: Desk) -> Iterable[DoorTool]:
-    """The tools for jobs of any kind."""
+def job_tools(desk: Desk, names: Collection[str] = ()) -> Iterable[DoorTool]:
+    """The tools for jobs of any kind; or those of them that ``names`` has."""
     tools = JobTools(desk)
     for row in _TOOLS:
+        if names and row.name not in names:
+            continue
+        takes, hints = row.takes, row.hints
+        if takes is ResultInput and desk.save_folder is not None:
+            takes, hints = SavingResultInput, _SAVES
         yield DoorTool.of(
             row.name,
             desk.guarded(getattr(tools, row.answer)),
             title=row.title,
             description=row.description,
-            parameters=row.takes.model_json_schema(),
+            parameters=takes.model_json_schema(),
             output_schema=schema_of(row.gives),
-            annotations=ToolAnnotations.model_validate({"title": row.title, **row.hints}),
+            annotations=ToolAnnotations.model_validate({"title": row.title, **hints}),
+            icon=icons.JOB,
         )
 
 
@@ -211,21 +275,50 @@ def kind_tools(desk: Desk, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
     """One tool for each kind: it starts a job and waits a moment, for the result or else for a ticket."""
     output = schema_of(native.Ticket)
     for kind in kinds:
-        about = f"{kind.description}\n\n" if kind.description else ""
         begin = _beginner(desk, kind)
         tool = DoorTool.of(
             kind.name,
-            desk.guarded(_starter(desk, begin)),
+            desk.guarded(starter(desk, begin)),
             title=kind.title,
-            description=f"{about}Runs as a background job: the answer holds the result if it is there within "
-            f"{desk.kind_wait_seconds:g} seconds, else a job_id to wait for.",
-            parameters=kind.args_model.model_json_schema(),
+            description=kind_description(kind, desk.kind_wait_seconds),
+            parameters=args_schema(kind),
             output_schema=output,
             annotations=ToolAnnotations(
-                title=kind.title, read_only_hint=False, idempotent_hint=False, open_world_hint=kind.network
+                title=kind.title,
+                read_only_hint=kind.read_only,
+                destructive_hint=kind.destructive,
+                idempotent_hint=kind.idempotent,
+                open_world_hint=kind.network if kind.open_world is None else kind.open_world,
             ),
+            icon=icons.PAGE if kind.name.startswith("page.") else icons.JOB,
         )
         yield JobTool(tool, desk.guarded(begin))
+
+
+def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
+    """What an agent reads about a kind's tool; the end is the same for all, so a long text loses its own."""
+    end = (
+        f"Runs as a background job: returns the result if it is ready within {wait_seconds:g} seconds, "
+        "otherwise a job_id for job.wait."
+    )
+    about = kind.description or f"Run a job of the kind {kind.name}."
+    room = MAX_DESCRIPTION_CHARACTERS - len(end) - 1
+    return f"{about if len(about) <= room else about[: room - 1] + '…'} {end}"
+
+
+def args_schema(kind: registry.Kind) -> dict[str, Any]:
+    """The JSON schema of a kind's arguments. What JSON cannot describe is open, and checked by the server."""
+    return kind.args_model.model_json_schema(schema_generator=AnyType)
+
+
+class AnyType(GenerateJsonSchema):
+    """Lists a type without a JSON schema as one that accepts anything, instead of failing the list."""
+
+    def emit_warning(self, kind: Any, detail: str) -> None:
+        """Defaults that are not JSON are left out; nobody needs to be warned of it."""
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
+        return {}
 
 
 def job_told(desk: Desk) -> Told:
@@ -244,7 +337,7 @@ def _beginner(desk: Desk, kind: registry.Kind) -> Callable[[Caller, Arguments, s
     return begin
 
 
-def _starter(
+def starter(
     desk: Desk, begin: Callable[[Caller, Arguments, str], Awaitable[Job]]
 ) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
     told = job_told(desk)
@@ -255,6 +348,17 @@ def _starter(
         return await told(caller, job)
 
     return start
+
+
+def _part(wanted: ResultInput, value: Any) -> ResultRecord:
+    try:
+        value = native.point(value, wanted.pointer)
+    except LookupError:
+        raise InvalidInput(
+            f"pointer: the result has no part {wanted.pointer[:80]!r}.",
+            hint="Read the result without pointer to see its parts.",
+        ) from None
+    return _slice(wanted, value)
 
 
 def _slice(wanted: ResultInput, value: Any) -> ResultRecord:
@@ -272,3 +376,54 @@ def _slice(wanted: ResultInput, value: Any) -> ResultRecord:
         "next_step": "This is all of it." if more is None else go_on,
         "untrusted": ["result", "text"],
     }
+
+
+def _without_text(wanted: ResultInput, file: FileRecord, next_step: str) -> ResultRecord:
+    return {
+        "job_id": wanted.job_id,
+        "result": None,
+        "text": None,
+        "total_characters": 0,
+        "next_offset": None,
+        "file": file,
+        "next_step": next_step,
+        "untrusted": ["result", "text", "file.name"],
+    }
+
+
+def _fetched(wanted: ResultInput, file: FileRecord, reason: str) -> ToolResult:
+    where = "Download it from file.url." if file["url"] else "Fetch it with `checkback artifact`."
+    made = reply(_without_text(wanted, file, f"{reason}. {where}"))
+    made.content += file_links(file)
+    return made
+
+
+def file_links(file: FileRecord) -> list[ResourceLink]:
+    """A link to a file, for clients that read them."""
+    if file["url"] is None:
+        return []
+    return [
+        ResourceLink(
+            type="resource_link",
+            uri=file["url"],
+            name=file["name"],
+            mime_type=file["media_type"],
+            size=file["size_bytes"],
+        )
+    ]
+
+
+async def _shown(wanted: ResultInput, path: Path, file: FileRecord) -> ToolResult:
+    try:
+        picture = await read_picture(path)
+    except (InvalidInput, TooLarge) as error:
+        return _fetched(wanted, file, error.message.rstrip("."))
+    told = "The picture follows."
+    if picture.is_scaled:
+        told = (
+            f"The picture follows, scaled from {picture.original_width} x {picture.original_height} to "
+            f"{picture.width} x {picture.height} pixels; file.url has it in full size."
+        )
+    made = reply(_without_text(wanted, file, told))
+    made.content += [picture.block, *file_links(file)]
+    return made

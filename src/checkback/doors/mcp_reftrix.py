@@ -25,6 +25,7 @@ from checkback.core.errors import (
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import reftrix
+from checkback.doors import mcp_icons as icons
 from checkback.doors.mcp_jobs import OneJob
 from checkback.doors.mcp_tools import (
     Arguments,
@@ -39,9 +40,10 @@ from checkback.doors.mcp_tools import (
 from checkback.guard import strict_json
 from checkback.guard.access import Caller
 from checkback.kinds import registry
-from checkback.kinds.pages.args import PageAnalyzeArgs
+from checkback.kinds.pages.args import PageAnalyzeArgs, listed_schema
 
 KIND = "page.analyze"
+STATUS_TOOL = "page.getJobStatus"
 REPORT = "report.json"
 GONE = "There is no such job. Jobs are kept for 24 hours after they end, then they are removed."
 
@@ -107,7 +109,7 @@ class ReftrixTools:
         elif job.state.is_final:
             code, message = _failure(job)
             return _problem(code, message, current_request_id())
-        return reply(reftrix.queued(job.id))
+        return reply(reftrix.queued(job.id, self._desk.names.shown(STATUS_TOOL)))
 
     async def _finished(self, caller: Caller, job: Job) -> ToolResult:
         given = (await self._service.get_with_args(caller, job.id)).args
@@ -146,13 +148,14 @@ def reftrix_tools(tools: ReftrixTools, wait_seconds: float) -> Iterable[DoorTool
 
 def _status_tool(tools: ReftrixTools) -> DoorTool:
     return DoorTool.of(
-        "page.getJobStatus",
+        STATUS_TOOL,
         tools.guarded(tools.status),
         title="Page Get Job Status",
         description=(
-            "Check on an analysis that page.analyze started in the background. Tells its state (waiting, "
-            "active, completed, failed, delayed or unknown), its progress from 0 to 100, a summary of the "
-            "result once it is completed, or the reason why it failed. Jobs are kept for 24 hours."
+            "Check once on an analysis that page.analyze started in the background. Returns its state "
+            "(waiting, active, completed, failed, delayed), progress from 0 to 100, a summary of the result "
+            "or the reason of a failure. Jobs are kept for 24 hours after they end. For other kinds of job "
+            "use job.status. To wait for the end use job.wait."
         ),
         parameters={
             "type": "object",
@@ -160,16 +163,17 @@ def _status_tool(tools: ReftrixTools) -> DoorTool:
                 "job_id": {
                     "type": "string",
                     "format": "uuid",
-                    "description": "The jobId that page.analyze answered with.",
+                    "description": "The jobId that page.analyze returned.",
                 }
             },
             "required": ["job_id"],
             "additionalProperties": False,
         },
-        output_schema=_envelope("data", "metadata"),
+        output_schema=_envelope(),
         annotations=ToolAnnotations(
             title="Page Get Job Status", read_only_hint=True, idempotent_hint=True, open_world_hint=False
         ),
+        icon=icons.PAGE,
     )
 
 
@@ -179,19 +183,20 @@ def _analyze_tool(tools: ReftrixTools, kind: registry.Kind, wait_seconds: float)
         tools.guarded(tools.analyze),
         title="Page Analyze",
         description=(
-            f"{kind.description}\n\nWith async true the answer is a jobId at once, to check with "
-            f"page.getJobStatus. Otherwise the analysis is awaited for {wait_seconds:g} seconds; if it "
-            "takes longer, the answer is the jobId and the analysis goes on."
+            f"{kind.description} Use page.analyze_batch for several pages, webpage_to_pdf for a printout. "
+            f"With async true it returns a jobId at once, for page.getJobStatus; otherwise it waits up to "
+            f"{wait_seconds:g} seconds for the report and then returns the jobId."
         ),
-        parameters=PageAnalyzeArgs.model_json_schema(),
+        parameters=listed_schema(PageAnalyzeArgs),
         output_schema=_analyze_answers(),
         annotations=ToolAnnotations(
             title="Page Analyze",
-            read_only_hint=False,
+            read_only_hint=True,
             destructive_hint=False,
             idempotent_hint=False,
             open_world_hint=True,
         ),
+        icon=icons.PAGE,
     )
 
 
@@ -216,7 +221,8 @@ def _failure(job: Job) -> tuple[str, str]:
     return code, job.failure.message
 
 
-def _envelope(*required: str) -> dict[str, Any]:
+def _envelope() -> dict[str, Any]:
+    """The schema of an answer and of an error alike: some clients check errors against it, too."""
     return {
         "type": "object",
         "properties": {
@@ -229,18 +235,16 @@ def _envelope(*required: str) -> dict[str, Any]:
                 "required": ["code", "message"],
             },
         },
-        "oneOf": [{"required": ["success", *required]}, {"required": ["success", "error"]}],
     }
 
 
 def _analyze_answers() -> dict[str, Any]:
-    schema = _envelope("data")
+    schema = _envelope()
     schema["properties"] |= {
-        "async": {"const": True},
+        "async": {"type": "boolean"},
         "jobId": {"type": "string", "format": "uuid"},
-        "status": {"const": "queued"},
+        "status": {"type": "string"},
         "message": {"type": "string"},
         "polling": {"type": "object"},
     }
-    schema["oneOf"].append({"required": ["async", "jobId", "status", "polling"]})
     return schema

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 
 from fastmcp import FastMCP
 from fastmcp.exceptions import ResourceError
@@ -14,7 +13,6 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLarge
-from checkback.dialects import native
 from checkback.doors.mcp_tools import Desk, current_request_id
 from checkback.guard.access import Caller
 
@@ -36,7 +34,7 @@ class JobResources:
     async def record(self, caller: Caller, job_id: str, _: str) -> ResourceContent:
         job = await self._service.get(caller, job_id)
         outlook = await self._desk.outlook(job)
-        record = native.ticket(job, now=datetime.now(UTC), steps=self._desk.steps, outlook=outlook)
+        record = self._desk.record(job, outlook)
         return ResourceContent(json.dumps(record, ensure_ascii=False), JSON_TYPE)
 
     async def result(self, caller: Caller, job_id: str, _: str) -> ResourceContent:

@@ -1,55 +1,329 @@
-"""Tools are listed with schemas that have no ``$ref``, which some clients cannot follow.
+"""JSON schemas as every host and model API takes them.
 
-FastMCP would write them out for every listing, and clients of the newest protocol cause one with every call:
-a fifth of a second of the server's time each. Here each schema is written out once.
+Pydantic writes schemas that are legal and that hosts refuse: OpenAI a list without ``items``, Anthropic an
+``anyOf`` at the top, Gemini a list in ``type``, validators in JavaScript and Go a regular expression of
+Python's. One such tool and the whole request is refused, with every other tool in it. So what is listed is
+rewritten into the part of JSON Schema that all of them take:
+
+- at the top a plain object; no ``$ref``, ``prefixItems``, ``oneOf``, ``allOf`` or list in ``type`` anywhere;
+- every list has ``items``; an ``enum`` has one type;
+- a property marked ``{"listed": "brief"}`` is an object without its properties, ``"no"`` leaves one out;
+- only keywords of ``_KEPT``; formats of JSON Schema's own list; patterns that mean the same in every dialect;
+- no titles that repeat a name, no default that is an object or null, nothing that is not valid JSON.
+
+A rewritten schema may accept more than the original, never less: the server checks a call against the real
+model. Recursion is written out ``UNROLLED`` levels deep.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import mcp_types
-from fastmcp.server.middleware import Middleware, MiddlewareContext
-from fastmcp.server.middleware.middleware import CallNext
-from fastmcp.tools.base import Tool
-from fastmcp.utilities.json_schema import dereference_refs
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
 
 Schema = dict[str, Any]
+Rewrite = Callable[[Schema], Schema]
+
+UNROLLED = 2
+DEEPER = "Nested further in the same way."
+OTHER_KEYS = "Also takes: "
+MAX_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""A property's name, by Anthropic's rule."""
+
+_KEPT = frozenset(
+    {
+        "type", "description", "title", "default", "enum", "anyOf",
+        "format", "pattern", "minLength", "maxLength",
+        "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+        "items", "minItems", "maxItems", "properties", "required", "additionalProperties",
+    }
+)  # fmt: skip
+_FORMATS = frozenset(
+    {
+        "date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uri-reference",
+        "uuid",
+    }
+)  # fmt: skip
+_NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+_NOT_PORTABLE = re.compile(r"\(\?(?!:)|\\[A-Za-z1-9]|\[\[:|[*+?}][+]")
+"""Look-around, named groups, flags, back references, classes and anchors that differ between dialects: Rust's
+``\\w`` knows all letters, JavaScript's only those of ASCII."""
+
+_TYPES: Mapping[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
-class WrittenOut(Middleware):
-    """Takes the place of ``FastMCP(dereference_schemas=True)``; what is listed is the same."""
-
-    def __init__(self) -> None:
-        #: By a schema's own identity: the schema itself, which so stays alive, and how it is listed.
-        self._known: dict[int, tuple[Schema, Schema]] = {}
-
-    async def on_list_tools(
-        self,
-        context: MiddlewareContext[mcp_types.ListToolsRequest],
-        call_next: CallNext[mcp_types.ListToolsRequest, Sequence[Tool]],
-    ) -> Sequence[Tool]:
-        return [self._listed(tool) for tool in await call_next(context)]
-
-    def _listed(self, tool: Tool) -> Tool:
-        output = None if tool.output_schema is None else self._written_out(tool.output_schema)
-        return tool.model_copy(
-            update={"parameters": self._written_out(tool.parameters), "output_schema": output}
-        )
-
-    def _written_out(self, schema: Schema) -> Schema:
-        if id(schema) not in self._known:
-            self._known[id(schema)] = (schema, dereference_refs(schema) if _refers(schema) else schema)
-        return self._known[id(schema)][1]
+def portable(schema: Schema) -> Schema:
+    """A schema for an object, rewritten so that every host takes it."""
+    found = _Rewriter(schema).rewritten(schema)
+    if found.get("type") != "object" or "anyOf" in found:
+        found = _joined(found)
+    found.setdefault("properties", {})
+    found.pop("title", None)
+    found.pop("description", None)  # the docstring of a model; the tool has a description of its own
+    return found
 
 
-def _refers(value: object) -> bool:
-    """Whether any part of a schema is named rather than written out."""
-    if isinstance(value, dict):
-        found: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
-        return "$ref" in found or "$defs" in found or any(_refers(part) for part in found.values())
+def portable_text(text: str) -> str:
+    """A text that can be encoded, without the double backticks of Python's docstrings."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "").replace("``", "`")
+
+
+def with_texts(schema: Schema, text: Callable[[str], str]) -> Schema:
+    """A portable schema with every description changed by ``text``."""
+    changed: Schema = {}
+    for key, value in schema.items():
+        if key == "description":
+            changed[key] = text(value)
+        elif key == "properties":
+            changed[key] = {name: with_texts(part, text) for name, part in value.items()}
+        elif key == "anyOf":
+            changed[key] = [with_texts(part, text) for part in value]
+        elif key in ("items", "additionalProperties") and isinstance(value, dict):
+            changed[key] = with_texts(cast("Schema", value), text)
+        else:
+            changed[key] = value
+    return changed
+
+
+class _Rewriter:
+    """Rewrites one schema; knows its definitions, and those it is inside of."""
+
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+        self._inside: list[str] = []
+
+    def rewritten(self, schema: Any, *, name: str = "") -> Schema:
+        """Any schema; ``name`` is that of the property it describes."""
+        if not isinstance(schema, dict):
+            return {}  # true; false, which nothing fits, is left to the server's own check
+        found = cast("Schema", schema)
+        if found.get("listed") == "brief":
+            return {"type": "object", "description": portable_text(found.get("description", ""))}
+        if "$ref" in found:
+            return self._resolved(found, name)
+        made = self._merged(found)
+        for rewrite in (_one_type, self._list, self._object, self._choices, _enumeration):
+            made = rewrite(made)
+        return _tidied(made, name)
+
+    def _resolved(self, schema: Schema, name: str) -> Schema:
+        """What a reference leads to, with what stands beside it; cut off where it is inside of itself."""
+        reference = str(schema["$ref"])
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        target = self._target(reference)
+        if self._inside.count(reference) > UNROLLED:
+            made: Schema = {"description": DEEPER}
+            if target.get("type") == "object":
+                made["type"] = "object"
+            return made
+        self._inside.append(reference)
+        try:
+            return self.rewritten(
+                {key: value for key, value in target.items() if key != "title"} | beside, name=name
+            )
+        finally:
+            self._inside.pop()
+
+    def _target(self, reference: str) -> Schema:
+        found: Any = self._root
+        for step in reference.removeprefix("#").split("/")[1:]:
+            key = step.replace("~1", "/").replace("~0", "~")
+            found = cast("Schema", found).get(key) if isinstance(found, dict) else None
+        return cast("Schema", found) if isinstance(found, dict) else {}
+
+    def _merged(self, schema: Schema) -> Schema:
+        """Without ``allOf``: objects are laid over each other, of anything else the first word counts."""
+        if "allOf" not in schema:
+            return dict(schema)
+        made = {key: value for key, value in schema.items() if key != "allOf"}
+        for part in cast("list[Any]", schema["allOf"]):
+            resolved = self._without_reference(part)
+            made["properties"] = {**resolved.get("properties", {}), **made.get("properties", {})}
+            made["required"] = [*made.get("required", []), *resolved.get("required", [])]
+            made = {**resolved, **made}
+        # Each part may refuse what another one names.
+        made.pop("additionalProperties", None)
+        if not made["properties"]:
+            del made["properties"]
+        if not made["required"]:
+            del made["required"]
+        return made
+
+    def _without_reference(self, schema: Any) -> Schema:
+        if not isinstance(schema, dict):
+            return {}
+        found = cast("Schema", schema)
+        if "$ref" in found:
+            return self._merged(self._target(str(found["$ref"])))
+        return self._merged(found)
+
+    def _list(self, schema: Schema) -> Schema:
+        """A list with one schema for all its items, which tuples get from those of their places."""
+        places = cast("list[Any]", schema.pop("prefixItems", []))
+        if schema.get("type") != "array":
+            return schema
+        items = schema.get("items", {})
+        if places:
+            if items is False:
+                schema.setdefault("maxItems", len(places))
+            kinds = [self.rewritten(place) for place in places]
+            # A tuple that pydantic bounds has no further items.
+            if (isinstance(items, dict) and items) or "maxItems" not in schema:
+                kinds.append(self.rewritten(items))
+            schema["items"] = _any_of(kinds)
+        else:
+            schema["items"] = self.rewritten(items)
+        return schema
+
+    def _object(self, schema: Schema) -> Schema:
+        others = schema.get("additionalProperties")
+        if isinstance(others, dict):
+            schema["additionalProperties"] = self.rewritten(others)
+        if "patternProperties" in schema:
+            schema.pop("additionalProperties", None)
+        if "properties" not in schema:
+            return schema
+        properties: dict[str, Schema] = {}
+        unlisted: list[str] = []
+        for name, part in cast("dict[str, Any]", schema["properties"]).items():
+            if isinstance(part, dict) and cast("Schema", part).get("listed") == "no":
+                schema.pop("additionalProperties", None)
+            elif MAX_KEY.fullmatch(name):
+                properties[name] = self.rewritten(part, name=name)
+            else:
+                unlisted.append(name)
+        schema["properties"] = properties
+        if unlisted:
+            schema.pop("additionalProperties", None)
+            told = OTHER_KEYS + ", ".join(json.dumps(name) for name in unlisted) + "."
+            schema["description"] = f"{schema.get('description', '')} {told}".strip()
+        required = [name for name in schema.get("required", []) if name in properties]
+        schema["required"] = list(dict.fromkeys(required))
+        return schema
+
+    def _choices(self, schema: Schema) -> Schema:
+        choices = [*schema.pop("anyOf", []), *schema.pop("oneOf", [])]
+        if not choices:
+            return schema
+        made = _any_of(self.rewritten(choice) for choice in choices)
+        # What stands beside the choices is kept where it does not contradict them.
+        return {**made, **{key: value for key, value in schema.items() if key not in made}}
+
+
+def _one_type(schema: Schema) -> Schema:
+    """Without a list in ``type``: one choice for each of them."""
+    types = schema.get("type")
+    if not isinstance(types, list):
+        return schema
+    names = cast("list[str]", types)
+    if len(names) == 1:
+        return {**schema, "type": names[0]}
+    about = {key: schema[key] for key in ("description", "title", "default") if key in schema}
+    rest = {key: value for key, value in schema.items() if key not in (*about, "type")}
+    return {
+        **about,
+        "anyOf": [{"type": "null"} if name == "null" else {**rest, "type": name} for name in names],
+    }
+
+
+def _enumeration(schema: Schema) -> Schema:
+    """An ``enum`` with the type of its values; of several types, one choice for each."""
+    if "const" in schema:
+        schema = {**schema, "enum": [schema["const"]]}
+    if "enum" not in schema:
+        return schema
+    by_type: dict[str, list[Any]] = {}
+    other = False
+    for value in cast("list[object]", schema["enum"]):
+        kind = "null" if value is None else _TYPES.get(type(value))
+        if kind is None:
+            other = True  # a list or an object as a value: left to the server's own check
+        else:
+            by_type.setdefault(kind, []).append(value)
+    rest = {key: value for key, value in schema.items() if key not in ("enum", "const", "type")}
+    if other:
+        return rest
+    choices = [
+        {"type": kind} if kind == "null" else {"type": kind, "enum": values}
+        for kind, values in by_type.items()
+    ]
+    return {**rest, **_any_of(choices)}
+
+
+def _tidied(schema: Schema, name: str) -> Schema:
+    """Without what hosts do not know, cannot read, or do not need."""
+    made = {key: value for key, value in schema.items() if key in _KEPT}
+    if _is_noise(made.get("title"), name):
+        made.pop("title", None)
+    if not _is_plain(made.get("default")):
+        made.pop("default", None)
+    if made.get("format") not in _FORMATS:
+        made.pop("format", None)
+    if _NOT_PORTABLE.search(str(made.get("pattern", ""))):
+        del made["pattern"]
+    for key in _NUMBERS:
+        if isinstance(made.get(key), float) and not math.isfinite(made[key]):
+            del made[key]
+    if not made.get("required", True):
+        del made["required"]
+    for key in ("description", "title", "default", "enum"):
+        if key in made:
+            made[key] = _encodable(made[key])
+    return made
+
+
+def _encodable(value: Any) -> Any:
     if isinstance(value, list):
-        parts: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
-        return any(_refers(part) for part in parts)
-    return False
+        return [_encodable(item) for item in cast("list[Any]", value)]
+    return portable_text(value) if isinstance(value, str) else value
+
+
+def _is_noise(title: Any, name: str) -> bool:
+    """Whether a title says no more than the name of its property, or is a class's own name."""
+    if not name or not isinstance(title, str):
+        return True
+    return _letters(title) == _letters(name)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _is_plain(default: Any) -> bool:
+    """Whether a default is worth showing: a value, not a whole object, and not what leaving it out means."""
+    if default in (None, "", []) or isinstance(default, dict):
+        return False
+    if isinstance(default, list):
+        return all(not isinstance(item, dict | list) for item in cast("list[Any]", default))
+    return not isinstance(default, float) or math.isfinite(default)
+
+
+def _any_of(choices: Iterable[Schema]) -> Schema:
+    """One schema for any of some, without doubles; of a choice of choices one list."""
+    flat: list[Schema] = []
+    for choice in choices:
+        inner = choice["anyOf"] if set(choice) == {"anyOf"} else [choice]
+        flat += [one for one in inner if one not in flat]
+    if {} in flat:
+        return {}
+    return flat[0] if len(flat) == 1 else {"anyOf": flat}
+
+
+def _joined(schema: Schema) -> Schema:
+    """A plain object for a choice of objects: it has the keys of all, and requires what all require."""
+    beside = {key: value for key, value in schema.items() if key != "anyOf"}
+    choices: list[Schema] = schema.get("anyOf", [])
+    objects = [choice for choice in choices if "properties" in choice]
+    keys: dict[str, list[Schema]] = {}
+    for choice in (beside, *objects):
+        for name, part in choice.get("properties", {}).items():
+            keys.setdefault(name, []).append(part)
+    made: Schema = {"type": "object", "properties": {name: _any_of(parts) for name, parts in keys.items()}}
+    required: set[str] = set(beside.get("required", []))
+    if choices:
+        required |= set(keys).intersection(*(choice.get("required", []) for choice in choices))
+    if required:
+        made["required"] = [name for name in keys if name in required]
+    return made

@@ -16,22 +16,26 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from fastmcp.server.dependencies import get_context, get_http_request
 from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
-from mcp_types import ResourceLink, TextContent, ToolAnnotations
+from mcp_types import Icon, ResourceLink, TextContent, ToolAnnotations
 from pydantic import BaseModel, PrivateAttr, TypeAdapter, ValidationError
 
 from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput
 from checkback.core.estimates import NO_OUTLOOK, Outlook
-from checkback.core.job import JSON, Job
+from checkback.core.job import JSON, Artifact, Job
 from checkback.core.request_ids import request_id
 from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
 from checkback.dialects import native
+from checkback.doors.file_links import FileLinks, valid_until
 from checkback.doors.mcp_names import Names, underscore
+from checkback.doors.mcp_schemas import portable
 from checkback.guard import strict_json
 from checkback.guard.access import Caller
 from checkback.guard.redaction import redact
@@ -67,6 +71,7 @@ class DoorTool(Tool):
         parameters: dict[str, Any],
         output_schema: dict[str, Any] | None,
         annotations: ToolAnnotations,
+        icon: Icon | None = None,
     ) -> DoorTool:
         tool = cls(
             name=name,
@@ -75,6 +80,7 @@ class DoorTool(Tool):
             parameters=parameters,
             output_schema=output_schema,
             annotations=annotations,
+            icons=[icon] if icon is not None else None,
         )
         tool._answer = answer
         return tool
@@ -115,11 +121,30 @@ class Desk:
     #: How long a kind's own tool waits for the end before it answers with a ticket.
     kind_wait_seconds: float = 2.0
     early: EarlyPolls = field(default_factory=lambda: EarlyPolls())
+    #: Under which address the current client reaches this server's files; None where nobody listens.
+    base_url: Callable[[], str] | None = None
+    #: Whether there is a tool that runs a job again.
+    has_retry: bool = True
+    #: The folder that job.result may save files in; None for no such folder.
+    save_folder: Path | None = None
 
     @property
     def steps(self) -> native.NextSteps:
-        """What to do next, with the tools' names as the current client knows them."""
-        return _DOTTED if self.names.shows_dots() else _UNDERSCORE
+        """What to do next, with the names of tools as they are listed."""
+        return _steps(self.names.dotted, self.has_retry)
+
+    def url_of(self, job: Job, item: Artifact) -> str | None:
+        """A signed link to a file of a job, good for an hour and for whoever has it."""
+        if self.base_url is None:
+            return None
+        return FileLinks(self.service.links, self.base_url()).result(job.id, item.name, valid_until(None))
+
+    def record(self, job: Job, outlook: Outlook = NO_OUTLOOK) -> native.Ticket:
+        """What an agent is told about a job, with links that it can open."""
+        record = native.ticket(job, now=datetime.now(UTC), steps=self.steps, outlook=outlook)
+        for told, item in zip(record["artifacts"], job.artifacts, strict=True):
+            told["url"] = self.url_of(job, item) or told["url"]
+        return record
 
     async def wait(self, caller: Caller, job_id: str, seconds: float) -> Job:
         """The job at its end or after ``seconds``, with progress notifications on the way.
@@ -149,9 +174,9 @@ class Desk:
 
     async def ticket(self, job: Job, *, is_error: bool = False) -> ToolResult:
         """The answer that shows one job: a line in our own words, then the record, then links to read on."""
-        steps, outlook = self.steps, await self.outlook(job)
-        record = native.ticket(job, now=datetime.now(UTC), steps=steps, outlook=outlook)
-        headline = native.headline(job, steps, outlook)
+        outlook = await self.outlook(job)
+        record = self.record(job, outlook)
+        headline = native.headline(job, self.steps, outlook)
         made = reply(record, headline=headline, is_error=is_error)
         if job.state is State.COMPLETED:
             made.content += result_links(job, result_is_longer=record["result_is_longer"])
@@ -221,7 +246,8 @@ class EarlyPolls:
 
 def reply(record: Mapping[str, Any], *, headline: str | None = None, is_error: bool = False) -> ToolResult:
     """A result: the record as structured content, and as JSON text for clients that read only text."""
-    content = [TextContent(type="text", text=json.dumps(record, ensure_ascii=False, allow_nan=False))]
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    content = [TextContent(type="text", text=text)]
     if headline is not None:
         content.insert(0, TextContent(type="text", text=headline))
     return ToolResult(content=content, structured_content=dict(record), is_error=is_error)
@@ -233,7 +259,7 @@ def result_links(job: Job, *, result_is_longer: bool) -> list[ResourceLink]:
         ResourceLink(
             type="resource_link",
             uri=f"job://{job.id}/artifacts/{item.id}",
-            name=item.id,
+            name=item.name,
             mime_type=item.media_type,
             size=item.size_bytes,
         )
@@ -284,8 +310,24 @@ def _meta() -> Mapping[str, Any]:
 
 
 def schema_of(form: Any) -> dict[str, Any]:
-    """The JSON schema of what a tool answers."""
-    return TypeAdapter[Any](form).json_schema(mode="serialization")
+    """The JSON schema of what a tool answers, errors included: some clients check those against it, too.
+
+    So nothing is required, and ``error`` and ``request_id`` are there.
+    """
+    schema = portable(TypeAdapter[Any](form).json_schema(mode="serialization"))
+    schema["properties"] |= _ERROR_PROPERTIES
+    schema.pop("required", None)
+    return schema
+
+
+_ERROR_PROPERTIES: dict[str, Any] = {
+    "error": {
+        "type": "object",
+        "description": "Only in an error: what is wrong, and what to do about it.",
+        "properties": {name: {"type": "string"} for name in ("code", "message", "hint")},
+    },
+    "request_id": {"type": "string"},
+}
 
 
 async def _tell(job: Job, told: float) -> float:
@@ -296,16 +338,15 @@ async def _tell(job: Job, told: float) -> float:
     return number
 
 
-def _steps(name: Callable[[str], str]) -> native.NextSteps:
-    wait, result, retry = name("job.wait"), name("job.result"), name("job.retry")
+@cache
+def _steps(dotted: bool, has_retry: bool) -> native.NextSteps:
+    shown = str if dotted else underscore
+    wait, result = shown("job.wait"), shown("job.result")
+    again = f"Call {shown('job.retry')} with this job_id" if has_retry else f"Call {shown('job.submit')}"
     return native.NextSteps(
         wait=f"Call {wait} with this job_id and wait_seconds 50; it answers when the job ends.",
-        read=f"The job is done; {result} reads a long result or a text artifact in parts.",
-        retry=f"Call {retry} with this job_id to run it again.",
+        read=f"The job is done. Call {result} to read a long result or a file.",
+        retry=f"{again} to run it again.",
         give_up="Correct what the failure names and start a new job, or ask the user.",
-        cancelled=f"Nothing is left to do; {retry} runs the job again if that is wanted.",
+        cancelled=f"Nothing is left to do. {again} only if the job is still wanted.",
     )
-
-
-_DOTTED = _steps(str)
-_UNDERSCORE = _steps(underscore)

@@ -76,6 +76,12 @@ class Kind:
     #: Refuses arguments at the door, before anything is stored.
     admit: Admit | None = None
     phases: tuple[str, ...] = ()
+    #: What the kind's MCP tool says of itself, for hosts that ask a person before some calls.
+    read_only: bool = False
+    destructive: bool = False
+    idempotent: bool = False
+    #: Whether it reaches beyond this machine; None for what ``network`` says.
+    open_world: bool | None = None
     #: How the function takes its arguments: as one model, or spread over its parameters.
     takes_model: bool = False
     context_parameter: str | None = field(default=None)
@@ -115,6 +121,10 @@ def job(
     network: bool = False,
     admit: Admit | None = None,
     phases: Iterable[str] = (),
+    read_only: bool = False,
+    destructive: bool = False,
+    idempotent: bool = False,
+    open_world: bool | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function, ``async def`` or ``def``, as a kind of job.
 
@@ -140,7 +150,8 @@ def job(
         network=network,
         admit=admit,
         phases=tuple(phases),
-    )
+        read_only=read_only, destructive=destructive, idempotent=idempotent, open_world=open_world,
+    )  # fmt: skip
     return functools.partial(_register, made, args)
 
 

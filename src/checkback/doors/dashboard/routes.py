@@ -23,6 +23,7 @@ from checkback.dialects import native
 from checkback.doors.dashboard import forms, job_page, list_page
 from checkback.doors.dashboard.render import HEADERS, html
 from checkback.doors.dashboard.together import Together
+from checkback.doors.file_links import base_url
 from checkback.doors.gate import bearer, comes_from_elsewhere, session_cookie
 from checkback.doors.http_events import EventStream
 from checkback.guard.access import SESSION_COOKIE, Caller, caller_of, client_of
@@ -70,8 +71,7 @@ class Dashboard:
 
     async def job(self, request: Request, caller: Caller) -> Response:
         job_id = str(request.path_params["job_id"])
-        base = str(request.base_url).rstrip("/")
-        page = await job_page.collect(self._service, caller, job_id, base)
+        page = await job_page.collect(self._service, caller, job_id, base_url(request))
         return self._page(request, "job.html", caller=caller, **page)
 
     async def changes(self, request: Request, caller: Caller) -> ASGIApp:

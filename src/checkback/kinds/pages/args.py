@@ -245,6 +245,29 @@ _UNUSED = frozenset(
 )
 
 
+def listed_schema(model: type[PageOptions]) -> dict[str, Any]:
+    """The arguments as a tool lists them: an agent's context need not carry what has no effect here.
+
+    Every key of the wire format can still be sent. Of those without an effect the outer ones are listed
+    bare, the inner ones not at all.
+    """
+    schema = model.model_json_schema()
+    properties = schema["properties"]
+    for path in sorted(_UNUSED):
+        name, _, inner = path.partition(".")
+        if inner:
+            options = schema["$defs"][properties[name]["$ref"].rpartition("/")[2]]
+            options["properties"].pop(inner, None)
+            options.pop("additionalProperties", None)
+        else:
+            properties[name] = _bare(properties[name])
+    return schema
+
+
+def _bare(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": schema.get("type", "object")}
+
+
 def unused_keys(args: PageAnalyzeArgs) -> list[str]:
     """The keys in ``args`` that the caller sent and that nothing here looks at, with dots between levels."""
     found: list[str] = []

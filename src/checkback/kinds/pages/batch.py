@@ -38,14 +38,16 @@ class PageBatchArgs(BaseModel):
     urls: list[PageUrl] = Field(
         min_length=1,
         max_length=MOST_PAGES,
-        description="The pages to analyse, 1 to 100. One that is named twice is analysed once.",
+        description="URLs of 1 to 100 pages; duplicates are analyzed once.",
     )
     options: PageOptions = Field(
-        default=PageOptions(), description="How each page is analysed, as for page.analyze."
+        default=PageOptions(),
+        description="Options for each page: any argument of page.analyze but url and async.",
+        json_schema_extra={"listed": "brief"},
     )
-    per_host: Annotated[int, Field(ge=1, le=8, description="Pages of one host that are open at once.")] = 2
+    per_host: Annotated[int, Field(ge=1, le=8, description="Pages of one host open at the same time.")] = 2
     pause_ms: Annotated[
-        int, Field(ge=0, le=60_000, description="Milliseconds between two starts on one host.")
+        int, Field(ge=0, le=60_000, description="Milliseconds between two page loads on one host.")
     ] = 500
 
 
@@ -58,15 +60,17 @@ def admit(args: PageBatchArgs, policy: AddressPolicy) -> None:
 @job(
     "page.analyze_batch",
     title="Analyze many web pages",
+    read_only=True,
+    open_world=True,
     deadline_seconds=DEADLINE_SECONDS,
     admit=admit,
     phases=("pages",),
 )
 def analyze_batch(args: PageBatchArgs, ctx: JobContext) -> Fields:
-    """Analyse up to 100 web pages, one job each, and follow them until all have ended.
+    """Analyze up to 100 web pages, one job each. Use page.analyze for a single page.
 
-    The result names each page's job, state, score and grade, or why it failed; the pages' reports are the
-    artifacts of their own jobs. A page that fails does not end the batch. Cancelling the batch cancels them.
+    Returns job, state, score and grade of each page, or why it failed; each page's report belongs to its own
+    job. A page that fails does not end the batch; cancelling the batch cancels the pages.
     """
     return _Batch(args, ctx).run()
 

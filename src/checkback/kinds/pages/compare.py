@@ -36,12 +36,12 @@ class PageCompareArgs(BaseModel):
     job_b: PageJob
 
 
-@job("page.compare", title="Compare two page analyses")
+@job("page.compare", title="Compare two page analyses", read_only=True)
 def compare(args: PageCompareArgs, ctx: JobContext) -> Fields:
-    """Compare two completed page.analyze jobs: what came, went and changed from job_a to job_b.
+    """Compare two completed page.analyze jobs: what was added, removed and changed from job_a to job_b.
 
-    Scores and their deductions, sections, palette, fonts, technologies, accessibility findings, performance
-    and page weight. Useful before and after a change, or for one's own page beside another's.
+    Covers scores, sections, palette, fonts, technologies, accessibility findings and performance. Use it
+    before and after a change, or to compare two sites.
     """
     before, after = read_report(args.job_a, ctx), read_report(args.job_b, ctx)
     for report in (before, after):

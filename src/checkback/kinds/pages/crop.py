@@ -34,16 +34,16 @@ class PageCropArgs(BaseModel):
     sections: list[Annotated[str, Field(max_length=20)]] = Field(
         default=[],
         max_length=MOST_CROPS,
-        description="Ids of sections in the report, such as s2; all when neither these nor a box is given.",
+        description="Section ids from the report, such as s2. Default: all sections, unless box is set.",
     )
     box: Annotated[Box, AfterValidator(_sane)] | None = Field(
-        default=None, description="x, y, width and height of another part, in pixels of the page."
+        default=None, description="x, y, width, height of any other area, in page pixels."
     )
     picture: str = Field(
         default="",
         max_length=300,
         description="Follows from the job; leave it out.",
-        json_schema_extra={"checkback": "source"},
+        json_schema_extra={"checkback": "source", "listed": "no"},
     )
 
     @model_validator(mode="before")
@@ -61,12 +61,12 @@ class PageCropArgs(BaseModel):
         return given
 
 
-@job("page.crop", title="Cut sections out of a page's picture")
+@job("page.crop", title="Crop sections of a page", read_only=True)
 def crop(args: PageCropArgs, ctx: JobContext) -> Fields:
-    """Cut the pictures of sections out of the full-page picture of a completed page.analyze job.
+    """Crop images of sections out of the full-page screenshot of a completed page.analyze job.
 
-    Nothing is loaded again. Each section becomes an artifact, section-s1.jpg and so on; the result lists them
-    with their boxes. A section below the end of the picture is named as missing.
+    Nothing is loaded again. Each image becomes a file (section-s1.jpg), which job.result shows; sections
+    below the end of the screenshot are listed as missing.
     """
     from PIL import Image
 

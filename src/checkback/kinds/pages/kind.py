@@ -53,6 +53,7 @@ async def warm_browser(environment: Environment) -> AsyncGenerator[Any]:
 @job(
     "page.analyze",
     title="Analyze a web page",
+    read_only=True,
     queue="page-analyze",
     deadline_seconds=600,
     warm=warm_browser,
@@ -62,11 +63,10 @@ async def warm_browser(environment: Environment) -> AsyncGenerator[Any]:
     phases=PHASES,
 )
 async def analyze(args: PageAnalyzeArgs, ctx: JobContext) -> dict[str, Any]:
-    """Open a web page in a real browser and report on its layout, motion, quality and responsiveness.
+    """Open a web page in a real browser and report on layout, design, motion, accessibility and performance.
 
-    One load gives sections with their boxes, colours, fonts and design tokens, animations and reduced-motion
-    support, accessibility findings, performance and page weight, and the page at three window sizes. The
-    full report is the artifact report.json; the result holds the numbers.
+    Returns scores and counts; the full report (sections, colors, fonts, findings) is the file report.json,
+    which job.result reads in parts. Nothing on the site is changed.
     """
     try:
         from checkback.kinds.pages.analysis import analyze_page

@@ -39,7 +39,7 @@ PageJob = Annotated[
     AfterValidator(_report_of),
     Field(
         max_length=300,
-        description="The id of a completed page.analyze job of yours.",
+        description="Id of a completed page.analyze job.",
         json_schema_extra={"checkback": "source"},
     ),
 ]
