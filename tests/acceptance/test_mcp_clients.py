@@ -22,7 +22,7 @@ from fastmcp import Client
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
 
 from checkback.doors.mcp import build_server
-from checkback.doors.mcp_listing import POLL_TOOLS
+from checkback.doors.mcp_tool_list import POLL_TOOLS
 from checkback.doors.mcp_names import underscore
 from checkback.guard.access import LOCAL
 from checkback.service import Service

@@ -12,7 +12,7 @@ import pytest
 from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
 
-from checkback.doors.mcp_listing import POLL_TOOLS
+from checkback.doors.mcp_tool_list import POLL_TOOLS
 from checkback.doors.mcp_names import underscore
 
 POLLING = {underscore(name) for name in POLL_TOOLS}

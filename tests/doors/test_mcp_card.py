@@ -14,7 +14,7 @@ from mcp.client.extension import ClientExtension
 from mcp_types import TextResourceContents
 
 from checkback.doors.mcp import build_server
-from checkback.doors.mcp_listing import CARD, CARD_TOOL
+from checkback.doors.mcp_tool_list import CARD, CARD_TOOL
 from checkback.guard.access import Caller, Scope
 from checkback.service import Service
 

@@ -21,7 +21,7 @@ from checkback.doors.file_links import base_url as base_url_of
 from checkback.doors.mcp_card import add_card, card_tool, show_card
 from checkback.doors.mcp_jobs import job_told, job_tools, kind_tools
 from checkback.doors.mcp_lean import lean_tools
-from checkback.doors.mcp_listing import Listing
+from checkback.doors.mcp_tool_list import Listing
 from checkback.doors.mcp_names import Names, ToolNames
 from checkback.doors.mcp_pdfco import PdfcoSetting, PdfcoTools, covered_kinds, pdfco_tools_of
 from checkback.doors.mcp_reftrix import KIND, ReftrixTools, reftrix_tools

@@ -22,7 +22,7 @@ from checkback.core.states import State
 from checkback.dialects import native
 from checkback.doors import mcp_icons as icons
 from checkback.doors.mcp_files import read_picture, save_file
-from checkback.doors.mcp_listing import MAX_DESCRIPTION_CHARACTERS
+from checkback.doors.mcp_tool_list import MAX_DESCRIPTION_CHARACTERS
 from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, JobTool, Told, checked, reply, schema_of
 from checkback.guard.access import Caller
 from checkback.kinds import registry
