@@ -125,11 +125,11 @@ def _tools(
     covered = {KIND, *covered_kinds()}
     kinds = [kind for kind in registry.all_kinds() if kind.name not in covered]
     if "pages" in toolsets:
-        pages = ReftrixTools(desk)
+        pages = ReftrixTools(desk, status_tool=_status_tool(toolsets, pdfco))
         told[KIND] = pages.told
         found += reftrix_tools(pages, desk.wait_seconds)
         found += kind_tools(desk, [kind for kind in kinds if _is_of_pages(kind)])
-    if "documents" in toolsets and pdfco is not None and registry.find(DOCUMENT_KIND) is not None:
+    if pdfco is not None and _has_documents(toolsets, pdfco):
         documents = PdfcoTools(desk, pdfco)
         told |= dict.fromkeys(covered_kinds(), documents.told)
         found += pdfco_tools_of(documents)
@@ -139,6 +139,17 @@ def _tools(
         found.append(card_tool(desk, page_url))
         show_card(found)
     return found, told
+
+
+def _status_tool(toolsets: Collection[str], pdfco: PdfcoSetting | None) -> str | None:
+    """The tool that reports on a job of any kind, of those that there are."""
+    if "jobs" in toolsets:
+        return "job.status"
+    return "get_job_check" if _has_documents(toolsets, pdfco) else None
+
+
+def _has_documents(toolsets: Collection[str], pdfco: PdfcoSetting | None) -> bool:
+    return "documents" in toolsets and pdfco is not None and registry.find(DOCUMENT_KIND) is not None
 
 
 def _is_of_pages(kind: registry.Kind) -> bool:

@@ -24,8 +24,9 @@ from checkback.core.errors import (
 )
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.dialects import reftrix
+from checkback.dialects import reftrix, words
 from checkback.doors.mcp_jobs import OneJob
+from checkback.doors.mcp_names import underscore
 from checkback.doors.mcp_tools import (
     Arguments,
     Desk,
@@ -72,18 +73,31 @@ _KNOWN_FAILURES = frozenset(
 )
 
 
-class ReftrixTools:
-    """The handlers of both tools."""
+class OtherKind(NotFound):
+    """The job is the caller's own, but of a kind that this tool does not report on."""
 
-    def __init__(self, desk: Desk) -> None:
+
+class ReftrixTools:
+    """The handlers of both tools. ``status_tool`` is the tool that reports on jobs of other kinds, if any."""
+
+    def __init__(self, desk: Desk, *, status_tool: str | None = None) -> None:
         self._desk = desk
         self._service = desk.service
+        self._status_tool = status_tool
 
     async def status(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         job = await self._service.get(caller, checked(OneJob, arguments).job_id)
         if job.queue != reftrix.QUEUE:
-            raise NotFound
+            raise self._other_kind(job)
         return reply(reftrix.status(job, identity))
+
+    def _other_kind(self, job: Job) -> OtherKind:
+        message = f"This is a job of kind {words.kind_name(job)}"
+        if self._status_tool is None:
+            return OtherKind(f"{message}; this tool reports only on {KIND}.")
+        dotted = self._desk.names.shows_dots()
+        tool = self._status_tool if dotted else underscore(self._status_tool)
+        return OtherKind(f"{message}; use {tool} for it.")
 
     async def begin(self, caller: Caller, arguments: Arguments, identity: str) -> Job:
         """Start an analysis."""
@@ -200,6 +214,8 @@ def _problem(code: str, message: str, identity: str) -> ToolResult:
 
 
 def _translated(error: CheckbackError) -> tuple[str, str]:
+    if isinstance(error, OtherKind):
+        return "JOB_NOT_FOUND", error.message
     for form, code in _CODES:
         if isinstance(error, form):
             return code, GONE if code == "JOB_NOT_FOUND" else error.message
