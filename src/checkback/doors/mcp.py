@@ -13,13 +13,17 @@ from fastmcp import FastMCP
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.http import StarletteWithLifespan
 
+from checkback.doors.mcp_capabilities import Capabilities, hint_caches
 from checkback.doors.mcp_card import add_card, card_tool, show_card
+from checkback.doors.mcp_completion import Completions
 from checkback.doors.mcp_jobs import job_told, job_tools, kind_tools
+from checkback.doors.mcp_listing import JobListing
 from checkback.doors.mcp_names import Names, ToolNames, aliases
 from checkback.doors.mcp_pdfco import PdfcoSetting, PdfcoTools, covered_kinds, pdfco_tools_of
 from checkback.doors.mcp_reftrix import KIND, ReftrixTools, reftrix_tools
 from checkback.doors.mcp_resources import add_job_resources
 from checkback.doors.mcp_schemas import WrittenOut
+from checkback.doors.mcp_subscriptions import Subscriptions, ToolListChanges
 from checkback.doors.mcp_tasks import Tasks
 from checkback.doors.mcp_tools import Desk, DoorTool, JobTool, Told
 from checkback.guard.access import Caller, caller_of
@@ -66,13 +70,15 @@ def build_server(
     pdfco: PdfcoSetting | None = None,
     task_only: Collection[str] = (),
     page_url: Callable[[], str] | None = None,
+    tool_changes: ToolListChanges | None = None,
 ) -> FastMCP[None]:
     """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that gives LOCAL.
 
     ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``) and ``jobs``.
     Every kind that is registered by now and that no other tool covers gets one. Tools named in ``task_only``
     refuse clients that do not speak tasks. ``page_url`` gives the address of the web page, for those who can
-    reach it. Raises ValueError when two tools would have the same name.
+    reach it. ``tool_changes`` is where a change of the list of tools is announced; without it the list is
+    declared not to change. Raises ValueError when two tools would have the same name.
     """
     names = Names(tool_names)
     desk = Desk(
@@ -92,7 +98,7 @@ def build_server(
         "checkback",
         instructions=INSTRUCTIONS,
         version=version,
-        middleware=[names, WrittenOut()],
+        middleware=[names, WrittenOut(), Capabilities(tools_change=tool_changes is not None)],
         dereference_schemas=False,
         tools=tools,
         mask_error_details=production,
@@ -100,15 +106,23 @@ def build_server(
     )
     otherwise = job_told(desk)
     tasks = Tasks(desk, starters, lambda job: told.get(job.kind, otherwise), task_only=task_only)
-    _extend(server, desk, tasks, has_card="jobs" in toolsets)
+    _extend(server, desk, tasks, tool_changes, has_card="jobs" in toolsets)
     return server
 
 
-def _extend(server: FastMCP[None], desk: Desk, tasks: Tasks, *, has_card: bool) -> None:
+def _extend(
+    server: FastMCP[None], desk: Desk, tasks: Tasks, tool_changes: ToolListChanges | None, *, has_card: bool
+) -> None:
     """What is there besides tools."""
     server.add_extension(tasks)
-    tasks.listen_on(server)
     add_job_resources(server, desk)
+    listing = JobListing(server, desk)
+    listing.add_to(server)
+    Completions(desk).add_to(server)
+    Subscriptions(server, desk, tasks, listing, tool_changes).add_to(server)
+    if tool_changes is not None:
+        tool_changes.add_to(server)
+    hint_caches(server)
     if has_card:
         add_card(server)
 
