@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,26 +15,22 @@ import jsonschema
 import mcp_types
 import pytest
 from fastmcp import Client, FastMCP
-from fastmcp.client.transports import StreamableHttpTransport
 from fastmcp.utilities.asgi_transport import StreamingASGITransport
 from pydantic import TypeAdapter
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 from checkback.core.errors import Unauthorized
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import native
-from checkback.doors.gate import Gate, RequireCaller
-from checkback.doors.mcp import build_server, http_app, http_caller
+from checkback.doors.mcp import build_server, http_caller
 from checkback.doors.mcp_jobs import SLICE_CHARACTERS
 from checkback.doors.mcp_names import TAKES_DOTS, aliases, underscore
 from checkback.doors.mcp_pdfco import PdfcoSetting
 from checkback.doors.mcp_tools import MAX_MESSAGE, EarlyPolls, progress_message
 from checkback.guard.access import LOCAL, Caller
 from checkback.guard.authenticator import Authenticator
-from checkback.guard.origins import HostList
 from checkback.service import Service
+from mcp_over_http import over_http, transport_for
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 ADA = Caller("ada")
@@ -428,27 +423,6 @@ async def test_a_question_that_comes_too_early_is_held(service: Service) -> None
 
 
 # --- Over HTTP --------------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def over_http(service: Service, authenticator: Authenticator) -> AsyncGenerator[Any]:
-    """The application that a server puts at /mcp, behind its gate."""
-    inner = http_app(build_server(service, caller=http_caller, kind_wait_seconds=0.05))
-    app = Starlette(routes=[Route("/mcp", RequireCaller(inner))], lifespan=inner.lifespan)
-    async with app.router.lifespan_context(app):
-        yield Gate(app, authenticator=authenticator, allowed=HostList.of(8787))
-
-
-def transport_for(app: Any, token: str) -> StreamableHttpTransport:
-    def factory(**options: Any) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(transport=StreamingASGITransport(app), **options)
-
-    headers = {"authorization": f"Bearer {token}"}
-    return StreamableHttpTransport(
-        "http://127.0.0.1:8787/mcp",
-        headers=headers,
-        httpx_client_factory=factory,  # pyright: ignore
-    )
 
 
 async def test_each_token_sees_its_own_jobs_over_http(

@@ -23,8 +23,9 @@ from checkback.doors.mcp_pdfco import PdfcoSetting, PdfcoTools, covered_kinds, p
 from checkback.doors.mcp_reftrix import KIND, ReftrixTools, reftrix_tools
 from checkback.doors.mcp_resources import add_job_resources
 from checkback.doors.mcp_schemas import WrittenOut
-from checkback.doors.mcp_subscriptions import Subscriptions, ToolListChanges
+from checkback.doors.mcp_subscriptions import Subscriptions
 from checkback.doors.mcp_tasks import Tasks
+from checkback.doors.mcp_tool_changes import ToolListChanges
 from checkback.doors.mcp_tools import Desk, DoorTool, JobTool, Told
 from checkback.guard.access import Caller, caller_of
 from checkback.kinds import registry

@@ -18,7 +18,7 @@ from checkback.doors.mcp_resources import JOB_TEMPLATES, KIND_TEMPLATE
 from checkback.doors.mcp_tools import Desk
 from checkback.guard.access import Caller
 from checkback.kinds import registry
-from checkback.service import MAX_PAGE
+from checkback.service import MAX_PAGE, Service
 
 MAX_VALUES = 100
 LOOKED_AT = 500
@@ -31,7 +31,10 @@ class Completions:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._service = desk.service
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
 
     def add_to(self, server: FastMCP[None]) -> None:
         server.add_completion_handler(self.complete)

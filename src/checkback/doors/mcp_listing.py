@@ -26,6 +26,7 @@ from checkback.dialects import native, words
 from checkback.doors.mcp_resources import JSON_TYPE
 from checkback.doors.mcp_tools import Desk
 from checkback.guard.access import Caller
+from checkback.service import Service
 
 JOBS_ON_A_PAGE = 50
 MAX_PAGES = 10
@@ -41,7 +42,10 @@ class JobListing:
     def __init__(self, server: FastMCP[Any], desk: Desk) -> None:
         self._server = server
         self._desk = desk
-        self._service = desk.service
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
 
     def add_to(self, server: FastMCP[Any]) -> None:
         """Take the place of FastMCP's own handler, which lists only what is the same for all callers."""

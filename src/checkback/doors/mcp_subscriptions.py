@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections import Counter
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,14 +26,13 @@ from mcp.shared.subscriptions import (
     ResourcesListChanged,
     ResourceUpdated,
     ServerEvent,
-    ToolsListChanged,
     event_to_notification,
 )
 from mcp_types import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
+    INVALID_REQUEST,
     EmptyResult,
-    NotificationParams,
     SubscribeRequestParams,
     SubscriptionFilter,
     SubscriptionsAcknowledgedNotification,
@@ -48,58 +48,24 @@ from checkback.core.states import State
 from checkback.doors.mcp_listing import JobListing, Listed
 from checkback.doors.mcp_resources import job_uri, kind_named, resource_not_found
 from checkback.doors.mcp_tasks import Tasks
+from checkback.doors.mcp_tool_changes import Send, ToolListChanges
 from checkback.doors.mcp_tools import Desk
 from checkback.guard.access import Caller
+from checkback.service import Service
 
 MAX_SUBSCRIPTIONS = 100
 """So many resources one session or one stream can subscribe to."""
+MAX_STREAMS = 100
+"""So many streams one owner can have open."""
 RETRY_SECONDS = 1.0
 LIST_PAUSE_SECONDS = 1.0
 """Changes of the list of resources that follow each other faster are told as one."""
 STATE_KEY = "checkback/subscriptions"
 
 RequestContext = ServerRequestContext[Any, Any]
-Send = Callable[[ServerEvent], Awaitable[None]]
 Stream = Callable[[], Awaitable[None]]
 """Sends notifications until nothing more can come."""
 log = logging.getLogger(__name__)
-
-
-class ToolListChanges:
-    """Tells clients that the list of tools has changed: all sessions, and the streams that asked for it."""
-
-    def __init__(self) -> None:
-        #: How often the list has changed.
-        self.count = 0
-        self._bell = asyncio.Event()
-        self._sessions: dict[int, Connection] = {}
-
-    async def announce(self) -> None:
-        """Send the notification to everybody who is connected now."""
-        self.count += 1
-        bell, self._bell = self._bell, asyncio.Event()
-        bell.set()
-        for connection in tuple(self._sessions.values()):
-            await connection.send_tool_list_changed()
-
-    def add_to(self, server: FastMCP[Any]) -> None:
-        """Listen for sessions of the handshake era, which get every change without asking."""
-        server._mcp_server.add_notification_handler(  # pyright: ignore[reportPrivateUsage]
-            "notifications/initialized", NotificationParams, self._session_began
-        )
-
-    async def _session_began(self, ctx: RequestContext, _: NotificationParams) -> None:
-        connection = _connection(ctx)
-        self._sessions[id(connection)] = connection
-        connection.exit_stack.callback(self._sessions.pop, id(connection), None)
-
-    async def follow(self, count: int, send: Send) -> None:
-        """Send each change after the first ``count``."""
-        while True:
-            while self.count == count:
-                await self._bell.wait()
-            count = self.count
-            await send(ToolsListChanged())
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +125,15 @@ class Subscriptions:
     ) -> None:
         self._server = server
         self._desk = desk
-        self._service = desk.service
         self._tasks = tasks
         self._listing = listing
         self._tool_changes = tool_changes
+        #: How many streams each owner has open.
+        self._open: Counter[str] = Counter()
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
 
     def add_to(self, server: FastMCP[Any]) -> None:
         """Serve the three methods, which FastMCP leaves to others."""
@@ -176,7 +147,7 @@ class Subscriptions:
             connection = _connection(ctx)
             subscriptions = _subscriptions(connection)
             subscriptions.check_room(params.uri)
-            caller = self._caller()
+            caller = await self._caller()
             found = await self._find(caller, params.uri)
             if found is None:
                 raise resource_not_found(params.uri)
@@ -197,7 +168,7 @@ class Subscriptions:
     ) -> SubscriptionsListenResult:
         """Send what was asked for and can be had, until nothing more can come or the client hangs up."""
         meta: Any = {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
-        with bind_request_context(ctx):
+        with bind_request_context(ctx), self._counted():
             honoured, streams = await self._honoured(ctx, params.notifications, meta)
             await ctx.session.send_notification(
                 SubscriptionsAcknowledgedNotification(
@@ -212,30 +183,50 @@ class Subscriptions:
                     group.create_task(_started(stream))
             return SubscriptionsListenResult(_meta=meta)
 
+    @contextmanager
+    def _counted(self) -> Generator[None]:
+        """One more stream of this owner is open. Raises MCPError where there are too many."""
+        try:
+            owner = self._desk.caller().owner
+        except CheckbackError as error:
+            raise _refusal(error) from None
+        if self._open[owner] >= MAX_STREAMS:
+            message = f"You have {MAX_STREAMS} open subscriptions/listen streams; close one first."
+            raise MCPError(code=INVALID_REQUEST, message=message)
+        self._open[owner] += 1
+        try:
+            yield
+        finally:
+            self._open[owner] -= 1
+            if not self._open[owner]:
+                del self._open[owner]
+
     async def _honoured(
         self, ctx: RequestContext, wanted: SubscriptionFilter, meta: Any
     ) -> tuple[dict[str, Any], list[Stream]]:
         """What of this the client gets, and what sends it. How things are now is noted before the
         acknowledgement, so that no change after it is missed."""
         send = _sender(ctx, meta)
-        caller = self._caller()
         honoured: dict[str, Any] = {}
         streams: list[Stream] = []
+        if wanted.tools_list_changed and self._tool_changes is not None:
+            honoured["toolsListChanged"] = True
+            streams.append(partial(self._tool_changes.follow, self._tool_changes.count, send))
         if "taskIds" in (wanted.model_extra or {}):
+            caller = await self._caller()
             task_ids = await self._tasks.listened(ctx, caller, wanted)
             honoured["taskIds"] = task_ids
             streams += [partial(self._tasks.follow, ctx, caller, one, meta) for one in task_ids]
         if wanted.resource_subscriptions:
+            caller = await self._caller()
             found = await self._resources(caller, wanted.resource_subscriptions)
             honoured["resourceSubscriptions"] = [one.uri for one in found]
             streams += [partial(self._follow, caller, one, send) for one in found]
         if wanted.resources_list_changed:
             honoured["resourcesListChanged"] = True
+            caller = await self._caller()
             before = await self._listed(caller)
             streams.append(partial(self._follow_list, caller, before, send))
-        if wanted.tools_list_changed and self._tool_changes is not None:
-            honoured["toolsListChanged"] = True
-            streams.append(partial(self._tool_changes.follow, self._tool_changes.count, send))
         return honoured, streams
 
     async def _resources(self, caller: Caller, uris: list[str]) -> list[Followed]:
@@ -303,7 +294,7 @@ class Subscriptions:
         except CheckbackError as error:
             raise _refusal(error) from None
 
-    def _caller(self) -> Caller:
+    async def _caller(self) -> Caller:
         try:
             return self._desk.caller()
         except CheckbackError as error:
