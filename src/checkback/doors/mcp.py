@@ -77,9 +77,8 @@ def build_server(
 
     ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``) and ``jobs``.
     Every kind that is registered by now and that no other tool covers gets one. Tools named in ``task_only``
-    refuse clients that do not speak tasks. ``page_url`` gives the address of the web page, for those who can
-    reach it. ``tool_changes`` is where a change of the list of tools is announced; without it the list is
-    declared not to change. Raises ValueError when two tools would have the same name.
+    refuse clients without tasks. ``page_url`` gives the address of the web page, for those who can reach it.
+    ``tool_changes`` announces new lists of tools. Raises ValueError when two tools have the same name.
     """
     names = Names(tool_names)
     desk = Desk(
@@ -105,8 +104,7 @@ def build_server(
         mask_error_details=production,
         on_duplicate="error",
     )
-    otherwise = job_told(desk)
-    tasks = Tasks(desk, starters, lambda job: told.get(job.kind, otherwise), task_only=task_only)
+    tasks = Tasks(desk, starters, lambda job: told.get(job.kind, job_told(desk)), task_only=task_only)
     _extend(server, desk, tasks, tool_changes, has_card="jobs" in toolsets)
     return server
 
