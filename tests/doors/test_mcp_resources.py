@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +13,13 @@ from typing import Any, Literal
 import mcp_types
 import pytest
 from fastmcp import Client, FastMCP
+from fastmcp.apps import UI_EXTENSION_ID
 from mcp.client.subscriptions import ResourcesListChanged, ResourceUpdated, ToolsListChanged, listen
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, PromptReference, ResourceTemplateReference
 
+from checkback.app.connect import make_engine, make_service
+from checkback.core.errors import EngineUnavailable
 from checkback.core.states import State
 from checkback.doors.mcp import build_server
 from checkback.doors.mcp_capabilities import LIST_TTL_MS
@@ -25,9 +28,11 @@ from checkback.doors.mcp_names import CARD
 from checkback.doors.mcp_resources import FILE_TEMPLATE, JOB_TEMPLATES, KIND_TEMPLATE
 from checkback.doors.mcp_subscriptions import MAX_STREAMS, MAX_SUBSCRIPTIONS
 from checkback.doors.mcp_tool_changes import ToolListChanges
+from checkback.engine.valkey import EmbeddedValkey
 from checkback.guard.access import Caller
 from checkback.guard.authenticator import Authenticator
 from checkback.service import Service
+from checkback.settings import Settings
 from mcp_over_http import over_http, transport_for
 
 ADA, BOB = Caller("ada"), Caller("bob")
@@ -80,9 +85,13 @@ async def test_only_what_there_is_is_declared(service: Service, server: FastMCP[
     assert found.resources.subscribe is True
     assert bool(found.resources.list_changed) is (mode == "auto")
     assert found.completions is not None
+    # The handshake has no extensions.
+    assert (UI_EXTENSION_ID in (found.extensions or {})) is (mode == "auto")
     assert (found.prompts, found.logging) == (None, None)
     telling = build_server(service, caller=lambda: ADA, tool_changes=ToolListChanges())
     assert (await capabilities(telling, mode)).tools == mcp_types.ToolsCapability(list_changed=True)
+    pages = build_server(service, caller=lambda: ADA, toolsets=("pages",))
+    assert UI_EXTENSION_ID not in ((await capabilities(pages, mode)).extensions or {})
 
 
 async def test_prompts_are_declared_and_served_only_if_there_are_any(
@@ -477,6 +486,46 @@ async def test_an_owner_has_so_many_streams_and_frees_them(server: FastMCP[None]
         async with listen(client.session, resource_subscriptions=[uri]) as subscription:
             await service.cancel(ADA, uri.removeprefix("job://"))
             assert await next_event(subscription) == ResourceUpdated(uri)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    """A store of the test's own, to be stopped."""
+    server = EmbeddedValkey(tmp_path / "store")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.timeout(60)
+async def test_subscriptions_survive_an_outage_of_the_store(
+    settings: Settings, store: EmbeddedValkey, mode: Mode
+) -> None:
+    own = replace(settings, redis_url=f"unix://{store.socket_path}")
+    own.home.mkdir(parents=True)
+    updates = Updates()
+    wire, feed, queues = make_engine(own, "checkback-test")
+    async with AsyncExitStack() as closing:
+        closing.push_async_callback(wire.close)
+        closing.push_async_callback(feed.close)
+        service = make_service(own, queues)
+        server = build_server(service, caller=lambda: ADA)
+        job_id = await add(service)
+        uri = f"job://{job_id}"
+        async with (
+            Client(server, mode=mode, message_handler=updates) as client,
+            AsyncExitStack() as streams,
+        ):
+            if mode == "auto":
+                await streams.enter_async_context(listen(client.session, resource_subscriptions=[uri]))
+            else:
+                await subscribe(client, uri)
+            store.stop()
+            with pytest.raises(EngineUnavailable):
+                await service.get(ADA, job_id)
+            store.start()
+            await service.cancel(ADA, job_id)
+            await updates.until(lambda told: uri in told.uris)
 
 
 # --- Over HTTP, with tokens -------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def build_server(
         "checkback",
         instructions=INSTRUCTIONS,
         version=version,
-        middleware=[names, WrittenOut(), Capabilities(tools_change=tool_changes is not None)],
+        middleware=[names, WrittenOut(), _capabilities(toolsets, tool_changes)],
         dereference_schemas=False,
         tools=tools,
         mask_error_details=production,
@@ -107,6 +107,10 @@ def build_server(
     tasks = Tasks(desk, starters, lambda job: told.get(job.kind, job_told(desk)), task_only=task_only)
     _extend(server, desk, tasks, tool_changes, has_card="jobs" in toolsets)
     return server
+
+
+def _capabilities(toolsets: Collection[str], tool_changes: ToolListChanges | None) -> Capabilities:
+    return Capabilities(tools_change=tool_changes is not None, has_card="jobs" in toolsets)
 
 
 def _extend(

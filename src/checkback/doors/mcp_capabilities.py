@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import mcp_types
 from fastmcp import FastMCP
+from fastmcp.apps import UI_EXTENSION_ID
 from fastmcp.prompts import Prompt
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from mcp.server.caching import CacheHint
@@ -37,10 +38,12 @@ CACHE_HINTS: Mapping[str, CacheHint] = {
 
 
 class Capabilities(Middleware):
-    """Corrects the declaration in both eras. ``tools_change``: ``tools/list_changed`` is sent."""
+    """Corrects the declaration in both eras. ``tools_change``: ``tools/list_changed`` is sent; ``has_card``:
+    there is something to show in hosts with MCP Apps."""
 
-    def __init__(self, *, tools_change: bool) -> None:
+    def __init__(self, *, tools_change: bool, has_card: bool) -> None:
         self._tools_change = tools_change
+        self._has_card = has_card
 
     async def on_initialize(
         self,
@@ -80,12 +83,16 @@ class Capabilities(Middleware):
     ) -> ServerCapabilities:
         server = context.fastmcp_context.fastmcp if context.fastmcp_context is not None else None
         has_prompts = server is not None and bool(await server.list_prompts(run_middleware=False))
+        extensions = dict(found.extensions or {})
+        if not self._has_card:
+            extensions.pop(UI_EXTENSION_ID, None)
         return found.model_copy(
             update={
                 "tools": ToolsCapability(list_changed=self._tools_change),
                 "prompts": PromptsCapability(list_changed=False) if has_prompts else None,
                 "resources": ResourcesCapability(subscribe=True, list_changed=resources_change),
                 "logging": None,
+                "extensions": extensions or None,
             }
         )
 
