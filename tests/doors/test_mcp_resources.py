@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -346,6 +346,18 @@ async def test_a_job_that_is_retried_is_told_of_after_its_end(
         await service.retry(ADA, failing)
         await updates.until(lambda told: len(told.uris) >= 1)
     assert set(updates.uris) == {f"job://{failing}"}
+
+
+async def test_a_watch_past_the_end_waits_for_what_comes_then(service: Service) -> None:
+    job_id = await add(service)
+    await service.cancel(ADA, job_id)
+    async with (
+        asyncio.timeout(PROMPT_SECONDS),
+        aclosing(service.watch(ADA, job_id, past_end=True)) as watch,
+    ):
+        assert (await anext(watch)).state is State.CANCELLED
+        await service.retry(ADA, job_id)
+        assert (await anext(watch)).state is State.WAITING
 
 
 async def test_after_unsubscribing_nothing_more_is_told(service: Service, server: FastMCP[None]) -> None:
