@@ -19,8 +19,8 @@ from outside import Npm
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(120)]
 
-SAMPLING = "Sampling, roots and logging are deprecated; the server has none of them."
-ELICITATION = "Elicitation in the middle of a call: the server never asks so, as its clients need not wait."
+SAMPLING = "Sampling, roots and logging are deprecated, and the server does not use them."
+ELICITATION = "The server never asks its client for input during a call of the handshake era."
 LATER = "No task asks for input yet."
 LEFT_OUT = {
     "logging-set-level": SAMPLING,
