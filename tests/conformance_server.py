@@ -1,4 +1,5 @@
-"""A server for MCP's conformance suite: our MCP door as ``serve`` has it, and the tools that the suite calls.
+"""A server for MCP's conformance suite: our MCP door as ``serve`` has it, with the
+tools, resources and prompts that the suite asks for.
 
 Its settings come from the environment. Prints its port, and serves until it is told to stop. The worker is
 another process, and does not know ``protocol_error_job``: a job of that kind is lost, not failed.
@@ -10,8 +11,6 @@ import asyncio
 
 import uvicorn
 from fastmcp.server.http import StarletteWithLifespan
-from mcp.shared.exceptions import MCPError
-from mcp_types.jsonrpc import MISSING_REQUIRED_CLIENT_CAPABILITY
 
 from checkback.app.connect import make_engine, make_service
 from checkback.doors.gate import Gate, RequireCaller
@@ -22,6 +21,7 @@ from checkback.kinds import registry
 from checkback.kinds.registry import job
 from checkback.service import Service
 from checkback.settings import read
+from conformance_fixtures import add_fixtures
 
 
 @job("protocol_error_job")
@@ -32,21 +32,7 @@ def protocol_error_job() -> str:
 
 def mcp_app(service: Service, hosts: HostList) -> StarletteWithLifespan:
     server = build_server(service, caller=http_caller, task_only={"failing_job"}, toolsets=("jobs",))
-
-    @server.tool
-    async def greet(name: str) -> str:  # pyright: ignore[reportUnusedFunction]
-        """Greet somebody, at once."""
-        return f"Hello, {name}!"
-
-    @server.tool
-    async def test_missing_capability() -> str:  # pyright: ignore[reportUnusedFunction]
-        """Need what only a client with sampling could give."""
-        raise MCPError(
-            code=MISSING_REQUIRED_CLIENT_CAPABILITY,
-            message="This needs a client that declares sampling.",
-            data={"requiredCapabilities": {"sampling": {}}},
-        )
-
+    add_fixtures(server)
     return http_app(server, allowed_hosts=sorted(hosts.hosts))
 
 

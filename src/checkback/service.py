@@ -199,8 +199,11 @@ class Service:
             return await self._get(caller, job_id)
         return job
 
-    async def watch(self, caller: Caller, job_id: str) -> AsyncGenerator[Job]:
-        """The job now, then again after each change, ending with its final state. Woken by events."""
+    async def watch(self, caller: Caller, job_id: str, *, past_end: bool = False) -> AsyncGenerator[Job]:
+        """The job now, then again after each change, ending with its final state. Woken by events.
+
+        With ``past_end`` it goes on, as the job can be retried, until NotFound is raised.
+        """
         canonical = ids.parse_job_id(job_id)
         async with self._queues.changes(canonical) as changes:
             before: Job | None = None
@@ -209,7 +212,7 @@ class Service:
                 if job != before:
                     yield job
                     before = job
-                if job.state.is_final:
+                if job.state.is_final and not past_end:
                     return
                 await changes.next()
 

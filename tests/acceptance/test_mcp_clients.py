@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,10 +21,11 @@ import mcp_types
 import pytest
 from fastmcp import Client
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
+from mcp.client.subscriptions import listen
 
 from checkback.doors.mcp import build_server
-from checkback.doors.mcp_tool_list import POLL_TOOLS
 from checkback.doors.mcp_names import underscore
+from checkback.doors.mcp_tool_list import POLL_TOOLS
 from checkback.guard.access import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
@@ -95,6 +97,11 @@ async def use_everything(client: Client[Any], demo_site: str) -> None:
     status = (await call(client, "page.getJobStatus", job_id=job_id))["data"]
     assert (status["status"], status["progress"], status["result"]["success"]) == ("completed", 100, True)
 
+    assert f"job://{job_id}" in {resource.uri for resource in await client.list_resources()}
+    reference = mcp_types.ResourceTemplateReference(uri="job://{job_id}")
+    found = await client.complete(reference, {"name": "job_id", "value": job_id[:30]})
+    assert job_id in found.values
+
     gone = await client.call_tool("page.getJobStatus", {"job_id": UNKNOWN}, raise_on_error=False)
     assert gone.is_error
     assert gone.structured_content is not None
@@ -120,6 +127,27 @@ async def test_fastmcp_over_http(start_server: Any, era: Era, demo_site: str) ->
     headers = {"Authorization": f"Bearer {server.token}"}
     async with Client(StreamableHttpTransport(f"{server.url}/mcp", headers=headers), mode=era) as client:
         await use_everything(client, demo_site)
+
+
+async def test_changes_of_a_job_are_told_over_stdio(folder: dict[str, str], era: Era, tmp_path: Path) -> None:
+    gate, told = tmp_path / "gate", asyncio.Event()
+
+    async def note(message: Any) -> None:
+        if isinstance(message, mcp_types.ResourceUpdatedNotification) and message.params.uri == uri:
+            told.set()
+
+    async with Client(over_stdio(folder, tmp_path), mode=era, message_handler=note) as client:
+        uri = f"job://{(await call(client, 'test.gate', path=str(gate)))['job_id']}/result"
+        async with AsyncExitStack() as stack, asyncio.timeout(60):
+            if era == "auto":
+                await stack.enter_async_context(listen(client.session, resource_subscriptions=[uri]))
+            else:
+                params = mcp_types.SubscribeRequestParams(uri=uri)
+                request = mcp_types.SubscribeRequest(params=params)
+                await client.session.send_request(request, mcp_types.EmptyResult)
+            assert not told.is_set()
+            gate.touch()
+            await told.wait()
 
 
 async def test_a_client_that_nobody_knows_is_shown_no_dots(

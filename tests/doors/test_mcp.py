@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,24 +16,22 @@ import jsonschema
 import mcp_types
 import pytest
 from fastmcp import Client, FastMCP
-from fastmcp.client.transports import StreamableHttpTransport
 from fastmcp.utilities.asgi_transport import StreamingASGITransport
 from pydantic import TypeAdapter
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 from checkback.core.errors import Unauthorized
+from checkback.core.job import Job
+from checkback.core.states import State
 from checkback.dialects import native
-from checkback.doors.gate import Gate, RequireCaller
-from checkback.doors.mcp import build_server, http_app, http_caller
+from checkback.doors.mcp import build_server, http_caller
 from checkback.doors.mcp_jobs import SLICE_CHARACTERS
 from checkback.doors.mcp_names import aliases, underscore
 from checkback.doors.mcp_pdfco import PdfcoSetting
-from checkback.doors.mcp_tools import EarlyPolls
+from checkback.doors.mcp_tools import MAX_MESSAGE, EarlyPolls, progress_message
 from checkback.guard.access import LOCAL, Caller
 from checkback.guard.authenticator import Authenticator
-from checkback.guard.origins import HostList
 from checkback.service import Service
+from mcp_over_http import over_http, transport_for
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 ADA = Caller("ada")
@@ -298,6 +297,45 @@ async def test_waiting_tells_progress_and_running_out_of_time_is_no_error(
     assert told[-1][2] == "completed, waiting"
 
 
+def test_a_progress_message_has_our_words_first_and_the_jobs_own_on_one_short_line() -> None:
+    job = Job(
+        id=UNKNOWN,
+        kind="test.gate",
+        queue="jobs",
+        owner="ada",
+        state=State.ACTIVE,
+        created_at=datetime.now(UTC),
+    )
+    assert progress_message(job) == "active"
+    assert progress_message(replace(job, phase="layout")) == "active, layout"
+    said = "Page 3\r\n\x1b[31mof\u202e 9\ud800\x00!"
+    assert progress_message(replace(job, phase="layout", message=said)) == "active, layout: Page 3 [31mof 9 !"
+    assert progress_message(replace(job, message=" \n ")) == "active"
+    long = progress_message(replace(job, message="word " * 200))
+    assert long.startswith("active: word word")
+    assert len(long.removeprefix("active: ")) == MAX_MESSAGE
+
+
+@pytest.mark.usefixtures("worker")
+async def test_progress_notifications_carry_the_jobs_message(
+    server: FastMCP[None], tmp_path: Path, mode: Literal["legacy", "auto"]
+) -> None:
+    told: list[str | None] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        told.append(message)
+        for stage, words in (("first", "half of the first"), ("second", "half of the second")):
+            if message == f"active, {stage}: {words}":
+                (tmp_path / stage).touch()
+
+    async with Client(server, mode=mode, progress_handler=note) as client:
+        paths = {"go_on": str(tmp_path / "first"), "end": str(tmp_path / "second")}
+        job_id = (await call(client, "test.stages", **paths))["job_id"]
+        ended = await call(client, "job.wait", job_id=job_id, wait_seconds=50)
+    assert ended["state"] == "completed"
+    assert {"active, first: half of the first", "active, second: half of the second"} <= set(told)
+
+
 async def test_cancel_retry_and_list(server: FastMCP[None], mode: Literal["legacy", "auto"]) -> None:
     async with Client(server, mode=mode) as client:
         job_id = (await call(client, "test.add", a=1, b=2))["job_id"]
@@ -442,27 +480,6 @@ async def test_a_question_that_comes_too_early_is_held(service: Service) -> None
 
 
 # --- Over HTTP --------------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def over_http(service: Service, authenticator: Authenticator) -> AsyncGenerator[Any]:
-    """The application that a server puts at /mcp, behind its gate."""
-    inner = http_app(build_server(service, caller=http_caller, kind_wait_seconds=0.05))
-    app = Starlette(routes=[Route("/mcp", RequireCaller(inner))], lifespan=inner.lifespan)
-    async with app.router.lifespan_context(app):
-        yield Gate(app, authenticator=authenticator, allowed=HostList.of(8787))
-
-
-def transport_for(app: Any, token: str) -> StreamableHttpTransport:
-    def factory(**options: Any) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(transport=StreamingASGITransport(app), **options)
-
-    headers = {"authorization": f"Bearer {token}"}
-    return StreamableHttpTransport(
-        "http://127.0.0.1:8787/mcp",
-        headers=headers,
-        httpx_client_factory=factory,  # pyright: ignore
-    )
 
 
 async def test_each_token_sees_its_own_jobs_over_http(

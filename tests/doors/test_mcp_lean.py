@@ -8,7 +8,6 @@ import pytest
 from fastmcp import Client, FastMCP
 
 from checkback.doors.mcp import build_server
-from checkback.doors.mcp_jobs import args_schema
 from checkback.doors.mcp_schemas import portable
 from checkback.guard.access import Caller
 from checkback.kinds import registry
@@ -75,7 +74,7 @@ async def test_every_kind_can_be_found_and_described(server: FastMCP[None]) -> N
             found = await call(client, "kind_search", query=kind.name)
             assert kind.name in [one["kind"] for one in found["kinds"]], kind.name
             described = await call(client, "kind_describe", kind=kind.name)
-            assert described["args"] == portable(args_schema(kind))
+            assert described["args"] == portable(kind.args_schema())
         listed = await call(client, "kind_search")
         assert len(listed["kinds"]) + listed["more"] == len(registry.all_kinds())
 

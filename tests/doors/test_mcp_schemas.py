@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 import awkward_kinds
 from checkback.doors.mcp import build_server
-from checkback.doors.mcp_jobs import args_schema
 from checkback.doors.mcp_pdfco import PdfcoSetting
 from checkback.doors.mcp_schemas import portable
 from checkback.guard.access import Caller
@@ -52,7 +51,7 @@ async def test_every_listed_tool_passes_the_rules_of_all_hosts(service: Service,
 
 def test_the_rules_find_what_pydantic_writes() -> None:
     for name in ("awkward.tuples", "awkward.tree", "awkward.values", "awkward.unions", "awkward.choice"):
-        schema = args_schema(registry.get(name))
+        schema = registry.get(name).args_schema()
         assert faults({"name": "a.b", "description": "x", "inputSchema": schema}), name
 
 
@@ -71,7 +70,7 @@ async def test_a_listed_schema_takes_what_the_kind_takes(service: Service, name:
 @given(data=st.data())
 def test_no_listed_schema_is_narrower_than_pydantics(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(registry.all_kinds()))
-    schema = args_schema(kind)
+    schema = kind.args_schema()
     arguments: Any = data.draw(fitting(schema))
     lists = listed_schema(PageAnalyzeArgs) if kind.name == "page.analyze" else schema
     validate(portable(lists), arguments)
@@ -92,7 +91,7 @@ async def test_a_call_is_checked_against_the_real_model_and_the_path_is_named(se
 
 
 def test_recursion_is_written_out_twice_and_then_open() -> None:
-    schema = portable(args_schema(registry.get("awkward.tree")))
+    schema = portable(registry.get("awkward.tree").args_schema())
     level = schema["properties"]["root"]
     for _ in range(3):
         assert level["properties"].keys() == {"name", "children", "by_name"}
@@ -101,9 +100,9 @@ def test_recursion_is_written_out_twice_and_then_open() -> None:
 
 
 def test_secrets_and_comments_are_not_told_to_hosts() -> None:
-    secret = portable(args_schema(registry.get("awkward.secret")))["properties"]["key"]
+    secret = portable(registry.get("awkward.secret").args_schema())["properties"]["key"]
     assert secret == {"type": "string"}
-    commented = portable(args_schema(registry.get("awkward.keys")))["properties"]["commented"]
+    commented = portable(registry.get("awkward.keys").args_schema())["properties"]["commented"]
     assert commented == {"type": "integer", "default": 1}
 
 

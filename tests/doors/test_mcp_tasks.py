@@ -18,9 +18,9 @@ from checkback.core.states import State
 from checkback.dialects.mcp_tasks import EXTENSION, PROGRESS_META
 from checkback.doors.gate import Gate, RequireCaller
 from checkback.doors.mcp import build_server, http_app, http_caller
-from checkback.doors.mcp_tool_list import POLL_TOOLS
 from checkback.doors.mcp_names import underscore
 from checkback.doors.mcp_pdfco import PdfcoSetting
+from checkback.doors.mcp_tool_list import POLL_TOOLS
 from checkback.guard.access import LOCAL, Caller
 from checkback.guard.authenticator import Authenticator
 from checkback.guard.origins import HostList

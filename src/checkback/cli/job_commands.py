@@ -203,7 +203,7 @@ def kinds(options: Namespace) -> int:
         if options.json:
             _print_json(
                 [
-                    {"kind": kind.name, "title": kind.title, "args": kind.args_model.model_json_schema()}
+                    {"kind": kind.name, "title": kind.title, "args": kind.args_schema()}
                     for kind in registry.all_kinds()
                 ]
             )

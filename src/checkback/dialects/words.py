@@ -6,6 +6,7 @@ who shows it escapes it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ ICONS = {
 
 QUEUE_PHASE = "in the queue"
 BAR_WIDTH = 1000
+_KIND_NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,18 @@ class KindFigures:
     median: str
     p95: str
     runs: int
+
+
+def kind_name(job: Job) -> str:
+    """The job's kind, for use in a sentence of ours: any BullMQ client can add a job with any name."""
+    return job.kind if _KIND_NAME.fullmatch(job.kind) else "unknown"
+
+
+def one_line(text: str, max_characters: int) -> str:
+    """A text from a job's code on one line: no control characters or line breaks, cut to a length."""
+    visible = "".join(character if character.isprintable() else " " for character in text)
+    line = " ".join(visible.split())
+    return line if len(line) <= max_characters else f"{line[: max_characters - 1]}…"
 
 
 def duration(seconds: float | None) -> str:

@@ -491,7 +491,7 @@ def _kind(kind: registry.Kind) -> KindRecord:
         "deadline_seconds": kind.deadline_seconds,
         "attempts": kind.attempts,
         "phases": list(kind.phases),
-        "args_schema": kind.args_model.model_json_schema(),
+        "args_schema": kind.args_schema(),
     }
 
 

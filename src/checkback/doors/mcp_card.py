@@ -31,9 +31,9 @@ from checkback.core.job import Artifact, Job
 from checkback.core.states import State, may_move
 from checkback.dialects import native, words
 from checkback.doors.mcp_jobs import JobId
-from checkback.doors.mcp_tool_list import CARD, CARD_TOOL
 from checkback.doors.mcp_names import Names
 from checkback.doors.mcp_resources import MAX_READ_BYTES
+from checkback.doors.mcp_tool_list import CARD, CARD_TOOL
 from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, JobTool, checked, reply, schema_of
 from checkback.guard.access import Caller, Scope
 

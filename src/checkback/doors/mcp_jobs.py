@@ -13,7 +13,6 @@ from typing import Annotated, Any, NotRequired
 from fastmcp.tools.base import ToolResult
 from mcp_types import ResourceLink, ToolAnnotations
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
-from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
 from checkback.core.errors import InvalidInput, TooLarge
@@ -281,7 +280,7 @@ def kind_tools(desk: Desk, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
             desk.guarded(starter(desk, begin)),
             title=kind.title,
             description=kind_description(kind, desk.kind_wait_seconds),
-            parameters=args_schema(kind),
+            parameters=kind.args_schema(),
             output_schema=output,
             annotations=ToolAnnotations(
                 title=kind.title,
@@ -304,21 +303,6 @@ def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
     about = kind.description or f"Run a job of the kind {kind.name}."
     room = MAX_DESCRIPTION_CHARACTERS - len(end) - 1
     return f"{about if len(about) <= room else about[: room - 1] + '…'} {end}"
-
-
-def args_schema(kind: registry.Kind) -> dict[str, Any]:
-    """The JSON schema of a kind's arguments. What JSON cannot describe is open, and checked by the server."""
-    return kind.args_model.model_json_schema(schema_generator=AnyType)
-
-
-class AnyType(GenerateJsonSchema):
-    """Lists a type without a JSON schema as one that accepts anything, instead of failing the list."""
-
-    def emit_warning(self, kind: Any, detail: str) -> None:
-        """Defaults that are not JSON are left out; nobody needs to be warned of it."""
-
-    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
-        return {}
 
 
 def job_told(desk: Desk) -> Told:

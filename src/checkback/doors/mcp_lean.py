@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from checkback.core.job import Job
 from checkback.dialects import native
 from checkback.doors import mcp_icons as icons
-from checkback.doors.mcp_jobs import args_schema, job_tools, starter
+from checkback.doors.mcp_jobs import job_tools, starter
 from checkback.doors.mcp_schemas import portable
 from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, JobTool, checked, reply, schema_of
 from checkback.guard.access import Caller
@@ -110,7 +110,7 @@ class LeanTools:
             "kind": kind.name,
             "title": kind.title,
             "description": self._desk.names.text(kind.description),
-            "args": portable(args_schema(kind)),
+            "args": portable(kind.args_schema()),
             "deadline_seconds": kind.deadline_seconds,
             "attempts": kind.attempts,
         }

@@ -8,6 +8,7 @@ nothing, since frameworks send their SDK's default. A setting lists the dotted f
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from typing import Literal
@@ -18,6 +19,8 @@ from fastmcp.tools.base import ToolResult
 
 ToolNames = Literal["underscore", "dotted", "auto"]
 """``auto`` is what versions before this one had as default; it means ``underscore``."""
+
+log = logging.getLogger(__name__)
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -41,6 +44,8 @@ class Names(Middleware):
     """Accepts either form of a name in a call, and knows the form that is listed."""
 
     def __init__(self, tool_names: ToolNames) -> None:
+        if tool_names == "auto":
+            log.warning("CHECKBACK_TOOL_NAMES=auto is deprecated and means underscore. Remove the setting.")
         self.dotted = tool_names == "dotted"
         self._aliases: dict[str, str] = {}
         self._in_texts: re.Pattern[str] | None = None

@@ -24,7 +24,7 @@ from checkback.core.errors import (
 )
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.dialects import reftrix
+from checkback.dialects import reftrix, words
 from checkback.doors import mcp_icons as icons
 from checkback.doors.mcp_jobs import OneJob
 from checkback.doors.mcp_tools import (
@@ -74,18 +74,29 @@ _KNOWN_FAILURES = frozenset(
 )
 
 
-class ReftrixTools:
-    """The handlers of both tools."""
+class OtherKind(NotFound):
+    """The job is the caller's own, but of a kind that this tool does not report on."""
 
-    def __init__(self, desk: Desk) -> None:
+
+class ReftrixTools:
+    """The handlers of both tools. ``status_tool`` is the tool that reports on jobs of other kinds, if any."""
+
+    def __init__(self, desk: Desk, *, status_tool: str | None = None) -> None:
         self._desk = desk
         self._service = desk.service
+        self._status_tool = status_tool
 
     async def status(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         job = await self._service.get(caller, checked(OneJob, arguments).job_id)
         if job.queue != reftrix.QUEUE:
-            raise NotFound
+            raise self._other_kind(job)
         return reply(reftrix.status(job, identity))
+
+    def _other_kind(self, job: Job) -> OtherKind:
+        message = f"This is a job of kind {words.kind_name(job)}"
+        if self._status_tool is None:
+            return OtherKind(f"{message}; this tool reports only on {self._desk.names.shown(KIND)}.")
+        return OtherKind(f"{message}; use {self._desk.names.shown(self._status_tool)} for it.")
 
     async def begin(self, caller: Caller, arguments: Arguments, identity: str) -> Job:
         """Start an analysis."""
@@ -205,6 +216,8 @@ def _problem(code: str, message: str, identity: str) -> ToolResult:
 
 
 def _translated(error: CheckbackError) -> tuple[str, str]:
+    if isinstance(error, OtherKind):
+        return "JOB_NOT_FOUND", error.message
     for form, code in _CODES:
         if isinstance(error, form):
             return code, GONE if code == "JOB_NOT_FOUND" else error.message

@@ -38,6 +38,7 @@ _KEPT = frozenset(
         "format", "pattern", "minLength", "maxLength",
         "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
         "items", "minItems", "maxItems", "properties", "required", "additionalProperties",
+        "x-mcp-header",  # the protocol's own: the argument is repeated in a header of that name
     }
 )  # fmt: skip
 _FORMATS = frozenset(

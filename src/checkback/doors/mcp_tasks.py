@@ -7,15 +7,13 @@ stands in the task when the job has ended, in the words of the tool that stands 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from fastmcp import FastMCP
 from fastmcp.server.context import Context
-from fastmcp.server.dependencies import bind_request_context, get_http_request
+from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.extensions import (
     MethodBinding,
     ServerExtension,
@@ -27,7 +25,6 @@ from fastmcp.tools.base import ToolResult
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
-from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp_types import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -37,10 +34,6 @@ from mcp_types import (
     NotificationParams,
     RequestParams,
     SubscriptionFilter,
-    SubscriptionsAcknowledgedNotification,
-    SubscriptionsAcknowledgedNotificationParams,
-    SubscriptionsListenRequestParams,
-    SubscriptionsListenResult,
 )
 from mcp_types.jsonrpc import HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILITY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -120,12 +113,6 @@ class Tasks(ServerExtension):
             MethodBinding("tasks/cancel", TaskIdParams, self._cancel, MODERN),
         ]
 
-    def listen_on(self, server: FastMCP[Any]) -> None:
-        """Serve ``subscriptions/listen`` for tasks, which FastMCP leaves to others."""
-        server._mcp_server.add_request_handler(  # pyright: ignore[reportPrivateUsage]
-            "subscriptions/listen", SubscriptionsListenRequestParams, self._listen
-        )
-
     async def intercept_tool_call(
         self, params: CallToolRequestParams, context: Context, call_next: ToolCallContinuation
     ) -> ToolCallOutcome:
@@ -163,33 +150,11 @@ class Tasks(ServerExtension):
             raise _refusal(error, job.id) from None
         return {"resultType": "complete"}
 
-    async def _listen(
-        self, ctx: RequestContext, params: SubscriptionsListenRequestParams
-    ) -> SubscriptionsListenResult:
-        """Tell of every change of these tasks, until all have ended or the client hangs up."""
-        with bind_request_context(ctx):
-            caller, wanted = await self._listened(ctx, params)
-            meta: Any = {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
-            honoured = SubscriptionFilter.model_validate({"taskIds": wanted})
-            await ctx.session.send_notification(
-                SubscriptionsAcknowledgedNotification(
-                    params=SubscriptionsAcknowledgedNotificationParams(notifications=honoured, _meta=meta)
-                ),
-                related_request_id=ctx.request_id,
-            )
-            async with asyncio.TaskGroup() as group:
-                for job_id in wanted:
-                    group.create_task(self._follow(ctx, caller, job_id, meta))
-            return SubscriptionsListenResult(_meta=meta)
-
-    async def _listened(
-        self, ctx: RequestContext, params: SubscriptionsListenRequestParams
-    ) -> tuple[Caller, list[str]]:
-        """Who listens, and those of the tasks that are theirs; of others nothing is said."""
-        caller = self._caller()
+    async def listened(self, ctx: RequestContext, caller: Caller, asked: SubscriptionFilter) -> list[str]:
+        """Those of the tasks in ``subscriptions/listen`` that are the caller's; of others nothing is said."""
         if read_client_extension_settings(ctx, self.identifier) is None:
-            return caller, []
-        given: Any = (params.notifications.model_extra or {}).get("taskIds") or []
+            return []
+        given: Any = (asked.model_extra or {}).get("taskIds") or []
         if not isinstance(given, list) or len(given) > MAX_LISTENED:  # pyright: ignore[reportUnknownArgumentType]
             raise MCPError(code=INVALID_PARAMS, message=f"taskIds is a list of up to {MAX_LISTENED} ids.")
         wanted: dict[str, None] = {}
@@ -200,9 +165,10 @@ class Tasks(ServerExtension):
                 continue
             except CheckbackError as error:
                 raise _refusal(error, "") from None
-        return caller, list(wanted)
+        return list(wanted)
 
-    async def _follow(self, ctx: RequestContext, caller: Caller, job_id: str, meta: Any) -> None:
+    async def follow(self, ctx: RequestContext, caller: Caller, job_id: str, meta: Any) -> None:
+        """Send a listening client every change of a task until it has ended."""
         try:
             async with aclosing(self._service.watch(caller, job_id)) as watch:
                 async for job in watch:

@@ -32,7 +32,7 @@ from checkback.core.job import JSON, Artifact, Job
 from checkback.core.request_ids import request_id
 from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
-from checkback.dialects import native
+from checkback.dialects import native, words
 from checkback.doors.file_links import FileLinks, valid_until
 from checkback.doors.mcp_names import Names, underscore
 from checkback.doors.mcp_schemas import portable
@@ -50,6 +50,8 @@ Begin = Callable[[Arguments], Awaitable[Job | ToolResult]]
 Told = Callable[[Caller, Job], Awaitable[ToolResult]]
 """The whole answer about a job that has ended, as its tool gives it."""
 MAX_LINKS = 8
+MAX_MESSAGE = 200
+"""So many characters of a job's own message go into a progress notification."""
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -333,9 +335,15 @@ _ERROR_PROPERTIES: dict[str, Any] = {
 async def _tell(job: Job, told: float) -> float:
     """Send a progress notification; returns its number, which the protocol wants higher than the last."""
     number = max(float(native.progress(job)), told + 0.01)
-    words = f"{job.state.value}, {job.phase}" if job.phase else job.state.value
-    await get_context().report_progress(min(number, 100.0), 100.0, words)
+    await get_context().report_progress(min(number, 100.0), 100.0, progress_message(job))
     return number
+
+
+def progress_message(job: Job) -> str:
+    """State and phase, and then what the job says about itself, which may be text of a page or document."""
+    ours = f"{job.state.value}, {job.phase}" if job.phase else job.state.value
+    said = words.one_line(job.message or "", MAX_MESSAGE)
+    return f"{ours}: {said}" if said else ours
 
 
 @cache

@@ -11,6 +11,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.json_schema import GenerateJsonSchema
 
 from checkback.core.errors import InvalidInput, UnknownKind
 from checkback.guard.addresses import AddressPolicy
@@ -91,12 +93,43 @@ class Kind:
         """The arguments that name files to work on, as paths: ``url``, ``urls``, ``images.url``."""
         return _sources(self.args_model)
 
+    def args_schema(self) -> dict[str, Any]:
+        """The JSON schema of the arguments. What JSON cannot describe is open, and checked with each job."""
+        return cast(
+            "dict[str, Any]", _as_json(self.args_model.model_json_schema(schema_generator=_OpenSchema))
+        )
+
     def check_args(self, args: object) -> BaseModel:
         """The arguments as a checked model. Raises InvalidInput that names each wrong field."""
         try:
             return self.args_model.model_validate(args)
         except ValidationError as error:
             raise InvalidInput(describe(error)) from None
+
+
+class _OpenSchema(GenerateJsonSchema):
+    """Describes a type without a JSON schema as one that accepts anything: one such argument must not keep
+    every other kind from being listed."""
+
+    def emit_warning(self, kind: Any, detail: str) -> None:
+        """A default that is not JSON is left out; nobody needs to be warned of it."""
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
+        return {}
+
+
+def _as_json(value: Any) -> Any:
+    """Without what no JSON can hold: infinite numbers are left out, halves of surrogate pairs replaced."""
+    if isinstance(value, dict):
+        pairs = cast("dict[str, Any]", value).items()
+        return {_as_json(key): _as_json(part) for key, part in pairs if not _is_infinite(part)}
+    if isinstance(value, list):
+        return [_as_json(part) for part in cast("list[Any]", value) if not _is_infinite(part)]
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
+
+
+def _is_infinite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 _kinds: dict[str, Kind] = {}

@@ -37,7 +37,7 @@ def can_be_filled_in(kind: Kind) -> bool:
 
 def fields(kind: Kind) -> list[Field]:
     """The controls of a kind's form: what has to be filled in first, then the rest."""
-    schema = kind.args_model.model_json_schema()
+    schema = kind.args_schema()
     required = set(schema.get("required", ()))
     # What names another job of ours is a source, too, but no file.
     sources = set(kind.sources) & {"url", "urls"}
