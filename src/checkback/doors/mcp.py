@@ -14,6 +14,7 @@ from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.http import StarletteWithLifespan
 
 from checkback.doors.mcp_card import add_card, card_tool, show_card
+from checkback.doors.mcp_encodable import encodable
 from checkback.doors.mcp_jobs import job_told, job_tools, kind_tools
 from checkback.doors.mcp_names import Names, ToolNames, aliases
 from checkback.doors.mcp_pdfco import PdfcoSetting, PdfcoTools, covered_kinds, pdfco_tools_of
@@ -106,6 +107,7 @@ def build_server(
 
 def _extend(server: FastMCP[None], desk: Desk, tasks: Tasks, *, has_card: bool) -> None:
     """What is there besides tools."""
+    server._mcp_server.middleware.insert(0, encodable)  # pyright: ignore[reportPrivateUsage]
     server.add_extension(tasks)
     tasks.listen_on(server)
     add_job_resources(server, desk)
