@@ -466,7 +466,7 @@ def half(where: str, ctx: JobContext) -> object:
         "message": lambda: ctx.progress(50, HALF),
         "log": lambda: ctx.log(HALF),
         "print": lambda: print(HALF),
-        "artifact": lambda: [ctx.artifact(f"caf{code}.txt", HALF) for code in ("\udce9", "\udce8")],
+        "artifact": lambda: [ctx.artifact(f"name{code}.txt", HALF) for code in ("\udce9", "\udce8")],
         "media type": lambda: ctx.artifact("one.txt", b"x", "text/plain\r\nx: \udce9"),
         "failure": lambda: fail("broken \udce9", HALF, retryable=False),
         "exception": lambda: raise_error(HALF),

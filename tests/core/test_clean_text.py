@@ -31,7 +31,7 @@ def test_a_clean_text_can_be_encoded_and_differs_only_at_halves_of_pairs(text: s
 @pytest.mark.parametrize(
     ("text", "cleaned"),
     [
-        ("caf\udce9", "caf\ufffd"),
+        ("name\udce9", "name\ufffd"),
         ("\ud800", "\ufffd"),
         ("\udc00\ud800", "\ufffd\ufffd"),
         ("a\ud83d\ude00b", "a\N{GRINNING FACE}b"),
