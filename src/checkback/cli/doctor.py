@@ -22,6 +22,7 @@ from checkback.engine.clients import check_server
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.engine.wire import Wire
 from checkback.guard.terminal import printable
+from checkback.kinds.documents.programs import PROGRAMS
 from checkback.settings import Settings
 
 FREE_BYTES = 1 << 30
@@ -35,6 +36,8 @@ class Finding:
     ok: bool
     told: str
     hint: str = ""
+    #: Something that only some jobs need: without it the rest works.
+    optional: bool = False
 
 
 def doctor(options: Namespace) -> int:
@@ -44,11 +47,11 @@ def doctor(options: Namespace) -> int:
         sys.stdout.write(json.dumps([asdict(finding) for finding in findings]) + "\n")
     else:
         for finding in findings:
-            mark = "ok  " if finding.ok else "FAIL"
+            mark = "ok  " if finding.ok else "none" if finding.optional else "FAIL"
             sys.stdout.write(f"{mark}  {finding.part:<8}  {printable(finding.told)}\n")
             if finding.hint:
                 sys.stdout.write(f"      hint: {printable(finding.hint)}\n")
-    return Exit.DONE if all(finding.ok for finding in findings) else Exit.FAILED
+    return Exit.DONE if all(finding.ok or finding.optional for finding in findings) else Exit.FAILED
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -69,7 +72,7 @@ async def examine(settings: Settings) -> list[Finding]:
         except OSError as error:
             told = f"{type(error).__name__}: {error.strerror or error}"
             findings.append(Finding(part, ok=False, told=told, hint=f"Look at {settings.home}."))
-    return findings
+    return findings + _programs()
 
 
 async def _folder(settings: Settings) -> str:
@@ -115,6 +118,20 @@ async def _kinds(settings: Settings) -> str:
 
     load_kinds(settings)
     return ", ".join(kind.name for kind in registry.all_kinds())
+
+
+def _programs() -> list[Finding]:
+    """The programs that document jobs start."""
+    findings: list[Finding] = []
+    for program in PROGRAMS:
+        path = program.find()
+        told = f"{program.name}: {path}"
+        hint = ""
+        if path is None:
+            told = f"{program.name} is not installed; it is needed for {program.used_for}"
+            hint = f"Install it as root with `{program.install}`."
+        findings.append(Finding("program", ok=path is not None, told=told, hint=hint, optional=True))
+    return findings
 
 
 async def _browser(settings: Settings) -> str:
