@@ -10,14 +10,14 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from checkback import settings as settings_table
 from checkback.app import background
 from checkback.app.connect import address
 from checkback.cli.exits import Exit
-from checkback.core.errors import CheckbackError, JobFailed
+from checkback.core.errors import CheckbackError, InvalidInput, JobFailed
 from checkback.engine.clients import check_server
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.engine.wire import Wire
@@ -108,6 +108,9 @@ async def _store(settings: Settings) -> str:
 
 async def _server(settings: Settings) -> str:
     if not background.server_runs(settings.home):
+        from checkback.app.serve import listen
+
+        listen(settings).close()
         return "none runs for this folder; the first command that needs one starts it"
     return f"process {background.server_pid(settings.home)} serves this folder"
 
@@ -116,7 +119,12 @@ async def _kinds(settings: Settings) -> str:
     from checkback.app.work import load_kinds
     from checkback.kinds import registry
 
-    load_kinds(settings)
+    # What a server in the background would load.
+    modules = settings.kinds or background.remembered_kinds(settings.home)
+    load_kinds(replace(settings, kinds=modules))
+    if refused := registry.refused():
+        words = " ".join(str(one) for one in refused)
+        raise InvalidInput(words, hint="All other kinds work. Rename the kind in its @job, then try again.")
     return ", ".join(kind.name for kind in registry.all_kinds())
 
 

@@ -6,7 +6,6 @@ chat when one listed name has a dot. So which form is listed depends on who asks
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -20,6 +19,7 @@ from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from checkback.core.tool_names import underscore as underscore
 from checkback.dialects.mcp_tasks import EXTENSION
 
 ToolNames = Literal["auto", "dotted", "underscore"]
@@ -46,13 +46,6 @@ POLL_TOOLS = frozenset(
 CARD = "ui://checkback/job"
 CARD_TOOL = "job.card"
 """The card of ``checkback.doors.mcp_card``, listed only to clients that declare MCP Apps."""
-
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-
-
-def underscore(name: str) -> str:
-    """The form of a tool's name without dots: ``page.getJobStatus`` is ``page_get_job_status``."""
-    return _CAMEL.sub("_", name.replace(".", "_")).lower()
 
 
 def aliases(names: Iterable[str]) -> dict[str, str]:
