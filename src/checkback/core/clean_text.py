@@ -29,6 +29,11 @@ def clean(text: str) -> str:
     return text
 
 
+def replaced(where: str) -> str:
+    """The line of a job's log that says where its text was not clean."""
+    return f"Text in the job's {where} was not valid Unicode: U+FFFD stands for what could not be read."
+
+
 def clean_json(value: JSON, *, numbers: bool = True) -> JSON:
     """A JSON value of which every text is clean, keys too; with ``numbers``, NaN and infinities become null.
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from checkback.artifacts import AttemptArtifacts
-from checkback.core.clean_text import clean, clean_json, numbered
+from checkback.core.clean_text import clean, clean_json, numbered, replaced
 from checkback.core.job import Artifact
 from checkback.guard.redaction import Redactor
 
@@ -191,8 +191,7 @@ class Conversation:
         if where in self._replaced:
             return
         self._replaced.add(where)
-        line = f"Text in the job's {where} was not valid Unicode: U+FFFD stands for what could not be read."
-        self._send({"say": "log", "lines": [line]})
+        self._send({"say": "log", "lines": [replaced(where)]})
 
     def _send(self, message: dict[str, Any]) -> None:
         cleaned = clean_json(message)
@@ -207,7 +206,7 @@ _PLACES = {
     "progress": "phase or message",
     "log": "log",
     "failed": "failure",
-    "completed": "files",
+    "completed": "names of files",
     "save": "saved value",
     "start": "arguments for another job",
     "look": "question about other jobs",
@@ -231,14 +230,11 @@ class _Reporter:
     def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
         plain = clean(name)
         if plain != name:
-            self._conversation.note_replaced("files")
+            self._conversation.note_replaced("names of files")
             used = {artifact.name for artifact in self._artifacts.written}
             stem, dot, ending = plain.rpartition(".") if "." in plain else (plain, "", "")
             plain = numbered(stem, used.__contains__, dot + ending)
         return self._artifacts.write(plain, content, media_type)
-
-    def replaced(self, where: str) -> None:
-        self._conversation.note_replaced(where)
 
     def save(self, text: str) -> None:
         self._conversation.save(text)

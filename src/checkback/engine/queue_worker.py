@@ -60,7 +60,7 @@ class QueueWorker(BullWorker):
         if self._client_name_set:
             return
         await self.backend.connection.set_client_name(self.clientName)
-        await self._waiting_client.ping()
+        await cast("Any", self._waiting_client).ping()
         self._client_name_set = True
 
     async def processJob(self, job: BullJob, token: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from checkback.core.clean_text import clean, clean_json
+from checkback.core.clean_text import clean, clean_json, replaced
 from checkback.core.job import JSON, Artifact, Failure
 from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
@@ -53,7 +53,6 @@ class Reporter(Protocol):
     def log(self, line: str) -> None: ...
     def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact: ...
     def save(self, text: str) -> None: ...
-    def replaced(self, where: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +119,7 @@ class JobContext:
         self._percent = 0
         self._message: str | None = None
         self._cancelled = False
+        self._replaced: set[str] = set()
 
     @property
     def cancelled(self) -> bool:
@@ -171,7 +171,7 @@ class JobContext:
         if len(text) > MAX_SAVED_BYTES:
             raise ValueError(f"A saved value may have {MAX_SAVED_BYTES // 1024} KB.")
         if cleaned != value:
-            self._reporter.replaced("saved value")
+            self._note_replaced("saved value")
         self._reporter.save(text)
         self.saved = cleaned
 
@@ -196,8 +196,13 @@ class JobContext:
     def _encoded(self, text: str) -> bytes:
         cleaned = clean(text)
         if cleaned != text:
-            self._reporter.replaced("files")
+            self._note_replaced("files")
         return cleaned.encode()
+
+    def _note_replaced(self, where: str) -> None:
+        if where not in self._replaced:
+            self._replaced.add(where)
+            self._reporter.log(replaced(where))
 
     def mark_cancelled(self) -> None:
         """Called by the child when its worker says that the job was cancelled."""
