@@ -459,3 +459,44 @@ def leave(name: str, path: str, ctx: JobContext) -> str:
     """Leave a copy of a file."""
     ctx.artifact(name, Path(path).read_bytes())
     return "left"
+
+
+HALF = "half \udce9 text"
+"""What ``os.listdir`` gives for a file name in Latin-1."""
+
+
+@job("test.half", phases=("looking",))
+def half(where: str, ctx: JobContext) -> object:
+    """Say half of a surrogate pair in one place: where a careless kind shows the name of a file."""
+    said = {
+        "phase": lambda: ctx.phase(HALF, "working"),
+        "message": lambda: ctx.progress(50, HALF),
+        "log": lambda: ctx.log(HALF),
+        "print": lambda: print(HALF),
+        "artifact": lambda: [ctx.artifact(f"name{code}.txt", HALF) for code in ("\udce9", "\udce8")],
+        "media type": lambda: ctx.artifact("one.txt", b"x", "text/plain\r\nx: \udce9"),
+        "failure": lambda: fail("broken \udce9", HALF, retryable=False),
+        "exception": lambda: raise_error(HALF),
+        "exit": lambda: sys.exit(HALF),
+        "save": lambda: ctx.save({HALF: HALF}),
+    }
+    if where in said:
+        said[where]()
+    results: dict[str, object] = {
+        "result": {"rows": [HALF, "\0 and \ud83d\ude00", ("nested", {"deep": HALF})]},
+        "keys": dict(zip(["a\udce9", "a\udce8", "a\ufffd"], [1, 2, 3], strict=True)),
+        "text": HALF,
+        "path": [Path(HALF)],
+        "large": [HALF] * 10_000,
+        "deep": _nested(101),
+        "deepest": _nested(5000),
+        "large number": 10**400,
+    }
+    return results.get(where, where)
+
+
+def _nested(levels: int) -> object:
+    value: object = "middle"
+    for _ in range(levels):
+        value = [value]
+    return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from pathlib import Path
@@ -20,6 +21,11 @@ MAX_NAME_CHARACTERS = 200
 MAX_ARTIFACT_BYTES = 1 << 30
 MAX_ARTIFACTS = 1000
 CHUNK = 1 << 20
+ANY_BYTES = "application/octet-stream"
+_MEDIA_TYPE = re.compile(
+    r"[\w.+-]{1,100}/[\w.+-]{1,100}(; ?[\w.+-]{1,100}=(\"[ !#-\[\]-~]{0,100}\"|[\w.+:-]{1,100})){0,4}",
+    re.ASCII,
+)
 
 
 class ArtifactStore:
@@ -64,9 +70,11 @@ class AttemptArtifacts:
     def write(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
         """Store a file, flushed to disk before it is named anywhere.
 
-        Raises ValueError for a name that is no plain file name or was used before, JobFailed past the limits.
+        A media type that is not one is kept as ``application/octet-stream``. Raises ValueError for a name
+        that is no plain file name or was used before, JobFailed past the limits.
         """
         _check_name(name)
+        media_type = plain_media_type(media_type)
         if any(artifact.name == name for artifact in self.written):
             raise ValueError(f"This attempt has an artifact called {name!r} already.")
         if len(self.written) >= MAX_ARTIFACTS:
@@ -90,6 +98,11 @@ class AttemptArtifacts:
         artifact = Artifact(artifact_id, name, media_type, size, digest, self._attempt)
         self.written.append(artifact)
         return artifact
+
+
+def plain_media_type(given: str) -> str:
+    """The media type, or the one of any bytes where it could not be a header's value."""
+    return given if _MEDIA_TYPE.fullmatch(given) else ANY_BYTES
 
 
 def _put(content: bytes | Path, target: Path) -> str:

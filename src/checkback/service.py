@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from checkback.artifacts import ArtifactStore
 from checkback.core import estimates, ids
+from checkback.core.clean_text import clean_json
 from checkback.core.errors import (
     Conflict,
     EngineUnavailable,
@@ -274,7 +275,7 @@ class Service:
         result: JSON = job.result
         if isinstance(result, dict) and "spilled_to" in result:
             _, path = self._find(job, str(cast("dict[str, JSON]", result)["spilled_to"]))
-            return json.loads(await asyncio.to_thread(path.read_bytes))
+            return await asyncio.to_thread(_read_json, path)
         return cast("JSON", result)
 
     async def artifact(self, caller: Caller, job_id: str, name: str) -> tuple[Artifact, Path]:
@@ -485,3 +486,8 @@ class Service:
 def _hash(value: JSON) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read_json(path: Path) -> JSON:
+    """A result file as every door can encode it, whichever version wrote it."""
+    return clean_json(json.loads(path.read_bytes()))

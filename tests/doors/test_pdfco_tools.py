@@ -106,8 +106,9 @@ async def test_a_small_result_comes_inline_and_with_a_link(client: Client[Any], 
     assert answer["status"] == "success"
     assert "Words of the report" in answer["content"]["body"]
     assert (answer["credits_used"], answer["content"]["pageCount"]) == (0, 1)
-    links = [part for part in result.content if part.type == "resource_link"]
-    assert [(link.name, str(link.uri)) for link in links] == [("report.txt", answer["content"]["url"])]
+    assert "/report.txt?" in answer["content"]["url"]
+    # A link as a block by itself is a file to LangChain, which the model's API then refuses.
+    assert {part.type for part in result.content} == {"text"}
     checked = await call(client, "get_job_check", job_id=answer["content"]["jobId"])
     assert checked["status"] == "success"
 

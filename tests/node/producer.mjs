@@ -20,6 +20,13 @@ export async function finished({ queue, id }) {
   }
 }
 
+// What it knows of the workers of a queue: the name and the number of the connection of each.
+export async function workers({ queue }) {
+  const found = await queueOf(queue).getWorkers();
+  const count = await queueOf(queue).getWorkersCount();
+  return { count, workers: found.map(({ id, rawname }) => ({ id, name: rawname })) };
+}
+
 export async function retry({ queue, id, opts }) {
   const job = await Job.fromId(queueOf(queue), id);
   await job.retry("failed", opts);

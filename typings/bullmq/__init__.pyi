@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from bullmq.redis_connection import RedisConnection
+
 class Backend:
+    connection: RedisConnection
+    blocking_connection: RedisConnection | None
     async def close(self, force: bool = ...) -> None: ...
 
 class Job:
@@ -34,6 +38,8 @@ class Worker:
     processing: set[asyncio.Future[Any]]
     waiting: asyncio.Future[Any] | None
     opts: dict[str, Any]
+    clientName: str
+    _client_name_set: bool
     def __init__(
         self, name: str, processor: Callable[[Job, str], Awaitable[Any]], opts: dict[str, Any] = ...
     ) -> None: ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib.util
+import logging
 import os
 import signal
 import subprocess
@@ -26,7 +27,13 @@ TOKENS_NAME = "tokens.toml"
 KINDS_NAME = "kinds"
 LOG_BYTES = 5_000_000
 STOP_SECONDS = 60.0
-START_SECONDS = 20.0
+IMPORT_SECONDS = 120.0
+"""How long a server that imports its modules of kinds is waited for."""
+TELL_SECONDS = 5.0
+STARTED = "--- checkback serve "
+"""How the part of the log begins that one background server writes."""
+
+logger = logging.getLogger(__name__)
 
 
 @cache
@@ -118,8 +125,9 @@ def _is_there(module: str) -> bool:
 
 
 def start_in_background(settings: Settings) -> None:
-    """Start a server that outlives this process. Of several that are started at once one wins; that is no
-    error."""
+    """Start a server that outlives this process, and wait until it holds the folder. Of several that are
+    started at once one wins; that is no error. Raises EngineUnavailable, with what it said last, for one that
+    ended."""
     prepare_home(settings.home)
     if not settings.kinds:
         settings = replace(settings, kinds=remembered_kinds(settings.home))
@@ -128,6 +136,8 @@ def start_in_background(settings: Settings) -> None:
         log.replace(log.with_suffix(".log.1"))
     environment = {**os.environ, **to_environment(settings)}
     with log.open("ab") as output:
+        output.write(f"{STARTED}{time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+        output.flush()
         process = subprocess.Popen(
             [sys.executable, "-m", "checkback", "serve", "--background"],
             stdin=subprocess.DEVNULL,
@@ -137,23 +147,51 @@ def start_in_background(settings: Settings) -> None:
             cwd=settings.home,
             start_new_session=True,
         )
-    ends = time.monotonic() + START_SECONDS
+    _wait_for_lock(settings, process)
+
+
+def _wait_for_lock(settings: Settings, process: subprocess.Popen[bytes]) -> None:
+    """Before it takes the lock a server does nothing but import its modules of kinds."""
+    started = time.monotonic()
+    is_told = False
     while not server_runs(settings.home):
-        if process.poll() or time.monotonic() > ends:
+        waited = time.monotonic() - started
+        if process.poll() is not None and not server_runs(settings.home):
+            raise did_not_start(settings.home)
+        if waited > IMPORT_SECONDS:
             raise EngineUnavailable(
-                f"The background server did not start. {last_error(log)}", hint=f"Look into {log}."
+                f"The background server is still importing its modules of kinds after {waited:.0f} s.",
+                hint="Import what takes long inside the functions of the kinds.",
             )
+        if waited > TELL_SECONDS and not is_told:
+            is_told = True
+            logger.warning("The background server is still importing its modules of kinds. Waiting for it.")
         time.sleep(0.01)
 
 
-def last_error(log: Path) -> str:
-    """What a server of ours said last, if it ended with one of our errors."""
+def did_not_start(home: Path) -> EngineUnavailable:
+    """The error that tells why the server that was started last has ended."""
+    log = home / LOG_NAME
+    words, hint = last_error(log)
+    return EngineUnavailable(
+        f"The background server did not start. {words}".rstrip(), hint=hint or f"Look into {log}."
+    )
+
+
+def last_error(log: Path) -> tuple[str, str]:
+    """What a server that has ended said last, and its hint: one of our errors, or else its last line."""
     with contextlib.suppress(OSError):
-        lines = log.read_text(errors="replace")[-4000:].splitlines()
-        for line in reversed(lines):
-            if line.startswith("error: "):
-                return line.removeprefix("error: ")
-    return ""
+        lines = log.read_text(errors="replace")[-8000:].splitlines()
+        for place in range(len(lines) - 1, -1, -1):
+            if lines[place].startswith(STARTED):
+                break
+            if lines[place].startswith("error: "):
+                after = lines[place + 1] if place + 1 < len(lines) else ""
+                hint = after.removeprefix("hint: ") if after.startswith("hint: ") else ""
+                return lines[place].removeprefix("error: "), hint
+        if lines and not lines[-1].startswith(STARTED):
+            return lines[-1].strip()[:300], ""
+    return "", ""
 
 
 def stop(home: Path) -> bool:

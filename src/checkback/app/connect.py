@@ -12,7 +12,14 @@ from datetime import timedelta
 from typing import Any, cast
 
 from checkback import settings as settings_table
-from checkback.app.background import find_version, server_pid, server_runs, start_in_background, stop
+from checkback.app.background import (
+    did_not_start,
+    find_version,
+    server_pid,
+    server_runs,
+    start_in_background,
+    stop,
+)
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable, SettingsDiffer
 from checkback.engine.events import Feed
@@ -172,7 +179,8 @@ async def publish(wire: Wire, settings: Settings, url: str, *, background: bool 
 async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | None:
     if not settings.own_valkey:
         return await _read_once(settings)
-    if not server_runs(settings.home):
+    is_started = not server_runs(settings.home)
+    if is_started:
         if not start:
             raise EngineUnavailable(
                 "No server runs for this data folder.", hint="Start one with `checkback serve`."
@@ -182,7 +190,13 @@ async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | Non
         async with asyncio.timeout(PUBLISH_SECONDS):
             # Another process publishes it: there is no event to wait for before we are connected.
             # A store that has just been started still tells of the server before this one.
-            while not _is_current(record := await _read_patiently(settings), settings):  # noqa: ASYNC110
+            while not _is_current(record := await _read_patiently(settings), settings):
+                if not server_runs(settings.home):
+                    if is_started or not start:
+                        raise did_not_start(settings.home)
+                    # The server that ran was just ending.
+                    is_started = True
+                    await asyncio.to_thread(start_in_background, settings)
                 await asyncio.sleep(0.02)
             return record
     except TimeoutError:

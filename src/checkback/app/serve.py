@@ -91,7 +91,7 @@ class Server:
             await check_server(wire)
             service = make_service(self.settings, queues)
             connection = Connection(service, queues, wire, feed, self.settings, None)
-            listener = _listen(self.settings)
+            listener = listen(self.settings)
             url = _url(self.settings.host, listener.getsockname()[1])
             application = make_application(
                 connection,
@@ -333,8 +333,9 @@ def _check(settings: Settings, *, no_token: bool) -> None:
         )
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """The listening socket. A default port that is taken is no reason not to start: then a free one."""
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket. A default port that is taken is no reason not to start: then a free one. Raises
+    InvalidInput for an address or a chosen port that cannot be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -86,15 +86,20 @@ def make_worker(settings: Settings) -> WorkerProcess:
 
 
 def load_kinds(settings: Settings) -> None:
-    """Import every module that registers kinds. Raises InvalidInput for one that is not there."""
+    """Import every module that registers kinds. Raises InvalidInput, in one sentence, for one that cannot be
+    imported; a kind that is refused is left out with a warning."""
     from checkback.kinds import registry
 
     try:
         registry.load(settings.kinds)
-    except ImportError as error:
+    except registry.ModuleNotLoaded as error:
+        cause = error.__cause__
+        is_missing = isinstance(cause, ImportError) and (not cause.name or str(error).startswith(cause.name))
         raise InvalidInput(
-            f"A module of kinds cannot be imported: {error}",
-            hint="Name .py files in CHECKBACK_KINDS or --import, or modules that lie on PYTHONPATH.",
+            f"The module of kinds {error}",
+            hint="Name .py files in CHECKBACK_KINDS or --import, or modules that are on PYTHONPATH."
+            if is_missing
+            else "Fix the module, or leave it out of CHECKBACK_KINDS and --import.",
         ) from error
 
 
@@ -110,7 +115,7 @@ async def _work(settings: Settings, *, check: bool) -> int:
     try:
         await worker.run()
     except KindsNotLoaded as error:
-        sys.stderr.write(str(error))
+        sys.stderr.write(f"error: {error}\n")
         return 2
     return 0
 

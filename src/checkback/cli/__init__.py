@@ -7,6 +7,7 @@ be loaded.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Errors are told in one sentence, with what to do next."""
     from checkback.cli.parser import make_parser
 
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character shows another, rather than ending the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     options = make_parser().parse_args(arguments)
     try:
         return int(options.run(options))

@@ -10,18 +10,19 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from checkback import settings as settings_table
 from checkback.app import background
 from checkback.app.connect import address
 from checkback.cli.exits import Exit
-from checkback.core.errors import CheckbackError, JobFailed
+from checkback.core.errors import CheckbackError, InvalidInput, JobFailed
 from checkback.engine.clients import check_server
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.engine.wire import Wire
 from checkback.guard.terminal import printable
+from checkback.kinds.documents.programs import PROGRAMS
 from checkback.settings import Settings
 
 FREE_BYTES = 1 << 30
@@ -35,6 +36,8 @@ class Finding:
     ok: bool
     told: str
     hint: str = ""
+    #: Something that only some jobs need: without it the rest works.
+    optional: bool = False
 
 
 def doctor(options: Namespace) -> int:
@@ -44,11 +47,11 @@ def doctor(options: Namespace) -> int:
         sys.stdout.write(json.dumps([asdict(finding) for finding in findings]) + "\n")
     else:
         for finding in findings:
-            mark = "ok  " if finding.ok else "FAIL"
+            mark = "ok  " if finding.ok else "none" if finding.optional else "FAIL"
             sys.stdout.write(f"{mark}  {finding.part:<8}  {printable(finding.told)}\n")
             if finding.hint:
                 sys.stdout.write(f"      hint: {printable(finding.hint)}\n")
-    return Exit.DONE if all(finding.ok for finding in findings) else Exit.FAILED
+    return Exit.DONE if all(finding.ok or finding.optional for finding in findings) else Exit.FAILED
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -69,7 +72,7 @@ async def examine(settings: Settings) -> list[Finding]:
         except OSError as error:
             told = f"{type(error).__name__}: {error.strerror or error}"
             findings.append(Finding(part, ok=False, told=told, hint=f"Look at {settings.home}."))
-    return findings
+    return findings + _programs()
 
 
 async def _folder(settings: Settings) -> str:
@@ -105,6 +108,9 @@ async def _store(settings: Settings) -> str:
 
 async def _server(settings: Settings) -> str:
     if not background.server_runs(settings.home):
+        from checkback.app.serve import listen
+
+        listen(settings).close()
         return "none runs for this folder; the first command that needs one starts it"
     return f"process {background.server_pid(settings.home)} serves this folder"
 
@@ -113,8 +119,27 @@ async def _kinds(settings: Settings) -> str:
     from checkback.app.work import load_kinds
     from checkback.kinds import registry
 
-    load_kinds(settings)
+    # What a server in the background would load.
+    modules = settings.kinds or background.remembered_kinds(settings.home)
+    load_kinds(replace(settings, kinds=modules))
+    if refused := registry.refused():
+        words = " ".join(str(one) for one in refused)
+        raise InvalidInput(words, hint="All other kinds work. Rename the kind in its @job, then try again.")
     return ", ".join(kind.name for kind in registry.all_kinds())
+
+
+def _programs() -> list[Finding]:
+    """The programs that document jobs start."""
+    findings: list[Finding] = []
+    for program in PROGRAMS:
+        path = program.find()
+        told = f"{program.name}: {path}"
+        hint = ""
+        if path is None:
+            told = f"{program.name} is not installed; it is needed for {program.used_for}"
+            hint = f"Install it as root with `{program.install}`."
+        findings.append(Finding("program", ok=path is not None, told=told, hint=hint, optional=True))
+    return findings
 
 
 async def _browser(settings: Settings) -> str:

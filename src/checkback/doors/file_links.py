@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from checkback.core.errors import CheckbackError, Forbidden, NotFound
@@ -22,6 +22,7 @@ from checkback.core.request_ids import request_id
 from checkback.core.states import State
 from checkback.dialects import native, pdfco
 from checkback.dialects.pdfco_requests import ENDPOINTS
+from checkback.doors.http_wire import JsonAnswer
 from checkback.guard.access import Caller, Scope
 from checkback.guard.links import LinkSigner
 from checkback.guard.sources import FILES, UPLOADS
@@ -145,7 +146,7 @@ class FilesDoor:
             error: CheckbackError = Forbidden("This link was used.", hint="Ask for a new one.")
         except CheckbackError as found:
             error = found
-        return JSONResponse(native.error(error, identity), error.http_status, _headers(error))
+        return JsonAnswer(native.error(error, identity), error.http_status, _headers(error))
 
     def routes(self) -> list[BaseRoute]:
         """The routes of this door."""

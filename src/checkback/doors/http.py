@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 from typing_extensions import TypedDict
@@ -42,6 +42,7 @@ from checkback.doors.http_uploads import upload_operations
 from checkback.doors.http_wire import (
     Answer,
     Call,
+    JsonAnswer,
     Operation,
     Resource,
     check_model,
@@ -495,5 +496,5 @@ def _kind(kind: registry.Kind) -> KindRecord:
     }
 
 
-def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(content, status, {"cache-control": "no-store", **(headers or {})})
+def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> JsonAnswer:
+    return JsonAnswer(content, status, {"cache-control": "no-store", **(headers or {})})

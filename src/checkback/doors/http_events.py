@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from checkback.core.clean_text import clean_json
 from checkback.core.errors import CheckbackError
 from checkback.core.job import Job
 from checkback.dialects import native
@@ -122,7 +123,11 @@ class EventStream:
 
 
 def _event(name: str, data: object, identity: str | None = None) -> bytes:
-    lines = [f"event: {name}", f"data: {json.dumps(data, allow_nan=False)}"]
+    try:
+        text = json.dumps(data, allow_nan=False)
+    except ValueError:  # a number that JSON cannot write
+        text = json.dumps(clean_json(data), allow_nan=False)
+    lines = [f"event: {name}", f"data: {text}"]
     if identity is not None:
         lines.insert(0, f"id: {identity}")
     return ("\n".join(lines) + "\n\n").encode()

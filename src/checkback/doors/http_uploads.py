@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from checkback.core.errors import Forbidden, InvalidInput, TooLarge
 from checkback.doors.file_links import save
-from checkback.doors.http_wire import Answer, Call, Operation
+from checkback.doors.http_wire import Answer, Call, JsonAnswer, Operation
 from checkback.service import Service
 
 
@@ -43,7 +43,7 @@ def upload_operations(service: Service) -> Sequence[Operation]:
             "size_bytes": found.size_bytes,
             "md5": found.md5,
         }
-        return JSONResponse(record, 201, {"cache-control": "no-store"})
+        return JsonAnswer(record, 201, {"cache-control": "no-store"})
 
     return [
         Operation(

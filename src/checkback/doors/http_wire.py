@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from checkback.core.clean_text import clean_json
 from checkback.core.errors import CheckbackError, InvalidInput, TooLarge, Unauthorized
 from checkback.core.job import JSON
 from checkback.core.request_ids import request_id
@@ -32,6 +33,16 @@ MAX_BODY_BYTES = 1024 * 1024
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 log = logging.getLogger(__name__)
+
+
+class JsonAnswer(JSONResponse):
+    """An answer in JSON, whatever is in it: what cannot be encoded is replaced."""
+
+    def render(self, content: Any) -> bytes:
+        try:
+            return super().render(content)
+        except ValueError:  # half a surrogate pair, NaN
+            return super().render(clean_json(content))
 
 
 class NoSuchAddress(CheckbackError):
@@ -159,7 +170,7 @@ class Resource:
                 raise NoSuchAddress
             allowed = ", ".join(sorted(self._operations))
             wrong = WrongMethod(f"This address takes {allowed} only.")
-            return JSONResponse(native.error(wrong, identity), wrong.http_status, {"allow": allowed})
+            return JsonAnswer(native.error(wrong, identity), wrong.http_status, {"allow": allowed})
         caller = Caller("") if operation.public else caller_of(request.scope)
         return await operation.handler(Call(request, caller, identity))
 
@@ -184,7 +195,7 @@ def refusal(error: Exception, identity: str, *, production: bool = True) -> JSON
         headers["www-authenticate"] = "Bearer"
     if after := native.retry_after(error):
         headers["retry-after"] = str(after)
-    return JSONResponse(native.error(error, identity), error.http_status, headers)
+    return JsonAnswer(native.error(error, identity), error.http_status, headers)
 
 
 async def read_json(request: Request) -> JSON:

@@ -19,6 +19,7 @@ from checkback.doors.file_links import base_url as base_url_of
 from checkback.doors.mcp_capabilities import Capabilities, hint_caches
 from checkback.doors.mcp_card import add_card, card_tool, show_card
 from checkback.doors.mcp_completion import Completions
+from checkback.doors.mcp_encodable import encodable
 from checkback.doors.mcp_jobs import job_told, job_tools, kind_tools
 from checkback.doors.mcp_lean import lean_tools
 from checkback.doors.mcp_listing import JobListing
@@ -130,6 +131,7 @@ def _extend(
     server: FastMCP[None], desk: Desk, tasks: Tasks, tool_changes: ToolListChanges | None, *, has_card: bool
 ) -> None:
     """What is there besides tools."""
+    server._mcp_server.middleware.insert(0, encodable)  # pyright: ignore[reportPrivateUsage]
     server.add_extension(tasks)
     add_job_resources(server, desk)
     listing = JobListing(server, desk)

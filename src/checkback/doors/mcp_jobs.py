@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
 from fastmcp.tools.base import ToolResult
-from mcp_types import ResourceLink, ToolAnnotations
+from mcp_types import ToolAnnotations
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
@@ -377,24 +377,7 @@ def _without_text(wanted: ResultInput, file: FileRecord, next_step: str) -> Resu
 
 def _fetched(wanted: ResultInput, file: FileRecord, reason: str) -> ToolResult:
     where = "Download it from file.url." if file["url"] else "Fetch it with `checkback artifact`."
-    made = reply(_without_text(wanted, file, f"{reason}. {where}"))
-    made.content += file_links(file)
-    return made
-
-
-def file_links(file: FileRecord) -> list[ResourceLink]:
-    """A link to a file, for clients that read them."""
-    if file["url"] is None:
-        return []
-    return [
-        ResourceLink(
-            type="resource_link",
-            uri=file["url"],
-            name=file["name"],
-            mime_type=file["media_type"],
-            size=file["size_bytes"],
-        )
-    ]
+    return reply(_without_text(wanted, file, f"{reason}. {where}"))
 
 
 async def _shown(wanted: ResultInput, path: Path, file: FileRecord) -> ToolResult:
@@ -409,5 +392,5 @@ async def _shown(wanted: ResultInput, path: Path, file: FileRecord) -> ToolResul
             f"{picture.width} x {picture.height} pixels; file.url has it in full size."
         )
     made = reply(_without_text(wanted, file, told))
-    made.content += [picture.block, *file_links(file)]
+    made.content.append(picture.block)
     return made

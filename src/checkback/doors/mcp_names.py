@@ -17,17 +17,12 @@ import mcp_types
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools.base import ToolResult
 
+from checkback.core.tool_names import underscore as underscore
+
 ToolNames = Literal["underscore", "dotted", "auto"]
 """``auto`` is what versions before this one had as default; it means ``underscore``."""
 
 log = logging.getLogger(__name__)
-
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-
-
-def underscore(name: str) -> str:
-    """The form of a tool's name without dots: ``page.getJobStatus`` is ``page_get_job_status``."""
-    return _CAMEL.sub("_", name.replace(".", "_")).lower()
 
 
 def aliases(names: Iterable[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fastmcp.tools.base import ToolResult
-from mcp_types import ResourceLink, ToolAnnotations
+from mcp_types import ToolAnnotations
 
 from checkback.core.errors import CheckbackError, Conflict, InvalidInput, NotFound
 from checkback.core.job import Job
@@ -342,12 +342,7 @@ def _answer(status: str, content: dict[str, Any], tips: str, job: Job | None = N
         "tips": tips,
     }
     headline = content.get("message") if status in (pdfco.FAILED, pdfco.ABORTED, pdfco.UNKNOWN) else None
-    made = reply(record, headline=f"{status}: {headline}" if headline else None)
-    if job is not None and job.state is State.COMPLETED and isinstance(content.get("url"), str):
-        names = pdfco.outputs(job)
-        link = ResourceLink(type="resource_link", uri=content["url"], name=names[0] if names else "result")
-        made.content.append(link)
-    return made
+    return reply(record, headline=f"{status}: {headline}" if headline else None)
 
 
 def _provider(job: Job | None) -> dict[str, Any]:

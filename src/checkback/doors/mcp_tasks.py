@@ -39,6 +39,7 @@ from mcp_types.jsonrpc import HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILIT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, Field
 
+from checkback.core.clean_text import clean_json
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 from checkback.core.job import Job
 from checkback.core.states import State
@@ -211,7 +212,7 @@ class Tasks(ServerExtension):
             found = CallToolResult(content=list(content), structured_content=structured)
         if job.state is State.FAILED:
             found = found.model_copy(update={"is_error": True})
-        return found.model_dump(by_alias=True, mode="json", exclude_none=True)
+        return clean_json(found.model_dump(by_alias=True, mode="json", exclude_none=True))
 
     async def _fields(self, job: Job) -> dict[str, Any]:
         now = datetime.now(UTC)

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from fastmcp.server.dependencies import get_context, get_http_request
 from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
-from mcp_types import Icon, ResourceLink, TextContent, ToolAnnotations
+from mcp_types import Icon, TextContent, ToolAnnotations
 from pydantic import BaseModel, PrivateAttr, TypeAdapter, ValidationError
 
 from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput
@@ -49,7 +49,6 @@ Begin = Callable[[Arguments], Awaitable[Job | ToolResult]]
 """Starts the job of a tool; the answer is a result where it is refused."""
 Told = Callable[[Caller, Job], Awaitable[ToolResult]]
 """The whole answer about a job that has ended, as its tool gives it."""
-MAX_LINKS = 8
 MAX_MESSAGE = 200
 """So many characters of a job's own message go into a progress notification."""
 M = TypeVar("M", bound=BaseModel)
@@ -175,15 +174,17 @@ class Desk:
             return NO_OUTLOOK
 
     async def ticket(self, job: Job, *, is_error: bool = False) -> ToolResult:
-        """The answer that shows one job: a line in our own words, then the record, then links to read on."""
+        """The answer that shows one job: a line in our own words, then the record.
+
+        Files are named in the record, with links that open. They are not blocks of the answer by themselves:
+        LangChain makes a file of each such block, and the model's API then refuses the request.
+        """
         outlook = await self.outlook(job)
         record = self.record(job, outlook)
         headline = native.headline(job, self.steps, outlook)
         made = reply(record, headline=headline, is_error=is_error)
-        if job.state is State.COMPLETED:
-            made.content += result_links(job, result_is_longer=record["result_is_longer"])
-            if not record["result_is_longer"]:
-                await self.service.mark_read(job)
+        if job.state is State.COMPLETED and not record["result_is_longer"]:
+            await self.service.mark_read(job)
         return made
 
     def guarded(
@@ -253,26 +254,6 @@ def reply(record: Mapping[str, Any], *, headline: str | None = None, is_error: b
     if headline is not None:
         content.insert(0, TextContent(type="text", text=headline))
     return ToolResult(content=content, structured_content=dict(record), is_error=is_error)
-
-
-def result_links(job: Job, *, result_is_longer: bool) -> list[ResourceLink]:
-    """Links to what a job left, for clients that read resources: a long result, and the first few files."""
-    links = [
-        ResourceLink(
-            type="resource_link",
-            uri=f"job://{job.id}/artifacts/{item.id}",
-            name=item.name,
-            mime_type=item.media_type,
-            size=item.size_bytes,
-        )
-        for item in job.artifacts[:MAX_LINKS]
-    ]
-    if result_is_longer:
-        uri = f"job://{job.id}/result"
-        links.insert(
-            0, ResourceLink(type="resource_link", uri=uri, name="result", mime_type="application/json")
-        )
-    return links
 
 
 def problem(error: CheckbackError, identity: str) -> ToolResult:

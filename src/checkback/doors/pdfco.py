@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLarge
@@ -28,6 +28,7 @@ from checkback.dialects import native, pdfco
 from checkback.dialects.pdfco_requests import ENDPOINTS, Endpoint, flag, lowered, source_url
 from checkback.doors.file_links import FileLinks, base_url, save, valid_until
 from checkback.doors.gate import refuse_other_pages
+from checkback.doors.http_wire import JsonAnswer
 from checkback.doors.pdfco_desk import PdfcoDesk, wants_async
 from checkback.guard import strict_json
 from checkback.guard.access import Caller, caller_of
@@ -345,5 +346,5 @@ async def _unknown(call: Call) -> Response:
     raise NotFound("There is no such endpoint here.", hint="docs/pdfco.md lists them.")
 
 
-def _json(content: Any, status: int = 200) -> JSONResponse:
-    return JSONResponse(content, status, {"cache-control": "no-store"})
+def _json(content: Any, status: int = 200) -> JsonAnswer:
+    return JsonAnswer(content, status, {"cache-control": "no-store"})

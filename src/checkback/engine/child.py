@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from checkback.artifacts import ArtifactStore
+from checkback.core.clean_text import MAX_DEPTH, clean, clean_json
 from checkback.core.errors import CheckbackError, FailureCode, JobFailed
 from checkback.core.job import JSON, Failure
 from checkback.core.states import State
@@ -238,12 +239,20 @@ class _Attempt:
 
     def _succeed(self, result: JSON) -> None:
         try:
-            text = json.dumps(_plain(result), allow_nan=False)
+            plain, was_clean = _plain(result)
+            text = json.dumps(plain, allow_nan=False)
+        except RecursionError:
+            raise JobFailed(
+                "invalid_result", f"The job returned something nested deeper than {MAX_DEPTH} levels.",
+                retryable=False, hint="Return flatter values, or hand a file in with ctx.artifact().",
+            ) from None  # fmt: skip
         except (TypeError, ValueError):
             raise JobFailed(
                 "invalid_result", "The job returned something that is not JSON.", retryable=False,
                 hint="Return plain values, lists and dicts, and hand files in with ctx.artifact().",
             ) from None  # fmt: skip
+        if not was_clean:
+            self._conversation.note_replaced("result")
         if len(text) > MAX_RESULT_BYTES:
             self._artifacts.write(RESULT_ARTIFACT, text.encode(), "application/json")
             text = json.dumps({"spilled_to": RESULT_ARTIFACT, "size_bytes": len(text)})
@@ -317,17 +326,32 @@ def _internal(error: BaseException, settings: ChildSettings) -> tuple[str, str]:
     return FailureCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}"[:500]
 
 
-def _plain(value: Any) -> JSON:
-    """A result as plain JSON values; models and dataclasses are taken apart."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
+def _plain(value: Any) -> tuple[JSON, bool]:
+    """A result as plain JSON values, and whether all its text was valid Unicode; models and dataclasses are
+    taken apart. Raises RecursionError, TypeError or ValueError for what is not JSON."""
+    if value is None or isinstance(value, bool | int):
+        return value, True
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError("not a JSON number")
-        return value
+        return value, True
+    # Before, because pydantic refuses keys that are not clean; after, for what was in models and paths.
+    cleaned = clean_json(value, numbers=False)
+    if isinstance(cleaned, str):
+        return cleaned, cleaned == value
     from pydantic_core import to_jsonable_python
 
-    return to_jsonable_python(value)
+    made = to_jsonable_python(cleaned)
+    plain = clean_json(made, numbers=False)
+    return plain, _is_equal(cleaned, value) and _is_equal(plain, made)
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    """As ``==``, also where the values do not compare to a yes or no, as arrays do not."""
+    try:
+        return bool(one == other)
+    except (TypeError, ValueError):
+        return True
 
 
 def _redirect_output(output: int) -> None:
@@ -350,7 +374,7 @@ class _MaskedOutput(io.TextIOWrapper):
     conversation: Conversation
 
     def write(self, text: str, /) -> int:
-        super().write(self.conversation.redact(text))
+        super().write(clean(self.conversation.redact(text)))
         return len(text)
 
 

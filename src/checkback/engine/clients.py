@@ -36,6 +36,8 @@ def worker_client(address: Address, name: str) -> Redis:
     """
     common: dict[str, Any] = {
         "decode_responses": True,
+        # A job of another client that is not UTF-8 must not keep the worker from the others.
+        "encoding_errors": "replace",
         "retry": Retry(ExponentialBackoff(cap=0.5, base=0.02), PATIENT_RETRIES),
         "retry_on_error": [ConnectionError, TimeoutError, BusyLoadingError],
         "socket_connect_timeout": 1,

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from checkback.artifacts import AttemptArtifacts
+from checkback.core.clean_text import clean, clean_json, numbered, replaced
 from checkback.core.job import Artifact
 from checkback.guard.redaction import Redactor
 
@@ -51,6 +52,8 @@ class Conversation:
         self._log: list[str] = []
         self._dropped = 0
         self._flushed_at = 0.0
+        #: What was replaced in what the current job says, and is noted in its log.
+        self._replaced: set[str] = set()
         #: Masks what looks like a key in all that is said; the current job's own secrets, too.
         self.redact = Redactor()
         self._thread = threading.Thread(target=self._run, name="conversation", daemon=True)
@@ -137,6 +140,7 @@ class Conversation:
         self._flush()
         self._phase = None
         self._send(message)
+        self._replaced.clear()
 
     def _run(self) -> None:
         pending = b""
@@ -182,9 +186,32 @@ class Conversation:
         if progress is not None:
             self._send(progress | {"entered": entered})
 
+    def note_replaced(self, where: str) -> None:
+        """Say in the job's log that text which no door could encode was replaced, once for each place."""
+        if where in self._replaced:
+            return
+        self._replaced.add(where)
+        self._send({"say": "log", "lines": [replaced(where)]})
+
     def _send(self, message: dict[str, Any]) -> None:
+        cleaned = clean_json(message)
+        if cleaned != message:
+            self.note_replaced(_PLACES[message["say"]])
+            message = cleaned
         with self._sending, contextlib.suppress(OSError):
             self._channel.sendall(json.dumps(message).encode() + b"\n")
+
+
+_PLACES = {
+    "progress": "phase or message",
+    "log": "log",
+    "failed": "failure",
+    "completed": "names of files",
+    "save": "saved value",
+    "start": "arguments for another job",
+    "look": "question about other jobs",
+}
+"""How the log calls the messages of a child."""
 
 
 class _Reporter:
@@ -201,7 +228,13 @@ class _Reporter:
         self._conversation.log(line)
 
     def artifact(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
-        return self._artifacts.write(name, content, media_type)
+        plain = clean(name)
+        if plain != name:
+            self._conversation.note_replaced("names of files")
+            used = {artifact.name for artifact in self._artifacts.written}
+            stem, dot, ending = plain.rpartition(".") if "." in plain else (plain, "", "")
+            plain = numbered(stem, used.__contains__, dot + ending)
+        return self._artifacts.write(plain, content, media_type)
 
     def save(self, text: str) -> None:
         self._conversation.save(text)

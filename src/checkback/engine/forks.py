@@ -26,7 +26,7 @@ STREAM_LIMIT = 1 << 20
 
 
 class KindsNotLoaded(Exception):
-    """A module of kinds could not be imported; the text is its traceback."""
+    """A module of kinds could not be imported; the text is one sentence."""
 
 
 @dataclass(slots=True)

@@ -124,8 +124,8 @@ def main() -> None:
     try:
         registry.load(settings.modules)
         registry.import_preloads()
-    except Exception:
-        problem = traceback.format_exc()
+    except Exception as error:
+        problem = f"The module of kinds {error}" if isinstance(error, ImportError) else repr(error)
         control.send(json.dumps({"ready": False, "problem": problem[-8000:]}).encode())
         sys.exit(1)
     # What is imported stays: no child has to look through it for garbage, or to copy it by looking.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,8 @@ from typing import Any, cast
 from bullmq import Job as BullJob
 from bullmq import Worker as BullWorker
 from bullmq.custom_errors import WaitingChildrenError
+from bullmq.redis_connection import RedisConnection
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from checkback.core.trace_context import TraceContext
@@ -24,6 +27,11 @@ GIVE_UP_SECONDS = 1.0
 MOVES_OF_AN_END = ("moveToCompleted", "moveToFailed", "moveToDelayed", "retryJob")
 
 
+def waiting_name(prefix: str, queue: str, worker_id: str) -> str:
+    """What the one connection is called by which ``getWorkers`` of BullMQ for Node counts a worker."""
+    return f"{prefix}:{base64.b64encode(queue.encode()).decode()}:w:checkback-{worker_id}"
+
+
 class QueueWorker(BullWorker):
     """BullMQ's worker, which hands over what is ours in a job and lets nobody's options delete results."""
 
@@ -33,13 +41,27 @@ class QueueWorker(BullWorker):
     #: Whether it takes no more jobs.
     is_draining = False
 
-    def __init__(self, name: str, processor: Any, opts: dict[str, Any]) -> None:
+    def __init__(self, name: str, processor: Any, opts: dict[str, Any], waiting: Redis) -> None:
+        """``waiting`` is a client of its own for the wait for jobs, called by ``waiting_name``."""
         super().__init__(name, processor, opts)
+        self._waiting_client = waiting
+        self.backend.blocking_connection = RedisConnection(waiting)
         #: What is ours in the jobs that run, by job id; taken by the attempt.
         self.extras: dict[str, Extras] = {}
         self._under_way: dict[str, asyncio.Task[Any]] = {}
         for move in MOVES_OF_AN_END:
             setattr(self.backend, move, self._patiently(getattr(self.backend, move)))
+
+    async def _ensure_client_names(self) -> None:
+        """Open the connection that waits, and leave it its name: BullMQ's programs count workers by it.
+
+        At once, because a worker with much to do does not wait, and would not be counted.
+        """
+        if self._client_name_set:
+            return
+        await self.backend.connection.set_client_name(self.clientName)
+        await cast("Any", self._waiting_client).ping()
+        self._client_name_set = True
 
     async def processJob(self, job: BullJob, token: str) -> None:
         """One attempt, begun when no earlier one at this job runs here any more.

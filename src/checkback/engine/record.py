@@ -6,11 +6,14 @@ Jobs that another BullMQ client added lack our fields: they belong to ``local`` 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
+from checkback.artifacts import plain_media_type
+from checkback.core.clean_text import MAX_DEPTH, clean, clean_json, is_too_deep
 from checkback.core.errors import FailureCode
 from checkback.core.job import JSON, Artifact, Attempts, Failure, Job, PhaseStart
 from checkback.core.states import State
@@ -25,7 +28,11 @@ PAGE_JOB_NAME: Final = "page-analyze"
 CANCEL_REASON: Final = "cancelled: somebody asked for the end of this job"
 """BullMQ has no cancelled state: its own clients see a failed job with this reason."""
 
-_parse = json.JSONDecoder().raw_decode
+# Python writes and reads NaN, which no JSON has; 1e999 is read as an infinity.
+_DECODER: Final = json.JSONDecoder(
+    parse_constant=lambda _: None, parse_float=lambda text: _finite(float(text))
+)
+_parse = _DECODER.raw_decode
 _STATES: Final = {state.value: state for state in State}
 
 STALLED_REASON: Final = "job stalled more than allowable limit"
@@ -83,7 +90,7 @@ def decode(
         timestamp, name, progress, returnvalue, failed_reason, processed, finished, made, started, stalled,
         opts, deferred, owner, failure, artifacts, cancel, deadline, args_hash, returned, read, data,
     ) = fields  # fmt: skip
-    kind = kind_of(name or "", queue)
+    kind = clean(kind_of(name or "", queue))
     made_count = int(made or 0)
     state = _STATES[engine_state]
     if cancel is not None and _is_cancelled(cancel, made_count, state, deferred, failed_reason):
@@ -101,10 +108,10 @@ def decode(
         id=job_id,
         kind=kind,
         queue=queue,
-        owner=owner or LOCAL_OWNER,
+        owner=clean(owner or LOCAL_OWNER),
         state=state,
         created_at=created_at,
-        args=args_of(json.loads(data), kind, queue) if data is not None else None,
+        args=args_of(_json(data), kind, queue) if data is not None else None,
         phase=phase if state is not State.WAITING else None,
         progress=100 if state is State.COMPLETED else (0 if state is State.WAITING else min(percent, 99)),
         message=message if state is State.ACTIVE else None,
@@ -177,7 +184,8 @@ def decode_artifacts(text: str | None) -> tuple[Artifact, ...]:
     if text is None or text == "[]":
         return ()
     found = cast("list[dict[str, Any]] | None", _json(text))
-    return tuple(Artifact(**item) for item in found or ())
+    artifacts = tuple(Artifact(**item) for item in found or ())
+    return tuple(replace(one, media_type=plain_media_type(one.media_type)) for one in artifacts)
 
 
 def encode_failure(failure: Failure) -> str:
@@ -208,9 +216,9 @@ def _failure(state: State, stored: str | None, reason: str | None, stalled: int)
     if reason == STALLED_REASON:
         return worker_lost(max(stalled, 1))
     if stored is not None:
-        return Failure(**json.loads(stored))
+        return Failure(**cast("dict[str, Any]", _json(stored)))
     # Another BullMQ client's worker failed it: its words are not ours to vouch for.
-    return Failure("failed", (reason or "The job failed.")[:500])
+    return Failure("failed", clean(reason or "The job failed.")[:500])
 
 
 def worker_lost(times: int) -> Failure:
@@ -233,15 +241,27 @@ def _percent(value: float) -> int:
 
 
 def _json(text: str | None) -> JSON:
-    """A stored value. Other clients write what they like: what is no JSON is taken as it stands."""
+    """A stored value, so that every door can encode it. Other clients write what they like: what is not
+    JSON, or nested too deeply, is taken as text."""
     if text is None:
         return None
     try:
-        # Half the time of json.loads, which looks for white space around the value.
+        # Half the time of decode, which looks for white space around the value.
         value, end = _parse(text)
-        return value if end == len(text) else json.loads(text)
-    except ValueError:
-        return text
+        if end != len(text):
+            value = _DECODER.decode(text)
+        # Only a text with such an escape can give half a surrogate pair.
+        if "\\ud" in text or "\\uD" in text or not text.isascii():
+            value = clean_json(value)
+        elif text.count("[") + text.count("{") > MAX_DEPTH and is_too_deep(value):
+            return text
+        return value
+    except (ValueError, RecursionError):
+        return clean(text)
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
 
 
 def _time(milliseconds: str | None) -> datetime | None:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
@@ -243,6 +243,8 @@ class Wire:
         if self._writer is None:
             future.set_exception(EngineUnavailable())
             return future
+        # Before anything waits for its answer: what cannot be encoded raises here, and is never sent.
+        packed = cast("bytes", hiredis.pack_command(tuple(parts)))  # type: ignore[arg-type]
         now = loop.time()
         self.commands += 1
         self._pending.append((future, now))
@@ -251,7 +253,7 @@ class Wire:
         if not self._outgoing:
             # Everything that is asked for in this turn of the loop leaves in one write.
             loop.call_soon(self._flush)
-        self._outgoing.append(hiredis.pack_command(tuple(parts)))  # type: ignore[arg-type]
+        self._outgoing.append(packed)
         return future
 
     def _look_once_more(self, turns: int) -> None:
@@ -283,7 +285,7 @@ class Wire:
             self._drop(EngineUnavailable("The job store closed the connection."))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        parser = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
+        parser = hiredis.Reader(encoding="utf-8", errors="replace")
         problem: Exception = EngineUnavailable("The job store closed the connection.")
         try:
             while data := await reader.read(65536):

@@ -33,7 +33,7 @@ from checkback.engine.forks import Forks
 from checkback.engine.keys import Keys
 from checkback.engine.observed import Observer, known_kind
 from checkback.engine.parts import Parts
-from checkback.engine.queue_worker import QueueWorker
+from checkback.engine.queue_worker import QueueWorker, waiting_name
 from checkback.engine.queues import Queues
 from checkback.engine.record import Retention
 from checkback.engine.runner import Runner, Stop
@@ -222,6 +222,7 @@ class WorkerProcess:
                 "drainDelay": 1,
                 "runRetryDelay": 250,
             },
+            worker_client(self._settings.address, waiting_name(self._settings.keys.prefix, queue, self.id)),
         )
         worker.retention = self._settings.retention
         worker.give_up = self._give_up

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from checkback.core.clean_text import clean, clean_json, replaced
 from checkback.core.job import JSON, Artifact, Failure
 from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
@@ -118,6 +119,7 @@ class JobContext:
         self._percent = 0
         self._message: str | None = None
         self._cancelled = False
+        self._replaced: set[str] = set()
 
     @property
     def cancelled(self) -> bool:
@@ -153,7 +155,7 @@ class JobContext:
 
         ``name`` is a plain file name; a name used twice in one attempt raises ValueError.
         """
-        body = content.encode() if isinstance(content, str) else content
+        body = self._encoded(content) if isinstance(content, str) else content
         guessed = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
         return self._reporter.artifact(name, body, guessed)
 
@@ -164,11 +166,14 @@ class JobContext:
         KB, ConnectionError when it could not be stored. Blocks for a moment: in ``async`` work, call it in a
         thread.
         """
-        text = json.dumps(value, allow_nan=False)
+        cleaned = clean_json(value, numbers=False)
+        text = json.dumps(cleaned, allow_nan=False)
         if len(text) > MAX_SAVED_BYTES:
             raise ValueError(f"A saved value may have {MAX_SAVED_BYTES // 1024} KB.")
+        if cleaned != value:
+            self._note_replaced("saved value")
         self._reporter.save(text)
-        self.saved = value
+        self.saved = cleaned
 
     def start(self, kind: str, args: dict[str, JSON], *, key: str) -> str:
         """Start another job, a part of this one, as this job's owner; returns its id once it is stored.
@@ -187,6 +192,17 @@ class JobContext:
         if self._starter is None:
             raise ConnectionError("This job cannot start others.")
         return self._starter.look(ids)
+
+    def _encoded(self, text: str) -> bytes:
+        cleaned = clean(text)
+        if cleaned != text:
+            self._note_replaced("files")
+        return cleaned.encode()
+
+    def _note_replaced(self, where: str) -> None:
+        if where not in self._replaced:
+            self._replaced.add(where)
+            self._reporter.log(replaced(where))
 
     def mark_cancelled(self) -> None:
         """Called by the child when its worker says that the job was cancelled."""

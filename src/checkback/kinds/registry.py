@@ -11,9 +11,11 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import logging
 import math
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema
 
 from checkback.core.errors import InvalidInput, UnknownKind
+from checkback.core.tool_names import PORTABLE, RESERVED, underscore
 from checkback.guard.addresses import AddressPolicy
 from checkback.kinds.context import Environment, JobContext
 
@@ -134,6 +137,23 @@ def _is_infinite(value: Any) -> bool:
 
 _kinds: dict[str, Kind] = {}
 _preloads: list[str] = []
+#: By module, the kind that was refused when it was loaded.
+_refused: dict[str, KindRefused] = {}
+_OURS = "checkback.kinds."
+
+logger = logging.getLogger(__name__)
+
+
+class KindRefused(ValueError):
+    """A kind that cannot be registered; the text is one sentence that says why."""
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+
+
+class ModuleNotLoaded(ImportError):
+    """A module of kinds that cannot be imported; the text is one sentence with the module and the error."""
 
 
 def job(
@@ -163,9 +183,9 @@ def job(
 
     The form of the arguments is ``args``, or the function's one parameter that is a pydantic model, or is
     made from its parameters. A parameter annotated with JobContext receives the context. The function itself
-    stays callable as before. A name that is taken by another function raises ValueError.
+    stays callable as before. Raises KindRefused, a ValueError, for a name that is taken or leads to another
+    tool, and for parameters that a kind cannot have.
     """
-
     made = functools.partial(
         Kind,
         name=name,
@@ -191,7 +211,11 @@ def job(
 def _register(
     make: Callable[..., Kind], args: type[BaseModel] | None, function: Callable[..., Any]
 ) -> Callable[..., Any]:
-    model, takes_model, context_parameter = _args_model(function, args)
+    try:
+        model, takes_model, context_parameter = _args_model(function, args)
+    except Exception as error:
+        name = str(cast("functools.partial[Kind]", make).keywords["name"])
+        raise KindRefused(name, f"The kind {name!r} cannot be registered: {error}") from error
     add(
         make(
             function=function,
@@ -205,12 +229,22 @@ def _register(
 
 
 def add(kind: Kind) -> None:
-    """Put a kind into the registry. Raises ValueError for a bad name or one taken by another function."""
-    if not _NAME.fullmatch(kind.name) or len(kind.name) > 64:
-        raise ValueError(f"{kind.name!r} is no name for a kind: use lower-case words joined by dots.")
+    """Put a kind into the registry. Raises KindRefused for a bad name, one taken by another function, and one
+    under which agents would call another tool."""
+    tool = underscore(kind.name)
+    if not _NAME.fullmatch(kind.name) or not PORTABLE.fullmatch(tool):
+        rule = "use lower-case words joined by dots, 64 characters at most"
+        raise KindRefused(kind.name, f"{kind.name[:80]!r} is not a name for a kind: {rule}.")
     known = _kinds.get(kind.name)
     if known is not None and _origin(known.function) != _origin(kind.function):
-        raise ValueError(f"The kind {kind.name!r} is registered already, by {known.function.__module__}.")
+        where = known.function.__module__
+        raise KindRefused(kind.name, f"The kind {kind.name!r} is registered already, by {where}.")
+    if tool in RESERVED and not kind.function.__module__.startswith(_OURS):
+        raise KindRefused(kind.name, f"The kind {kind.name!r} has the name of the tool {tool}: rename it.")
+    for other in _kinds:
+        if other != kind.name and underscore(other) == tool:
+            both = f"The kinds {other!r} and {kind.name!r}"
+            raise KindRefused(kind.name, f"{both} would both be the tool {tool}: rename one of them.")
     _kinds[kind.name] = kind
 
 
@@ -219,7 +253,8 @@ def get(name: str) -> Kind:
     try:
         return _kinds[name]
     except KeyError:
-        raise UnknownKind(f"There is no kind of job called {name[:64]!r}.") from None
+        reason = "".join(f" {one}" for one in _refused.values() if one.kind == name)
+        raise UnknownKind(f"There is no kind of job called {name[:64]!r}.{reason}") from None
 
 
 def find(name: str) -> Kind | None:
@@ -236,16 +271,45 @@ def load(modules: Iterable[str] = ()) -> None:
     """Import every module that registers kinds: the installed entry points, then ``modules``.
 
     A module is named as in Python, or by the path of its file (``/home/ada/own_kind.py``), which every
-    process finds, whatever its folder. Each is imported once. A module of the user's that cannot be imported
-    raises ImportError as it is.
+    process finds, whatever its folder. Each is imported once. Raises ModuleNotLoaded for one that cannot be
+    imported. A kind that is refused ends its module's import and nothing else: ``refused`` tells of it.
     """
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        entry.load()
+        _load(entry.value, entry.load)
     for module in modules:
         if module.endswith(".py"):
-            _import_file(Path(module))
+            _load(module, functools.partial(_import_file, Path(module)))
         else:
-            importlib.import_module(module)
+            _load(module, functools.partial(importlib.import_module, module))
+
+
+def refused() -> list[KindRefused]:
+    """The kinds that modules brought and that were refused when these were loaded."""
+    return list(_refused.values())
+
+
+def _load(module: str, load_it: Callable[[], Any]) -> None:
+    try:
+        load_it()
+    except KindRefused as error:
+        if str(error) != str(_refused.get(module)):
+            logger.warning("A kind of %s is left out. %s", module, error)
+        _refused[module] = error
+    except (Exception, SystemExit) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".: ")
+        raise ModuleNotLoaded(f"{module} cannot be imported: {what}{_place(module, error)}.") from error
+    else:
+        _refused.pop(module, None)
+
+
+def _place(module: str, error: BaseException) -> str:
+    """The line of the user's own module at which its import ended, where that is known."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.removesuffix(".py").endswith(module.removesuffix(".py").replace(".", "/"))
+    ]
+    return f" (line {lines[-1]})" if lines else ""
 
 
 def describe(error: ValidationError) -> str:

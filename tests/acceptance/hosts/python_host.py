@@ -1,6 +1,6 @@
 """Runs one agent framework against a model and a stdio MCP server, with its default settings.
 
-``python python_host.py FRAMEWORK MODEL_URL COMMAND ...``, with the Python of an environment that has the framework.
+``python python_host.py FRAMEWORK MODEL_URL COMMAND ...``, with the Python of an environment that has it.
 """
 
 from __future__ import annotations

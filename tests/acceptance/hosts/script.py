@@ -1,7 +1,7 @@
-"""What the scripted model does: submit, poll, cancel, submit, wait, read, look at a picture, and make a mistake.
+"""What the scripted model does: submit, poll, cancel, submit, wait, read, look at a picture, make a mistake.
 
-It goes by what a host shows of each answer, as a model would: a step whose answer does not show what it takes to
-go on has failed, and so has the host.
+It goes by what a host shows of each answer, as a model would: a step whose answer does not show what it takes
+to go on has failed, and so has the host.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 It refuses tools by the rules that these APIs are publicly known to have, as they would: with status 400.
 """
 
+# What comes over these wires has no types of its own.
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false
+
 from __future__ import annotations
 
 import json
@@ -161,7 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _chat(self, body: Json) -> None:
         tools = [tool["function"] for tool in body.get("tools") or [] if tool.get("type") == "function"]
-        if self._refuses("openai", ((t["name"], t.get("description") or "", t.get("parameters")) for t in tools)):
+        given = [(tool["name"], tool.get("description") or "", tool.get("parameters")) for tool in tools]
+        if self._refuses("openai", given):
             return
         answers = [shown(message["content"]) for message in body["messages"] if message["role"] == "tool"]
         # Hosts hand pictures over in a message after the tool's, which this API takes no pictures in.
@@ -203,7 +208,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         items = body["input"] if isinstance(body.get("input"), list) else []
         ours = {item["call_id"] for item in items if item.get("type") == "function_call"}
-        outputs = [item for item in items if item.get("type") == "function_call_output" and item["call_id"] in ours]
+        outputs = [
+            item for item in items if item.get("type") == "function_call_output" and item["call_id"] in ours
+        ]
         said = self._next(list(tools), [shown(item["output"]) for item in outputs])
         if isinstance(said, str):
             text = {"type": "output_text", "text": said, "annotations": []}
@@ -216,7 +223,10 @@ class _Handler(BaseHTTPRequestHandler):
             if namespace is not None:
                 item["namespace"] = namespace
         usage: Json = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
-        usage |= {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
+        usage |= {
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens_details": {"reasoning_tokens": 0},
+        }
         answer: Json = {"id": _id("resp"), "object": "response", "created_at": 1, "status": "completed"}
         answer |= {"model": body.get("model", "scripted"), "output": [item], "usage": usage}
         answer |= {"parallel_tool_calls": False, "tool_choice": "auto", "tools": []}
@@ -263,7 +273,8 @@ class _Handler(BaseHTTPRequestHandler):
         stop = "end_turn" if isinstance(said, str) else "tool_use"
         usage = {"input_tokens": 1, "output_tokens": 1}
         answer: Json = {"id": _id("msg"), "type": "message", "role": "assistant", "content": [block]}
-        answer |= {"model": body.get("model", "scripted"), "stop_reason": stop, "stop_sequence": None, "usage": usage}
+        answer |= {"stop_reason": stop, "stop_sequence": None, "usage": usage}
+        answer["model"] = body.get("model", "scripted")
         if not body.get("stream"):
             self._send(200, answer)
             return
@@ -281,10 +292,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _gemini(self, body: Json, *, streams: bool) -> None:
         declared = [one for tool in body.get("tools") or [] for one in tool.get("functionDeclarations") or []]
-        given = [
-            (one["name"], one.get("description") or "", one.get("parametersJsonSchema") or one.get("parameters"))
-            for one in declared
-        ]
+        given: list[tuple[str, str, Any]] = []
+        for one in declared:
+            schema = one.get("parametersJsonSchema") or one.get("parameters")
+            given.append((one["name"], one.get("description") or "", schema))
         if self._refuses("gemini", given):
             return
         answers: list[str] = []
@@ -295,7 +306,9 @@ class _Handler(BaseHTTPRequestHandler):
                 elif "inlineData" in part and answers:
                     answers[-1] += IMAGE
         said = self._next([one["name"] for one in declared], answers)
-        part = {"text": said} if isinstance(said, str) else {"functionCall": {"name": said[0], "args": said[1]}}
+        part = (
+            {"text": said} if isinstance(said, str) else {"functionCall": {"name": said[0], "args": said[1]}}
+        )
         candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
         usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
         answer = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "scripted"}

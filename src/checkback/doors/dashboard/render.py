@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from checkback.core.clean_text import clean
 from checkback.core.states import State
 from checkback.dialects import native, words
 
@@ -27,7 +28,7 @@ HEADERS = {
 def html(template: str, values: dict[str, Any], status: int = 200) -> HTMLResponse:
     """A page. Values that a template names and ``values`` lacks raise: a page has no silent gaps."""
     defaults = {"caller": None, "error": None}
-    text = _ENVIRONMENT.get_template(template).render(defaults | values)
+    text = clean(_ENVIRONMENT.get_template(template).render(defaults | values))
     return HTMLResponse(text, status, headers=dict(HEADERS))
 
 

@@ -11,13 +11,11 @@ import shutil
 from pathlib import Path
 from tempfile import mkdtemp
 
-from checkback.core.errors import JobFailed
 from checkback.kinds.documents import failures, programs
 from checkback.kinds.documents.archive_limits import refuse_office_bomb
 from checkback.kinds.documents.sniff import FileType
 
 SECONDS = 120.0
-INSTALL = "apt-get install libreoffice-writer-nogui libreoffice-calc-nogui libreoffice-impress-nogui"
 WITHOUT = "Without it text, CSV, spreadsheets, pictures and PDFs can be converted."
 
 WRITER = frozenset({FileType.DOCX, FileType.DOC, FileType.RTF, FileType.ODT})
@@ -48,14 +46,11 @@ _ITEM = (
 )
 
 
-def find_office() -> str | None:
-    """LibreOffice's program, if it is installed."""
-    return programs.find_program("soffice", "libreoffice")
-
-
-def missing() -> JobFailed:
-    """The failure of a job that needs LibreOffice where there is none."""
-    return failures.program_missing("LibreOffice", INSTALL, WITHOUT)
+def needed(file_type: FileType) -> programs.Program:
+    """The part of LibreOffice that opens files of this type."""
+    if file_type in CALC:
+        return programs.CALC
+    return programs.IMPRESS if file_type in IMPRESS else programs.WRITER
 
 
 def office_to_pdf(path: Path, file_type: FileType, folder: Path, *, one_page_sheets: bool = False) -> Path:
@@ -64,9 +59,10 @@ def office_to_pdf(path: Path, file_type: FileType, folder: Path, *, one_page_she
     ``one_page_sheets`` makes one page of each worksheet, as large as that takes. Raises the failures
     too_large, program_missing and program_failed; an encrypted file ends as the latter.
     """
-    program = find_office()
+    part = needed(file_type)
+    program = part.find()
     if program is None:
-        raise missing()
+        raise failures.program_missing(part.name, part.install, WITHOUT)
     refuse_office_bomb(path)
     place = Path(mkdtemp(prefix="office-", dir=folder))
     given = place / f"document.{file_type.value}"

@@ -1,4 +1,4 @@
-"""A PDF's text, page by page; by Poppler's pdftotext where PDFium refuses a file that it can read."""
+"""A PDF's text, page by page; of a damaged file, of the pages that can be read."""
 
 from __future__ import annotations
 
@@ -7,30 +7,35 @@ from typing import Any
 
 import pypdfium2
 
-from checkback.kinds.documents import failures, programs
+from checkback.kinds.documents import failures
 from checkback.kinds.documents.args import TextArgs
 from checkback.kinds.documents.glyphs import Word
 from checkback.kinds.documents.layout import layout_text, lines_of, unwrapped
 from checkback.kinds.documents.profile_options import ProfileOptions
-from checkback.kinds.documents.reading import TextReader, open_pdf
+from checkback.kinds.documents.reading import TextReader, open_pdf, pages_of
 from checkback.kinds.documents.work import DocumentWork
 
 MAX_TEXT_BYTES = 50 << 20
-FALLBACK_SECONDS = 120.0
 _PASSWORD_ERROR = 4
 
 
 def read_text(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, Any]]:
-    """The text with CRLF lines and form feeds between pages, how many pages there are, and further facts."""
+    """The text with CRLF lines and form feeds between pages, how many pages there are, and further facts.
+
+    Pages that cannot be opened are left out, and named, unless pages or a part of them were asked for.
+    """
     try:
-        return _by_pdfium(work, args)
+        return _read(work, args)
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) == _PASSWORD_ERROR or args.pages or args.rect:
             raise
-        text = _by_poppler(work, args)
-        if text is None:
+        opened, broken = _sorted_pages(work, args)
+        if not opened:
             raise
-    return text, text.count("\f") + 1, {"read_by": "pdftotext"}
+    work.ctx.log(f"{len(broken)} of {len(opened) + len(broken)} pages cannot be opened and are left out.")
+    chosen = args.model_copy(update={"pages": ",".join(map(str, opened))})
+    text, count, facts = _read(work, chosen)
+    return text, count, {**facts, "unreadable_pages": broken}
 
 
 def page_text(words: Sequence[Word], unwrap: bool, options: ProfileOptions) -> str:
@@ -43,7 +48,21 @@ def page_text(words: Sequence[Word], unwrap: bool, options: ProfileOptions) -> s
     return "\n".join(line.strip() for line in text.split("\n")) if options.trim_spaces else text
 
 
-def _by_pdfium(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, Any]]:
+def _sorted_pages(work: DocumentWork, args: TextArgs) -> tuple[list[int], list[int]]:
+    """The pages that can be opened, and those that cannot. Raises PdfiumError where the file cannot."""
+    opened: list[int] = []
+    broken: list[int] = []
+    with open_pdf(work.source.path, args) as document:
+        for index in pages_of(document, ""):
+            try:
+                document[index].close()
+                opened.append(index)
+            except pypdfium2.PdfiumError:
+                broken.append(index)
+    return opened, broken
+
+
+def _read(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, Any]]:
     reader = TextReader(work, args)
     pages: list[str] = []
     size = 0
@@ -55,29 +74,3 @@ def _by_pdfium(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, 
                 raise failures.too_large("The text", f"{MAX_TEXT_BYTES >> 20} MB")
             pages.append(text.replace("\n", "\r\n"))
         return "\r\n\f".join(pages) + "\r\n", len(document), reader.facts()
-
-
-def _by_poppler(work: DocumentWork, args: TextArgs) -> str | None:
-    """The text by another reader, or None where there is none, or where it cannot read the file either."""
-    program = programs.find_program("pdftotext")
-    if program is None:
-        return None
-    target = work.folder / "poppler.txt"
-    password = args.password.get_secret_value() if args.password else ""
-    options = ["-upw", password] if password else []
-    command = [
-        program,
-        "-layout",
-        "-enc",
-        "UTF-8",
-        "-eol",
-        "dos",
-        *options,
-        str(work.source.path),
-        str(target),
-    ]
-    finished = programs.run(command, work.folder, seconds=FALLBACK_SECONDS)
-    if finished.code != 0 or not target.is_file() or target.stat().st_size > MAX_TEXT_BYTES:
-        return None
-    text = target.read_text("utf-8", "replace").removesuffix("\f")
-    return text if text.strip() else None

@@ -30,9 +30,44 @@ class Finished:
     printed: str
 
 
-def find_program(*names: str) -> str | None:
-    """The path of the first of these programs that is installed."""
-    return next((path for name in names if (path := shutil.which(name))), None)
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program, or a part of one, that some document jobs need. Without it these end as program_missing."""
+
+    name: str
+    #: Debian's package.
+    package: str
+    commands: tuple[str, ...]
+    #: What is converted with it, in words.
+    used_for: str
+    #: The part of LibreOffice, as its file in ``share/registry`` is called.
+    part: str | None = None
+
+    @property
+    def install(self) -> str:
+        return f"apt-get install {self.package}"
+
+    def find(self) -> str | None:
+        """Its path, or None where it is not installed."""
+        path = next((found for name in self.commands if (found := shutil.which(name))), None)
+        return None if path is None or (self.part and not _has_part(path, self.part)) else path
+
+
+_OFFICE = ("soffice", "libreoffice")
+WRITER = Program("LibreOffice Writer", "libreoffice-writer-nogui", _OFFICE, "doc, docx, rtf, odt", "writer")
+CALC = Program("LibreOffice Calc", "libreoffice-calc-nogui", _OFFICE, "xls, xlsx, xlsb, ods", "calc")
+IMPRESS = Program("LibreOffice Impress", "libreoffice-impress-nogui", _OFFICE, "ppt, pptx, odp", "impress")
+TESSERACT = Program("Tesseract", "tesseract-ocr", ("tesseract",), "scanned pages")
+PROGRAMS = (WRITER, CALC, IMPRESS, TESSERACT)
+"""Every program that document jobs start, but for the browser. `checkback doctor`, scripts/setup and
+docs/documents.md name the same."""
+
+
+def _has_part(program: str, part: str) -> bool:
+    """Whether this LibreOffice has a part: each is a package of its own, and soffice starts without them."""
+    registry = Path(program).resolve().parent.parent / "share" / "registry"
+    # Where the program is a wrapper of another packaging, nothing is known, and it is tried.
+    return not (registry / "main.xcd").is_file() or (registry / f"{part}.xcd").is_file()
 
 
 def clean_environment(folder: Path) -> dict[str, str]:

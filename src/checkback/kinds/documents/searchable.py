@@ -18,7 +18,6 @@ from checkback.kinds.documents.rendering import render
 
 DPI = 300
 SECONDS_PER_PAGE = 60.0
-INSTALL = "apt-get install tesseract-ocr"
 _LANGUAGE = re.compile(r"[A-Za-z0-9_/-]{1,40}")
 
 
@@ -27,10 +26,10 @@ def find_tesseract(languages: str, folder: Path) -> str:
 
     Raises the failure program_missing, which names the languages that are installed.
     """
-    program = programs.find_program("tesseract")
+    program = programs.TESSERACT.find()
     if program is None:
         raise failures.program_missing(
-            "Tesseract", INSTALL, "Without it, pages that hold text already can be read."
+            "Tesseract", programs.TESSERACT.install, "Without it, pages that hold text already can be read."
         )
     wanted = languages.replace(",", "+").split("+")
     installed = installed_languages(program, folder)

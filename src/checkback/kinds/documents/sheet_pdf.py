@@ -41,10 +41,10 @@ def sheet_to_pdf(
     ``autosize`` makes one page of each worksheet, as large as it is.
     """
     file_type = sniff(path)
-    if file_type in SPREADSHEETS and office.find_office() is not None:
+    if file_type in SPREADSHEETS and office.needed(file_type).find() is not None:
         return _by_office(path, file_type, folder, worksheet_index, autosize)
     if file_type in SPREADSHEETS:
-        log("LibreOffice is not installed: only the values are shown, without formats and charts.")
+        log("LibreOffice Calc is not installed: only the values are shown, without formats and charts.")
         counts = cell_counts(path)
         _limit(sum(counts))
         numbers = _chosen(worksheet_index, len(counts))

@@ -1,0 +1,7 @@
+"""Print the Debian packages of the programs that document jobs lack here, one a line."""
+
+from checkback.kinds.documents.programs import PROGRAMS
+
+for program in PROGRAMS:
+    if program.find() is None:
+        print(program.package)

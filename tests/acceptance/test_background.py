@@ -1,0 +1,140 @@
+"""Why a server in the background did not start is told at once, in the words of that server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+COMMAND = (sys.executable, "-m", "checkback")
+GOOD = 'from checkback import job\n@job("my.kind")\ndef f(a: int) -> int:\n    return a\n'
+COLLIDES = '@job("job_wait")\ndef g(a: int) -> int:\n    return a\n'
+
+
+class Shell:
+    """Runs ``checkback`` against one data folder."""
+
+    def __init__(self, home: Path) -> None:
+        ours = {"CHECKBACK_HOME": str(home), "CHECKBACK_PORT": "0", "CHECKBACK_GRACE_SECONDS": "2"}
+        self.environment = os.environ | ours
+
+    def run(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*COMMAND, *arguments], env=self.environment, capture_output=True, text=True, timeout=60
+        )
+        assert code in (None, done.returncode), (done.returncode, done.stdout, done.stderr)
+        return done
+
+    def out(self, *arguments: str) -> str:
+        return self.run(*arguments).stdout.strip()
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """A folder without a server and without kinds."""
+    opened = Shell(tmp_path / "home")
+    yield opened
+    opened.run("stop")
+
+
+def finding(shell: Shell, part: str) -> dict[str, object]:
+    found = json.loads(shell.run("doctor", "--json", code=None).stdout)
+    return next(one for one in found if one["part"] == part)
+
+
+@pytest.fixture
+def taken(shell: Shell) -> Iterator[str]:
+    """The port of these settings, which another program has."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        shell.environment["CHECKBACK_PORT"] = str(other.getsockname()[1])
+        yield shell.environment["CHECKBACK_PORT"]
+
+
+def test_a_port_that_is_taken_is_told_with_its_hint(shell: Shell, taken: str) -> None:
+    refused = shell.run("list", code=1).stderr
+    reason = f"Cannot listen on 127.0.0.1:{taken}: Address already in use."
+    assert f"error: The background server did not start. {reason}" in refused
+    assert "CHECKBACK_PORT" in refused
+    assert finding(shell, "server") == {
+        "part": "server",
+        "ok": False,
+        "told": reason,
+        "hint": "Choose another with CHECKBACK_HOST and CHECKBACK_PORT; port 0 takes a free one.",
+        "optional": False,
+    }
+
+
+def test_remembered_kinds_that_break_are_told_by_every_command_and_the_doctor(
+    shell: Shell, tmp_path: Path
+) -> None:
+    file = tmp_path / "my_kinds.py"
+    file.write_text(GOOD)
+    assert shell.out("submit", "my.kind", "a=1", "--import", str(file), "--wait") == "1"
+    shell.run("stop")
+    file.write_text(GOOD + "raise KeyError('gone')\n")
+    reason = f"The module of kinds {file} cannot be imported: KeyError: 'gone' (line 5)."
+    for _ in range(2):
+        refused = shell.run("list", code=1).stderr
+        assert refused.splitlines()[0].endswith(f"The background server did not start. {reason}")
+        assert "Traceback" not in refused
+    assert finding(shell, "kinds")["told"] == reason
+    assert finding(shell, "kinds")["ok"] is False
+    file.write_text(GOOD)
+    assert shell.out("submit", "my.kind", "a=2", "--wait") == "2"
+
+
+def test_an_old_error_is_not_told_for_a_new_end(shell: Shell, tmp_path: Path) -> None:
+    log = tmp_path / "home" / "serve.log"
+    log.parent.mkdir(mode=0o700)
+    log.write_text("error: An error of yesterday.\nhint: None.\n")
+    file = tmp_path / "dies.py"
+    file.write_text("import os, sys\nif 'serve' in sys.argv:\n    os._exit(7)\n" + GOOD)
+    refused = shell.run("submit", "my.kind", "a=1", "--import", str(file), code=1).stderr
+    assert "The background server did not start." in refused
+    assert "yesterday" not in refused
+    assert str(log) in refused
+
+
+def test_a_kind_that_collides_stops_neither_the_server_nor_the_other_kinds(
+    shell: Shell, tmp_path: Path
+) -> None:
+    file = tmp_path / "my_kinds.py"
+    file.write_text(GOOD + COLLIDES)
+    sentence = "The kind 'job_wait' has the name of the tool job_wait: rename it."
+    refused = shell.run("submit", "job_wait", "a=1", "--import", str(file), code=2).stderr
+    assert f"error: There is no kind of job called 'job_wait'. {sentence}" in refused
+    assert shell.out("submit", "my.kind", "a=3", "--wait") == "3"
+    assert sentence in shell.run("kinds").stderr
+    assert finding(shell, "kinds") == {
+        "part": "kinds",
+        "ok": False,
+        "told": sentence,
+        "hint": "All other kinds work. Rename the kind in its @job, then try again.",
+        "optional": False,
+    }
+
+
+def test_a_server_that_imports_for_long_is_waited_for_and_that_is_said(shell: Shell, tmp_path: Path) -> None:
+    go_on = tmp_path / "go on"
+    file = tmp_path / "slow.py"
+    wait = f"import os, sys\nwhile 'serve' in sys.argv and not os.path.exists({str(go_on)!r}): pass\n"
+    file.write_text(wait + GOOD)
+    command = [*COMMAND, "submit", "my.kind", "a=4", "--import", str(file), "--wait"]
+    with subprocess.Popen(
+        command, env=shell.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        assert re.search(r"still importing its modules", process.stderr.readline())
+        go_on.touch()
+        assert process.stdout.read().strip() == "4"
+        assert process.wait(60) == 0
