@@ -22,7 +22,11 @@ from typing import Any
 from script import IMAGE, next_call, outcome
 
 Json = dict[str, Any]
-MAX_DESCRIPTION = 1024
+FINDERS: dict[str, Json] = {
+    "WaitForMcpServers": {},
+    "ToolSearch": {"query": "checkback job host count picture", "max_results": 40},
+}
+"""Tools of Claude Code's by which a model comes to those of servers that start slowly, or have many tools."""
 
 
 @dataclass
@@ -59,13 +63,11 @@ def scripted_model() -> Generator[tuple[str, Told]]:
         server.server_close()
 
 
-def faults(api: str, name: str, description: str, schema: Any) -> Iterator[str]:
+def faults(api: str, name: str, schema: Any) -> Iterator[str]:
     """Why an API would refuse a tool."""
     pattern = r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}" if api == "gemini" else r"[a-zA-Z0-9_-]{1,64}"
     if not re.fullmatch(pattern, name):
         yield f"the name {name!r} does not match {pattern}"
-    if api == "openai" and len(description) > MAX_DESCRIPTION:
-        yield f"{name}: the description has {len(description)} characters"
     if not isinstance(schema, dict) or schema.get("type") != "object":
         yield f"{name}: the schema is not an object"
         return
@@ -141,12 +143,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _refuses(self, api: str, tools: Iterable[tuple[str, str, Any]]) -> bool:
+    def _refuses(self, api: str, tools: Iterable[tuple[str, Any]]) -> bool:
         """Note the tools, and answer with status 400 where one is not acceptable."""
         known = list(tools)
         found = [fault for tool in known for fault in faults(api, *tool)]
         if known:
-            self.heard.tools = [name for name, _, _ in known]
+            self.heard.tools = [name for name, _ in known]
             self.heard.tool_characters = len(json.dumps(known))
         for fault in found:
             if fault not in self.heard.faults:
@@ -165,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _chat(self, body: Json) -> None:
         tools = [tool["function"] for tool in body.get("tools") or [] if tool.get("type") == "function"]
-        given = [(tool["name"], tool.get("description") or "", tool.get("parameters")) for tool in tools]
+        given = [(tool["name"], tool.get("parameters")) for tool in tools]
         if self._refuses("openai", given):
             return
         answers = [shown(message["content"]) for message in body["messages"] if message["role"] == "tool"]
@@ -203,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
                 tools[tool["name"]] = (tool, None)
             for inner in tool.get("tools") or [] if tool.get("type") == "namespace" else []:
                 tools[f"{tool['name']}|{inner['name']}"] = (inner, tool["name"])
-        given = [(t["name"], t.get("description") or "", t.get("parameters")) for t, _ in tools.values()]
+        given = [(t["name"], t.get("parameters")) for t, _ in tools.values()]
         if self._refuses("openai", given):
             return
         items = body["input"] if isinstance(body.get("input"), list) else []
@@ -247,21 +249,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _messages(self, body: Json) -> None:
         tools = [tool for tool in body.get("tools") or [] if "input_schema" in tool]
-        given = [(tool["name"], tool.get("description") or "", tool["input_schema"]) for tool in tools]
+        given = [(tool["name"], tool["input_schema"]) for tool in tools]
         if self._refuses("anthropic", given):
             return
-        names = [name for name, _, _ in given]
+        names = [name for name, _ in given]
         called: dict[str, str] = {}
         answers: list[str] = []
         for message in body["messages"]:
             for block in message["content"] if isinstance(message["content"], list) else []:
                 if block.get("type") == "tool_use":
                     called[block["id"]] = block["name"]
-                elif block.get("type") == "tool_result" and called.get(block["tool_use_id"]) != "ToolSearch":
+                elif block.get("type") == "tool_result" and called.get(block["tool_use_id"]) not in FINDERS:
                     answers.append(shown(block.get("content")))
         said = self._next(names, answers)
-        if isinstance(said, str) and "ToolSearch" in names and "ToolSearch" not in called.values():
-            said = ("ToolSearch", {"query": "checkback job host count picture", "max_results": 40})
+        for finder, arguments in FINDERS.items():
+            if isinstance(said, str) and finder in names and finder not in called.values():
+                said = (finder, arguments)
         if isinstance(said, str):
             block: Json = {"type": "text", "text": said}
             start: Json = {**block, "text": ""}
@@ -292,10 +295,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _gemini(self, body: Json, *, streams: bool) -> None:
         declared = [one for tool in body.get("tools") or [] for one in tool.get("functionDeclarations") or []]
-        given: list[tuple[str, str, Any]] = []
+        given: list[tuple[str, Any]] = []
         for one in declared:
             schema = one.get("parametersJsonSchema") or one.get("parameters")
-            given.append((one["name"], one.get("description") or "", schema))
+            given.append((one["name"], schema))
         if self._refuses("gemini", given):
             return
         answers: list[str] = []
