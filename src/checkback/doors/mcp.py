@@ -12,7 +12,10 @@ import fastmcp
 from fastmcp import FastMCP
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.http import StarletteWithLifespan
+from starlette.middleware import Middleware
 
+from checkback.doors import mcp_fast
+from checkback.doors.mcp_brief import BriefAnswers, one_piece
 from checkback.doors.mcp_card import add_card, card_tool, show_card
 from checkback.doors.mcp_jobs import job_told, job_tools, kind_tools
 from checkback.doors.mcp_names import Names, ToolNames, aliases
@@ -87,7 +90,7 @@ def build_server(
     found, told = _tools(desk, toolsets, pdfco, page_url)
     starters = {one.tool.name: one for one in found if isinstance(one, JobTool)}
     tools = [one.tool if isinstance(one, JobTool) else one for one in found]
-    aliases(tool.name for tool in tools)
+    called = aliases(tool.name for tool in tools)
     server = FastMCP[None](
         "checkback",
         instructions=INSTRUCTIONS,
@@ -101,6 +104,14 @@ def build_server(
     otherwise = job_told(desk)
     tasks = Tasks(desk, starters, lambda job: told.get(job.kind, otherwise), task_only=task_only)
     _extend(server, desk, tasks, has_card="jobs" in toolsets)
+    by_name = {tool.name: tool for tool in tools}
+    mcp_fast.install(
+        server,
+        {alias: by_name[name] for alias, name in called.items()},
+        passive=(Names, WrittenOut),
+        starts_task=tasks.answers,
+        variant=names.variant,
+    )
     return server
 
 
@@ -155,6 +166,8 @@ def http_app(
     return server.http_app(
         path=path,
         transport="http",
+        json_response=one_piece,
+        middleware=[Middleware(BriefAnswers)],
         host_origin_protection=True,
         allowed_hosts=list(allowed_hosts),
     )

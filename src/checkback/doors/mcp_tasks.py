@@ -126,6 +126,18 @@ class Tasks(ServerExtension):
             "subscriptions/listen", SubscriptionsListenRequestParams, self._listen
         )
 
+    def answers(self, context: Context, tool: str) -> bool:
+        """Whether a call of this tool is answered with a task, or refused for want of tasks."""
+        if tool not in self._tools:
+            return False
+        request = context.request_context
+        speaks = (
+            request is not None
+            and request.protocol_version in MODERN
+            and context.client_extension_settings(self.identifier) is not None
+        )
+        return speaks or tool in self._task_only
+
     async def intercept_tool_call(
         self, params: CallToolRequestParams, context: Context, call_next: ToolCallContinuation
     ) -> ToolCallOutcome:
