@@ -156,7 +156,9 @@ def measure_start(sizes: Sizes, aims: list[Aim]) -> None:
                     f"{max(values) * 1000:.0f}",
                 )
                 if way == "cold":
-                    text = f"{name} era: cold start at most {START_AIM} x an empty FastMCP server: {ratio:.2f} x"
+                    text = (
+                        f"{name} era: cold start at most {START_AIM} x an empty FastMCP server: {ratio:.2f} x"
+                    )
                     aims.append(Aim(text, ratio <= START_AIM))
 
 
@@ -177,7 +179,9 @@ class Line:
         self._http = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
 
-    def send(self, method: str, path: str, body: object = None, **headers: str) -> tuple[Any, Mapping[str, str]]:
+    def send(
+        self, method: str, path: str, body: object = None, **headers: str
+    ) -> tuple[Any, Mapping[str, str]]:
         """The answer's JSON, from an event stream too, and its headers."""
         lines = self._headers | {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None:
@@ -299,7 +303,10 @@ def measure_calls(sizes: Sizes, aims: list[Aim]) -> None:
         native.send("GET", f"/api/jobs/{job_id}?wait=30")
         clients = {era: McpLine(url, era, token) for era in ERAS}
         others = {era: McpLine(empty_url, era) for era in ERAS}
-        names = {tool["name"].replace(".", "_"): tool["name"] for tool in clients[MODERN].ask("tools/list")["tools"]}
+        names = {
+            tool["name"].replace(".", "_"): tool["name"]
+            for tool in clients[MODERN].ask("tools/list")["tools"]
+        }
         ways: dict[str, tuple[int, int, Callable[[], object]]] = {
             "native: GET /api/jobs/ID": (
                 ours.pid,

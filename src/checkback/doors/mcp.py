@@ -7,6 +7,8 @@ around what ``http_app`` gives.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import fastmcp
 from fastmcp import FastMCP
@@ -15,19 +17,23 @@ from fastmcp.server.http import StarletteWithLifespan
 from starlette.middleware import Middleware
 
 from checkback.doors import mcp_fast
-from checkback.doors.mcp_brief import BriefAnswers, one_piece
 from checkback.doors.mcp_card import add_card, card_tool, show_card
 from checkback.doors.mcp_jobs import job_told, job_tools, kind_tools
-from checkback.doors.mcp_names import Names, ToolNames, aliases
+from checkback.doors.mcp_names import Names, ToolNames
 from checkback.doors.mcp_pdfco import PdfcoSetting, PdfcoTools, covered_kinds, pdfco_tools_of
 from checkback.doors.mcp_reftrix import KIND, ReftrixTools, reftrix_tools
 from checkback.doors.mcp_resources import add_job_resources
 from checkback.doors.mcp_schemas import WrittenOut
 from checkback.doors.mcp_tasks import Tasks
+from checkback.doors.mcp_tool_changes import DeclaredToolChanges, ToolListChanges
+from checkback.doors.mcp_toolbox import JobServer, LeftOut, Toolbox
 from checkback.doors.mcp_tools import Desk, DoorTool, JobTool, Told
+from checkback.doors.service_source import Connected, ServiceSource
 from checkback.guard.access import Caller, caller_of
 from checkback.kinds import registry
-from checkback.service import Service
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 INSTRUCTIONS = (
     "Tools that start work run it as a durable background job and answer with a job_id when it is not done "
@@ -56,7 +62,7 @@ def http_base_url() -> str:
 
 
 def build_server(
-    service: Service,
+    service: Service | ServiceSource,
     *,
     caller: Callable[[], Caller],
     tool_names: ToolNames = "auto",
@@ -69,17 +75,19 @@ def build_server(
     pdfco: PdfcoSetting | None = None,
     task_only: Collection[str] = (),
     page_url: Callable[[], str] | None = None,
-) -> FastMCP[None]:
+    tool_changes: ToolListChanges | None = None,
+) -> JobServer:
     """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that gives LOCAL.
 
     ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``) and ``jobs``.
     Every kind that is registered by now and that no other tool covers gets one. Tools named in ``task_only``
     refuse clients that do not speak tasks. ``page_url`` gives the address of the web page, for those who can
-    reach it. Raises ValueError when two tools would have the same name.
+    reach it. ``tool_changes`` is where a change of the list of tools is announced; without it the list is
+    declared not to change. Raises ValueError when two tools would have the same name.
     """
     names = Names(tool_names)
     desk = Desk(
-        service=service,
+        source=service if isinstance(service, ServiceSource) else Connected(service),
         caller=caller,
         names=names,
         production=production,
@@ -87,31 +95,41 @@ def build_server(
         max_wait_seconds=max_wait_seconds,
         kind_wait_seconds=kind_wait_seconds,
     )
-    found, told = _tools(desk, toolsets, pdfco, page_url)
-    starters = {one.tool.name: one for one in found if isinstance(one, JobTool)}
-    tools = [one.tool if isinstance(one, JobTool) else one for one in found]
-    called = aliases(tool.name for tool in tools)
-    server = FastMCP[None](
+    toolbox = Toolbox(partial(_tools, desk, toolsets, pdfco, page_url))
+    server = JobServer(
         "checkback",
         instructions=INSTRUCTIONS,
         version=version,
-        middleware=[names, WrittenOut()],
+        middleware=[
+            names,
+            WrittenOut(),
+            DeclaredToolChanges(sent=tool_changes is not None),
+            LeftOut(registry.failed),
+        ],
         dereference_schemas=False,
-        tools=tools,
+        tools=list(toolbox.tools.values()),
         mask_error_details=production,
         on_duplicate="error",
     )
+    server.toolbox = toolbox
     otherwise = job_told(desk)
-    tasks = Tasks(desk, starters, lambda job: told.get(job.kind, otherwise), task_only=task_only)
-    _extend(server, desk, tasks, has_card="jobs" in toolsets)
-    by_name = {tool.name: tool for tool in tools}
+    tasks = Tasks(
+        desk,
+        toolbox.starters,
+        lambda job: toolbox.told.get(job.kind, otherwise),
+        task_only=task_only,
+        tool_changes=tool_changes,
+    )
     mcp_fast.install(
         server,
-        {alias: by_name[name] for alias, name in called.items()},
-        passive=(Names, WrittenOut),
+        toolbox.called,
+        unneeded=(Names, LeftOut),
         starts_task=tasks.answers,
-        variant=names.variant,
+        variant=names.shows_dots,
     )
+    _extend(server, desk, tasks, has_card="jobs" in toolsets)
+    if tool_changes is not None:
+        tool_changes.add_to(server)
     return server
 
 
@@ -163,6 +181,8 @@ def http_app(
 
     FastMCP's own check of Host and Origin stays on behind our gate: two locks cost nothing.
     """
+    from checkback.doors.mcp_brief import BriefAnswers, one_piece
+
     return server.http_app(
         path=path,
         transport="http",

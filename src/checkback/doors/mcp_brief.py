@@ -10,28 +10,30 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from checkback.doors.gate import header
+from checkback.doors.mcp_fast import IN_ITS_PLACE, Ready, ready
 from checkback.doors.mcp_names import underscore
 from checkback.doors.mcp_wire import MESSAGE
 
 BRIEF_METHODS = frozenset(
     {"tools/list", "resources/list", "resources/templates/list", "prompts/list", "server/discover"}
 )
-BRIEF_TOOLS = frozenset({"job_status", "job_result", "job_list", "job_cancel", "job_retry", "page_get_job_status"})
+BRIEF_TOOLS = frozenset(
+    {"job_status", "job_result", "job_list", "job_cancel", "job_retry", "page_get_job_status"}
+)
 """Tools, by their underscore names, that answer at once or within a few seconds."""
 
 _brief: ContextVar[bool] = ContextVar("brief", default=False)
 
 
 class _OnePiece:
-    """Stands for the SDK's setting ``json_response``, which is asked for its truth with each request.
+    """Takes the place of the SDK's setting ``json_response``, whose truth the SDK reads with each request.
 
-    Should the SDK ask only once, before there is a request, then every answer is a stream, as before.
+    If a version of the SDK reads it only once, before there is a request, every answer is a stream.
     """
 
     def __bool__(self) -> bool:
@@ -39,19 +41,6 @@ class _OnePiece:
 
 
 one_piece = cast("bool", _OnePiece())
-
-
-@dataclass(slots=True)
-class Ready:
-    """A result that is JSON already. Its handler puts it here, and answers ``IN_ITS_PLACE`` to the SDK."""
-
-    result: bytes | None = None
-
-
-ready: ContextVar[Ready | None] = ContextVar("ready", default=None)
-"""Where to put a result that is ready; None where it has to be answered as usual."""
-
-IN_ITS_PLACE = "checkback.ready"
 
 
 class BriefAnswers:

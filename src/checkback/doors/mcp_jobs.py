@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastmcp.tools.base import ToolResult
 from mcp_types import ToolAnnotations
@@ -16,13 +16,15 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from checkback.core.errors import InvalidInput, TooLarge
-from checkback.core.job import Job
+from checkback.core.job import MAX_PAGE, Job
 from checkback.core.states import State
 from checkback.dialects import native
 from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, JobTool, Told, checked, reply, schema_of
 from checkback.guard.access import Caller
 from checkback.kinds import registry
-from checkback.service import MAX_PAGE
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 SLICE_CHARACTERS = 20_000
 MAX_TEXT_BYTES = 32 * 1024 * 1024
@@ -100,7 +102,10 @@ class JobTools:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._service = desk.service
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
 
     async def status(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         job_id = checked(OneJob, arguments).job_id.lower()

@@ -7,7 +7,7 @@ chat when one listed name has a dot. So which form is listed depends on who asks
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import mcp_types
@@ -77,10 +77,6 @@ class Names(Middleware):
         if self._tool_names != "auto":
             return self._tool_names == "dotted"
         return (_client_name(get_context()) or "").strip().lower() in TAKES_DOTS
-
-    def variant(self, context: Context) -> Hashable:
-        """All that lists vary by, for the client of the current request."""
-        return self.shows_dots(), _speaks_tasks(context), _shows_cards(context)
 
     async def on_call_tool(
         self,

@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastmcp.tools.base import ToolResult
 from mcp_types import ToolAnnotations
@@ -40,6 +40,9 @@ from checkback.guard import strict_json
 from checkback.guard.access import Caller
 from checkback.kinds import registry
 from checkback.kinds.pages.args import PageAnalyzeArgs
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 KIND = "page.analyze"
 REPORT = "report.json"
@@ -77,7 +80,10 @@ class ReftrixTools:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._service = desk.service
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
 
     async def status(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         job = await self._service.get(caller, checked(OneJob, arguments).job_id)
@@ -126,6 +132,7 @@ class ReftrixTools:
             identity = current_request_id()
             try:
                 strict_json.check(arguments)
+                await self._desk.ready()
                 return await answer(self._desk.caller(), arguments, identity)
             except CheckbackError as error:
                 return _problem(*_translated(error), identity)

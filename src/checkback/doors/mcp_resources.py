@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from fastmcp import FastMCP
 from fastmcp.exceptions import ResourceError
@@ -17,6 +18,9 @@ from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLar
 from checkback.dialects import native
 from checkback.doors.mcp_tools import Desk, current_request_id
 from checkback.guard.access import Caller
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 MAX_READ_BYTES = 4 * 1024 * 1024
 """A larger file is fetched from its url: a resource comes in one piece."""
@@ -31,7 +35,10 @@ class JobResources:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._service = desk.service
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
 
     async def record(self, caller: Caller, job_id: str, _: str) -> ResourceContent:
         job = await self._service.get(caller, job_id)
@@ -102,6 +109,7 @@ def _file_reader(desk: Desk, read: Read) -> Callable[[str, str], Awaitable[Resou
 
 async def _answer(desk: Desk, read: Read, job_id: str, artifact_id: str) -> ResourceResult:
     try:
+        await desk.ready()
         return ResourceResult([await read(desk.caller(), job_id, artifact_id)])
     except (NotFound, InvalidInput) as error:
         raise MCPError(code=INVALID_PARAMS, message=f"{error.message} {error.hint}") from None

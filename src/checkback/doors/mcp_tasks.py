@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastmcp import FastMCP
 from fastmcp.server.context import Context
@@ -27,7 +27,7 @@ from fastmcp.tools.base import ToolResult
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
-from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
+from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY, ServerEvent, event_to_notification
 from mcp_types import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -50,8 +50,12 @@ from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import mcp_tasks
+from checkback.doors.mcp_tool_changes import ToolListChanges
 from checkback.doors.mcp_tools import Desk, JobTool, Told
 from checkback.guard.access import Caller
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 MODERN = frozenset(MODERN_PROTOCOL_VERSIONS)
 MAX_LISTENED = 100
@@ -106,12 +110,17 @@ class Tasks(ServerExtension):
         told: Callable[[Job], Told],
         *,
         task_only: Collection[str] = (),
+        tool_changes: ToolListChanges | None = None,
     ) -> None:
         self._desk = desk
-        self._service = desk.service
+        self._tool_changes = tool_changes
         self._tools = tools
         self._told = told
         self._task_only = frozenset(task_only)
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
 
     def methods(self) -> list[MethodBinding]:
         return [
@@ -178,11 +187,20 @@ class Tasks(ServerExtension):
     async def _listen(
         self, ctx: RequestContext, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
-        """Tell of every change of these tasks, until all have ended or the client hangs up."""
+        """Tell of every change of these tasks, until all have ended or the client hangs up, and of changes
+        of the list of tools where there can be any."""
+        changes = self._tool_changes if params.notifications.tools_list_changed else None
+        count = changes.count if changes is not None else 0
+        meta: Any = {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
+
+        async def send(event: ServerEvent) -> None:
+            note = event_to_notification(event, meta)
+            await ctx.session.send_notification(note, related_request_id=ctx.request_id)
+
         with bind_request_context(ctx):
             caller, wanted = await self._listened(ctx, params)
-            meta: Any = {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
-            honoured = SubscriptionFilter.model_validate({"taskIds": wanted})
+            fields = {"taskIds": wanted} | ({"toolsListChanged": True} if changes is not None else {})
+            honoured = SubscriptionFilter.model_validate(fields)
             await ctx.session.send_notification(
                 SubscriptionsAcknowledgedNotification(
                     params=SubscriptionsAcknowledgedNotificationParams(notifications=honoured, _meta=meta)
@@ -190,6 +208,8 @@ class Tasks(ServerExtension):
                 related_request_id=ctx.request_id,
             )
             async with asyncio.TaskGroup() as group:
+                if changes is not None:
+                    group.create_task(changes.follow(count, send))
                 for job_id in wanted:
                     group.create_task(self._follow(ctx, caller, job_id, meta))
             return SubscriptionsListenResult(_meta=meta)
@@ -198,9 +218,9 @@ class Tasks(ServerExtension):
         self, ctx: RequestContext, params: SubscriptionsListenRequestParams
     ) -> tuple[Caller, list[str]]:
         """Who listens, and those of the tasks that are theirs; of others nothing is said."""
-        caller = self._caller()
         if read_client_extension_settings(ctx, self.identifier) is None:
-            return caller, []
+            return self._desk.caller(), []
+        caller = await self._caller()
         given: Any = (params.notifications.model_extra or {}).get("taskIds") or []
         if not isinstance(given, list) or len(given) > MAX_LISTENED:  # pyright: ignore[reportUnknownArgumentType]
             raise MCPError(code=INVALID_PARAMS, message=f"taskIds is a list of up to {MAX_LISTENED} ids.")
@@ -230,7 +250,7 @@ class Tasks(ServerExtension):
         if read_client_extension_settings(ctx, self.identifier) is None:
             raise _missing_capability()
         _check_name_header(task_id)
-        caller = self._caller()
+        caller = await self._caller()
         try:
             return caller, await self._service.get(caller, task_id)
         except CheckbackError as error:
@@ -264,8 +284,9 @@ class Tasks(ServerExtension):
         outlook = await self._desk.outlook(job)
         return mcp_tasks.task(job, now=now, kept_until=self._service.kept_until(job, now), outlook=outlook)
 
-    def _caller(self) -> Caller:
+    async def _caller(self) -> Caller:
         try:
+            await self._desk.ready()
             return self._desk.caller()
         except CheckbackError as error:
             raise _refusal(error, "") from None

@@ -95,6 +95,7 @@ class Kind:
 
 _kinds: dict[str, Kind] = {}
 _preloads: list[str] = []
+_failed: dict[str, str] = {}
 
 
 def job(
@@ -175,7 +176,16 @@ def get(name: str) -> Kind:
     try:
         return _kinds[name]
     except KeyError:
-        raise UnknownKind(f"There is no kind of job called {name[:64]!r}.") from None
+        raise unknown(name) from None
+
+
+def unknown(name: str) -> UnknownKind:
+    """The error for a kind that is not registered. It names the modules that ``load_available`` left out:
+    one of them may have it."""
+    message = f"There is no kind of job called {name[:64]!r}."
+    for module, reason in _failed.items():
+        message += f" The module {module[-80:]!r} cannot be imported: {reason}"
+    return UnknownKind(message)
 
 
 def find(name: str) -> Kind | None:
@@ -198,10 +208,41 @@ def load(modules: Iterable[str] = ()) -> None:
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         entry.load()
     for module in modules:
-        if module.endswith(".py"):
-            _import_file(Path(module))
-        else:
-            importlib.import_module(module)
+        load_module(module)
+
+
+def load_available(modules: Iterable[str] = ()) -> dict[str, str]:
+    """Like ``load``, but without the modules that cannot be imported. Returns the reason for each of those.
+
+    For a process that lists kinds and runs none: one bad module must not hide all others.
+    """
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        _try(entry.value, entry.load)
+    for module in modules:
+        _try(module, functools.partial(load_module, module))
+    return failed()
+
+
+def failed() -> dict[str, str]:
+    """The modules that ``load_available`` left out, and why."""
+    return dict(_failed)
+
+
+def load_module(module: str) -> None:
+    """Import one module of kinds, by name or by the path of its file. Raises what the import raises."""
+    if module.endswith(".py"):
+        _import_file(Path(module))
+    else:
+        importlib.import_module(module)
+
+
+def _try(module: str, load_it: Callable[[], Any]) -> None:
+    try:
+        load_it()
+    except (Exception, SystemExit) as error:
+        _failed[module] = f"{type(error).__name__}: {error}"[:300].rstrip(".") + "."
+    else:
+        _failed.pop(module, None)
 
 
 def describe(error: ValidationError) -> str:

@@ -1,0 +1,86 @@
+"""Notifies clients that the list of tools has changed, where it can change at all: over stdio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import mcp_types
+from fastmcp import FastMCP
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from mcp.server.connection import Connection
+from mcp.server.context import ServerRequestContext
+from mcp.shared.subscriptions import ServerEvent, ToolsListChanged
+from mcp_types import NotificationParams, ServerCapabilities, ToolsCapability
+
+RequestContext = ServerRequestContext[Any, Any]
+Send = Callable[[ServerEvent], Awaitable[None]]
+
+
+class ToolListChanges:
+    """Where a change is announced: to sessions of the handshake era, and to the streams that asked for it."""
+
+    def __init__(self) -> None:
+        #: How often the list has changed.
+        self.count = 0
+        self._bell = asyncio.Event()
+        self._sessions: dict[int, Connection] = {}
+
+    async def announce(self) -> None:
+        """Send the notification to everybody who is connected now."""
+        self.count += 1
+        bell, self._bell = self._bell, asyncio.Event()
+        bell.set()
+        for connection in tuple(self._sessions.values()):
+            await connection.send_tool_list_changed()
+
+    def add_to(self, server: FastMCP[Any]) -> None:
+        """Learn of sessions of the handshake era, which get every change without asking."""
+        server._mcp_server.add_notification_handler(  # pyright: ignore[reportPrivateUsage]
+            "notifications/initialized", NotificationParams, self._session_began
+        )
+
+    async def follow(self, count: int, send: Send) -> None:
+        """Send each change after the first ``count``, until this is cancelled."""
+        while True:
+            while self.count == count:
+                await self._bell.wait()
+            count = self.count
+            await send(ToolsListChanged())
+
+    async def _session_began(self, ctx: RequestContext, _: NotificationParams) -> None:
+        # It outlives the request; the SDK has no public name for it.
+        connection = ctx.session._connection  # pyright: ignore[reportPrivateUsage]
+        self._sessions[id(connection)] = connection
+        connection.exit_stack.callback(self._sessions.pop, id(connection), None)
+
+
+class DeclaredToolChanges(Middleware):
+    """Declares ``listChanged`` for tools only where it is sent; FastMCP and the SDK always do."""
+
+    def __init__(self, *, sent: bool) -> None:
+        self._sent = sent
+
+    async def on_initialize(
+        self,
+        context: MiddlewareContext[mcp_types.InitializeRequest],
+        call_next: CallNext[mcp_types.InitializeRequest, mcp_types.InitializeResult | None],
+    ) -> mcp_types.InitializeResult | None:
+        result = await call_next(context)
+        if result is None:
+            return None
+        return result.model_copy(update={"capabilities": self._declared(result.capabilities)})
+
+    async def on_discover(
+        self,
+        context: MiddlewareContext[mcp_types.DiscoverRequest],
+        call_next: CallNext[mcp_types.DiscoverRequest, mcp_types.DiscoverResult | dict[str, Any]],
+    ) -> mcp_types.DiscoverResult | dict[str, Any]:
+        result = await call_next(context)
+        if isinstance(result, dict):  # the shape of an extension that nothing here adds
+            return result
+        return result.model_copy(update={"capabilities": self._declared(result.capabilities)})
+
+    def _declared(self, found: ServerCapabilities) -> ServerCapabilities:
+        return found.model_copy(update={"tools": ToolsCapability(list_changed=self._sent)})
