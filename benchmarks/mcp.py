@@ -34,6 +34,8 @@ MODERN = "2026-07-28"
 META = "io.modelcontextprotocol/"
 CLIENT = {"name": "benchmark", "version": "1"}
 START_AIM, CALL_AIM = 1.3, 3.5
+SETTLE_SECONDS = 3.0
+"""For a worker and its fork server to have started beside a background server."""
 COMMAND = [sys.executable, "-m", "checkback"]
 
 EMPTY_STDIO = """
@@ -134,6 +136,7 @@ def measure_start(sizes: Sizes, aims: list[Aim]) -> None:
                 seconds["cold"] = until_listed([*COMMAND, "mcp"], environment, era)
                 # A command that needs the store waits until the background server is up.
                 subprocess.run([*COMMAND, "list"], env=environment, check=True, capture_output=True)
+                time.sleep(SETTLE_SECONDS)
                 seconds["warm"] = until_listed([*COMMAND, "mcp"], environment, era)
                 stop()
                 if number:  # the first round fills the caches of the disk

@@ -14,7 +14,8 @@ import fastmcp
 from fastmcp import FastMCP
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.http import StarletteWithLifespan
-from starlette.middleware import Middleware
+from fastmcp.server.middleware import Middleware
+from starlette.middleware import Middleware as HttpMiddleware
 
 from checkback.doors import mcp_fast
 from checkback.doors.mcp_card import add_card, card_tool, show_card
@@ -100,19 +101,36 @@ def build_server(
         "checkback",
         instructions=INSTRUCTIONS,
         version=version,
-        middleware=[
-            names,
-            WrittenOut(),
-            DeclaredToolChanges(sent=tool_changes is not None),
-            LeftOut(registry.failed),
-        ],
+        middleware=_middleware(names, tool_changes),
         dereference_schemas=False,
         tools=list(toolbox.tools.values()),
         mask_error_details=production,
         on_duplicate="error",
     )
     server.toolbox = toolbox
-    otherwise = job_told(desk)
+    _extend(server, desk, task_only, tool_changes, has_card="jobs" in toolsets)
+    return server
+
+
+def _middleware(names: Names, tool_changes: ToolListChanges | None) -> list[Middleware]:
+    return [
+        names,
+        WrittenOut(),
+        DeclaredToolChanges(sent=tool_changes is not None),
+        LeftOut(registry.failed),
+    ]
+
+
+def _extend(
+    server: JobServer,
+    desk: Desk,
+    task_only: Collection[str],
+    tool_changes: ToolListChanges | None,
+    *,
+    has_card: bool,
+) -> None:
+    """What is there besides tools."""
+    toolbox, otherwise = server.toolbox, job_told(desk)
     tasks = Tasks(
         desk,
         toolbox.starters,
@@ -125,19 +143,13 @@ def build_server(
         toolbox.called,
         unneeded=(Names, LeftOut),
         starts_task=tasks.answers,
-        variant=names.shows_dots,
+        variant=desk.names.shows_dots,
     )
-    _extend(server, desk, tasks, has_card="jobs" in toolsets)
-    if tool_changes is not None:
-        tool_changes.add_to(server)
-    return server
-
-
-def _extend(server: FastMCP[None], desk: Desk, tasks: Tasks, *, has_card: bool) -> None:
-    """What is there besides tools."""
     server.add_extension(tasks)
     tasks.listen_on(server)
     add_job_resources(server, desk)
+    if tool_changes is not None:
+        tool_changes.add_to(server)
     if has_card:
         add_card(server)
 
@@ -187,7 +199,7 @@ def http_app(
         path=path,
         transport="http",
         json_response=one_piece,
-        middleware=[Middleware(BriefAnswers)],
+        middleware=[HttpMiddleware(BriefAnswers)],
         host_origin_protection=True,
         allowed_hosts=list(allowed_hosts),
     )
