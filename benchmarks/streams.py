@@ -148,10 +148,9 @@ class Server:
         environment = os.environ | {
             "CHECKBACK_HOME": str(home),
             "CHECKBACK_PORT": "0",
-            "CHECKBACK_KINDS": "streams_kinds",
+            "CHECKBACK_KINDS": str(Path(__file__).with_name("streams_kinds.py")),
             "CHECKBACK_JOB_CONCURRENCY": str(jobs),
             "CHECKBACK_LOG_LEVEL": "error",
-            "PYTHONPATH": str(Path(__file__).parent),
         }
         command = [sys.executable, "-m", "checkback", "serve", "--json"]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)

@@ -35,6 +35,7 @@ from checkback.doors.mcp_lean import lean_tools
 from checkback.doors.mcp_names import Names, underscore
 from checkback.doors.mcp_reftrix import ReftrixTools, reftrix_tools
 from checkback.doors.mcp_tools import Desk, JobTool
+from checkback.doors.service_source import Connected
 from checkback.engine.keys import DEFAULT_QUEUES, STANDING_OF_OURS, STANDING_PER_QUEUE
 from checkback.guard.access import LOCAL, Scope
 from checkback.guard.authenticator import Authenticator
@@ -269,7 +270,7 @@ def test_every_route_is_documented() -> None:
 
 def desk() -> Desk:
     service: Any = None
-    return Desk(service=service, caller=lambda: LOCAL, names=Names("dotted"))
+    return Desk(source=Connected(service), caller=lambda: LOCAL, names=Names("dotted"))
 
 
 def test_every_mcp_tool_is_documented_under_both_names_with_what_it_takes() -> None:

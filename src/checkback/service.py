@@ -31,7 +31,7 @@ from checkback.core.errors import (
     StorageFull,
     TooLarge,
 )
-from checkback.core.job import JSON, Artifact, Job
+from checkback.core.job import JSON, MAX_PAGE, Artifact, Job
 from checkback.core.states import State, may_move
 from checkback.engine.backlog import LOOKED_AT
 from checkback.engine.events import Changes
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 
 MAX_ARGS_BYTES = 256 * 1024
 MAX_KEY_CHARACTERS = 200
-MAX_PAGE = 100
 MAX_ATTEMPTS = 20
 MAX_DEADLINE_SECONDS = 24 * 3600.0
 MAX_DELAY_SECONDS = 30 * 24 * 3600.0

@@ -80,7 +80,7 @@ def server_runs(home: Path) -> bool:
     """Whether a server holds this folder."""
     try:
         descriptor = os.open(home / LOCK_NAME, os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

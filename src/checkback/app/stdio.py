@@ -1,31 +1,44 @@
 """``checkback mcp``: the MCP server on standard input and output, for one client on this machine.
 
-Jobs run in the folder's server, not here: closing the chat closes this process and no job.
+Jobs run in the folder's server, not here: closing the chat closes this process and no job. What needs no job
+needs no server: the list of tools is answered while that is still starting.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import logging
+import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from checkback.app.background import find_version, server_runs, start_in_background
-from checkback.app.connect import Connection, connect
-from checkback.app.work import load_kinds
+from checkback.app.background import find_version, remembered_kinds, server_runs, start_in_background
+from checkback.app.connecting import Connecting
 from checkback.core.errors import EngineUnavailable
+from checkback.doors.mcp import build_server
+from checkback.doors.mcp_names import ToolNames
+from checkback.doors.mcp_pdfco import PdfcoSetting
+from checkback.doors.mcp_tool_changes import ToolListChanges
 from checkback.guard.access import LOCAL
-from checkback.guard.authenticator import Authenticator
 from checkback.guard.log_lines import log_to_stderr
-from checkback.guard.tokens import folder_token
+from checkback.kinds import registry
 from checkback.settings import Settings
 from checkback.telemetry import recording
 
 if TYPE_CHECKING:
-    from checkback.doors.mcp_pdfco import PdfcoSetting
+    from checkback.app.connect import Connection
+    from checkback.guard.authenticator import Authenticator
+
+logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 5.0
+BEGIN_SECONDS = 0.5
+"""A server that starts takes the processor from us. So a client that only lists our tools, as hosts do at
+first, is answered before that; a call that needs the server does not wait for this."""
 
 
 def run_stdio(settings: Settings, chosen: Mapping[str, Any], *, save_folder: Path | None = None) -> None:
@@ -41,42 +54,89 @@ def run_stdio(settings: Settings, chosen: Mapping[str, Any], *, save_folder: Pat
 
 async def _serve(settings: Settings, chosen: Mapping[str, Any], save_folder: Path | None) -> None:
     from checkback.app.stdio_lines import checked_lines
-    from checkback.doors.mcp import build_server
-    from checkback.doors.mcp_names import ToolNames
 
-    async with connect(settings, chosen=chosen) as connection:
-        load_kinds(connection.settings)
-        server = build_server(
-            connection.service,
+    with checked_lines():
+        await _Stdio(settings, chosen, save_folder).run()
+
+
+class _Stdio:
+    """The server for the client at our standard input. It lists its tools by what is known here, and finds or
+    starts the folder's server meanwhile."""
+
+    def __init__(self, settings: Settings, chosen: Mapping[str, Any], save_folder: Path | None) -> None:
+        self._settings = settings
+        self._link = Connecting(settings, chosen, self._arrived)
+        self._changes = ToolListChanges()
+        self._keeping: asyncio.Task[None] | None = None
+        _load_kinds(_likely_kinds(settings))
+        self._server = build_server(
+            self._link,
             caller=lambda: LOCAL,
             tool_names=cast("ToolNames", settings.tool_names),
             production=settings.production,
             version=find_version(),
             toolsets=settings.toolsets,
-            pdfco=_pdfco_setting(connection),
+            pdfco=PdfcoSetting(
+                base_url=self._url,
+                is_own_token=lambda text: _authenticator(settings).knows(text),
+                has_key=settings.pdfco_key is not None,
+                local_files=True,
+            ),
             save_folder=save_folder,
+            tool_changes=self._changes,
         )
-        keeping = asyncio.create_task(_keep_server(connection.settings))
+
+    async def run(self) -> None:
+        """Serve until the client closes our standard input."""
+        gc.freeze()
+        gc.enable()
+        begin = asyncio.get_running_loop().call_later(BEGIN_SECONDS, self._link.begin)
         try:
-            with checked_lines():
-                await server.run_stdio_async(show_banner=False)
+            await self._server.run_stdio_async(show_banner=False)
         finally:
-            keeping.cancel()
+            begin.cancel()
+            if self._keeping is not None:
+                self._keeping.cancel()
+            await self._link.close()
+
+    async def _arrived(self, connection: Connection) -> None:
+        """The folder's server may have kinds that were not known here."""
+        self._keeping = asyncio.create_task(_keep_server(connection.settings))
+        _load_kinds(connection.settings.kinds)
+        if self._server.add_new_kinds():
+            await self._changes.announce()
+
+    def _url(self) -> str:
+        connection = self._link.connection
+        settings = self._settings if connection is None else connection.settings
+        if settings.public_url is not None:
+            return settings.public_url.rstrip("/")
+        if connection is not None and connection.server is not None:
+            return connection.server.url
+        return f"http://{settings.host}:{settings.port}"
 
 
-def _pdfco_setting(connection: Connection) -> PdfcoSetting:
-    from checkback.doors.mcp_pdfco import PdfcoSetting
+def _likely_kinds(settings: Settings) -> tuple[str, ...]:
+    """The modules of kinds that the folder's server has, or will be started with, as far as that is known
+    without asking it."""
+    if settings.kinds or not settings.own_valkey:
+        return settings.kinds
+    return remembered_kinds(settings.home)
 
-    settings = connection.settings
-    here = connection.server.url if connection.server else f"http://{settings.host}:{settings.port}"
-    url = settings.public_url or here
-    authenticator = Authenticator(folder_token=folder_token(settings.home), token_file=settings.tokens)
-    return PdfcoSetting(
-        base_url=lambda: url.rstrip("/"),
-        is_own_token=authenticator.knows,
-        has_key=settings.pdfco_key is not None,
-        local_files=True,
-    )
+
+def _load_kinds(modules: tuple[str, ...]) -> None:
+    with contextlib.redirect_stdout(sys.stderr):  # a module may print, and standard output is the client's
+        failed = registry.load_available(modules)
+    for module, reason in failed.items():
+        logger.warning("The module of kinds %r is left out: %s", module, reason)
+
+
+@cache
+def _authenticator(settings: Settings) -> Authenticator:
+    from checkback.guard.authenticator import Authenticator
+    from checkback.guard.tokens import folder_token
+
+    return Authenticator(folder_token=folder_token(settings.home), token_file=settings.tokens)
 
 
 async def _keep_server(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import json
 import os
 import shlex
@@ -14,7 +15,6 @@ from typing import Any
 
 from checkback import settings as settings_table
 from checkback.app import background
-from checkback.app.connect import find_url
 from checkback.cli.exits import Exit
 from checkback.core.errors import InvalidInput
 from checkback.settings import Settings
@@ -104,6 +104,9 @@ def worker(options: Namespace) -> int:
 def mcp(options: Namespace) -> int:
     """Speak MCP on standard input and output; the background server runs the jobs."""
     chosen = _chosen(options, tool_names=options.tool_names)
+    # What imports make stays: looking for garbage in it takes an eighth of the start.
+    # run_stdio enables it again.
+    gc.disable()
     from checkback.app.stdio import run_stdio
 
     run_stdio(settings_table.read(**chosen), chosen, save_folder=_save_folder(options.save_to))
@@ -124,6 +127,8 @@ def _save_folder(path: str | None) -> Path | None:
 
 def config(options: Namespace) -> int:
     """What a client's configuration file needs."""
+    from checkback.app.connect import find_url
+
     settings = settings_table.read()
     url = asyncio.run(find_url(settings))
     if url is None:

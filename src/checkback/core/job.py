@@ -11,6 +11,9 @@ from checkback.core.states import State
 JSON = Any
 """A value that ``json.dumps(..., allow_nan=False)`` takes."""
 
+MAX_PAGE = 100
+"""So many jobs one page of a list can have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from starlette.requests import Request
@@ -26,8 +26,10 @@ from checkback.doors.http_wire import JsonAnswer
 from checkback.guard.access import Caller, Scope
 from checkback.guard.links import LinkSigner
 from checkback.guard.sources import FILES, UPLOADS
-from checkback.service import Service
-from checkback.uploads import Upload, UploadWriter
+
+if TYPE_CHECKING:
+    from checkback.service import Service
+    from checkback.uploads import Upload, UploadWriter
 
 DEFAULT_MINUTES = 60
 PUT = "/files/put/"

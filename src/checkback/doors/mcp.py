@@ -7,13 +7,17 @@ around what ``http_app`` gives.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import fastmcp
 from fastmcp import FastMCP
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.http import StarletteWithLifespan
+from starlette.middleware import Middleware as HttpMiddleware
 
+from checkback.doors import mcp_fast
 from checkback.doors import mcp_icons as icons
 from checkback.doors.file_links import base_url as base_url_of
 from checkback.doors.mcp_capabilities import Capabilities, hint_caches
@@ -32,10 +36,14 @@ from checkback.doors.mcp_tasks import Tasks
 from checkback.doors.mcp_texts import instructions, leave_out_absent
 from checkback.doors.mcp_tool_changes import ToolListChanges
 from checkback.doors.mcp_tool_list import Listing
+from checkback.doors.mcp_toolbox import JobServer, LeftOut, Made, Toolbox
 from checkback.doors.mcp_tools import Desk, DoorTool, JobTool, Told
+from checkback.doors.service_source import Connected, ServiceSource
 from checkback.guard.access import Caller, caller_of
 from checkback.kinds import registry
-from checkback.service import Service
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 TOOLSETS = ("pages", "documents", "jobs")
 """The sets of tools that there are by default; ``lean`` is a further one."""
@@ -60,7 +68,7 @@ def http_base_url() -> str:
 
 
 def build_server(
-    service: Service,
+    service: Service | ServiceSource,
     *,
     caller: Callable[[], Caller],
     tool_names: ToolNames = "underscore",
@@ -76,19 +84,19 @@ def build_server(
     base_url: Callable[[], str] | None = None,
     save_folder: Path | None = None,
     tool_changes: ToolListChanges | None = None,
-) -> FastMCP[None]:
+) -> JobServer:
     """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that gives LOCAL.
 
     ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``), ``jobs`` and
     ``lean``. Every kind that is registered by now and that no other tool covers gets one. Tools named in
     ``task_only`` refuse clients that do not speak tasks. ``page_url`` gives the address of the web page, for
     those who can reach it; ``base_url`` the address of files, where ``pdfco`` has none. ``save_folder`` is
-    where job.result may save files. ``tool_changes`` announces new lists of tools. Raises ValueError when two
-    tools would have the same name.
+    where job.result may save files. ``tool_changes`` announces new lists of tools; without it the list is
+    declared not to change. Raises ValueError when two tools would have the same name.
     """
     names = Names(tool_names)
     desk = Desk(
-        service=service,
+        source=service if isinstance(service, ServiceSource) else Connected(service),
         caller=caller,
         names=names,
         production=production,
@@ -99,38 +107,48 @@ def build_server(
         has_retry="lean" not in toolsets or "jobs" in toolsets,
         save_folder=save_folder,
     )
-    found, told = _tools(desk, toolsets, pdfco, page_url)
-    starters = {one.tool.name: one for one in found if isinstance(one, JobTool)}
-    tools = [one.tool if isinstance(one, JobTool) else one for one in found]
-    names.learn(tool.name for tool in tools)
-    leave_out_absent(tools)
+    toolbox = Toolbox(partial(_made, desk, toolsets, pdfco, page_url))
     capabilities = Capabilities(tools_change=tool_changes is not None, has_card="jobs" in toolsets)
-    server = _server(names, tools, version, capabilities, production=production)
-    tasks = Tasks(desk, starters, lambda job: told.get(job.kind, job_told(desk)), task_only=task_only)
-    _extend(server, desk, tasks, tool_changes, has_card="jobs" in toolsets)
+    server = _server(names, toolbox, capabilities, version, production=production)
+    _extend(server, desk, task_only, tool_changes, has_card="jobs" in toolsets)
     return server
 
 
 def _server(
-    names: Names, tools: Sequence[DoorTool], version: str, capabilities: Capabilities, *, production: bool
-) -> FastMCP[None]:
-    return FastMCP[None](
+    names: Names, toolbox: Toolbox, capabilities: Capabilities, version: str, *, production: bool
+) -> JobServer:
+    server = JobServer(
         "checkback",
-        instructions=names.text(instructions({tool.name for tool in tools})),
+        instructions=names.text(instructions(toolbox.tools)),
         version=version,
-        middleware=[names, Listing(names), capabilities],
+        middleware=[names, Listing(names), capabilities, LeftOut(registry.failed)],
         dereference_schemas=False,
-        tools=tools,
+        tools=list(toolbox.tools.values()),
         mask_error_details=production,
         on_duplicate="error",
         icons=[icons.JOB],
     )
+    server.toolbox = toolbox
+    return server
 
 
 def _extend(
-    server: FastMCP[None], desk: Desk, tasks: Tasks, tool_changes: ToolListChanges | None, *, has_card: bool
+    server: JobServer,
+    desk: Desk,
+    task_only: Collection[str],
+    tool_changes: ToolListChanges | None,
+    *,
+    has_card: bool,
 ) -> None:
     """What is there besides tools."""
+    toolbox, otherwise = server.toolbox, job_told(desk)
+    tasks = Tasks(
+        desk, toolbox.starters, lambda job: toolbox.told.get(job.kind, otherwise), task_only=task_only
+    )
+    mcp_fast.install(
+        server, toolbox.called, unneeded=(Names, LeftOut), starts_task=tasks.answers, variant=tuple
+    )
+    # Outermost, so that it sees what the shortcut answers, too.
     server._mcp_server.middleware.insert(0, encodable)  # pyright: ignore[reportPrivateUsage]
     server.add_extension(tasks)
     add_job_resources(server, desk)
@@ -143,6 +161,17 @@ def _extend(
     hint_caches(server)
     if has_card:
         add_card(server, desk.names)
+
+
+def _made(
+    desk: Desk, toolsets: Collection[str], pdfco: PdfcoSetting | None, page_url: Callable[[], str] | None
+) -> Made:
+    """The tools for the kinds that are registered by now, with texts that name only tools that are there."""
+    found, told = _tools(desk, toolsets, pdfco, page_url)
+    tools = [one.tool if isinstance(one, JobTool) else one for one in found]
+    desk.names.learn(tool.name for tool in tools)
+    leave_out_absent(tools)
+    return found, told
 
 
 def _tools(
@@ -198,9 +227,13 @@ def http_app(
 
     FastMCP's own check of Host and Origin stays on behind our gate: two locks cost nothing.
     """
+    from checkback.doors.mcp_brief import BriefAnswers, one_piece
+
     return server.http_app(
         path=path,
         transport="http",
+        json_response=one_piece,
+        middleware=[HttpMiddleware(BriefAnswers)],
         host_origin_protection=True,
         allowed_hosts=list(allowed_hosts),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastmcp import FastMCP
 from fastmcp.server.completions import CompletionReference
 from mcp.shared.exceptions import MCPError
@@ -14,11 +16,14 @@ from mcp_types import (
 )
 
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound
+from checkback.core.job import MAX_PAGE
 from checkback.doors.mcp_resources import JOB_TEMPLATES, KIND_TEMPLATE
 from checkback.doors.mcp_tools import Desk
 from checkback.guard.access import Caller
 from checkback.kinds import registry
-from checkback.service import MAX_PAGE, Service
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 MAX_VALUES = 100
 LOOKED_AT = 500
@@ -52,6 +57,7 @@ class Completions:
             return NOTHING
         given = (context.arguments if context is not None else None) or {}
         try:
+            await self._desk.ready()
             caller = self._desk.caller()
             if argument.name == "job_id":
                 return await self._jobs(caller, typed)

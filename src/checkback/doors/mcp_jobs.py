@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 from fastmcp.tools.base import ToolResult
 from mcp_types import ToolAnnotations
@@ -16,7 +16,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from checkback.core.errors import InvalidInput, TooLarge
-from checkback.core.job import Artifact, Job
+from checkback.core.job import MAX_PAGE, Artifact, Job
 from checkback.core.states import State
 from checkback.dialects import native
 from checkback.doors import mcp_icons as icons
@@ -25,7 +25,9 @@ from checkback.doors.mcp_tool_list import MAX_DESCRIPTION_CHARACTERS
 from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, JobTool, Told, checked, reply, schema_of
 from checkback.guard.access import Caller
 from checkback.kinds import registry
-from checkback.service import MAX_PAGE
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 SLICE_CHARACTERS = 20_000
 MAX_TEXT_BYTES = 32 * 1024 * 1024
@@ -121,7 +123,10 @@ class JobTools:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._service = desk.service
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
 
     async def status(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         job_id = checked(OneJob, arguments).job_id.lower()

@@ -5,7 +5,7 @@ A job is listed by its kind and state, in our words only: a list goes into an ag
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastmcp import FastMCP
 from fastmcp.server.dependencies import bind_request_context
@@ -26,7 +26,9 @@ from checkback.dialects import native, words
 from checkback.doors.mcp_resources import JSON_TYPE
 from checkback.doors.mcp_tools import Desk
 from checkback.guard.access import Caller
-from checkback.service import Service
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 JOBS_ON_A_PAGE = 50
 MAX_PAGES = 10
@@ -63,6 +65,7 @@ class JobListing:
     ) -> ListResourcesResult:
         with bind_request_context(ctx):
             try:
+                await self._desk.ready()
                 return await self._page(params.cursor)
             except InvalidInput as error:
                 raise MCPError(code=INVALID_PARAMS, message=f"{error.message} {error.hint}") from None

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fastmcp.tools.base import ToolResult
 from mcp_types import ToolAnnotations
@@ -31,6 +31,9 @@ from checkback.doors.pdfco_desk import PdfcoDesk, Submitted
 from checkback.guard import strict_json
 from checkback.guard.access import Caller
 from checkback.kinds import registry
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 TRACK_KIND = "pdfco.track"
 REMOTE_ID = re.compile(r"[A-Z0-9]{20,64}--[A-Za-z0-9-]+")
@@ -70,8 +73,11 @@ class PdfcoTools:
 
     def __init__(self, desk: Desk, setting: PdfcoSetting) -> None:
         self._desk = desk
-        self._service = desk.service
         self._setting = setting
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
 
     @property
     def _jobs(self) -> PdfcoDesk:
@@ -147,6 +153,7 @@ class PdfcoTools:
             identity = current_request_id()
             try:
                 strict_json.check(arguments)
+                await self._desk.ready()
                 return await work(self._desk.caller(), arguments, identity)
             except CheckbackError as error:
                 return _problem(error)

@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastmcp.tools.base import ToolResult
 from mcp_types import ToolAnnotations
@@ -41,6 +41,9 @@ from checkback.guard import strict_json
 from checkback.guard.access import Caller
 from checkback.kinds import registry
 from checkback.kinds.pages.args import PageAnalyzeArgs, listed_schema
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 KIND = "page.analyze"
 STATUS_TOOL = "page.getJobStatus"
@@ -83,8 +86,11 @@ class ReftrixTools:
 
     def __init__(self, desk: Desk, *, status_tool: str | None = None) -> None:
         self._desk = desk
-        self._service = desk.service
         self._status_tool = status_tool
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
 
     async def status(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         job = await self._service.get(caller, checked(OneJob, arguments).job_id)
@@ -139,6 +145,7 @@ class ReftrixTools:
             identity = current_request_id()
             try:
                 strict_json.check(arguments)
+                await self._desk.ready()
                 return await answer(self._desk.caller(), arguments, identity)
             except CheckbackError as error:
                 return _problem(*_translated(error), identity)

@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from fastmcp import FastMCP
 from fastmcp.exceptions import ResourceError
@@ -20,6 +21,9 @@ from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLar
 from checkback.doors.mcp_tools import Desk, current_request_id
 from checkback.guard.access import Caller
 from checkback.kinds import registry
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 MAX_READ_BYTES = 4 * 1024 * 1024
 """A larger file is fetched from its url: a resource comes in one piece."""
@@ -38,7 +42,10 @@ class JobResources:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._service = desk.service
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
 
     async def record(self, caller: Caller, job_id: str, _: str) -> ResourceContent:
         job = await self._service.get(caller, job_id)
@@ -157,6 +164,7 @@ def _file_reader(desk: Desk, read: Read) -> Callable[[str, str], Awaitable[Resou
 
 async def _answer(desk: Desk, template: str, read: Read, job_id: str, artifact_id: str) -> ResourceResult:
     try:
+        await desk.ready()
         return ResourceResult([await read(desk.caller(), job_id, artifact_id)])
     except (NotFound, InvalidInput) as error:
         uri = template.format(job_id=job_id, artifact_id=artifact_id)

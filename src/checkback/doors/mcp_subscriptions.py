@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastmcp import FastMCP
 from fastmcp.server.dependencies import bind_request_context
@@ -51,7 +51,9 @@ from checkback.doors.mcp_tasks import Tasks
 from checkback.doors.mcp_tool_changes import Send, ToolListChanges
 from checkback.doors.mcp_tools import Desk
 from checkback.guard.access import Caller
-from checkback.service import Service
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 MAX_SUBSCRIPTIONS = 100
 """So many resources one session or one stream can subscribe to."""
@@ -296,6 +298,7 @@ class Subscriptions:
 
     async def _caller(self) -> Caller:
         try:
+            await self._desk.ready()
             return self._desk.caller()
         except CheckbackError as error:
             raise _refusal(error) from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastmcp.server.context import Context
 from fastmcp.server.dependencies import get_http_request
@@ -44,8 +44,12 @@ from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import mcp_tasks
+from checkback.doors.mcp_tool_changes import ToolListChanges
 from checkback.doors.mcp_tools import Desk, JobTool, Told
 from checkback.guard.access import Caller
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 MODERN = frozenset(MODERN_PROTOCOL_VERSIONS)
 MAX_LISTENED = 100
@@ -100,12 +104,17 @@ class Tasks(ServerExtension):
         told: Callable[[Job], Told],
         *,
         task_only: Collection[str] = (),
+        tool_changes: ToolListChanges | None = None,
     ) -> None:
         self._desk = desk
-        self._service = desk.service
+        self._tool_changes = tool_changes
         self._tools = tools
         self._told = told
         self._task_only = frozenset(task_only)
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
 
     def methods(self) -> list[MethodBinding]:
         return [
@@ -113,6 +122,18 @@ class Tasks(ServerExtension):
             MethodBinding("tasks/update", TaskUpdateParams, self._update, MODERN),
             MethodBinding("tasks/cancel", TaskIdParams, self._cancel, MODERN),
         ]
+
+    def answers(self, context: Context, tool: str) -> bool:
+        """Whether a call of this tool is answered with a task, or refused for want of tasks."""
+        if tool not in self._tools:
+            return False
+        request = context.request_context
+        speaks = (
+            request is not None
+            and request.protocol_version in MODERN
+            and context.client_extension_settings(self.identifier) is not None
+        )
+        return speaks or tool in self._task_only
 
     async def intercept_tool_call(
         self, params: CallToolRequestParams, context: Context, call_next: ToolCallContinuation
@@ -185,7 +206,7 @@ class Tasks(ServerExtension):
         if read_client_extension_settings(ctx, self.identifier) is None:
             raise _missing_capability()
         _check_name_header(task_id)
-        caller = self._caller()
+        caller = await self._caller()
         try:
             return caller, await self._service.get(caller, task_id)
         except CheckbackError as error:
@@ -219,8 +240,9 @@ class Tasks(ServerExtension):
         outlook = await self._desk.outlook(job)
         return mcp_tasks.task(job, now=now, kept_until=self._service.kept_until(job, now), outlook=outlook)
 
-    def _caller(self) -> Caller:
+    async def _caller(self) -> Caller:
         try:
+            await self._desk.ready()
             return self._desk.caller()
         except CheckbackError as error:
             raise _refusal(error, "") from None

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastmcp.server.dependencies import get_context, get_http_request
 from fastmcp.tools import Tool
@@ -36,12 +36,14 @@ from checkback.dialects import native, words
 from checkback.doors.file_links import FileLinks, valid_until
 from checkback.doors.mcp_names import Names, underscore
 from checkback.doors.mcp_schemas import portable
+from checkback.doors.service_source import ServiceSource
 from checkback.guard import strict_json
 from checkback.guard.access import Caller
 from checkback.guard.redaction import redact
 from checkback.kinds import registry
-from checkback.service import Service
-from checkback.telemetry.measures import tool_call
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 Arguments = dict[str, Any]
 Answer = Callable[[Arguments], Awaitable[ToolResult]]
@@ -87,6 +89,8 @@ class DoorTool(Tool):
         return tool
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
+        from checkback.telemetry.measures import tool_call  # late: a list of tools measures nothing
+
         with tool_call(self.name, trace_of_message()) as call:
             result = await self._answer(arguments)
             call.is_error = bool(result.is_error)
@@ -102,6 +106,8 @@ class JobTool:
 
     async def begin_task(self, arguments: Arguments) -> Job | ToolResult:
         """``begin``, for a call that is answered with a task."""
+        from checkback.telemetry.measures import tool_call
+
         with tool_call(self.tool.name, trace_of_message()) as call:
             begun = await self.begin(arguments)
             call.is_error = isinstance(begun, ToolResult) and bool(begun.is_error)
@@ -112,7 +118,7 @@ class JobTool:
 class Desk:
     """What every tool needs of the server it stands on."""
 
-    service: Service
+    source: ServiceSource
     #: Who sent the current request. Raises Unauthorized.
     caller: Callable[[], Caller]
     names: Names
@@ -128,6 +134,15 @@ class Desk:
     has_retry: bool = True
     #: The folder that job.result may save files in; None for no such folder.
     save_folder: Path | None = None
+
+    @property
+    def service(self) -> Service:
+        """The use cases. Whatever answers a request awaits ``ready`` first."""
+        return self.source.service
+
+    async def ready(self) -> None:
+        """Return when there is a service. Raises the CheckbackError that says why there is none."""
+        await self.source.ready()
 
     @property
     def steps(self) -> native.NextSteps:
@@ -196,6 +211,7 @@ class Desk:
             identity = current_request_id()
             try:
                 strict_json.check(arguments)
+                await self.ready()
                 return await answer(self.caller(), arguments, identity)
             except CheckbackError as error:
                 return problem(error, identity)

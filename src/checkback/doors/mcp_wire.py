@@ -21,6 +21,9 @@ from checkback.core.errors import InvalidInput
 from checkback.guard import strict_json
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+MESSAGE = "checkback.mcp.message"
+"""Where the scope of a request holds its message, for those behind who only look at it."""
+
 PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS = -32700, -32600, -32602
 
 
@@ -39,8 +42,8 @@ class BadMessage(Exception):
         return {"jsonrpc": "2.0", "id": self.identity, "error": error}
 
 
-def check_message(body: bytes) -> None:
-    """Raise BadMessage for what is no JSON-RPC message as MCP has them."""
+def check_message(body: bytes) -> dict[str, Any]:
+    """The message. Raises BadMessage for what is no JSON-RPC message as MCP has them."""
     try:
         found = strict_json.parse(body)
     except InvalidInput as error:
@@ -63,6 +66,7 @@ def check_message(body: bytes) -> None:
         raise BadMessage(INVALID_REQUEST, "Invalid request: id is a text or a whole number.")
     elif not isinstance(message.get("params", {}), dict):
         raise BadMessage(INVALID_PARAMS, "Invalid params: params is an object.", identity)
+    return message
 
 
 class StrictMessages:
@@ -79,7 +83,7 @@ class StrictMessages:
             body = await _read(receive)
             if body is None:
                 return
-            check_message(body)
+            scope[MESSAGE] = check_message(body)
         except BadMessage as bad:
             await _refuse(bad, send)
             return

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from checkback.core.errors import InvalidInput, NotFound
 from checkback.core.job import JSON, Job
@@ -21,7 +21,9 @@ from checkback.guard.access import Caller
 from checkback.guard.sources import parse_source
 from checkback.kinds.documents.names import result_stem, stem_of_url
 from checkback.kinds.documents.profile_options import read_options
-from checkback.service import Service
+
+if TYPE_CHECKING:
+    from checkback.service import Service
 
 REMOTE_KIND = "pdfco.run"
 SECRET_PARAMETERS = (

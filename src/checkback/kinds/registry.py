@@ -139,6 +139,8 @@ _kinds: dict[str, Kind] = {}
 _preloads: list[str] = []
 #: By module, the kind that was refused when it was loaded.
 _refused: dict[str, KindRefused] = {}
+#: By module, why ``load_available`` left it out.
+_failed: dict[str, str] = {}
 _OURS = "checkback.kinds."
 
 logger = logging.getLogger(__name__)
@@ -253,8 +255,15 @@ def get(name: str) -> Kind:
     try:
         return _kinds[name]
     except KeyError:
-        reason = "".join(f" {one}" for one in _refused.values() if one.kind == name)
-        raise UnknownKind(f"There is no kind of job called {name[:64]!r}.{reason}") from None
+        raise unknown(name) from None
+
+
+def unknown(name: str) -> UnknownKind:
+    """The error for a kind that is not registered. It says why that kind was refused, and names the modules
+    that ``load_available`` left out: one of them may have it."""
+    reasons = [str(one) for one in _refused.values() if one.kind == name]
+    reasons += [reason[:300] for reason in _failed.values()]
+    return UnknownKind(" ".join([f"There is no kind of job called {name[:64]!r}.", *reasons]))
 
 
 def find(name: str) -> Kind | None:
@@ -277,15 +286,45 @@ def load(modules: Iterable[str] = ()) -> None:
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         _load(entry.value, entry.load)
     for module in modules:
-        if module.endswith(".py"):
-            _load(module, functools.partial(_import_file, Path(module)))
-        else:
-            _load(module, functools.partial(importlib.import_module, module))
+        _load(module, functools.partial(_import_module, module))
+
+
+def load_available(modules: Iterable[str] = ()) -> dict[str, str]:
+    """Like ``load``, but without the modules that cannot be imported. Returns the reason for each of those.
+
+    For a process that lists kinds and runs none: one bad module must not hide all others.
+    """
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        _try(entry.value, entry.load)
+    for module in modules:
+        _try(module, functools.partial(_import_module, module))
+    return failed()
+
+
+def failed() -> dict[str, str]:
+    """The modules that ``load_available`` left out, and why."""
+    return dict(_failed)
 
 
 def refused() -> list[KindRefused]:
     """The kinds that modules brought and that were refused when these were loaded."""
     return list(_refused.values())
+
+
+def _try(module: str, load_it: Callable[[], Any]) -> None:
+    try:
+        _load(module, load_it)
+    except ModuleNotLoaded as error:
+        _failed[module] = str(error)
+    else:
+        _failed.pop(module, None)
+
+
+def _import_module(module: str) -> None:
+    if module.endswith(".py"):
+        _import_file(Path(module))
+    else:
+        importlib.import_module(module)
 
 
 def _load(module: str, load_it: Callable[[], Any]) -> None:
