@@ -92,8 +92,17 @@ class Shortcut:
 
     def schema(self, name: str) -> Mapping[str, Any] | None:
         """The input schema of a tool, which the SDK checks ``Mcp-Param-*`` headers by."""
-        tool = self._tools.get(name)
+        tool = self._tools.get(name) or self._added(name)
         return None if tool is None else tool.parameters
+
+    def _added(self, name: str) -> Tool | None:
+        """A tool that somebody added to the server besides ours, which the SDK must not pass over."""
+        provider = getattr(self._server, "_local_provider", None)
+        components: Mapping[str, object] = getattr(provider, "_components", {})
+        for component in components.values():
+            if isinstance(component, Tool) and component.name == name:
+                return component
+        return None
 
     async def __call__(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
         if ctx.request_id is None or ctx.method not in (CALL, LIST) or not _is_plain(ctx):
