@@ -39,6 +39,7 @@ from outside import demo_site as demo_site
 from outside import fastmcp_tasks_python as fastmcp_tasks_python
 from outside import node as node
 from outside import npm as npm
+from outside import openai_agents_python as openai_agents_python
 from outside import pdfco_mcp_python as pdfco_mcp_python
 from serving import victim as victim
 from worker_processes import WorkerProcesses

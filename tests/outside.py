@@ -90,6 +90,12 @@ def fastmcp_tasks_python() -> Path:
     return _environment("fastmcp-tasks")
 
 
+@pytest.fixture(scope="session")
+def openai_agents_python() -> Path:
+    """A Python with OpenAI's agent framework, in an environment of its own."""
+    return _environment("openai-agents")
+
+
 def _environment(name: str) -> Path:
     """The Python of an environment with what a lock file lists, made once for each lock."""
     lock_file = REQUIREMENTS / f"{name}.txt"

@@ -1,8 +1,8 @@
 """Runs hosts against checkback and prints what became of each step.
 
-``python run.py [HOST ...]``; without names, all. Frameworks are installed from PyPI into environments of
-their own, programs from npm; both go into the folder that CHECKBACK_HOSTS names (default: the user's cache).
-Nothing is sent anywhere but to this machine and the registries.
+``python -m tests.acceptance.hosts.run [HOST ...]``; without names, all. Frameworks are installed from PyPI into
+environments of their own, programs from npm; both go into the folder that CHECKBACK_HOSTS names (default: the
+user's cache). Nothing is sent anywhere but to this machine and the registries.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from script import IMAGE, STEPS, UUID, outcome
-from scripted_model import scripted_model
+
+from tests.acceptance.hosts.script import IMAGE, STEPS, UUID, outcome
+from tests.acceptance.hosts.scripted_model import scripted_model
 
 HERE = Path(__file__).parent
 HOSTS = Path(

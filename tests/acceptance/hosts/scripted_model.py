@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from script import IMAGE, next_call, outcome
+from tests.acceptance.hosts.script import IMAGE, next_call, outcome
 
 Json = dict[str, Any]
 FINDERS: dict[str, Json] = {
