@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_openais_agents_submit_poll_wait_cancel_and_see_errors_and_pictures(
 
 
 def test_the_scripted_model_refuses_what_model_apis_refuse() -> None:
-    plain = {"type": "object", "properties": {}}
+    plain: dict[str, Any] = {"type": "object", "properties": {}}
     assert list(faults("openai", "job_wait", plain)) == []
     assert list(faults("openai", "job.wait", plain))
     assert list(faults("anthropic", "a", {"anyOf": [plain]}))
