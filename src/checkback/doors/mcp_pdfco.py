@@ -227,7 +227,7 @@ def covered_kinds() -> set[str]:
     return {endpoint.kind for endpoint in ENDPOINTS.values()} | {TRACK_KIND, "pdfco.run"}
 
 
-_JOB_TEXT = "Runs as a background job: returns the result, or a jobId for wait_job_completion."
+_JOB_TEXT = "Returns the result, or a jobId for wait_job_completion."
 _CHECK_TEXT = (
     "Check once on a document job: returns working, success, failed, aborted, or unknown for an id that is "
     "not one of your jobs. On success content.url links to the result. To wait for the end use "

@@ -23,10 +23,10 @@ def instructions(tools: Collection[str]) -> str:
         )
     if "pdf_to_text" in tools:
         parts.append(
-            "It reads, converts, makes, edits and searches PDF, office, image and e-mail files. In document "
-            "tools leave api_key and provider out, unless a job is to run at PDF.co; httpusername and "
-            "httppassword log in at the server of url, profiles is JSON text with further options, "
-            "expiration is in minutes. Wait with wait_job_completion."
+            "It reads, converts, makes, edits and searches PDF, office, image and e-mail files; results are "
+            "new files and sources are not changed. In document tools leave api_key and provider out, unless "
+            "a job is to run at PDF.co; httpusername and httppassword log in at the server of url, profiles "
+            "is JSON text with further options, expiration is in minutes. Wait with wait_job_completion."
         )
     if "kind.search" in tools:
         parts.append("Find a kind of job with kind.search, then call kind.describe and job.submit.")

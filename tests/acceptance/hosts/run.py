@@ -1,8 +1,8 @@
 """Runs hosts against checkback and prints what became of each step.
 
 ``python -m tests.acceptance.hosts.run [HOST ...]``; without names, all. Frameworks are installed from PyPI
-into environments of their own, programs from npm; both go into the folder that CHECKBACK_HOSTS names (default:
-the user's cache). Nothing is sent anywhere but to this machine and the registries.
+into environments of their own, programs from npm, all into the folder that CHECKBACK_HOSTS names (default:
+the cache of the user). Nothing is sent anywhere but to this machine and the registries.
 """
 
 from __future__ import annotations
