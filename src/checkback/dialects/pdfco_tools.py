@@ -143,8 +143,8 @@ def _row(
 
 
 def _pdf_to(kind: str, endpoint: str, what: str) -> ToolRow:
-    path = f"pdf/convert/to/{endpoint}"
-    return _row(f"pdf_to_{kind}", f"PDF to {kind.upper()}", path, what, *_TEXT, *_END, read_only=True)
+    path, title = f"pdf/convert/to/{endpoint}", f"PDF to {'text' if kind == 'text' else kind.upper()}"
+    return _row(f"pdf_to_{kind}", title, path, what, *_TEXT, *_END, read_only=True)
 
 
 def _excel_to(kind: str, what: str) -> ToolRow:
@@ -171,8 +171,8 @@ TOOLS: Sequence[ToolRow] = (
          "them.",
          *_TEXT, _text("type", "jpg, png, webp or tiff.", "jpg"), *_END, read_only=True),
     _row("document_to_pdf", "Document to PDF", "pdf/convert/from/doc",
-         "Convert a Word, RTF, ODT or text file to PDF. Use excel_to_pdf for workbooks, html_to_pdf for "
-         "HTML.",
+         "Convert a Word, RTF, ODT, presentation or text file to PDF. Use excel_to_pdf for workbooks, "
+         "html_to_pdf for HTML.",
          *_OFFICE, *_END),
     _row("csv_to_pdf", "CSV to PDF", "pdf/convert/from/csv",
          "Convert a CSV file or a spreadsheet to a PDF table. Use excel_to_pdf for one worksheet of a "
@@ -195,7 +195,7 @@ TOOLS: Sequence[ToolRow] = (
     _excel_to("csv", f"Extract {_WORKSHEET} as CSV. Use excel_to_json for named columns."),
     _excel_to("json", f"Extract {_WORKSHEET} as JSON rows. Use excel_to_csv for plain values."),
     _excel_to("html", f"Convert {_WORKSHEET} to an HTML table. Use excel_to_json to read the values."),
-    _excel_to("txt", f"Extract {_WORKSHEET} as tab-separated text. Use excel_to_csv if cells hold tabs."),
+    _excel_to("txt", f"Extract {_WORKSHEET} as text in aligned columns. Use excel_to_csv to process the values."),
     _excel_to("xml", f"Extract {_WORKSHEET} as XML. Use excel_to_json for JSON."),
     _excel_to("pdf", f"Convert {_WORKSHEET} to PDF. Use document_to_pdf for text documents."),
     _row("pdf_merge", "Merge PDFs", "pdf/merge2",
