@@ -195,7 +195,7 @@ TOOLS: Sequence[ToolRow] = (
     _excel_to("csv", f"Extract {_WORKSHEET} as CSV. Use excel_to_json for named columns."),
     _excel_to("json", f"Extract {_WORKSHEET} as JSON rows. Use excel_to_csv for plain values."),
     _excel_to("html", f"Convert {_WORKSHEET} to an HTML table. Use excel_to_json to read the values."),
-    _excel_to("txt", f"Extract {_WORKSHEET} as text in aligned columns. Use excel_to_csv to process the values."),
+    _excel_to("txt", f"Extract {_WORKSHEET} as text in aligned columns. Use excel_to_csv for values."),
     _excel_to("xml", f"Extract {_WORKSHEET} as XML. Use excel_to_json for JSON."),
     _excel_to("pdf", f"Convert {_WORKSHEET} to PDF. Use document_to_pdf for text documents."),
     _row("pdf_merge", "Merge PDFs", "pdf/merge2",
