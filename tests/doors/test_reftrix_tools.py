@@ -379,13 +379,22 @@ async def test_an_analysis_awaited_to_its_end(settings: Settings, site: str) -> 
 
     allowing = replace(settings, allow_hosts=(site,))
     async with open_connection(allowing) as connection, running_worker(allowing):  # pyright: ignore
-        server = build_server(cast("Any", connection).service, caller=lambda: ADA, wait_seconds=50)
+        service = cast("Any", connection).service
+        server = build_server(
+            service, caller=lambda: ADA, wait_seconds=50, base_url=lambda: "https://jobs.example.com"
+        )
         async with Client(server) as client:
             envelope = await call(client, "page.analyze", {"url": f"http://{site}/", "summary": True})
             assert envelope.keys() == {"success", "data"}
             data = envelope["data"]
             assert data["url"] == f"http://{site}/"
             assert data["layout"]["sectionCount"] > 0
+            files = {item["name"]: item["url"] for item in data["artifacts"]}
+            assert files["report.json"].startswith(
+                f"https://jobs.example.com/files/{data['id']}/report.json?"
+            )
             status = (await call(client, "page.getJobStatus", {"job_id": data["id"]}))["data"]
             assert (status["status"], status["progress"]) == ("completed", 100)
             assert status["result"]["webPageId"] == data["id"]
+            assert files.keys() == {item["name"] for item in status["result"]["artifacts"]}
+            assert all(item["url"].startswith("https://") for item in status["result"]["artifacts"])

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from checkback.core.job import JSON, Job
+from checkback.core.job import JSON, Artifact, Job
 from checkback.core.states import State
 
 QUEUE = "page-analyze"
@@ -59,6 +59,11 @@ def status(job: Job, request_id: str) -> Fields:
     elif job.state.is_final:
         data["failedReason"] = _failed_reason(job)
     return {"success": True, "data": data, "metadata": {"request_id": request_id}}
+
+
+def file(item: Artifact) -> Fields:
+    """A file of an analysis, spelled as this wire format spells things."""
+    return {"id": item.id, "name": item.name, "mediaType": item.media_type, "sizeBytes": item.size_bytes}
 
 
 def error(code: str, message: str, request_id: str) -> Fields:

@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastmcp.tools.base import ToolResult
 from mcp_types import ToolAnnotations
@@ -96,7 +96,15 @@ class ReftrixTools:
         job = await self._service.get(caller, checked(OneJob, arguments).job_id)
         if job.queue != reftrix.QUEUE:
             raise self._other_kind(job)
-        return reply(reftrix.status(job, identity))
+        record = reftrix.status(job, identity)
+        result: object = record["data"].get("result")
+        if isinstance(result, dict) and job.artifacts:
+            record["data"]["result"] = {**cast("dict[str, Any]", result), "artifacts": self._files(job)}
+        return reply(record)
+
+    def _files(self, job: Job) -> list[dict[str, Any]]:
+        """The files of an analysis, each with a link that opens: an addition to the wire format."""
+        return [{**reftrix.file(item), "url": self._desk.url_of(job, item)} for item in job.artifacts]
 
     def _other_kind(self, job: Job) -> OtherKind:
         message = f"This is a job of kind {words.kind_name(job)}"
@@ -134,7 +142,7 @@ class ReftrixTools:
         _, path = await self._service.artifact(caller, job.id, REPORT)
         report = json.loads(await asyncio.to_thread(path.read_bytes))
         data = reftrix.sync_data(report, args.model_dump(mode="json", by_alias=True))
-        return reply({"success": True, "data": data})
+        return reply({"success": True, "data": {**data, "artifacts": self._files(job)}})
 
     def guarded(
         self, answer: Callable[[Caller, Arguments, str], Awaitable[T]]
