@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -129,6 +130,7 @@ def test_the_shell(reader: Reader) -> None:
     assert "exit code 2" in printed
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl(with_server: Reader) -> None:
     printed = with_server.run(block("shell", "curl"))
     assert '"state":"completed"' in printed

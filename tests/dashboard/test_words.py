@@ -127,9 +127,7 @@ def test_every_kind_that_can_be_filled_in_has_a_form() -> None:
     for kind in registry.all_kinds():
         if forms.can_be_filled_in(kind):
             found = forms.fields(kind)
-            assert {field.name for field in found} == set(
-                kind.args_model.model_json_schema().get("properties", {})
-            )
+            assert {field.name for field in found} == set(kind.args_schema().get("properties", {}))
             assert {field.control for field in found} <= {
                 "text", "password", "number", "checkbox", "select", "lines", "json"
             }  # fmt: skip

@@ -389,7 +389,7 @@ def store_of(server: ServerProcess) -> int:
     return found
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize("loads_slowly", [False, True])
 async def test_doors_answer_within_two_seconds_while_the_store_is_killed_under_load(
     start_server: Any, loads_slowly: bool
@@ -420,7 +420,9 @@ async def test_doors_answer_within_two_seconds_while_the_store_is_killed_under_l
     async with connect(Settings(home=server.home), start=False) as connection:
         for answer in answers:
             if answer.job_id is not None:
-                assert (await connection.service.wait(LOCAL, answer.job_id, 30)).result == 2
+                # One whose start was lost together with the store runs again when its lock has ended.
+                ended = await connection.service.wait(LOCAL, answer.job_id, RESCUE_SECONDS)
+                assert ended.result == 2
 
 
 LOADS_SLOWLY = """
