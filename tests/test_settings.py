@@ -82,3 +82,29 @@ def test_a_data_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be made") as caught:
         prepare_home(tmp_path / "file" / "home")
     assert "CHECKBACK_HOME" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("jobs.example.com", "ftp://x", "https://", "https://user:pw@x", "https://x?a=1", "https://x#a"),
+        *("https://x y", "https://x:port", "javascript:alert(1)"),
+    ],
+)
+def test_a_public_address_that_links_cannot_begin_with_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInput, match="CHECKBACK_PUBLIC_URL"):
+        read({"CHECKBACK_PUBLIC_URL": url})
+
+
+def test_a_public_address_may_have_a_port_and_a_path() -> None:
+    url = "https://jobs.example.com:8443/checkback"
+    assert read({"CHECKBACK_PUBLIC_URL": url}).public_url == url
+
+
+def test_sets_of_tools_and_forms_of_names_are_those_that_there_are() -> None:
+    assert read({"CHECKBACK_TOOLSETS": "lean,pages"}).toolsets == ("lean", "pages")
+    assert read({}).tool_names == "underscore"
+    assert read({"CHECKBACK_TOOL_NAMES": "auto"}).tool_names == "auto"
+    for variables in ({"CHECKBACK_TOOLSETS": "lean,all"}, {"CHECKBACK_TOOL_NAMES": "dots"}):
+        with pytest.raises(InvalidInput, match="CHECKBACK_TOOL"):
+            read(variables)
