@@ -1,4 +1,4 @@
-"""Files of jobs over real transports: links under the address that clients reach, copies on this machine.
+"""Files of jobs over real transports: links under the address that clients reach, files saved here."""
 
 from __future__ import annotations
 
