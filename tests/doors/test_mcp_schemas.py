@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 import jsonschema
@@ -154,3 +155,36 @@ async def test_errors_fit_the_output_schemas(service: Service) -> None:
             validate(tool.output_schema, answer.structured_content)
             text: Any = answer.content[-1]
             assert json.loads(text.text) == answer.structured_content
+
+
+@pytest.mark.usefixtures("worker")
+async def test_answers_fit_the_output_schemas(service: Service, tmp_path: Path) -> None:
+    pdfco = PdfcoSetting(
+        base_url=lambda: "http://127.0.0.1:1", is_own_token=lambda _: False, local_files=True
+    )
+    server = build_server(service, caller=lambda: ADA, pdfco=pdfco, toolsets=EVERYTHING, kind_wait_seconds=30)
+    (tmp_path / "a.txt").write_text("text")
+    async with Client(server) as client:
+        schemas = {tool.name: tool.output_schema or {} for tool in await client.list_tools()}
+
+        async def ask(tool: str, **arguments: Any) -> Any:
+            answer = await client.call_tool(tool, arguments, raise_on_error=False)
+            validate(schemas[tool], answer.structured_content)
+            assert answer.structured_content is not None
+            return answer.structured_content
+
+        job_id = (await ask("test_say", words="hello"))["job_id"]
+        failed = (await ask("test_fail"))["job_id"]
+        for tool in ("job_status", "job_wait", "job_result", "job_cancel"):
+            await ask(tool, job_id=job_id)
+        await ask("job_result", job_id=job_id, artifact="words.txt")
+        await ask("job_retry", job_id=failed)
+        assert len((await ask("job_list"))["jobs"]) == 2
+        await ask("kind_search", query="pdf")
+        await ask("kind_describe", kind="page.analyze")
+        await ask("job_submit", kind="test.add", args={"a": 1, "b": 2})
+        upload = await ask("upload_file", file_path=str(tmp_path / "a.txt"))
+        made = await ask("document_to_pdf", url=upload["content"]["url"])
+        await ask("get_job_check", job_id=made["content"]["jobId"])
+        analysis = await ask("page_analyze", url="https://example.com/", **{"async": True})
+        await ask("page_get_job_status", job_id=analysis["jobId"])
