@@ -22,7 +22,17 @@ from checkback.dialects import native
 from checkback.doors import mcp_icons as icons
 from checkback.doors.mcp_files import read_picture, save_file
 from checkback.doors.mcp_tool_list import MAX_DESCRIPTION_CHARACTERS
-from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, JobTool, Told, checked, reply, schema_of
+from checkback.doors.mcp_tools import (
+    READS,
+    Arguments,
+    Desk,
+    DoorTool,
+    JobTool,
+    Told,
+    checked,
+    reply,
+    schema_of,
+)
 from checkback.guard.access import Caller
 from checkback.kinds import registry
 
@@ -202,7 +212,6 @@ class JobTools:
         }
 
 
-_READS = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
 _SAVES = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
 _CANCELS = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": True, "openWorldHint": False}
 _STARTS = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
@@ -245,10 +254,10 @@ _RETRY = (
 )
 
 _TOOLS = (
-    _Row("job.status", "Job status", _STATUS, "status", OneJob, native.Ticket, _READS),
-    _Row("job.wait", "Wait for a job", _WAITING, "wait", WaitInput, native.Ticket, _READS),
-    _Row("job.result", "Job result", _RESULT, "result", ResultInput, ResultRecord, _READS),
-    _Row("job.list", "List jobs", _LIST, "list", ListInput, JobList, _READS),
+    _Row("job.status", "Job status", _STATUS, "status", OneJob, native.Ticket, READS),
+    _Row("job.wait", "Wait for a job", _WAITING, "wait", WaitInput, native.Ticket, READS),
+    _Row("job.result", "Job result", _RESULT, "result", ResultInput, ResultRecord, READS),
+    _Row("job.list", "List jobs", _LIST, "list", ListInput, JobList, READS),
     _Row("job.cancel", "Cancel a job", _CANCEL, "cancel", OneJob, native.Ticket, _CANCELS),
     _Row("job.retry", "Retry a job", _RETRY, "retry", OneJob, native.Ticket, _STARTS),
 )

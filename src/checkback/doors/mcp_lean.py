@@ -19,7 +19,7 @@ from checkback.dialects import native
 from checkback.doors import mcp_icons as icons
 from checkback.doors.mcp_jobs import job_tools, starter
 from checkback.doors.mcp_schemas import portable
-from checkback.doors.mcp_tools import Arguments, Desk, DoorTool, JobTool, checked, reply, schema_of
+from checkback.doors.mcp_tools import READS, Arguments, Desk, DoorTool, JobTool, checked, reply, schema_of
 from checkback.guard.access import Caller
 from checkback.kinds import registry
 
@@ -28,7 +28,6 @@ JOB_TOOLS = ("job.wait", "job.result", "job.list", "job.cancel")
 
 MAX_FOUND = 20
 
-_READS = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
 _STARTS = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": True}
 
 
@@ -162,7 +161,7 @@ def _tool(
         description=description,
         parameters=takes.model_json_schema(),
         output_schema=schema_of(gives),
-        annotations=ToolAnnotations.model_validate({"title": title, **_READS}),
+        annotations=ToolAnnotations.model_validate({"title": title, **READS}),
         icon=icons.JOB,
     )
 

@@ -26,7 +26,17 @@ from checkback.dialects.pdfco_requests import ENDPOINTS, lowered
 from checkback.dialects.pdfco_tools import Parameter, ToolRow
 from checkback.doors import mcp_icons as icons
 from checkback.doors.file_links import FileLinks, valid_until
-from checkback.doors.mcp_tools import Answer, Arguments, Desk, DoorTool, JobTool, T, current_request_id, reply
+from checkback.doors.mcp_tools import (
+    READS,
+    Answer,
+    Arguments,
+    Desk,
+    DoorTool,
+    JobTool,
+    T,
+    current_request_id,
+    reply,
+)
 from checkback.doors.pdfco_desk import PdfcoDesk, Submitted
 from checkback.guard import strict_json
 from checkback.guard.access import Caller
@@ -208,10 +218,10 @@ class PdfcoTools:
 def pdfco_tools_of(tools: PdfcoTools) -> Iterable[DoorTool | JobTool]:
     """All 38 tools; the two that ask for a job come first."""
     yield _tool(
-        "get_job_check", "Check a document job", _CHECK_TEXT, _CHECK, tools.guarded(tools.check), _READS
+        "get_job_check", "Check a document job", _CHECK_TEXT, _CHECK, tools.guarded(tools.check), READS
     )
     yield _tool(
-        "wait_job_completion", "Wait for a document job", _WAIT_TEXT, _WAIT, tools.guarded(tools.wait), _READS
+        "wait_job_completion", "Wait for a document job", _WAIT_TEXT, _WAIT, tools.guarded(tools.wait), READS
     )
     yield _tool("upload_file", "Upload a file", _UPLOAD_TEXT, _UPLOAD, tools.guarded(tools.upload), _UPLOADS)
     for row in pdfco_tools.TOOLS:
@@ -264,7 +274,6 @@ _OUTPUT = {
         "tips": {"anyOf": [{"type": "string"}, {"type": "null"}]},
     },
 }
-_READS = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
 _UPLOADS = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
 _STARTS = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": True}
 

@@ -53,6 +53,8 @@ Told = Callable[[Caller, Job], Awaitable[ToolResult]]
 """The whole answer about a job that has ended, as its tool gives it."""
 MAX_MESSAGE = 200
 """So many characters of a job's own message go into a progress notification."""
+READS = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
+"""The hints of a tool that only tells what there is."""
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 log = logging.getLogger(__name__)
