@@ -11,7 +11,17 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, RootModel, SecretStr, Tag
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    RootModel,
+    SecretStr,
+    Tag,
+    create_model,
+)
 from typing_extensions import TypeAliasType, TypedDict
 
 from checkback.kinds.registry import job
@@ -150,6 +160,31 @@ def loose(args: Loose) -> int:
     return 1
 
 
+class Undescribed(str):
+    """A type whose own description is broken."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return handler(str)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        raise KeyError("nobody caught me")
+
+
+@job("awkward.undescribed")
+def undescribed(text: Undescribed) -> int:
+    return 1
+
+
+@job(
+    "awkward.circle",
+    args=create_model("Circle", __config__={"json_schema_extra": {"allOf": [{"$ref": "#"}]}}),
+)
+def circle(args: Any) -> int:
+    return 1
+
+
 @job("awkward.secret")
 def secret(key: SecretStr, keys: dict[str, SecretStr] = {}) -> int:  # noqa: B006
     return 1
@@ -197,6 +232,8 @@ VALID: dict[str, list[dict[str, Any]]] = {
     "awkward.loose": [{}],
     "awkward.secret": [{"key": "k", "keys": {"a": "b"}}],
     "awkward.nothing": [{}],
+    "awkward.undescribed": [{"text": "x"}],
+    "awkward.circle": [{}],
     "awkward.long": [{"a": 2}],
 }  # fmt: skip
 """Arguments that each kind takes."""

@@ -25,6 +25,7 @@ from tool_rules import faults
 
 ADA = Caller("ada")
 EVERYTHING = ("pages", "documents", "jobs", "lean")
+TAKE_ANYTHING = ("awkward_loose", "awkward_nothing", "awkward_circle")
 Mode = Literal["legacy", "auto"]
 Tools = dict[str, dict[str, Any]]
 
@@ -91,6 +92,13 @@ async def test_a_call_is_checked_against_the_real_model_and_the_path_is_named(se
             assert path in error["error"]["message"]
 
 
+@pytest.mark.parametrize("name", sorted(awkward_kinds.VALID))
+async def test_a_kind_with_awkward_arguments_can_be_submitted(service: Service, name: str) -> None:
+    for arguments in awkward_kinds.VALID[name]:
+        job = (await service.submit(ADA, name, arguments)).job
+        assert job.state == "waiting"
+
+
 def test_recursion_is_written_out_twice_and_then_open() -> None:
     schema = portable(registry.get("awkward.tree").args_schema())
     level = schema["properties"]["root"]
@@ -98,6 +106,15 @@ def test_recursion_is_written_out_twice_and_then_open() -> None:
         assert level["properties"].keys() == {"name", "children", "by_name"}
         level = level["properties"]["children"]["items"]
     assert level == {"type": "object", "description": "Nested further in the same way."}
+
+
+def test_models_that_all_name_each_other_are_written_out_within_a_limit() -> None:
+    names = [f"m{number}" for number in range(20)]
+    model = {"type": "object", "properties": {name: {"$ref": f"#/$defs/{name}"} for name in names}}
+    schema = portable({**model, "$defs": dict.fromkeys(names, model)})
+    assert schema["properties"].keys() == set(names)
+    assert len(json.dumps(schema)) < 1_000_000
+    validate(schema, {"m0": {"m1": {"m2": {"m3": {"m4": {"m5": {"m6": {}}}}}}}})
 
 
 def test_secrets_and_comments_are_not_told_to_hosts() -> None:
@@ -149,7 +166,7 @@ async def test_errors_fit_the_output_schemas(service: Service) -> None:
     async with Client(server) as client:
         for tool in await client.list_tools():
             answer = await client.call_tool(tool.name, {"surprise": 1}, raise_on_error=False)
-            assert answer.is_error or tool.name in ("awkward_loose", "awkward_nothing"), tool.name
+            assert answer.is_error or tool.name in TAKE_ANYTHING, tool.name
             assert answer.structured_content is not None
             assert tool.output_schema is not None
             validate(tool.output_schema, answer.structured_content)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pydantic import BaseModel
 
 from checkback.core.tool_names import PORTABLE, RESERVED, underscore
 from checkback.doors.mcp import TOOLSETS, build_server
@@ -164,3 +165,17 @@ def test_any_error_of_a_module_is_told_in_one_sentence(tmp_path: Path, code: str
 def test_a_file_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
     told, _ = loaded(tmp_path / "nothing.py")
     assert "there is no file" in told["not loaded"]
+
+
+def test_models_that_all_name_each_other_are_looked_through_once() -> None:
+    """Of twenty such models there are more paths than could ever be walked."""
+    names = [f"Model{number}" for number in range(20)]
+    lines = "".join(f"    {name.lower()}: {name} | None = None\n" for name in names)
+    code = "from __future__ import annotations\nfrom pydantic import BaseModel\n"
+    code += "".join(f"class {name}(BaseModel):\n{lines}" for name in names)
+    module: dict[str, Any] = {"__name__": "models_that_name_each_other"}
+    exec(code, module)
+    model: type[BaseModel] = module["Model0"]
+    for name in names:
+        module[name].model_rebuild(_types_namespace=module)
+    assert registry._sources(model) == ()  # pyright: ignore[reportPrivateUsage]

@@ -27,6 +27,9 @@ Schema = dict[str, Any]
 Rewrite = Callable[[Schema], Schema]
 
 UNROLLED = 2
+MAX_WRITTEN_OUT = 200
+"""How many references of one schema are written out; twenty models that name each other have millions."""
+
 DEEPER = "Nested further in the same way."
 OTHER_KEYS = "Also takes: "
 MAX_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -94,6 +97,7 @@ class _Rewriter:
     def __init__(self, root: Schema) -> None:
         self._root = root
         self._inside: list[str] = []
+        self._written_out = 0
 
     def rewritten(self, schema: Any, *, name: str = "") -> Schema:
         """Any schema; ``name`` is that of the property it describes."""
@@ -114,11 +118,12 @@ class _Rewriter:
         reference = str(schema["$ref"])
         beside = {key: value for key, value in schema.items() if key != "$ref"}
         target = self._target(reference)
-        if self._inside.count(reference) > UNROLLED:
+        if self._inside.count(reference) > UNROLLED or self._written_out >= MAX_WRITTEN_OUT:
             made: Schema = {"description": DEEPER}
             if target.get("type") == "object":
                 made["type"] = "object"
             return made
+        self._written_out += 1
         self._inside.append(reference)
         try:
             return self.rewritten(

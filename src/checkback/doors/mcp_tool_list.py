@@ -86,7 +86,11 @@ class Listing(Middleware):
         return tool.model_copy(update=changes)
 
     def _schema(self, schema: Schema) -> Schema:
-        return with_texts(portable(schema), self._text)
+        try:
+            return with_texts(portable(schema), self._text)
+        except RecursionError:
+            # A schema that a user wrote by hand can turn in a circle; the other tools are still to be listed.
+            return {"type": "object", "properties": {}}
 
     def _text(self, text: str) -> str:
         return self._names.text(portable_text(text))

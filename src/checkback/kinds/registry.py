@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from checkback.core.errors import InvalidInput, UnknownKind
@@ -98,9 +99,13 @@ class Kind:
 
     def args_schema(self) -> dict[str, Any]:
         """The JSON schema of the arguments. What JSON cannot describe is open, and checked with each job."""
-        return cast(
-            "dict[str, Any]", _as_json(self.args_model.model_json_schema(schema_generator=_OpenSchema))
-        )
+        try:
+            schema = self.args_model.model_json_schema(schema_generator=_OpenSchema)
+        except Exception as error:
+            # A type of the user's own may bring a broken description; the other kinds are still to be listed.
+            logger.warning("The arguments of the kind %s cannot be described: %s", self.name, error)
+            return {"type": "object", "properties": {}}
+        return cast("dict[str, Any]", _as_json(schema))
 
     def check_args(self, args: object) -> BaseModel:
         """The arguments as a checked model. Raises InvalidInput that names each wrong field."""
@@ -376,15 +381,35 @@ def import_preloads() -> None:
             importlib.import_module(module)
 
 
-def _sources(model: type[BaseModel], within: str = "") -> tuple[str, ...]:
+def _sources(
+    model: type[BaseModel], within: str = "", around: tuple[type[BaseModel], ...] = ()
+) -> tuple[str, ...]:
+    """The paths of sources in a model. Of a model inside of itself only the outermost is looked into."""
+    if model in around or not _holds_sources(model, set()):
+        return ()
     found: list[str] = []
     for name, info in model.model_fields.items():
-        extra: Any = info.json_schema_extra
-        if isinstance(extra, dict) and cast("dict[str, Any]", extra).get("checkback") == "source":
+        if _is_source(info):
             found.append(within + (info.alias or name))
         for inner in _models_in(info.annotation):
-            found += _sources(inner, f"{within}{info.alias or name}.")
+            found += _sources(inner, f"{within}{info.alias or name}.", (*around, model))
     return tuple(found)
+
+
+def _is_source(info: FieldInfo) -> bool:
+    extra: Any = info.json_schema_extra
+    return isinstance(extra, dict) and cast("dict[str, Any]", extra).get("checkback") == "source"
+
+
+def _holds_sources(model: type[BaseModel], seen: set[type[BaseModel]]) -> bool:
+    """Whether a model or one inside of it has a source; each is looked at once, however they are nested."""
+    if model in seen:
+        return False
+    seen.add(model)
+    for info in model.model_fields.values():
+        if _is_source(info) or any(_holds_sources(inner, seen) for inner in _models_in(info.annotation)):
+            return True
+    return False
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
