@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 
 from checkback.doors.file_links import FilesDoor
 from checkback.doors.mcp import build_server
-from checkback.doors.mcp_files import MAX_SIDE
+from checkback.doors.mcp_files import MAX_SIDE, read_picture
 from checkback.guard.access import Caller
 from checkback.service import Service
 
@@ -103,6 +103,44 @@ async def test_a_large_picture_is_scaled_below_a_megabyte_and_says_so(
             f"scaled from 2500 x 1200 to {shown.width} x {shown.height}"
             in answer.structured_content["next_step"]
         )
+
+
+MODES = {
+    "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
+    "JPEG": ("L", "RGB", "CMYK"),
+    "GIF": ("L", "P", "RGB"),
+    "WEBP": ("RGB", "RGBA"),
+    "TIFF": ("1", "L", "P", "RGB", "RGBA", "CMYK"),
+    "BMP": ("1", "L", "P", "RGB"),
+}
+
+
+@pytest.mark.parametrize("form", MODES)
+async def test_every_kind_of_picture_is_shown_whole_and_made_smaller(tmp_path: Path, form: str) -> None:
+    for mode in MODES[form]:
+        for size in ((40, 30), (MAX_SIDE + 500, 400)):
+            path = tmp_path / f"{mode.replace(';', '')}-{size[0]}"
+            Image.new(mode, size).save(path, form)
+            shown = await read_picture(path)
+            assert (shown.original_width, shown.original_height, shown.pages) == (*size, 1), mode
+            with Image.open(io.BytesIO(base64.b64decode(shown.block.data))) as image:
+                image.load()
+                assert image.size == (shown.width, shown.height)
+                assert max(image.size) <= MAX_SIDE
+
+
+@pytest.mark.parametrize(("form", "pages"), [("TIFF", 3), ("GIF", 1), ("WEBP", 1)])
+async def test_pages_that_are_not_shown_are_counted(
+    server: FastMCP[None], leave: Leave, form: str, pages: int
+) -> None:
+    first, *more = [Image.new("RGB", (40, 30), color) for color in ("red", "blue", "green")]
+    buffer = io.BytesIO()
+    first.save(buffer, form, save_all=True, append_images=more)
+    name = f"many.{form.lower()}"
+    answer = await result(server, await leave(name, buffer.getvalue()), artifact=name)
+    assert image_of(answer)
+    said = answer.structured_content["next_step"]
+    assert ("Only the first of 3 pages is shown" in said) is (pages > 1)
 
 
 async def test_a_broken_picture_is_not_handed_to_a_model(server: FastMCP[None], leave: Leave) -> None:

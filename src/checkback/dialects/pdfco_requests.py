@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from checkback.core.errors import InvalidInput
 from checkback.dialects.pdfco_profiles import STANDARD, parse_profiles
+from checkback.dialects.pdfco_tools import PERMISSIONS
 
 Fields = dict[str, Any]
 
@@ -108,15 +109,7 @@ _PROTECT: Texts = {
     "printquality": "print_quality",
     **{
         spelling: f"allow_{what}"
-        for what in (
-            "accessibility_support",
-            "assembly_document",
-            "print_document",
-            "fill_forms",
-            "modify_document",
-            "content_extraction",
-            "modify_annotations",
-        )
+        for what in PERMISSIONS
         for spelling in (f"allow_{what}", f"allow{what.replace('_', '')}")
     },
 }

@@ -117,18 +117,16 @@ _WEB = (
     *_LOGIN,
     _NAME,
 )
-_PERMISSIONS = tuple(
-    _flag(f"allow_{what}")
-    for what in (
-        "accessibility_support",
-        "assembly_document",
-        "print_document",
-        "fill_forms",
-        "modify_document",
-        "content_extraction",
-        "modify_annotations",
-    )
+PERMISSIONS = (
+    "accessibility_support",
+    "assembly_document",
+    "print_document",
+    "fill_forms",
+    "modify_document",
+    "content_extraction",
+    "modify_annotations",
 )
+"""What ``pdf_add_password`` can allow: its parameters are ``allow_`` and one of these."""
 
 
 def _row(
@@ -240,7 +238,8 @@ TOOLS: Sequence[ToolRow] = (
          _text("owner_password", "Gives all permissions.", None),
          _text("user_password", "Opens the document."),
          _text("encryption_algorithm", "AES_256bit, AES_128bit, RC4_128bit or RC4_40bit.", "AES_256bit"),
-         *_PERMISSIONS, _text("print_quality", "HighResolution or LowResolution."),
+         *(_flag(f"allow_{what}") for what in PERMISSIONS),
+         _text("print_quality", "HighResolution or LowResolution."),
          *_LOGIN, _PASSWORD, _NAME, *_END),
     _row("pdf_remove_password", "Remove the password", "pdf/security/remove",
          "Decrypt a PDF whose password is known and return an unprotected copy. Use pdf_add_password to "

@@ -42,6 +42,8 @@ class Picture:
     height: int
     original_width: int
     original_height: int
+    #: How many pages the file has, of which the first is shown.
+    pages: int
 
     @property
     def is_scaled(self) -> bool:
@@ -76,7 +78,14 @@ async def read_picture(path: Path) -> Picture:
         raise InvalidInput("This file cannot be shown as a picture.", hint="Open it at its url.")
     found = json.loads(head)
     block = ImageContent(type="image", data=base64.b64encode(content).decode(), mime_type=found["media_type"])
-    return Picture(block, found["width"], found["height"], found["original_width"], found["original_height"])
+    return Picture(
+        block,
+        found["width"],
+        found["height"],
+        found["original_width"],
+        found["original_height"],
+        found["pages"],
+    )
 
 
 def save_file(source: Path, folder: Path, name: str) -> Path:

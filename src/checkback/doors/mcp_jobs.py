@@ -399,12 +399,14 @@ async def _shown(wanted: ResultInput, path: Path, file: FileRecord) -> ToolResul
         picture = await read_picture(path)
     except (InvalidInput, TooLarge) as error:
         return _fetched(wanted, file, error.message.rstrip("."))
-    told = "The picture follows."
+    next_step = "The picture follows."
     if picture.is_scaled:
-        told = (
+        next_step = (
             f"The picture follows, scaled from {picture.original_width} x {picture.original_height} to "
             f"{picture.width} x {picture.height} pixels; file.url has it in full size."
         )
-    made = reply(_without_text(wanted, file, told))
+    if picture.pages > 1:
+        next_step += f" Only the first of {picture.pages} pages is shown; file.url has all."
+    made = reply(_without_text(wanted, file, next_step))
     made.content.append(picture.block)
     return made

@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 Schema = dict[str, Any]
-Rewrite = Callable[[Schema], Schema]
 
 UNROLLED = 2
 MAX_WRITTEN_OUT = 200
@@ -32,7 +31,7 @@ MAX_WRITTEN_OUT = 200
 
 DEEPER = "Nested further in the same way."
 OTHER_KEYS = "Also takes: "
-MAX_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """A property's name, by Anthropic's rule."""
 
 _KEPT = frozenset(
@@ -196,15 +195,15 @@ class _Rewriter:
         for name, part in cast("dict[str, Any]", schema["properties"]).items():
             if isinstance(part, dict) and cast("Schema", part).get("listed") == "no":
                 schema.pop("additionalProperties", None)
-            elif MAX_KEY.fullmatch(name):
+            elif KEY.fullmatch(name):
                 properties[name] = self.rewritten(part, name=name)
             else:
                 unlisted.append(name)
         schema["properties"] = properties
         if unlisted:
             schema.pop("additionalProperties", None)
-            told = OTHER_KEYS + ", ".join(json.dumps(name) for name in unlisted) + "."
-            schema["description"] = f"{schema.get('description', '')} {told}".strip()
+            also = OTHER_KEYS + ", ".join(json.dumps(name) for name in unlisted) + "."
+            schema["description"] = f"{schema.get('description', '')} {also}".strip()
         required = [name for name in schema.get("required", []) if name in properties]
         schema["required"] = list(dict.fromkeys(required))
         return schema

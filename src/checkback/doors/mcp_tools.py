@@ -152,7 +152,7 @@ class Desk:
         return _steps(self.names.dotted, self.has_retry)
 
     def url_of(self, job: Job, item: Artifact) -> str | None:
-        """A signed link to a file of a job, good for an hour and for whoever has it."""
+        """A signed link to a file of a job, valid for an hour; it opens without a token."""
         if self.base_url is None:
             return None
         return FileLinks(self.service.links, self.base_url()).result(job.id, item.name, valid_until(None))
@@ -160,8 +160,8 @@ class Desk:
     def record(self, job: Job, outlook: Outlook = NO_OUTLOOK) -> native.Ticket:
         """What an agent is told about a job, with links that it can open."""
         record = native.ticket(job, now=datetime.now(UTC), steps=self.steps, outlook=outlook)
-        for told, item in zip(record["artifacts"], job.artifacts, strict=True):
-            told["url"] = self.url_of(job, item) or told["url"]
+        for file, item in zip(record["artifacts"], job.artifacts, strict=True):
+            file["url"] = self.url_of(job, item) or file["url"]
         return record
 
     async def wait(self, caller: Caller, job_id: str, seconds: float) -> Job:

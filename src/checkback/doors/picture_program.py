@@ -21,6 +21,8 @@ SAME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "
 """Formats that hosts show as they are."""
 
 READ = (*SAME, "TIFF", "BMP")
+MOVING = ("image/gif", "image/webp")
+"""Given as they are, these are shown with all their pictures."""
 MAX_PIXELS = 100_000_000
 MEMORY_BYTES = 1 << 30
 CPU_SECONDS = 20
@@ -28,7 +30,7 @@ CPU_SECONDS = 20
 
 def main(max_bytes: int, max_side: int) -> int:
     """Read, look, write."""
-    Image.init()  # all formats are imported while files can still be read
+    import_everything()
     confine()
     content = sys.stdin.buffer.read()
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -36,7 +38,7 @@ def main(max_bytes: int, max_side: int) -> int:
         with Image.open(io.BytesIO(content), formats=READ) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 return 1
-            original = picture.size
+            original, pages = picture.size, int(getattr(picture, "n_frames", 1))
             media_type, written, size = shown(content, picture, max_bytes, max_side)
     except Exception:
         return 1
@@ -46,9 +48,25 @@ def main(max_bytes: int, max_side: int) -> int:
         "height": size[1],
         "original_width": original[0],
         "original_height": original[1],
+        "pages": pages if media_type not in MOVING else 1,
     }
     sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + written)
     return 0
+
+
+def import_everything() -> None:
+    """Read and shrink a picture of every format: Pillow imports much when it is first needed, and no file can be
+    opened later."""
+    Image.init()
+    for mode in ("RGB", "P"):
+        small = Image.new(mode, (2, 2))
+        for form in READ:
+            if mode == "P" and form in ("JPEG", "WEBP"):
+                continue
+            buffer = io.BytesIO()
+            small.save(buffer, form)
+            with Image.open(buffer, formats=READ) as picture:
+                shown(buffer.getvalue(), picture, 1 << 20, 1)
 
 
 def shown(
