@@ -55,8 +55,10 @@ def main(max_bytes: int, max_side: int) -> int:
 
 
 def import_everything() -> None:
-    """Read and shrink a picture of every format: Pillow imports much when it is first needed, and no file can be
-    opened later."""
+    """Read and shrink a picture of every format.
+
+    Pillow imports much when it first needs it, and later no file can be opened.
+    """
     Image.init()
     for mode in ("RGB", "P"):
         small = Image.new(mode, (2, 2))
