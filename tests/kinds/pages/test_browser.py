@@ -423,17 +423,39 @@ async def test_a_browser_that_died_is_replaced(session: BrowserSession, way: Way
 
 @chromium
 async def test_a_playwright_that_died_is_replaced(session: BrowserSession, way: Way) -> None:
-    node = [
-        pid
-        for pid, folder in descendants(os.getpid()).items()
-        if b"run-driver" in folder.joinpath("cmdline").read_bytes()
-    ]
-    for pid in node:
-        os.kill(pid, signal.SIGKILL)
+    os.kill(driver_of(session), signal.SIGKILL)
     async with session.context(await way.egress()) as context:
         page = await context.new_page()
         await page.goto(way.url)
         assert await page.title() == "t"
+
+
+@chromium
+async def test_a_page_made_ready_by_a_playwright_that_died_is_not_used(
+    session: BrowserSession, way: Way
+) -> None:
+    async with session.context(await way.egress(), with_key=False):
+        pass
+    session.make_ready()
+    spare = session._spare
+    assert spare is not None
+    (ready,) = (await spare).pages
+    driver = os.pidfd_open(driver_of(session))
+    signal.pidfd_send_signal(driver, signal.SIGKILL)
+    await readable(driver)
+    os.close(driver)
+    async with session.context(await way.egress(), with_key=False) as context:
+        page = context.pages[0] if context.pages else await context.new_page()
+        assert page is not ready
+        await context.new_cdp_session(page)
+
+
+def driver_of(session: BrowserSession) -> int:
+    """The process of this session's Playwright: other tests of this run have their own."""
+    stat = Path(f"/proc/{session._folder.read_pid()}/stat").read_text()
+    parent = int(stat.rpartition(")")[2].split()[1])
+    assert b"run-driver" in Path(f"/proc/{parent}/cmdline").read_bytes()
+    return parent
 
 
 @chromium

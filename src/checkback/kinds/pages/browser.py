@@ -170,6 +170,8 @@ class BrowserSession:
         with suppress(PlaywrightError, JobFailed):  # then this job opens its own, and tells if it can't
             context = await spare
             if options == self._usual and context.browser is self._browser and self._is_connected():
+                # A Playwright that has died since does not say so: it is asked.
+                await context.pages[0].title()
                 return context
             await context.close()
         return None
