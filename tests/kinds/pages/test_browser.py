@@ -436,8 +436,7 @@ async def test_a_page_made_ready_by_a_playwright_that_died_is_not_used(
 ) -> None:
     async with session.context(await way.egress(), with_key=False):
         pass
-    session.make_ready()
-    spare = session._spare
+    spare = session.make_ready()
     assert spare is not None
     (ready,) = (await spare).pages
     driver = os.pidfd_open(driver_of(session))
@@ -452,7 +451,8 @@ async def test_a_page_made_ready_by_a_playwright_that_died_is_not_used(
 
 def driver_of(session: BrowserSession) -> int:
     """The process of this session's Playwright: other tests of this run have their own."""
-    stat = Path(f"/proc/{session._folder.read_pid()}/stat").read_text()
+    browser_pid = (session.folder / "pid").read_text()
+    stat = Path(f"/proc/{browser_pid}/stat").read_text()
     parent = int(stat.rpartition(")")[2].split()[1])
     assert b"run-driver" in Path(f"/proc/{parent}/cmdline").read_bytes()
     return parent
@@ -514,6 +514,23 @@ async def test_no_browser_outlives_its_killed_parent(tmp_path: Path, victim: str
     assert folder.is_dir()
     async with browser_session(Environment()):
         assert not folder.exists()
+
+
+@chromium
+async def test_no_playwright_outlives_its_killed_parent_though_its_browser_hangs(tmp_path: Path) -> None:
+    script = tmp_path / "child.py"
+    script.write_text(KILLED)
+    child = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    folder = Path((await child.stdout.readline()).decode().strip())
+    watched = [os.pidfd_open(pid) for pid in (*drivers(child.pid), *browsers(child.pid))]
+    os.kill(int((folder / "pid").read_text()), signal.SIGSTOP)
+    child.kill()
+    async with asyncio.timeout(5):
+        for descriptor in watched:
+            await readable(descriptor)
+            os.close(descriptor)
+    await child.wait()
 
 
 async def readable(descriptor: int) -> None:
