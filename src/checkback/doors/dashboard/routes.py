@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from checkback.core.errors import CheckbackError, Forbidden, NotFound, TooLarge, Unauthorized
+from checkback.core.errors import CheckbackError, Forbidden, InvalidInput, NotFound, TooLarge, Unauthorized
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
 from checkback.doors.dashboard import forms, job_page, list_page
@@ -34,6 +34,7 @@ from checkback.service import Service
 STATIC = Path(__file__).parent / "static"
 STATIC_TYPES = {"checkback.css": "text/css", "checkback.js": "text/javascript"}
 MAX_FORM_BYTES = 512 * 1024
+MOST_FIELDS = 500
 HEARTBEAT_SECONDS = 15.0
 LEAST_SECONDS = 0.25
 """A list that changes all the time is told at most so often."""
@@ -253,7 +254,13 @@ async def _fields(request: Request) -> dict[str, str]:
         body += chunk
         if len(body) > MAX_FORM_BYTES:
             raise TooLarge(f"The form is larger than {MAX_FORM_BYTES // 1024} KB.")
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=500))
+    text = body.decode("utf-8", "replace")
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise InvalidInput(
+            f"The form has more than {MOST_FIELDS} fields.", hint="Load the page again and use its form."
+        ) from None
 
 
 def _identity(request: Request) -> str:
