@@ -38,8 +38,8 @@ PATTERNS: dict[str, Callable[[int], str]] = {
 HEADERS = [
     "cookie", "authorization", "x-api-key", "origin", "host", "accept", "content-type", "content-disposition",
     "range", "if-none-match", "if-modified-since", "x-request-id", "traceparent", "tracestate", "baggage",
-    "sec-fetch-site", "mcp-session-id", "mcp-protocol-version", "last-event-id", "accept-encoding", "forwarded",
-    "x-forwarded-for", "connection", "expect", "upgrade",
+    "sec-fetch-site", "mcp-session-id", "mcp-protocol-version", "last-event-id", "accept-encoding",
+    "forwarded", "x-forwarded-for", "connection", "expect", "upgrade",
 ]  # fmt: skip
 
 
