@@ -60,7 +60,7 @@ def test_a_broken_form_is_refused(victim: Victim, path: str, name: str) -> None:
     assert (victim.home / "test.log").read_text().count(" failed.") == before
 
 
-NUMBERS = [
+NUMBERS: list[Any] = [
     "1e999",
     "-1e999",
     "nan",
