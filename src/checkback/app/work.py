@@ -76,6 +76,7 @@ def make_worker(settings: Settings) -> WorkerProcess:
             retention=retention(settings),
             temporary_folder=settings.temporary_folder,
             allow_hosts=settings.allow_hosts,
+            deny_networks=settings.deny_networks,
             grace_seconds=settings.grace_seconds,
             version=find_version(),
             callbacks=callback_settings(settings),

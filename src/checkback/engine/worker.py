@@ -78,6 +78,7 @@ class WorkerSettings:
     retention: Retention
     temporary_folder: Path
     allow_hosts: tuple[str, ...] = ()
+    deny_networks: tuple[str, ...] = ()
     grace_seconds: float = GRACE_SECONDS
     version: str = ""
     #: Who is told of a job's end, and how; None tells nobody.
@@ -110,7 +111,9 @@ class WorkerProcess:
         wire = Wire(settings.address, name=f"checkback-worker:{self.id}")
         forks = Forks(settings.children)
         await forks.start()
-        egress = await EgressProxy.start(allow_hosts=settings.allow_hosts)
+        egress = await EgressProxy.start(
+            allow_hosts=settings.allow_hosts, deny_networks=settings.deny_networks
+        )
         runner = Runner(forks)
         store = ArtifactStore(Path(settings.children.artifacts))
         queues = tuple(settings.concurrency)
