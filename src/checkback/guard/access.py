@@ -39,6 +39,11 @@ class Caller:
         return Scope.ADMIN in self.scopes
 
     @property
+    def bound_to(self) -> str | None:
+        """The owner whose jobs alone this caller sees; None for an admin."""
+        return None if self.is_admin else self.owner
+
+    @property
     def only_measures(self) -> bool:
         """Whether this token is for /metrics and for nothing else."""
         return self.scopes == frozenset({Scope.METRICS})
