@@ -76,7 +76,7 @@ def test_the_head_of_a_stranger_costs_no_more_than_in_proportion_to_its_size(
 
 
 @pytest.mark.parametrize(
-    "path", ["/?", "/", "/jobs/", "/files/", "/static/", "/signin?token=", "/v1/job/check?jobid="]
+    "path", ["/?", "/", "/jobs/", "/files/", "/static/", "/signin?code=", "/v1/job/check?jobid="]
 )
 def test_the_address_that_a_stranger_asks_for_costs_no_more_than_in_proportion(
     victim: Victim, path: str

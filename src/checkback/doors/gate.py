@@ -17,7 +17,7 @@ from checkback.core.request_ids import request_id
 from checkback.dialects import native
 from checkback.doors.http_wire import HeadTooLarge
 from checkback.doors.named_requests import named
-from checkback.guard.access import SESSION_COOKIE, Caller, attach, caller_of, client_of
+from checkback.guard.access import SESSION_COOKIE, Caller, attach, caller_of, client_of, user_of_client
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList, check
 from checkback.guard.quotas import Quotas
@@ -70,7 +70,7 @@ class Gate:
             if token is None and cookie is not None:
                 if scope["method"] not in ("GET", "HEAD") and comes_from_elsewhere(scope):
                     return Forbidden("Pages of other sites may change nothing here.")
-                found = self._authenticator.session(cookie)
+                found = self._authenticator.session(cookie, user_of_client(scope))
             else:
                 found = self._authenticator.caller(token)
         except Unauthorized as refusal:

@@ -26,7 +26,7 @@ from checkback.doors.dashboard.together import Together
 from checkback.doors.file_links import base_url
 from checkback.doors.gate import bearer, comes_from_elsewhere, session_cookie
 from checkback.doors.http_events import EventStream
-from checkback.guard.access import SESSION_COOKIE, Caller, caller_of, client_of
+from checkback.guard.access import SESSION_COOKIE, Caller, caller_of, client_of, user_of_client
 from checkback.guard.authenticator import SESSION_SECONDS, Authenticator, GuessLimit
 from checkback.kinds import registry
 from checkback.service import Service
@@ -132,7 +132,7 @@ class Dashboard:
             raise Forbidden("Open this page yourself; pages of other sites may not sign you in.")
         token = (await _fields(request)).get("token", "").strip()
         try:
-            session = self._authenticator.open_session(token)
+            session = self._authenticator.open_session(token, user_of_client(request.scope))
         except Unauthorized as error:
             self._guesses.failed(client_of(request.scope))
             return self._page(request, "signin.html", status=401, error=error)
