@@ -106,8 +106,8 @@ class UploadStore:
     def remove(self, upload_id: str) -> None:
         """Remove an upload at once.
 
-        Its empty folder stays for an hour, longer than any link that takes bytes: else one that was used could
-        be used again.
+        Its empty folder stays for an hour, longer than any link that takes bytes: a link that was used could
+        else be used again.
         """
         folder = self._folder(upload_id)
         if folder is not None and folder.is_dir():
