@@ -179,6 +179,8 @@ class Dashboard:
                 return await answer(request)
             except CheckbackError as error:
                 return self._page(request, "error.html", status=error.http_status, error=error)
+            except ClientDisconnect:  # nobody hears the answer
+                return Response(status_code=400)
             except Exception as error:
                 identity = _identity(request)
                 log.error("Request %s failed.", identity, exc_info=error)
