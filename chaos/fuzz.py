@@ -192,7 +192,7 @@ class Maker:
             given = cast("dict[str, Any]", arguments)
             given |= {name: 0 for name in ("wait_seconds", "timeout") if name in given}
             given |= {"async": True} if "async" in tool["inputSchema"]["properties"] else {}
-        params: Any = {"name": tool["name"], "arguments": arguments, "_meta": META}
+        params: dict[str, Any] | Any = {"name": tool["name"], "arguments": arguments, "_meta": META}
         if method != "tools/call":
             params = {"uri": f"job://{self._word()}", "cursor": any_value(chosen, self._pool), "_meta": META}
         if chosen.random() < 0.1:
