@@ -60,17 +60,17 @@ def make_worker(settings: Settings) -> WorkerProcess:
         allow_hosts=settings.allow_hosts,
         temporary_folder=settings.temporary_folder,
         production=settings.production,
-        pdfco_key=settings.pdfco_key,
         pdfco_url=settings.pdfco_url,
     )
-    secret = load_secret(settings.home, settings.secret_key)
-    children = ChildSettings(settings.kinds, secret.hex(), environment)
+    children = ChildSettings(settings.kinds, environment)
     return WorkerProcess(
         WorkerSettings(
             address=address(settings),
             keys=Keys(settings.prefix),
             concurrency=settings.concurrency,
             children=children,
+            secret=load_secret(settings.home, settings.secret_key),
+            pdfco_key=settings.pdfco_key,
             retention=retention(settings),
             temporary_folder=settings.temporary_folder,
             artifacts_folder=settings.artifacts_folder,
