@@ -48,8 +48,8 @@ def line(**fields: Any) -> str:
     return json.dumps(fields) + "\n"
 
 
-PROGRESS = {"say": "progress", "phase": None, "percent": 1, "message": None, "entered": []}
-FAILED = {
+PROGRESS: dict[str, Any] = {"say": "progress", "phase": None, "percent": 1, "message": None, "entered": []}
+FAILED: dict[str, Any] = {
     "say": "failed",
     "code": "x",
     "message": "",

@@ -25,6 +25,7 @@ from checkback.settings import Settings
 from checkback.uploads import UploadStore
 from conftest import open_connection, running_worker
 from serving import get, post, serving
+from worker_processes import as_admin
 
 ADA, BOB, CARL = Caller("ada"), Caller("bob"), Caller("carl")
 QUEUE = "jobs"
@@ -36,7 +37,7 @@ async def tight(settings: Settings) -> AsyncIterator[Connection]:
     narrow = replace(settings, owner_jobs=5, queue_jobs=12, job_concurrency=1, disk_budget_gb=1e-5)
     async with open_connection(narrow) as opened:
         yield opened
-        keys = await opened.wire.call("KEYS", f"{narrow.prefix}:*")
+        keys = await as_admin(opened.settings, "KEYS", f"{narrow.prefix}:*")
         if keys:
             await opened.wire.call("DEL", *keys)
 
@@ -68,7 +69,7 @@ def sweeper(connection: Connection) -> Sweeper:
 
 async def contents(connection: Connection) -> dict[str, Any]:
     """Every key of the store but BullMQ's counters and streams, and how much it holds."""
-    keys: list[str] = await connection.wire.call("KEYS", f"{connection.settings.prefix}:*")
+    keys: list[str] = await as_admin(connection.settings, "KEYS", f"{connection.settings.prefix}:*")
     sizes: dict[str, Any] = {}
     for key in keys:
         kind = await connection.wire.call("TYPE", key)
