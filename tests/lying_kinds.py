@@ -141,3 +141,38 @@ def _target(descriptor: int) -> str:
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/self/fd/{descriptor}").split(":")[0]
     return "gone"
+
+
+@job("lie.fill", deadline_seconds=60)
+def fill(how: str, ctx: JobContext) -> None:
+    """Write without end: into one file, many, files without names, folders that others may not enter."""
+    number = 0
+    hidden = ctx.folder / "hidden"
+    hidden.mkdir()
+    held: list[Any] = []
+    while True:
+        number += 1
+        if how == "many small files":
+            (ctx.folder / f"{number}").touch()
+            continue
+        if how == "handed in":
+            ctx.artifact(f"{number}.bin", bytes(1 << 20))
+        elif how == "handed in behind the back":
+            (ctx.folder / ".out").mkdir(exist_ok=True)
+            (ctx.folder / ".out" / f"{number}").write_bytes(bytes(1 << 20))
+        elif how == "removed":
+            file = (ctx.folder / "file").open("wb", buffering=0)
+            os.unlink(file.name)
+            file.write(bytes(1 << 20))
+            held.append(file)
+        elif how == "memory file":
+            held.append(os.memfd_create("x"))
+            os.write(held[-1], bytes(1 << 20))
+        elif how == "shut folder":
+            hidden.chmod(0o700)
+            (hidden / f"{number}").write_bytes(bytes(1 << 20))
+            hidden.chmod(0)
+        else:
+            with (ctx.folder / "file").open("ab") as grown:
+                grown.write(bytes(1 << 20))
+        time.sleep(0.005)

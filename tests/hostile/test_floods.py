@@ -17,6 +17,7 @@ from checkback.core.errors import QueueFull, QuotaExceeded, StorageFull
 from checkback.core.ids import new_job_id
 from checkback.core.job import Job
 from checkback.core.states import State
+from checkback.engine.job_disk import Ledger
 from checkback.engine.keys import Keys
 from checkback.engine.sweeper import Sweeper
 from checkback.guard.access import LOCAL, Caller
@@ -63,7 +64,7 @@ def sweeper(connection: Connection) -> Sweeper:
         ArtifactStore(settings.artifacts_folder),
         UploadStore(settings.uploads_folder),
         disk_budget_bytes=settings.disk_budget_bytes,
-        owner_artifact_bytes=int(settings.owner_artifact_gb * 1e9),
+        ledger=Ledger(owner_bytes=int(settings.owner_artifact_gb * 1e9)),
     )
 
 
@@ -299,7 +300,7 @@ async def test_an_owner_whose_results_fill_their_share_holds_nobody_else_up(sett
     async with open_connection(narrow) as connection, running_worker(narrow):
         service, keys = connection.service, Keys(narrow.prefix)
         jobs: dict[str, Job] = {}
-        for caller, size in ((ADA, 20_000), (BOB, 6_000), (LOCAL, 20_000)):
+        for caller, size in ((ADA, 10_000), (BOB, 6_000), (LOCAL, 20_000)):
             job_id = (await service.submit(caller, "test.say", {"words": "x" * size})).job.id
             jobs[caller.owner] = await service.wait(caller, job_id, 20)
         large = jobs["ada"]

@@ -84,6 +84,9 @@ class Assignment:
     home: str = ""
     #: The files of this server that it works on: source -> path and name.
     files: dict[str, LocalFile] = field(default_factory=dict[str, LocalFile])
+    #: What its files may take together, 0 for any amount, and what room their owner has, None for any.
+    most_bytes: int = 0
+    owner_room: int | None = None
     egress: dict[str, str] | None = None
     #: The secrets among the arguments, to be masked in what it says, and the server's own key for PDF.co.
     secrets: list[str] = field(default_factory=list[str], repr=False)
@@ -188,7 +191,12 @@ class _Attempt:
         self._assignment = assignment
         self._kind = kind
         self._settings = settings
-        self._artifacts = AttemptArtifacts(Path(assignment.folder) / OUTGOING, assignment.attempt)
+        self._artifacts = AttemptArtifacts(
+            Path(assignment.folder) / OUTGOING,
+            assignment.attempt,
+            most_bytes=assignment.most_bytes,
+            owner_room=assignment.owner_room,
+        )
         self._context = JobContext(
             job_id=assignment.job_id,
             kind=kind.name,
