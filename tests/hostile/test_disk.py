@@ -39,13 +39,16 @@ async def test_a_job_that_writes_without_end_ends_as_too_large(settings: Setting
         assert "50 MB" in job.failure.message
 
 
-async def test_a_job_that_makes_files_without_end_ends_as_too_large(settings: Settings) -> None:
+async def test_a_job_that_makes_files_without_end_ends_as_too_large(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("checkback.engine.job_disk.MAX_FILES", 5000)
     many = narrowed(settings)
     async with open_connection(many) as connection, running_worker(many):
         job = (await connection.service.submit(LOCAL, "lie.fill", {"how": "many small files"})).job
         job = await connection.service.wait(LOCAL, job.id, 40)
         assert job.failure is not None
-        assert (job.failure.code, "100000 files" in job.failure.message) == ("too_large", True)
+        assert (job.failure.code, "5000 files" in job.failure.message) == ("too_large", True)
 
 
 @pytest.mark.parametrize("how", ["handed in", "handed in behind the back"])
@@ -77,10 +80,8 @@ async def test_results_that_were_kept_count_at_once(settings: Settings) -> None:
 async def test_a_small_file_that_is_split_into_much_ends_early(settings: Settings, tmp_path: Path) -> None:
     narrow = narrowed(settings, owner_artifact_gb=0.002)
     async with open_connection(narrow) as connection, running_worker(narrow):
-        args = {
-            "url": upload(connection, ADA, many_pages(tmp_path)),
-            "pages": ",".join(str(number) for number in range(1, 301)),
-        }
+        pages = ",".join(str(number) for number in range(1, 301))
+        args = {"url": upload(connection, ADA, many_pages(tmp_path)), "pages": pages}
         job = (await connection.service.submit(ADA, "pdf.split", args)).job
         job = await connection.service.wait(ADA, job.id, 60)
         assert job.failure is not None
@@ -106,13 +107,13 @@ def upload(connection: Connection, caller: Caller, content: bytes) -> str:
 
 
 def large_pdf(folder: Path, size: int) -> bytes:
-    """One page with a picture of noise."""
+    """One page of a size that is seen on the disk; what is made of it is packed."""
     import pikepdf
 
     target = folder / "large.pdf"
     with pikepdf.Pdf.new() as made:
         made.add_blank_page()
-        made.Root.Noise = pikepdf.Stream(made, random.Random(7).randbytes(size))
+        made.Root.Noise = pikepdf.Stream(made, bytes(range(256)) * (size // 256))
         made.pages[0].Noise = made.Root.Noise
         made.save(target, compress_streams=False)
     return target.read_bytes()
