@@ -42,6 +42,7 @@ from checkback.engine.record import (
     worker_lost,
 )
 from checkback.engine.runner import Outcome, Runner, Stop
+from checkback.engine.slots import Slots
 from checkback.engine.wire import ReplyError, Script, Wire
 from checkback.guard.access import LOCAL_OWNER
 from checkback.guard.egress import EgressProxy
@@ -57,6 +58,7 @@ ENDING = Script.read(LUA / "ending.lua")
 REMEMBER = Script.read(LUA / "remember.lua")
 SAVE = Script.read(LUA / "save.lua")
 RETURNED = Script.read(LUA / "returned.lua")
+APART = Script.read(LUA / "apart.lua")
 
 KEPT_LOG_LINES = 1000
 KEPT_PHASES = 64
@@ -123,8 +125,11 @@ class Attempt:
     """One attempt. ``stop`` ends it from outside; ``run`` returns the result or raises what BullMQ
     understands."""
 
-    def __init__(self, parts: WorkerParts, queue: str, job: BullJob, token: str, extras: Extras) -> None:
+    def __init__(
+        self, parts: WorkerParts, queue: str, job: BullJob, token: str, extras: Extras, slots: Slots
+    ) -> None:
         self._parts = parts
+        self._slots = slots
         self.queue = queue
         self._job = job
         self._token = token
@@ -277,6 +282,8 @@ class Attempt:
         grant = None
         if kind.network and self._parts.egress is not None:
             grant = await self._parts.egress.grant(self.job_id)
+        if kind.waits:
+            await self._set_apart()
         attempt = self._job.attemptsStarted
         assignment = Assignment(
             job_id=self.job_id,
@@ -329,9 +336,18 @@ class Attempt:
             return {"stored": await self._save(message["value"])}
         owner = self._extras.owner or LOCAL_OWNER
         if message["say"] == "start":
+            await self._set_apart()
             job = (self.queue, self.job_id)
             return await self._parts.started.start(job, self._token, owner, message)
         return await self._parts.started.look(owner, message["ids"])
+
+    async def _set_apart(self) -> None:
+        """Give the slot back: this job waits for others. Where that cannot be stored, it keeps its slot."""
+        if not self._slots.may_set_apart(self._job):
+            return
+        with contextlib.suppress(EngineUnavailable, ReplyError):
+            if await self._parts.wire.script(APART, [self._key], [self._token]) == STORED:
+                self._slots.set_apart(self._job)
 
     async def _save(self, text: str) -> bool:
         """Store what the job wants to keep for a later attempt, unless another attempt has the job by now."""

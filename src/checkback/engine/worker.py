@@ -64,6 +64,8 @@ CLOSE_SECONDS = 3.0
 HAND_BACK_SECONDS = 5.0
 """What the children of attempts that are handed back get to end, and the store to hear of it."""
 DRAIN_LOOK_SECONDS = 0.05
+CHANGES_OF_SLOTS = frozenset({"waiting", "completed", "failed"})
+"""Events after which a job may begin that could not before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,7 @@ class WorkerProcess:
         async def process(job: BullJob, token: str) -> Any:
             extras = worker.extras.pop(job.id, Extras())
             with observer.attempt(queue, job, trace=extras.trace, request_id=extras.request_id) as span:
-                attempt = Attempt(parts, queue, job, token, extras)
+                attempt = Attempt(parts, queue, job, token, extras, worker.slots)
                 try:
                     return await self._process(attempt)
                 finally:
@@ -279,7 +281,9 @@ class WorkerProcess:
         raise AttemptFailed(f"{type(problem).__name__} in the worker.")
 
     async def _watch_cancels(self, feed: Feed) -> None:
-        def hear(_queue: str, event: str, job_id: str) -> None:
+        def hear(queue: str, event: str, job_id: str) -> None:
+            if event in CHANGES_OF_SLOTS and queue in self._workers:
+                self._workers[queue].slots.ring()
             if event == "cb:cancel" and job_id in self._attempts:
                 looking = asyncio.create_task(self._attempts[job_id].stop_if_cancelled())
                 self._looking.add(looking)
@@ -363,6 +367,7 @@ class WorkerProcess:
         meanwhile.
         """
         worker.closing = True
+        worker.slots.ring()
         if worker.waiting:
             worker.waiting.cancel()
         await asyncio.wait({running}, timeout=CLOSE_SECONDS)

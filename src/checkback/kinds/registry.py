@@ -69,6 +69,8 @@ class Kind:
     backoff_seconds: float = 2.0
     #: How many may run at once in one worker process; None for the worker's own limit.
     concurrency: int | None = None
+    #: True: its jobs only wait for others, so they hold no slot of their queue.
+    waits: bool = False
     #: False: an attempt whose worker was lost is not run again.
     safe_to_repeat: bool = True
     #: True: its end depends on its arguments alone, so a crash or running out of time is not tried again.
@@ -173,6 +175,7 @@ def job(
     attempts: int = 1,
     backoff_seconds: float = 2.0,
     concurrency: int | None = None,
+    waits: bool = False,
     safe_to_repeat: bool = True,
     deterministic: bool = False,
     memory_bytes: int | None = None,
@@ -202,6 +205,7 @@ def job(
         attempts=attempts,
         backoff_seconds=backoff_seconds,
         concurrency=concurrency,
+        waits=waits,
         safe_to_repeat=safe_to_repeat,
         deterministic=deterministic,
         memory_bytes=memory_bytes,
