@@ -44,6 +44,7 @@ from checkback.guard.links import LinkSigner
 from checkback.guard.quotas import OwnerLimits, Quotas, has_quota
 from checkback.guard.seals import Sealer
 from checkback.guard.sources import ArtifactSource, UploadSource, change_sources, parse_source
+from checkback.guard.submit_limits import check_options
 from checkback.telemetry import recording
 from checkback.telemetry.recording import SpanKind
 from checkback.uploads import KEEP_SECONDS, Upload, UploadStore, UploadWriter, new_id
@@ -52,10 +53,6 @@ if TYPE_CHECKING:
     from checkback.kinds.registry import Kind
 
 MAX_ARGS_BYTES = 256 * 1024
-MAX_KEY_CHARACTERS = 200
-MAX_ATTEMPTS = 20
-MAX_DEADLINE_SECONDS = 24 * 3600.0
-MAX_DELAY_SECONDS = 30 * 24 * 3600.0
 ESTIMATE_SECONDS = 10.0
 BACKLOG_SECONDS = 1.0
 
@@ -134,10 +131,13 @@ class Service:
         """
         self._require(caller, Scope.WRITE)
         self.quotas.submit(caller)
-        self._check_limits(key, deadline_seconds, delay_seconds, attempts)
+        check_options(
+            key=key, deadline_seconds=deadline_seconds, delay_seconds=delay_seconds, attempts=attempts
+        )
         if callback is not None:
             check_url(str(callback["url"]), self._addresses)
         found, given = await self._admit(caller, kind, args, delay_seconds)
+        self.quotas.deadline(caller, deadline_seconds, of_kind=found.deadline_seconds)
         sealed = self._sealer.seal(given)
         if len(json.dumps(sealed, allow_nan=False)) > MAX_ARGS_BYTES:
             raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
@@ -245,6 +245,16 @@ class Service:
         with recording.span("retry", SpanKind.PRODUCER, attributes=attributes):
             await self._queues.retry(job, has_quota=has_quota(caller))
         return await self._get(caller, job_id)
+
+    async def delete(self, caller: Caller, job_id: str) -> None:
+        """Remove an ended or waiting job with its result and files, at once and for good.
+
+        Jobs that it had started stay. Nobody is told of its end any more. Raises Conflict for one that runs.
+        """
+        self._require(caller, Scope.WRITE)
+        job = await self.get(caller, job_id)
+        await self._queues.delete(job)
+        await asyncio.to_thread(self._artifacts.remove, job.id)
 
     async def list(
         self,
@@ -467,19 +477,6 @@ class Service:
     def _require(caller: Caller, scope: Scope) -> None:
         if not caller.may(scope):
             raise Forbidden(f"This token has no {scope} scope.")
-
-    @staticmethod
-    def _check_limits(
-        key: str | None, deadline_seconds: float | None, delay_seconds: float, attempts: int | None
-    ) -> None:
-        if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
-            raise InvalidInput(f"key is a text of 1 to {MAX_KEY_CHARACTERS} characters.")
-        if deadline_seconds is not None and not 0 < deadline_seconds <= MAX_DEADLINE_SECONDS:
-            raise InvalidInput(f"deadline_seconds is a number from 0 to {MAX_DEADLINE_SECONDS:.0f}.")
-        if not 0 <= delay_seconds <= MAX_DELAY_SECONDS:
-            raise InvalidInput(f"delay_seconds is a number from 0 to {MAX_DELAY_SECONDS:.0f}.")
-        if attempts is not None and not 1 <= attempts <= MAX_ATTEMPTS:
-            raise InvalidInput(f"attempts is a number from 1 to {MAX_ATTEMPTS}.")
 
 
 def _hash(value: JSON) -> str:

@@ -81,6 +81,7 @@ def make_worker(settings: Settings) -> WorkerProcess:
             callbacks=callback_settings(settings),
             disk_budget_bytes=settings.disk_budget_bytes,
             owner_artifact_bytes=int(settings.owner_artifact_gb * 1e9),
+            owner_store_bytes=settings.owner_store_bytes,
         )
     )
 

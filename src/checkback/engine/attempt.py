@@ -22,7 +22,7 @@ from bullmq import UnrecoverableError
 from bullmq.custom_errors import WaitingChildrenError
 
 from checkback.artifacts import ArtifactStore
-from checkback.core.errors import EngineUnavailable, FailureCode
+from checkback.core.errors import ArgumentsGone, EngineUnavailable, FailureCode
 from checkback.core.estimates import REMEMBERED_RUNS
 from checkback.core.job import JSON, Failure, PhaseStart
 from checkback.core.trace_context import TraceContext
@@ -98,6 +98,8 @@ class WorkerParts:
     temporary_folder: Path
     artifacts: ArtifactStore
     started: Parts
+    #: What the jobs of one owner may take in the store; 0 is no limit.
+    owner_store_bytes: int = 0
     semaphores: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
     #: For jobs whose next lost worker is their last: one at a time, or the one that brings workers down would
     #: take those beside it along each time.
@@ -119,6 +121,8 @@ class Extras:
     #: Attempts that were begun and are not to be counted: handed back, or before a retry by hand.
     returned: int = 0
     forgiven: int = 0
+    #: Whether the arguments were removed, to make room.
+    arguments_gone: bool = False
 
 
 class Attempt:
@@ -140,6 +144,7 @@ class Attempt:
         self.renewed_at = time.monotonic()
         self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
         self._key = parts.keys.job(queue, self.job_id)
+        self._sizes = parts.keys.sizes()
         self._events = parts.keys.queue(queue, "events")
         self._progress: str | None = None
         self._lines: list[str] = []
@@ -181,6 +186,12 @@ class Attempt:
                 Failure(FailureCode.WORKER_LOST, message, hint="Look what it did, then retry it.")
             )
             raise UnrecoverableError(message)
+        if self._extras.arguments_gone:
+            # Our doors refuse to retry such a job; another client did.
+            await self._fail(
+                Failure(FailureCode.ARGUMENTS_GONE, ArgumentsGone().message, hint=ArgumentsGone.default_hint)
+            )
+            raise UnrecoverableError(ArgumentsGone().message)
         await self._own_foreign_job()
         await self._end_with_parent()
         lost = self._lost_workers
@@ -261,9 +272,9 @@ class Attempt:
                 raise AttemptFailed(outcome.failure.message)
             raise UnrecoverableError(outcome.failure.message)
         seconds = time.monotonic() - self._began
-        await self._store_end(
-            encode_artifacts(outcome.artifacts), "", encode_progress(self._phase, 100, None, self._phases)
-        )
+        progress = encode_progress(self._phase, 100, None, self._phases)
+        size = len(outcome.result or "")
+        await self._store_end(encode_artifacts(outcome.artifacts), "", progress, result_bytes=size)
         await self._remember(kind.name, seconds)
         return json.loads(outcome.result or "null")
 
@@ -352,7 +363,8 @@ class Attempt:
     async def _save(self, text: str) -> bool:
         """Store what the job wants to keep for a later attempt, unless another attempt has the job by now."""
         try:
-            return await self._parts.wire.script(SAVE, [self._key], [self._token, text]) == STORED
+            listed = [self._key, self._sizes]
+            return await self._parts.wire.script(SAVE, listed, [self._token, text]) == STORED
         except (EngineUnavailable, ReplyError):
             return False
 
@@ -373,9 +385,10 @@ class Attempt:
             self._heed(await self._store_said(progress or "", lines))
 
     async def _store_said(self, progress: str, lines: list[str]) -> int:
-        keys = [self._key, self._events, self._key + ":logs"]
+        keys = [self._key, self._events, self._key + ":logs", self._sizes]
+        share = self._parts.owner_store_bytes
         return await self._parts.wire.script(
-            PROGRESS, keys, [self.job_id, self._token, progress, KEPT_LOG_LINES, *lines]
+            PROGRESS, keys, [self.job_id, self._token, progress, KEPT_LOG_LINES, share, *lines]
         )
 
     def _heed(self, reply: int) -> None:
@@ -390,12 +403,16 @@ class Attempt:
         artifacts = encode_artifacts(outcome.artifacts) if outcome and outcome.artifacts else ""
         await self._store_end(artifacts, encode_failure(failure), "", forgiven)
 
-    async def _store_end(self, artifacts: str, failure: str, progress: str, forgiven: str = "") -> None:
+    async def _store_end(
+        self, artifacts: str, failure: str, progress: str, forgiven: str = "", result_bytes: int = 0
+    ) -> None:
         """Store what belongs to the end, waiting out an outage or a full store while the lock may live."""
         while True:
             try:
                 reply = await self._parts.wire.script(
-                    ENDING, [self._key], [self._token, artifacts, failure, progress, forgiven]
+                    ENDING,
+                    [self._key, self._sizes],
+                    [self._token, artifacts, failure, progress, forgiven, result_bytes],
                 )
                 break
             except (EngineUnavailable, ReplyError) as error:

@@ -185,6 +185,7 @@ class QueueWorker(BullWorker):
             TraceContext.from_metadata(job.opts.get("tm")),
             int(job_data.get("cb:returned") or 0),
             int(job_data.get("cb:forgiven") or 0),
+            "cb:gone" in job_data,
         )
         completed, failed = self.retention.completed, self.retention.failed
         job.opts["removeOnComplete"] = {"age": int(completed.total_seconds()) + KEEP_GRACE_SECONDS}

@@ -114,7 +114,7 @@ class Slots:
 
 
 async def take_newcomer(worker: BullWorker, token: str) -> tuple[dict[str, Any], str] | None:
-    """The hash and id of the next job whose owner runs nothing in the queue, taken as BullMQ takes any; or None.
+    """The hash and id of the next job whose owner runs nothing in the queue, taken as BullMQ takes any.
 
     BullMQ's own script is run with other names for the lists: in the waiting one lies the job that our
     script has set aside in the same MULTI, and nothing else.

@@ -88,6 +88,8 @@ class WorkerSettings:
     disk_budget_bytes: int = 0
     #: What the artifacts of one owner may take; 0 is no limit.
     owner_artifact_bytes: int = 0
+    #: What the jobs of one owner may take in the store; 0 is no limit.
+    owner_store_bytes: int = 0
 
 
 class WorkerProcess:
@@ -121,7 +123,9 @@ class WorkerProcess:
         secret = derive(bytes.fromhex(settings.children.secret_hex), "ids of parts")
         started = Parts(wire, settings.keys, reads, secret)
         folder = settings.temporary_folder
-        parts = WorkerParts(wire, settings.keys, runner, egress, folder, store, started)
+        parts = WorkerParts(
+            wire, settings.keys, runner, egress, folder, store, started, settings.owner_store_bytes
+        )
         sweeper = self._make_sweeper(wire, store)
         tally = Tally(wire, settings.keys.totals())
         observer = Observer(tally)

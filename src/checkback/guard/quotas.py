@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from checkback.core.errors import QuotaExceeded
 from checkback.guard.access import LOCAL_OWNER, Caller
+from checkback.guard.submit_limits import check_deadline
 
 BURST_SECONDS = 10.0
 """How many seconds' worth of a rate may come at once."""
@@ -27,6 +28,8 @@ class StoreLimits:
     owner_jobs: int = 0
     #: Jobs that wait in one queue, whoever's they are.
     queue_jobs: int = 0
+    #: Bytes that the jobs of one owner may take in the store.
+    owner_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ class OwnerLimits:
     uploads: int = 0
     #: What an owner's uploads may take on the disk together.
     upload_bytes: int = 0
+    #: How many uploads of an owner are kept.
+    upload_files: int = 0
+    #: Event streams, long waits and subscriptions that are open at once.
+    streams: int = 0
+    #: The longest ``deadline_seconds`` that a submit may name, unless the kind's own is longer.
+    deadline_seconds: float = 0
 
 
 def has_quota(caller: Caller) -> bool:
@@ -101,6 +110,11 @@ class Quotas:
         """Count a job that is submitted or retried."""
         if has_quota(caller):
             _hold(self._submits.take(caller.owner), "You submit jobs too fast.")
+
+    def deadline(self, caller: Caller, deadline_seconds: float | None, *, of_kind: float) -> None:
+        """Raise InvalidInput for a running time that is longer than the caller may ask for."""
+        if has_quota(caller):
+            check_deadline(deadline_seconds, of_kind=of_kind, most=self.limits.deadline_seconds)
 
     def check(self, caller: Caller, job_id: str) -> None:
         """Count a question about one job."""
