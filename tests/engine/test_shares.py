@@ -82,7 +82,7 @@ async def test_arguments_of_cancelled_jobs_go_first_the_oldest_before_the_others
 async def test_a_retry_of_a_job_whose_arguments_are_gone_says_so(service: Service) -> None:
     first = (await fill(service, ADA))[0]
     await service.cancel(ADA, first)
-    await submit(service, ADA, "short")
+    await submit(service, ADA)
     with pytest.raises(ArgumentsGone) as caught:
         await service.retry(ADA, first)
     assert (caught.value.code, caught.value.http_status) == ("arguments_gone", 409)

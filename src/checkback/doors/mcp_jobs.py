@@ -105,6 +105,13 @@ class JobList(TypedDict):
     cursor: Annotated[str | None, Field(description="For the next page; null at the end.")]
 
 
+class DeletedJob(TypedDict):
+    """A job that is gone."""
+
+    job_id: str
+    deleted: bool
+
+
 class FileRecord(TypedDict):
     """One of a job's files."""
 
@@ -156,6 +163,11 @@ class JobTools:
 
     async def retry(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         return await self._desk.ticket(await self._service.retry(caller, checked(OneJob, arguments).job_id))
+
+    async def delete(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
+        job_id = checked(OneJob, arguments).job_id.lower()
+        await self._service.delete(caller, job_id)
+        return reply({"job_id": job_id, "deleted": True})
 
     async def list(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         page = await self._service.list(caller, **checked(ListInput, arguments).model_dump())
@@ -214,6 +226,7 @@ class JobTools:
 
 _SAVES = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
 _CANCELS = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": True, "openWorldHint": False}
+_DELETES = _CANCELS
 _STARTS = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
 
 
@@ -253,12 +266,18 @@ _RETRY = (
     "start a new job."
 )
 
+_DELETE = (
+    "Delete an ended or waiting job for good, with its result, log and files. This cannot be undone. To "
+    "delete a running job, first stop it with job.cancel."
+)
+
 _TOOLS = (
     _Row("job.status", "Job status", _STATUS, "status", OneJob, native.Ticket, READS),
     _Row("job.wait", "Wait for a job", _WAITING, "wait", WaitInput, native.Ticket, READS),
     _Row("job.result", "Job result", _RESULT, "result", ResultInput, ResultRecord, READS),
     _Row("job.list", "List jobs", _LIST, "list", ListInput, JobList, READS),
     _Row("job.cancel", "Cancel a job", _CANCEL, "cancel", OneJob, native.Ticket, _CANCELS),
+    _Row("job.delete", "Delete a job", _DELETE, "delete", OneJob, DeletedJob, _DELETES),
     _Row("job.retry", "Retry a job", _RETRY, "retry", OneJob, native.Ticket, _STARTS),
 )
 

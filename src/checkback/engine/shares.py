@@ -50,7 +50,7 @@ class StoreShares:
         return bool(self.share_bytes) and await self.taken(owner) > NEARLY_FULL * self.share_bytes
 
     async def relieve(self, owner: str) -> bool:
-        """Whether arguments of the owner's failed and cancelled jobs were removed, those of the oldest first."""
+        """Whether arguments of the owner's failed and cancelled jobs were removed; the oldest go first."""
         if time.monotonic() - self._in_vain.get(owner, -IN_VAIN_SECONDS) < IN_VAIN_SECONDS:
             return False
         goal = int(self.share_bytes * FREED_SHARE)

@@ -111,7 +111,7 @@ class Sweeper:
                 return removed
 
     async def _trim_events(self, queue: str) -> None:
-        """Keep a queue's events small. BullMQ keeps 10,000, and those of completed jobs have their results."""
+        """Keep a queue's events small: BullMQ keeps 10,000, and completed jobs' hold results."""
         events = self._keys.queue(queue, "events")
         try:
             size = await self._wire.call("MEMORY", "USAGE", events)

@@ -99,6 +99,11 @@ class Dashboard:
         job = await self._service.cancel(caller, str(request.path_params["job_id"]))
         return _see(f"/jobs/{job.id}")
 
+    async def delete(self, request: Request, caller: Caller) -> Response:
+        await self._form(request)
+        await self._service.delete(caller, str(request.path_params["job_id"]))
+        return _see("/")
+
     async def retry(self, request: Request, caller: Caller) -> Response:
         await self._form(request)
         job = await self._service.retry(caller, str(request.path_params["job_id"]))
@@ -237,6 +242,7 @@ def build_routes(
         Route("/changes", _Dispatch(known(page.changes)), methods=["GET"]),
         Route("/jobs/{job_id}", known(page.job), methods=["GET"]),
         Route("/jobs/{job_id}/cancel", known(page.cancel), methods=["POST"]),
+        Route("/jobs/{job_id}/delete", known(page.delete), methods=["POST"]),
         Route("/jobs/{job_id}/retry", known(page.retry), methods=["POST"]),
         Route("/submit", known(page.kinds), methods=["GET"]),
         Route("/submit/{kind}", known(page.submit), methods=["GET", "POST"]),
