@@ -114,8 +114,8 @@ async def test_a_job_is_deleted_after_a_question(site: Site) -> None:
         await is_sound(page, "delete")
         await yes.click()
         await page.wait_for_url(f"{site.url}/")
-        await page.goto(f"{site.url}/jobs/{job_id}")
-        await expect(page.get_by_text("no such job")).to_be_visible()
+        await expect(page.locator(f'a[href="/jobs/{job_id}"]')).to_have_count(0)
+    assert (await site.job(job_id))["error"]["code"] == "job_not_found"
 
 
 async def test_a_failure_comes_first_with_what_to_do(site: Site) -> None:
