@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import re
 import secrets
 import shutil
 from pathlib import Path
 
+from checkback.core.clean_text import clean_json
 from checkback.core.errors import FailureCode, JobFailed
-from checkback.core.job import Artifact
+from checkback.core.job import JSON, Artifact
 
 MAX_NAME_CHARACTERS = 200
 MAX_ARTIFACT_BYTES = 1 << 30
@@ -98,6 +100,11 @@ class AttemptArtifacts:
         artifact = Artifact(artifact_id, name, media_type, size, digest, self._attempt)
         self.written.append(artifact)
         return artifact
+
+
+def read_json(path: Path) -> JSON:
+    """A result file as every API can encode it, whichever version wrote it."""
+    return clean_json(json.loads(path.read_bytes()))
 
 
 def plain_media_type(given: str) -> str:

@@ -6,7 +6,6 @@ A job that is not the caller's is treated everywhere as one that does not exist:
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import math
 import time
@@ -17,9 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from checkback.artifacts import ArtifactStore
-from checkback.core import estimates, ids
-from checkback.core.clean_text import clean_json
+from checkback.artifacts import ArtifactStore, read_json
+from checkback.core import estimates, heavy, ids
 from checkback.core.errors import (
     Conflict,
     EngineUnavailable,
@@ -136,18 +134,17 @@ class Service:
         )
         if callback is not None:
             check_url(str(callback["url"]), self._addresses)
-        found, given = await self._admit(caller, kind, args, delay_seconds)
+        light = heavy.is_light(args)
+        found, given = await self._admit(caller, kind, args, delay_seconds, light)
         self.quotas.deadline(caller, deadline_seconds, of_kind=found.deadline_seconds)
-        sealed = self._sealer.seal(given)
-        if len(json.dumps(sealed, allow_nan=False)) > MAX_ARGS_BYTES:
-            raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
+        sealed, args_hash = await heavy.run(self._seal, found.name, given, light=light)
         new = NewJob(
             id=ids.keyed_job_id(self._key_secret, caller.owner, key) if key else ids.new_job_id(),
             kind=found.name,
             queue=found.queue,
             owner=caller.owner,
             args=sealed,
-            args_hash=_hash({"kind": found.name, "args": self._sealer.fingerprint(given)}),
+            args_hash=args_hash,
             attempts=attempts or found.attempts,
             backoff_seconds=found.backoff_seconds,
             deadline_seconds=deadline_seconds,
@@ -273,8 +270,19 @@ class Service:
         jobs, after = await self._queues.list(listed, state=state, kind=kind, limit=limit, cursor=cursor)
         return Page(jobs, after)
 
-    async def result(self, caller: Caller, job_id: str) -> JSON:
-        """The whole result, also when it was too large to lie in the record. Raises NotReady or Conflict."""
+    async def result(self, caller: Caller, job_id: str, *, most_bytes: int | None = None) -> JSON:
+        """The whole result, also when it was too large for the record. Raises as ``stored_result`` does, and
+        TooLarge past ``most_bytes``."""
+        result = await self.stored_result(caller, job_id)
+        if not isinstance(result, Path):
+            return result
+        if most_bytes is not None and result.stat().st_size > most_bytes:
+            raise TooLarge("The result is too large to be read this way.", hint="Download it as an artifact.")
+        return await heavy.run(read_json, result)
+
+    async def stored_result(self, caller: Caller, job_id: str) -> JSON | Path:
+        """The result, or the file that it is in where it was too large for the record. Raises NotReady or
+        Conflict."""
         job = await self.get(caller, job_id)
         if not job.state.is_final:
             raise NotReady(f"The job is {job.state}.")
@@ -284,7 +292,7 @@ class Service:
         result: JSON = job.result
         if isinstance(result, dict) and "spilled_to" in result:
             _, path = self._find(job, str(cast("dict[str, JSON]", result)["spilled_to"]))
-            return await asyncio.to_thread(_read_json, path)
+            return path
         return cast("JSON", result)
 
     async def artifact(self, caller: Caller, job_id: str, name: str) -> tuple[Artifact, Path]:
@@ -410,7 +418,7 @@ class Service:
         return await read_figures(self._queues)
 
     async def _admit(
-        self, caller: Caller, kind: str, args: Mapping[str, Any], delay_seconds: float
+        self, caller: Caller, kind: str, args: Mapping[str, Any], delay_seconds: float, light: bool
     ) -> tuple[Kind, dict[str, Any]]:
         """The kind, and the arguments as they are stored. Raises whatever is wrong with them."""
         # Imported here: whoever only asks for a state must not wait for pydantic (checkback check has 300
@@ -418,13 +426,17 @@ class Service:
         from checkback.kinds import registry
 
         found = registry.get(kind)
-        model = found.check_args(args)
-        if found.admit is not None:
-            found.admit(model, self._addresses)
-        given = model.model_dump(mode="python", by_alias=True, exclude_unset=True)
+        given = await heavy.run(found.admitted, args, self._addresses, light=light)
         if found.sources:
             given = await self._with_sources(caller, found.sources, given, delay_seconds)
         return found, given
+
+    def _seal(self, kind: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+        """The arguments as they are stored, and the hash by which the same request is known again."""
+        sealed = self._sealer.seal(args)
+        if len(json.dumps(sealed, allow_nan=False)) > MAX_ARGS_BYTES:
+            raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
+        return sealed, ids.hash_of({"kind": kind, "args": self._sealer.fingerprint(args)})
 
     async def _with_sources(
         self, caller: Caller, paths: tuple[str, ...], args: dict[str, Any], delay_seconds: float
@@ -477,13 +489,3 @@ class Service:
     def _require(caller: Caller, scope: Scope) -> None:
         if not caller.may(scope):
             raise Forbidden(f"This token has no {scope} scope.")
-
-
-def _hash(value: JSON) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _read_json(path: Path) -> JSON:
-    """A result file as every door can encode it, whichever version wrote it."""
-    return clean_json(json.loads(path.read_bytes()))

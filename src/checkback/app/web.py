@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from fastmcp.server.http import StarletteWithLifespan
@@ -31,6 +31,7 @@ from checkback.engine.keys import Keys
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList
 from checkback.guard.tokens import folder_token
+from checkback.telemetry.loop_lag import LoopLag
 
 MCP_PATH = "/mcp"
 
@@ -69,7 +70,13 @@ class _Watched:
 
 
 def make_application(
-    connection: Connection, *, port: int, activity: Activity, restarts: Mapping[str, int], no_token: bool
+    connection: Connection,
+    *,
+    port: int,
+    activity: Activity,
+    restarts: Mapping[str, int],
+    no_token: bool,
+    lag: LoopLag | None = None,
 ) -> ASGIApp:
     """Everything that listens on the port, behind one gate. ``restarts`` counts those of store and worker."""
     settings = connection.settings
@@ -79,7 +86,8 @@ def make_application(
     guesses = GuessLimit()
 
     async def readiness() -> Readiness:
-        return await check_readiness(connection, restarts)
+        found = await check_readiness(connection, restarts)
+        return replace(found, loop_lag_seconds=lag.worst_seconds if lag is not None else 0.0)
 
     async def count_workers() -> int:
         return (await readiness()).workers
@@ -183,8 +191,19 @@ async def check_readiness(connection: Connection, restarts: Mapping[str, int]) -
     counts: dict[str, int] = {"store": restarts.get("store", 0), "worker": restarts.get("worker", 0)}
     try:
         now, beats = await connection.wire.transaction([["TIME"], ["HVALS", workers]])
+        warnings = await store_warnings(connection)
     except EngineUnavailable:
         return Readiness(("The job store cannot be reached.",), restarts=counts)
     found = alive(int(now[0]), beats)
     counts["worker_loop"] = sum(beat["restarts"] for beat in found)
-    return Readiness(() if found else ("No worker is alive.",), len(found), counts)
+    return Readiness(() if found else ("No worker is alive.",), len(found), counts, warnings)
+
+
+async def store_warnings(connection: Connection) -> tuple[str, ...]:
+    """What is nearly used up in the store. Anybody may read it, so no owner is named."""
+    found: list[str] = []
+    if await connection.queues.memory.is_nearly_full():
+        found.append("The job store is nearly full.")
+    if number := await connection.queues.shares.count_nearly_full():
+        found.append(f"Owners that have nearly used up their share of the job store: {number}.")
+    return tuple(found)

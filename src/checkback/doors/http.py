@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from checkback.core import heavy
 from checkback.core.errors import (
     AddressBlocked,
     ArgumentsGone,
@@ -83,6 +85,9 @@ class _Api:
         self._guesses = guesses
         self._heartbeat_seconds = heartbeat_seconds
         self.openapi_document: dict[str, Any] = {}
+        #: The list of kinds as it was sent last: to make their schemas takes a while.
+        self._listed_kinds: list[registry.Kind] = []
+        self._kinds_body = b""
 
     async def submit(self, call: Call) -> Response:
         body = check_model(SubmitBody, await read_json(call.request))
@@ -127,8 +132,11 @@ class _Api:
         return Response(status_code=204, headers={"cache-control": "no-store"})
 
     async def result(self, call: Call) -> Response:
-        result = await self.service.result(call.caller, call.job_id)
+        result = await self.service.stored_result(call.caller, call.job_id)
         await self.service.mark_read(await self.service.get(call.caller, call.job_id))
+        if isinstance(result, Path):  # as it lies there: to read and write it again would stop everybody else
+            headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+            return FileResponse(result, media_type="application/json", headers=headers)
         return _json(result)
 
     async def log(self, call: Call) -> Response:
@@ -161,7 +169,11 @@ class _Api:
         return EventStream(source, call.request_id)
 
     async def kinds(self, call: Call) -> Response:
-        return _json({"kinds": [_kind(kind) for kind in registry.all_kinds()]})
+        listed = registry.all_kinds()
+        if listed != self._listed_kinds:
+            answer = await heavy.run(lambda: _json({"kinds": [_kind(kind) for kind in listed]}))
+            self._listed_kinds, self._kinds_body = listed, bytes(answer.body)
+        return Response(self._kinds_body, 200, {"cache-control": "no-store"}, "application/json")
 
     async def health(self, call: Call) -> Response:
         found = await self._readiness()
@@ -171,6 +183,8 @@ class _Api:
             "reasons": list(found.reasons),
             "workers": found.workers,
             "restarts": dict(found.restarts),
+            "warnings": list(found.warnings),
+            "loop_lag_seconds": round(found.loop_lag_seconds, 3),
         }
         return _json(body, 200 if found.ready else 503)
 

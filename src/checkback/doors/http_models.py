@@ -21,6 +21,10 @@ class Readiness:
     reasons: tuple[str, ...] = ()
     workers: int = 0
     restarts: Mapping[str, int] = field(default_factory=dict[str, int])
+    #: What will keep it from working if nobody does anything, in sentences that name no owner.
+    warnings: tuple[str, ...] = ()
+    #: The longest time within the last minute that the server answered nobody.
+    loop_lag_seconds: float = 0.0
 
     @property
     def ready(self) -> bool:
@@ -110,3 +114,7 @@ class Health(TypedDict):
     #: How often what had ended was started again: the embedded store, the server's worker, and the loops
     #: of the workers that are alive.
     restarts: dict[str, int]
+    #: What is nearly used up.
+    warnings: list[str]
+    #: The longest time within the last minute that the server answered nobody.
+    loop_lag_seconds: float

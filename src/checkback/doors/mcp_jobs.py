@@ -15,8 +15,9 @@ from mcp_types import ToolAnnotations
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from checkback.core import heavy
 from checkback.core.errors import InvalidInput, TooLarge
-from checkback.core.job import MAX_PAGE, Artifact, Job
+from checkback.core.job import MAX_PAGE, MAX_RESULT_BYTES, Artifact, Job
 from checkback.core.states import State
 from checkback.dialects import native
 from checkback.doors import mcp_icons as icons
@@ -180,7 +181,7 @@ class JobTools:
             return await self._save(caller, wanted, wanted.save_as)
         if wanted.artifact is not None:
             return await self._artifact(caller, wanted, wanted.artifact)
-        value = await self._service.result(caller, wanted.job_id)
+        value = await self._service.result(caller, wanted.job_id, most_bytes=MAX_RESULT_BYTES)
         record = _part(wanted, value)
         if record["next_offset"] is None:
             await self._service.mark_read(await self._service.get(caller, wanted.job_id))
@@ -201,7 +202,7 @@ class JobTools:
         value: Any = text
         if item.media_type == "application/json":
             with suppress(ValueError):
-                value = json.loads(text)
+                value = await heavy.run(json.loads, text, light=len(text) <= heavy.SMALL_BYTES)
         return reply({**_part(wanted, value), "file": file})
 
     async def _save(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:

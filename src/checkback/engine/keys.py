@@ -82,5 +82,9 @@ class Keys:
         """Held by the worker that tells of a job's end just now; ends by itself."""
         return f"{self.prefix}:cb:claim:{job_id}"
 
+    def telling(self, owner: str) -> str:
+        """Sorted set of an owner's jobs whose end is just being told; ends by itself."""
+        return f"{self.prefix}:cb:telling:{owner}"
+
     def workers(self) -> str:
         return f"{self.prefix}:cb:workers"

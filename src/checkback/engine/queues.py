@@ -103,7 +103,8 @@ class Queues:
         #: A folder on the disk that must have room for another job.
         self._disk = disk
         self._limits = limits or StoreLimits()
-        self._memory = StoreMemory(wire)
+        #: How full the store is.
+        self.memory = StoreMemory(wire)
         #: What each owner's jobs take in the store.
         self.shares = StoreShares(wire, keys, names, share_bytes=self._limits.owner_bytes)
         self._together: dict[str, asyncio.Future[Job | None]] = {}
@@ -125,7 +126,7 @@ class Queues:
             raise StorageFull
         scripts = [ADMIT, KEEP, STATUS, bullmq_scripts.add_script(new.delay_seconds > 0)]
         commands = self._add_commands(new)
-        await self._memory.require(
+        await self.memory.require(
             sum(len(part) for command in commands for part in command if isinstance(part, str | bytes))
         )
         repair = self.keys.job(new.queue, new.id)

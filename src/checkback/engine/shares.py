@@ -13,6 +13,7 @@ from pathlib import Path
 from checkback.core.errors import QuotaExceeded
 from checkback.engine.keys import Keys
 from checkback.engine.wire import Script, Wire
+from checkback.guard.access import LOCAL_OWNER
 
 LUA = Path(__file__).parent / "lua"
 RELIEVE = Script.read(LUA / "relieve.lua")
@@ -45,9 +46,14 @@ class StoreShares:
         """What an owner's jobs take now."""
         return int(await self._wire.call("HGET", self._keys.sizes(), owner) or 0)
 
-    async def nearly_full(self, owner: str) -> bool:
-        """Whether little is left of an owner's share."""
-        return bool(self.share_bytes) and await self.taken(owner) > NEARLY_FULL * self.share_bytes
+    async def count_nearly_full(self) -> int:
+        """How many owners have little left of their share."""
+        if not self.share_bytes:
+            return 0
+        flat: list[str] = await self._wire.call("HGETALL", self._keys.sizes())
+        sizes = dict(zip(flat[::2], flat[1::2], strict=True))
+        sizes.pop(LOCAL_OWNER, None)
+        return sum(int(size) > NEARLY_FULL * self.share_bytes for size in sizes.values())
 
     async def relieve(self, owner: str) -> bool:
         """Whether arguments of the owner's failed and cancelled jobs were removed; the oldest go first."""

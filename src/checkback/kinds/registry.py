@@ -116,6 +116,13 @@ class Kind:
         except ValidationError as error:
             raise InvalidInput(describe(error)) from None
 
+    def admitted(self, args: object, policy: AddressPolicy) -> dict[str, Any]:
+        """The arguments as given, checked in every way that does not need the job. Raises InvalidInput."""
+        model = self.check_args(args)
+        if self.admit is not None:
+            self.admit(model, policy)
+        return model.model_dump(mode="python", by_alias=True, exclude_unset=True)
+
 
 class _OpenSchema(GenerateJsonSchema):
     """Describes a type without a JSON schema as one that accepts anything: one such argument must not keep

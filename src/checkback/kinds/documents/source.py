@@ -96,7 +96,8 @@ def _download(url: str, target: Path, egress: Egress, login: Login) -> SourceFil
         if login.username and urlsplit(url).netloc == first_host:
             key = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
             headers["Authorization"] = f"Basic {key}"
-        with proxied.get(url, egress, seconds=READ_SECONDS, headers=headers) as response:
+        left = end - time.monotonic()
+        with proxied.get(url, egress, seconds=READ_SECONDS, total_seconds=left, headers=headers) as response:
             further = proxied.location(url, response)
             if further is None:
                 if response.status != 200:
