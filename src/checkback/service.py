@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,15 +24,16 @@ from checkback.core.errors import (
     KeyReused,
     NotFound,
     NotReady,
+    QuotaExceeded,
     StorageFull,
     TooLarge,
 )
 from checkback.core.job import JSON, MAX_PAGE, Artifact, Job
 from checkback.core.states import State, may_move
-from checkback.engine.backlog import LOOKED_AT
 from checkback.engine.events import Changes
 from checkback.engine.figures import Figures, read_figures
 from checkback.engine.new_job import Added, NewJob
+from checkback.engine.outlooks import Outlooks
 from checkback.engine.queues import Queues
 from checkback.guard.access import Caller, Scope
 from checkback.guard.addresses import AddressPolicy, check_url
@@ -51,8 +50,6 @@ if TYPE_CHECKING:
     from checkback.kinds.registry import Kind
 
 MAX_ARGS_BYTES = 256 * 1024
-ESTIMATE_SECONDS = 10.0
-BACKLOG_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +96,7 @@ class Service:
         self._sealer = sealer
         self._addresses = addresses
         self._key_secret = key_secret
-        self._estimates: dict[str, tuple[float, list[estimates.Run]]] = {}
-        self._backlogs: dict[str, tuple[float, estimates.Backlog]] = {}
+        self._outlooks = Outlooks(queues)
         #: The limits of each owner; the gate counts requests by them, too.
         self.quotas = quotas or Quotas(OwnerLimits())
         self._disk_budget = disk_budget_bytes
@@ -182,16 +178,26 @@ class Service:
         job = self._own(caller, await self._queues.read(ids.parse_job_id(job_id), with_args=True))
         return replace(job, args=self._sealer.mask(job.args))
 
-    async def wait(self, caller: Caller, job_id: str, timeout_seconds: float) -> Job:
+    async def wait(
+        self, caller: Caller, job_id: str, timeout_seconds: float, *, or_refuse: bool = False
+    ) -> Job:
         """The job once it has ended, or as it stands after ``timeout_seconds``: running out of time is no
-        error."""
+        error.
+
+        An owner who has too many waits and streams open gets the job as it stands, or with ``or_refuse``
+        QuotaExceeded.
+        """
         job = await self.get(caller, job_id)
         if job.state.is_final or timeout_seconds <= 0:
             return job
         try:
-            async with asyncio.timeout(timeout_seconds):
-                async for latest in self.watch(caller, job_id):
-                    job = latest
+            with self.quotas.stream(caller):
+                async with asyncio.timeout(timeout_seconds):
+                    async for latest in self.watch(caller, job_id):
+                        job = latest
+        except QuotaExceeded:
+            if or_refuse:
+                raise
         except TimeoutError:
             return await self._get(caller, job_id)
         return job
@@ -311,14 +317,14 @@ class Service:
         """Where the bytes of a file go that later jobs work on, as ``upload:ID``. Kept a day after its last
         use. Raises QuotaExceeded or StorageFull where there is no room; leave the ``with`` in every case."""
         self._require(caller, Scope.WRITE)
-        if self._disk_budget and self._uploads.taken_bytes() >= self._disk_budget:
+        if self._disk_budget and self._uploads.taken().size_bytes >= self._disk_budget:
             raise StorageFull("Uploads take all the disk that they may.")
         most, ended = None, None
         if has_quota(caller):
-            kept = self._uploads.taken_bytes(caller.owner)
-            ended = self.quotas.begin_upload(caller, kept)
+            kept = self._uploads.taken(caller.owner)
+            ended = self.quotas.begin_upload(caller, kept.size_bytes, kept.files)
             limit = self.quotas.limits.upload_bytes
-            most = limit - kept if limit else None
+            most = limit - kept.size_bytes if limit else None
         return self._uploads.begin(
             caller.owner, name, upload_id=upload_id, most_bytes=most, ended=ended or (lambda: None)
         )
@@ -354,44 +360,12 @@ class Service:
             yield changes
 
     async def runs(self, kind: str) -> Sequence[estimates.Run]:
-        """How long the last completed runs of a kind took, newest first; up to ``ESTIMATE_SECONDS`` old."""
-        return await self._runs(kind)
+        """How long the last completed runs of a kind took, newest first; a few seconds old."""
+        return await self._outlooks.runs(kind)
 
     async def outlook(self, job: Job) -> estimates.Outlook:
-        """Where a job stands in its queue, and how long it will take, as far as that can be told.
-
-        How long the last jobs of a kind took is read again every ``ESTIMATE_SECONDS`` at most, what waits in
-        a queue every ``BACKLOG_SECONDS``, or for a job that is newer than that.
-        """
-        if job.state.is_final:
-            return estimates.NO_OUTLOOK
-        if job.state is State.WAITING:
-            position = await self._queues.position(job)
-            seconds = await self._seconds_until_done(job) if (position or math.inf) <= LOOKED_AT else None
-            return estimates.Outlook(position, seconds)
-        runs = await self._runs(job.kind)
-        return estimates.Outlook(None, estimates.eta_seconds(job, runs, datetime.now(UTC)))
-
-    async def _seconds_until_done(self, job: Job) -> int | None:
-        if len(await self._runs(job.kind)) < estimates.LEAST_RUNS:
-            return None  # what waits before it need not be looked at
-        read_at, backlog = self._backlogs.get(job.queue, (-math.inf, None))
-        place = None if backlog is None else backlog.place(job.id)
-        if backlog is None or place is None or time.monotonic() - read_at > BACKLOG_SECONDS:
-            backlog = await self._queues.backlog(job.queue)
-            self._backlogs[job.queue] = (time.monotonic(), backlog)
-            place = backlog.place(job.id)
-        if place is None:
-            return None
-        typical = {kind: estimates.typical_seconds(await self._runs(kind)) for kind in backlog.kinds(place)}
-        return estimates.seconds_until_done(backlog, place, typical)
-
-    async def _runs(self, kind: str) -> list[estimates.Run]:
-        read_at, runs = self._estimates.get(kind, (-math.inf, []))
-        if time.monotonic() - read_at > ESTIMATE_SECONDS:
-            runs = await self._queues.runs(kind)
-            self._estimates[kind] = (time.monotonic(), runs)
-        return runs
+        """Where a job stands in its queue, and how long it will take, as far as that can be told."""
+        return await self._outlooks.of(job)
 
     async def mark_read(self, job: Job) -> None:
         """Note that the caller was given a job's result. It is a courtesy: an outage is no error here."""

@@ -220,6 +220,7 @@ async def test_health_says_what_is_missing(open_http: Any, problems: list[str], 
         problems.append("No worker is alive.")
         ill = await stranger.get("/health")
     counts = {"workers": 2, "restarts": {"store": 1, "worker": 0, "worker_loop": 3}}
+    counts |= {"warnings": [], "loop_lag_seconds": 0.0}
     assert check(api, well, "/health") == {"live": True, "ready": True, "reasons": [], **counts}
     assert check(api, ill, "/health") == {
         "live": True, "ready": False, "reasons": ["No worker is alive."], **counts

@@ -111,7 +111,7 @@ class _Api:
         seconds = min(call.query(WaitQuery).wait, MAX_WAIT_SECONDS)
         if seconds <= 0:
             return await self._job(await self.service.get(call.caller, call.job_id))
-        waiting = self.service.wait(call.caller, call.job_id, seconds)
+        waiting = self.service.wait(call.caller, call.job_id, seconds, or_refuse=True)
         return await self._job(await while_connected(call.request, waiting))
 
     async def list(self, call: Call) -> Response:
@@ -166,7 +166,7 @@ class _Api:
             last_seen=last_seen,
             heartbeat_seconds=self._heartbeat_seconds,
         )
-        return EventStream(source, call.request_id)
+        return EventStream(source, call.request_id, self.service.quotas.open_stream(call.caller))
 
     async def kinds(self, call: Call) -> Response:
         listed = registry.all_kinds()
@@ -301,7 +301,7 @@ def _job_operations(api: _Api) -> Sequence[Operation]:
             api.get,
             {200: a_job},
             query=WaitQuery,
-            errors=[InvalidInput, NotFound],
+            errors=[InvalidInput, NotFound, QuotaExceeded],
         ),
         Operation(
             "cancelJob",
@@ -351,7 +351,7 @@ def _part_operations(api: _Api) -> Sequence[Operation]:
                 204: Answer("Last-Event-ID was the end.", empty=True),
             },
             headers={"Last-Event-ID": "The event that was seen last."},
-            errors=missing,
+            errors=[*missing, QuotaExceeded],
         ),
         Operation(
             "getResult",

@@ -157,7 +157,7 @@ class JobTools:
         wanted = checked(WaitInput, arguments)
         seconds = self._desk.wait_seconds if wanted.wait_seconds is None else wanted.wait_seconds
         seconds = min(seconds, self._desk.max_wait_seconds)
-        return await self._desk.ticket(await self._desk.wait(caller, wanted.job_id, seconds))
+        return await self._desk.ticket(await self._desk.wait(caller, wanted.job_id, seconds, or_refuse=True))
 
     async def cancel(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         return await self._desk.ticket(await self._service.cancel(caller, checked(OneJob, arguments).job_id))

@@ -77,7 +77,8 @@ class Dashboard:
     async def changes(self, request: Request, caller: Caller) -> ASGIApp:
         """A stream that says ``changed`` when any of the caller's jobs did: the page fetches itself anew."""
         owner = request.query_params.get("owner") or None
-        return EventStream(self._changes(caller, owner), _identity(request))
+        ended = self._service.quotas.open_stream(caller)
+        return EventStream(self._changes(caller, owner), _identity(request), ended)
 
     async def _changes(self, caller: Caller, owner: str | None) -> AsyncGenerator[bytes, None]:
         async with self._service.changes(caller, owner) as changes:
