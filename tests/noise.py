@@ -1,7 +1,7 @@
 """An owner who does its worst within the rates: a program of its own, so that it does not slow its watcher.
 
-``python noise.py NAME URL TOKEN`` says ``ready`` on standard output once its noise has its full effect, and
-goes on until its standard input is closed.
+``python noise.py NAME URL TOKEN DOCUMENTS`` says ``ready`` on standard output once its noise has its full
+effect, and goes on until its standard input is closed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from typing import Any
 
 import httpx2
 
-from made_files import pdf_of, text_at
-
 LARGE = 230_000
 SMALL_OBJECTS = b'{"file":"aGVsbG8=","a":[' + b"{}," * 20_000_000 + b"{}]}"
 NOBODY = "/nowhere/at/all"
@@ -27,15 +25,17 @@ NOBODY = "/nowhere/at/all"
 class Noise:
     """One owner's program."""
 
-    def __init__(self, http: httpx2.AsyncClient) -> None:
+    def __init__(self, http: httpx2.AsyncClient, documents: str) -> None:
+        """``documents`` is an address below which there are two PDFs, ``short.pdf`` and ``long.pdf``."""
         self._http = http
+        self._documents = documents
         self.ready = asyncio.Event()
 
     async def submit(self, kind: str, args: dict[str, Any], **more: Any) -> httpx2.Response:
         return await self._http.post("/api/jobs", json={"kind": kind, "args": args, **more})
 
     async def upload(self, content: bytes) -> httpx2.Response:
-        return await self._http.post("/api/uploads?name=a.pdf", content=content)
+        return await self._http.post("/api/uploads", content=content)
 
     async def slots(self) -> None:
         """Jobs that run for as long as they may, in every slot, and as many as may wait behind them."""
@@ -47,9 +47,7 @@ class Noise:
 
     async def expressions(self) -> None:
         """Regular expressions without end, with the longest deadline, one after the other."""
-        page = text_at(*((50, 100 + line, "x" * 80) for line in range(0, 500, 20)))
-        source = (await self.upload(pdf_of(page))).json()
-        args = {"url": source["source"], "search": "(x|xx)+y", "regex": True}
+        args = {"url": f"{self._documents}/long.pdf", "search": "(x|xx)+y", "regex": True}
         refused = await self.submit("pdf.find_text", args, deadline_seconds=86400)
         assert refused.status_code == 422, refused.text
         waiting = [await self.submit("pdf.find_text", args, deadline_seconds=3600) for _ in range(10)]
@@ -112,7 +110,7 @@ class Noise:
         """Jobs whose ends are told to a receiver that answers a byte now and then."""
         with socket.create_server(("127.0.0.1", 0)) as server:
             threading.Thread(target=_drip, args=(server,), daemon=True).start()
-            source = (await self.upload(pdf_of(text_at((50, 100, "hello"))))).json()["source"]
+            source = f"{self._documents}/short.pdf"
             body = {"url": source, "async": True, "callback": f"http://127.0.0.1:{server.getsockname()[1]}/"}
             while True:
                 for _ in range(10):
@@ -179,11 +177,11 @@ def _drip(server: socket.socket) -> None:
                 lines.remove(line)
 
 
-async def _main(name: str, url: str, token: str) -> None:
+async def _main(name: str, url: str, token: str, documents: str) -> None:
     limits = httpx2.Limits(max_connections=200)
     headers = {"authorization": f"Bearer {token}"}
     async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=60, limits=limits) as http:
-        noise = Noise(http)
+        noise = Noise(http, documents)
         work: Callable[[], Awaitable[None]] = getattr(noise, name)
         making = asyncio.ensure_future(work())
         ready = asyncio.ensure_future(noise.ready.wait())
@@ -199,4 +197,4 @@ async def _main(name: str, url: str, token: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(*sys.argv[1:4]))
+    asyncio.run(_main(*sys.argv[1:5]))

@@ -73,7 +73,7 @@ def servers(
 
 @dataclass
 class Arrivals:
-    """A server that gets callbacks."""
+    """A server that gets callbacks, and has two documents."""
 
     url: str = ""
     got: queue.Queue[tuple[str, float]] = field(default_factory=queue.Queue[Any])
@@ -83,7 +83,17 @@ class Arrivals:
 def arrivals() -> Iterator[Arrivals]:
     found = Arrivals()
 
+    lines = [(50.0, 100.0 + line, "x" * 80) for line in range(0, 500, 20)]
+    documents = {"/short.pdf": pdf_of(text_at((50, 100, "hello"))), "/long.pdf": pdf_of(text_at(*lines))}
+
     class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = documents[self.path]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             found.got.put((self.headers["Checkback-Job"], time.time()))
@@ -97,7 +107,7 @@ def arrivals() -> Iterator[Arrivals]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    found.url = f"http://127.0.0.1:{server.server_port}/hook"
+    found.url = f"http://127.0.0.1:{server.server_port}"
     yield found
     server.shutdown()
     server.server_close()
@@ -122,8 +132,7 @@ class Neighbor:
 
     async def live(self) -> None:
         """A few jobs of both queues, with reads before, between and after."""
-        content = pdf_of(text_at((50, 100, "hello")))
-        source = (await self.ask("POST", "/api/uploads?name=a.pdf", content=content))["source"]
+        source = f"{self._arrivals.url}/short.pdf"
         for number in range(ROUNDS):
             body = {"url": source, "async": True, "callback": self._arrivals.url, "name": f"{number}.json"}
             told = await self.ask("POST", "/v1/pdf/info", json=body)
@@ -174,11 +183,15 @@ async def neighbor(servers: tuple[Victim, Victim], arrivals: Arrivals) -> AsyncI
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", NOISES)
 async def test_a_neighbor_does_not_notice(
-    servers: tuple[Victim, Victim], neighbor: Neighbor, name: str, record_property: Any
+    servers: tuple[Victim, Victim],
+    neighbor: Neighbor,
+    arrivals: Arrivals,
+    name: str,
+    record_property: Any,
 ) -> None:
     loud, _ = servers
     noise = subprocess.Popen(
-        [sys.executable, str(PROGRAM), name, loud.url, loud.ada],
+        [sys.executable, str(PROGRAM), name, loud.url, loud.ada, arrivals.url],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
