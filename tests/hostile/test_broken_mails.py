@@ -26,8 +26,8 @@ NAMES = (
 VALUES = (
     "=?utf-8?B?", "=?x?q?", "?=", "text/html", "text/html; charset=", "multipart/mixed; boundary=a", "base64",
     "message/rfc822", "attachment; filename=", "utf-7", "undefined", "punycode", "idna", "hex", "\0",
-    "uuencode",    "quoted-printable", "a@b", "<", ">", ";", "*0*=", "*=utf-8''%ff", "(", ")", ",", ":", "@", "[", "]",
-    "\xff",    "1 Jan 99999", "\t",
+    "uuencode", "quoted-printable", "a@b", "<", ">", ";", "*0*=", "*=utf-8''%ff", "(", ")", ",", ":", "@",
+    "[", "]", "\xff", "1 Jan 99999", "\t",
 )  # fmt: skip
 html_of_any_kind = st.lists(st.sampled_from(HTML), max_size=25).map("".join)
 header = st.tuples(st.sampled_from(NAMES), st.lists(st.sampled_from(VALUES), max_size=5).map("".join))
