@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -89,28 +89,8 @@ def make_application(
         found = await check_readiness(connection, restarts)
         return replace(found, loop_lag_seconds=lag.worst_seconds if lag is not None else 0.0)
 
-    async def count_workers() -> int:
-        return (await readiness()).workers
-
-    routes = dashboard.build_routes(
-        connection.service,
-        authenticator=authenticator,
-        guesses=guesses,
-        workers=count_workers,
-    )
-    routes += build_routes(
-        connection.service,
-        authenticator=authenticator,
-        readiness=readiness,
-        guesses=guesses,
-        version=find_version(),
-        production=settings.production,
-    )
+    routes = _own_routes(connection, authenticator, guesses, readiness)
     routes += _metrics_routes(connection, restarts)
-    routes += FilesDoor(connection.service).routes()
-    routes += pdfco.build_routes(
-        connection.service, production=settings.production, is_own_token=authenticator.knows
-    )
     hosts = HostList.of(port, settings.hosts)
     mcp = mcp_application(connection, sorted(hosts.hosts), authenticator)
     own = Starlette(routes=routes, lifespan=mcp.lifespan)
@@ -125,6 +105,34 @@ def make_application(
     )
     observed = Observed(gate, fixed=frozenset({MCP_PATH}))
     return _Watched(PublicAddress(observed, settings.public_url), activity)
+
+
+def _own_routes(
+    connection: Connection,
+    authenticator: Authenticator,
+    guesses: GuessLimit,
+    readiness: Callable[[], Awaitable[Readiness]],
+) -> list[BaseRoute]:
+    """The web page, the native API, signed links and PDF.co's API."""
+    service, production = connection.service, connection.settings.production
+
+    async def count_workers() -> int:
+        return (await readiness()).workers
+
+    routes = dashboard.build_routes(
+        service, authenticator=authenticator, guesses=guesses, workers=count_workers
+    )
+    routes += build_routes(
+        service,
+        authenticator=authenticator,
+        readiness=readiness,
+        guesses=guesses,
+        version=find_version(),
+        production=production,
+    )
+    routes += FilesDoor(service).routes()
+    routes += pdfco.build_routes(service, production=production, is_own_token=authenticator.knows)
+    return routes
 
 
 def _metrics_routes(connection: Connection, restarts: Mapping[str, int]) -> list[BaseRoute]:
