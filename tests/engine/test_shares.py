@@ -25,6 +25,7 @@ from checkback.guard.access import LOCAL, Caller, Scope
 from checkback.service import Service
 from checkback.settings import Settings
 from checkback.uploads import UploadStore
+from conftest import running_worker
 
 ADA, BOB = (Caller(name, frozenset({Scope.READ, Scope.WRITE})) for name in ("ada", "bob"))
 LARGE = "x" * 100_000
@@ -270,3 +271,14 @@ async def test_events_with_large_results_do_not_fill_the_store(
     await make_sweeper(connection, settings).sweep()
     assert await connection.wire.call("MEMORY", "USAGE", events) <= 1 << 20
     assert await connection.wire.call("XLEN", events) > 0
+
+
+async def test_a_job_that_another_client_retried_without_its_arguments_says_so(
+    service: Service, connection: Connection, settings: Settings
+) -> None:
+    one = await submit(service, ADA, "gone")
+    await connection.wire.call("HSET", f"{prefix(connection)}:jobs:{one}", "data", "{}", "cb:gone", "1")
+    async with running_worker(settings):
+        job = await service.wait(ADA, one, 30)
+    assert job.failure is not None
+    assert (job.state, job.failure.code) == (State.FAILED, "arguments_gone")
