@@ -139,14 +139,12 @@ class Service:
             owner=caller.owner,
             args=sealed,
             args_hash=args_hash,
-            attempts=attempts or found.attempts,
-            backoff_seconds=found.backoff_seconds,
-            deadline_seconds=deadline_seconds,
-            delay_seconds=delay_seconds,
+            attempts=attempts or found.attempts, backoff_seconds=found.backoff_seconds,
+            deadline_seconds=deadline_seconds, delay_seconds=delay_seconds,
             request_id=request_id,
             callback=self._sealed(callback),
             has_quota=has_quota(caller),
-        )
+        )  # fmt: skip
         added = await self._add(new)
         if added.args_hash != new.args_hash or added.job.owner != caller.owner:
             raise KeyReused
@@ -167,13 +165,14 @@ class Service:
         return await self._get(caller, job_id)
 
     async def _get(self, caller: Caller, job_id: str) -> Job:
-        job = await self._queues.read(ids.parse_job_id(job_id))
+        job = await self._queues.read(ids.parse_job_id(job_id), owner=caller.bound_to)
         return self._own(caller, job)
 
     async def get_with_args(self, caller: Caller, job_id: str) -> Job:
         """As ``get``, with the arguments; secret ones show as ``***``."""
         self.quotas.check(caller, ids.parse_job_id(job_id))
-        job = self._own(caller, await self._queues.read(ids.parse_job_id(job_id), with_args=True))
+        found = await self._queues.read(ids.parse_job_id(job_id), with_args=True, owner=caller.bound_to)
+        job = self._own(caller, found)
         return replace(job, args=self._sealer.mask(job.args))
 
     async def wait(

@@ -42,6 +42,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "owner_sessions": (0, 10_000),
     "disk_budget_gb": (0, 1_000_000),
     "owner_artifact_gb": (0, 1_000_000),
+    "job_disk_gb": (0, 1_000_000),
     "owner_store_mb": (0, 1_000_000),
     "owner_upload_files": (0, 10_000_000),
     "owner_streams": (0, 1_000_000),
@@ -109,6 +110,9 @@ class Settings:
     allow_hosts: tuple[str, ...] = _setting(
         (), "Private addresses that jobs may reach, as host:port, or host:*."
     )
+    deny_networks: tuple[str, ...] = _setting(
+        (), "Public addresses and networks that no job may reach, as 203.0.113.0/24."
+    )
     kinds: tuple[str, ...] = _setting(
         (), "Python modules with kinds of your own, by name, or as the path of a .py file."
     )
@@ -164,6 +168,11 @@ class Settings:
     owner_artifact_gb: float = _setting(
         10.0,
         "What the results of one owner's jobs may take on the disk, in GB; 0 for no limit. Not for admins.",
+    )
+    job_disk_gb: float = _setting(
+        4.0,
+        "What the temporary files and results of one job may take on the disk while it runs, in GB; 0 for no "
+        "limit.",
     )
     owner_upload_files: int = _setting(
         1000, "Uploads of one owner that are kept, by number; 0 for any number. Not for admins."

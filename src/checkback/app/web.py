@@ -23,6 +23,7 @@ from checkback.doors.http_metrics import Metrics, ServerFigures
 from checkback.doors.mcp import build_server, http_app, http_base_url, http_caller
 from checkback.doors.mcp_names import ToolNames
 from checkback.doors.mcp_pdfco import PdfcoSetting
+from checkback.doors.mcp_session_owners import OneAtATime, SessionOwners
 from checkback.doors.mcp_sessions import SessionLimit
 from checkback.doors.mcp_wire import StrictMessages
 from checkback.doors.observed import Observed
@@ -95,7 +96,8 @@ def make_application(
     mcp = mcp_application(connection, sorted(hosts.hosts), authenticator)
     own = Starlette(routes=routes, lifespan=mcp.lifespan)
     bounded = SessionLimit(mcp, limit=settings.owner_sessions)
-    application = _Doors(own, RequireCaller(StrictMessages(bounded)))
+    owned = SessionOwners(OneAtATime(bounded))
+    application = _Doors(own, RequireCaller(StrictMessages(owned)))
     gate = Gate(
         application,
         authenticator=authenticator,
@@ -113,7 +115,7 @@ def _own_routes(
     guesses: GuessLimit,
     readiness: Callable[[], Awaitable[Readiness]],
 ) -> list[BaseRoute]:
-    """The web page, the native API, signed links and PDF.co's API."""
+    """The routes of every API but MCP, and of the web page."""
     service, production = connection.service, connection.settings.production
 
     async def count_workers() -> int:

@@ -60,27 +60,29 @@ def make_worker(settings: Settings) -> WorkerProcess:
         allow_hosts=settings.allow_hosts,
         temporary_folder=settings.temporary_folder,
         production=settings.production,
-        uploads_folder=settings.uploads_folder,
-        artifacts_folder=settings.artifacts_folder,
-        pdfco_key=settings.pdfco_key,
         pdfco_url=settings.pdfco_url,
     )
-    secret = load_secret(settings.home, settings.secret_key)
-    children = ChildSettings(settings.kinds, str(settings.artifacts_folder), secret.hex(), environment)
+    children = ChildSettings(settings.kinds, environment)
     return WorkerProcess(
         WorkerSettings(
             address=address(settings),
             keys=Keys(settings.prefix),
             concurrency=settings.concurrency,
             children=children,
+            secret=load_secret(settings.home, settings.secret_key),
+            pdfco_key=settings.pdfco_key,
             retention=retention(settings),
             temporary_folder=settings.temporary_folder,
+            artifacts_folder=settings.artifacts_folder,
+            uploads_folder=settings.uploads_folder,
             allow_hosts=settings.allow_hosts,
+            deny_networks=settings.deny_networks,
             grace_seconds=settings.grace_seconds,
             version=find_version(),
             callbacks=callback_settings(settings),
             disk_budget_bytes=settings.disk_budget_bytes,
             owner_artifact_bytes=int(settings.owner_artifact_gb * 1e9),
+            job_disk_bytes=int(settings.job_disk_gb * 1e9),
             owner_store_bytes=settings.owner_store_bytes,
         )
     )

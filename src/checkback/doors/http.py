@@ -60,7 +60,7 @@ from checkback.doors.http_wire import (
     read_json,
     while_connected,
 )
-from checkback.guard.access import SESSION_COOKIE, client_of
+from checkback.guard.access import SESSION_COOKIE, client_of, user_of_client
 from checkback.guard.authenticator import SESSION_SECONDS, Authenticator, GuessLimit
 from checkback.kinds import registry
 from checkback.service import Service, Submission
@@ -193,11 +193,11 @@ class _Api:
 
     async def signin(self, call: Call) -> Response:
         request = call.request
-        token = call.query(SigninQuery).token
+        code = call.query(SigninQuery).code
         if comes_from_elsewhere(request.scope):
             raise Forbidden("Open this address yourself; pages of other sites may not sign you in.")
         try:
-            session = self._authenticator.open_session(token)
+            session = self._authenticator.redeem(code, user_of_client(request.scope))
         except Unauthorized:
             self._guesses.failed(client_of(request.scope))
             raise
@@ -415,7 +415,7 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "signIn",
             "GET",
             "/signin",
-            "Exchange a token for a browser session.",
+            "Exchange the code of a sign-in link for a browser session.",
             api.signin,
             {303: Answer("Signed in; go to the web page.", empty=True)},
             query=SigninQuery,

@@ -66,9 +66,11 @@ class ListQuery(BaseModel):
 
 
 class SigninQuery(BaseModel):
-    """The token to exchange."""
+    """The code to exchange."""
 
-    token: str = Field(description="The token that serve printed.")
+    code: str = Field(
+        max_length=200, description="The code of the link that serve printed: good once, for ten minutes."
+    )
 
 
 class JobList(TypedDict):

@@ -50,7 +50,7 @@ def check_message(body: bytes) -> dict[str, Any]:
     try:
         found = strict_json.parse(body)
     except InvalidInput as error:
-        raise BadMessage(PARSE_ERROR, f"Parse error: {error.message}") from None
+        raise BadMessage(PARSE_ERROR, f"Parse error: {error.message}", _readable_id(body)) from None
     if not isinstance(found, dict):
         words = "batches are not taken" if isinstance(found, list) else "a message is an object"
         raise BadMessage(INVALID_REQUEST, f"Invalid request: {words}.")
@@ -72,6 +72,18 @@ def check_message(body: bytes) -> dict[str, Any]:
     return message
 
 
+def _readable_id(body: bytes) -> str | int | None:
+    """The id of a message that some parsers can read and ours does not take, such as one with half a
+    surrogate pair: a client that waits for this id would else wait until it gives up."""
+    try:
+        found: object = json.loads(body.decode(), object_pairs_hook=strict_json.unique)
+        identity = cast("dict[str, Any]", found).get("id") if isinstance(found, dict) else None
+        strict_json.check(identity)
+    except (InvalidInput, RecursionError, ValueError):
+        return None
+    return identity if isinstance(identity, str | int) and not isinstance(identity, bool) else None
+
+
 class StrictMessages:
     """Lets through what is a message; it may be read again behind."""
 
@@ -88,7 +100,7 @@ class StrictMessages:
                 return
             scope[MESSAGE] = await heavy.run(check_message, body, light=len(body) <= heavy.SMALL_BYTES)
         except BadMessage as bad:
-            await _refuse(bad, send)
+            await refuse(bad, send)
             return
         given = False
 
@@ -121,7 +133,8 @@ async def _read(receive: Receive) -> bytes | None:
             return bytes(body)
 
 
-async def _refuse(bad: BadMessage, send: Send) -> None:
+async def refuse(bad: BadMessage, send: Send) -> None:
+    """Answer with the JSON-RPC error."""
     body = json.dumps(bad.answer()).encode()
     lines = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": bad.status, "headers": lines})

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import hashlib
 import inspect
 import io
 import json
@@ -22,11 +21,11 @@ import socket
 import sys
 import traceback
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from checkback.artifacts import ArtifactStore
+from checkback.artifacts import AttemptArtifacts
 from checkback.core.clean_text import MAX_DEPTH, clean, clean_json
 from checkback.core.errors import CheckbackError, FailureCode, JobFailed
 from checkback.core.job import JSON, Failure
@@ -34,15 +33,18 @@ from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
 from checkback.engine import process_tree
 from checkback.engine.conversation import Conversation
+from checkback.engine.environments import live_in
+from checkback.engine.folders import OUTGOING
 from checkback.guard.redaction import Redactor
-from checkback.guard.seals import Sealer
+from checkback.guard.seals import revealed
 from checkback.kinds import registry
-from checkback.kinds.context import Egress, Environment, JobContext, StartedJob
+from checkback.kinds.context import Egress, Environment, JobContext, LocalFile, StartedJob
 from checkback.kinds.registry import Kind, MemoryLimit
 
 MAX_RESULT_BYTES = 64 * 1024
 RESULT_ARTIFACT = "result.json"
 OPEN_FILES = 4096
+LEAST_SLACK_BYTES = 64 << 20
 #: Of warm children: the first is how many more objects are made than freed before the young ones are looked
 #: through. Python's own number, 700, is meant for programs that make few.
 _GARBAGE_THRESHOLDS = (20_000, 20, 20)
@@ -53,9 +55,9 @@ class ChildSettings:
     """What all children of a worker share, sent once to the fork server."""
 
     modules: tuple[str, ...]
-    artifacts: str
-    secret_hex: str
     environment: Environment = field(default_factory=Environment)
+    #: Whether its children run the built-in kinds; the others run those of ``modules``.
+    built_in: bool = True
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), default=str).encode()
@@ -64,12 +66,9 @@ class ChildSettings:
     def from_json(cls, data: bytes) -> ChildSettings:
         values = json.loads(data)
         environment = values["environment"]
-        for folder in ("temporary_folder", "uploads_folder", "artifacts_folder"):
-            environment[folder] = Path(environment[folder])
+        environment["temporary_folder"] = Path(environment["temporary_folder"])
         environment["allow_hosts"] = tuple(environment["allow_hosts"])
-        return cls(
-            tuple(values["modules"]), values["artifacts"], values["secret_hex"], Environment(**environment)
-        )
+        return cls(tuple(values["modules"]), Environment(**environment), values["built_in"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +80,29 @@ class Assignment:
     args: JSON
     attempt: int
     deadline_seconds: float
-    folder: str
+    #: The attempt's own folder, and the one folder that its child may write: the same, or around it.
+    folder: str = ""
+    home: str = ""
+    #: The files of this server that it works on: source -> path and name.
+    files: dict[str, LocalFile] = field(default_factory=dict[str, LocalFile])
+    #: What its files may take together, 0 for any amount, and what room their owner has, None for any.
+    most_bytes: int = 0
+    owner_room: int | None = None
     egress: dict[str, str] | None = None
+    #: The secrets among the arguments, to be masked in what it says, and the server's own key for PDF.co.
+    secrets: list[str] = field(default_factory=list[str], repr=False)
+    pdfco_key: str | None = field(default=None, repr=False)
     #: What an earlier attempt saved.
     saved: JSON = None
     #: The trace that the attempt belongs to, as BullMQ's telemetry metadata.
     trace: str | None = None
+
+    @classmethod
+    def of(cls, message: dict[str, Any]) -> Assignment:
+        """As the worker wrote it."""
+        made = cls(**message)
+        files = {source: LocalFile(**found) for source, found in message["files"].items()}
+        return replace(made, files=files)
 
 
 def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> None:
@@ -104,8 +120,9 @@ def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> N
     if first is None:
         return
     kind = registry.get(first["kind"])
-    if kind.memory_bytes and kind.memory_limit is MemoryLimit.ADDRESS_SPACE:
-        _lower_limit(resource.RLIMIT_AS, kind.memory_bytes)
+    if kind.is_built_in:
+        live_in(first["home"])
+    _limit_memory(kind)
     if kind.warm is not None:
         asyncio.run(_serve_warm(conversation, first, kind, settings))
     else:
@@ -115,7 +132,7 @@ def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> N
 def _serve_fresh(
     conversation: Conversation, first: dict[str, Any], kind: Kind, settings: ChildSettings
 ) -> None:
-    attempt = _Attempt(conversation, Assignment(**first), kind, settings, None)
+    attempt = _Attempt(conversation, Assignment.of(first), kind, settings, None)
     if inspect.iscoroutinefunction(kind.function):
         asyncio.run(attempt.run_async())
     else:
@@ -131,10 +148,11 @@ async def _serve_warm(
     async with AsyncExitStack() as stack:
         kept: Any = None
         while message is not None:
-            assignment = Assignment(**message)
+            assignment = Assignment.of(message)
+            environment = replace(settings.environment, temporary_folder=Path(assignment.home))
             try:
                 if kept is None and kind.warm is not None:
-                    kept = await stack.enter_async_context(kind.warm(settings.environment))
+                    kept = await stack.enter_async_context(kind.warm(environment))
                     _spare_what_stays()
             except JobFailed as error:
                 conversation.end_failed(error.code, error.message, retryable=error.retryable, hint=error.hint)
@@ -173,8 +191,12 @@ class _Attempt:
         self._assignment = assignment
         self._kind = kind
         self._settings = settings
-        store = ArtifactStore(Path(settings.artifacts))
-        self._artifacts = store.attempt(assignment.job_id, assignment.attempt)
+        self._artifacts = AttemptArtifacts(
+            Path(assignment.folder) / OUTGOING,
+            assignment.attempt,
+            most_bytes=assignment.most_bytes,
+            owner_room=assignment.owner_room,
+        )
         self._context = JobContext(
             job_id=assignment.job_id,
             kind=kind.name,
@@ -182,12 +204,17 @@ class _Attempt:
             deadline_seconds=assignment.deadline_seconds,
             folder=Path(assignment.folder),
             reporter=conversation.reporter(self._artifacts),
-            environment=settings.environment,
+            environment=replace(
+                settings.environment,
+                temporary_folder=Path(assignment.home),
+                pdfco_key=assignment.pdfco_key,
+            ),
             egress=Egress(**assignment.egress) if assignment.egress else None,
             resource=kept,
             saved=assignment.saved,
             trace=TraceContext.from_metadata(assignment.trace),
-            starter=_Starter(conversation, Sealer(bytes.fromhex(settings.secret_hex))),
+            starter=_Starter(conversation),
+            files=assignment.files,
         )
 
     def run_sync(self) -> None:
@@ -220,10 +247,9 @@ class _Attempt:
 
     def _parameters(self) -> dict[str, Any]:
         os.chdir(self._assignment.folder)
-        sealer = Sealer(bytes.fromhex(self._settings.secret_hex))
-        self._conversation.redact = Redactor(sealer.secrets(self._assignment.args))
+        self._conversation.redact = Redactor(self._assignment.secrets)
         _mask_output(self._conversation)
-        model = self._kind.check_args(sealer.open(self._assignment.args))
+        model = self._kind.check_args(self._assignment.args)
         if self._kind.takes_model:
             (name,) = [
                 parameter
@@ -280,27 +306,17 @@ class _Attempt:
 
 
 class _Starter:
-    """Starts other jobs for a running one: checks and seals what they are given, and asks the worker."""
+    """Starts other jobs for a running one: asks the worker, which checks, seals and stores."""
 
-    def __init__(self, conversation: Conversation, sealer: Sealer) -> None:
+    def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
-        self._sealer = sealer
 
     def start(self, kind: str, args: dict[str, JSON], key: str) -> str:
         found = registry.get(kind)
         if found.sources:
             raise ValueError(f"{kind} works on files and cannot be started by a job.")
-        given = found.check_args(args).model_dump(mode="python", by_alias=True, exclude_unset=True)
-        text = json.dumps([kind, self._sealer.fingerprint(given)], sort_keys=True)
-        answer = self._conversation.ask(
-            {
-                "say": "start",
-                "kind": kind,
-                "key": key,
-                "args": self._sealer.seal(given),
-                "args_hash": hashlib.sha256(text.encode()).hexdigest(),
-            }
-        )
+        found.check_args(args)
+        answer = self._conversation.ask({"say": "start", "kind": kind, "key": key, "args": revealed(args)})
         if "error" in answer:
             raise ConnectionError(answer["error"])
         return str(answer["id"])
@@ -387,6 +403,23 @@ def _mask_output(conversation: Conversation) -> None:
         masked = _MaskedOutput(io.BufferedWriter(raw), "utf-8", "replace", line_buffering=True)
         masked.conversation = conversation
         setattr(sys, name, masked)
+
+
+def _limit_memory(kind: Kind) -> None:
+    """Have the kernel hold the kind's limit, exactly or, where the worker watches it, a tenth above.
+
+    The second is a wall in each process alone, for one that grows faster than it is looked at; a program that
+    knows that it only reserves what it does not use may raise it for itself.
+    """
+    if not kind.memory_bytes:
+        return
+    if kind.memory_limit is MemoryLimit.ADDRESS_SPACE:
+        _lower_limit(resource.RLIMIT_AS, kind.memory_bytes)
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wall = kind.memory_bytes + max(kind.memory_bytes // 10, LEAST_SLACK_BYTES)
+    if hard == resource.RLIM_INFINITY or wall < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (wall, hard))
 
 
 def _lower_limit(what: int, value: int) -> None:

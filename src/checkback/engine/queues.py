@@ -140,9 +140,11 @@ class Queues:
             raise EngineUnavailable("The job store lost the job at once.", hint="Look into the server's log.")
         return Added(stored.job, existing=kept == 0, args_hash=stored.args_hash)
 
-    async def read(self, job_id: str, *, with_args: bool = False) -> Job | None:
-        """The job as it stands, or None: one round trip, one atomic step. Expired jobs are None."""
-        reply = await self._run(STATUS, self._hashes(job_id), [job_id, "1" if with_args else "0"])
+    async def read(self, job_id: str, *, with_args: bool = False, owner: str | None = None) -> Job | None:
+        """The job as it stands, or None: one round trip, one atomic step. Expired jobs are None, and so are
+        those of others than ``owner``, where one is named."""
+        arguments = [job_id, "1" if with_args else "0", owner or ""]
+        reply = await self._run(STATUS, self._hashes(job_id), arguments)
         stored = self._decode(job_id, reply)
         return stored.job if stored else None
 
@@ -198,11 +200,11 @@ class Queues:
             raise NotFound
         self._pruned_in_vain.pop(job.owner, None)
         self.shares.look_again(job.owner)
-        return _ids(replies[2])
+        return (replies[2] or "").split()
 
     async def parts(self, queue: str, job_id: str) -> list[str]:
         """The ids of the jobs that a job has started."""
-        return _ids(await self._call("HGET", self.keys.job(queue, job_id), "cb:parts"))
+        return (await self._call("HGET", self.keys.job(queue, job_id), "cb:parts") or "").split()
 
     async def cancel_parts(self, job_ids: list[str]) -> None:
         """Cancel those that have not ended, and what they have started themselves."""
@@ -475,10 +477,6 @@ class Queues:
             return await self.wire.transaction(commands, scripts)
         except ReplyError as error:
             raise _refused(error) from None
-
-
-def _ids(listed: str | None) -> list[str]:
-    return listed.split() if listed else []
 
 
 def _free_bytes(folder: Path) -> float:

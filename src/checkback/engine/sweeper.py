@@ -16,6 +16,8 @@ from pathlib import Path
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable
 from checkback.engine.disk import Disk
+from checkback.engine.folders import Folders
+from checkback.engine.job_disk import Ledger
 from checkback.engine.keys import Keys
 from checkback.engine.record import Retention
 from checkback.engine.shares import StoreShares
@@ -50,8 +52,9 @@ class Sweeper:
         artifacts: ArtifactStore,
         uploads: UploadStore,
         *,
+        folders: Folders | None = None,
         disk_budget_bytes: int = 0,
-        owner_artifact_bytes: int = 0,
+        ledger: Ledger | None = None,
     ) -> None:
         self._wire = wire
         self._keys = keys
@@ -59,9 +62,10 @@ class Sweeper:
         self._retention = retention
         self._artifacts = artifacts
         self._uploads = uploads
+        self._folders = folders
         self.disk = Disk(
             wire, keys, queues, artifacts, uploads,
-            budget_bytes=disk_budget_bytes, owner_bytes=owner_artifact_bytes,
+            budget_bytes=disk_budget_bytes, ledger=ledger or Ledger(),
         )  # fmt: skip
         self._scanned_at = float("-inf")
 
@@ -88,6 +92,8 @@ class Sweeper:
             self._scanned_at = time.monotonic()
             await self._remove_stray_folders()
             await asyncio.to_thread(self._uploads.sweep)
+            if self._folders is not None:
+                await asyncio.to_thread(self._folders.remove_left_behind)
             await StoreShares(self._wire, self._keys, self._queues, share_bytes=0).recount()
         await self._forget_dead_workers()
         await self._prune_owners()

@@ -15,7 +15,7 @@ import platform
 import time
 import uuid
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ from checkback.engine.callbacks import Callbacks, CallbackSettings
 from checkback.engine.child import ChildSettings
 from checkback.engine.clients import worker_client
 from checkback.engine.events import Feed
-from checkback.engine.forks import Forks
+from checkback.engine.folders import Folders
+from checkback.engine.forks import ForkServers
+from checkback.engine.job_disk import Ledger
 from checkback.engine.keys import Keys
 from checkback.engine.observed import Observer, known_kind
 from checkback.engine.parts import Parts
@@ -41,7 +43,7 @@ from checkback.engine.sweeper import Sweeper
 from checkback.engine.tally import Tally
 from checkback.engine.wire import Address, ReplyError, Wire
 from checkback.guard.egress import EgressProxy
-from checkback.guard.seals import derive
+from checkback.guard.seals import Sealer
 from checkback.uploads import UploadStore
 
 logger = logging.getLogger(__name__)
@@ -77,9 +79,15 @@ class WorkerSettings:
     #: How many jobs of each queue run at once.
     concurrency: dict[str, int]
     children: ChildSettings
+    #: The data folder's secret, from which every key is made.
+    secret: bytes = field(repr=False)
     retention: Retention
     temporary_folder: Path
+    artifacts_folder: Path
+    uploads_folder: Path
+    pdfco_key: str | None = field(default=None, repr=False)
     allow_hosts: tuple[str, ...] = ()
+    deny_networks: tuple[str, ...] = ()
     grace_seconds: float = GRACE_SECONDS
     version: str = ""
     #: Who is told of a job's end, and how; None tells nobody.
@@ -88,6 +96,8 @@ class WorkerSettings:
     disk_budget_bytes: int = 0
     #: What the artifacts of one owner may take; 0 is no limit.
     owner_artifact_bytes: int = 0
+    #: What the files of one job may take while it runs; 0 is no limit.
+    job_disk_bytes: int = 0
     #: What the jobs of one owner may take in the store; 0 is no limit.
     owner_store_bytes: int = 0
 
@@ -112,21 +122,19 @@ class WorkerProcess:
         """Work until ``shut_down``. Raises KindsNotLoaded, or EngineUnavailable at start only."""
         settings = self._settings
         wire = Wire(settings.address, name=f"checkback-worker:{self.id}")
-        forks = Forks(settings.children)
+        forks = ForkServers(settings.children)
         await forks.start()
-        egress = await EgressProxy.start(allow_hosts=settings.allow_hosts)
-        runner = Runner(forks)
-        store = ArtifactStore(Path(settings.children.artifacts))
+        egress = await EgressProxy.start(
+            allow_hosts=settings.allow_hosts, deny_networks=settings.deny_networks
+        )
+        store, uploads = ArtifactStore(settings.artifacts_folder), UploadStore(settings.uploads_folder)
+        folders = Folders(settings.temporary_folder, store, uploads)
+        runner = Runner(forks, folders)
         queues = tuple(settings.concurrency)
         feed = Feed(settings.address, settings.keys, queues, name=f"checkback-feed:{self.id}")
         reads = Queues(wire, feed, settings.keys, queues, settings.retention)
-        secret = derive(bytes.fromhex(settings.children.secret_hex), "ids of parts")
-        started = Parts(wire, settings.keys, reads, secret)
-        folder = settings.temporary_folder
-        parts = WorkerParts(
-            wire, settings.keys, runner, egress, folder, store, started, settings.owner_store_bytes
-        )
-        sweeper = self._make_sweeper(wire, store)
+        parts = self._make_parts(wire, reads, runner, egress, store)
+        sweeper = self._make_sweeper(wire, folders, parts.ledger)
         tally = Tally(wire, settings.keys.totals())
         observer = Observer(tally)
         background = [
@@ -135,6 +143,7 @@ class WorkerProcess:
             asyncio.create_task(self._watch_locks(), name="locks"),
             asyncio.create_task(self._beat(wire, runner, sweeper), name="heartbeat"),
             asyncio.create_task(sweeper.run(), name="sweeper"),
+            asyncio.create_task(forks.warm_up(), name="warm-up"),
         ]
         if settings.callbacks is not None:
             callbacks = Callbacks(wire, settings.keys, queues, settings.retention, egress, settings.callbacks)
@@ -159,17 +168,35 @@ class WorkerProcess:
             await feed.close()
             await wire.close()
 
-    def _make_sweeper(self, wire: Wire, artifacts: ArtifactStore) -> Sweeper:
+    def _make_parts(
+        self, wire: Wire, reads: Queues, runner: Runner, egress: EgressProxy | None, store: ArtifactStore
+    ) -> WorkerParts:
+        settings = self._settings
+        return WorkerParts(
+            wire,
+            settings.keys,
+            runner,
+            egress,
+            store,
+            Parts(wire, settings.keys, reads, settings.secret),
+            Sealer(settings.secret),
+            Ledger(settings.job_disk_bytes, settings.owner_artifact_bytes),
+            settings.pdfco_key,
+            settings.owner_store_bytes,
+        )
+
+    def _make_sweeper(self, wire: Wire, folders: Folders, ledger: Ledger) -> Sweeper:
         settings = self._settings
         return Sweeper(
             wire,
             settings.keys,
             tuple(settings.concurrency),
             settings.retention,
-            artifacts,
-            UploadStore(settings.children.environment.uploads_folder),
+            folders.artifacts,
+            folders.uploads,
+            folders=folders,
             disk_budget_bytes=settings.disk_budget_bytes,
-            owner_artifact_bytes=settings.owner_artifact_bytes,
+            ledger=ledger,
         )
 
     def shut_down(self) -> None:
