@@ -125,9 +125,7 @@ class Service:
         """
         self._require(caller, Scope.WRITE)
         self.quotas.submit(caller)
-        check_options(
-            key=key, deadline_seconds=deadline_seconds, delay_seconds=delay_seconds, attempts=attempts
-        )
+        check_options(key, deadline_seconds, delay_seconds, attempts)
         if callback is not None:
             check_url(str(callback["url"]), self._addresses)
         light = heavy.is_light(args)

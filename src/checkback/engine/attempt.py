@@ -281,7 +281,7 @@ class Attempt:
         seconds = time.monotonic() - self._began
         progress = encode_progress(self._phase, 100, None, self._phases)
         size = len(outcome.result or "")
-        await self._store_end(encode_artifacts(outcome.artifacts), "", progress, result_bytes=size)
+        await self._store_end(encode_artifacts(outcome.artifacts), "", progress, "", size)
         await self._remember(kind.name, seconds)
         return json.loads(outcome.result or "null")
 
