@@ -20,12 +20,13 @@ from checkback.engine.record import Retention
 from checkback.engine.room import StoreMemory
 from checkback.engine.sweeper import Sweeper
 from checkback.engine.valkey import EmbeddedValkey
-from checkback.engine.wire import Address, Wire
+from checkback.engine.wire import Wire
 from checkback.guard.access import LOCAL, Caller, Scope
 from checkback.service import Service
 from checkback.settings import Settings
 from checkback.uploads import UploadStore
 from conftest import running_worker
+from worker_processes import as_admin
 
 ADA, BOB = (Caller(name, frozenset({Scope.READ, Scope.WRITE})) for name in ("ada", "bob"))
 LARGE = "x" * 100_000
@@ -180,7 +181,7 @@ async def test_a_deleted_job_is_gone_with_all_that_was_of_it(
     await service.delete(ADA, one)
     with pytest.raises(NotFound):
         await service.get(ADA, one)
-    keys = await connection.wire.call("KEYS", f"{settings.prefix}:*{one}*")
+    keys = await as_admin(settings, "KEYS", f"{settings.prefix}:*{one}*")
     assert (keys, (settings.artifacts_folder / one).exists()) == ([], False)
     assert [job.id for job in (await service.list(ADA)).jobs] == [kept]
     for part in ("completed", "failed", "wait", "prioritized", "delayed"):
@@ -251,7 +252,7 @@ def small_store(tmp_path: Path) -> Iterator[EmbeddedValkey]:
 
 
 async def test_a_nearly_full_store_is_told(small_store: EmbeddedValkey) -> None:
-    wire = Wire(Address(unix_path=small_store.socket_path), name="checkback-test")
+    wire = Wire(small_store.address, name="checkback-test")
     memory = StoreMemory(wire)
     assert not await memory.is_nearly_full()
     for number in range(24):
