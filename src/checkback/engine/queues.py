@@ -200,11 +200,11 @@ class Queues:
             raise NotFound
         self._pruned_in_vain.pop(job.owner, None)
         self.shares.look_again(job.owner)
-        return (replies[2] or "").split()
+        return str(replies[2] or "").split()
 
     async def parts(self, queue: str, job_id: str) -> list[str]:
         """The ids of the jobs that a job has started."""
-        return (await self._call("HGET", self.keys.job(queue, job_id), "cb:parts") or "").split()
+        return str(await self._call("HGET", self.keys.job(queue, job_id), "cb:parts") or "").split()
 
     async def cancel_parts(self, job_ids: list[str]) -> None:
         """Cancel those that have not ended, and what they have started themselves."""
