@@ -20,7 +20,7 @@ from checkback.engine.record import Retention
 from checkback.engine.room import StoreMemory
 from checkback.engine.sweeper import Sweeper
 from checkback.engine.valkey import EmbeddedValkey
-from checkback.engine.wire import Address, Wire
+from checkback.engine.wire import Wire
 from checkback.guard.access import LOCAL, Caller, Scope
 from checkback.service import Service
 from checkback.settings import Settings
@@ -251,7 +251,7 @@ def small_store(tmp_path: Path) -> Iterator[EmbeddedValkey]:
 
 
 async def test_a_nearly_full_store_is_told(small_store: EmbeddedValkey) -> None:
-    wire = Wire(Address(unix_path=small_store.socket_path), name="checkback-test")
+    wire = Wire(small_store.address, name="checkback-test")
     memory = StoreMemory(wire)
     assert not await memory.is_nearly_full()
     for number in range(24):
