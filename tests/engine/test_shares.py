@@ -180,7 +180,9 @@ async def test_a_deleted_job_is_gone_with_all_that_was_of_it(
     await service.delete(ADA, one)
     with pytest.raises(NotFound):
         await service.get(ADA, one)
-    keys = await connection.wire.call("KEYS", f"{settings.prefix}:*{one}*")
+    _, keys = await connection.wire.call(
+        "SCAN", "0", "MATCH", f"{settings.prefix}:*{one}*", "COUNT", 1_000_000
+    )
     assert (keys, (settings.artifacts_folder / one).exists()) == ([], False)
     assert [job.id for job in (await service.list(ADA)).jobs] == [kept]
     for part in ("completed", "failed", "wait", "prioritized", "delayed"):
