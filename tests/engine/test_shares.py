@@ -26,6 +26,7 @@ from checkback.service import Service
 from checkback.settings import Settings
 from checkback.uploads import UploadStore
 from conftest import running_worker
+from worker_processes import as_admin
 
 ADA, BOB = (Caller(name, frozenset({Scope.READ, Scope.WRITE})) for name in ("ada", "bob"))
 LARGE = "x" * 100_000
@@ -180,9 +181,7 @@ async def test_a_deleted_job_is_gone_with_all_that_was_of_it(
     await service.delete(ADA, one)
     with pytest.raises(NotFound):
         await service.get(ADA, one)
-    _, keys = await connection.wire.call(
-        "SCAN", "0", "MATCH", f"{settings.prefix}:*{one}*", "COUNT", 1_000_000
-    )
+    keys = await as_admin(settings, "KEYS", f"{settings.prefix}:*{one}*")
     assert (keys, (settings.artifacts_folder / one).exists()) == ([], False)
     assert [job.id for job in (await service.list(ADA)).jobs] == [kept]
     for part in ("completed", "failed", "wait", "prioritized", "delayed"):

@@ -204,7 +204,8 @@ class Queues:
 
     async def parts(self, queue: str, job_id: str) -> list[str]:
         """The ids of the jobs that a job has started."""
-        return str(await self._call("HGET", self.keys.job(queue, job_id), "cb:parts") or "").split()
+        listed = await self._call("HGET", self.keys.job(queue, job_id), "cb:parts")
+        return str(listed or "").split()
 
     async def cancel_parts(self, job_ids: list[str]) -> None:
         """Cancel those that have not ended, and what they have started themselves."""

@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import os
 import pwd
+import resource
 import signal
 import sys
 
@@ -27,6 +28,9 @@ def main(arguments: list[str]) -> int:
     pid_file, program, *rest = arguments[1:] if same_user else arguments
     with open(pid_file, "w") as file:
         file.write(str(os.getpid()))
+    # A browser and its driver reserve far more than they use; their job's worker watches what they hold.
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     if not same_user:
         _become_expendable()
     if not die_with_parent(parent):
