@@ -234,9 +234,15 @@ class Attempt:
 
         A job that waits has not been begun: should the worker die, it was not the job's doing.
         """
-        noted = places.locked() and await self._count_returned(1)
-        taking = asyncio.create_task(places.acquire())
-        is_timed = False
+        noted, is_timed = False, False
+        taking: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if places.locked():
+            noted = await self._count_returned(1)
+            taking = asyncio.create_task(places.acquire())
+        else:
+            # At once: of two that come in the same moment, the second is to see that it has to wait.
+            await places.acquire()
+            taking.set_result(None)
         try:
             await asyncio.wait({taking, self._stop}, return_when=asyncio.FIRST_COMPLETED)
             if noted:
