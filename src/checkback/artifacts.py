@@ -1,14 +1,14 @@
 """Result files: a folder for each attempt of each job, under names that we generate.
 
-``<root>/<job id>/<attempt>/<artifact id>``: what a kind calls a file never becomes part of a path. A late
-attempt writes into a folder of its own, which nobody lists.
+``<root>/<job id>/<attempt>/<artifact id>``: what a kind calls a file never becomes part of a path. A job's
+process never writes here: it hands its files in, in a folder of its attempt, and its worker checks them and
+takes them over (``engine/adoption.py``). A late attempt has a folder of its own, which nobody lists.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import re
 import secrets
 import shutil
@@ -36,11 +36,11 @@ class ArtifactStore:
 
     def path(self, job_id: str, artifact: Artifact) -> Path:
         """Where an artifact lies; it may be gone."""
-        return self.root / job_id / str(artifact.attempt) / artifact.id
+        return self.folder(job_id, artifact.attempt) / artifact.id
 
-    def attempt(self, job_id: str, attempt: int) -> AttemptArtifacts:
-        """Where one attempt writes."""
-        return AttemptArtifacts(self.root / job_id / str(attempt), attempt)
+    def folder(self, job_id: str, attempt: int) -> Path:
+        """Where the files of one attempt are kept."""
+        return self.root / job_id / str(attempt)
 
     def keep_only(self, job_id: str, attempt: int) -> None:
         """Remove what other attempts of a job left behind."""
@@ -60,28 +60,31 @@ class ArtifactStore:
 
 
 class AttemptArtifacts:
-    """Writes the files of one attempt. Used in the child process."""
+    """Hands in the files of one attempt: they wait in ``folder`` until the worker takes them over.
 
-    def __init__(self, folder: Path, attempt: int) -> None:
+    Used in the child process.
+    """
+
+    def __init__(self, folder: Path, attempt: int, *, most_bytes: int = 0) -> None:
         self._folder = folder
         self._attempt = attempt
+        #: What the files may take together; 0 is no limit.
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self.written: list[Artifact] = []
 
     def write(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
-        """Store a file, flushed to disk before it is named anywhere.
+        """Hand a file in. The worker flushes it to the disk before it is named anywhere.
 
         A media type that is not one is kept as ``application/octet-stream``. Raises ValueError for a name
         that is no plain file name or was used before, JobFailed past the limits.
         """
-        _check_name(name)
+        check_name(name)
         media_type = plain_media_type(media_type)
         if any(artifact.name == name for artifact in self.written):
             raise ValueError(f"This attempt has an artifact called {name!r} already.")
-        if len(self.written) >= MAX_ARTIFACTS:
-            raise JobFailed("too_large", f"The job made more than {MAX_ARTIFACTS} files.", retryable=False)
         size = content.stat().st_size if isinstance(content, Path) else len(content)
-        if size > MAX_ARTIFACT_BYTES:
-            raise JobFailed("too_large", "The job made a file of more than 1 GB.", retryable=False)
+        self._require_room(size)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         artifact_id = secrets.token_hex(8)
         target = self._folder / artifact_id
@@ -90,14 +93,34 @@ class AttemptArtifacts:
         except OSError as error:
             target.unlink(missing_ok=True)  # half a file is worse than none
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise JobFailed(
-                    FailureCode.STORAGE_FULL, "The disk was full when the job wrote a file.",
-                    hint="Retry it when there is room on the server's disk.",
-                ) from None  # fmt: skip
+                raise disk_full() from None
             raise
         artifact = Artifact(artifact_id, name, media_type, size, digest, self._attempt)
         self.written.append(artifact)
+        self._bytes += size
         return artifact
+
+    def _require_room(self, size: int) -> None:
+        """Raise JobFailed when one more file of this size is more than a job may make."""
+        if len(self.written) >= MAX_ARTIFACTS:
+            raise JobFailed("too_large", f"The job made more than {MAX_ARTIFACTS} files.", retryable=False)
+        if size > MAX_ARTIFACT_BYTES:
+            raise JobFailed("too_large", "The job made a file of more than 1 GB.", retryable=False)
+        if 0 < self._most_bytes < self._bytes + size:
+            raise JobFailed(
+                "too_large",
+                f"The job made files of more than {self._most_bytes // 1_000_000} MB together.",
+                retryable=False,
+                hint="Split the work into several jobs.",
+            )
+
+
+def disk_full() -> JobFailed:
+    """The failure of a job for whose file there was no room."""
+    return JobFailed(
+        FailureCode.STORAGE_FULL, "The disk was full when the job wrote a file.",
+        hint="Retry it when there is room on the server's disk.",
+    )  # fmt: skip
 
 
 def plain_media_type(given: str) -> str:
@@ -106,18 +129,16 @@ def plain_media_type(given: str) -> str:
 
 
 def _put(content: bytes | Path, target: Path) -> str:
-    """Bring the content to its place, on the disk; returns its hash."""
+    """Bring the content to its place; returns its hash."""
     if isinstance(content, Path):
         shutil.move(content, target)
-        digest = _digest(target)
-    else:
-        target.write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
-    _flush(target)
-    return digest
+        return _digest(target)
+    target.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise ValueError for a name that is not a plain file name."""
     plain = name.isprintable() and name not in (".", "..") and not set(name) & set('/\\:*?"<>|')
     if not name or len(name) > MAX_NAME_CHARACTERS or not plain:
         raise ValueError(f"{name[:50]!r} is not a plain file name.")
@@ -129,11 +150,3 @@ def _digest(path: Path) -> str:
         while chunk := file.read(CHUNK):
             hashed.update(chunk)
     return hashed.hexdigest()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -120,9 +120,9 @@ async def test_a_sweep_keeps_what_has_time_left(connection: Connection, worker: 
 async def test_files_without_a_job_are_removed(connection: Connection) -> None:
     store = ArtifactStore(connection.settings.artifacts_folder)
     stray = new_job_id()
-    store.attempt(stray, 1).write("x.txt", b"x", "text/plain")
+    store.folder(stray, 1).mkdir(parents=True)
     job_id = (await connection.service.submit(LOCAL, "test.add", {"a": 1, "b": 1})).job.id
-    store.attempt(job_id, 1).write("x.txt", b"x", "text/plain")
+    store.folder(job_id, 1).mkdir(parents=True)
     await make_sweeper(connection).sweep()
     assert store.job_ids() == [job_id]
 

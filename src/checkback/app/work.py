@@ -60,13 +60,11 @@ def make_worker(settings: Settings) -> WorkerProcess:
         allow_hosts=settings.allow_hosts,
         temporary_folder=settings.temporary_folder,
         production=settings.production,
-        uploads_folder=settings.uploads_folder,
-        artifacts_folder=settings.artifacts_folder,
         pdfco_key=settings.pdfco_key,
         pdfco_url=settings.pdfco_url,
     )
     secret = load_secret(settings.home, settings.secret_key)
-    children = ChildSettings(settings.kinds, str(settings.artifacts_folder), secret.hex(), environment)
+    children = ChildSettings(settings.kinds, secret.hex(), environment)
     return WorkerProcess(
         WorkerSettings(
             address=address(settings),
@@ -75,6 +73,8 @@ def make_worker(settings: Settings) -> WorkerProcess:
             children=children,
             retention=retention(settings),
             temporary_folder=settings.temporary_folder,
+            artifacts_folder=settings.artifacts_folder,
+            uploads_folder=settings.uploads_folder,
             allow_hosts=settings.allow_hosts,
             grace_seconds=settings.grace_seconds,
             version=find_version(),

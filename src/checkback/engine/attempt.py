@@ -93,7 +93,6 @@ class WorkerParts:
     keys: Keys
     runner: Runner
     egress: EgressProxy | None
-    temporary_folder: Path
     artifacts: ArtifactStore
     started: Parts
     semaphores: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
@@ -284,7 +283,6 @@ class Attempt:
             args=args_of(self._job.data, kind.name, self.queue),
             attempt=attempt,
             deadline_seconds=self._extras.deadline_seconds or kind.deadline_seconds,
-            folder=str(self._parts.temporary_folder / f"{self.job_id}-{attempt}"),
             egress={"proxy_url": grant.proxy_url, "username": grant.username, "password": grant.password}
             if grant
             else None,

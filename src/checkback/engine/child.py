@@ -22,11 +22,11 @@ import socket
 import sys
 import traceback
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from checkback.artifacts import ArtifactStore
+from checkback.artifacts import AttemptArtifacts
 from checkback.core.clean_text import MAX_DEPTH, clean, clean_json
 from checkback.core.errors import CheckbackError, FailureCode, JobFailed
 from checkback.core.job import JSON, Failure
@@ -34,10 +34,11 @@ from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
 from checkback.engine import process_tree
 from checkback.engine.conversation import Conversation
+from checkback.engine.folders import OUTGOING
 from checkback.guard.redaction import Redactor
 from checkback.guard.seals import Sealer
 from checkback.kinds import registry
-from checkback.kinds.context import Egress, Environment, JobContext, StartedJob
+from checkback.kinds.context import Egress, Environment, JobContext, LocalFile, StartedJob
 from checkback.kinds.registry import Kind, MemoryLimit
 
 MAX_RESULT_BYTES = 64 * 1024
@@ -53,7 +54,6 @@ class ChildSettings:
     """What all children of a worker share, sent once to the fork server."""
 
     modules: tuple[str, ...]
-    artifacts: str
     secret_hex: str
     environment: Environment = field(default_factory=Environment)
 
@@ -64,12 +64,9 @@ class ChildSettings:
     def from_json(cls, data: bytes) -> ChildSettings:
         values = json.loads(data)
         environment = values["environment"]
-        for folder in ("temporary_folder", "uploads_folder", "artifacts_folder"):
-            environment[folder] = Path(environment[folder])
+        environment["temporary_folder"] = Path(environment["temporary_folder"])
         environment["allow_hosts"] = tuple(environment["allow_hosts"])
-        return cls(
-            tuple(values["modules"]), values["artifacts"], values["secret_hex"], Environment(**environment)
-        )
+        return cls(tuple(values["modules"]), values["secret_hex"], Environment(**environment))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +78,23 @@ class Assignment:
     args: JSON
     attempt: int
     deadline_seconds: float
-    folder: str
+    #: The attempt's own folder, and the one folder that its child may write: the same, or around it.
+    folder: str = ""
+    home: str = ""
+    #: The files of this server that it works on: source -> path and name.
+    files: dict[str, LocalFile] = field(default_factory=dict[str, LocalFile])
     egress: dict[str, str] | None = None
     #: What an earlier attempt saved.
     saved: JSON = None
     #: The trace that the attempt belongs to, as BullMQ's telemetry metadata.
     trace: str | None = None
+
+    @classmethod
+    def of(cls, message: dict[str, Any]) -> Assignment:
+        """As the worker wrote it."""
+        made = cls(**message)
+        files = {source: LocalFile(**found) for source, found in message["files"].items()}
+        return replace(made, files=files)
 
 
 def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> None:
@@ -115,7 +123,7 @@ def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> N
 def _serve_fresh(
     conversation: Conversation, first: dict[str, Any], kind: Kind, settings: ChildSettings
 ) -> None:
-    attempt = _Attempt(conversation, Assignment(**first), kind, settings, None)
+    attempt = _Attempt(conversation, Assignment.of(first), kind, settings, None)
     if inspect.iscoroutinefunction(kind.function):
         asyncio.run(attempt.run_async())
     else:
@@ -131,10 +139,11 @@ async def _serve_warm(
     async with AsyncExitStack() as stack:
         kept: Any = None
         while message is not None:
-            assignment = Assignment(**message)
+            assignment = Assignment.of(message)
+            environment = replace(settings.environment, temporary_folder=Path(assignment.home))
             try:
                 if kept is None and kind.warm is not None:
-                    kept = await stack.enter_async_context(kind.warm(settings.environment))
+                    kept = await stack.enter_async_context(kind.warm(environment))
                     _spare_what_stays()
             except JobFailed as error:
                 conversation.end_failed(error.code, error.message, retryable=error.retryable, hint=error.hint)
@@ -173,8 +182,7 @@ class _Attempt:
         self._assignment = assignment
         self._kind = kind
         self._settings = settings
-        store = ArtifactStore(Path(settings.artifacts))
-        self._artifacts = store.attempt(assignment.job_id, assignment.attempt)
+        self._artifacts = AttemptArtifacts(Path(assignment.folder) / OUTGOING, assignment.attempt)
         self._context = JobContext(
             job_id=assignment.job_id,
             kind=kind.name,
@@ -182,12 +190,13 @@ class _Attempt:
             deadline_seconds=assignment.deadline_seconds,
             folder=Path(assignment.folder),
             reporter=conversation.reporter(self._artifacts),
-            environment=settings.environment,
+            environment=replace(settings.environment, temporary_folder=Path(assignment.home)),
             egress=Egress(**assignment.egress) if assignment.egress else None,
             resource=kept,
             saved=assignment.saved,
             trace=TraceContext.from_metadata(assignment.trace),
             starter=_Starter(conversation, Sealer(bytes.fromhex(settings.secret_hex))),
+            files=assignment.files,
         )
 
     def run_sync(self) -> None:

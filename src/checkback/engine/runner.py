@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
-import shutil
 import signal
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from checkback.core.errors import FailureCode
+from checkback.artifacts import disk_full
+from checkback.core.errors import FailureCode, JobFailed
 from checkback.core.job import Artifact, Failure
 from checkback.engine import excess, process_tree
+from checkback.engine.adoption import adopt
 from checkback.engine.child import Assignment
+from checkback.engine.folders import OUTGOING, Folders, Home, local_sources, remove_tree
 from checkback.engine.forks import Child, Forks
 from checkback.guard.redaction import redact
+from checkback.kinds.context import LocalFile
 from checkback.kinds.registry import Kind
 
 logger = logging.getLogger(__name__)
@@ -40,6 +44,8 @@ MAX_OUTPUT_LINES = 200
 OUTPUT_CHUNK = 1 << 20
 OUTPUT_PAUSE_SECONDS = 0.05
 OUTPUT_DRAIN_SECONDS = 0.5
+EXIT_SECONDS = 0.5
+"""What a child that has ended its job gets to end itself."""
 
 
 class Stop(StrEnum):
@@ -75,6 +81,7 @@ class Warm:
     """An idle child of a warm kind."""
 
     child: Child
+    home: Home
     jobs: int = 0
     idle_since: float = field(default_factory=time.monotonic)
 
@@ -82,8 +89,9 @@ class Warm:
 class Runner:
     """All children of one worker."""
 
-    def __init__(self, forks: Forks) -> None:
+    def __init__(self, forks: Forks, folders: Folders) -> None:
         self._forks = forks
+        self._folders = folders
         self._warm: defaultdict[str, list[Warm]] = defaultdict(list)
         self._cleaning: set[asyncio.Task[None]] = set()
 
@@ -97,34 +105,78 @@ class Runner:
     ) -> Outcome:
         """Run an attempt to its end, whatever it does. ``say`` hears its progress and log messages;
         ``answer`` is asked what it wants to know or have done."""
-        folder = Path(assignment.folder)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            warm = self._take(kind) or Warm(await self._forks.fork())
-        except (ConnectionError, OSError) as error:
-            self._clean_later(folder)
-            return Outcome(failure=_crashed("No process could be started for the job."), detail=repr(error))
+            warm = self._take(kind) or await self._start(kind, assignment)
+        except OSError as error:
+            return Outcome(failure=_not_started(error), detail=repr(error))
         child = warm.child
+        folder = self._folders.for_attempt(kind, warm.home, assignment.job_id, assignment.attempt)
         printing = asyncio.create_task(_forward_output(child, say))
         try:
+            assignment = await self._prepared(kind, assignment, warm.home, folder)
             outcome = await self._converse(kind, child, assignment, say, stop, answer)
             if kind.warm is None and outcome.stopped is None:
                 # What it printed last belongs into the log before the job counts as ended.
                 await asyncio.wait({printing}, timeout=OUTPUT_DRAIN_SECONDS)
+            outcome = await self._adopted(kind, child, assignment, outcome)
+        except OSError as error:
+            outcome = Outcome(failure=_not_started(error), detail=repr(error))
         except BaseException:
-            self._end(child)
+            self._end(warm)
             raise
         finally:
             printing.cancel()
-            self._clean_later(folder)
-        self._give_back(kind, warm, outcome)
+        self._give_back(kind, warm, outcome, folder)
+        return outcome
+
+    async def _start(self, kind: Kind, assignment: Assignment) -> Warm:
+        """A fresh child, with a folder of its own. Raises OSError where there is no process, or no room."""
+        home = self._folders.for_child(kind, assignment.job_id, assignment.attempt)
+        try:
+            return Warm(await self._forks.fork(), home)
+        except BaseException:
+            self._in_background(asyncio.to_thread(home.remove))
+            raise
+
+    async def _prepared(self, kind: Kind, assignment: Assignment, home: Home, folder: Path) -> Assignment:
+        """The assignment with the attempt's folder, where the files of this server lie that it works on."""
+        wanted = local_sources(kind, assignment.args)
+        files: dict[str, LocalFile] = {}
+        if wanted:
+            files = await asyncio.to_thread(self._folders.bring_sources, wanted, folder)
+        self._folders.give(home, folder)
+        return replace(assignment, folder=str(folder), home=str(home.path), files=files)
+
+    async def _adopted(self, kind: Kind, child: Child, assignment: Assignment, outcome: Outcome) -> Outcome:
+        """The outcome, once the files that belong to it are in the store.
+
+        Files that are not as the child said fail a job that was completed.
+        """
+        if not outcome.artifacts:
+            return outcome
+        if kind.warm is None:
+            # When its end is told, all that it started is gone as well: nobody can write to the files.
+            await _wait_for_exit(child)
+        try:
+            await asyncio.to_thread(
+                adopt,
+                self._folders.artifacts,
+                assignment.job_id,
+                assignment.attempt,
+                Path(assignment.folder) / OUTGOING,
+                outcome.artifacts,
+                may_move=kind.warm is None,
+            )
+        except JobFailed as error:
+            failure = outcome.failure or Failure(error.code, error.message, error.retryable, error.hint or "")
+            return replace(outcome, result=None, failure=failure, artifacts=(), detail=str(error))
         return outcome
 
     async def close(self) -> None:
         """End every idle child and wait until what was to be cleaned is clean."""
         for idle in self._warm.values():
             while idle:
-                self._end(idle.pop().child)
+                self._end(idle.pop())
         while self._cleaning:
             await asyncio.wait(set(self._cleaning))
 
@@ -138,7 +190,7 @@ class Runner:
         for idle in self._warm.values():
             for warm in [warm for warm in idle if warm.idle_since < oldest or warm.child.exited.done()]:
                 idle.remove(warm)
-                self._end(warm.child)
+                self._end(warm)
 
     async def _converse(
         self,
@@ -213,25 +265,23 @@ class Runner:
             warm = idle.pop()
             if not warm.child.exited.done() and not warm.child.reader.at_eof():
                 return warm
-            self._end(warm.child)
+            self._end(warm)
         return None
 
-    def _give_back(self, kind: Kind, warm: Warm, outcome: Outcome) -> None:
+    def _give_back(self, kind: Kind, warm: Warm, outcome: Outcome, folder: Path) -> None:
         warm.jobs += 1
         fine = outcome.result is not None or (
             outcome.failure is not None and outcome.failure.code not in _TROUBLE
         )
         if kind.warm is None or not fine or warm.jobs >= RECYCLE_JOBS or warm.child.reader.at_eof():
-            self._end(warm.child)
+            self._end(warm)
             return
+        self._in_background(asyncio.to_thread(remove_tree, folder))
         warm.idle_since = time.monotonic()
         self._warm[kind.name].append(warm)
 
-    def _end(self, child: Child) -> None:
-        self._in_background(_end_child(child))
-
-    def _clean_later(self, folder: Path) -> None:
-        self._in_background(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+    def _end(self, warm: Warm) -> None:
+        self._in_background(_end_child(warm))
 
     def _in_background(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.ensure_future(work)
@@ -242,6 +292,8 @@ class Runner:
 _TROUBLE = frozenset(
     {
         FailureCode.CRASHED,
+        FailureCode.INVALID_MESSAGE,
+        FailureCode.INVALID_RESULT,
         FailureCode.OUT_OF_MEMORY,
         FailureCode.TIMEOUT,
         FailureCode.TOO_MANY_PROCESSES,
@@ -251,14 +303,23 @@ _TROUBLE = frozenset(
 """Failures after which a warm child's resource is not trusted again."""
 
 
-async def _end_child(child: Child) -> None:
-    """Kill a child's whole tree, at once and for certain."""
+async def _end_child(warm: Warm) -> None:
+    """Kill a child's whole tree, at once and for certain, and remove its folder."""
+    await _kill(warm.child)
+    warm.child.close()
+    await asyncio.to_thread(warm.home.remove)
+
+
+async def _wait_for_exit(child: Child) -> None:
+    """Return when a child that has said its last word is gone, with all that it started."""
+    await asyncio.wait({child.exited}, timeout=EXIT_SECONDS)
+    await _kill(child)
+
+
+async def _kill(child: Child) -> None:
     if not child.exited.done():
         await asyncio.to_thread(process_tree.kill_tree, child.pid)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5):
-                await asyncio.shield(child.exited)
-    child.close()
+        await asyncio.wait({child.exited}, timeout=5)
 
 
 async def _read_to_end(child: Child, say: Say, answer: Answer) -> dict[str, Any] | None:
@@ -298,6 +359,13 @@ async def _forward_output(child: Child, say: Say) -> None:
             await asyncio.sleep(OUTPUT_PAUSE_SECONDS)
     if rest:
         say({"say": "log", "lines": [redact(rest.decode(errors="replace"))]})
+
+
+def _not_started(error: OSError) -> Failure:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        full = disk_full()
+        return Failure(full.code, full.message, full.retryable, full.hint or "")
+    return _crashed("No process could be started for the job.")
 
 
 def _crashed(message: str, *, retryable: bool = True) -> Failure:

@@ -16,6 +16,7 @@ from pathlib import Path
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable
 from checkback.engine.disk import Disk
+from checkback.engine.folders import Folders
 from checkback.engine.keys import Keys
 from checkback.engine.record import Retention
 from checkback.engine.wire import ReplyError, Script, Wire
@@ -47,6 +48,7 @@ class Sweeper:
         artifacts: ArtifactStore,
         uploads: UploadStore,
         *,
+        folders: Folders | None = None,
         disk_budget_bytes: int = 0,
         owner_artifact_bytes: int = 0,
     ) -> None:
@@ -56,6 +58,7 @@ class Sweeper:
         self._retention = retention
         self._artifacts = artifacts
         self._uploads = uploads
+        self._folders = folders
         self.disk = Disk(
             wire, keys, queues, artifacts, uploads,
             budget_bytes=disk_budget_bytes, owner_bytes=owner_artifact_bytes,
@@ -84,6 +87,8 @@ class Sweeper:
             self._scanned_at = time.monotonic()
             await self._remove_stray_folders()
             await asyncio.to_thread(self._uploads.sweep)
+            if self._folders is not None:
+                await asyncio.to_thread(self._folders.remove_left_behind)
         await self._forget_dead_workers()
         await self._prune_owners()
         await self.disk.look()

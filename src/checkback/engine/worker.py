@@ -29,6 +29,7 @@ from checkback.engine.callbacks import Callbacks, CallbackSettings
 from checkback.engine.child import ChildSettings
 from checkback.engine.clients import worker_client
 from checkback.engine.events import Feed
+from checkback.engine.folders import Folders
 from checkback.engine.forks import Forks
 from checkback.engine.keys import Keys
 from checkback.engine.observed import Observer, known_kind
@@ -77,6 +78,8 @@ class WorkerSettings:
     children: ChildSettings
     retention: Retention
     temporary_folder: Path
+    artifacts_folder: Path
+    uploads_folder: Path
     allow_hosts: tuple[str, ...] = ()
     grace_seconds: float = GRACE_SECONDS
     version: str = ""
@@ -111,16 +114,16 @@ class WorkerProcess:
         forks = Forks(settings.children)
         await forks.start()
         egress = await EgressProxy.start(allow_hosts=settings.allow_hosts)
-        runner = Runner(forks)
-        store = ArtifactStore(Path(settings.children.artifacts))
+        store, uploads = ArtifactStore(settings.artifacts_folder), UploadStore(settings.uploads_folder)
+        folders = Folders(settings.temporary_folder, store, uploads)
+        runner = Runner(forks, folders)
         queues = tuple(settings.concurrency)
         feed = Feed(settings.address, settings.keys, queues, name=f"checkback-feed:{self.id}")
         reads = Queues(wire, feed, settings.keys, queues, settings.retention)
         secret = derive(bytes.fromhex(settings.children.secret_hex), "ids of parts")
         started = Parts(wire, settings.keys, reads, secret)
-        folder = settings.temporary_folder
-        parts = WorkerParts(wire, settings.keys, runner, egress, folder, store, started)
-        sweeper = self._make_sweeper(wire, store)
+        parts = WorkerParts(wire, settings.keys, runner, egress, store, started)
+        sweeper = self._make_sweeper(wire, folders)
         tally = Tally(wire, settings.keys.totals())
         observer = Observer(tally)
         background = [
@@ -153,15 +156,16 @@ class WorkerProcess:
             await feed.close()
             await wire.close()
 
-    def _make_sweeper(self, wire: Wire, artifacts: ArtifactStore) -> Sweeper:
+    def _make_sweeper(self, wire: Wire, folders: Folders) -> Sweeper:
         settings = self._settings
         return Sweeper(
             wire,
             settings.keys,
             tuple(settings.concurrency),
             settings.retention,
-            artifacts,
-            UploadStore(settings.children.environment.uploads_folder),
+            folders.artifacts,
+            folders.uploads,
+            folders=folders,
             disk_budget_bytes=settings.disk_budget_bytes,
             owner_artifact_bytes=settings.owner_artifact_bytes,
         )

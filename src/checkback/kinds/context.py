@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mimetypes
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,15 +36,21 @@ class Environment:
     browser: str | None = None
     #: Private ``host:port`` addresses that jobs may reach.
     allow_hosts: tuple[str, ...] = ()
-    #: Folder for temporary files; each attempt has its own below it.
-    temporary_folder: Path = Path("/tmp")  # noqa: S108 - a default for tests; the worker always sets it
+    #: The one folder that the child may write; each attempt has its own there.
+    temporary_folder: Path = Path("/tmp")  # noqa: S108 - a default for tests; the child always sets it
     production: bool = True
-    #: Where uploads and the results of jobs lie, for jobs that work on them.
-    uploads_folder: Path = Path("/nonexistent/uploads")
-    artifacts_folder: Path = Path("/nonexistent/artifacts")
     #: The server's own key for PDF.co's API, and where that is.
     pdfco_key: str | None = None
     pdfco_url: str = "https://api.pdf.co"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file of this server that a job works on, copied into the attempt's folder before it started."""
+
+    path: str
+    #: A plain file name, as its upload or its job calls it.
+    name: str
 
 
 class Reporter(Protocol):
@@ -95,6 +102,7 @@ class JobContext:
         saved: JSON = None,
         trace: TraceContext | None = None,
         starter: Starter | None = None,
+        files: Mapping[str, LocalFile] | None = None,
     ) -> None:
         self.job_id = job_id
         self.kind = kind
@@ -112,6 +120,9 @@ class JobContext:
         #: The value of a ``traceparent`` header, for calls that shall belong to the trace of the job; None
         #: where there is none.
         self.traceparent = trace.traceparent if trace is not None else None
+        #: The uploads and results among the job's sources, by their names in its arguments. One that is gone
+        #: is missing here.
+        self.files: Mapping[str, LocalFile] = files or {}
         self._reporter = reporter
         self._starter = starter
         self._ends_at = time.monotonic() + deadline_seconds

@@ -54,15 +54,17 @@ async def merge(args: ManySourcesArgs, ctx: JobContext) -> dict[str, Any]:
         from checkback.kinds.documents.sniff import FileType, sniff
 
         parts: list[Path] = []
+        made: dict[Path, list[Path]] = {}  # a source that is named several times is converted once
         async with converter(work.folder, ctx.environment, ctx.log) as files:
             for number, source in enumerate(work.sources):
-                if sniff(source.path) is FileType.ZIP:
+                if source.path not in made and sniff(source.path) is FileType.ZIP:
                     folder = work.folder / f"unpacked-{number}"
                     folder.mkdir()
-                    for path, name in unpack(source.path, folder):
-                        parts.append(await files.to_pdf(path, name))
-                else:
-                    parts.append(await files.to_pdf(source.path, source.name))
+                    found = unpack(source.path, folder)
+                    made[source.path] = [await files.to_pdf(path, name) for path, name in found]
+                elif source.path not in made:
+                    made[source.path] = [await files.to_pdf(source.path, source.name)]
+                parts += made[source.path]
                 ctx.progress(10 + 40 * (number + 1) / len(work.sources))
         if not parts:
             raise failures.invalid_document("ZIP with documents")

@@ -1,4 +1,5 @@
-"""Brings a job's sources into its folder: downloads through the egress proxy, uploads and results by copy.
+"""A job's sources as files in its folder: downloads through the egress proxy, uploads and results as its
+worker copied them.
 
 What a source is called comes from its address or its upload; what it *is* only ``sniff`` says.
 """
@@ -7,20 +8,17 @@ from __future__ import annotations
 
 import base64
 import http.client
-import shutil
 import time
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from checkback.artifacts import ArtifactStore
-from checkback.core.job import Artifact
 from checkback.kinds import proxied
 from checkback.kinds.context import Egress, JobContext
 from checkback.kinds.documents import failures
 from checkback.kinds.proxied import FetchFailed, HostBlocked
-from checkback.uploads import MAX_UPLOAD_BYTES, UploadStore, plain_name
+from checkback.uploads import MAX_UPLOAD_BYTES, plain_name
 
 USER_AGENT = "checkback"
 READ_SECONDS = 30.0
@@ -52,12 +50,12 @@ class Login:
 
 
 def fetch_source(source: str, target: Path, ctx: JobContext, login: Login) -> SourceFile:
-    """Put one source into the file ``target``. Raises a failure that says why it cannot be had."""
-    scheme, _, rest = source.partition(":")
-    if scheme == "upload":
-        return _take_upload(rest, target, ctx)
-    if scheme == "artifact":
-        return _take_artifact(rest, target, ctx)
+    """One source as a file of the attempt's: downloaded to ``target``, or what the worker brought for it.
+
+    Raises a failure that says why it cannot be had.
+    """
+    if source.startswith(("upload:", "artifact:")):
+        return _local(source, ctx)
     if ctx.egress is None:
         raise failures.source_unreachable()
     try:
@@ -68,24 +66,13 @@ def fetch_source(source: str, target: Path, ctx: JobContext, login: Login) -> So
         raise failures.source_unreachable() from None
 
 
-def _take_upload(upload_id: str, target: Path, ctx: JobContext) -> SourceFile:
-    store = UploadStore(ctx.environment.uploads_folder)
-    upload = store.find(upload_id)
-    if upload is None:
-        raise failures.source_not_found()
-    shutil.copyfile(store.path(upload_id), target)
-    return SourceFile(target, upload.name)
-
-
-def _take_artifact(reference: str, target: Path, ctx: JobContext) -> SourceFile:
-    """``JOB/ATTEMPT/ID/NAME``, as the service wrote it when it accepted the job."""
-    job_id, attempt, artifact_id, name = reference.split("/", 3)
-    store = ArtifactStore(ctx.environment.artifacts_folder)
-    path = store.path(job_id, Artifact(artifact_id, name, "", 0, "", int(attempt)))
-    if not path.is_file():
+def _local(source: str, ctx: JobContext) -> SourceFile:
+    found = ctx.files.get(source)
+    if found is None:
+        if source.startswith("upload:"):
+            raise failures.source_not_found()
         raise failures.source_not_found("The result that is to be worked on is gone.")
-    shutil.copyfile(path, target)
-    return SourceFile(target, name)
+    return SourceFile(Path(found.path), found.name)
 
 
 def _download(url: str, target: Path, egress: Egress, login: Login) -> SourceFile:

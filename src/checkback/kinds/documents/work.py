@@ -112,15 +112,9 @@ def document_work(
     libraries raise inside becomes a failure in our words.
     """
     ctx.phase("fetch")
-    folder = ctx.folder
     login = _login(args)
-    named = _named_sources(args)
-    fetched = [
-        fetch_source(source, folder / f"source-{number}", ctx, login) for number, source in enumerate(named)
-    ]
-    others = [
-        fetch_source(source, folder / f"more-{number}", ctx, Login()) for number, source in enumerate(more)
-    ]
+    named = _fetch(_named_sources(args), "source", ctx, login)
+    others = _fetch(more, "more", ctx, Login())
     _limit(resource.RLIMIT_FSIZE, MAX_FILE_BYTES)
     _limit(resource.RLIMIT_CPU, int(ctx.deadline) + 5)
     if offline and not cut_network():
@@ -128,11 +122,11 @@ def document_work(
     options = args.options
     if options.unknown:
         ctx.log(f"Options in profiles that mean nothing here: {', '.join(options.unknown)}.")
-    for source in (*fetched, *others):
-        unwrap(source.path, options)
+    for path in dict.fromkeys(source.path for source in (*named, *others)):
+        unwrap(path, options)
     ctx.phase("convert")
     ctx.progress(FETCHED_PERCENT)
-    work = DocumentWork(ctx, folder, fetched, others, name=args.name, options=options)
+    work = DocumentWork(ctx, ctx.folder, named, others, name=args.name, options=options)
     try:
         yield work
     except (JobFailed, MemoryError):
@@ -146,6 +140,16 @@ def document_work(
             raise
         raise failure from error
     ctx.progress(CONVERTED_PERCENT)
+
+
+def _fetch(sources: Iterable[str], prefix: str, ctx: JobContext, login: Login) -> list[SourceFile]:
+    """The files of all sources; one that is named several times is one file."""
+    files: dict[str, SourceFile] = {}
+    named = list(sources)
+    for source in named:
+        if source not in files:
+            files[source] = fetch_source(source, ctx.folder / f"{prefix}-{len(files)}", ctx, login)
+    return [files[source] for source in named]
 
 
 def _named_sources(args: OutputArgs) -> list[str]:

@@ -8,10 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from checkback.artifacts import ArtifactStore
 from checkback.core import ids
 from checkback.core.errors import JobFailed
-from checkback.core.job import Artifact
 from checkback.kinds.context import JobContext
 
 REPORT = "report.json"
@@ -47,10 +45,9 @@ PageJob = Annotated[
 
 def read_file(reference: str, ctx: JobContext) -> bytes:
     """A file that the service has named. Raises JobFailed when it is gone."""
-    path = _path(reference, ctx)
     try:
-        return path.read_bytes()
-    except OSError:
+        return Path(ctx.files[reference].path).read_bytes()
+    except (KeyError, OSError):
         raise JobFailed(
             "SOURCE_NOT_FOUND",
             "The analysis that is to be worked on is gone.",
@@ -63,9 +60,3 @@ def read_report(reference: str, ctx: JobContext) -> Fields:
     """A job's report."""
     report: Fields = json.loads(read_file(reference, ctx))
     return report
-
-
-def _path(reference: str, ctx: JobContext) -> Path:
-    job_id, attempt, artifact_id, name = reference.removeprefix("artifact:").split("/", 3)
-    store = ArtifactStore(ctx.environment.artifacts_folder)
-    return store.path(job_id, Artifact(artifact_id, name, "", 0, "", int(attempt)))
