@@ -71,6 +71,24 @@ BAD = [
     (CALL + b"{}}", PARAMS),
 ]
 
+#: No message of ours, but some parsers read it, and whoever sent it waits for an answer to this id.
+READABLE = [
+    b'{"jsonrpc":"2.0","id":7,"method":"\\ud800"}',
+    CALL + b'{"name":"job_list","arguments":{"cursor":"\\udfff"}}}',
+    CALL + b'{"name":"job_list","arguments":{"\\ud83d":1}}}',
+    CALL + b'{"name":"job_list","arguments":{"limit":NaN}}}',
+    CALL + b'{"name":"job_list","arguments":{"limit":-Infinity}}}',
+    CALL + b'{"name":"job_list","arguments":{"limit":1e400}}}',
+    CALL + b"[" * 100 + b"]" * 100 + b"}",
+]
+UNREADABLE = [
+    b'{"jsonrpc":"2.0","id":7,"id":8,"method":"ping"}',
+    b'{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}',
+    b'{"jsonrpc":"2.0","id":NaN,"method":"ping"}',
+    b'{"jsonrpc":"2.0","id":7,"method":"ping"',
+    CALL + DEEP + b"}",
+]
+
 
 def ids(value: Any) -> str | None:
     return repr(value[:60]) if isinstance(value, bytes) else None
@@ -109,6 +127,17 @@ def test_over_http_it_is_told_with_its_code_and_the_connection_lives(
             found = told(answer)
             assert found["jsonrpc"] == "2.0"
             assert found.get("error", {}).get("code") == expected, found
+
+
+@pytest.mark.parametrize(
+    ("body", "identity"), [*((one, 7) for one in READABLE), *((one, None) for one in UNREADABLE)], ids=ids
+)
+def test_a_message_that_cannot_be_taken_is_answered_to_its_id_where_that_is_sure(
+    victim: Victim, session: dict[str, str], body: bytes, identity: int | None
+) -> None:
+    answer = told(post(victim, "/mcp", body, session))
+    assert answer["error"]["code"] == PARSE
+    assert answer["id"] == identity
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def check_message(body: bytes) -> dict[str, Any]:
     try:
         found = strict_json.parse(body)
     except InvalidInput as error:
-        raise BadMessage(PARSE_ERROR, f"Parse error: {error.message}") from None
+        raise BadMessage(PARSE_ERROR, f"Parse error: {error.message}", _readable_id(body)) from None
     if not isinstance(found, dict):
         words = "batches are not taken" if isinstance(found, list) else "a message is an object"
         raise BadMessage(INVALID_REQUEST, f"Invalid request: {words}.")
@@ -67,6 +67,18 @@ def check_message(body: bytes) -> dict[str, Any]:
     elif not isinstance(message.get("params", {}), dict):
         raise BadMessage(INVALID_PARAMS, "Invalid params: params is an object.", identity)
     return message
+
+
+def _readable_id(body: bytes) -> str | int | None:
+    """The id of a message that some parsers can read and ours does not take, such as one with half a
+    surrogate pair: a client that waits for this id would else wait until it gives up."""
+    try:
+        found: object = json.loads(body.decode(), object_pairs_hook=strict_json.unique)
+        identity = cast("dict[str, Any]", found).get("id") if isinstance(found, dict) else None
+        strict_json.check(identity)
+    except (InvalidInput, RecursionError, ValueError):
+        return None
+    return identity if isinstance(identity, str | int) and not isinstance(identity, bool) else None
 
 
 class StrictMessages:

@@ -1,10 +1,10 @@
 """Start a program that ends with its parent, as nobody where we are root. Run as a script, by its path.
 
-``python -IS confine.py PID_FILE PROGRAM ARGUMENT...`` becomes PROGRAM. Playwright takes the path of one
-executable and nothing to run before it, hence a script instead of a function; the browser that it starts
-would else outlive a job process that was killed. It does what ``setpriv`` of util-linux does, without the
-need for it, and closes the gap in which the parent dies before the signal is armed. Standard library only,
-and no import of this package: it runs once for each browser.
+``python -IS confine.py PID_FILE PROGRAM ARGUMENT...`` becomes PROGRAM; with ``--same-user`` before PID_FILE
+it keeps its user. Playwright takes the path of one executable and nothing to run before it, hence a script
+instead of a function; what it starts would else outlive a job process that was killed. It does what
+``setpriv`` of util-linux does, without the need for it, and closes the gap in which the parent dies before
+the signal is armed. Standard library only, and no import of this package: it runs twice for each browser.
 """
 
 from __future__ import annotations
@@ -17,20 +17,18 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+SAME_USER = "--same-user"
 
 
 def main(arguments: list[str]) -> int:
     """Become the program, or return the exit code of a shell that could not: 126."""
-    pid_file, program, *rest = arguments
     parent = os.getppid()
+    same_user = arguments[0] == SAME_USER
+    pid_file, program, *rest = arguments[1:] if same_user else arguments
     with open(pid_file, "w") as file:
         file.write(str(os.getpid()))
-    # A browser eats memory on a page's word: let the kernel end it before anything else of ours.
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("500")
-    # All imports are done by now: nobody may not even read the standard library in some homes.
-    if os.geteuid() == 0:
-        become_nobody()
+    if not same_user:
+        _become_expendable()
     if not die_with_parent(parent):
         return 126
     try:
@@ -38,6 +36,15 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"{program}: {error.strerror}\n")
         return 126
+
+
+def _become_expendable() -> None:
+    """What a page's word can fill with memory: the kernel ends it first, and it has no rights of root."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")
+    # All imports are done by now: nobody may not even read the standard library in some homes.
+    if os.geteuid() == 0:
+        become_nobody()
 
 
 def become_nobody() -> None:

@@ -21,7 +21,7 @@ def parse(raw: bytes, *, max_depth: int = MAX_DEPTH) -> JSON:
     try:
         value = json.loads(
             raw.decode("utf-8"),
-            object_pairs_hook=_unique,
+            object_pairs_hook=unique,
             parse_constant=_no_constant,
         )
     except UnicodeDecodeError:
@@ -66,7 +66,8 @@ def _check_text(text: str) -> None:
             raise InvalidInput("The JSON holds half of a surrogate pair, which is no character.") from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of these members. Raises InvalidInput for a key that is there twice."""
     made = dict(pairs)
     if len(made) != len(pairs):
         raise InvalidInput("The JSON has an object with the same key twice.")

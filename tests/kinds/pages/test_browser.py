@@ -423,17 +423,39 @@ async def test_a_browser_that_died_is_replaced(session: BrowserSession, way: Way
 
 @chromium
 async def test_a_playwright_that_died_is_replaced(session: BrowserSession, way: Way) -> None:
-    node = [
-        pid
-        for pid, folder in descendants(os.getpid()).items()
-        if b"run-driver" in folder.joinpath("cmdline").read_bytes()
-    ]
-    for pid in node:
-        os.kill(pid, signal.SIGKILL)
+    os.kill(driver_of(session), signal.SIGKILL)
     async with session.context(await way.egress()) as context:
         page = await context.new_page()
         await page.goto(way.url)
         assert await page.title() == "t"
+
+
+@chromium
+async def test_a_page_made_ready_by_a_playwright_that_died_is_not_used(
+    session: BrowserSession, way: Way
+) -> None:
+    async with session.context(await way.egress(), with_key=False):
+        pass
+    spare = session.make_ready()
+    assert spare is not None
+    (ready,) = (await spare).pages
+    driver = os.pidfd_open(driver_of(session))
+    signal.pidfd_send_signal(driver, signal.SIGKILL)
+    await readable(driver)
+    os.close(driver)
+    async with session.context(await way.egress(), with_key=False) as context:
+        page = context.pages[0] if context.pages else await context.new_page()
+        assert page is not ready
+        await context.new_cdp_session(page)
+
+
+def driver_of(session: BrowserSession) -> int:
+    """The process of this session's Playwright: other tests of this run have their own."""
+    browser_pid = (session.folder / "pid").read_text()
+    stat = Path(f"/proc/{browser_pid}/stat").read_text()
+    parent = int(stat.rpartition(")")[2].split()[1])
+    assert b"run-driver" in Path(f"/proc/{parent}/cmdline").read_bytes()
+    return parent
 
 
 @chromium
@@ -492,6 +514,23 @@ async def test_no_browser_outlives_its_killed_parent(tmp_path: Path, victim: str
     assert folder.is_dir()
     async with browser_session(Environment()):
         assert not folder.exists()
+
+
+@chromium
+async def test_no_playwright_outlives_its_killed_parent_though_its_browser_hangs(tmp_path: Path) -> None:
+    script = tmp_path / "child.py"
+    script.write_text(KILLED)
+    child = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    folder = Path((await child.stdout.readline()).decode().strip())
+    watched = [os.pidfd_open(pid) for pid in (*drivers(child.pid), *browsers(child.pid))]
+    os.kill(int((folder / "pid").read_text()), signal.SIGSTOP)
+    child.kill()
+    async with asyncio.timeout(5):
+        for descriptor in watched:
+            await readable(descriptor)
+            os.close(descriptor)
+    await child.wait()
 
 
 async def readable(descriptor: int) -> None:

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import playwright
 from playwright.async_api import (
     Browser,
     BrowserContext,
@@ -148,7 +149,7 @@ class BrowserSession:
             except (TimeoutError, PlaywrightError):
                 await self.kill()
 
-    def make_ready(self) -> None:
+    def make_ready(self) -> asyncio.Task[BrowserContext] | None:
         """Open a blank page for the next job, in a context of its own, while there is nothing else to do.
 
         That takes as long as loading a small site. It is used once, by a job that wants what the last one
@@ -157,6 +158,7 @@ class BrowserSession:
         if self._usual and self._spare is None:
             self._spare = asyncio.create_task(self._open_spare(self._usual))
             self._spare.add_done_callback(_look_at)
+        return self._spare
 
     async def _open_spare(self, options: dict[str, Any]) -> BrowserContext:
         context = await self._new_context(options)
@@ -170,6 +172,8 @@ class BrowserSession:
         with suppress(PlaywrightError, JobFailed):  # then this job opens its own, and tells if it can't
             context = await spare
             if options == self._usual and context.browser is self._browser and self._is_connected():
+                # A Playwright that has died since does not say so: it is asked.
+                await context.pages[0].title()
                 return context
             await context.close()
         return None
@@ -188,7 +192,7 @@ class BrowserSession:
     async def start(self) -> None:
         """Start Playwright and the browser. Raises JobFailed with BROWSER_UNAVAILABLE."""
         await self.close()
-        with self._folder.as_temporary():
+        with self._folder.for_driver(_node()):
             self._playwright = await _start_playwright()
         try:
             self._browser = await self._launch(self._playwright)
@@ -365,6 +369,12 @@ async def browser_session(environment: Environment) -> AsyncGenerator[BrowserSes
     finally:
         await session.close()
         folder.remove()
+
+
+def _node() -> Path:
+    """The Node.js program for Playwright: the one of its package, unless another one was chosen."""
+    chosen = os.environ.get("PLAYWRIGHT_NODEJS_PATH")
+    return Path(chosen) if chosen else Path(playwright.__file__).parent / "driver" / "node"
 
 
 async def _start_playwright() -> Playwright:

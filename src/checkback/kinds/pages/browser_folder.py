@@ -67,21 +67,30 @@ class BrowserFolder:
         return {**passed, "HOME": home, "TMPDIR": home, "XDG_RUNTIME_DIR": home}
 
     @contextmanager
-    def as_temporary(self) -> Generator[None]:
-        """What is started inside this block makes its temporary files here, where a later start finds them.
+    def for_driver(self, node: Path) -> Generator[None]:
+        """Playwright's own process, when it is started inside this block, ends with ours and makes its
+        temporary files here, where a later start finds them.
 
-        Playwright's own process leaves two folders for each browser behind when it is killed, and takes no
-        other word for where to put them than this variable.
+        It would else close its browsers first when ours has died, and wait 30 s for one that does not answer;
+        killed, it leaves two folders for each browser behind. It takes no other word for either than these
+        variables. ``node`` is the Node.js program that it runs in.
         """
-        before = os.environ.get("TMPDIR")
-        os.environ["TMPDIR"] = str(self.path)
+        launcher = self.path / "driver"
+        pid_file = self.path / "driver-pid"
+        command = [sys.executable, "-IS", confine.__file__, confine.SAME_USER, str(pid_file), str(node)]
+        launcher.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        launcher.chmod(0o700)
+        ours = {"TMPDIR": str(self.path), "PLAYWRIGHT_NODEJS_PATH": str(launcher)}
+        before = {name: os.environ.get(name) for name in ours}
+        os.environ.update(ours)
         try:
             yield
         finally:
-            if before is None:
-                del os.environ["TMPDIR"]
-            else:
-                os.environ["TMPDIR"] = before
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
     def read_pid(self) -> int:
         return int(self._pid_file.read_text())
