@@ -62,6 +62,8 @@ def make_worker(settings: Settings) -> WorkerProcess:
         production=settings.production,
         pdfco_key=settings.pdfco_key,
         pdfco_url=settings.pdfco_url,
+        sandbox=settings.sandbox,
+        accept_missing_sandbox=settings.accept_missing_sandbox,
     )
     secret = load_secret(settings.home, settings.secret_key)
     children = ChildSettings(settings.kinds, secret.hex(), environment)

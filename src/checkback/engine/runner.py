@@ -28,6 +28,7 @@ from checkback.engine.adoption import adopt
 from checkback.engine.child import Assignment
 from checkback.engine.folders import OUTGOING, Folders, Home, local_sources, remove_tree
 from checkback.engine.forks import Child, Forks
+from checkback.guard import sandbox
 from checkback.guard.redaction import redact
 from checkback.kinds.context import LocalFile
 from checkback.kinds.registry import Kind
@@ -133,7 +134,10 @@ class Runner:
         """A fresh child, with a folder of its own. Raises OSError where there is no process, or no room."""
         home = self._folders.for_child(kind, assignment.job_id, assignment.attempt)
         try:
-            return Warm(await self._forks.fork(), home)
+            child = await self._forks.fork()
+            if kind.sandbox:
+                home.user = sandbox.user_for_child(child.pid)
+            return Warm(child, home)
         except BaseException:
             self._in_background(asyncio.to_thread(home.remove))
             raise

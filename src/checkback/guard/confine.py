@@ -17,6 +17,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 SAME_USER = "--same-user"
 
 
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
     with open(pid_file, "w") as file:
         file.write(str(os.getpid()))
     if not same_user:
-        _become_expendable()
+        _become_expendable(os.path.dirname(os.path.abspath(pid_file)))
     if not die_with_parent(parent):
         return 126
     try:
@@ -38,13 +39,16 @@ def main(arguments: list[str]) -> int:
         return 126
 
 
-def _become_expendable() -> None:
+def _become_expendable(folder: str) -> None:
     """What a page's word can fill with memory: the kernel ends it first, and it has no rights of root."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
     # All imports are done by now: nobody may not even read the standard library in some homes.
     if os.geteuid() == 0:
         become_nobody()
+    elif others_may_enter(folder):
+        # The job's process may read what others may not, where its Python needs that; this program does not.
+        ctypes.CDLL(None).prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 
 
 def become_nobody() -> None:
@@ -53,6 +57,16 @@ def become_nobody() -> None:
     os.setgroups([])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
+
+
+def others_may_enter(folder: str) -> bool:
+    """Whether a user without rights of any kind may enter the folders around this one."""
+    folder = os.path.dirname(folder)
+    while os.stat(folder).st_mode & 0o001:
+        if folder == os.path.dirname(folder):
+            return True
+        folder = os.path.dirname(folder)
+    return False
 
 
 def nobody() -> tuple[int, int]:

@@ -30,7 +30,6 @@ from checkback.guard import confine, landlock, offline
 from checkback.guard.landlock import EXECUTE, READ, SHARE, USE, WRITE, Right, Rules
 
 AUTO, BUBBLEWRAP, NONE = "auto", "bubblewrap", "none"
-MODES = (AUTO, BUBBLEWRAP, NONE)
 
 MISSING = "sandbox_missing"
 """The code of the warning in a result that was made without the walls."""
@@ -108,7 +107,7 @@ class Walls:
 class Reach:
     """What a process needs beyond the system's own programs and files, and beyond Python."""
 
-    #: Folders that are its own: it reads and writes them, and becomes their owner.
+    #: Folders that are its own: it reads and writes them.
     write: tuple[Path, ...] = ()
     read: tuple[Path, ...] = ()
     execute: tuple[Path, ...] = ()
@@ -141,16 +140,16 @@ def standing(mode: str = AUTO) -> Walls:
     is not used, with ``none`` neither is."""
     version = landlock.version() if mode == AUTO else 0
     program = shutil.which("bwrap") if mode != NONE and not version else None
-    return Walls(version, offline.is_available(), _may_change_user(), program)
+    return Walls(version, offline.is_available(), user_for_child(os.getpid()) is not None, program)
 
 
 def enter(reach: Reach, walls: Walls, *, unix_sockets: bool = False) -> None:
     """Put what there is of ``walls`` around this process, for good.
 
-    Where it is root it becomes a user of its own, which owns the folders in ``reach.write`` from now on. It
-    keeps one right of root's, to read what others may not, where its folder or its Python lies in a folder
-    that others may not enter; Landlock limits that right, too. Raises OSError for a wall that should be there
-    and cannot be put up.
+    Where it is root it becomes the user ``user_for_child``, to whom its folders must have been given. It keeps
+    one right of root's, to read what others may not, where its folder or its Python lies in a folder that
+    others may not enter; Landlock limits that right, too. Raises OSError for a wall that should be there and
+    cannot be put up.
     """
     global _entered
     parent = os.getppid()
@@ -160,8 +159,8 @@ def enter(reach: Reach, walls: Walls, *, unix_sockets: bool = False) -> None:
         # What a stranger's bytes may make large: let the kernel end it before anything else of ours.
         file.write("500")
     if os.geteuid() == 0:
-        reads_all = bool(walls.landlock) and not _others_may_enter((*reach.write, *_python_folders()))
-        _become_other_user(reach.write, reads_all=reads_all)
+        reads_all = not _others_may_enter((*reach.write, *_python_folders()))
+        _become_other_user(reads_all=reads_all)
     if rules is not None:
         landlock.restrict(rules)
         os.close(rules)
@@ -204,11 +203,25 @@ def rights_for_programs() -> Generator[None]:
             _LIBC.prctl(_PR_CAP_AMBIENT, _AMBIENT_CLEAR, 0, 0, 0)
 
 
-def bubblewrapped(command: Iterable[str], folder: Path, filter_file: int) -> list[str]:
-    """The command line that runs a program with the system's files and ``folder`` alone, by bubblewrap.
+@contextmanager
+def bubblewrapped(
+    command: Iterable[str], folder: Path, programs: Iterable[Path] = ()
+) -> Generator[tuple[list[str], int]]:
+    """The command line that runs a program by bubblewrap, with the system's files, those of ``programs`` and
+    ``folder`` alone; and a descriptor that must be passed on to it."""
+    filter_file = os.memfd_create("filter")
+    try:
+        os.write(filter_file, offline.offline_filter())
+        os.lseek(filter_file, 0, os.SEEK_SET)
+        with rights_for_programs():
+            yield _bubblewrap_line(command, folder, programs, filter_file), filter_file
+    finally:
+        os.close(filter_file)
 
-    ``filter_file`` is a descriptor of ``offline.offline_filter()``, which must be passed on.
-    """
+
+def _bubblewrap_line(
+    command: Iterable[str], folder: Path, programs: Iterable[Path], filter_file: int
+) -> list[str]:
     program = _entered.walls.bubblewrap if _entered is not None else None
     line = [program or "bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
     line += ["--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
@@ -217,14 +230,25 @@ def bubblewrapped(command: Iterable[str], folder: Path, filter_file: int) -> lis
             line += ["--symlink", os.readlink(path), path]
         else:
             line += ["--ro-bind-try", path, path]
-    line += ["--bind", str(folder), str(folder), "--chdir", str(folder), "--seccomp", str(filter_file), "--"]
+    for path in programs:
+        line += ["--ro-bind", str(path), str(path)]
+    line += ["--bind", str(folder), str(folder), "--seccomp", str(filter_file), "--"]
     return [*line, *command]
 
 
-def user_for_child() -> tuple[int, int]:
-    """The user and group of this process when it becomes another user: no other process of ours has them."""
-    number = _FIRST_USER + os.getpid()
-    return number, number
+def user_for_child(pid: int) -> tuple[int, int] | None:
+    """The user and group that a process of ours becomes behind its walls; None where it keeps its user.
+
+    Each has a number of its own, so that one is nothing to the others. Where a container has no such numbers
+    it is nobody.
+    """
+    if os.geteuid() != 0:
+        return None
+    number = _FIRST_USER + pid
+    for user, group in ((number, number), confine.nobody()):
+        if _is_mapped("uid", user) and _is_mapped("gid", group):
+            return user, group
+    return None
 
 
 def others_may_enter(path: Path) -> bool:
@@ -273,43 +297,28 @@ def _certificates() -> tuple[Path, ...]:
     return tuple(Path(path).resolve() for path in given if path)
 
 
-def _may_change_user() -> bool:
-    """Whether this process is root, in a place where there are other users."""
-    if os.geteuid() != 0:
-        return False
+def _is_mapped(what: str, number: int) -> bool:
+    """Whether this user or group number exists in the namespace that we are in."""
     try:
-        with open("/proc/self/uid_map") as file:
+        with open(f"/proc/self/{what}_map") as file:
             ranges = [[int(part) for part in line.split()] for line in file]
     except OSError:
         return True
-    return any(first + count > 1 for first, _, count in ranges)
+    return any(first <= number < first + count for first, _, count in ranges)
 
 
-def _become_other_user(folders: Iterable[Path], *, reads_all: bool) -> None:
+def _become_other_user(*, reads_all: bool) -> None:
     """Give up every right of root but, where that is wanted, the one to read."""
-    for user, group in (user_for_child(), confine.nobody()):
-        if reads_all:
-            _LIBC.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
-        try:
-            _own(folders, user, group)
-            os.setgroups([])
-            os.setresgid(group, group, group)
-            os.setresuid(user, user, user)
-            break
-        except OSError:
-            # A namespace without this user.
-            continue
+    other = user_for_child(os.getpid())
+    _LIBC.prctl(_PR_SET_KEEPCAPS, int(reads_all), 0, 0, 0)
+    if other is not None:
+        user, group = other
+        os.setgroups([])
+        os.setresgid(group, group, group)
+        os.setresuid(user, user, user)
     _keep_rights(1 << _READ_ALL if reads_all else 0)
     _LIBC.prctl(_PR_SET_KEEPCAPS, 0, 0, 0, 0)
     _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-def _own(folders: Iterable[Path], user: int, group: int) -> None:
-    for folder in folders:
-        os.chown(folder, user, group, follow_symlinks=False)
-        for place, names, files in os.walk(folder):
-            for name in (*names, *files):
-                os.chown(os.path.join(place, name), user, group, follow_symlinks=False)
 
 
 def _keep_rights(rights: int) -> None:

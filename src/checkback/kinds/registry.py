@@ -79,6 +79,9 @@ class Kind:
     warm: WarmFactory | None = None
     #: Whether a job gets a key to the egress proxy.
     network: bool = False
+    #: Whether its processes see only the system's programs and their own folder (``guard.sandbox``). For kinds
+    #: that read strangers' bytes.
+    sandbox: bool = False
     #: Refuses arguments at the door, before anything is stored.
     admit: Admit | None = None
     phases: tuple[str, ...] = ()
@@ -96,6 +99,11 @@ class Kind:
     def sources(self) -> tuple[str, ...]:
         """The arguments that name files to work on, as paths: ``url``, ``urls``, ``images.url``."""
         return _sources(self.args_model)
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it comes with this package."""
+        return self.function.__module__.startswith(_OURS)
 
     def args_schema(self) -> dict[str, Any]:
         """The JSON schema of the arguments. What JSON cannot describe is open, and checked with each job."""
@@ -179,6 +187,7 @@ def job(
     memory_limit: MemoryLimit = MemoryLimit.RESIDENT,
     warm: WarmFactory | None = None,
     network: bool = False,
+    sandbox: bool = False,
     admit: Admit | None = None,
     phases: Iterable[str] = (),
     read_only: bool = False,
@@ -208,6 +217,7 @@ def job(
         memory_limit=memory_limit,
         warm=warm,
         network=network,
+        sandbox=sandbox,
         admit=admit,
         phases=tuple(phases),
         read_only=read_only, destructive=destructive, idempotent=idempotent, open_world=open_world,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -75,7 +76,7 @@ def office_to_pdf(path: Path, file_type: FileType, folder: Path, *, one_page_she
         options = {"ExportBookmarks": {"type": "boolean", "value": "true"}}
         target = f"pdf:calc_pdf_Export:{json.dumps(options)}"
     command = [
-        program,
+        _without_splash(program),
         f"-env:UserInstallation={_write_profile(place).as_uri()}",
         "--headless",
         "--norestore",
@@ -87,7 +88,7 @@ def office_to_pdf(path: Path, file_type: FileType, folder: Path, *, one_page_she
         str(place),
         str(given),
     ]
-    finished = programs.run(command, place, seconds=SECONDS)
+    finished = _run(command, place)
     made = place / "document.pdf"
     if finished.code is None:
         raise failures.too_large("The document", f"{SECONDS:.0f} seconds of LibreOffice's time")
@@ -95,6 +96,28 @@ def office_to_pdf(path: Path, file_type: FileType, folder: Path, *, one_page_she
         raise failures.program_failed("LibreOffice")
     given.unlink()
     return made
+
+
+_START_AGAIN = (79, 81)
+"""LibreOffice's exit codes when it has made its profile, or lost a part of it, and wants to be started anew."""
+
+
+def _run(command: list[str], place: Path) -> programs.Finished:
+    finished = programs.Finished(None, "")
+    end = time.monotonic() + SECONDS
+    for _ in range(3):
+        left = max(1.0, end - time.monotonic())
+        finished = programs.run(command, place, seconds=left, more={"OSL_SOCKET_PATH": "."}, hide_writable=True)
+        if finished.code not in _START_AGAIN:
+            break
+    return finished
+
+
+def _without_splash(program: str) -> str:
+    """The program itself: what stands before it shows a picture, starts it again when it asks for that, and
+    insists on a socket in /tmp. Where another packaging has no such program it is as it was found."""
+    office = Path(program).resolve().parent / "soffice.bin"
+    return str(office) if office.is_file() else program
 
 
 def _write_profile(place: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict
 
 from checkback.core.errors import JobFailed
+from checkback.guard.sandbox import cut_network
 from checkback.kinds.context import JobContext
 from checkback.kinds.pages.reports import PageJob, read_report
 from checkback.kinds.registry import job
@@ -36,13 +37,14 @@ class PageCompareArgs(BaseModel):
     job_b: PageJob
 
 
-@job("page.compare", title="Compare two page analyses", read_only=True)
+@job("page.compare", title="Compare two page analyses", read_only=True, sandbox=True)
 def compare(args: PageCompareArgs, ctx: JobContext) -> Fields:
     """Compare two completed page.analyze jobs: what was added, removed and changed from job_a to job_b.
 
     Covers scores, sections, palette, fonts, technologies, accessibility findings and performance. Use it
     before and after a change, or to compare two sites.
     """
+    cut_network()
     before, after = read_report(args.job_a, ctx), read_report(args.job_b, ctx)
     for report in (before, after):
         if report.get("schema") != SCHEMA:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from checkback.core.errors import JobFailed
+from checkback.guard.sandbox import cut_network
 from checkback.kinds.context import JobContext
 from checkback.kinds.pages.reports import PICTURE, PageJob, file_of, read_file, read_report
 from checkback.kinds.registry import job
@@ -61,7 +62,7 @@ class PageCropArgs(BaseModel):
         return given
 
 
-@job("page.crop", title="Crop sections of a page", read_only=True)
+@job("page.crop", title="Crop sections of a page", read_only=True, sandbox=True)
 def crop(args: PageCropArgs, ctx: JobContext) -> Fields:
     """Crop images of sections out of the full-page screenshot of a completed page.analyze job.
 
@@ -70,6 +71,7 @@ def crop(args: PageCropArgs, ctx: JobContext) -> Fields:
     """
     from PIL import Image
 
+    cut_network()
     report = read_report(args.job, ctx)
     wanted = _wanted(args, report)
     Image.MAX_IMAGE_PIXELS = None  # our own picture, whose size the analysis has bounded
