@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def fork_server() -> int:
     (found,) = [
         pid
         for pid in process_tree.children(os.getpid())
-        if b"checkback.engine.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if re.search(rb"engine\.forkserver.*own", Path(f"/proc/{pid}/cmdline").read_bytes())
     ]
     return found
 

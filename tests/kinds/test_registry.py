@@ -16,7 +16,7 @@ from checkback.core.tool_names import PORTABLE, RESERVED, underscore
 from checkback.doors.mcp import TOOLSETS, build_server
 from checkback.doors.mcp_pdfco import PdfcoSetting
 from checkback.guard.access import LOCAL
-from checkback.kinds import registry
+from checkback.kinds import registry, source_arguments
 from checkback.kinds.registry import KindRefused, job
 
 
@@ -83,7 +83,7 @@ def test_parameters_that_a_kind_cannot_have_are_refused_with_its_name() -> None:
 LOADING = """
 import json, logging, sys
 from checkback.core.errors import CheckbackError
-from checkback.kinds import registry
+from checkback.kinds import registry, source_arguments
 logging.basicConfig(level="WARNING", stream=sys.stderr, format="%(levelname)s %(message)s")
 told = {}
 try:
@@ -178,4 +178,4 @@ def test_models_that_all_name_each_other_are_looked_through_once() -> None:
     model: type[BaseModel] = module["Model0"]
     for name in names:
         module[name].model_rebuild(_types_namespace=module)
-    assert registry._sources(model) == ()  # pyright: ignore[reportPrivateUsage]
+    assert source_arguments.paths(model) == ()

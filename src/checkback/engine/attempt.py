@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,7 +23,7 @@ from bullmq import UnrecoverableError
 from bullmq.custom_errors import WaitingChildrenError
 
 from checkback.artifacts import ArtifactStore
-from checkback.core.errors import EngineUnavailable, FailureCode
+from checkback.core.errors import EngineUnavailable, FailureCode, JobFailed
 from checkback.core.estimates import REMEMBERED_RUNS
 from checkback.core.job import JSON, Failure, PhaseStart
 from checkback.core.trace_context import TraceContext
@@ -45,6 +46,7 @@ from checkback.engine.runner import Outcome, Runner, Stop
 from checkback.engine.wire import ReplyError, Script, Wire
 from checkback.guard.access import LOCAL_OWNER
 from checkback.guard.egress import EgressProxy
+from checkback.guard.seals import Sealer
 from checkback.kinds import registry
 from checkback.kinds.registry import Kind
 from checkback.telemetry.recording import Span
@@ -95,6 +97,10 @@ class WorkerParts:
     egress: EgressProxy | None
     artifacts: ArtifactStore
     started: Parts
+    #: Opens the secrets of a job's arguments: no process of a job has the key.
+    sealer: Sealer
+    #: The server's own key for PDF.co, for the jobs that run there.
+    pdfco_key: str | None = field(default=None, repr=False)
     semaphores: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
     #: For jobs whose next lost worker is their last: one at a time, or the one that brings workers down would
     #: take those beside it along each time.
@@ -273,6 +279,11 @@ class Attempt:
             return outcome
 
     async def _run_process(self, kind: Kind, span: Span) -> Outcome:
+        args = args_of(self._job.data, kind.name, self.queue)
+        try:
+            secrets, args = self._parts.sealer.secrets(args), self._parts.sealer.open(args)
+        except JobFailed as error:
+            return Outcome(failure=Failure(error.code, error.message, error.retryable, error.hint or ""))
         grant = None
         if kind.network and self._parts.egress is not None:
             grant = await self._parts.egress.grant(self.job_id)
@@ -280,7 +291,9 @@ class Attempt:
         assignment = Assignment(
             job_id=self.job_id,
             kind=kind.name,
-            args=args_of(self._job.data, kind.name, self.queue),
+            args=args,
+            secrets=secrets,
+            pdfco_key=self._parts.pdfco_key if kind.uses_pdfco else None,
             attempt=attempt,
             deadline_seconds=self._extras.deadline_seconds or kind.deadline_seconds,
             egress={"proxy_url": grant.proxy_url, "username": grant.username, "password": grant.password}
@@ -295,7 +308,8 @@ class Attempt:
         self._say({"say": "progress", "phase": None, "percent": 0, "message": None, "entered": []})
         writing = asyncio.create_task(self._write_said())
         try:
-            return await self._parts.runner.run(kind, assignment, self._say, self._stop, self._answer)
+            answer = partial(self._answer, kind)
+            return await self._parts.runner.run(kind, assignment, self._say, self._stop, answer)
         finally:
             writing.cancel()
             if grant is not None and self._parts.egress is not None:
@@ -313,23 +327,26 @@ class Attempt:
             del self._lines[:-KEPT_LOG_LINES]
         else:
             self._percent = max(self._percent, int(message["percent"]))
+            now = time.monotonic()
             self._phases += [
-                PhaseStart(phase, max(0.0, at - self._began)) for phase, at in message["entered"] if phase
+                PhaseStart(phase, max(0.0, min(at, now) - self._began))
+                for phase, at in message["entered"]
+                if phase
             ]
             del self._phases[KEPT_PHASES:]
             self._phase = message["phase"]
             self._progress = encode_progress(self._phase, self._percent, message["message"], self._phases)
         self._writing.set()
 
-    async def _answer(self, message: dict[str, Any]) -> JSON:
+    async def _answer(self, kind: Kind, message: dict[str, Any]) -> JSON:
         """What the child is told when it asks for something."""
         if message["say"] == "save":
             return {"stored": await self._save(message["value"])}
         owner = self._extras.owner or LOCAL_OWNER
+        job = (self.queue, self.job_id)
         if message["say"] == "start":
-            job = (self.queue, self.job_id)
-            return await self._parts.started.start(job, self._token, owner, message)
-        return await self._parts.started.look(owner, message["ids"])
+            return await self._parts.started.start(job, self._token, owner, kind, message)
+        return await self._parts.started.look(job, owner, message["ids"])
 
     async def _save(self, text: str) -> bool:
         """Store what the job wants to keep for a later attempt, unless another attempt has the job by now."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import hashlib
 import inspect
 import io
 import json
@@ -34,9 +33,10 @@ from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
 from checkback.engine import process_tree
 from checkback.engine.conversation import Conversation
+from checkback.engine.environments import live_in
 from checkback.engine.folders import OUTGOING, own_folder
 from checkback.guard.redaction import Redactor
-from checkback.guard.seals import Sealer
+from checkback.guard.seals import revealed
 from checkback.kinds import registry, walls
 from checkback.kinds.context import Egress, Environment, JobContext, LocalFile, ResultWarning, StartedJob
 from checkback.kinds.registry import Kind, MemoryLimit
@@ -54,8 +54,9 @@ class ChildSettings:
     """What all children of a worker share, sent once to the fork server."""
 
     modules: tuple[str, ...]
-    secret_hex: str
     environment: Environment = field(default_factory=Environment)
+    #: Whether its children run the built-in kinds; the others run those of ``modules``.
+    built_in: bool = True
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), default=str).encode()
@@ -66,7 +67,7 @@ class ChildSettings:
         environment = values["environment"]
         environment["temporary_folder"] = Path(environment["temporary_folder"])
         environment["allow_hosts"] = tuple(environment["allow_hosts"])
-        return cls(tuple(values["modules"]), values["secret_hex"], Environment(**environment))
+        return cls(tuple(values["modules"]), Environment(**environment), values["built_in"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,9 @@ class Assignment:
     #: The files of this server that it works on: source -> path and name.
     files: dict[str, LocalFile] = field(default_factory=dict[str, LocalFile])
     egress: dict[str, str] | None = None
+    #: The secrets among the arguments, to be masked in what it says, and the server's own key for PDF.co.
+    secrets: list[str] = field(default_factory=list[str], repr=False)
+    pdfco_key: str | None = field(default=None, repr=False)
     #: What an earlier attempt saved.
     saved: JSON = None
     #: The trace that the attempt belongs to, as BullMQ's telemetry metadata.
@@ -116,6 +120,8 @@ def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> N
     if first is None:
         return
     kind = registry.get(first["kind"])
+    if kind.is_built_in:
+        live_in(str(own_folder(kind, first["home"])))
     try:
         warnings = walls.shut_in(kind, Assignment.of(first).reach(), settings.environment)
     except JobFailed as error:
@@ -210,13 +216,15 @@ class _Attempt:
             folder=Path(assignment.folder),
             reporter=conversation.reporter(self._artifacts),
             environment=replace(
-                settings.environment, temporary_folder=own_folder(kind, assignment.home)
+                settings.environment,
+                temporary_folder=own_folder(kind, assignment.home),
+                pdfco_key=assignment.pdfco_key,
             ),
             egress=Egress(**assignment.egress) if assignment.egress else None,
             resource=kept,
             saved=assignment.saved,
             trace=TraceContext.from_metadata(assignment.trace),
-            starter=_Starter(conversation, Sealer(bytes.fromhex(settings.secret_hex))),
+            starter=_Starter(conversation),
             files=assignment.files,
             warnings=warnings,
         )
@@ -251,10 +259,9 @@ class _Attempt:
 
     def _parameters(self) -> dict[str, Any]:
         os.chdir(self._assignment.folder)
-        sealer = Sealer(bytes.fromhex(self._settings.secret_hex))
-        self._conversation.redact = Redactor(sealer.secrets(self._assignment.args))
+        self._conversation.redact = Redactor(self._assignment.secrets)
         _mask_output(self._conversation)
-        model = self._kind.check_args(sealer.open(self._assignment.args))
+        model = self._kind.check_args(self._assignment.args)
         if self._kind.takes_model:
             (name,) = [
                 parameter
@@ -321,27 +328,17 @@ class _Attempt:
 
 
 class _Starter:
-    """Starts other jobs for a running one: checks and seals what they are given, and asks the worker."""
+    """Starts other jobs for a running one: asks the worker, which checks, seals and stores."""
 
-    def __init__(self, conversation: Conversation, sealer: Sealer) -> None:
+    def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
-        self._sealer = sealer
 
     def start(self, kind: str, args: dict[str, JSON], key: str) -> str:
         found = registry.get(kind)
         if found.sources:
             raise ValueError(f"{kind} works on files and cannot be started by a job.")
-        given = found.check_args(args).model_dump(mode="python", by_alias=True, exclude_unset=True)
-        text = json.dumps([kind, self._sealer.fingerprint(given)], sort_keys=True)
-        answer = self._conversation.ask(
-            {
-                "say": "start",
-                "kind": kind,
-                "key": key,
-                "args": self._sealer.seal(given),
-                "args_hash": hashlib.sha256(text.encode()).hexdigest(),
-            }
-        )
+        found.check_args(args)
+        answer = self._conversation.ask({"say": "start", "kind": kind, "key": key, "args": revealed(args)})
         if "error" in answer:
             raise ConnectionError(answer["error"])
         return str(answer["id"])

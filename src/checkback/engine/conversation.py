@@ -24,6 +24,7 @@ from typing import Any
 from checkback.artifacts import AttemptArtifacts
 from checkback.core.clean_text import clean, clean_json, numbered, replaced
 from checkback.core.job import Artifact
+from checkback.engine.messages import MAX_DETAIL, MAX_ENTERED, MAX_MESSAGE, MAX_PHASE, dump, plain_code
 from checkback.guard.redaction import Redactor
 
 FLUSH_SECONDS = 0.25
@@ -84,12 +85,13 @@ class Conversation:
         return _Reporter(self, artifacts)
 
     def progress(self, phase: str | None, percent: int, message: str | None) -> None:
-        message = None if message is None else self.redact(message)
+        message = None if message is None else self.redact(message)[:MAX_MESSAGE]
+        phase = None if phase is None else phase[:MAX_PHASE]
         with self._waiting:
             self._progress = {"say": "progress", "phase": phase, "percent": percent, "message": message}
             entered = phase != self._phase
             self._phase = phase
-            if entered and len(self._entered) < MAX_LOG_BURST:
+            if entered and len(self._entered) < MAX_ENTERED:
                 # Every process of a machine has the same monotonic clock.
                 self._entered.append((phase, time.monotonic()))
             fresh = entered and time.monotonic() - self._flushed_at > PHASE_SECONDS
@@ -134,11 +136,11 @@ class Conversation:
         self._end(
             {
                 "say": "failed",
-                "code": str(code),
-                "message": self.redact(message)[:2000],
+                "code": plain_code(str(code)),
+                "message": self.redact(message)[:MAX_MESSAGE],
                 "retryable": retryable,
-                "hint": self.redact(hint or "")[:2000],
-                "detail": self.redact(detail)[-20_000:],
+                "hint": self.redact(hint or "")[:MAX_MESSAGE],
+                "detail": self.redact(detail)[-MAX_DETAIL:],
                 "artifacts": [asdict(item) for item in artifacts],
             }
         )
@@ -215,7 +217,7 @@ class Conversation:
             self.note_replaced(_PLACES[message["say"]])
             message = cleaned
         with self._sending, contextlib.suppress(OSError):
-            self._channel.sendall(json.dumps(message).encode() + b"\n")
+            self._channel.sendall(dump(message))
 
 
 _PLACES = {

@@ -11,18 +11,23 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from checkback.engine import process_tree
 from checkback.engine.child import ChildSettings
-from checkback.telemetry.recording import for_children
+from checkback.engine.environments import for_built_in_kinds, for_own_kinds
+from checkback.engine.messages import MAX_LINE_BYTES
+from checkback.kinds import registry
+from checkback.kinds.registry import Kind
 
 logger = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0
+WARM_UP_SECONDS = 15.0
+"""When a worker starts the second one, where no job has needed it before."""
 MAX_DATAGRAM = 65536
-STREAM_LIMIT = 1 << 20
+OUTPUT_BUFFER_BYTES = 1 << 20
 
 
 class KindsNotLoaded(Exception):
@@ -46,11 +51,49 @@ class Child:
         self._output_transport.close()
 
 
+class ForkServers:
+    """The fork servers of a worker: one for the built-in kinds, one for its user's own, where there are any.
+
+    What a user's modules hold in memory, and the environment that they need, is nothing for a process that
+    reads strangers' documents.
+    """
+
+    def __init__(self, settings: ChildSettings) -> None:
+        self._built_in = Forks(replace(settings, modules=(), built_in=True))
+        self._own: Forks | None = None
+        if settings.modules or any(not kind.is_built_in for kind in registry.all_kinds()):
+            self._own = Forks(replace(settings, built_in=False))
+
+    async def start(self) -> None:
+        """Start the one that imports the user's modules; else that of the built-in kinds, which the first of
+        their jobs starts otherwise. Raises KindsNotLoaded."""
+        await (self._own or self._built_in).start()
+
+    async def fork(self, kind: Kind) -> Child:
+        """A fresh child for jobs of this kind, waiting for its first assignment."""
+        if kind.is_built_in or self._own is None:
+            return await self._built_in.fork()
+        return await self._own.fork()
+
+    async def warm_up(self) -> None:
+        """Start what is not started yet, before somebody waits for it."""
+        await asyncio.sleep(WARM_UP_SECONDS)
+        with contextlib.suppress(KindsNotLoaded, OSError, TimeoutError):
+            await self._built_in.start()
+
+    async def close(self) -> None:
+        """End the servers; children that still run end with them."""
+        for forks in filter(None, (self._built_in, self._own)):
+            await forks.close()
+
+
 class Forks:
     """One fork server, started again if it should die."""
 
     def __init__(self, settings: ChildSettings) -> None:
         self._settings = settings
+        environment = for_built_in_kinds if settings.built_in else for_own_kinds
+        self._environment = environment(os.environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._forked: dict[int, asyncio.Future[tuple[int, asyncio.Future[int]]]] = {}
@@ -70,28 +113,35 @@ class Forks:
                 "checkback.engine.forkserver",
                 str(theirs.fileno()),
                 str(os.getpid()),
+                "built-in" if self._settings.built_in else "own",  # for people who look at the processes
             ]
             # It takes a ms, and happens once in a worker's life.
             self._process = subprocess.Popen(  # noqa: ASYNC220
                 command,
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
-                env=for_children(os.environ),
+                env=self._environment,
             )
             theirs.close()
             ours.setblocking(False)
-            loop = asyncio.get_running_loop()
-            await loop.sock_sendall(ours, self._settings.to_json())
-            async with asyncio.timeout(READY_SECONDS):
-                answer = await loop.sock_recv(ours, MAX_DATAGRAM)
-            ready: dict[str, Any] = (
-                json.loads(answer) if answer else {"ready": False, "problem": "It ended at once."}
-            )
-            if not ready["ready"]:
+            try:
+                await self._get_ready(ours)
+            except BaseException:
                 ours.close()
-                raise KindsNotLoaded(ready["problem"])
+                raise
             self._control = ours
-            loop.add_reader(ours, self._hear, ours)
+            asyncio.get_running_loop().add_reader(ours, self._hear, ours)
+
+    async def _get_ready(self, ours: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(ours, self._settings.to_json())
+        async with asyncio.timeout(READY_SECONDS):
+            answer = await loop.sock_recv(ours, MAX_DATAGRAM)
+        ready: dict[str, Any] = (
+            json.loads(answer) if answer else {"ready": False, "problem": "It ended at once."}
+        )
+        if not ready["ready"]:
+            raise KindsNotLoaded(ready["problem"])
 
     async def fork(self) -> Child:
         """A fresh child, waiting for its first assignment."""
@@ -121,8 +171,8 @@ class Forks:
             self._forked.pop(token, None)
             child_channel.close()
             os.close(child_output)
-        reader, writer = await asyncio.open_unix_connection(sock=channel, limit=STREAM_LIMIT)
-        lines = asyncio.StreamReader(limit=STREAM_LIMIT)
+        reader, writer = await asyncio.open_unix_connection(sock=channel, limit=MAX_LINE_BYTES)
+        lines = asyncio.StreamReader(limit=OUTPUT_BUFFER_BYTES)
         transport, _ = await loop.connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(output, "rb", buffering=0)
         )

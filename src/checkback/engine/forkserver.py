@@ -16,6 +16,7 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -79,8 +80,7 @@ class ForkServer:
             process_tree.die_with_parent(parent)
             self._selector.close()
             self._control.close()
-            for pidfd in self._children.values():
-                os.close(pidfd)
+            _close_all_but(channel, output)
             run_child(socket.socket(fileno=channel), output, self._settings)
             status = 0
         except SystemExit as error:
@@ -113,6 +113,15 @@ class ForkServer:
         self._control.send(json.dumps(message).encode())
 
 
+def _close_all_but(*kept: int) -> None:
+    """Close every descriptor but the standard ones and these: what else is open belongs to the server."""
+    first = 3
+    for descriptor in sorted(kept):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
 def main() -> None:
     """Load the kinds, say ``{"ready": true}``, serve."""
     process_tree.die_with_parent(int(sys.argv[2]))
@@ -122,8 +131,12 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     settings = ChildSettings.from_json(control.recv(MAX_DATAGRAM))
     try:
-        registry.load(settings.modules)
-        registry.import_preloads()
+        registry.load_built_in()
+        preloads = registry.preloads()
+        if not settings.built_in:
+            registry.load(settings.modules)
+            preloads = [module for module in registry.preloads() if module not in preloads]
+        registry.import_preloads(preloads)
     except Exception as error:
         problem = f"The module of kinds {error}" if isinstance(error, ImportError) else repr(error)
         control.send(json.dumps({"ready": False, "problem": problem[-8000:]}).encode())

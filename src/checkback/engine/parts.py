@@ -7,21 +7,26 @@ making a second one. The job's hash lists its parts before they are added: whoev
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from checkback.core import ids, request_ids, trace_context
-from checkback.core.errors import Conflict, EngineUnavailable, InvalidInput, UnknownKind
+from checkback.core.errors import CheckbackError, Conflict, EngineUnavailable, InvalidInput, TooLarge
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
 from checkback.engine.keys import Keys
 from checkback.engine.new_job import NewJob
 from checkback.engine.queues import Queues
 from checkback.engine.wire import ReplyError, Script, Wire
+from checkback.guard.seals import Sealer, derive
 from checkback.kinds import registry
+from checkback.kinds.registry import Kind
 
+MAX_ARGS_BYTES = 256 * 1024
 PART = Script.read(Path(__file__).parent / "lua" / "part.lua")
 NOTED, CANCELLED = 1, 2
 RETRY_SECONDS = 0.25
@@ -37,17 +42,22 @@ class Parts:
         self._wire = wire
         self._keys = keys
         self._queues = queues
-        self._secret = secret
+        self._secret = derive(secret, "ids of parts")
+        self._sealer = Sealer(secret)
 
-    async def start(self, job: tuple[str, str], token: str, owner: str, message: dict[str, Any]) -> JSON:
+    async def start(
+        self, job: tuple[str, str], token: str, owner: str, starter: Kind, message: dict[str, Any]
+    ) -> JSON:
         """Make a part of ``job`` (its queue and id), or find the one of this key; the answer to the child.
 
-        One that had failed or was cancelled before runs again.
+        One that had failed or was cancelled before runs again. Nothing that the child says is believed: its
+        kind must be one that may start such a part, and the arguments are checked and sealed here.
         """
         queue, job_id = job
         try:
             kind = registry.get(message["kind"])
-        except UnknownKind as error:
+            args, args_hash = self._checked(starter, kind, message["args"])
+        except CheckbackError as error:
             return {"error": error.message}
         part_id = ids.keyed_job_id(self._secret, job_id, message["key"])
         noted = await _patiently(
@@ -60,8 +70,8 @@ class Parts:
             kind=kind.name,
             queue=kind.queue,
             owner=owner,
-            args=message["args"],
-            args_hash=message["args_hash"],
+            args=args,
+            args_hash=args_hash,
             attempts=kind.attempts,
             backoff_seconds=kind.backoff_seconds,
             request_id=request_ids.current.get(),
@@ -76,10 +86,26 @@ class Parts:
             await self._again(added.job)
         return {"id": part_id}
 
-    async def look(self, owner: str, job_ids: list[str]) -> JSON:
-        """How some of a job's parts stand; one that is gone is null."""
-        jobs = await asyncio.gather(*(_patiently(lambda id=one: self._queues.read(id)) for one in job_ids))
+    def _checked(self, starter: Kind, kind: Kind, args: dict[str, JSON]) -> tuple[JSON, str]:
+        """The arguments of a part as they are stored, and their hash. Raises what keeps it from starting."""
+        if not starter.may_start(kind.name) or kind.sources:
+            raise InvalidInput(f"A job of the kind {starter.name} may not start one of {kind.name}.")
+        given = kind.check_args(args).model_dump(mode="python", by_alias=True, exclude_unset=True)
+        text = json.dumps([kind.name, self._sealer.fingerprint(given)], sort_keys=True)
+        sealed = self._sealer.seal(given)
+        if len(json.dumps(sealed)) > MAX_ARGS_BYTES:
+            raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
+        return sealed, hashlib.sha256(text.encode()).hexdigest()
+
+    async def look(self, job: tuple[str, str], owner: str, job_ids: list[str]) -> JSON:
+        """How some of a job's parts stand; one that is gone, or is not a part of it, is null."""
+        own = set(await _patiently(lambda: self._queues.parts(*job)))
+        job_ids = [one if one in own else "" for one in job_ids]
+        jobs = await asyncio.gather(*(self._read(one) for one in job_ids))
         return {"jobs": [_told(job) if job is not None and job.owner == owner else None for job in jobs]}
+
+    async def _read(self, job_id: str) -> Job | None:
+        return await _patiently(lambda: self._queues.read(job_id)) if job_id else None
 
     async def cancel_all(self, queue: str, job_id: str) -> None:
         """Ask for the end of every part that has not ended."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import logging
 import signal
 import time
@@ -27,7 +26,8 @@ from checkback.engine import excess, process_tree
 from checkback.engine.adoption import adopt
 from checkback.engine.child import Assignment
 from checkback.engine.folders import OUTGOING, Folders, Home, local_sources, remove_tree
-from checkback.engine.forks import Child, Forks
+from checkback.engine.forks import Child, ForkServers
+from checkback.engine.messages import BadMessage, Pace, artifacts_of, dump, parse
 from checkback.guard import sandbox
 from checkback.guard.redaction import redact
 from checkback.kinds.context import LocalFile
@@ -90,7 +90,7 @@ class Warm:
 class Runner:
     """All children of one worker."""
 
-    def __init__(self, forks: Forks, folders: Folders) -> None:
+    def __init__(self, forks: ForkServers, folders: Folders) -> None:
         self._forks = forks
         self._folders = folders
         self._warm: defaultdict[str, list[Warm]] = defaultdict(list)
@@ -134,7 +134,7 @@ class Runner:
         """A fresh child, with a folder of its own. Raises OSError where there is no process, or no room."""
         home = self._folders.for_child(kind, assignment.job_id, assignment.attempt)
         try:
-            child = await self._forks.fork()
+            child = await self._forks.fork(kind)
             if kind.sandbox:
                 home.user = sandbox.user_for_child(child.pid)
             return Warm(child, home)
@@ -206,7 +206,7 @@ class Runner:
         answer: Answer,
     ) -> Outcome:
         message = {"say": "assignment", "assignment": asdict(assignment)}
-        child.writer.write(json.dumps(message).encode() + b"\n")
+        child.writer.write(dump(message))
         reading = asyncio.create_task(_read_to_end(child, say, answer))
         watching = asyncio.create_task(excess.watch(child.pid, kind))
         try:
@@ -216,7 +216,7 @@ class Runner:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if reading.done():
-                return await self._ended(child, reading.result(), kind)
+                return await self._ended(child, reading, kind)
             if stop.done():
                 return await self._stop(child, reading, stop.result())
             if watching.done():
@@ -241,10 +241,14 @@ class Runner:
             await asyncio.wait({reading}, timeout=CANCEL_GRACE_SECONDS)
         return Outcome(stopped=why)
 
-    async def _ended(self, child: Child, end: dict[str, Any] | None, kind: Kind) -> Outcome:
+    async def _ended(self, child: Child, reading: asyncio.Task[dict[str, Any] | None], kind: Kind) -> Outcome:
+        try:
+            end = reading.result()
+        except BadMessage as error:
+            return Outcome(failure=_unheard(), detail=f"invalid message: {error}")
         if end is None:
             return await self._crash(child, kind)
-        artifacts = tuple(Artifact(**item) for item in end.get("artifacts", ()))
+        artifacts = artifacts_of(end)
         if end["say"] == "completed":
             return Outcome(result=end["result"], artifacts=artifacts)
         failure = Failure(end["code"], end["message"], end["retryable"], end["hint"])
@@ -327,23 +331,29 @@ async def _kill(child: Child) -> None:
 
 
 async def _read_to_end(child: Child, say: Say, answer: Answer) -> dict[str, Any] | None:
-    """Pass on what the child says until it says how its job ended; None when it went without a word."""
+    """Pass on what the child says until it says how its job ended; None when it went without a word.
+
+    Raises BadMessage.
+    """
+    pace = Pace()
     while True:
+        await pace.next()
         try:
             line = await child.reader.readline()
-        except (OSError, ValueError):
+        except OSError:
             return None
+        except ValueError:
+            raise BadMessage("a line without an end") from None
         if not line.endswith(b"\n"):
             return None
-        message: dict[str, Any] = json.loads(line)
+        message = parse(line)
         if message["say"] in ("completed", "failed"):
             return message
         if message["say"] in ASKING:
             told = {"say": "answer", "answer": await answer(message)}
-            child.writer.write(json.dumps(told).encode() + b"\n")
+            child.writer.write(dump(told))
             continue
         say(message)
-        await asyncio.sleep(0)  # readline does not yield while lines are buffered
 
 
 async def _forward_output(child: Child, say: Say) -> None:
@@ -363,6 +373,15 @@ async def _forward_output(child: Child, say: Say) -> None:
             await asyncio.sleep(OUTPUT_PAUSE_SECONDS)
     if rest:
         say({"say": "log", "lines": [redact(rest.decode(errors="replace"))]})
+
+
+def _unheard() -> Failure:
+    return Failure(
+        FailureCode.INVALID_MESSAGE,
+        "The job's process sent its worker something that no job sends.",
+        hint="Submit the job again with another document if it comes from somebody else's; the server's log "
+        "says what was wrong.",
+    )
 
 
 def _not_started(error: OSError) -> Failure:

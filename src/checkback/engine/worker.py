@@ -15,7 +15,7 @@ import platform
 import time
 import uuid
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from checkback.engine.child import ChildSettings
 from checkback.engine.clients import worker_client
 from checkback.engine.events import Feed
 from checkback.engine.folders import Folders
-from checkback.engine.forks import Forks
+from checkback.engine.forks import ForkServers
 from checkback.engine.keys import Keys
 from checkback.engine.observed import Observer, known_kind
 from checkback.engine.parts import Parts
@@ -42,7 +42,7 @@ from checkback.engine.sweeper import Sweeper
 from checkback.engine.tally import Tally
 from checkback.engine.wire import Address, ReplyError, Wire
 from checkback.guard.egress import EgressProxy
-from checkback.guard.seals import derive
+from checkback.guard.seals import Sealer
 from checkback.uploads import UploadStore
 
 logger = logging.getLogger(__name__)
@@ -76,10 +76,13 @@ class WorkerSettings:
     #: How many jobs of each queue run at once.
     concurrency: dict[str, int]
     children: ChildSettings
+    #: The data folder's secret, from which every key is made.
+    secret: bytes = field(repr=False)
     retention: Retention
     temporary_folder: Path
     artifacts_folder: Path
     uploads_folder: Path
+    pdfco_key: str | None = field(default=None, repr=False)
     allow_hosts: tuple[str, ...] = ()
     grace_seconds: float = GRACE_SECONDS
     version: str = ""
@@ -111,7 +114,7 @@ class WorkerProcess:
         """Work until ``shut_down``. Raises KindsNotLoaded, or EngineUnavailable at start only."""
         settings = self._settings
         wire = Wire(settings.address, name=f"checkback-worker:{self.id}")
-        forks = Forks(settings.children)
+        forks = ForkServers(settings.children)
         await forks.start()
         egress = await EgressProxy.start(allow_hosts=settings.allow_hosts)
         store, uploads = ArtifactStore(settings.artifacts_folder), UploadStore(settings.uploads_folder)
@@ -120,9 +123,9 @@ class WorkerProcess:
         queues = tuple(settings.concurrency)
         feed = Feed(settings.address, settings.keys, queues, name=f"checkback-feed:{self.id}")
         reads = Queues(wire, feed, settings.keys, queues, settings.retention)
-        secret = derive(bytes.fromhex(settings.children.secret_hex), "ids of parts")
-        started = Parts(wire, settings.keys, reads, secret)
-        parts = WorkerParts(wire, settings.keys, runner, egress, store, started)
+        started = Parts(wire, settings.keys, reads, settings.secret)
+        sealer = Sealer(settings.secret)
+        parts = WorkerParts(wire, settings.keys, runner, egress, store, started, sealer, settings.pdfco_key)
         sweeper = self._make_sweeper(wire, folders)
         tally = Tally(wire, settings.keys.totals())
         observer = Observer(tally)
@@ -132,6 +135,7 @@ class WorkerProcess:
             asyncio.create_task(self._watch_locks(), name="locks"),
             asyncio.create_task(self._beat(wire, runner, sweeper), name="heartbeat"),
             asyncio.create_task(sweeper.run(), name="sweeper"),
+            asyncio.create_task(forks.warm_up(), name="warm-up"),
         ]
         if settings.callbacks is not None:
             callbacks = Callbacks(wire, settings.keys, queues, settings.retention, egress, settings.callbacks)

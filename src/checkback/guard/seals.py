@@ -123,6 +123,14 @@ class Sealer:
         return Fernet(self._key)
 
 
+def revealed(value: Any) -> Any:
+    """The value with its secrets in clear, as JSON: for the way from a job's process to its worker."""
+    plain = _secret_text(value)
+    if plain is not None:
+        return plain
+    return _map(value, revealed)
+
+
 def _map(value: Any, change: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): change(item) for key, item in cast("dict[Any, Any]", value).items()}

@@ -21,15 +21,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, cast, get_args, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from checkback.core.errors import InvalidInput, UnknownKind
 from checkback.core.tool_names import PORTABLE, RESERVED, underscore
 from checkback.guard.addresses import AddressPolicy
+from checkback.kinds import source_arguments
 from checkback.kinds.context import Environment, JobContext
 
 ENTRY_POINTS = "checkback.kinds"
@@ -91,19 +91,30 @@ class Kind:
     idempotent: bool = False
     #: Whether it reaches beyond this machine; None for what ``network`` says.
     open_world: bool | None = None
+    #: The kinds of which its jobs may start others; None for any. Of a built-in kind None means none.
+    starts: tuple[str, ...] | None = None
     #: How the function takes its arguments: as one model, or spread over its parameters.
     takes_model: bool = False
     context_parameter: str | None = field(default=None)
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """The arguments that name files to work on, as paths: ``url``, ``urls``, ``images.url``."""
-        return _sources(self.args_model)
+    def is_built_in(self) -> bool:
+        """Whether it comes with checkback, and is not one of its user's own."""
+        return self.function.__module__.startswith(_OURS)
 
     @property
-    def is_built_in(self) -> bool:
-        """Whether it comes with this package."""
-        return self.function.__module__.startswith(_OURS)
+    def uses_pdfco(self) -> bool:
+        """Whether its jobs run at PDF.co, and get the server's key for that."""
+        return self.is_built_in and self.name.startswith("pdfco.")
+
+    def may_start(self, other: str) -> bool:
+        """Whether a job of this kind may start one of that name."""
+        return not self.is_built_in if self.starts is None else other in self.starts
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The arguments that name files to work on, as paths: ``url``, ``urls``, ``images.url``."""
+        return source_arguments.paths(self.args_model)
 
     def args_schema(self) -> dict[str, Any]:
         """The JSON schema of the arguments. What JSON cannot describe is open, and checked with each job."""
@@ -194,6 +205,7 @@ def job(
     destructive: bool = False,
     idempotent: bool = False,
     open_world: bool | None = None,
+    starts: Iterable[str] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function, ``async def`` or ``def``, as a kind of job.
 
@@ -211,16 +223,15 @@ def job(
         attempts=attempts,
         backoff_seconds=backoff_seconds,
         concurrency=concurrency,
-        safe_to_repeat=safe_to_repeat,
-        deterministic=deterministic,
-        memory_bytes=memory_bytes,
-        memory_limit=memory_limit,
+        safe_to_repeat=safe_to_repeat, deterministic=deterministic,
+        memory_bytes=memory_bytes, memory_limit=memory_limit,
         warm=warm,
         network=network,
         sandbox=sandbox,
         admit=admit,
         phases=tuple(phases),
         read_only=read_only, destructive=destructive, idempotent=idempotent, open_world=open_world,
+        starts=None if starts is None else tuple(starts),
     )  # fmt: skip
     return functools.partial(_register, made, args)
 
@@ -304,6 +315,13 @@ def load(modules: Iterable[str] = ()) -> None:
         _load(module, functools.partial(_import_module, module))
 
 
+def load_built_in() -> None:
+    """Import the modules of the built-in kinds alone."""
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        if entry.value.startswith(_OURS):
+            _load(entry.value, entry.load)
+
+
 def load_available(modules: Iterable[str] = ()) -> dict[str, str]:
     """Like ``load``, but without the modules that cannot be imported. Returns the reason for each of those.
 
@@ -384,49 +402,16 @@ def preload(*modules: str) -> None:
     _preloads.extend(module for module in modules if module not in _preloads)
 
 
-def import_preloads() -> None:
-    """Import what ``preload`` named; for the fork server only."""
-    for module in _preloads:
+def preloads() -> list[str]:
+    """What ``preload`` named so far."""
+    return list(_preloads)
+
+
+def import_preloads(modules: Iterable[str]) -> None:
+    """Import what ``preload`` named; for fork servers only."""
+    for module in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
-
-
-def _sources(
-    model: type[BaseModel], within: str = "", around: tuple[type[BaseModel], ...] = ()
-) -> tuple[str, ...]:
-    """The paths of sources in a model. Of a model inside of itself only the outermost is looked into."""
-    if model in around or not _holds_sources(model, set()):
-        return ()
-    found: list[str] = []
-    for name, info in model.model_fields.items():
-        if _is_source(info):
-            found.append(within + (info.alias or name))
-        for inner in _models_in(info.annotation):
-            found += _sources(inner, f"{within}{info.alias or name}.", (*around, model))
-    return tuple(found)
-
-
-def _is_source(info: FieldInfo) -> bool:
-    extra: Any = info.json_schema_extra
-    return isinstance(extra, dict) and cast("dict[str, Any]", extra).get("checkback") == "source"
-
-
-def _holds_sources(model: type[BaseModel], seen: set[type[BaseModel]]) -> bool:
-    """Whether a model or one inside of it has a source; each is looked at once, however they are nested."""
-    if model in seen:
-        return False
-    seen.add(model)
-    for info in model.model_fields.values():
-        if _is_source(info) or any(_holds_sources(inner, seen) for inner in _models_in(info.annotation)):
-            return True
-    return False
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a field's annotation holds: itself, or as items of a list."""
-    if isinstance(annotation, type) and not get_args(annotation):
-        return [annotation] if issubclass(annotation, BaseModel) else []
-    return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
 def _import_file(path: Path) -> None:

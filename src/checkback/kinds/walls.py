@@ -32,7 +32,7 @@ class Own:
 
 
 def shut_in(kind: Kind, own: Own, environment: Environment) -> tuple[ResultWarning, ...]:
-    """Put the walls around this process that its kind needs, for good; returns what a result must say of them.
+    """Put the walls around this process that its kind needs. Returns what a result must say of them.
 
     Call it before other threads are started. Raises JobFailed ``sandbox_unavailable`` where there are too few
     walls and nobody has accepted that.
@@ -47,7 +47,7 @@ def shut_in(kind: Kind, own: Own, environment: Environment) -> tuple[ResultWarni
         sandbox.enter(
             _reach(kind, own, browser),
             walls,
-            unix_sockets=browser is not None and browser[0] != _NO_SOCKETS_BROWSER,
+            unix_sockets=_needs_unix_sockets(kind, browser),
         )
     except OSError as error:
         raise _unavailable() from error
@@ -59,8 +59,8 @@ def _unavailable() -> JobFailed:
         FailureCode.SANDBOX_UNAVAILABLE,
         "This server cannot run the job in a sandbox, and the job reads files of strangers.",
         retryable=False,
-        hint="Use a Linux kernel with Landlock (5.13 or newer) or install bubblewrap; `checkback doctor` says "
-        "what is missing. CHECKBACK_ACCEPT_MISSING_SANDBOX=1 runs such jobs without a sandbox.",
+        hint="Use a Linux kernel with Landlock (5.13 or newer) or install bubblewrap; `checkback doctor` "
+        "says what is missing. CHECKBACK_ACCEPT_MISSING_SANDBOX=1 runs such jobs without a sandbox.",
     )
 
 
@@ -85,6 +85,13 @@ def _warnings(walls: Walls) -> tuple[ResultWarning, ...]:
 def _starts_programs(kind: Kind) -> bool:
     """Whether its jobs may start a browser or other programs. In a limited address space none can run."""
     return kind.memory_limit is MemoryLimit.RESIDENT
+
+
+def _needs_unix_sockets(kind: Kind, browser: tuple[str, Path] | None) -> bool:
+    """LibreOffice makes a socket, when the network is cut already; so do browsers with windows."""
+    if kind.warm is None:
+        return _starts_programs(kind)
+    return browser is not None and browser[0] != _NO_SOCKETS_BROWSER
 
 
 def _browser(kind: Kind, environment: Environment) -> tuple[str, Path] | None:

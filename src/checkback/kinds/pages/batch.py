@@ -65,6 +65,7 @@ def admit(args: PageBatchArgs, policy: AddressPolicy) -> None:
     deadline_seconds=DEADLINE_SECONDS,
     admit=admit,
     phases=("pages",),
+    starts=(KIND,),
 )
 def analyze_batch(args: PageBatchArgs, ctx: JobContext) -> Fields:
     """Analyze up to 100 web pages, one job each. Use page.analyze for a single page.

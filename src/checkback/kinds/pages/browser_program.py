@@ -85,14 +85,15 @@ def _candidates(root: Path) -> list[tuple[str, Path]]:
         if (path := shutil.which(command)) and "snap" not in Path(path).resolve().parts:
             found.append((name, Path(path)))
     found.sort(key=lambda candidate: _ORDER.index(candidate[0]))
-    cache = _playwright_cache()
+    cache = playwright_cache()
     for name, pattern in _DOWNLOADED:
         downloads = sorted(cache.glob(pattern), key=lambda path: _revision(path, cache), reverse=True)
         found.extend((name, path) for path in downloads)
     return found
 
 
-def _playwright_cache() -> Path:
+def playwright_cache() -> Path:
+    """Where Playwright puts the browsers that it downloads."""
     if (configured := os.environ.get("PLAYWRIGHT_BROWSERS_PATH", "0")) != "0":
         return Path(configured)
     if sys.platform == "darwin":
