@@ -55,6 +55,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _let_pass(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As root each job's process is another user, which must get to the data folders of tests."""
+    if os.geteuid() == 0:
+        base = tmp_path_factory.getbasetemp()
+        for folder in (base, base.parent):
+            folder.chmod(0o711)
+
+
+@pytest.fixture(autouse=True)
+def _let_pass_to_the_tests_own(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        tmp_path.chmod(0o711)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _kinds() -> None:
     registry.load(SAMPLE_KINDS)
 

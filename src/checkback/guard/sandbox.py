@@ -122,8 +122,10 @@ class Entered:
     """The walls that this process has entered."""
 
     walls: Walls
-    #: Whether it may read what is closed to other users, because its folder or its Python is.
-    reads_all: bool
+    #: Whether its own folder, or its Python, lies where other users may not enter. It kept a right of root's
+    #: then, and so must programs that it starts there.
+    folder_is_closed: bool = False
+    python_is_closed: bool = False
 
 
 _entered: Entered | None = None
@@ -154,13 +156,13 @@ def enter(reach: Reach, walls: Walls, *, unix_sockets: bool = False) -> None:
     global _entered
     parent = os.getppid()
     rules = landlock.make_ruleset(_rules(reach)) if walls.landlock else None
-    reads_all = False
+    closed = (False, False)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         # What a stranger's bytes may make large: let the kernel end it before anything else of ours.
         file.write("500")
     if os.geteuid() == 0:
-        reads_all = not _others_may_enter((*reach.write, *_python_folders()))
-        _become_other_user(reads_all=reads_all)
+        closed = not _others_may_enter(reach.write), not _others_may_enter(_python_folders())
+        _become_other_user(reads_all=any(closed))
     if rules is not None:
         landlock.restrict(rules)
         os.close(rules)
@@ -171,7 +173,7 @@ def enter(reach: Reach, walls: Walls, *, unix_sockets: bool = False) -> None:
     # A change of user takes this setting away.
     if not confine.die_with_parent(parent):
         os._exit(1)
-    _entered = Entered(walls, reads_all)
+    _entered = Entered(walls, *closed)
 
 
 def cut_network() -> bool:
@@ -190,10 +192,10 @@ def narrow(reach: Reach) -> int | None:
 
 
 @contextmanager
-def rights_for_programs() -> Generator[None]:
+def rights_for_programs(*, run_python: bool = False) -> Generator[None]:
     """Programs that are started inside this block keep the right to read what is closed to other users, where
-    this process has it and they could not be run without it."""
-    keep = _entered is not None and _entered.reads_all
+    this process has it and they could not be run without it: in its folder, or with its Python."""
+    keep = _entered is not None and (_entered.folder_is_closed or (run_python and _entered.python_is_closed))
     if keep:
         _LIBC.prctl(_PR_CAP_AMBIENT, _AMBIENT_RAISE, _READ_ALL, 0, 0)
     try:

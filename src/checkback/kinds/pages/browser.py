@@ -193,7 +193,7 @@ class BrowserSession:
     async def start(self) -> None:
         """Start Playwright and the browser. Raises JobFailed with BROWSER_UNAVAILABLE."""
         await self.close()
-        with self._folder.for_driver(_node()), rights_for_programs():
+        with self._folder.for_driver(_node()), rights_for_programs(run_python=True):
             self._playwright = await _start_playwright()
         try:
             self._browser = await self._launch(self._playwright)
