@@ -81,7 +81,9 @@ class Rules:
 @functools.cache
 def version() -> int:
     """Landlock's version in this kernel; 0 where it has none, or it is switched off."""
-    return max(0, int(_LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_GET_VERSION))))
+    return max(
+        0, int(_LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_GET_VERSION)))
+    )
 
 
 def make_ruleset(rules: Rules) -> int:

@@ -290,6 +290,7 @@ def _python_folders() -> tuple[Path, ...]:
         if prefix not in ("/usr", "/usr/local", "/"):
             found.add(Path(prefix))
     found |= {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    found |= {Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")}
     return tuple(sorted(found))
 
 

@@ -178,9 +178,11 @@ class JobContext:
         self._reporter.log(line)
 
     def warn(self, code: str, message: str) -> None:
-        """Have the result and the log say something that its reader should know, each code once."""
-        if all(known.code != code for known in self.warnings):
-            self.warnings.append(ResultWarning(code, message))
+        """Have the result and the log say something that its reader should know. ``message`` is a sentence of
+        ours."""
+        warning = ResultWarning(code, message)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
             self.log(f"{code}: {message}")
 
     def artifact(self, name: str, content: bytes | str | Path, media_type: str | None = None) -> Artifact:

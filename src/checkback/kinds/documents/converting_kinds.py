@@ -54,7 +54,7 @@ async def document_to_pdf(args: ToPdfArgs, ctx: JobContext) -> dict[str, Any]:
     with document_work(args, ctx) as work:
         from checkback.kinds.documents.converting import converter
 
-        async with converter(work.folder, ctx.environment, ctx.log) as files:
+        async with converter(work.folder, ctx.environment, ctx.log, ctx.warn) as files:
             made = await files.to_pdf(work.source.path, work.source.name, autosize=args.autosize)
         return _finish(work, made, args.pages)
 
@@ -76,7 +76,12 @@ def csv_to_pdf(args: ToPdfArgs, ctx: JobContext) -> dict[str, Any]:
         from checkback.kinds.documents.sheet_pdf import sheet_to_pdf
 
         made = sheet_to_pdf(
-            work.source.path, work.folder, autosize=args.autosize, max_pages=MAX_PAGES, log=ctx.log
+            work.source.path,
+            work.folder,
+            autosize=args.autosize,
+            max_pages=MAX_PAGES,
+            log=ctx.log,
+            warn=ctx.warn,
         )
         return _finish(work, made, args.pages)
 
@@ -104,6 +109,7 @@ def excel_to_pdf(args: WorkbookArgs, ctx: JobContext) -> dict[str, Any]:
             autosize=args.autosize,
             max_pages=MAX_PAGES,
             log=ctx.log,
+            warn=ctx.warn,
         )
         return _finish(work, made, "")
 
@@ -227,7 +233,7 @@ async def email_to_pdf(args: EmailToPdfArgs, ctx: JobContext) -> dict[str, Any]:
         options = PrintOptions(margins=args.margins, paper_size=args.paper_size, orientation=args.orientation)
         body = work.folder / "mail.pdf"
         parts, left = [body], list(mail.attachments)
-        async with converter(work.folder, ctx.environment, ctx.log) as files:
+        async with converter(work.folder, ctx.environment, ctx.log, ctx.warn) as files:
             body.write_bytes(await files.print_html(mail.to_html(), options))
             if args.convert_attachments:
                 made, left = await _converted(files, mail.attachments, work)

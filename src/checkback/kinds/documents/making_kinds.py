@@ -56,7 +56,7 @@ async def merge(args: ManySourcesArgs, ctx: JobContext) -> dict[str, Any]:
 
         parts: list[Path] = []
         made: dict[Path, list[Path]] = {}  # a source that is named several times is converted once
-        async with converter(work.folder, ctx.environment, ctx.log) as files:
+        async with converter(work.folder, ctx.environment, ctx.log, ctx.warn) as files:
             for number, source in enumerate(work.sources):
                 if source.path not in made and sniff(source.path) is FileType.ZIP:
                     folder = work.folder / f"unpacked-{number}"

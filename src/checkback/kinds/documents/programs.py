@@ -115,7 +115,7 @@ def run(
                 start_new_session=True,
                 pass_fds=walled.descriptors,
                 # Safe in spite of the threads: it calls the kernel and nothing else.
-                preexec_fn=walled.before,  # noqa: PLW1509
+                preexec_fn=walled.before,
             )
             code = _wait(process, seconds)
         with log.open("rb") as file:
