@@ -14,7 +14,15 @@ COMPLETED = "completed"
 _MANY = ("pdf.merge", "image.to_pdf")
 
 
-async def run(service: Service, kind: str, content: bytes, name: str, **args: object) -> Job:
+async def run(
+    service: Service,
+    kind: str,
+    content: bytes,
+    name: str,
+    *,
+    seconds: float = DEADLINE_SECONDS,
+    **args: object,
+) -> Job:
     """Hand a file in, run a job on it, and give the job at its end."""
     with service.begin_upload(LOCAL, name) as writer:
         writer.write(content)
@@ -22,7 +30,7 @@ async def run(service: Service, kind: str, content: bytes, name: str, **args: ob
     named: dict[str, object] = {"urls": [source]} if kind in _MANY else {"url": source}
     if kind == "pdf.split":
         named["pages"] = "*"
-    submitted = await service.submit(LOCAL, kind, {**named, **args}, deadline_seconds=DEADLINE_SECONDS)
+    submitted = await service.submit(LOCAL, kind, {**named, **args}, deadline_seconds=seconds)
     return await service.wait(LOCAL, submitted.job.id, 100)
 
 

@@ -128,6 +128,11 @@ def _frame(address: str, element: str = "image") -> str:
     )
 
 
+def text_document(body: str) -> bytes:
+    """A text document of this body."""
+    return _package("text", {"content.xml": _content(f"<office:text>{body}</office:text>")})
+
+
 def _odt(baits: Baits) -> bytes:
     spelled = [*baits.addresses, *(address.removeprefix("file://") for address in baits.addresses)]
     climbing = "../" * 12 + baits.addresses[0].removeprefix("file:///")

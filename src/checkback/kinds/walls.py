@@ -17,6 +17,9 @@ from checkback.kinds.registry import Kind, MemoryLimit
 
 PARTIAL = "sandbox_partial"
 
+_BROWSING = frozenset(
+    {"page.analyze", "webpage.to_pdf", "html.to_pdf", "document.to_pdf", "email.to_pdf", "pdf.merge"}
+)
 _NO_SOCKETS_BROWSER = "headless-shell"
 """The one browser that is known to need no unix socket of its own."""
 
@@ -82,21 +85,21 @@ def _warnings(walls: Walls) -> tuple[ResultWarning, ...]:
     return ()
 
 
-def _starts_programs(kind: Kind) -> bool:
-    """Whether its jobs may start a browser or other programs. In a limited address space none can run."""
-    return kind.memory_limit is MemoryLimit.RESIDENT
+def _may_browse(kind: Kind) -> bool:
+    """Whether its jobs may start a browser, which needs more than other programs do."""
+    return kind.is_built_in and kind.name in _BROWSING
 
 
 def _needs_unix_sockets(kind: Kind, browser: tuple[str, Path] | None) -> bool:
     """LibreOffice makes a socket, when the network is cut already; so do browsers with windows."""
     if kind.warm is None:
-        return _starts_programs(kind)
+        return kind.memory_limit is MemoryLimit.RESIDENT
     return browser is not None and browser[0] != _NO_SOCKETS_BROWSER
 
 
 def _browser(kind: Kind, environment: Environment) -> tuple[str, Path] | None:
     """Name and path of the browser that the kind's jobs may start."""
-    if not _starts_programs(kind):
+    if not _may_browse(kind):
         return None
     try:
         found = find_browser(environment.browser)
@@ -114,7 +117,7 @@ def _reach(kind: Kind, own: Own, browser: tuple[str, Path] | None) -> Reach:
         write=(own.home,),
         read=_own_code(kind),
         execute=tuple(execute),
-        browser=_starts_programs(kind),
+        browser=_may_browse(kind),
         ports=_ports(kind, own),
     )
 
