@@ -54,6 +54,8 @@ def shut_in(kind: Kind, own: Own, environment: Environment) -> tuple[ResultWarni
         )
     except OSError as error:
         raise _unavailable() from error
+    if not kind.network:
+        sandbox.cut_network()
     return _warnings(walls)
 
 
@@ -93,7 +95,7 @@ def _may_browse(kind: Kind) -> bool:
 def _needs_unix_sockets(kind: Kind, browser: tuple[str, Path] | None) -> bool:
     """LibreOffice makes a socket, when the network is cut already; so do browsers with windows."""
     if kind.warm is None:
-        return kind.memory_limit is MemoryLimit.RESIDENT
+        return kind.is_built_in and kind.memory_limit is MemoryLimit.RESIDENT
     return browser is not None and browser[0] != _NO_SOCKETS_BROWSER
 
 

@@ -12,7 +12,6 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict
 
 from checkback.core.errors import JobFailed
-from checkback.guard.sandbox import cut_network
 from checkback.kinds.context import JobContext
 from checkback.kinds.pages.reports import PageJob, read_report
 from checkback.kinds.registry import job
@@ -44,7 +43,6 @@ def compare(args: PageCompareArgs, ctx: JobContext) -> Fields:
     Covers scores, sections, palette, fonts, technologies, accessibility findings and performance. Use it
     before and after a change, or to compare two sites.
     """
-    cut_network()
     before, after = read_report(args.job_a, ctx), read_report(args.job_b, ctx)
     for report in (before, after):
         if report.get("schema") != SCHEMA:

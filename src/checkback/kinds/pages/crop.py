@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from checkback.core.errors import JobFailed
-from checkback.guard.sandbox import cut_network
 from checkback.kinds.context import JobContext
 from checkback.kinds.pages.reports import PICTURE, PageJob, file_of, read_file, read_report
 from checkback.kinds.registry import job
@@ -71,7 +70,6 @@ def crop(args: PageCropArgs, ctx: JobContext) -> Fields:
     """
     from PIL import Image
 
-    cut_network()
     report = read_report(args.job, ctx)
     wanted = _wanted(args, report)
     Image.MAX_IMAGE_PIXELS = None  # our own picture, whose size the analysis has bounded
