@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import FileResponse, RedirectResponse, Response
@@ -64,6 +64,8 @@ class Readiness:
     reasons: tuple[str, ...] = ()
     workers: int = 0
     restarts: Mapping[str, int] = field(default_factory=dict[str, int])
+    #: The walls around jobs that read strangers' bytes, on this machine; None where nobody looked.
+    sandbox: Mapping[str, Any] | None = None
 
     @property
     def ready(self) -> bool:
@@ -153,6 +155,8 @@ class Health(TypedDict):
     #: How often what had ended was started again: the embedded store, the server's worker, and the loops
     #: of the workers that are alive.
     restarts: dict[str, int]
+    #: Which walls this machine puts around jobs that read strangers' bytes, and whether they are enough.
+    sandbox: NotRequired[dict[str, Any]]
 
 
 class _Api:
@@ -257,6 +261,8 @@ class _Api:
             "workers": found.workers,
             "restarts": dict(found.restarts),
         }
+        if found.sandbox is not None:
+            body["sandbox"] = dict(found.sandbox)
         return _json(body, 200 if found.ready else 503)
 
     async def openapi(self, call: Call) -> Response:

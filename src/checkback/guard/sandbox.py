@@ -100,6 +100,7 @@ class Walls:
             "other_user": self.other_user,
             "bubblewrap": self.bubblewrap is not None,
             "enough": self.are_enough,
+            "walls": self.describe(),
         }
 
 

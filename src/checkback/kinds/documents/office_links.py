@@ -171,7 +171,9 @@ def _clean_element(element: Any) -> int:
     if name not in _CLICKED:
         for key, value in list(element.attrib.items()):
             short = _local(key)
-            if (short in _ADDRESSES and (name in _TAKEN_IN or not _is_inside(value))) or (short == "formula" and _FORMULAS.search(value)):
+            if (short in _ADDRESSES and (name in _TAKEN_IN or not _is_inside(value))) or (
+                short == "formula" and _FORMULAS.search(value)
+            ):
                 del element.attrib[key]
                 removed += 1
             elif short == "style" and _STYLE_URL.search(value):
