@@ -74,8 +74,8 @@ def tell_sandbox(server: dict[str, str]) -> None:
     console.print(f"sandbox: {walls['walls']}", highlight=False)
     if not walls["enough"]:
         console.print(
-            "  It is missing here. The demo accepts that for its own page and documents; a server of yours would "
-            "refuse such jobs.",
+            "  It is missing here. The demo accepts that for its own page and documents; "
+            "a server of yours refuses such jobs.",
             highlight=False,
         )
 

@@ -14,16 +14,15 @@ COMPLETED = "completed"
 _MANY = ("pdf.merge", "image.to_pdf")
 
 
-async def run(
-    service: Service,
-    kind: str,
-    content: bytes,
-    name: str,
-    *,
-    seconds: float = DEADLINE_SECONDS,
-    **args: object,
-) -> Job:
+async def run(service: Service, kind: str, content: bytes, name: str, **args: object) -> Job:
     """Hand a file in, run a job on it, and give the job at its end."""
+    return await run_within(DEADLINE_SECONDS, service, kind, content, name, **args)
+
+
+async def run_within(
+    seconds: float, service: Service, kind: str, content: bytes, name: str, **args: object
+) -> Job:
+    """As ``run``, with another deadline."""
     with service.begin_upload(LOCAL, name) as writer:
         writer.write(content)
         source = f"upload:{writer.finish().id}"

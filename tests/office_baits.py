@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - documents in XML
 """Documents that name files of the machine in every way that is known, and the files that they name: red
 pictures and a text. Whoever shows red, or the word, has opened one."""
 
@@ -7,6 +8,7 @@ import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pypdfium2
 from PIL import Image
@@ -68,7 +70,7 @@ def is_shown(path: Path) -> bool:
             if WORD in page.get_textpage().get_text_range().replace("\r\n", ""):
                 return True
             picture = page.render(scale=0.5).to_pil().convert("RGB")
-            counted = picture.getcolors(picture.width * picture.height) or []
+            counted: list[Any] = picture.getcolors(picture.width * picture.height) or []
             if any(color[0] > 200 and max(color[1:]) < 60 and count > 9 for count, color in counted):
                 return True
     return False
@@ -433,9 +435,7 @@ def _rtf(baits: Baits) -> bytes:
     for address in (*baits.addresses, *(address.removeprefix("file://") for address in baits.addresses)):
         fields += rf'{{\field{{\*\fldinst INCLUDEPICTURE "{address}" \\d}}{{\fldrslt old}}}}\par '
         fields += rf'{{\field{{\*\fldinst {{\b INCLUDE}}{{PICTURE "{address}"}} \\d}}{{\fldrslt old}}}}\par '
-        fields += (
-            rf"{{\field{{\*\fldinst \'49NCLUD\u69?PICTURE " + f'"{address}"' + r" \\d}{\fldrslt old}}\par "
-        )
+        fields += r"{\field{\*\fldinst \'49NCLUD\u69?PICTURE " + f'"{address}"' + r" \\d}{\fldrslt old}}\par "
     fields += rf'{{\field{{\*\fldinst INCLUDETEXT "{baits.text}"}}{{\fldrslt old}}}}\par '
     shapes = "".join(
         r"{\shp{\*\shpinst\shpleft0\shptop0\shpright3000\shpbottom3000{\sp{\sn shapeType}{\sv 75}}{\sp{\sn pibName}{\sv "

@@ -1,7 +1,8 @@
 """Converts the office files of a folder by LibreOffice, as a job's process does, with or without its walls.
 
-Run as ``python walled_office.py FOLDER MODE CLEAN``: MODE is a setting of CHECKBACK_SANDBOX or ``open`` for no
-walls at all, CLEAN is 1 to take links out first. Leaves ``NAME.pdf`` beside each file that could be converted.
+Run as ``python walled_office.py FOLDER MODE CLEAN``: MODE is a value of CHECKBACK_SANDBOX, or ``open`` for
+no walls at all, CLEAN is 1 to take links out first. Leaves ``NAME.pdf`` beside each file that could be
+converted.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ def main(folder: Path, mode: str, clean: bool) -> None:
     files = sorted(folder.iterdir())
     if mode != "open":
         user = sandbox.user_for_child(os.getpid())
-        for path in (folder, *files) if user is not None else ():
-            os.chown(path, *user)
+        if user is not None:
+            for path in (folder, *files):
+                os.chown(path, *user)
         walls.shut_in(registry.get("document.to_pdf"), walls.Own(folder), Environment(sandbox=mode))
         if not sandbox.cut_network():
             sys.exit("the network could not be cut")

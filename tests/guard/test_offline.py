@@ -30,7 +30,7 @@ NETWORK = textwrap.dedent(
     thread.join()
     assert told == ["refused"], "a thread that was there before has a network"
     for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET, socket.AF_VSOCK):
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_STREAM | socket.SOCK_NONBLOCK):
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, 1 | socket.SOCK_NONBLOCK):
             try:
                 socket.socket(family, kind)
             except OSError as error:
@@ -123,6 +123,7 @@ def test_the_filter_ends_and_jumps_to_lines_that_are_there(machine: str) -> None
 
 def test_the_gap_to_32_bit_calls_is_closed() -> None:
     call = "import ctypes; from checkback.guard.offline import cut_network as cut; cut(); "
-    call += "library = ctypes.CDLL(None, use_errno=True); library.syscall(0x40000000 | 39); print(ctypes.get_errno())"
+    call += "library = ctypes.CDLL(None, use_errno=True); library.syscall(0x40000000 | 39); "
+    call += "print(ctypes.get_errno())"
     done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, timeout=30)
     assert done.stdout.strip() == "13", done.stderr

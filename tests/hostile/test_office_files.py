@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -23,7 +23,7 @@ from checkback.guard import sandbox
 from checkback.guard.access import LOCAL, Caller
 from checkback.service import Service
 from checkback.settings import Settings
-from document_jobs import COMPLETED, ending, run
+from document_jobs import COMPLETED, ending, run_within
 from office_baits import Baits, documents, is_shown
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
@@ -124,11 +124,12 @@ async def test_a_job_shows_no_file_of_the_machine(service: Service, baits: Baits
         "svg": svg_reading(baits.addresses[0]),
     }[how]
     kind = {"zip": "pdf.merge", "eml": "email.to_pdf"}.get(how, "document.to_pdf")
-    job = await run(service, kind, content, f"a.{how}", seconds=60)
+    job = await run_within(60, service, kind, content, f"a.{how}")
     assert ending(job) == COMPLETED
     for path in await outputs(service, job):
         assert not is_shown(path)
-    codes = [warning["code"] for warning in job.result.get("warnings", ())]  # type: ignore[union-attr]
+    warnings = cast("dict[str, Any]", job.result).get("warnings", ())
+    codes = [warning["code"] for warning in warnings]
     assert codes == (["links_removed"] if how in ("odt", "zip", "eml") else [])
 
 
@@ -148,7 +149,7 @@ async def test_one_owners_document_shows_nothing_of_another_owners_job(service: 
         for number, place in enumerate(places)
     )
     document = office_baits.text_document(f"<text:p>words</text:p>{sections}")
-    job = await run(service, "document.to_pdf", document, "a.odt", seconds=60)
+    job = await run_within(60, service, "document.to_pdf", document, "a.odt")
     assert ending(job) == COMPLETED
     for path in await outputs(service, job):
         assert not is_shown(path)
@@ -157,8 +158,7 @@ async def test_one_owners_document_shows_nothing_of_another_owners_job(service: 
     args = {"reads": [*paths, f"/proc/{pid}/environ", f"/proc/{pid}/fd", folder], "writes": [f"{folder}/x"],
             "connects": [], "signals": [pid]}  # fmt: skip
     probed = await service.submit(LOCAL, "walled.probe", args)
-    found = (await service.wait(LOCAL, probed.job.id, 100)).result
-    assert isinstance(found, dict)
+    found = cast("dict[str, str]", (await service.wait(LOCAL, probed.job.id, 100)).result)
     tried = {name: how for name, how in found.items() if name.split()[0] in ("read", "write", "signal")}
     assert len(tried) == 14
     assert "done" not in tried.values()

@@ -83,6 +83,8 @@ class Warm:
 
     child: Child
     home: Home
+    #: The egress proxy that it was started with: its walls let it connect to no other.
+    proxy_url: str | None = None
     jobs: int = 0
     idle_since: float = field(default_factory=time.monotonic)
 
@@ -107,7 +109,7 @@ class Runner:
         """Run an attempt to its end, whatever it does. ``say`` hears its progress and log messages;
         ``answer`` is asked what it wants to know or have done."""
         try:
-            warm = self._take(kind) or await self._start(kind, assignment)
+            warm = self._take(kind, assignment) or await self._start(kind, assignment)
         except OSError as error:
             return Outcome(failure=_not_started(error), detail=repr(error))
         child = warm.child
@@ -137,7 +139,7 @@ class Runner:
             child = await self._forks.fork(kind)
             if kind.sandbox:
                 home.user = sandbox.user_for_child(child.pid)
-            return Warm(child, home)
+            return Warm(child, home, _proxy_url(assignment))
         except BaseException:
             self._in_background(asyncio.to_thread(home.remove))
             raise
@@ -267,11 +269,12 @@ class Runner:
             return Outcome(failure=_crashed(how, retryable=not kind.deterministic))
         return Outcome(failure=_crashed("The job's process closed its connection."))
 
-    def _take(self, kind: Kind) -> Warm | None:
+    def _take(self, kind: Kind, assignment: Assignment) -> Warm | None:
         idle = self._warm[kind.name]
         while idle:
             warm = idle.pop()
-            if not warm.child.exited.done() and not warm.child.reader.at_eof():
+            lives = not warm.child.exited.done() and not warm.child.reader.at_eof()
+            if lives and warm.proxy_url == _proxy_url(assignment):
                 return warm
             self._end(warm)
         return None
@@ -309,6 +312,10 @@ _TROUBLE = frozenset(
     }
 )
 """Failures after which a warm child's resource is not trusted again."""
+
+
+def _proxy_url(assignment: Assignment) -> str | None:
+    return assignment.egress["proxy_url"] if assignment.egress else None
 
 
 async def _end_child(warm: Warm) -> None:

@@ -134,8 +134,8 @@ def hide_writable() -> bool:
     """From now on no file or folder seems writable to a program that asks before it writes; one that just
     writes is not held up. False where it cannot be done.
 
-    LibreOffice asks that of /tmp, and makes its socket there or gives up. To whom /tmp seems closed it makes it
-    where the variable OSL_SOCKET_PATH says.
+    LibreOffice asks that of /tmp, and makes its socket there. Where /tmp seems closed it makes it where the
+    variable OSL_SOCKET_PATH says.
     """
     if not is_available():
         return False

@@ -1,10 +1,10 @@
 """The walls around a process that reads a stranger's bytes: Landlock, another user, fewer system calls.
 
-``standing`` says which walls this machine has, ``enter`` puts them around this process and everything that it
-starts, for good. What is inside can read the system's programs, libraries and fonts, and read and write its own
-folder; the data folder, other jobs' folders, homes and secrets are not there for it. Where the kernel has no
-Landlock, programs can be started by bubblewrap instead (``bubblewrap``); the caller decides what to do where
-there is neither.
+``standing`` says which walls this machine has, ``enter`` puts them around this process and everything that
+it starts, for good. What is inside can read the system's programs, libraries and fonts, and read and write
+its own folder; the data folder, other jobs' folders, homes and secrets are not there for it. Where the kernel
+has no Landlock, programs can be started by bubblewrap instead (``bubblewrapped``); the caller decides what to
+do where there is neither.
 
 The walls hold for the calling thread and what it starts: enter them before other threads are started.
 """
@@ -35,23 +35,24 @@ MISSING = "sandbox_missing"
 """The code of the warning in a result that was made without the walls."""
 
 _FIRST_USER = 1_879_048_192
-"""Users and groups from here on belong to nobody: the numbers below are handed out by systemd and containers."""
+"""Users and groups from here on belong to nobody: those below are handed out by systemd and containers."""
 
 #: Programs, libraries and what they read. No folder in which an administrator keeps keys or other secrets.
 _PROGRAMS = (
-    "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/libexec", "/usr/share",
-    "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64", "/usr/local/share", "/bin", "/sbin", "/lib", "/lib32",
-    "/lib64", "/libx32", "/nix/store", "/gnu/store",
+    "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/libexec",
+    "/usr/share", "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64", "/usr/local/share", "/bin",
+    "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store",
 )  # fmt: skip
 _FILES = (
     "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/ld.so.preload", "/etc/alternatives",
     "/etc/fonts", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/ssl/cert.pem", "/etc/pki/tls/certs",
     "/etc/pki/tls/cert.pem", "/etc/pki/tls/openssl.cnf", "/etc/pki/ca-trust", "/etc/ca-certificates",
-    "/etc/crypto-policies", "/var/lib/ca-certificates", "/etc/localtime", "/etc/timezone", "/etc/locale.alias",
-    "/etc/locale.conf", "/etc/default/locale", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts",
-    "/etc/host.conf", "/etc/resolv.conf", "/etc/gai.conf", "/etc/mime.types", "/etc/magic", "/etc/papersize",
-    "/etc/os-release", "/etc/debian_version", "/etc/libreoffice", "/etc/chromium", "/etc/chromium.d",
-    "/var/spool/libreoffice", "/var/lib/libreoffice", "/var/cache/fontconfig", "/sys/devices/system/cpu",
+    "/etc/crypto-policies", "/var/lib/ca-certificates", "/etc/localtime", "/etc/timezone",
+    "/etc/locale.alias", "/etc/locale.conf", "/etc/default/locale", "/etc/passwd", "/etc/group",
+    "/etc/nsswitch.conf", "/etc/hosts", "/etc/host.conf", "/etc/resolv.conf", "/etc/gai.conf",
+    "/etc/mime.types", "/etc/magic", "/etc/papersize", "/etc/os-release", "/etc/debian_version",
+    "/etc/libreoffice", "/etc/chromium", "/etc/chromium.d", "/var/spool/libreoffice",
+    "/var/lib/libreoffice", "/var/cache/fontconfig", "/sys/devices/system/cpu",
 )  # fmt: skip
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
@@ -149,10 +150,10 @@ def standing(mode: str = AUTO) -> Walls:
 def enter(reach: Reach, walls: Walls, *, unix_sockets: bool = False) -> None:
     """Put what there is of ``walls`` around this process, for good.
 
-    Where it is root it becomes the user ``user_for_child``, to whom its folders must have been given. It keeps
-    one right of root's, to read what others may not, where its folder or its Python lies in a folder that
-    others may not enter; Landlock limits that right, too. Raises OSError for a wall that should be there and
-    cannot be put up.
+    Where it is root it becomes the user ``user_for_child``, to whom its folders must have been given. It
+    keeps one right of root's, to read what others may not, where its folder or its Python lies in a folder
+    that others may not enter; Landlock limits that right, too. Raises OSError for a wall that should be there
+    and cannot be put up.
     """
     global _entered
     parent = os.getppid()

@@ -79,8 +79,8 @@ class Kind:
     warm: WarmFactory | None = None
     #: Whether a job gets a key to the egress proxy.
     network: bool = False
-    #: Whether its processes see only the system's programs and their own folder (``guard.sandbox``). For kinds
-    #: that read strangers' bytes.
+    #: Whether its processes see only the system's programs and their own folder (``guard.sandbox``). For
+    #: kinds that read strangers' bytes.
     sandbox: bool = False
     #: Refuses arguments at the door, before anything is stored.
     admit: Admit | None = None

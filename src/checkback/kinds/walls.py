@@ -120,7 +120,7 @@ def _reach(kind: Kind, own: Own, browser: tuple[str, Path] | None) -> Reach:
         read=_own_code(kind),
         execute=tuple(execute),
         browser=_may_browse(kind),
-        ports=_ports(kind, own),
+        ports=_ports(own),
     )
 
 
@@ -132,9 +132,7 @@ def _own_code(kind: Kind) -> tuple[Path, ...]:
     return (Path(file).resolve().parent,) if file else ()
 
 
-def _ports(kind: Kind, own: Own) -> tuple[int, ...] | None:
-    """The TCP ports that may be connected to: the proxy's. A warm child outlives its first proxy."""
-    if kind.warm is not None:
-        return None if kind.network else ()
+def _ports(own: Own) -> tuple[int, ...]:
+    """The TCP ports that may be connected to: the proxy's."""
     port = urlsplit(own.proxy_url).port if own.proxy_url else None
     return (port,) if port else ()

@@ -71,9 +71,9 @@ def office_to_pdf(
 ) -> Path:
     """Convert an office file and return the PDF's path, in a new folder below ``folder``.
 
-    ``one_page_sheets`` makes one page of each worksheet, as large as that takes. ``warn`` is told what a reader
-    of the result should know. Without ``clean`` the document keeps what leads out of it. Raises the failures
-    too_large, program_missing and program_failed; an encrypted file ends as the latter.
+    ``one_page_sheets`` makes one page of each worksheet, as large as that takes. ``warn`` is told what a
+    reader of the result should know. Without ``clean`` the document keeps what leads out of it. Raises the
+    failures too_large, program_missing and program_failed; an encrypted file ends as the latter.
     """
     part = needed(file_type)
     program = part.find()
@@ -121,12 +121,12 @@ def _clean(path: Path, given: Path, file_type: FileType, warn: Warn | None) -> N
     if removed and warn is not None:
         warn(
             LINKS_REMOVED,
-            f"{removed} links to files or addresses outside of the document were removed before it was opened.",
+            f"{removed} links to files or addresses outside of the document were removed before opening it.",
         )
 
 
 _START_AGAIN = (79, 81)
-"""LibreOffice's exit codes when it has made its profile, or lost a part of it, and wants to be started anew."""
+"""LibreOffice's exit codes when it has made its profile, or lost a part, and wants to be started anew."""
 
 
 def _run(command: list[str], place: Path) -> programs.Finished:

@@ -1,12 +1,13 @@
-"""Takes out of an office file what leads out of it: pictures, templates, data and programs that are elsewhere.
+"""Takes out of an office file what leads out of it: pictures, templates, data that are elsewhere.
 
-LibreOffice would fetch what a file names and show it. It may open nothing but its own folder and has no network
-(``guard.sandbox``); this is the second line, and lets the job's owner know. Links that a reader clicks on stay.
-Old binary files (doc, xls, ppt) are left as they are.
+LibreOffice would fetch what a file names and show it. It may open nothing but its own folder and has no
+network (``guard.sandbox``); this is the second line, and lets the job's owner know. Links that a reader
+clicks on stay. Old binary files (doc, xls, ppt) are left as they are.
 """
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
 import shutil
@@ -16,13 +17,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from lxml import etree as _etree
-
 from checkback.kinds.documents.rtf_links import clean_rtf
 from checkback.kinds.documents.sniff import FileType
 
-etree: Any = _etree
-"""Without types: the package has none."""
+etree: Any = importlib.import_module("lxml.etree")
+"""A package without types."""
 
 WARNING = "links_removed"
 

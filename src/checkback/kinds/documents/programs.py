@@ -97,8 +97,8 @@ def run(
 ) -> Finished:
     """Run a program in a new folder below ``folder`` until it ends or its time is up.
 
-    ``folder`` is all that it can write, and all that it can read of the job's. Whatever of its process group is
-    left at the end is killed. ``more`` are further environment variables; ``hide_writable`` as in
+    ``folder`` is all that it can write, and all that it can read of the job's. Whatever of its process group
+    is left at the end is killed. ``more`` are further environment variables; ``hide_writable`` as in
     ``guard.offline``.
     """
     own = Path(mkdtemp(prefix="run-", dir=folder))

@@ -30,8 +30,8 @@ class _Group:
     is_link: bool = False
     is_name: bool = False
     words: str = ""
-    #: The same with what old readers show in the place of each Unicode letter. A reader skips as many as it was
-    #: told to, so both are looked through.
+    #: The same with what old readers show in the place of each Unicode letter. A reader skips as many as it
+    #: was told to, so both are looked through.
     all_words: str = ""
     skips: bool = False
 
