@@ -21,7 +21,7 @@ _ODF = " ".join(
     f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{long}:1.0"'
     for short, long in (
         ("office", "office"), ("text", "text"), ("draw", "drawing"), ("style", "style"), ("table", "table"),
-        ("svg", "svg-compatible"), ("fo", "xsl-fo-compatible"), ("presentation", "presentation"),
+        ("svg", "svg-compatible"), ("xsl", "xsl-fo-compatible"), ("presentation", "presentation"),
         ("manifest", "manifest"),
     )
 ) + ' xmlns:xlink="http://www.w3.org/1999/xlink" office:version="1.3"'  # fmt: skip
@@ -154,7 +154,7 @@ def _odt_styles(baits: Baits) -> bytes:
             f'<style:style style:name="P{number}" style:family="paragraph"><style:paragraph-properties>{image}'
             "</style:paragraph-properties></style:style>"
             f'<text:list-style style:name="L{number}"><text:list-level-style-image text:level="1" xlink:href="{address}">'
-            '<style:list-level-properties fo:width="2cm" fo:height="2cm"/></text:list-level-style-image></text:list-style>'
+            '<style:list-level-properties xsl:width="2cm" xsl:height="2cm"/></text:list-level-style-image></text:list-style>'
         )
         paragraphs += (
             f'<text:p text:style-name="P{number}">words<text:line-break/>more</text:p>'
@@ -164,7 +164,7 @@ def _odt_styles(baits: Baits) -> bytes:
         f'<?xml version="1.0"?><office:document-styles {_ODF}><office:styles><draw:fill-image draw:name="F" '
         f'xlink:href="{baits.addresses[0]}" xlink:type="simple"/></office:styles><office:automatic-styles>'
         '<style:page-layout style:name="A"><style:page-layout-properties draw:fill="bitmap" draw:fill-image-name="F" '
-        f'fo:page-width="21cm" fo:page-height="29cm"><style:background-image xlink:href="{baits.addresses[0]}"/>'
+        f'xsl:page-width="21cm" xsl:page-height="29cm"><style:background-image xlink:href="{baits.addresses[0]}"/>'
         "</style:page-layout-properties></style:page-layout></office:automatic-styles><office:master-styles>"
         '<style:master-page style:name="Standard" style:page-layout-name="A"/></office:master-styles></office:document-styles>'
     )

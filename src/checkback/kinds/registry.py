@@ -226,10 +226,7 @@ def job(
         safe_to_repeat=safe_to_repeat, deterministic=deterministic,
         memory_bytes=memory_bytes, memory_limit=memory_limit,
         warm=warm,
-        network=network,
-        sandbox=sandbox,
-        admit=admit,
-        phases=tuple(phases),
+        network=network, sandbox=sandbox, admit=admit, phases=tuple(phases),
         read_only=read_only, destructive=destructive, idempotent=idempotent, open_world=open_world,
         starts=None if starts is None else tuple(starts),
     )  # fmt: skip

@@ -86,13 +86,6 @@ def office_to_pdf(
         _clean(path, given, file_type, warn)
     else:
         shutil.copyfile(path, given)
-    target = "pdf"
-    if file_type in CALC and one_page_sheets:
-        options = {"SinglePageSheets": {"type": "boolean", "value": "true"}}
-        target = f"pdf:calc_pdf_Export:{json.dumps(options)}"
-    elif file_type in CALC:
-        options = {"ExportBookmarks": {"type": "boolean", "value": "true"}}
-        target = f"pdf:calc_pdf_Export:{json.dumps(options)}"
     command = [
         _without_splash(program),
         f"-env:UserInstallation={_write_profile(place).as_uri()}",
@@ -101,7 +94,7 @@ def office_to_pdf(
         "--nologo",
         "--nodefault",
         "--convert-to",
-        target,
+        _target(file_type, one_page_sheets=one_page_sheets),
         "--outdir",
         str(place),
         str(given),
@@ -114,6 +107,14 @@ def office_to_pdf(
         raise failures.program_failed("LibreOffice")
     given.unlink()
     return made
+
+
+def _target(file_type: FileType, *, one_page_sheets: bool) -> str:
+    """What LibreOffice is told to make."""
+    if file_type not in CALC:
+        return "pdf"
+    name = "SinglePageSheets" if one_page_sheets else "ExportBookmarks"
+    return f"pdf:calc_pdf_Export:{json.dumps({name: {'type': 'boolean', 'value': 'true'}})}"
 
 
 def _clean(path: Path, given: Path, file_type: FileType, warn: Warn | None) -> None:
