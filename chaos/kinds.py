@@ -74,3 +74,11 @@ async def _work_politely(number: int, seconds: float, ctx: JobContext) -> dict[s
 
 def _parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@job("chaos.say")
+def say(words: str, ctx: JobContext) -> dict[str, str]:
+    """Give back what was said, in the result, the log and a file."""
+    ctx.log(words)
+    ctx.artifact("said.txt", words)
+    return {"said": words}

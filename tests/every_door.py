@@ -12,7 +12,7 @@ UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 EVERY_DOOR = [
     ("GET", "/health"),
     ("GET", "/openapi.json"),
-    ("GET", "/signin?token=x"),
+    ("GET", "/signin?code=x"),
     ("POST", "/api/jobs"),
     ("GET", f"/api/jobs/{UNKNOWN}"),
     ("GET", f"/api/jobs/{UNKNOWN}/events"),

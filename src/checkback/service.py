@@ -176,13 +176,14 @@ class Service:
         return await self._get(caller, job_id)
 
     async def _get(self, caller: Caller, job_id: str) -> Job:
-        job = await self._queues.read(ids.parse_job_id(job_id))
+        job = await self._queues.read(ids.parse_job_id(job_id), owner=caller.bound_to)
         return self._own(caller, job)
 
     async def get_with_args(self, caller: Caller, job_id: str) -> Job:
         """As ``get``, with the arguments; secret ones show as ``***``."""
         self.quotas.check(caller, ids.parse_job_id(job_id))
-        job = self._own(caller, await self._queues.read(ids.parse_job_id(job_id), with_args=True))
+        found = await self._queues.read(ids.parse_job_id(job_id), with_args=True, owner=caller.bound_to)
+        job = self._own(caller, found)
         return replace(job, args=self._sealer.mask(job.args))
 
     async def wait(self, caller: Caller, job_id: str, timeout_seconds: float) -> Job:

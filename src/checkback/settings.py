@@ -105,6 +105,9 @@ class Settings:
     allow_hosts: tuple[str, ...] = _setting(
         (), "Private addresses that jobs may reach, as host:port, or host:*."
     )
+    deny_networks: tuple[str, ...] = _setting(
+        (), "Public addresses and networks that no job may reach, as 203.0.113.0/24."
+    )
     kinds: tuple[str, ...] = _setting(
         (), "Python modules with kinds of your own, by name, or as the path of a .py file."
     )

@@ -104,10 +104,15 @@ class UploadStore:
                 os.utime(folder / "record.json", (until, until))
 
     def remove(self, upload_id: str) -> None:
-        """Remove an upload at once."""
+        """Remove an upload at once.
+
+        Its empty folder stays for an hour, longer than any link that takes bytes: a link that was used could
+        else be used again.
+        """
         folder = self._folder(upload_id)
-        if folder is not None:
+        if folder is not None and folder.is_dir():
             shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700)
 
     def sweep(self) -> int:
         """Remove what has had its time, and what was never finished; returns how many."""

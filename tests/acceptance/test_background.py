@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from checkback.app.background import LOG_BYTES
+from checkback.app.log_file import keep_small
 
 COMMAND = (sys.executable, "-m", "checkback")
 GOOD = 'from checkback import job\n@job("my.kind")\ndef f(a: int) -> int:\n    return a\n'
@@ -138,3 +143,47 @@ def test_a_server_that_imports_for_long_is_waited_for_and_that_is_said(shell: Sh
         go_on.touch()
         assert process.stdout.read().strip() == "4"
         assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777, 0o722])
+def test_a_data_folder_that_others_may_write_to_is_refused_with_what_to_type(
+    shell: Shell, tmp_path: Path, mode: int
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(mode)
+    for command in ("list", "serve"):
+        refused = shell.run(command, code=1).stderr
+        assert f"error: Other users can write to the data folder {home} (mode {mode:04o})." in refused
+        assert f"chmod go-w {home}" in refused
+    assert list(home.iterdir()) == []
+
+
+async def test_the_log_of_a_background_server_stays_small_while_it_runs(tmp_path: Path) -> None:
+    log = tmp_path / "serve.log"
+    keeping = asyncio.create_task(keep_small(log, 10_000, look_seconds=0.001))
+    with log.open("ab", buffering=0) as first, log.open("ab", buffering=0) as second:
+        for number in range(3):
+            for one in (first, second):
+                one.write(f"line {number}\n".encode() * 1000)
+            async with asyncio.timeout(10):
+                while log.stat().st_size > 10_000:
+                    await asyncio.sleep(0)
+            first.write(b"afterwards\n")
+            assert log.read_bytes() == b"afterwards\n"
+    keeping.cancel()
+    old = log.with_name("serve.log.1")
+    assert old.read_bytes().endswith(b"line 2\n")
+    assert old.stat().st_mode & 0o777 == 0o600
+    assert sorted(tmp_path.iterdir()) == [log, old]
+
+
+def test_a_server_in_the_background_shortens_its_own_log(shell: Shell, tmp_path: Path) -> None:
+    shell.run("list")
+    log = tmp_path / "home" / "serve.log"
+    with log.open("ab") as file:
+        file.write(b"x" * (LOG_BYTES + 1))
+    ends = time.monotonic() + 30
+    while log.stat().st_size > LOG_BYTES:
+        assert time.monotonic() < ends
+    assert log.with_name("serve.log.1").stat().st_size > LOG_BYTES

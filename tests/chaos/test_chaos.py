@@ -14,6 +14,7 @@ from checkback.engine import process_tree
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 90
+FUZZ_SECONDS = 45
 
 
 class Program:
@@ -33,23 +34,27 @@ class Program:
 
 @dataclass(frozen=True)
 class Programs:
-    """Both, and the folder that the first one keeps."""
+    """All of them, and the folder that the first one keeps."""
 
     chaos: Program
     kept: Path
     kills: Program
+    fuzz: Program
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
-    """Both, side by side: each has a server of its own, and waits most of the time for locks to run out."""
-    chaos, kills = tmp_path_factory.mktemp("chaos"), tmp_path_factory.mktemp("kills")
+    """All side by side: each has a server of its own, and the first waits mostly for locks to run out."""
+    chaos, kills, fuzz = (tmp_path_factory.mktemp(name) for name in ("chaos", "kills", "fuzz"))
     options = ["--seconds", str(SECONDS), "--seed", "7", "--keep", str(chaos)]
     started = Programs(
-        Program(chaos, "chaos", *options), chaos, Program(kills, "chaos.kills", "--times", "2")
+        Program(chaos, "chaos", *options),
+        chaos,
+        Program(kills, "chaos.kills", "--times", "2"),
+        Program(fuzz, "chaos.fuzz", "--seconds", str(FUZZ_SECONDS)),
     )
     yield started
-    for program in (started.chaos, started.kills):
+    for program in (started.chaos, started.kills, started.fuzz):
         if program.process.poll() is None:
             process_tree.kill_tree(program.process.pid)
             program.process.wait(10)
@@ -69,3 +74,14 @@ def test_a_server_that_is_killed_amid_submits_and_work_knows_every_job(programs:
     code, said, errors = programs.kills.end()
     assert code == 0, (said, errors[-2000:])
     assert "every job ran" in said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_no_request_made_at_random_is_an_error_of_the_servers_or_shows_anothers_words(
+    programs: Programs,
+) -> None:
+    code, said, errors = programs.fuzz.end()
+    assert code == 0, (said, errors[-2000:])
+    requests = int(said.partition(" requests")[0].rpartition(" ")[2])
+    assert requests > 300, said

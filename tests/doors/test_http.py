@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from checkback.doors.gate import Gate
 from checkback.doors.http import Readiness, build_routes
 from checkback.guard.authenticator import Authenticator
 from checkback.guard.origins import HostList
+from checkback.guard.signin_codes import make_code
 from checkback.service import Service
 from worker_processes import there
 
@@ -253,9 +255,10 @@ def _references(value: Any) -> list[str]:
     return []
 
 
-async def test_signing_in_exchanges_the_token_for_a_cookie(open_http: Any, tokens: Any) -> None:
+async def test_signing_in_exchanges_the_code_of_a_link_for_a_cookie(open_http: Any, tokens: Any) -> None:
     async with open_http(None) as browser:
-        response = await browser.get("/signin", params={"token": tokens.local})
+        code = make_code(tokens.local)
+        response = await browser.get("/signin", params={"code": code})
         assert (response.status_code, response.headers["location"]) == (303, "/")
         cookie = response.headers["set-cookie"]
         assert "HttpOnly" in cookie
@@ -265,11 +268,17 @@ async def test_signing_in_exchanges_the_token_for_a_cookie(open_http: Any, token
         browser.cookies.clear()
         forged = await browser.get("/api/jobs", headers={"cookie": "checkback_session=a.1.b"})
         assert forged.status_code == 401
-        wrong = await browser.get("/signin", params={"token": "cb_wrong"})
-        assert (wrong.status_code, "set-cookie" in wrong.headers) == (401, False)
+        old = make_code(tokens.local, now=time.time() - 601)
+        other = make_code("cb_another-folder")
+        for none in (code, old, other, code[:-1], "", "1.2.3", "9" * 11 + ".a.b", tokens.local, "\ud800"):
+            wrong = await browser.get("/signin", params={"code": none.encode("utf-8", "surrogatepass")})
+            assert (wrong.status_code, "set-cookie" in wrong.headers) == (401, False)
+            assert wrong.json()["error"]["message"] == "This link was used, or it has ended."
+        in_the_address = await browser.get("/signin", params={"token": tokens.local})
+        assert in_the_address.status_code == 422  # a token would stay in the browser's history
         for site in ("cross-site", "same-site"):  # the second is a page on another port of this machine
             lured = await browser.get(
-                "/signin", params={"token": tokens.local}, headers={"sec-fetch-site": site}
+                "/signin", params={"code": make_code(tokens.local)}, headers={"sec-fetch-site": site}
             )
             assert (lured.status_code, "set-cookie" in lured.headers) == (403, False)
         assert (await browser.get("/signin")).status_code == 422

@@ -98,3 +98,45 @@ def test_admins_and_messages_without_a_session_have_no_limit(server: Victim) -> 
     assert [use(server, server.ada, one) for one in mine] == [200] * 3
     roots = [opened(server, server.root) for _ in range(5)]
     assert [use(server, server.root, one) for one in roots] == [200] * 5
+
+
+def test_a_session_of_another_owner_is_answered_as_one_that_does_not_exist(server: Victim) -> None:
+    mine = opened(server, server.ada)
+    gone = mine[:-1] + ("0" if mine[-1] != "0" else "1")
+    for token, session in ((server.bob, mine), (server.root, mine), (server.ada, gone), (server.ada, "x")):
+        for method in ("POST", "GET", "DELETE"):
+            theirs, nobodys = (
+                ask(
+                    server,
+                    head(method, "/mcp", server, as_(token, one) | {"content-length": str(len(body))}) + body,
+                )
+                for one in (session, "0" * 32)
+                for body in (message("ping") if method == "POST" else b"",)
+            )
+            assert theirs.status == nobodys.status == 404
+            assert theirs.body == nobodys.body
+    assert use(server, server.ada, mine) == 200
+
+
+@pytest.mark.parametrize("second", [1, "1"])
+def test_an_id_that_is_being_answered_is_refused_and_the_first_request_is_answered(
+    server: Victim, second: str | int
+) -> None:
+    submit = json.dumps({"kind": "test.add", "args": {"a": 1, "b": 2}, "delay_seconds": 600}).encode()
+    job_id = post(server, "/api/jobs", submit).json()["id"]
+    session = opened(server, server.ada)
+    wait = message("tools/call", name="job_wait", arguments={"job_id": job_id, "wait_seconds": 40})
+    with connected(server) as line:
+        length = {"content-length": str(len(wait))}
+        line.sendall(head("POST", "/mcp", server, as_(server.ada, session) | length) + wait)
+        assert line.recv(100).startswith(b"HTTP/1.1 200")  # the answer has begun: an event stream
+        again = json.dumps({**json.loads(wait), "id": second}).encode()
+        refused = post(server, "/mcp", again, as_(server.ada, session))
+        assert (refused.status, refused.json()["error"]["code"]) == (400, -32600)
+        assert refused.json()["id"] == second
+        assert post(server, f"/api/jobs/{job_id}/cancel", b"").status == 200
+        heard = b""
+        while b"is_final" not in heard:
+            heard += (piece := line.recv(65536))
+            assert piece, heard
+    assert use(server, server.ada, session) == 200

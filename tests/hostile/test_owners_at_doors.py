@@ -33,7 +33,7 @@ def test_a_token_past_its_end_is_a_wrong_one_at_every_door(server: Victim) -> No
             lines = as_(ended, **MCP, **{"content-length": "0"})
             status = ask(server, head(method, path, server, lines)).status
             assert status in (401, 429), (method, path, status)
-    assert get(server, f"/signin?token={ended}", as_("")).status in (401, 429)
+    assert get(server, f"/signin?code={ended}", as_("")).status in (401, 429)
 
 
 def test_a_thousand_guesses_are_slowed_down_and_the_right_token_is_not(server: Victim) -> None:
@@ -49,7 +49,7 @@ def test_a_thousand_guesses_are_slowed_down_and_the_right_token_is_not(server: V
     told = statuses.index(429)
     assert told <= 20  # fewer where this address had guessed before
     assert statuses == [401] * told + [429] * (1000 - told)
-    for path in ("/", "/v1/job/check?jobid=x", "/mcp", "/signin?token=x"):
+    for path in ("/", "/v1/job/check?jobid=x", "/mcp", "/signin?code=x"):
         refused = get(server, path, as_("" if "signin" in path else "cb_x"))
         assert refused.status == 429, path
         assert int(refused.headers["retry-after"]) > 0

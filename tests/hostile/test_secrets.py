@@ -235,7 +235,7 @@ async def test_no_secret_is_found_anywhere(
         for wrong in ({"authorization": f"Bearer {key(30)}"}, {"x-api-key": key(31)}):
             answer = await client.get("/api/jobs", headers=wrong)
             told.append(("stranger", answer.content))
-        answer = await client.get("/signin", params={"token": key(33)})
+        answer = await client.get("/signin", params={"code": key(33)})
         told.append(("signin", answer.content + repr(answer.headers).encode()))
         for job_id in ids:
             for tool in ("job_status", "job_result", "job_wait"):

@@ -10,7 +10,9 @@ import fcntl
 import importlib.util
 import logging
 import os
+import shlex
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -26,6 +28,8 @@ LOG_NAME = "serve.log"
 TOKENS_NAME = "tokens.toml"
 KINDS_NAME = "kinds"
 LOG_BYTES = 5_000_000
+"""What is logged past this goes on in an empty file; the one before is kept beside it."""
+OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 STOP_SECONDS = 60.0
 IMPORT_SECONDS = 120.0
 """How long a server that imports its modules of kinds is waited for."""
@@ -53,9 +57,15 @@ def prepare_home(home: Path) -> None:
             f"The data folder {home} cannot be made: {error.strerror}.",
             hint="Choose one with CHECKBACK_HOME.",
         ) from None
-    if home.stat().st_uid != os.getuid():
+    found = home.stat()
+    if found.st_uid != os.getuid():
         raise Conflict(
             f"The data folder {home} belongs to another user.", hint="Choose one with CHECKBACK_HOME."
+        )
+    if found.st_mode & OTHERS_MAY_WRITE:
+        raise Conflict(
+            f"Other users can write to the data folder {home} (mode {stat.S_IMODE(found.st_mode):04o}).",
+            hint=f"See that nobody put anything there, then type: chmod go-w {shlex.quote(str(home))}",
         )
 
 

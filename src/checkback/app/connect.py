@@ -86,7 +86,7 @@ def make_service(settings: Settings, queues: Queues) -> Service:
         queues,
         ArtifactStore(settings.artifacts_folder),
         sealer=Sealer(secret),
-        addresses=AddressPolicy.of(settings.allow_hosts),
+        addresses=AddressPolicy.of(settings.allow_hosts, settings.deny_networks),
         key_secret=derive(secret, "idempotent ids"),
         uploads=UploadStore(settings.uploads_folder),
         links=LinkSigner(derive(secret, "links")),

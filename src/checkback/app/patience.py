@@ -14,6 +14,7 @@ import h11
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from checkback.app.strict_heads import StrictBuffer
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
 from checkback.doors.gate import header
@@ -36,6 +37,10 @@ class PatientProtocol(H11Protocol):
 
     head_seconds = HEAD_SECONDS
     _waiting: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn._receive_buffer = StrictBuffer()  # pyright: ignore[reportPrivateUsage]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -22,8 +22,17 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from checkback.app.background import TOKENS_NAME, find_version, prepare_home, remember_kinds, take_server_lock
+from checkback.app.background import (
+    LOG_BYTES,
+    LOG_NAME,
+    TOKENS_NAME,
+    find_version,
+    prepare_home,
+    remember_kinds,
+    take_server_lock,
+)
 from checkback.app.connect import CLIENT_NAME, Connection, make_engine, make_service, publish
+from checkback.app.log_file import keep_small
 from checkback.app.patience import PatientProtocol, SlowBodies
 from checkback.app.web import Activity, make_application
 from checkback.app.work import load_kinds
@@ -110,6 +119,8 @@ class Server:
             ]
             if self.background:
                 tasks.append(asyncio.create_task(self._watch_idle(wire, connection), name="idle"))
+                log = self.settings.home / LOG_NAME
+                tasks.append(asyncio.create_task(keep_small(log, LOG_BYTES), name="log"))
             self.announce(url)
             stopping = asyncio.create_task(self._stopping.wait())
             done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)

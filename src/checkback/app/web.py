@@ -23,6 +23,7 @@ from checkback.doors.http_metrics import Metrics, ServerFigures
 from checkback.doors.mcp import build_server, http_app, http_base_url, http_caller
 from checkback.doors.mcp_names import ToolNames
 from checkback.doors.mcp_pdfco import PdfcoSetting
+from checkback.doors.mcp_session_owners import OneAtATime, SessionOwners
 from checkback.doors.mcp_sessions import SessionLimit
 from checkback.doors.mcp_wire import StrictMessages
 from checkback.doors.observed import Observed
@@ -108,7 +109,8 @@ def make_application(
     mcp = mcp_application(connection, sorted(hosts.hosts), authenticator)
     own = Starlette(routes=routes, lifespan=mcp.lifespan)
     bounded = SessionLimit(mcp, limit=settings.owner_sessions)
-    application = _Doors(own, RequireCaller(StrictMessages(bounded)))
+    owned = SessionOwners(OneAtATime(bounded))
+    application = _Doors(own, RequireCaller(StrictMessages(owned)))
     gate = Gate(
         application,
         authenticator=authenticator,

@@ -84,6 +84,7 @@ def make_worker(settings: Settings) -> WorkerProcess:
             artifacts_folder=settings.artifacts_folder,
             uploads_folder=settings.uploads_folder,
             allow_hosts=settings.allow_hosts,
+            deny_networks=settings.deny_networks,
             grace_seconds=settings.grace_seconds,
             version=find_version(),
             callbacks=callback_settings(settings),

@@ -100,9 +100,12 @@ def _server_commands(commands: Any) -> None:
         "--dotted", action="store_true", help="list tools as page.analyze, for users of ReftrixMCP"
     )
     token = _add(
-        commands, "token", "server_commands", "show this data folder's token, or add one for an owner"
+        commands,
+        "token",
+        "server_commands",
+        "show this folder's token, a link that signs in, or add a token",
     )
-    token.add_argument("action", nargs="?", choices=("show", "add"), default="show")
+    token.add_argument("action", nargs="?", choices=("show", "link", "add"), default="show")
     token.add_argument("owner", nargs="?", help="who the new token stands for")
     token.add_argument(
         "--scope", action="append", choices=("read", "write", "admin", "metrics"), help="(read and write)"

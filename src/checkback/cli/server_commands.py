@@ -16,7 +16,7 @@ from typing import Any
 from checkback import settings as settings_table
 from checkback.app import background
 from checkback.cli.exits import Exit
-from checkback.core.errors import InvalidInput
+from checkback.core.errors import Conflict, InvalidInput
 from checkback.settings import Settings
 
 _SAME_EVERYWHERE = frozenset(
@@ -44,7 +44,8 @@ def serve(options: Namespace) -> int:
                 f"checkback serves {settings.home}\n\n"
                 f"  MCP   {url}/mcp\n"
                 f"  HTTP  {url}/api/jobs   (Authorization: Bearer {token})\n"
-                f"  Page  {url}/signin?token={token}\n\n"
+                f"  Page  {_signin_link(url, token)}\n"
+                "        (good once, for ten minutes; `checkback token link` prints another)\n\n"
                 "`checkback config claude-code` prints the configuration for an MCP client. Ctrl-C ends it."
             )
         sys.stdout.write(text + "\n")
@@ -139,7 +140,7 @@ def config(options: Namespace) -> int:
 
 
 def token(options: Namespace) -> int:
-    """Show the folder's token, or make one for an owner; a new one is shown only now."""
+    """Show the folder's token, print a link that signs a browser in, or make a token for an owner."""
     settings = settings_table.read()
     from checkback.guard.access import Scope
     from checkback.guard.tokens import add_token, folder_token
@@ -148,6 +149,8 @@ def token(options: Namespace) -> int:
         background.prepare_home(settings.home)
         sys.stdout.write(folder_token(settings.home) + "\n")
         return Exit.DONE
+    if options.action == "link":
+        return _show_link(settings)
     if not options.owner:
         raise InvalidInput("Whose token is it to be?", hint="Write `checkback token add OWNER`.")
     path = settings.tokens or settings.home / background.TOKENS_NAME
@@ -159,6 +162,26 @@ def token(options: Namespace) -> int:
     sys.stderr.write(f"added to {path}. {when}The token is shown only once:\n")
     sys.stdout.write(made + "\n")
     return Exit.DONE
+
+
+def _show_link(settings: Settings) -> int:
+    """Print a link that signs a browser in once."""
+    from checkback.app.connect import find_url
+    from checkback.guard.tokens import folder_token
+
+    url = asyncio.run(find_url(settings))
+    if url is None:
+        raise Conflict(
+            "No server runs for this data folder.", hint="Start one with `checkback serve`; it prints a link."
+        )
+    sys.stdout.write(_signin_link(url, folder_token(settings.home)) + "\n")
+    return Exit.DONE
+
+
+def _signin_link(url: str, token: str) -> str:
+    from checkback.guard.signin_codes import make_code
+
+    return f"{url}/signin?code={make_code(token)}"
 
 
 def _client_configuration(client: str, settings: Settings, address: str, options: Namespace) -> str:

@@ -7,6 +7,7 @@ query brought them: that is how clients in the wild send them (spec section 1).
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -267,11 +268,14 @@ def _as_list(value: Any) -> list[Any]:
     return cast("list[Any]", value)
 
 
-def _as_number(value: Any) -> Any:
+def _as_number(value: Any) -> float:
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
         raise InvalidInput("A parameter that is a number is none.") from None
+    if not math.isfinite(number):
+        raise InvalidInput("A parameter that is a number is none.")
+    return number
 
 
 def _as_minutes(value: Any) -> int:

@@ -49,7 +49,7 @@ from checkback.doors.http_wire import (
     read_json,
     while_connected,
 )
-from checkback.guard.access import SESSION_COOKIE, client_of
+from checkback.guard.access import SESSION_COOKIE, client_of, user_of_client
 from checkback.guard.authenticator import SESSION_SECONDS, Authenticator, GuessLimit
 from checkback.kinds import registry
 from checkback.service import MAX_PAGE, Service, Submission
@@ -107,9 +107,11 @@ class ListQuery(BaseModel):
 
 
 class SigninQuery(BaseModel):
-    """The token to exchange."""
+    """The code to exchange."""
 
-    token: str = Field(description="The token that serve printed.")
+    code: str = Field(
+        max_length=200, description="The code of the link that serve printed: good once, for ten minutes."
+    )
 
 
 class JobList(TypedDict):
@@ -270,11 +272,11 @@ class _Api:
 
     async def signin(self, call: Call) -> Response:
         request = call.request
-        token = call.query(SigninQuery).token
+        code = call.query(SigninQuery).code
         if comes_from_elsewhere(request.scope):
             raise Forbidden("Open this address yourself; pages of other sites may not sign you in.")
         try:
-            session = self._authenticator.open_session(token)
+            session = self._authenticator.redeem(code, user_of_client(request.scope))
         except Unauthorized:
             self._guesses.failed(client_of(request.scope))
             raise
@@ -479,7 +481,7 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "signIn",
             "GET",
             "/signin",
-            "Exchange a token for a browser session.",
+            "Exchange the code of a sign-in link for a browser session.",
             api.signin,
             {303: Answer("Signed in; go to the web page.", empty=True)},
             query=SigninQuery,

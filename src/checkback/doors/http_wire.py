@@ -135,7 +135,8 @@ class Resource:
     """
 
     def __init__(self, operations: Sequence[Operation], *, production: bool) -> None:
-        self._operations = {operation.method: operation for operation in operations}
+        #: By method.
+        self.operations = {operation.method: operation for operation in operations}
         self._production = production
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -164,11 +165,11 @@ class Resource:
             await self._refusal(error, identity)(scope, receive, watched)
 
     async def _answer(self, request: Request, identity: str) -> ASGIApp:
-        operation = self._operations.get("GET" if request.method == "HEAD" else request.method)
+        operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
-            if not self._operations:
+            if not self.operations:
                 raise NoSuchAddress
-            allowed = ", ".join(sorted(self._operations))
+            allowed = ", ".join(sorted(self.operations))
             wrong = WrongMethod(f"This address takes {allowed} only.")
             return JsonAnswer(native.error(wrong, identity), wrong.http_status, {"allow": allowed})
         caller = Caller("") if operation.public else caller_of(request.scope)

@@ -97,7 +97,7 @@ class StrictMessages:
                 return
             scope[MESSAGE] = check_message(body)
         except BadMessage as bad:
-            await _refuse(bad, send)
+            await refuse(bad, send)
             return
         given = False
 
@@ -126,7 +126,8 @@ async def _read(receive: Receive) -> bytes | None:
             return bytes(body)
 
 
-async def _refuse(bad: BadMessage, send: Send) -> None:
+async def refuse(bad: BadMessage, send: Send) -> None:
+    """Answer with the JSON-RPC error."""
     body = json.dumps(bad.answer()).encode()
     lines = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": bad.status, "headers": lines})

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from starlette.datastructures import UploadFile
+from python_multipart.exceptions import FormParserError
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -39,6 +42,7 @@ from checkback.uploads import MAX_UPLOAD_BYTES, Upload, plain_name
 
 MAX_JSON_BYTES = 2 * 1024 * 1024
 MAX_BASE64_BYTES = 64 * 1024 * 1024
+MOST_FIELDS = 200
 SYNC_SECONDS = 25.0
 PUT_MINUTES = 30
 FETCH_KIND = "file.fetch"
@@ -249,9 +253,7 @@ class _read_parameters:
         parameters = lowered(dict(self._request.query_params))
         kind = self._request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
-            limited = Request(self._request.scope, _Limited(self._request, MAX_UPLOAD_BYTES).receive)
-            form = await limited.form(max_files=1, max_fields=200, max_part_size=self._limit)
-            self._form = form
+            self._form = form = await self._read_form()
             return parameters | lowered(dict(form.items()))
         body = await _read_body(self._request, self._limit)
         if not body.strip():
@@ -260,6 +262,19 @@ class _read_parameters:
         if not isinstance(found, dict):
             raise InvalidInput("The body is not a JSON object.")
         return parameters | lowered(cast("Parameters", found))
+
+    async def _read_form(self) -> FormData:
+        limited = Request(self._request.scope, _Limited(self._request, MAX_UPLOAD_BYTES).receive)
+        try:
+            return await limited.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=self._limit)
+        except (CheckbackError, ClientDisconnect):
+            raise
+        except (HTTPException, MultiPartException, FormParserError, LookupError, ValueError):
+            # The parser has an exception for each fault, and Python's own for bytes that are no text.
+            raise InvalidInput(
+                "The body is not a form that can be read.",
+                hint=f"Send well-formed form fields, {MOST_FIELDS} at most, and one file at most.",
+            ) from None
 
     async def __aexit__(self, *_: object) -> None:
         form = getattr(self, "_form", None)

@@ -135,9 +135,11 @@ class Queues:
             raise EngineUnavailable("The job store lost the job at once.", hint="Look into the server's log.")
         return Added(stored.job, existing=kept == 0, args_hash=stored.args_hash)
 
-    async def read(self, job_id: str, *, with_args: bool = False) -> Job | None:
-        """The job as it stands, or None: one round trip, one atomic step. Expired jobs are None."""
-        reply = await self._run(STATUS, self._hashes(job_id), [job_id, "1" if with_args else "0"])
+    async def read(self, job_id: str, *, with_args: bool = False, owner: str | None = None) -> Job | None:
+        """The job as it stands, or None: one round trip, one atomic step. Expired jobs are None, and so are
+        those of others than ``owner``, where one is named."""
+        arguments = [job_id, "1" if with_args else "0", owner or ""]
+        reply = await self._run(STATUS, self._hashes(job_id), arguments)
         stored = self._decode(job_id, reply)
         return stored.job if stored else None
 

@@ -84,6 +84,7 @@ class WorkerSettings:
     uploads_folder: Path
     pdfco_key: str | None = field(default=None, repr=False)
     allow_hosts: tuple[str, ...] = ()
+    deny_networks: tuple[str, ...] = ()
     grace_seconds: float = GRACE_SECONDS
     version: str = ""
     #: Who is told of a job's end, and how; None tells nobody.
@@ -116,7 +117,9 @@ class WorkerProcess:
         wire = Wire(settings.address, name=f"checkback-worker:{self.id}")
         forks = ForkServers(settings.children)
         await forks.start()
-        egress = await EgressProxy.start(allow_hosts=settings.allow_hosts)
+        egress = await EgressProxy.start(
+            allow_hosts=settings.allow_hosts, deny_networks=settings.deny_networks
+        )
         store, uploads = ArtifactStore(settings.artifacts_folder), UploadStore(settings.uploads_folder)
         folders = Folders(settings.temporary_folder, store, uploads)
         runner = Runner(forks, folders)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from checkback.core.errors import CheckbackError, Unauthorized
+from checkback.guard.peers import user_of
 
 LOCAL_OWNER = "local"
 """The owner of everything that comes from this machine's own shell, stdio server and folder token, and of
@@ -37,6 +38,11 @@ class Caller:
     @property
     def is_admin(self) -> bool:
         return Scope.ADMIN in self.scopes
+
+    @property
+    def bound_to(self) -> str | None:
+        """The owner whose jobs alone this caller sees; None for an admin."""
+        return None if self.is_admin else self.owner
 
     @property
     def only_measures(self) -> bool:
@@ -73,6 +79,12 @@ def caller_of(scope: Mapping[str, Any]) -> Caller:
     if isinstance(found, CheckbackError):
         raise found
     raise Unauthorized
+
+
+def user_of_client(scope: Mapping[str, Any]) -> int | None:
+    """The user of this machine whose program sent the request; None for one from elsewhere."""
+    client, server = scope.get("client"), scope.get("server")
+    return user_of(tuple(client), tuple(server)) if client and server else None
 
 
 def client_of(scope: Mapping[str, Any]) -> str:

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from checkback.core.errors import AddressBlocked, InvalidInput
 
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 DEFAULT_PORTS = frozenset({80, 443, 8080, 8443})
 """The ports that web sites are served on; others are reached through the list of allowed hosts only."""
@@ -42,6 +43,8 @@ class BlockReason(StrEnum):
     DOCUMENTATION = "documentation"
     TRANSLATION = "translation"
     RESERVED = "reserved"
+    OWN = "own"
+    DENIED = "denied"
     PORT = "port"
 
 
@@ -57,6 +60,8 @@ _WORDS = {
     BlockReason.DOCUMENTATION: "an address for examples",
     BlockReason.TRANSLATION: "an IPv6 address that hides another address",
     BlockReason.RESERVED: "a reserved address",
+    BlockReason.OWN: "an address of this machine itself",
+    BlockReason.DENIED: "an address that the settings of this server deny",
     BlockReason.PORT: "a port that web sites do not use",
 }
 
@@ -121,7 +126,7 @@ _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _ISATAP = frozenset({0x00005EFE, 0x02005EFE})
 
 # What an allowed *name* may answer. Whoever runs its DNS must not be able to point it at a metadata service.
-_NAME_MAY_BE = frozenset({BlockReason.LOOPBACK, BlockReason.PRIVATE, BlockReason.SHARED})
+_NAME_MAY_BE = frozenset({BlockReason.LOOPBACK, BlockReason.PRIVATE, BlockReason.SHARED, BlockReason.OWN})
 
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
@@ -151,6 +156,15 @@ def classify(address: Address) -> BlockReason | None:
         return classify(IPv4Address(int(address) & 0xFFFFFFFF))
     # The standard library's own table is a second opinion: it grows with new Python releases.
     return None if address.is_global else BlockReason.RESERVED
+
+
+def _embedded(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for, where it does."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address
 
 
 def _classify_4(address: IPv4Address) -> BlockReason | None:
@@ -235,9 +249,13 @@ def sentence(host: str, reason: BlockReason) -> str:
     return f"{host[:100]} is {_WORDS[reason]}, which jobs may not reach."
 
 
+def _is_nobodys(_: Address) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Private ``host:port`` addresses that are allowed; everything else must be public.
+    """Private ``host:port`` addresses that are allowed; everything else must be public, and not be denied.
 
     An entry counts for the host as the URL writes it: ``127.0.0.1:8000`` does not allow ``localhost:8000``,
     nor a name that somebody points at 127.0.0.1. A port of ``*`` allows every port of that host. An allowed
@@ -247,11 +265,26 @@ class AddressPolicy:
 
     allow_hosts: frozenset[str] = frozenset()
     ports: frozenset[int] = DEFAULT_PORTS
+    #: Networks that no job may reach, though their addresses are public.
+    deny_networks: tuple[Network, ...] = ()
+    #: Whether an address is one of this machine's. The proxy is given it; elsewhere nothing is dialled.
+    is_own: Callable[[Address], bool] = _is_nobodys
 
     @classmethod
-    def of(cls, entries: Iterable[str]) -> AddressPolicy:
+    def of(cls, entries: Iterable[str], deny_networks: Iterable[str] = ()) -> AddressPolicy:
         """A policy of these entries. Raises InvalidInput that names the first bad one."""
-        return cls(frozenset(_normal_entry(entry) for entry in entries if entry.strip()))
+        return cls(
+            frozenset(_normal_entry(entry) for entry in entries if entry.strip()),
+            deny_networks=tuple(_network(entry) for entry in deny_networks if entry.strip()),
+        )
+
+    def _classify(self, address: Address) -> BlockReason | None:
+        if (reason := classify(address)) is not None:
+            return reason
+        plain = _embedded(address)
+        if any(plain in network or address in network for network in self.deny_networks):
+            return BlockReason.DENIED
+        return BlockReason.OWN if self.is_own(plain) else None
 
     def allows(self, host: Address | str, port: int) -> bool:
         """Whether this host and port are on the list of allowed hosts."""
@@ -267,7 +300,7 @@ class AddressPolicy:
                 return BlockReason.LOOPBACK
             if host in _METADATA_NAMES:
                 return BlockReason.METADATA
-        elif (reason := classify(host)) is not None:
+        elif (reason := self._classify(host)) is not None:
             return reason
         return None if port in self.ports else BlockReason.PORT
 
@@ -282,7 +315,7 @@ class AddressPolicy:
         if listed and not isinstance(host, str):
             return None
         for address in addresses:
-            reason = classify(address)
+            reason = self._classify(address)
             if reason is not None and not (listed and reason in _NAME_MAY_BE):
                 return reason
         return None
@@ -349,6 +382,16 @@ def _checked_target(url: str, scheme: str, policy: AddressPolicy) -> Target:
 
 def _written(host: Address | str) -> str:
     return f"[{host}]" if isinstance(host, IPv6Address) else str(host)
+
+
+def _network(entry: str) -> Network:
+    try:
+        return ip_network(entry.strip(), strict=False)
+    except ValueError:
+        raise InvalidInput(
+            f"{entry.strip()[:100]!r} in CHECKBACK_DENY_NETWORKS is not a network.",
+            hint="Write an address or a network, for example 203.0.113.0/24 or 2001:db8::/32.",
+        ) from None
 
 
 def _normal_entry(entry: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from checkback.core.errors import QuotaExceeded, Unauthorized
 from checkback.guard.access import LOCAL, LOCAL_OWNER, Caller
+from checkback.guard.signin_codes import SigninCodes
 from checkback.guard.tokens import Token, TokenFile, token_hash
 
 SESSION_SECONDS = 7 * 24 * 3600
@@ -46,6 +47,8 @@ class Authenticator:
         # Sessions are signed with this and the token's hash together: who can read the token file alone
         # can forge none. Without a folder token they end with the process.
         self._session_secret = (folder_token or secrets.token_urlsafe(32)).encode()
+        self._folder_token = folder_token
+        self._codes = SigninCodes(folder_token) if folder_token else None
 
     def caller(self, token: str | None) -> Caller:
         """The caller that ``token`` stands for. Raises Unauthorized, in the same words for every reason."""
@@ -63,16 +66,32 @@ class Authenticator:
             listed += self._file.tokens()
         return any(hmac.compare_digest(known.hash, hashed) for known in listed) or token.startswith("cb_")
 
-    def open_session(self, token: str) -> str:
-        """A cookie value that stands for the caller of ``token``: a week at most, and while it is valid."""
+    def open_session(self, token: str, user: int | None = None) -> str:
+        """A cookie value that stands for the caller of ``token``: a week at most, and while it is valid.
+
+        It is good for ``user`` alone: the user of this machine whose browser it is, None for one elsewhere.
+        """
         if self._no_token:
             return "open"
         found = self._find(token_hash(token))
         ends = int(self._now().timestamp()) + SESSION_SECONDS
-        return f"{found.hash[:16]}.{ends}.{self._sign(found, ends)}"
+        return f"{found.hash[:16]}.{ends}.{self._sign(found, ends, user)}"
 
-    def session(self, cookie: str | None) -> Caller:
-        """The caller that a cookie from ``open_session`` stands for. Raises Unauthorized."""
+    def redeem(self, code: str, user: int | None = None) -> str:
+        """As ``open_session``, for the code of a link instead of a token. Raises Unauthorized."""
+        if self._no_token:
+            return "open"
+        if self._codes is None or self._folder_token is None:
+            raise Unauthorized
+        self._codes.use(code)
+        return self.open_session(self._folder_token, user)
+
+    def session(self, cookie: str | None, user: int | None = None) -> Caller:
+        """The caller that a cookie from ``open_session`` stands for. Raises Unauthorized.
+
+        A browser sends the cookie to every port of this machine; a program of another user that received it
+        there cannot use it here.
+        """
         if self._no_token:
             return LOCAL
         prefix, _, rest = (cookie or "").partition(".")
@@ -80,7 +99,7 @@ class Authenticator:
         given = signature.encode("utf-8", "surrogatepass")
         if ends.isascii() and ends.isdigit() and len(ends) < 12 and int(ends) > self._now().timestamp():
             for found in self._valid():
-                expected = self._sign(found, int(ends)).encode()
+                expected = self._sign(found, int(ends), user).encode()
                 if found.hash.startswith(prefix) and hmac.compare_digest(expected, given):
                     return found.caller
         raise Unauthorized
@@ -105,9 +124,9 @@ class Authenticator:
         now = self._now()
         return [token for token in tokens if token.expires_at is None or token.expires_at > now]
 
-    def _sign(self, token: Token, ends: int) -> str:
+    def _sign(self, token: Token, ends: int, user: int | None) -> str:
         key = hashlib.sha256(self._session_secret + b"\0" + token.hash.encode()).digest()
-        return hmac.new(key, f"session.{ends}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(key, f"session.{ends}.{user}".encode(), hashlib.sha256).hexdigest()
 
 
 class GuessLimit:

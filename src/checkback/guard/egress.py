@@ -77,6 +77,7 @@ class EgressProxy:
         cls,
         *,
         allow_hosts: Iterable[str] = (),
+        deny_networks: Iterable[str] = (),
         limits: EgressLimits | None = None,
         command: Sequence[str] = _COMMAND,
         start_seconds: float = START_SECONDS,
@@ -84,13 +85,14 @@ class EgressProxy:
         """Start a proxy and wait until it listens.
 
         ``command`` is for tests: another program that calls ``egress_process.main``. Raises InvalidInput
-        for a bad entry of ``allow_hosts``, EngineUnavailable when the process does not start.
+        for a bad entry of either list, EngineUnavailable when the process does not start.
         """
-        policy = AddressPolicy.of(allow_hosts)
+        policy = AddressPolicy.of(allow_hosts, deny_networks)
         proxy = cls(
             {
                 "parent": os.getpid(),
                 "allow_hosts": sorted(policy.allow_hosts),
+                "deny_networks": [str(network) for network in policy.deny_networks],
                 "limits": asdict(limits or EgressLimits()),
             },
             command,

@@ -17,6 +17,7 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -50,6 +51,18 @@ async def connect(address: Address, port: int) -> Streams:
     return Streams(*await asyncio.open_connection(str(address), port, limit=MAX_ANSWER_HEAD_BYTES))
 
 
+def is_own(address: Address) -> bool:
+    """Whether this machine has the address itself. Nothing is sent: the system only chooses the address that
+    it would call from, and for its own ones that is the same."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))
+            return ip_address(probe.getsockname()[0]) == address
+    except OSError:
+        return False
+
+
 def main(resolve: Resolve = resolve, connect: Connect = connect) -> None:
     """Run until stdin closes. Tests bring their own resolver and dialler, in a program of their own."""
     # Ctrl-C in a terminal reaches every process of the group; when to stop is the worker's decision.
@@ -74,7 +87,8 @@ async def _run(resolve: Resolve, connect: Connect) -> None:
     configuration = json.loads(first)
     if not confine.die_with_parent(configuration["parent"]):
         return
-    policy = AddressPolicy.of(configuration["allow_hosts"])
+    policy = AddressPolicy.of(configuration["allow_hosts"], configuration["deny_networks"])
+    policy = replace(policy, is_own=is_own)
     server = EgressServer(policy, EgressLimits(**configuration["limits"]), resolve, connect)
     _say({"port": await server.listen()})
     while line := await commands.readline():

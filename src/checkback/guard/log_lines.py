@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from types import TracebackType
@@ -57,12 +58,22 @@ def log_to_stderr(level: str, form: str, *, text: str = TEXT) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(ContextFilter())
     handler.setFormatter(JsonFormatter() if form == "json" else RedactingFormatter(text))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    _take_over_others()
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if form == "json":
         logging.captureWarnings(True)
         sys.excepthook = _log_the_end
+
+
+def _take_over_others() -> None:
+    """Let no library write lines of its own past this form and its masking, as FastMCP does when imported."""
+    os.environ["FASTMCP_LOG_ENABLED"] = "false"
+    for name in list(logging.Logger.manager.loggerDict):
+        other = logging.getLogger(name)
+        other.handlers.clear()
+        other.propagate = True
 
 
 def _log_the_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

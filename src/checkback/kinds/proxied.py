@@ -59,19 +59,46 @@ def request(
         connection.request(method, target, body=body, headers=fields)
         # The answer keeps the socket open on its own until it is read to its end or closed.
         with connection.getresponse() as response:
-            if (reason := response.getheader(FAILED_HEADER)) is not None:
-                raise HostUnreachable(reason)
-            if response.getheader(BLOCKED_HEADER) is not None:
-                raise HostBlocked
+            if parts.scheme == "http":
+                _heed_proxy(response)
             yield response
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        if "Tunnel connection failed: 403" in str(error):
+    except OSError as error:
+        if str(error).startswith("Tunnel connection failed: 403"):
             raise HostBlocked from error
-        if "Tunnel connection failed: 50" in str(error):
+        if str(error).startswith("Tunnel connection failed: 50"):
             raise HostUnreachable("unreachable") from error
+        raise FetchFailed from error
+    except (http.client.HTTPException, ValueError) as error:
         raise FetchFailed from error
     finally:
         connection.close()
+
+
+def _heed_proxy(response: http.client.HTTPResponse) -> None:
+    """Raise what the proxy says in place of an answer. It removes its own headers from what servers say; but
+    through a tunnel it sees nothing, and there a server could write them itself."""
+    if (reason := response.getheader(FAILED_HEADER)) is not None:
+        raise HostUnreachable(reason)
+    if response.getheader(BLOCKED_HEADER) is not None:
+        raise HostBlocked
+
+
+def is_same_origin(url: str, other: str) -> bool:
+    """Whether what belongs to one address may be shown to another one: scheme, host and port are the same.
+
+    The step from http to https on one host, each on its usual port, counts too: it only protects more.
+    """
+    first, second = _origin(url), _origin(other)
+    return first == second or (first[0] == "http" and second == ("https", first[1], 443) and first[2] == 80)
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1  # no address that could be reached
+    return parts.scheme, parts.hostname or "", port or (443 if parts.scheme == "https" else 80)
 
 
 def location(url: str, response: http.client.HTTPResponse) -> str | None:

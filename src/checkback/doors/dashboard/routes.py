@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from checkback.core.errors import CheckbackError, Forbidden, NotFound, TooLarge, Unauthorized
+from checkback.core.errors import CheckbackError, Forbidden, InvalidInput, NotFound, TooLarge, Unauthorized
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
 from checkback.doors.dashboard import forms, job_page, list_page
@@ -26,7 +26,7 @@ from checkback.doors.dashboard.together import Together
 from checkback.doors.file_links import base_url
 from checkback.doors.gate import bearer, comes_from_elsewhere, session_cookie
 from checkback.doors.http_events import EventStream
-from checkback.guard.access import SESSION_COOKIE, Caller, caller_of, client_of
+from checkback.guard.access import SESSION_COOKIE, Caller, caller_of, client_of, user_of_client
 from checkback.guard.authenticator import SESSION_SECONDS, Authenticator, GuessLimit
 from checkback.kinds import registry
 from checkback.service import Service
@@ -34,6 +34,7 @@ from checkback.service import Service
 STATIC = Path(__file__).parent / "static"
 STATIC_TYPES = {"checkback.css": "text/css", "checkback.js": "text/javascript"}
 MAX_FORM_BYTES = 512 * 1024
+MOST_FIELDS = 500
 HEARTBEAT_SECONDS = 15.0
 LEAST_SECONDS = 0.25
 """A list that changes all the time is told at most so often."""
@@ -131,7 +132,7 @@ class Dashboard:
             raise Forbidden("Open this page yourself; pages of other sites may not sign you in.")
         token = (await _fields(request)).get("token", "").strip()
         try:
-            session = self._authenticator.open_session(token)
+            session = self._authenticator.open_session(token, user_of_client(request.scope))
         except Unauthorized as error:
             self._guesses.failed(client_of(request.scope))
             return self._page(request, "signin.html", status=401, error=error)
@@ -178,6 +179,8 @@ class Dashboard:
                 return await answer(request)
             except CheckbackError as error:
                 return self._page(request, "error.html", status=error.http_status, error=error)
+            except ClientDisconnect:  # nobody hears the answer
+                return Response(status_code=400)
             except Exception as error:
                 identity = _identity(request)
                 log.error("Request %s failed.", identity, exc_info=error)
@@ -253,7 +256,13 @@ async def _fields(request: Request) -> dict[str, str]:
         body += chunk
         if len(body) > MAX_FORM_BYTES:
             raise TooLarge(f"The form is larger than {MAX_FORM_BYTES // 1024} KB.")
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=500))
+    text = body.decode("utf-8", "replace")
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise InvalidInput(
+            f"The form has more than {MOST_FIELDS} fields.", hint="Load the page again and use its form."
+        ) from None
 
 
 def _identity(request: Request) -> str:

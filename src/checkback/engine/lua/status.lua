@@ -4,6 +4,7 @@
   KEYS     the job's hash in each queue, tried in turn
   ARGV[1]  job id
   ARGV[2]  "1" to read the arguments too
+  ARGV[3]  whose the job must be, or "" for anybody's; another owner's is as one that does not exist, and takes as long
   Returns  {place of the queue from 1, state word of BullMQ, field values in the order of FIELDS in record.py},
            or nil where no queue has the job.
 
@@ -12,6 +13,7 @@
 ]]
 local rcall = redis.call
 local id = ARGV[1]
+local whose = ARGV[3] or ''
 
 local function state_of(prefix, key, finished)
   if finished then
@@ -30,6 +32,7 @@ end
 
 for place, key in ipairs(KEYS) do
   if rcall('EXISTS', key) == 1 then
+    if whose ~= '' and (rcall('HGET', key, 'cb:owner') or 'local') ~= whose then return nil end
     local fields = rcall('HMGET', key, 'timestamp', 'name', 'progress', 'returnvalue', 'failedReason', 'processedOn',
       'finishedOn', 'atm', 'ats', 'stc', 'opts', 'defa', 'cb:owner', 'cb:failure', 'cb:artifacts', 'cb:cancel',
       'cb:deadline', 'cb:args', 'cb:returned', 'cb:read', ARGV[2] == '1' and 'data' or 'cb:none')

@@ -95,7 +95,7 @@ class TextArgs(PagesArgs):
         "", max_length=100, description="Only this part: x y width height in points from the top left."
     )
     lang: str = Field(
-        "eng", max_length=60, pattern=r"[A-Za-z0-9_+,/-]*", description="Languages of scans, as in eng+deu."
+        "eng", max_length=60, pattern=r"^[A-Za-z0-9_+,/-]*$", description="Languages of scans, as in eng+deu."
     )
     line_grouping: str = Field(
         "", max_length=20, description="How lines of a table row are grouped: 1, 2 or 3."

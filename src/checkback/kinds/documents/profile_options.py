@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, cast
 
+from checkback.core.clean_text import clean
+
 
 class Recognition(StrEnum):
     """When pages are recognised by Tesseract."""
@@ -93,7 +95,7 @@ def _number(least: float, most: float) -> Callable[[str, Any], float]:
     def read(name: str, value: Any) -> float:
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not least <= number <= most:
             raise ValueError(f"profiles: {name} is a number from {least:g} to {most:g}")
@@ -119,7 +121,7 @@ def _word(known: dict[str, Any]) -> Callable[[str, Any], Any]:
 
 def _character(name: str, value: Any) -> str:
     text = {"\\t": "\t", "tab": "\t"}.get(str(value), str(value))
-    if len(text) != 1 or text in "\r\n":
+    if len(text) != 1 or text in "\r\n" or clean(text) != text:
         raise ValueError(f"profiles: {name} is one character")
     return text
 
@@ -128,7 +130,7 @@ def _cipher(prefix: str, algorithm: Any, key: Any, iv: Any) -> Cipher:
     length = {"aes128": 16, "aes192": 24, "aes256": 32}.get(str(algorithm).lower())
     if length is None:
         raise ValueError(f"profiles: {prefix}algorithm is AES128, AES192 or AES256")
-    key_bytes, iv_bytes = str(key or "").encode(), str(iv or "").encode()
+    key_bytes, iv_bytes = (str(part or "").encode(errors="surrogatepass") for part in (key, iv))
     if len(key_bytes) != length:
         raise ValueError(f"profiles: {prefix}key has {length} characters for this algorithm")
     if len(iv_bytes) != 16:

@@ -32,5 +32,5 @@ class InvoiceArgs(DocumentArgs):
     """Which invoice to read."""
 
     lang: str = Field(
-        "eng", max_length=60, pattern=r"[A-Za-z0-9_+,/-]*", description="Languages of scans, as in eng+deu."
+        "eng", max_length=60, pattern=r"^[A-Za-z0-9_+,/-]*$", description="Languages of scans, as in eng+deu."
     )

@@ -59,7 +59,7 @@ def fetch_source(source: str, target: Path, ctx: JobContext, login: Login) -> So
     if ctx.egress is None:
         raise failures.source_unreachable()
     try:
-        return _download(source, target, ctx.egress, login)
+        return download(source, target, ctx.egress, login)
     except HostBlocked:
         raise failures.source_blocked() from None
     except FetchFailed:
@@ -75,12 +75,13 @@ def _local(source: str, ctx: JobContext) -> SourceFile:
     return SourceFile(Path(found.path), found.name)
 
 
-def _download(url: str, target: Path, egress: Egress, login: Login) -> SourceFile:
+def download(url: str, target: Path, egress: Egress, login: Login) -> SourceFile:
+    """Put what lies at an address into the file ``target``. Raises JobFailed, FetchFailed or HostBlocked."""
     end = time.monotonic() + DOWNLOAD_SECONDS
-    first_host = urlsplit(url).netloc
+    first = url
     for _ in range(REDIRECTS + 1):
         headers = {"User-Agent": USER_AGENT, "Accept": "*/*"}
-        if login.username and urlsplit(url).netloc == first_host:
+        if login.username and proxied.is_same_origin(first, url):
             key = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
             headers["Authorization"] = f"Basic {key}"
         with proxied.get(url, egress, seconds=READ_SECONDS, headers=headers) as response:

@@ -21,6 +21,12 @@ FAILED_HEADER = egress_http.FAILED_HEADER.lower()
 Fields = dict[str, Any]
 
 
+def is_seen_by_proxy(url: str) -> bool:
+    """Whether the proxy's own headers in an answer can be believed. It removes them from what servers say;
+    but through a TLS tunnel it sees nothing, and there a server could write them itself."""
+    return url.startswith("http://")
+
+
 class NetworkLog:
     """Follows the Network events of one page from before its first request."""
 
@@ -58,6 +64,8 @@ class NetworkLog:
             request["status"] = int(response["status"])
             request["mime"] = str(response.get("mimeType", ""))[:80]
             headers = {str(name).lower(): value for name, value in response.get("headers", {}).items()}
+            if not is_seen_by_proxy(str(response.get("url", ""))):
+                return
             if BLOCKED_HEADER in headers:
                 request["blocked"] = True
             elif FAILED_HEADER in headers:

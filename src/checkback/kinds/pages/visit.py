@@ -18,7 +18,7 @@ from checkback.kinds.context import Egress
 from checkback.kinds.pages import failures
 from checkback.kinds.pages.bundle import Bundle
 from checkback.kinds.pages.devtools import WORLD, Devtools, PageGone, Refused, Unanswered, script
-from checkback.kinds.pages.network import BLOCKED_HEADER, FAILED_HEADER, NetworkLog
+from checkback.kinds.pages.network import BLOCKED_HEADER, FAILED_HEADER, NetworkLog, is_seen_by_proxy
 from checkback.kinds.pages.signin import sign_in
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
@@ -280,10 +280,11 @@ async def open_visit(
 
 
 def _refuse_other_than_page(response: Response, media_type: str) -> None:
-    if BLOCKED_HEADER in response.headers:
-        raise failures.blocked()
-    if FAILED_HEADER in response.headers:
-        raise failures.unreachable(response.headers[FAILED_HEADER])
+    if is_seen_by_proxy(response.url):
+        if BLOCKED_HEADER in response.headers:
+            raise failures.blocked()
+        if FAILED_HEADER in response.headers:
+            raise failures.unreachable(response.headers[FAILED_HEADER])
     if response.status >= 400:
         raise failures.http_error(response.status)
     if media_type and media_type not in HTML_TYPES:

@@ -1,0 +1,60 @@
+"""Codes for a link that signs a browser in, once and within ten minutes.
+
+A link with the token itself would stay in the browser's history, and in the logs of proxies. Whoever can read
+the data folder's token can make a code; nothing has to be stored for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+
+from checkback.core.errors import Unauthorized
+
+CODE_SECONDS = 600
+
+
+def make_code(folder_token: str, *, now: float | None = None) -> str:
+    """A code for the owner of the data folder."""
+    ends = int((time.time() if now is None else now) + CODE_SECONDS)
+    nonce = secrets.token_urlsafe(12)
+    return f"{ends}.{nonce}.{_sign(folder_token, ends, nonce)}"
+
+
+class SigninCodes:
+    """Takes each code once. What was used is remembered by this process, until it would have ended."""
+
+    def __init__(self, folder_token: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._folder_token = folder_token
+        self._clock = clock
+        self._used: dict[str, int] = {}
+
+    def use(self, code: str) -> None:
+        """Raises Unauthorized, in the same words for every reason."""
+        ends, _, rest = code.partition(".")
+        nonce, _, signature = rest.partition(".")
+        if not (ends.isascii() and ends.isdigit() and len(ends) < 12):
+            raise _used_up()
+        expected = _sign(self._folder_token, int(ends), nonce).encode()
+        now = self._clock()
+        if not hmac.compare_digest(expected, signature.encode("utf-8", "surrogatepass")) or int(ends) < now:
+            raise _used_up()
+        self._used = {used: end for used, end in self._used.items() if end >= now}
+        if nonce in self._used:
+            raise _used_up()
+        self._used[nonce] = int(ends)
+
+
+def _sign(folder_token: str, ends: int, nonce: str) -> str:
+    text = f"signin.{ends}.{nonce}".encode("utf-8", "surrogatepass")
+    return hmac.new(folder_token.encode(), text, hashlib.sha256).hexdigest()
+
+
+def _used_up() -> Unauthorized:
+    return Unauthorized(
+        "This link was used, or it has ended.",
+        hint="`checkback token link` prints another one; with a token you can sign in on the page itself.",
+    )
