@@ -36,7 +36,7 @@ def own_settings(**values: object) -> Generator[tuple[Settings, EmbeddedValkey]]
         valkey.start()
         settings = Settings(
             home=home,
-            redis_url=f"unix://{valkey.socket_path}",
+            redis_url=valkey.url,
             kinds=("bench_kinds",),
             log_level="error",
         )

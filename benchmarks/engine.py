@@ -40,7 +40,8 @@ from checkback.app.connect import Connection
 from checkback.core.ids import new_job_id
 from checkback.core.job import Job
 from checkback.engine.queues import STATUS
-from checkback.engine.wire import Script
+from checkback.engine.valkey import EmbeddedValkey
+from checkback.engine.wire import Script, Wire
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings
 
@@ -73,8 +74,13 @@ class Bench:
 
     settings: Settings
     sizes: Sizes
-    socket_path: str
+    valkey: EmbeddedValkey
     aims: list[Aim]
+
+    def connection(self) -> dict[str, str | None]:
+        """The store, for BullMQ's own classes."""
+        where = self.valkey.address
+        return {"unix_socket_path": where.unix_path, "username": where.username, "password": where.password}
 
     def store(self, prefix: str, queues: tuple[str, ...] = ()) -> Settings:
         """Settings of a store of its own, with the queues that every server has and those given."""
@@ -116,11 +122,9 @@ async def measure_reads(bench: Bench) -> None:
         async with running_worker(connection):
             job = await finished_job(connection)
         ids = await retain(connection, job, 1000)
-        queue: Any = BullQueue(
-            "jobs", {"prefix": "reads", "connection": {"unix_socket_path": bench.socket_path}}
-        )
+        queue: Any = BullQueue("jobs", {"prefix": "reads", "connection": bench.connection()})
         connections: Any = BlockingConnectionPool
-        url = f"unix://{bench.socket_path}"
+        url = bench.valkey.url
         pool: Any = Redis(
             connection_pool=connections.from_url(url, max_connections=IN_FLIGHT, decode_responses=True)
         )
@@ -273,7 +277,8 @@ async def measure_submits(bench: Bench) -> None:
     title("Submits, by when the store writes to disk (appendfsync)")
     sizes = bench.sizes
     async with open_store(bench.store("submits")) as connection:
-        service, wire = connection.service, connection.wire
+        service = connection.service
+        admin = Wire(bench.valkey.admin_address, name="bench-admin")
 
         async def submit(_number: str = "") -> None:
             await service.submit(LOCAL, "bench.empty", {})
@@ -287,7 +292,7 @@ async def measure_submits(bench: Bench) -> None:
 
         def under(policy: str, measure: Callable[[], Awaitable[float]]) -> Callable[[], Awaitable[float]]:
             async def run() -> float:
-                await wire.call("CONFIG", "SET", "appendfsync", policy)
+                await admin.call("CONFIG", "SET", "appendfsync", policy)
                 return await measure()
 
             return run
@@ -299,7 +304,8 @@ async def measure_submits(bench: Bench) -> None:
             for policy in ("everysec", "always")
         }
         medians = await in_turns(ways, min(sizes.rounds, 5))
-        await wire.call("CONFIG", "SET", "appendfsync", "everysec")
+        await admin.call("CONFIG", "SET", "appendfsync", "everysec")
+        await admin.close()
     row("", "submits/s", "ms each", "x everysec")
     base = 1.0
     for name, value in medians.items():
@@ -346,7 +352,7 @@ def main() -> None:
     }
     sizes = replace(QUICK if options.quick else FULL, **given)
     with own_settings() as (settings, valkey), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(names, Bench(settings, sizes, valkey.socket_path, [])))
+        runner.run(run(names, Bench(settings, sizes, valkey, [])))
 
 
 if __name__ == "__main__":

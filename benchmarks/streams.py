@@ -31,8 +31,8 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from playwright.async_api import async_playwright
 
 from checkback.engine.keys import JOBS_QUEUE, Keys
-from checkback.engine.valkey import socket_path
-from checkback.engine.wire import Address, Wire
+from checkback.engine.valkey import store_address
+from checkback.engine.wire import Wire
 from checkback.guard.tokens import folder_token
 from checkback.kinds.pages.browser_program import find_browser
 
@@ -334,7 +334,7 @@ async def measure(options: argparse.Namespace) -> bool:
     with tempfile.TemporaryDirectory(prefix="checkback-streams-") as folder:
         home = Path(folder) / "home"
         server = Server(home, options.jobs)
-        wire = Wire(Address(unix_path=socket_path(home)), name="streams")
+        wire = Wire(store_address(home), name="streams")
         try:
             await server.sign_in()
             print(f"server: {server.used()[1]:.0f} MB before anybody comes; load {os.getloadavg()[0]:.1f}")

@@ -31,8 +31,8 @@ from chaos.soak_measure import MEGABYTE, count_handles, resident
 from checkback.app.background import TOKENS_NAME
 from checkback.engine import process_tree
 from checkback.engine.keys import JOBS_QUEUE, Keys
-from checkback.engine.valkey import socket_path
-from checkback.engine.wire import Address, Wire
+from checkback.engine.valkey import store_address, store_url
+from checkback.engine.wire import Wire
 from checkback.guard.tokens import add_token
 
 SUBMITTERS = 20
@@ -75,13 +75,13 @@ class Crowd:
         self._jobs, self._clients = jobs, clients
         environment = _environment(self._home)
         self._server = Server(environment, folder / "log.txt", with_worker=False)
-        store = {"CHECKBACK_REDIS_URL": f"unix://{socket_path(self._home)}"}
+        store = {"CHECKBACK_REDIS_URL": store_url(self._home)}
         one = environment | store | {"CHECKBACK_JOB_CONCURRENCY": "1"}
         self._narrow = FreeWorker(one, folder / "log.txt", None)
         self._wide = FreeWorker(
             environment | store | {"CHECKBACK_JOB_CONCURRENCY": str(WIDE)}, folder / "log.txt", None
         )
-        self._wire = Wire(Address(unix_path=socket_path(self._home)), name="crowd")
+        self._wire = Wire(store_address(self._home), name="crowd")
         self._found = Findings()
         self._submitted: set[str] = set()
         self._other = ""

@@ -14,7 +14,7 @@ from pathlib import Path
 from chaos.cut import Cable
 from chaos.kinds import HISTORY_VARIABLE
 from checkback.engine import process_tree
-from checkback.engine.valkey import socket_path
+from checkback.engine.valkey import socket_path, store_url
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -141,9 +141,9 @@ class Parts:
         }
         self.server = Server(environment, self.log, with_worker=broken is None)
         self.cable = Cable(str(folder / "cable"), socket_path(self.home))
-        at_cable = environment | {"CHECKBACK_REDIS_URL": f"unix://{self.cable.path}"}
+        at_cable = environment | {"CHECKBACK_REDIS_URL": store_url(self.home, path=self.cable.path)}
         self.far = FreeWorker(at_cable, self.log, broken)
-        at_store = environment | {"CHECKBACK_REDIS_URL": f"unix://{socket_path(self.home)}"}
+        at_store = environment | {"CHECKBACK_REDIS_URL": store_url(self.home)}
         self.near = FreeWorker(at_store, self.log, broken) if broken else None
 
     async def start(self) -> None:

@@ -23,8 +23,8 @@ from chaos.soak_site import Site, served
 from chaos.soak_users import Users
 from checkback.engine import process_tree
 from checkback.engine.keys import DEFAULT_QUEUES
-from checkback.engine.valkey import socket_path
-from checkback.engine.wire import Address, Wire
+from checkback.engine.valkey import store_address
+from checkback.engine.wire import Wire
 
 KEEP_SECONDS = 180.0
 SWEEP_SECONDS = 60.0
@@ -56,7 +56,7 @@ async def _run(folder: Path, site: Site, options: argparse.Namespace) -> int:
     asyncio.get_running_loop().set_default_executor(concurrent.futures.ThreadPoolExecutor(THREADS))
     home = folder / "home"
     server = Server(_environment(home, site), folder / "log.txt", with_worker=True)
-    wire = Wire(Address(unix_path=socket_path(home)), name="soak")
+    wire = Wire(store_address(home), name="soak")
     try:
         await server.start()
         await server.ready()

@@ -44,7 +44,7 @@ from outside import npm as npm
 from outside import openai_agents_python as openai_agents_python
 from outside import pdfco_mcp_python as pdfco_mcp_python
 from serving import victim as victim
-from worker_processes import WorkerProcesses
+from worker_processes import WorkerProcesses, as_admin
 
 SAMPLE_KINDS = ("sample_kinds",)
 
@@ -93,7 +93,7 @@ def settings(valkey: EmbeddedValkey, tmp_path: Path) -> Settings:
     """Settings of a store that no other test sees."""
     return Settings(
         home=tmp_path / "home",
-        redis_url=f"unix://{valkey.socket_path}",
+        redis_url=valkey.url,
         prefix=f"t{secrets.token_hex(6)}",
         kinds=SAMPLE_KINDS,
         port=0,
@@ -120,7 +120,7 @@ async def connection(settings: Settings) -> AsyncIterator[Connection]:
     """The test's own connection to its store."""
     async with open_connection(settings) as opened:
         yield opened
-        keys = await opened.wire.call("KEYS", f"{settings.prefix}:*")
+        keys = await as_admin(settings, "KEYS", f"{settings.prefix}:*")
         if keys:
             await opened.wire.call("DEL", *keys)
 

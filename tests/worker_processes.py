@@ -6,12 +6,16 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from checkback.app.connect import Connection
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.engine import process_tree
+from checkback.engine import process_tree, store_users
+from checkback.engine.valkey import store_address
+from checkback.engine.wire import Address, Wire
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings, to_environment
 
@@ -82,3 +86,18 @@ async def there(path: Path, seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
         while not path.exists():
             await asyncio.sleep(0.01)
+
+
+async def as_admin(settings: Settings, *command: str | int) -> Any:
+    """Give the store of these settings a command that nothing of ours may give."""
+    if settings.redis_url is None:
+        address = store_address(settings.home, store_users.ADMIN)
+    else:
+        found = Address.parse(settings.redis_url)
+        password = store_users.password(Path(str(found.unix_path)).parent, store_users.ADMIN)
+        address = replace(found, username=store_users.ADMIN, password=password)
+    wire = Wire(address, name="checkback-test-admin")
+    try:
+        return await wire.call(*command)
+    finally:
+        await wire.close()

@@ -65,11 +65,15 @@ class AttemptArtifacts:
     Used in the child process.
     """
 
-    def __init__(self, folder: Path, attempt: int, *, most_bytes: int = 0) -> None:
+    def __init__(
+        self, folder: Path, attempt: int, *, most_bytes: int = 0, owner_room: int | None = None
+    ) -> None:
         self._folder = folder
         self._attempt = attempt
         #: What the files may take together; 0 is no limit.
         self._most_bytes = most_bytes
+        #: What room there is for results of the job's owner; None for any amount.
+        self._owner_room = owner_room
         self._bytes = 0
         self.written: list[Artifact] = []
 
@@ -112,6 +116,13 @@ class AttemptArtifacts:
                 f"The job made files of more than {self._most_bytes // 1_000_000} MB together.",
                 retryable=False,
                 hint="Split the work into several jobs.",
+            )
+        if self._owner_room is not None and self._bytes + size > self._owner_room:
+            raise JobFailed(
+                FailureCode.QUOTA_EXCEEDED,
+                "Your job results would use up more than their disk quota.",
+                retryable=False,
+                hint="Delete results that you do not need, or wait until some have expired, and retry it.",
             )
 
 

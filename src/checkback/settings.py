@@ -42,6 +42,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "owner_sessions": (0, 10_000),
     "disk_budget_gb": (0, 1_000_000),
     "owner_artifact_gb": (0, 1_000_000),
+    "job_disk_gb": (0, 1_000_000),
 }
 
 
@@ -171,6 +172,11 @@ class Settings:
     owner_artifact_gb: float = _setting(
         10.0,
         "What the results of one owner's jobs may take on the disk, in GB; 0 for no limit. Not for admins.",
+    )
+    job_disk_gb: float = _setting(
+        4.0,
+        "What the temporary files and results of one job may take on the disk while it runs, in GB; 0 for no "
+        "limit.",
     )
     owner_sessions: int = _setting(
         100,

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from checkback.engine.valkey import EmbeddedValkey
+from checkback.engine.valkey import EmbeddedValkey, store_url
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -265,14 +265,14 @@ async def test_further_kinds_of_the_server_are_listed_once_it_is_known_and_the_c
     # The store is there for the client once this leads to it.
     way = tmp_path / "store.sock"
     shared = environment | {
-        "CHECKBACK_REDIS_URL": f"unix://{way}",
+        "CHECKBACK_REDIS_URL": store_url(valkey.folder.parent, path=str(way)),
         "CHECKBACK_PREFIX": f"further{era}",
     }
     (tmp_path / "server").mkdir()
     serving = shared | {
         "CHECKBACK_HOME": str(tmp_path / "server"),
         "CHECKBACK_KINDS": str(tmp_path / "good_kinds.py"),
-        "CHECKBACK_REDIS_URL": f"unix://{valkey.socket_path}",
+        "CHECKBACK_REDIS_URL": valkey.url,
     }
     async with stdio(shared, era) as client:
         before = await client.tools()

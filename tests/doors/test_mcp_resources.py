@@ -513,7 +513,7 @@ def store(tmp_path: Path) -> Iterator[EmbeddedValkey]:
 async def test_subscriptions_survive_an_outage_of_the_store(
     settings: Settings, store: EmbeddedValkey, mode: Mode
 ) -> None:
-    own = replace(settings, redis_url=f"unix://{store.socket_path}")
+    own = replace(settings, redis_url=store.url)
     own.home.mkdir(parents=True)
     updates = Updates()
     wire, feed, queues = make_engine(own, "checkback-test")

@@ -26,6 +26,7 @@ from worker_processes import (
     RUN_WORKER,
     SHORT_LOCKS,
     WorkerProcesses,
+    as_admin,
     gone,
     there,
     until,
@@ -153,7 +154,7 @@ async def test_a_server_that_is_told_twice_stops_at_once_and_hands_back(
 async def test_a_server_whose_store_was_emptied_is_found_again(start_server: Any) -> None:
     server = start_server()
     async with client(server) as connection:
-        await connection.wire.call("FLUSHALL")
+        await as_admin(connection.settings, "FLUSHALL")
     async with client(server) as connection:
         job_id = await submit(connection, "test.add", a=1, b=1)
         assert (await connection.service.wait(LOCAL, job_id, 20)).result == 2
@@ -165,7 +166,7 @@ async def test_an_outage_of_the_store_runs_nothing_twice(
 ) -> None:
     store = EmbeddedValkey(tmp_path / "store")
     store.start()
-    own = replace(settings, redis_url=f"unix://{store.socket_path}")
+    own = replace(settings, redis_url=store.url)
     go = tmp_path / "go"
     try:
         async with open_connection(own) as connection:

@@ -32,6 +32,7 @@ from worker_processes import (
     RUN_WORKER,
     SHORT_LOCKS,
     WorkerProcesses,
+    as_admin,
     gone,
     there,
     until,
@@ -52,7 +53,7 @@ def store(tmp_path: Path) -> Iterator[EmbeddedValkey]:
 @pytest.fixture
 def own(settings: Settings, store: EmbeddedValkey) -> Settings:
     """Settings that name that store."""
-    return replace(settings, redis_url=f"unix://{store.socket_path}")
+    return replace(settings, redis_url=store.url)
 
 
 def kill(store: EmbeddedValkey) -> None:
@@ -147,7 +148,7 @@ async def test_a_store_whose_file_was_cut_short_starts_and_knows_the_rest(
 async def test_the_embedded_store_answers_only_when_the_disk_has_it(own: Settings) -> None:
     async with open_connection(own) as connection:
         for name, value in (("appendonly", "yes"), ("appendfsync", "always")):
-            assert await connection.wire.call("CONFIG", "GET", name) == [name, value]
+            assert await as_admin(connection.settings, "CONFIG", "GET", name) == [name, value]
 
 
 async def test_a_store_that_keeps_no_file_is_warned_of(
@@ -156,7 +157,7 @@ async def test_a_store_that_keeps_no_file_is_warned_of(
     async with open_connection(own) as connection:
         await check_server(connection.wire)
         assert caplog.messages == []
-        await connection.wire.call("CONFIG", "SET", "appendonly", "no")
+        await as_admin(connection.settings, "CONFIG", "SET", "appendonly", "no")
         await check_server(connection.wire)
     (said,) = caplog.messages
     assert "CHECKBACK_REDIS_URL" in said
@@ -165,15 +166,15 @@ async def test_a_store_that_keeps_no_file_is_warned_of(
 
 async def test_a_store_whose_memory_is_full_refuses_new_jobs_and_answers_checks(own: Settings) -> None:
     async with open_connection(own) as connection:
-        service, wire = connection.service, connection.wire
+        service = connection.service
         ids = [await submit(connection, "test.add", a=number, b=0) for number in range(5)]
-        await wire.call("CONFIG", "SET", "maxmemory", 1_000_000)
+        await as_admin(own, "CONFIG", "SET", "maxmemory", 1_000_000)
         with pytest.raises(QueueFull) as caught:
             await submit(connection, "test.say", words="x" * 1000)
         assert (caught.value.code, caught.value.http_status) == ("queue_full", 503)
         assert {job.id for job in (await service.list(LOCAL)).jobs} == set(ids)
         assert [(await service.get(LOCAL, job_id)).state for job_id in ids] == [State.WAITING] * 5
-        await wire.call("CONFIG", "SET", "maxmemory", 0)
+        await as_admin(own, "CONFIG", "SET", "maxmemory", 0)
         ids.append(await submit(connection, "test.add", a=5, b=0))
         async with running_worker(own):
             jobs = [await service.wait(LOCAL, job_id, 20) for job_id in ids]
@@ -185,7 +186,7 @@ async def test_a_store_that_is_nearly_full_refuses_new_jobs_and_lets_the_others_
 ) -> None:
     store = EmbeddedValkey(tmp_path / "store", memory_mb=12)
     store.start()
-    own = replace(settings, redis_url=f"unix://{store.socket_path}", job_concurrency=1)
+    own = replace(settings, redis_url=store.url, job_concurrency=1)
     go = tmp_path / "go"
     try:
         async with open_connection(own) as connection, running_worker(own):
@@ -224,7 +225,7 @@ async def test_a_store_that_was_emptied_has_no_jobs_and_a_living_worker(
         job_id = await submit(connection, "test.gate", path=str(tmp_path / "never"), started=str(started))
         waiting = (await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)).job.id
         await there(started)
-        await connection.wire.call("FLUSHALL")
+        await as_admin(connection.settings, "FLUSHALL")
         for gone_id in (job_id, waiting):
             for use in (service.get, service.cancel, service.retry, service.log):
                 with pytest.raises(NotFound):
@@ -445,7 +446,7 @@ async def test_a_job_that_ends_while_the_store_loads_its_data_ends_well(
 ) -> None:
     store = SlowlyLoading(tmp_path / "store")
     store.start()
-    own = replace(settings, redis_url=f"unix://{store.socket_path}")
+    own = replace(settings, redis_url=store.url)
     go = tmp_path / "go"
     try:
         async with open_connection(own) as connection, running_worker(own):
@@ -469,7 +470,7 @@ async def loading(path: str) -> None:
         while True:
             with contextlib.suppress(OSError):
                 reader, writer = await asyncio.open_unix_connection(path)
-                writer.write(b"GET x\r\n")
+                writer.write(b"PING\r\n")
                 answer = await reader.readline()
                 writer.close()
                 if answer.startswith(b"-LOADING"):
@@ -484,11 +485,11 @@ async def test_a_job_that_ends_while_the_store_is_full_ends_when_there_is_room(
     async with open_connection(own) as connection, running_worker(own):
         job_id = await submit(connection, "test.gate_with_pid", path=str(go), pid=str(pid))
         await until(connection, job_id, State.ACTIVE, "waiting")
-        await connection.wire.call("CONFIG", "SET", "maxmemory", 1_000_000)
+        await as_admin(connection.settings, "CONFIG", "SET", "maxmemory", 1_000_000)
         go.touch()
         await gone([int(pid.read_text())])
         assert (await connection.service.get(LOCAL, job_id)).state is State.ACTIVE
-        await connection.wire.call("CONFIG", "SET", "maxmemory", 0)
+        await as_admin(connection.settings, "CONFIG", "SET", "maxmemory", 0)
         job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
     assert (job.state, job.result, job.failure) == (State.COMPLETED, "attempt 1", None)
 

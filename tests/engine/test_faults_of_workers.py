@@ -20,7 +20,7 @@ from checkback.client import Client
 from checkback.core.states import State
 from checkback.engine import process_tree, queues
 from checkback.engine import worker as worker_module
-from checkback.engine.valkey import EmbeddedValkey
+from checkback.engine.valkey import EmbeddedValkey, store_url
 from checkback.guard.access import LOCAL
 from checkback.settings import Settings
 from conftest import running_worker
@@ -180,7 +180,7 @@ async def test_a_worker_that_was_cut_off_cannot_write_when_it_is_back(
 ) -> None:
     cable = Cable(str(tmp_path / "cable"), valkey.socket_path)
     await cable.start()
-    distant = replace(settings, redis_url=f"unix://{cable.path}")
+    distant = replace(settings, redis_url=store_url(valkey.folder.parent, path=cable.path))
     far = workers.start(distant, "-c", SHORT_LOCKS + RUN_WORKER)
     go, done = tmp_path / "go", tmp_path / "done"
     job_id = await submit(connection, "test.leave_file", go=str(go), done=str(done))

@@ -17,6 +17,7 @@ from checkback.core.states import State
 from checkback.engine.keys import Keys
 from checkback.guard.access import LOCAL, Caller, Scope
 from checkback.service import Service
+from worker_processes import as_admin
 
 ALICE = Caller("alice")
 BOB = Caller("bob")
@@ -99,7 +100,7 @@ async def test_fifty_submits_with_one_key_make_one_job(service: Service, worker:
 
 async def test_a_forgotten_script_loses_no_job(service: Service, connection: Any) -> None:
     await service.submit(ALICE, "test.add", {"a": 1, "b": 2})
-    await connection.wire.call("SCRIPT", "FLUSH")
+    await as_admin(connection.settings, "SCRIPT", "FLUSH")
     job = (await service.submit(ALICE, "test.add", {"a": 1, "b": 2}, key="k")).job
     assert (await service.get(ALICE, job.id)).state is State.WAITING
 
@@ -217,7 +218,7 @@ async def test_a_secret_is_opened_in_the_child_only(
     job = await service.wait(LOCAL, await submit("test.login", user="ada", password=canary), 10)
     assert job.result == {"user": "ada", "length": len(canary)}
     assert (await service.get_with_args(LOCAL, job.id)).args == {"user": "ada", "password": "***"}
-    for key in await connection.wire.call("KEYS", "*"):
+    for key in await as_admin(connection.settings, "KEYS", "*"):
         assert canary not in str(await connection.wire.call("DUMP", key))
 
 

@@ -20,6 +20,7 @@ from checkback.guard.access import LOCAL, LOCAL_OWNER, Caller
 from checkback.settings import Settings
 from checkback.uploads import UploadStore
 from conftest import open_connection, running_worker
+from worker_processes import as_admin
 
 MOMENT = 1 / 3600
 """One second, in hours."""
@@ -39,7 +40,7 @@ def make_sweeper(connection: Connection) -> Sweeper:
 
 async def keys_of(connection: Connection) -> set[str]:
     prefix = connection.settings.prefix + ":"
-    return {key.removeprefix(prefix) for key in await connection.wire.call("KEYS", prefix + "*")}
+    return {key.removeprefix(prefix) for key in await as_admin(connection.settings, "KEYS", prefix + "*")}
 
 
 async def run_one_of_each(connection: Connection) -> list[str]:

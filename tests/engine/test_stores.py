@@ -234,7 +234,7 @@ async def test_a_store_that_hangs_is_told_within_two_seconds(settings: Settings,
     store = EmbeddedValkey(tmp_path / "store")
     store.start()
     assert store.pid is not None
-    hanging = replace(settings, redis_url=f"unix://{store.socket_path}")
+    hanging = replace(settings, redis_url=store.url)
     try:
         async with open_connection(hanging) as connection:
             await connection.service.list(LOCAL)
@@ -322,7 +322,7 @@ def test_two_stores_on_one_folder_are_refused(tmp_path: Path, monkeypatch: pytes
 async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     store = EmbeddedValkey(tmp_path)
     store.start()
-    wire = Wire(Address(unix_path=store.socket_path), name="test")
+    wire = Wire(store.address, name="test")
     for number in range(200):
         await wire.call("SET", f"key{number}", number)
     assert store.pid is not None
@@ -331,7 +331,7 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     assert Path(store.socket_path).exists()  # stale, and no obstacle
     store.start()
     await wire.close()
-    wire = Wire(Address(unix_path=store.socket_path), name="test")
+    wire = Wire(store.address, name="test")
     assert await wire.call("DBSIZE") == 200
     await wire.close()
     store.stop()

@@ -13,7 +13,7 @@ import pytest
 from checkback.core.errors import EngineUnavailable
 from checkback.engine import process_tree
 from checkback.engine.valkey import EmbeddedValkey
-from checkback.engine.wire import Address, Wire
+from checkback.engine.wire import Wire
 
 CALL_SECONDS = 0.3
 
@@ -29,7 +29,7 @@ async def store(tmp_path: Path) -> AsyncIterator[EmbeddedValkey]:
 
 @pytest.fixture
 async def wire(store: EmbeddedValkey) -> AsyncIterator[Wire]:
-    opened = Wire(Address(unix_path=store.socket_path), name="test", call_seconds=CALL_SECONDS)
+    opened = Wire(store.address, name="test", call_seconds=CALL_SECONDS)
     yield opened
     await opened.close()
 

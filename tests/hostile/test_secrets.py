@@ -22,8 +22,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import LATEST_MODERN_VERSION
 
 from canary_forms import forms, unpacked
-from checkback.engine.valkey import socket_path
-from checkback.engine.wire import Address, Wire
+from checkback.engine.valkey import store_address
+from checkback.engine.wire import Wire
 from conftest import ServerProcess, StartServer
 
 MARK = "CANARY7" + "x9Qz"
@@ -110,7 +110,7 @@ async def ask_stdio(server: ServerProcess, ids: list[str], log: Path, told: Told
 
 async def dump(server: ServerProcess) -> list[tuple[str, bytes]]:
     """What every key of the store holds; the store also saves all of it to a file, uncompressed."""
-    wire = Wire(Address(unix_path=socket_path(server.home)), name="canary")
+    wire = Wire(store_address(server.home, "admin"), name="canary")
     try:
         await wire.call("CONFIG", "SET", "rdbcompression", "no")
         await wire.call("SAVE")

@@ -18,8 +18,8 @@ from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
 from mcp.shared.exceptions import MCPError
 
 from checkback.engine.keys import JOBS_QUEUE, Keys
-from checkback.engine.valkey import socket_path
-from checkback.engine.wire import Address, Wire
+from checkback.engine.valkey import store_address
+from checkback.engine.wire import Wire
 from every_door import as_
 from serving import Heard, Victim, get, post
 
@@ -70,7 +70,7 @@ def jobs(victim: Victim) -> dict[str, dict[str, Any]]:
 
 async def write_foreign(victim: Victim, job_id: str) -> None:
     """Put into a record what an older version or a Node worker may have left there."""
-    wire = Wire(Address(unix_path=socket_path(victim.home)), name="test")
+    wire = Wire(store_address(victim.home), name="test")
     try:
         key = Keys().job(JOBS_QUEUE, job_id)
         assert await wire.call("EXISTS", key)

@@ -99,17 +99,17 @@ async def program(
 ) -> AsyncIterator[NodeProgram]:
     """A Node program with either release of BullMQ, on the store of this test."""
     packages = await asyncio.to_thread(npm, request.param)
-    async with running_program(node, packages, valkey.socket_path, settings.prefix) as running:
+    async with running_program(node, packages, valkey, settings.prefix) as running:
         yield running
 
 
 @asynccontextmanager
 async def running_program(
-    node: Path, packages: Path, socket: str, prefix: str
+    node: Path, packages: Path, store: EmbeddedValkey, prefix: str
 ) -> AsyncGenerator[NodeProgram]:
     """A Node program that ends with the block."""
     process = await asyncio.create_subprocess_exec(
-        node, PROGRAM, packages, socket, prefix,
+        node, PROGRAM, packages, store.socket_path, str(store.address.password), prefix,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env={"PATH": os.environ.get("PATH", "")},

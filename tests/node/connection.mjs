@@ -1,11 +1,12 @@
 // Plays nothing itself: the BullMQ release under test, on the test's own Valkey.
 import { createRequire } from "node:module";
 
-const [packages, socket, prefix] = process.argv.slice(2);
+const [packages, socket, password, prefix] = process.argv.slice(2);
 const require = createRequire(`${packages}/package.json`);
 
 export const { Job, Queue, QueueEvents, Worker } = require("bullmq");
-export const options = { connection: { path: socket, maxRetriesPerRequest: null }, prefix };
+const connection = { path: socket, username: "checkback", password, maxRetriesPerRequest: null };
+export const options = { connection, prefix };
 
 const closers = [];
 

@@ -13,7 +13,7 @@ from checkback.engine.keys import DEFAULT_QUEUES
 from checkback.guard.access import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
-from worker_processes import WorkerProcesses
+from worker_processes import WorkerProcesses, as_admin
 
 pytestmark = [pytest.mark.node]
 
@@ -54,7 +54,7 @@ async def test_a_worker_whose_connection_was_lost_is_counted_again_and_works(
     program: Any, connection: Connection, service: Service
 ) -> None:
     (before,) = await counted(program, "jobs", 1)
-    assert await connection.wire.call("CLIENT", "KILL", "ID", before["id"]) == 1
+    assert await as_admin(connection.settings, "CLIENT", "KILL", "ID", before["id"]) == 1
     async with asyncio.timeout(PATIENT_SECONDS):
         while (after := (await counted(program, "jobs", 1))[0])["id"] == before["id"]:
             pass

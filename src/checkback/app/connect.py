@@ -26,7 +26,7 @@ from checkback.engine.events import Feed
 from checkback.engine.keys import Keys
 from checkback.engine.queues import Queues
 from checkback.engine.record import Retention
-from checkback.engine.valkey import socket_path
+from checkback.engine.valkey import store_address
 from checkback.engine.wire import Address, ReplyError, Wire
 from checkback.guard.addresses import AddressPolicy
 from checkback.guard.links import LinkSigner
@@ -70,7 +70,7 @@ def address(settings: Settings) -> Address:
     """Where the engine of these settings listens."""
     if settings.redis_url is not None:
         return Address.parse(settings.redis_url)
-    return Address(unix_path=socket_path(settings.home))
+    return store_address(settings.home)
 
 
 def retention(settings: Settings) -> Retention:

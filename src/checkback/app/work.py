@@ -90,6 +90,7 @@ def make_worker(settings: Settings) -> WorkerProcess:
             callbacks=callback_settings(settings),
             disk_budget_bytes=settings.disk_budget_bytes,
             owner_artifact_bytes=int(settings.owner_artifact_gb * 1e9),
+            job_disk_bytes=int(settings.job_disk_gb * 1e9),
         )
     )
 

@@ -29,6 +29,7 @@ from checkback.core.job import JSON, Failure, PhaseStart
 from checkback.core.trace_context import TraceContext
 from checkback.engine import bullmq_scripts
 from checkback.engine.child import Assignment
+from checkback.engine.job_disk import Ledger
 from checkback.engine.keys import Keys
 from checkback.engine.observed import process_of, record_phases
 from checkback.engine.parts import Parts
@@ -99,6 +100,7 @@ class WorkerParts:
     started: Parts
     #: Opens the secrets of a job's arguments: no process of a job has the key.
     sealer: Sealer
+    ledger: Ledger
     #: The server's own key for PDF.co, for the jobs that run there.
     pdfco_key: str | None = field(default=None, repr=False)
     semaphores: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
@@ -307,10 +309,12 @@ class Attempt:
             self._lines.append(f"worker_lost: this job is started again; {lost} of its workers died or hung")
         self._say({"say": "progress", "phase": None, "percent": 0, "message": None, "entered": []})
         writing = asyncio.create_task(self._write_said())
+        share = self._parts.ledger.begin(self._extras.owner or LOCAL_OWNER)
         try:
             answer = partial(self._answer, kind)
-            return await self._parts.runner.run(kind, assignment, self._say, self._stop, answer)
+            return await self._parts.runner.run(kind, assignment, self._say, self._stop, answer, share)
         finally:
+            share.end()
             writing.cancel()
             if grant is not None and self._parts.egress is not None:
                 report = await self._parts.egress.revoke(grant)

@@ -44,6 +44,7 @@ from checkback.kinds.registry import Kind, MemoryLimit
 MAX_RESULT_BYTES = 64 * 1024
 RESULT_ARTIFACT = "result.json"
 OPEN_FILES = 4096
+LEAST_SLACK_BYTES = 64 << 20
 #: Of warm children: the first is how many more objects are made than freed before the young ones are looked
 #: through. Python's own number, 700, is meant for programs that make few.
 _GARBAGE_THRESHOLDS = (20_000, 20, 20)
@@ -84,6 +85,9 @@ class Assignment:
     home: str = ""
     #: The files of this server that it works on: source -> path and name.
     files: dict[str, LocalFile] = field(default_factory=dict[str, LocalFile])
+    #: What its files may take together, 0 for any amount, and what room their owner has, None for any.
+    most_bytes: int = 0
+    owner_room: int | None = None
     egress: dict[str, str] | None = None
     #: The secrets among the arguments, to be masked in what it says, and the server's own key for PDF.co.
     secrets: list[str] = field(default_factory=list[str], repr=False)
@@ -128,8 +132,7 @@ def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> N
         conversation.end_failed(error.code, error.message, retryable=error.retryable, hint=error.hint)
         return
     conversation.start()
-    if kind.memory_bytes and kind.memory_limit is MemoryLimit.ADDRESS_SPACE:
-        _lower_limit(resource.RLIMIT_AS, kind.memory_bytes)
+    _limit_memory(kind)
     if kind.warm is not None:
         asyncio.run(_serve_warm(conversation, first, kind, settings, warnings))
     else:
@@ -207,7 +210,12 @@ class _Attempt:
         self._assignment = assignment
         self._kind = kind
         self._settings = settings
-        self._artifacts = AttemptArtifacts(Path(assignment.folder) / OUTGOING, assignment.attempt)
+        self._artifacts = AttemptArtifacts(
+            Path(assignment.folder) / OUTGOING,
+            assignment.attempt,
+            most_bytes=assignment.most_bytes,
+            owner_room=assignment.owner_room,
+        )
         self._context = JobContext(
             job_id=assignment.job_id,
             kind=kind.name,
@@ -425,6 +433,23 @@ def _mask_output(conversation: Conversation) -> None:
         masked = _MaskedOutput(io.BufferedWriter(raw), "utf-8", "replace", line_buffering=True)
         masked.conversation = conversation
         setattr(sys, name, masked)
+
+
+def _limit_memory(kind: Kind) -> None:
+    """Have the kernel hold the kind's limit, exactly or, where the worker watches it, a tenth above.
+
+    The second is a wall in each process alone, for one that grows faster than it is looked at; a program that
+    knows that it only reserves what it does not use may raise it for itself.
+    """
+    if not kind.memory_bytes:
+        return
+    if kind.memory_limit is MemoryLimit.ADDRESS_SPACE:
+        _lower_limit(resource.RLIMIT_AS, kind.memory_bytes)
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wall = kind.memory_bytes + max(kind.memory_bytes // 10, LEAST_SLACK_BYTES)
+    if hard == resource.RLIM_INFINITY or wall < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (wall, hard))
 
 
 def _lower_limit(what: int, value: int) -> None:

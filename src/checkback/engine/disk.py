@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from checkback.artifacts import ArtifactStore
+from checkback.engine.job_disk import Ledger
 from checkback.engine.keys import Keys
 from checkback.engine.wire import Wire
 from checkback.guard.access import LOCAL_OWNER
@@ -34,7 +35,7 @@ class Disk:
         uploads: UploadStore,
         *,
         budget_bytes: int = 0,
-        owner_bytes: int = 0,
+        ledger: Ledger,
     ) -> None:
         self._wire = wire
         self._keys = keys
@@ -43,15 +44,16 @@ class Disk:
         self._uploads = uploads
         #: What artifacts and uploads may take together.
         self._budget = budget_bytes
-        #: What the artifacts of one owner may take.
-        self._owner_bytes = owner_bytes
+        #: Which has what the artifacts of one owner may take, and is told what they do.
+        self._ledger = ledger
         #: What they took when that was last looked at; None where there is no budget.
         self.taken_bytes: int | None = None
         self._owners: dict[str, str] = {}
 
     async def look(self) -> None:
         """Measure, and say in the store what is too much."""
-        if self._budget <= 0 and self._owner_bytes <= 0:
+        most = self._ledger.owner_bytes
+        if self._budget <= 0 and most <= 0:
             return
         jobs = await asyncio.to_thread(self._measure)
         artifacts = jobs.total()
@@ -60,9 +62,11 @@ class Disk:
             if self.taken_bytes >= self._budget:
                 logger.warning("Artifacts and uploads take %d MB: no new jobs.", self.taken_bytes >> 20)
                 await self._tell(self._keys.disk_full())
-        if 0 < self._owner_bytes <= artifacts:
-            for owner, taken in (await self._by_owner(jobs)).items():
-                if taken >= self._owner_bytes and owner != LOCAL_OWNER:
+        if most > 0:
+            owners = await self._by_owner(jobs)
+            self._ledger.measured(owners)
+            for owner, taken in owners.items():
+                if taken >= most and owner != LOCAL_OWNER:
                     logger.warning("Artifacts of %s take %d MB: no new jobs of theirs.", owner, taken >> 20)
                     await self._tell(self._keys.disk_full(owner))
 

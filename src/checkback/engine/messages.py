@@ -45,7 +45,10 @@ class BadMessage(Exception):
 
 def plain_code(code: str) -> str:
     """A failure's code as it can be sent: other characters become ``_``."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", code)[:64] if CODE.fullmatch(code) is None else code
+    if CODE.fullmatch(code):
+        return code
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", code)
+    return (plain if CODE.match(plain) else f"code_{plain}")[:64]
 
 
 def parse(line: bytes) -> dict[str, Any]:

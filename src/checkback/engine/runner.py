@@ -22,11 +22,12 @@ from typing import Any
 from checkback.artifacts import disk_full
 from checkback.core.errors import FailureCode, JobFailed
 from checkback.core.job import Artifact, Failure
-from checkback.engine import excess, process_tree
+from checkback.engine import excess, job_disk, process_tree
 from checkback.engine.adoption import adopt
 from checkback.engine.child import Assignment
 from checkback.engine.folders import OUTGOING, Folders, Home, local_sources, remove_tree
 from checkback.engine.forks import Child, ForkServers
+from checkback.engine.job_disk import Share, Taken
 from checkback.engine.messages import BadMessage, Pace, artifacts_of, dump, parse
 from checkback.guard import sandbox
 from checkback.guard.redaction import redact
@@ -105,9 +106,10 @@ class Runner:
         say: Say,
         stop: asyncio.Future[Stop],
         answer: Answer,
+        share: Share,
     ) -> Outcome:
         """Run an attempt to its end, whatever it does. ``say`` hears its progress and log messages;
-        ``answer`` is asked what it wants to know or have done."""
+        ``answer`` is asked what it wants to know or have done; ``share`` is what it may have on the disk."""
         try:
             warm = self._take(kind, assignment) or await self._start(kind, assignment)
         except OSError as error:
@@ -116,12 +118,12 @@ class Runner:
         folder = self._folders.for_attempt(kind, warm.home, assignment.job_id, assignment.attempt)
         printing = asyncio.create_task(_forward_output(child, say))
         try:
-            assignment = await self._prepared(kind, assignment, warm.home, folder)
-            outcome = await self._converse(kind, child, assignment, say, stop, answer)
+            assignment = await self._prepared(kind, assignment, warm.home, folder, share)
+            outcome = await self._converse(kind, child, assignment, say, stop, answer, share)
             if kind.warm is None and outcome.stopped is None:
                 # What it printed last belongs into the log before the job counts as ended.
                 await asyncio.wait({printing}, timeout=OUTPUT_DRAIN_SECONDS)
-            outcome = await self._adopted(kind, child, assignment, outcome)
+            outcome = await self._adopted(kind, child, assignment, outcome, share)
         except OSError as error:
             outcome = Outcome(failure=_not_started(error), detail=repr(error))
         except BaseException:
@@ -144,22 +146,39 @@ class Runner:
             self._in_background(asyncio.to_thread(home.remove))
             raise
 
-    async def _prepared(self, kind: Kind, assignment: Assignment, home: Home, folder: Path) -> Assignment:
+    async def _prepared(
+        self, kind: Kind, assignment: Assignment, home: Home, folder: Path, share: Share
+    ) -> Assignment:
         """The assignment with the attempt's folder, where the files of this server lie that it works on."""
         wanted = local_sources(kind, assignment.args)
         files: dict[str, LocalFile] = {}
         if wanted:
             files = await asyncio.to_thread(self._folders.bring_sources, wanted, folder)
         self._folders.give(home, folder)
-        return replace(assignment, folder=str(folder), home=str(home.path), files=files)
+        return replace(
+            assignment,
+            folder=str(folder),
+            home=str(home.path),
+            files=files,
+            most_bytes=share.ledger.job_bytes,
+            owner_room=share.room,
+        )
 
-    async def _adopted(self, kind: Kind, child: Child, assignment: Assignment, outcome: Outcome) -> Outcome:
+    async def _adopted(
+        self, kind: Kind, child: Child, assignment: Assignment, outcome: Outcome, share: Share
+    ) -> Outcome:
         """The outcome, once the files that belong to it are in the store.
 
         Files that are not as the child said fail a job that was completed.
         """
         if not outcome.artifacts:
             return outcome
+        if outcome.failure is not None and outcome.failure.code == FailureCode.QUOTA_EXCEEDED:
+            return replace(outcome, artifacts=())  # what there is no room for is not kept in part
+        size = sum(one.size_bytes for one in outcome.artifacts)
+        problem = share.problem(Taken(total=size, outgoing=size))
+        if problem is not None:
+            return replace(outcome, result=None, failure=outcome.failure or problem, artifacts=())
         if kind.warm is None:
             # When its end is told, all that it started is gone as well: nobody can write to the files.
             await _wait_for_exit(child)
@@ -176,6 +195,7 @@ class Runner:
         except JobFailed as error:
             failure = outcome.failure or Failure(error.code, error.message, error.retryable, error.hint or "")
             return replace(outcome, result=None, failure=failure, artifacts=(), detail=str(error))
+        share.ledger.keep(share, size)
         return outcome
 
     async def close(self) -> None:
@@ -206,14 +226,16 @@ class Runner:
         say: Say,
         stop: asyncio.Future[Stop],
         answer: Answer,
+        share: Share,
     ) -> Outcome:
         message = {"say": "assignment", "assignment": asdict(assignment)}
         child.writer.write(dump(message))
         reading = asyncio.create_task(_read_to_end(child, say, answer))
         watching = asyncio.create_task(excess.watch(child.pid, kind))
+        measuring = asyncio.create_task(job_disk.watch(child.pid, Path(assignment.home), share))
         try:
             await asyncio.wait(
-                {reading, watching, stop},
+                {reading, watching, measuring, stop},
                 timeout=assignment.deadline_seconds,
                 return_when=asyncio.FIRST_COMPLETED,
             )
@@ -221,8 +243,9 @@ class Runner:
                 return await self._ended(child, reading, kind)
             if stop.done():
                 return await self._stop(child, reading, stop.result())
-            if watching.done():
-                return Outcome(failure=watching.result())
+            for looking in (watching, measuring):
+                if looking.done():
+                    return Outcome(failure=looking.result())
             seconds = f"{assignment.deadline_seconds:.0f}"
             return Outcome(
                 failure=Failure(
@@ -235,6 +258,7 @@ class Runner:
         finally:
             reading.cancel()
             watching.cancel()
+            measuring.cancel()
 
     async def _stop(self, child: Child, reading: asyncio.Task[dict[str, Any] | None], why: Stop) -> Outcome:
         if why is not Stop.LOCK_LOST:

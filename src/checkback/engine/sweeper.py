@@ -17,6 +17,7 @@ from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable
 from checkback.engine.disk import Disk
 from checkback.engine.folders import Folders
+from checkback.engine.job_disk import Ledger
 from checkback.engine.keys import Keys
 from checkback.engine.record import Retention
 from checkback.engine.wire import ReplyError, Script, Wire
@@ -50,7 +51,7 @@ class Sweeper:
         *,
         folders: Folders | None = None,
         disk_budget_bytes: int = 0,
-        owner_artifact_bytes: int = 0,
+        ledger: Ledger | None = None,
     ) -> None:
         self._wire = wire
         self._keys = keys
@@ -61,7 +62,7 @@ class Sweeper:
         self._folders = folders
         self.disk = Disk(
             wire, keys, queues, artifacts, uploads,
-            budget_bytes=disk_budget_bytes, owner_bytes=owner_artifact_bytes,
+            budget_bytes=disk_budget_bytes, ledger=ledger or Ledger(),
         )  # fmt: skip
         self._scanned_at = float("-inf")
 

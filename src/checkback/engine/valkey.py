@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 
 from checkback.core.errors import EngineUnavailable
-from checkback.engine import process_tree
+from checkback.engine import process_tree, store_users
+from checkback.engine.wire import Address
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,21 @@ class EmbeddedValkey:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    @property
+    def address(self) -> Address:
+        """How to reach it."""
+        return store_address(self.folder.parent)
+
+    @property
+    def admin_address(self) -> Address:
+        """How to reach it with every right."""
+        return store_address(self.folder.parent, store_users.ADMIN)
+
+    @property
+    def url(self) -> str:
+        """What CHECKBACK_REDIS_URL says of it, for another process of the same user."""
+        return store_url(self.folder.parent)
 
     def start(self) -> None:
         """Start the server and return when it answers. Raises EngineUnavailable, saying what to do."""
@@ -114,6 +130,7 @@ class EmbeddedValkey:
             "--maxmemory-policy", "noeviction",
             "--logfile", str(self.folder / "valkey.log"),
             "--databases", "1",
+            "--aclfile", str(store_users.write_rules(self.folder)),
         ]  # fmt: skip
 
     def _take_lock(self) -> int:
@@ -179,6 +196,20 @@ def socket_path(home: Path) -> str:
         return path
     digest = hashlib.sha256(str(home).encode()).hexdigest()[:16]
     return str(Path(tempfile.gettempdir()) / f"checkback-{os.getuid()}-{digest}" / "s")
+
+
+def store_address(home: Path, user: str = store_users.APP) -> Address:
+    """How to reach the folder's Valkey, as one of its users."""
+    found: str | None = None
+    with contextlib.suppress(OSError):
+        found = store_users.password(home / "valkey", user)
+    return Address(unix_path=socket_path(home), username=user, password=found, is_embedded=True)
+
+
+def store_url(home: Path, *, path: str | None = None, user: str = store_users.APP) -> str:
+    """The same as a URL; ``path`` is that of another socket that leads there."""
+    found = store_users.password(home / "valkey", user)
+    return f"unix://{user}:{found}@{path or socket_path(home)}"
 
 
 def ping(path: str, timeout: float = 1.0) -> bool:

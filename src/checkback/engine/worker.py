@@ -31,6 +31,7 @@ from checkback.engine.clients import worker_client
 from checkback.engine.events import Feed
 from checkback.engine.folders import Folders
 from checkback.engine.forks import ForkServers
+from checkback.engine.job_disk import Ledger
 from checkback.engine.keys import Keys
 from checkback.engine.observed import Observer, known_kind
 from checkback.engine.parts import Parts
@@ -93,6 +94,8 @@ class WorkerSettings:
     disk_budget_bytes: int = 0
     #: What the artifacts of one owner may take; 0 is no limit.
     owner_artifact_bytes: int = 0
+    #: What the files of one job may take while it runs; 0 is no limit.
+    job_disk_bytes: int = 0
 
 
 class WorkerProcess:
@@ -126,10 +129,8 @@ class WorkerProcess:
         queues = tuple(settings.concurrency)
         feed = Feed(settings.address, settings.keys, queues, name=f"checkback-feed:{self.id}")
         reads = Queues(wire, feed, settings.keys, queues, settings.retention)
-        started = Parts(wire, settings.keys, reads, settings.secret)
-        sealer = Sealer(settings.secret)
-        parts = WorkerParts(wire, settings.keys, runner, egress, store, started, sealer, settings.pdfco_key)
-        sweeper = self._make_sweeper(wire, folders)
+        parts = self._make_parts(wire, reads, runner, egress, store)
+        sweeper = self._make_sweeper(wire, folders, parts.ledger)
         tally = Tally(wire, settings.keys.totals())
         observer = Observer(tally)
         background = [
@@ -163,7 +164,23 @@ class WorkerProcess:
             await feed.close()
             await wire.close()
 
-    def _make_sweeper(self, wire: Wire, folders: Folders) -> Sweeper:
+    def _make_parts(
+        self, wire: Wire, reads: Queues, runner: Runner, egress: EgressProxy | None, store: ArtifactStore
+    ) -> WorkerParts:
+        settings = self._settings
+        return WorkerParts(
+            wire,
+            settings.keys,
+            runner,
+            egress,
+            store,
+            Parts(wire, settings.keys, reads, settings.secret),
+            Sealer(settings.secret),
+            Ledger(settings.job_disk_bytes, settings.owner_artifact_bytes),
+            settings.pdfco_key,
+        )
+
+    def _make_sweeper(self, wire: Wire, folders: Folders, ledger: Ledger) -> Sweeper:
         settings = self._settings
         return Sweeper(
             wire,
@@ -174,7 +191,7 @@ class WorkerProcess:
             folders.uploads,
             folders=folders,
             disk_budget_bytes=settings.disk_budget_bytes,
-            owner_artifact_bytes=settings.owner_artifact_bytes,
+            ledger=ledger,
         )
 
     def shut_down(self) -> None:
