@@ -64,7 +64,6 @@ class Readiness:
     reasons: tuple[str, ...] = ()
     workers: int = 0
     restarts: Mapping[str, int] = field(default_factory=dict[str, int])
-    #: The walls around jobs that read strangers' bytes, on this machine; None where nobody looked.
     sandbox: Mapping[str, Any] | None = None
 
     @property
@@ -157,7 +156,6 @@ class Health(TypedDict):
     #: How often what had ended was started again: the embedded store, the server's worker, and the loops
     #: of the workers that are alive.
     restarts: dict[str, int]
-    #: Which walls this machine puts around jobs that read strangers' bytes, and whether they are enough.
     sandbox: NotRequired[dict[str, Any]]
 
 
