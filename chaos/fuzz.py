@@ -187,12 +187,12 @@ class Maker:
             "ping",
         ]
         method = "tools/call" if chosen.random() < 0.7 else chosen.choice(methods)
-        arguments = value_for(chosen, tool["inputSchema"], self._pool)
+        arguments: object = value_for(chosen, tool["inputSchema"], self._pool)
         if isinstance(arguments, dict) and chosen.random() < 0.9:
-            arguments = cast("dict[str, Any]", arguments)
-            arguments |= {name: 0 for name in ("wait_seconds", "timeout") if name in arguments}
-            arguments |= {"async": True} if "async" in tool["inputSchema"]["properties"] else {}
-        params: Any = {"name": tool["name"], "arguments": arguments, "_meta": META}
+            given = cast("dict[str, Any]", arguments)
+            given |= {name: 0 for name in ("wait_seconds", "timeout") if name in given}
+            given |= {"async": True} if "async" in tool["inputSchema"]["properties"] else {}
+        params: dict[str, Any] | Any = {"name": tool["name"], "arguments": arguments, "_meta": META}
         if method != "tools/call":
             params = {"uri": f"job://{self._word()}", "cursor": any_value(chosen, self._pool), "_meta": META}
         if chosen.random() < 0.1:

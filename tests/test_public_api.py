@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 PUBLIC = [
     "AddressBlocked",
+    "ArgumentsGone",
     "Artifact",
     "AsyncClient",
     "Attempts",

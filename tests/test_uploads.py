@@ -8,7 +8,7 @@ import pytest
 
 from checkback import uploads
 from checkback.core.errors import InvalidInput, TooLarge
-from checkback.uploads import UploadStore, plain_name
+from checkback.uploads import Taken, UploadStore, plain_name
 
 
 @pytest.fixture
@@ -104,3 +104,31 @@ def test_a_long_name_keeps_its_ending() -> None:
     name = plain_name("ü" * 400 + ".pdf")
     assert name.endswith(".pdf")
     assert len(name.encode()) <= uploads.MAX_NAME_CHARACTERS
+
+
+def test_what_an_owner_keeps_is_counted_without_looking_at_all_that_is_there(
+    store: UploadStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned: list[str] = []
+    scan = UploadStore._scan  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(UploadStore, "_scan", lambda self: (scanned.append("scan"), scan(self)))  # pyright: ignore
+    ids: list[str] = []
+    for _ in range(50):
+        store.taken("ada")
+        with store.begin("ada", "empty.txt") as writer:
+            ids.append(writer.finish().id)
+    assert store.taken("ada") == Taken(50, 0)
+    store.remove(ids[0])
+    assert (store.taken("ada").files, store.taken("bob").files, scanned) == (49, 0, ["scan"])
+
+
+def test_uploads_of_another_process_are_counted_after_a_while(
+    store: UploadStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.taken() == Taken(0, 0)
+    other = UploadStore(store.root)
+    with other.begin("ada", "a.txt") as writer:
+        writer.write(b"hello")
+        writer.finish()
+    monkeypatch.setattr("checkback.uploads.SCAN_SECONDS", 0.0)
+    assert store.taken("ada") == Taken(1, 5)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from checkback.client import AsyncClient, Client, JobPage
     from checkback.core.errors import (
         AddressBlocked,
+        ArgumentsGone,
         CheckbackError,
         Conflict,
         EngineUnavailable,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddressBlocked",
+    "ArgumentsGone",
     "Artifact",
     "AsyncClient",
     "Attempts",

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import re
 import secrets
 import shutil
 from pathlib import Path
 
+from checkback.core.clean_text import clean_json
 from checkback.core.errors import FailureCode, JobFailed
-from checkback.core.job import Artifact
+from checkback.core.job import JSON, Artifact
 
 MAX_NAME_CHARACTERS = 200
 MAX_ARTIFACT_BYTES = 1 << 30
@@ -132,6 +134,11 @@ def disk_full() -> JobFailed:
         FailureCode.STORAGE_FULL, "The disk was full when the job wrote a file.",
         hint="Retry it when there is room on the server's disk.",
     )  # fmt: skip
+
+
+def read_json(path: Path) -> JSON:
+    """A result file as every API can encode it, whichever version wrote it."""
+    return clean_json(json.loads(path.read_bytes()))
 
 
 def plain_media_type(given: str) -> str:

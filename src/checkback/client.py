@@ -116,6 +116,11 @@ class Client:
         """Run a failed or cancelled job again, under the same id."""
         return to_job(self._call("POST", _path(job_id, "retry"), {}))
 
+    def delete(self, job_id: str) -> None:
+        """Delete a job that does not run, with its result, log and files. Raises Conflict if it runs."""
+        with self._request("DELETE", _path(job_id)):
+            return
+
     def list(
         self,
         *,
@@ -222,6 +227,10 @@ class AsyncClient:
     async def retry(self, job_id: str) -> Job:
         """Run a failed or cancelled job again, under the same id."""
         return await asyncio.to_thread(self._client.retry, job_id)
+
+    async def delete(self, job_id: str) -> None:
+        """Delete a job that does not run, with its result, log and files."""
+        await asyncio.to_thread(self._client.delete, job_id)
 
     async def list(self, **options: Any) -> JobPage:
         """Your jobs, newest first; the options are those of ``Client.list``."""

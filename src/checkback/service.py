@@ -6,20 +6,16 @@ A job that is not the caller's is treated everywhere as one that does not exist:
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import math
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from checkback.artifacts import ArtifactStore
-from checkback.core import estimates, ids
-from checkback.core.clean_text import clean_json
+from checkback.artifacts import ArtifactStore, read_json
+from checkback.core import estimates, heavy, ids
 from checkback.core.errors import (
     Conflict,
     EngineUnavailable,
@@ -28,15 +24,16 @@ from checkback.core.errors import (
     KeyReused,
     NotFound,
     NotReady,
+    QuotaExceeded,
     StorageFull,
     TooLarge,
 )
 from checkback.core.job import JSON, MAX_PAGE, Artifact, Job
 from checkback.core.states import State, may_move
-from checkback.engine.backlog import LOOKED_AT
 from checkback.engine.events import Changes
 from checkback.engine.figures import Figures, read_figures
 from checkback.engine.new_job import Added, NewJob
+from checkback.engine.outlooks import Outlooks
 from checkback.engine.queues import Queues
 from checkback.guard.access import Caller, Scope
 from checkback.guard.addresses import AddressPolicy, check_url
@@ -44,6 +41,7 @@ from checkback.guard.links import LinkSigner
 from checkback.guard.quotas import OwnerLimits, Quotas, has_quota
 from checkback.guard.seals import Sealer
 from checkback.guard.sources import ArtifactSource, UploadSource, change_sources, parse_source
+from checkback.guard.submit_limits import check_options
 from checkback.telemetry import recording
 from checkback.telemetry.recording import SpanKind
 from checkback.uploads import KEEP_SECONDS, Upload, UploadStore, UploadWriter, new_id
@@ -52,12 +50,6 @@ if TYPE_CHECKING:
     from checkback.kinds.registry import Kind
 
 MAX_ARGS_BYTES = 256 * 1024
-MAX_KEY_CHARACTERS = 200
-MAX_ATTEMPTS = 20
-MAX_DEADLINE_SECONDS = 24 * 3600.0
-MAX_DELAY_SECONDS = 30 * 24 * 3600.0
-ESTIMATE_SECONDS = 10.0
-BACKLOG_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +96,7 @@ class Service:
         self._sealer = sealer
         self._addresses = addresses
         self._key_secret = key_secret
-        self._estimates: dict[str, tuple[float, list[estimates.Run]]] = {}
-        self._backlogs: dict[str, tuple[float, estimates.Backlog]] = {}
+        self._outlooks = Outlooks(queues)
         #: The limits of each owner; the gate counts requests by them, too.
         self.quotas = quotas or Quotas(OwnerLimits())
         self._disk_budget = disk_budget_bytes
@@ -134,28 +125,28 @@ class Service:
         """
         self._require(caller, Scope.WRITE)
         self.quotas.submit(caller)
-        self._check_limits(key, deadline_seconds, delay_seconds, attempts)
+        check_options(
+            key=key, deadline_seconds=deadline_seconds, delay_seconds=delay_seconds, attempts=attempts
+        )
         if callback is not None:
             check_url(str(callback["url"]), self._addresses)
-        found, given = await self._admit(caller, kind, args, delay_seconds)
-        sealed = self._sealer.seal(given)
-        if len(json.dumps(sealed, allow_nan=False)) > MAX_ARGS_BYTES:
-            raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
+        light = heavy.is_light(args)
+        found, given = await self._admit(caller, kind, args, delay_seconds, light)
+        self.quotas.deadline(caller, deadline_seconds, of_kind=found.deadline_seconds)
+        sealed, args_hash = await heavy.run(self._seal, found.name, given, light=light)
         new = NewJob(
             id=ids.keyed_job_id(self._key_secret, caller.owner, key) if key else ids.new_job_id(),
             kind=found.name,
             queue=found.queue,
             owner=caller.owner,
             args=sealed,
-            args_hash=_hash({"kind": found.name, "args": self._sealer.fingerprint(given)}),
-            attempts=attempts or found.attempts,
-            backoff_seconds=found.backoff_seconds,
-            deadline_seconds=deadline_seconds,
-            delay_seconds=delay_seconds,
+            args_hash=args_hash,
+            attempts=attempts or found.attempts, backoff_seconds=found.backoff_seconds,
+            deadline_seconds=deadline_seconds, delay_seconds=delay_seconds,
             request_id=request_id,
             callback=self._sealed(callback),
             has_quota=has_quota(caller),
-        )
+        )  # fmt: skip
         added = await self._add(new)
         if added.args_hash != new.args_hash or added.job.owner != caller.owner:
             raise KeyReused
@@ -186,16 +177,26 @@ class Service:
         job = self._own(caller, found)
         return replace(job, args=self._sealer.mask(job.args))
 
-    async def wait(self, caller: Caller, job_id: str, timeout_seconds: float) -> Job:
+    async def wait(
+        self, caller: Caller, job_id: str, timeout_seconds: float, *, or_refuse: bool = False
+    ) -> Job:
         """The job once it has ended, or as it stands after ``timeout_seconds``: running out of time is no
-        error."""
+        error.
+
+        An owner who has too many waits and streams open gets the job as it stands, or with ``or_refuse``
+        QuotaExceeded.
+        """
         job = await self.get(caller, job_id)
         if job.state.is_final or timeout_seconds <= 0:
             return job
         try:
-            async with asyncio.timeout(timeout_seconds):
-                async for latest in self.watch(caller, job_id):
-                    job = latest
+            with self.quotas.stream(caller):
+                async with asyncio.timeout(timeout_seconds):
+                    async for latest in self.watch(caller, job_id):
+                        job = latest
+        except QuotaExceeded:
+            if or_refuse:
+                raise
         except TimeoutError:
             return await self._get(caller, job_id)
         return job
@@ -247,6 +248,16 @@ class Service:
             await self._queues.retry(job, has_quota=has_quota(caller))
         return await self._get(caller, job_id)
 
+    async def delete(self, caller: Caller, job_id: str) -> None:
+        """Remove an ended or waiting job with its result and files, at once and for good.
+
+        Jobs that it had started stay. Nobody is told of its end any more. Raises Conflict for one that runs.
+        """
+        self._require(caller, Scope.WRITE)
+        job = await self.get(caller, job_id)
+        await self._queues.delete(job)
+        await asyncio.to_thread(self._artifacts.remove, job.id)
+
     async def list(
         self,
         caller: Caller,
@@ -264,8 +275,19 @@ class Service:
         jobs, after = await self._queues.list(listed, state=state, kind=kind, limit=limit, cursor=cursor)
         return Page(jobs, after)
 
-    async def result(self, caller: Caller, job_id: str) -> JSON:
-        """The whole result, also when it was too large to lie in the record. Raises NotReady or Conflict."""
+    async def result(self, caller: Caller, job_id: str, *, most_bytes: int | None = None) -> JSON:
+        """The whole result, also when it was too large for the record. Raises as ``stored_result`` does, and
+        TooLarge past ``most_bytes``."""
+        result = await self.stored_result(caller, job_id)
+        if not isinstance(result, Path):
+            return result
+        if most_bytes is not None and result.stat().st_size > most_bytes:
+            raise TooLarge("The result is too large to be read this way.", hint="Download it as an artifact.")
+        return await heavy.run(read_json, result)
+
+    async def stored_result(self, caller: Caller, job_id: str) -> JSON | Path:
+        """The result, or the file that it is in where it was too large for the record. Raises NotReady or
+        Conflict."""
         job = await self.get(caller, job_id)
         if not job.state.is_final:
             raise NotReady(f"The job is {job.state}.")
@@ -275,7 +297,7 @@ class Service:
         result: JSON = job.result
         if isinstance(result, dict) and "spilled_to" in result:
             _, path = self._find(job, str(cast("dict[str, JSON]", result)["spilled_to"]))
-            return await asyncio.to_thread(_read_json, path)
+            return path
         return cast("JSON", result)
 
     async def artifact(self, caller: Caller, job_id: str, name: str) -> tuple[Artifact, Path]:
@@ -294,14 +316,14 @@ class Service:
         """Where the bytes of a file go that later jobs work on, as ``upload:ID``. Kept a day after its last
         use. Raises QuotaExceeded or StorageFull where there is no room; leave the ``with`` in every case."""
         self._require(caller, Scope.WRITE)
-        if self._disk_budget and self._uploads.taken_bytes() >= self._disk_budget:
+        if self._disk_budget and self._uploads.taken().size_bytes >= self._disk_budget:
             raise StorageFull("Uploads take all the disk that they may.")
         most, ended = None, None
         if has_quota(caller):
-            kept = self._uploads.taken_bytes(caller.owner)
-            ended = self.quotas.begin_upload(caller, kept)
+            kept = self._uploads.taken(caller.owner)
+            ended = self.quotas.begin_upload(caller, kept.size_bytes, kept.files)
             limit = self.quotas.limits.upload_bytes
-            most = limit - kept if limit else None
+            most = limit - kept.size_bytes if limit else None
         return self._uploads.begin(
             caller.owner, name, upload_id=upload_id, most_bytes=most, ended=ended or (lambda: None)
         )
@@ -337,44 +359,12 @@ class Service:
             yield changes
 
     async def runs(self, kind: str) -> Sequence[estimates.Run]:
-        """How long the last completed runs of a kind took, newest first; up to ``ESTIMATE_SECONDS`` old."""
-        return await self._runs(kind)
+        """How long the last completed runs of a kind took, newest first; a few seconds old."""
+        return await self._outlooks.runs(kind)
 
     async def outlook(self, job: Job) -> estimates.Outlook:
-        """Where a job stands in its queue, and how long it will take, as far as that can be told.
-
-        How long the last jobs of a kind took is read again every ``ESTIMATE_SECONDS`` at most, what waits in
-        a queue every ``BACKLOG_SECONDS``, or for a job that is newer than that.
-        """
-        if job.state.is_final:
-            return estimates.NO_OUTLOOK
-        if job.state is State.WAITING:
-            position = await self._queues.position(job)
-            seconds = await self._seconds_until_done(job) if (position or math.inf) <= LOOKED_AT else None
-            return estimates.Outlook(position, seconds)
-        runs = await self._runs(job.kind)
-        return estimates.Outlook(None, estimates.eta_seconds(job, runs, datetime.now(UTC)))
-
-    async def _seconds_until_done(self, job: Job) -> int | None:
-        if len(await self._runs(job.kind)) < estimates.LEAST_RUNS:
-            return None  # what waits before it need not be looked at
-        read_at, backlog = self._backlogs.get(job.queue, (-math.inf, None))
-        place = None if backlog is None else backlog.place(job.id)
-        if backlog is None or place is None or time.monotonic() - read_at > BACKLOG_SECONDS:
-            backlog = await self._queues.backlog(job.queue)
-            self._backlogs[job.queue] = (time.monotonic(), backlog)
-            place = backlog.place(job.id)
-        if place is None:
-            return None
-        typical = {kind: estimates.typical_seconds(await self._runs(kind)) for kind in backlog.kinds(place)}
-        return estimates.seconds_until_done(backlog, place, typical)
-
-    async def _runs(self, kind: str) -> list[estimates.Run]:
-        read_at, runs = self._estimates.get(kind, (-math.inf, []))
-        if time.monotonic() - read_at > ESTIMATE_SECONDS:
-            runs = await self._queues.runs(kind)
-            self._estimates[kind] = (time.monotonic(), runs)
-        return runs
+        """Where a job stands in its queue, and how long it will take, as far as that can be told."""
+        return await self._outlooks.of(job)
 
     async def mark_read(self, job: Job) -> None:
         """Note that the caller was given a job's result. It is a courtesy: an outage is no error here."""
@@ -401,7 +391,7 @@ class Service:
         return await read_figures(self._queues)
 
     async def _admit(
-        self, caller: Caller, kind: str, args: Mapping[str, Any], delay_seconds: float
+        self, caller: Caller, kind: str, args: Mapping[str, Any], delay_seconds: float, light: bool
     ) -> tuple[Kind, dict[str, Any]]:
         """The kind, and the arguments as they are stored. Raises whatever is wrong with them."""
         # Imported here: whoever only asks for a state must not wait for pydantic (checkback check has 300
@@ -409,13 +399,17 @@ class Service:
         from checkback.kinds import registry
 
         found = registry.get(kind)
-        model = found.check_args(args)
-        if found.admit is not None:
-            found.admit(model, self._addresses)
-        given = model.model_dump(mode="python", by_alias=True, exclude_unset=True)
+        given = await heavy.run(found.admitted, args, self._addresses, light=light)
         if found.sources:
             given = await self._with_sources(caller, found.sources, given, delay_seconds)
         return found, given
+
+    def _seal(self, kind: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+        """The arguments as they are stored, and the hash by which the same request is known again."""
+        sealed = self._sealer.seal(args)
+        if len(json.dumps(sealed, allow_nan=False)) > MAX_ARGS_BYTES:
+            raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
+        return sealed, ids.hash_of({"kind": kind, "args": self._sealer.fingerprint(args)})
 
     async def _with_sources(
         self, caller: Caller, paths: tuple[str, ...], args: dict[str, Any], delay_seconds: float
@@ -468,26 +462,3 @@ class Service:
     def _require(caller: Caller, scope: Scope) -> None:
         if not caller.may(scope):
             raise Forbidden(f"This token has no {scope} scope.")
-
-    @staticmethod
-    def _check_limits(
-        key: str | None, deadline_seconds: float | None, delay_seconds: float, attempts: int | None
-    ) -> None:
-        if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
-            raise InvalidInput(f"key is a text of 1 to {MAX_KEY_CHARACTERS} characters.")
-        if deadline_seconds is not None and not 0 < deadline_seconds <= MAX_DEADLINE_SECONDS:
-            raise InvalidInput(f"deadline_seconds is a number from 0 to {MAX_DEADLINE_SECONDS:.0f}.")
-        if not 0 <= delay_seconds <= MAX_DELAY_SECONDS:
-            raise InvalidInput(f"delay_seconds is a number from 0 to {MAX_DELAY_SECONDS:.0f}.")
-        if attempts is not None and not 1 <= attempts <= MAX_ATTEMPTS:
-            raise InvalidInput(f"attempts is a number from 1 to {MAX_ATTEMPTS}.")
-
-
-def _hash(value: JSON) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _read_json(path: Path) -> JSON:
-    """A result file as every door can encode it, whichever version wrote it."""
-    return clean_json(json.loads(path.read_bytes()))

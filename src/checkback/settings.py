@@ -43,6 +43,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "disk_budget_gb": (0, 1_000_000),
     "owner_artifact_gb": (0, 1_000_000),
     "job_disk_gb": (0, 1_000_000),
+    "owner_store_mb": (0, 1_000_000),
+    "owner_upload_files": (0, 10_000_000),
+    "owner_streams": (0, 1_000_000),
+    "max_deadline_seconds": (0, 86400),
 }
 
 
@@ -178,6 +182,24 @@ class Settings:
         "What the temporary files and results of one job may take on the disk while it runs, in GB; 0 for no "
         "limit.",
     )
+    owner_upload_files: int = _setting(
+        1000, "Uploads of one owner that are kept, by number; 0 for any number. Not for admins."
+    )
+    owner_store_mb: int = _setting(
+        256,
+        "Memory that the jobs of one owner may take in the store, in MB, and never more than a quarter of "
+        "CHECKBACK_STORE_MEMORY_MB; 0 for no limit. Not for admins.",
+    )
+    owner_streams: int = _setting(
+        200,
+        "Event streams, long waits and subscriptions of one owner that may be open at once; 0 for any "
+        "number. Not for admins.",
+    )
+    max_deadline_seconds: float = _setting(
+        3600.0,
+        "Longest deadline_seconds that a submit may name, unless the kind's own is longer; 0 for 24 hours. "
+        "Not for admins.",
+    )
     owner_sessions: int = _setting(
         100,
         "MCP sessions of one owner over HTTP; a further one ends the longest idle. 0 for any number. Not for "
@@ -233,6 +255,14 @@ class Settings:
     def disk_budget_bytes(self) -> int:
         """What artifacts and uploads may take together; 0 is no limit."""
         return int(self.disk_budget_gb * 1e9)
+
+    @property
+    def owner_store_bytes(self) -> int:
+        """What the jobs of one owner may take in the store; 0 is no limit."""
+        shares = [self.owner_store_mb << 20]
+        if self.own_valkey and self.store_memory_mb > 0:
+            shares.append((self.store_memory_mb << 20) // 4)
+        return min(shares)
 
     @property
     def concurrency(self) -> dict[str, int]:

@@ -24,6 +24,7 @@ MAX_UPLOAD_BYTES = 200 * 1024 * 1024
 KEEP_SECONDS = 24 * 3600.0
 MAX_NAME_CHARACTERS = 120
 UNFINISHED_SECONDS = 3600.0
+SCAN_SECONDS = 10.0
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\u202a-\u202e\u2066-\u2069]')
@@ -41,22 +42,45 @@ class Upload:
     md5: str
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How many uploads there are, and how large they are together."""
+
+    files: int
+    size_bytes: int
+
+
 class UploadStore:
     """The uploads of one data folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        #: Owner and size of the uploads that ``taken_bytes`` has seen.
+        #: Owner and size of the uploads that are there, as far as this process knows.
         self._seen: dict[str, tuple[str, int]] = {}
+        self._scanned_at = float("-inf")
 
-    def taken_bytes(self, owner: str | None = None) -> int:
-        """What the uploads take, one owner's or all. Reads the record of each upload once."""
+    def taken(self, owner: str | None = None) -> Taken:
+        """What the uploads take, one owner's or all.
+
+        Those of this process count at once. What others bring and remove is looked at every ten seconds, not
+        each time: small uploads that follow each other fast would cost more with each that is there.
+        """
+        if time.monotonic() - self._scanned_at > SCAN_SECONDS:
+            self._scan()
+        sizes = [size for whose, size in self._seen.values() if owner is None or whose == owner]
+        return Taken(len(sizes), sum(sizes))
+
+    def _scan(self) -> None:
+        """Look what is there; the record of each upload is read once."""
+        self._scanned_at = time.monotonic()
         there = {entry.name for entry in os.scandir(self.root)} if self.root.is_dir() else set[str]()
         self._seen = {name: seen for name, seen in self._seen.items() if name in there}
         for name in there - self._seen.keys():
             if (found := self.find(name)) is not None:
-                self._seen[name] = (found.owner, found.size_bytes)
-        return sum(size for whose, size in self._seen.values() if owner is None or whose == owner)
+                self._note(found)
+
+    def _note(self, upload: Upload) -> None:
+        self._seen[upload.id] = (upload.owner, upload.size_bytes)
 
     def begin(
         self,
@@ -74,6 +98,7 @@ class UploadStore:
         writer = UploadWriter(self.root, upload_id or new_id(), owner, plain_name(name))
         writer.most_bytes = MAX_UPLOAD_BYTES if most_bytes is None else min(MAX_UPLOAD_BYTES, most_bytes)
         writer.ended = ended
+        writer.appeared = self._note
         return writer
 
     def find(self, upload_id: str) -> Upload | None:
@@ -113,6 +138,7 @@ class UploadStore:
         if folder is not None and folder.is_dir():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(mode=0o700)
+            self._seen.pop(upload_id, None)
 
     def sweep(self) -> int:
         """Remove what has had its time, and what was never finished; returns how many."""
@@ -147,6 +173,7 @@ class UploadWriter:
         self._done = False
         self.most_bytes = MAX_UPLOAD_BYTES
         self.ended: Callable[[], None] = lambda: None
+        self.appeared: Callable[[Upload], None] = lambda _: None
 
     def __enter__(self) -> UploadWriter:
         try:
@@ -181,6 +208,7 @@ class UploadWriter:
         os.utime(fresh, (until, until))
         fresh.rename(self._folder / "record.json")
         self._done = True
+        self.appeared(upload)
         return upload
 
     def __exit__(self, *_: object) -> None:

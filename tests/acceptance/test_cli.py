@@ -116,6 +116,14 @@ def test_a_failed_job_runs_again(shell: Shell, tmp_path: Path) -> None:
     shell.run("retry", job_id, code=1)
 
 
+def test_a_deleted_job_is_gone(shell: Shell) -> None:
+    job_id = shell.out("submit", "test.add", "a=1", "b=2")
+    shell.run("wait", job_id)
+    assert shell.out("delete", job_id) == f"deleted {job_id}"
+    shell.run("check", job_id, code=4)
+    shell.run("delete", job_id, code=4)
+
+
 def test_a_key_gives_the_same_job(shell: Shell) -> None:
     first = shell.out("submit", "test.add", "a=1", "b=2", "--key", "one")
     assert shell.out("submit", "test.add", "a=1", "b=2", "--key", "one") == first

@@ -104,6 +104,20 @@ async def test_a_job_is_cancelled_after_a_question_and_run_again(site: Site, tmp
         await expect(page.locator(".says")).to_contain_text("Completed in")
 
 
+async def test_a_job_is_deleted_after_a_question(site: Site) -> None:
+    job_id = await site.run("test.add", a=1, b=2)
+    async with site.page() as page:
+        await page.goto(f"{site.url}/jobs/{job_id}")
+        yes = page.get_by_role("button", name="Yes, delete the job")
+        await expect(yes).to_be_hidden()
+        await page.get_by_text("Delete …").click()
+        await is_sound(page, "delete")
+        await yes.click()
+        await page.wait_for_url(f"{site.url}/")
+        await expect(page.locator(f'a[href="/jobs/{job_id}"]')).to_have_count(0)
+    assert (await site.job(job_id))["error"]["code"] == "job_not_found"
+
+
 async def test_a_failure_comes_first_with_what_to_do(site: Site) -> None:
     async with site.page() as page:
         job_id = await site.run("test.fail", message="It broke.")

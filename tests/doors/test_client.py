@@ -115,6 +115,18 @@ async def test_a_failure_arrives_whole(client: Client) -> None:
     assert (await in_thread(client.wait, job.id)).attempts.started == 2
 
 
+async def test_a_deleted_job_is_gone(client: Client, aclient: AsyncClient) -> None:
+    first = await in_thread(client.submit, "test.add", {"a": 1, "b": 2})
+    second = await in_thread(client.submit, "test.add", {"a": 1, "b": 2})
+    await in_thread(client.delete, first.id)
+    await aclient.delete(second.id)
+    for job in (first, second):
+        with pytest.raises(NotFound):
+            await in_thread(client.get, job.id)
+        with pytest.raises(NotFound):
+            await in_thread(client.delete, job.id)
+
+
 @pytest.mark.usefixtures("worker")
 async def test_events_until_the_end(client: Client, aclient: AsyncClient, gate_file: Path) -> None:
     job = await aclient.submit("test.gate", {"path": str(gate_file)})

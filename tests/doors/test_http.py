@@ -117,6 +117,33 @@ async def test_cancel_twice_and_retry(http: httpx2.AsyncClient, api: dict[str, A
     assert (result.status_code, result.json()["error"]["code"]) == (409, "conflict")
 
 
+async def test_a_deleted_job_is_answered_as_one_that_never_was(
+    http: httpx2.AsyncClient, api: dict[str, Any], post: Any
+) -> None:
+    job = await post("test.add", a=1, b=2)
+    one = f"/api/jobs/{job['id']}"
+    deleted = await http.delete(one)
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    for answer in (await http.get(one), await http.delete(one)):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "job_not_found")
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_running_job_is_not_deleted(
+    http: httpx2.AsyncClient, api: dict[str, Any], post: Any, tmp_path: Path
+) -> None:
+    job = await post("test.gate", path=str(tmp_path / "go"), started=str(tmp_path / "started"))
+    one = f"/api/jobs/{job['id']}"
+    await there(tmp_path / "started")
+    refused = await http.delete(one)
+    assert refused.status_code == 409
+    error = check(api, refused, "/api/jobs/{job_id}", "delete")["error"]
+    assert (error["code"], "Cancel it first" in error["hint"]) == ("conflict", True)
+    (tmp_path / "go").touch()
+    await http.get(one + "?wait=50")
+    assert (await http.delete(one)).status_code == 204
+
+
 @pytest.mark.usefixtures("worker")
 async def test_retry_runs_a_failed_job_again(
     http: httpx2.AsyncClient, api: dict[str, Any], post: Any
@@ -195,6 +222,7 @@ async def test_health_says_what_is_missing(open_http: Any, problems: list[str], 
         problems.append("No worker is alive.")
         ill = await stranger.get("/health")
     counts = {"workers": 2, "restarts": {"store": 1, "worker": 0, "worker_loop": 3}}
+    counts |= {"warnings": [], "loop_lag_seconds": 0.0}
     assert check(api, well, "/health") == {"live": True, "ready": True, "reasons": [], **counts}
     assert check(api, ill, "/health") == {
         "live": True, "ready": False, "reasons": ["No worker is alive."], **counts
@@ -222,6 +250,7 @@ async def test_the_document_describes_every_route_and_is_open_to_all(open_http: 
         for method, operation in methods.items()
     }
     assert sorted(operations) == [
+        "DELETE /api/jobs/{job_id}",
         "GET /api/jobs",
         "GET /api/jobs/{job_id}",
         "GET /api/jobs/{job_id}/artifacts/{name}",

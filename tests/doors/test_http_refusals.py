@@ -180,6 +180,6 @@ async def test_an_id_that_is_no_uuid(http: httpx2.AsyncClient, job_id: str) -> N
 async def test_other_addresses_and_methods_are_told_in_json(http: httpx2.AsyncClient) -> None:
     nowhere = await http.get("/api/nothing/here")
     assert (nowhere.status_code, nowhere.json()["error"]["code"]) == (404, "not_found")
-    wrong = await http.delete(f"/api/jobs/{UNKNOWN}")
-    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
+    wrong = await http.put(f"/api/jobs/{UNKNOWN}")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "DELETE, GET")
     assert wrong.json()["error"]["code"] == "method_not_allowed"

@@ -37,7 +37,7 @@ UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 ADA = Caller("ada")
 PAGE = "https://example.com/"
 MODES: tuple[Literal["legacy", "auto"], ...] = ("legacy", "auto")
-JOB_TOOLS = ["job.cancel", "job.list", "job.result", "job.retry", "job.status", "job.wait"]
+JOB_TOOLS = ["job.cancel", "job.delete", "job.list", "job.result", "job.retry", "job.status", "job.wait"]
 
 
 @pytest.fixture(params=MODES)
@@ -347,6 +347,17 @@ async def test_cancel_retry_and_list(server: FastMCP[None], mode: Literal["legac
         assert (await fail(client, "job.result", job_id=job_id))["code"] == "conflict"
 
 
+async def test_a_deleted_job_is_gone(server: FastMCP[None]) -> None:
+    async with Client(server) as client:
+        job_id = (await call(client, "test.add", a=1, b=2))["job_id"]
+        assert await call(client, "job_delete", job_id=job_id) == {"job_id": job_id, "deleted": True}
+        for tool in ("job.status", "job.delete"):
+            assert (await fail(client, tool, job_id=job_id))["code"] == "job_not_found"
+        (tool,) = [tool for tool in await client.list_tools() if tool.name == "job_delete"]
+        assert tool.annotations is not None
+        assert (tool.annotations.destructive_hint, tool.annotations.read_only_hint) == (True, False)
+
+
 @pytest.mark.usefixtures("worker")
 async def test_retry_runs_a_failed_job_again(server: FastMCP[None]) -> None:
     async with Client(server) as client:
@@ -414,7 +425,7 @@ async def test_a_job_of_somebody_else_does_not_exist(
 ) -> None:
     theirs = (await service.submit(Caller("bob"), "test.add", {"a": 1, "b": 2})).job.id
     async with Client(server, mode=mode) as client:
-        for tool in ("job.status", "job.wait", "job.result", "job.cancel", "job.retry"):
+        for tool in ("job.status", "job.wait", "job.result", "job.cancel", "job.retry", "job.delete"):
             assert await fail(client, tool, job_id=theirs) == await fail(client, tool, job_id=UNKNOWN)
         assert (await call(client, "job.list"))["jobs"] == []
 

@@ -63,7 +63,7 @@ async def test_a_waiting_job_tells_its_place_in_the_queue(server: FastMCP[None])
 async def test_a_running_job_tells_what_is_left_once_enough_of_its_kind_have_ended(
     service: Service, server: FastMCP[None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checkback.service.ESTIMATE_SECONDS", 0.0)
+    monkeypatch.setattr("checkback.engine.outlooks.ESTIMATE_SECONDS", 0.0)
     open_gate, gate = tmp_path / "open", tmp_path / "gate"
     open_gate.touch()
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import http.server
 import json
 import queue
+import select
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -20,7 +23,7 @@ from checkback.app.connect import Connection
 from checkback.core.errors import AddressBlocked
 from checkback.engine.callbacks import Callbacks, CallbackSettings
 from checkback.engine.keys import Keys
-from checkback.guard.access import LOCAL
+from checkback.guard.access import LOCAL, Caller, Scope
 from checkback.guard.egress import EgressProxy
 from checkback.service import Service
 from checkback.settings import Settings
@@ -36,6 +39,22 @@ class Receiver:
     url: str = ""
     answers: list[int] = field(default_factory=lambda: [200])
     got: queue.Queue[tuple[dict[str, str], bytes]] = field(default_factory=queue.Queue[Any])
+    #: How many answers it drips just now, and how many those were at most.
+    dripping: int = 0
+    most_dripping: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def drip(self, line: socket.socket) -> None:
+        """Answer a byte now and then, until the other side has had enough."""
+        with self.lock:
+            self.dripping += 1
+            self.most_dripping = max(self.most_dripping, self.dripping)
+        with contextlib.suppress(OSError):
+            line.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while not select.select([line], [], [], 0.2)[0]:
+                line.sendall(b"x")
+        with self.lock:
+            self.dripping -= 1
 
     async def next(self) -> tuple[dict[str, str], dict[str, Any]]:
         """Headers and body of the next callback; fails when none comes."""
@@ -53,6 +72,9 @@ def receiver() -> Iterator[Receiver]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path == "/drip":
+                found.drip(self.connection)
+                return
             answer = found.answers.pop(0) if len(found.answers) > 1 else found.answers[0]
             self.send_response(answer)
             if answer == 302:
@@ -201,6 +223,29 @@ async def test_what_a_worker_did_not_live_to_tell_another_one_tells_once(
         assert body["jobId"] == job_id
         await told_in_the_log(service, job_id)
     assert receiver.got.empty()
+
+
+ADA, BOB = (Caller(name, frozenset({Scope.READ, Scope.WRITE})) for name in ("ada", "bob"))
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_receiver_that_drips_its_answer_delays_nobody_elses_callback(
+    service: Service, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("checkback.engine.callbacks.POST_SECONDS", 1.0)
+    context = {"base_url": "http://127.0.0.1:8787"}
+    slow = {"url": receiver.url.replace("/hook", "/drip"), "context": context}
+    drips = [await service.submit(ADA, "test.add", {"a": 1, "b": 2}, callback=slow) for _ in range(8)]
+    for one in drips:
+        await service.wait(ADA, one.job.id, 30)
+    quick = {"url": receiver.url, "context": context}
+    of_bob = await service.submit(BOB, "test.add", {"a": 1, "b": 2}, callback=quick)
+    async with asyncio.timeout(5):
+        assert (await receiver.next())[0]["checkback-job"] == of_bob.job.id
+    assert receiver.most_dripping == 2
+    async with asyncio.timeout(40):
+        while not any("did not answer" in line for line in await service.log(ADA, drips[0].job.id)):
+            await asyncio.sleep(0.05)
 
 
 async def test_an_address_that_the_worker_may_not_reach_is_not_reached(

@@ -11,6 +11,7 @@ import pytest
 from checkback.app.connect import Connection
 from checkback.engine.attempt import Attempt, Extras, WorkerParts
 from checkback.engine.runner import Stop
+from checkback.engine.slots import Slots
 
 
 @pytest.mark.parametrize("seconds", [None, 3600.0])
@@ -20,7 +21,7 @@ async def test_an_attempt_that_is_stopped_as_its_place_gets_free_leaves_it_free(
     places = asyncio.Semaphore(1)
     parts = SimpleNamespace(wire=connection.wire, keys=connection.queues.keys)
     job = SimpleNamespace(id="one", name="test.add")
-    attempt: Any = Attempt(cast(WorkerParts, parts), "jobs", cast(Any, job), "token", Extras())
+    attempt: Any = Attempt(cast(WorkerParts, parts), "jobs", cast(Any, job), "token", Extras(), Slots(1))
     await places.acquire()
     inside, leave = asyncio.Event(), asyncio.Event()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from checkback.core.errors import QuotaExceeded
+from checkback.core.errors import InvalidInput, QuotaExceeded
 from checkback.guard.access import LOCAL, LOCAL_OWNER, Caller, Scope
 from checkback.guard.quotas import OwnerLimits, Quotas, Rate
 
@@ -111,3 +111,46 @@ def test_uploads_take_only_so_much(clock: Clock) -> None:
     with pytest.raises(QuotaExceeded):
         quotas.begin_upload(ADA, 1000)
     quotas.begin_upload(LOCAL, 10_000)
+
+
+def test_streams_of_one_owner_are_counted_and_others_go_on() -> None:
+    quotas = Quotas(OwnerLimits(streams=2))
+    ended = [quotas.open_stream(ADA) for _ in range(2)]
+    with pytest.raises(QuotaExceeded) as caught:
+        quotas.open_stream(ADA)
+    assert caught.value.retry_after_seconds == 5
+    for caller in (BOB, LOCAL, LOCAL, LOCAL):
+        with quotas.stream(caller):
+            pass
+    ended[0]()
+    quotas.open_stream(ADA)()
+    ended[1]()
+    assert not quotas._streams  # pyright: ignore[reportPrivateUsage]
+
+
+def test_uploads_of_one_owner_are_counted_by_number() -> None:
+    quotas = Quotas(OwnerLimits(upload_files=3))
+    quotas.begin_upload(ADA, 0, 2)
+    for kept in (2, 3):
+        with pytest.raises(QuotaExceeded, match="limit of 3 uploads"):
+            quotas.begin_upload(ADA, 0, kept)
+    quotas.begin_upload(BOB, 0, 2)
+    quotas.begin_upload(LOCAL, 0, 99)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "of_kind", "is_refused"),
+    [(None, 600, False), (3600, 600, False), (3601, 600, True), (86400, 600, True), (7200, 7200, False)],
+)
+def test_an_owner_may_not_hold_a_slot_for_longer_than_the_setting_or_the_kind_allows(
+    seconds: float | None, of_kind: float, is_refused: bool
+) -> None:
+    quotas = Quotas(OwnerLimits(deadline_seconds=3600))
+    quotas.deadline(LOCAL, seconds, of_kind=of_kind)
+    if not is_refused:
+        quotas.deadline(ADA, seconds, of_kind=of_kind)
+        return
+    with pytest.raises(InvalidInput) as caught:
+        quotas.deadline(ADA, seconds, of_kind=of_kind)
+    assert f"`deadline_seconds` is {seconds:.0f}" in caught.value.message
+    assert "CHECKBACK_MAX_DEADLINE_SECONDS" in caught.value.hint

@@ -97,6 +97,9 @@ def make_service(settings: Settings, queues: Queues) -> Service:
                 checks=settings.job_checks,
                 uploads=settings.owner_uploads,
                 upload_bytes=int(settings.owner_upload_gb * 1e9),
+                upload_files=settings.owner_upload_files,
+                streams=settings.owner_streams,
+                deadline_seconds=settings.max_deadline_seconds,
             )
         ),
         disk_budget_bytes=settings.disk_budget_bytes,
@@ -108,7 +111,7 @@ def make_engine(settings: Settings, name: str) -> tuple[Wire, Feed, Queues]:
     where, keys, names = address(settings), Keys(settings.prefix), tuple(settings.concurrency)
     wire = Wire(where, name=name)
     feed = Feed(where, keys, names, name=name)
-    limits = StoreLimits(settings.owner_jobs, settings.queue_jobs)
+    limits = StoreLimits(settings.owner_jobs, settings.queue_jobs, settings.owner_store_bytes)
     queues = Queues(wire, feed, keys, names, retention(settings), disk=settings.home, limits=limits)
     return wire, feed, queues
 

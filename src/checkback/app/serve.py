@@ -44,6 +44,7 @@ from checkback.engine.valkey import EmbeddedValkey
 from checkback.engine.wire import ReplyError, Wire
 from checkback.settings import Settings, to_environment
 from checkback.telemetry import recording
+from checkback.telemetry.loop_lag import LoopLag
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ FULL_DISK_SECONDS = 2.0
 WORKER_STOP_EXTRA_SECONDS = 15.0
 SHUTDOWN_SECONDS = 3
 IDLE_CHECK_SECONDS = 5.0
+SWITCH_SECONDS = 0.001
+"""After how long a thread that computes lets the event loop go on, which answers everybody."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DEFAULT_PORT = Settings().port
 
@@ -76,6 +79,7 @@ class Server:
     #: Set by a second signal.
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _activity: Activity = field(default_factory=Activity)
+    _lag: LoopLag = field(default_factory=LoopLag)
     #: How often each was started again.
     _restarts: Counter[str] = field(default_factory=Counter[str])
 
@@ -108,6 +112,7 @@ class Server:
                 activity=self._activity,
                 restarts=self._restarts,
                 no_token=self.no_token,
+                lag=self._lag,
             )
             if self.with_worker:
                 await self._start_worker()
@@ -116,6 +121,7 @@ class Server:
             tasks = [
                 asyncio.create_task(self._serve_http(application, listener), name="http"),
                 asyncio.create_task(self._watch(wire, url), name="watch"),
+                asyncio.create_task(self._lag.run(), name="lag"),
             ]
             if self.background:
                 tasks.append(asyncio.create_task(self._watch_idle(wire, connection), name="idle"))
@@ -308,6 +314,7 @@ def serve(
         raise
     process_tree.adopt_orphans()
     process_tree.allow_many_files()
+    sys.setswitchinterval(SWITCH_SECONDS)
     os.umask(0o077)
     remember_kinds(settings.home, settings.kinds)
     server = Server(settings, announce, background, no_token, worker)

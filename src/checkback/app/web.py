@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from fastmcp.server.http import StarletteWithLifespan
@@ -33,6 +33,7 @@ from checkback.guard import sandbox
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList
 from checkback.guard.tokens import folder_token
+from checkback.telemetry.loop_lag import LoopLag
 
 MCP_PATH = "/mcp"
 
@@ -71,7 +72,13 @@ class _Watched:
 
 
 def make_application(
-    connection: Connection, *, port: int, activity: Activity, restarts: Mapping[str, int], no_token: bool
+    connection: Connection,
+    *,
+    port: int,
+    activity: Activity,
+    restarts: Mapping[str, int],
+    no_token: bool,
+    lag: LoopLag | None = None,
 ) -> ASGIApp:
     """Everything that listens on the port, behind one gate. ``restarts`` counts those of store and worker."""
     settings = connection.settings
@@ -81,30 +88,11 @@ def make_application(
     guesses = GuessLimit()
 
     async def readiness() -> Readiness:
-        return await check_readiness(connection, restarts)
+        found = await check_readiness(connection, restarts)
+        return replace(found, loop_lag_seconds=lag.worst_seconds if lag is not None else 0.0)
 
-    async def count_workers() -> int:
-        return (await readiness()).workers
-
-    routes = dashboard.build_routes(
-        connection.service,
-        authenticator=authenticator,
-        guesses=guesses,
-        workers=count_workers,
-    )
-    routes += build_routes(
-        connection.service,
-        authenticator=authenticator,
-        readiness=readiness,
-        guesses=guesses,
-        version=find_version(),
-        production=settings.production,
-    )
+    routes = _own_routes(connection, authenticator, guesses, readiness)
     routes += _metrics_routes(connection, restarts)
-    routes += FilesDoor(connection.service).routes()
-    routes += pdfco.build_routes(
-        connection.service, production=settings.production, is_own_token=authenticator.knows
-    )
     hosts = HostList.of(port, settings.hosts)
     mcp = mcp_application(connection, sorted(hosts.hosts), authenticator)
     own = Starlette(routes=routes, lifespan=mcp.lifespan)
@@ -120,6 +108,34 @@ def make_application(
     )
     observed = Observed(gate, fixed=frozenset({MCP_PATH}))
     return _Watched(PublicAddress(observed, settings.public_url), activity)
+
+
+def _own_routes(
+    connection: Connection,
+    authenticator: Authenticator,
+    guesses: GuessLimit,
+    readiness: Callable[[], Awaitable[Readiness]],
+) -> list[BaseRoute]:
+    """The routes of every API but MCP, and of the web page."""
+    service, production = connection.service, connection.settings.production
+
+    async def count_workers() -> int:
+        return (await readiness()).workers
+
+    routes = dashboard.build_routes(
+        service, authenticator=authenticator, guesses=guesses, workers=count_workers
+    )
+    routes += build_routes(
+        service,
+        authenticator=authenticator,
+        readiness=readiness,
+        guesses=guesses,
+        version=find_version(),
+        production=production,
+    )
+    routes += FilesDoor(service).routes()
+    routes += pdfco.build_routes(service, production=production, is_own_token=authenticator.knows)
+    return routes
 
 
 def _metrics_routes(connection: Connection, restarts: Mapping[str, int]) -> list[BaseRoute]:
@@ -187,8 +203,20 @@ async def check_readiness(connection: Connection, restarts: Mapping[str, int]) -
     counts: dict[str, int] = {"store": restarts.get("store", 0), "worker": restarts.get("worker", 0)}
     try:
         now, beats = await connection.wire.transaction([["TIME"], ["HVALS", workers]])
+        warnings = await store_warnings(connection)
     except EngineUnavailable:
         return Readiness(("The job store cannot be reached.",), restarts=counts, sandbox=walls)
     found = alive(int(now[0]), beats)
     counts["worker_loop"] = sum(beat["restarts"] for beat in found)
-    return Readiness(() if found else ("No worker is alive.",), len(found), counts, walls)
+    reasons = () if found else ("No worker is alive.",)
+    return Readiness(reasons, len(found), counts, warnings, sandbox=walls)
+
+
+async def store_warnings(connection: Connection) -> tuple[str, ...]:
+    """What is nearly used up in the store. Anybody may read it, so no owner is named."""
+    found: list[str] = []
+    if await connection.queues.memory.is_nearly_full():
+        found.append("The job store is nearly full.")
+    if number := await connection.queues.shares.count_nearly_full():
+        found.append(f"Owners that have nearly used up their share of the job store: {number}.")
+    return tuple(found)

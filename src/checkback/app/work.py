@@ -91,6 +91,7 @@ def make_worker(settings: Settings) -> WorkerProcess:
             disk_budget_bytes=settings.disk_budget_bytes,
             owner_artifact_bytes=int(settings.owner_artifact_gb * 1e9),
             job_disk_bytes=int(settings.job_disk_gb * 1e9),
+            owner_store_bytes=settings.owner_store_bytes,
         )
     )
 

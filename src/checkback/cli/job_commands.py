@@ -104,6 +104,20 @@ def cancel(options: Namespace) -> int:
     return _run(options, run)
 
 
+def delete(options: Namespace) -> int:
+    """Remove it with all that was of it."""
+
+    async def run(connection: Connection) -> int:
+        await connection.service.delete(LOCAL, options.id)
+        if options.json:
+            _print_json({"id": options.id, "deleted": True})
+        else:
+            _print(f"deleted {options.id}")
+        return Exit.DONE
+
+    return _run(options, run)
+
+
 def retry(options: Namespace) -> int:
     """Run it again."""
 

@@ -133,6 +133,7 @@ def _job_commands(commands: Any) -> None:
         ("watch", "show a job's phases and progress until it ends"),
         ("cancel", "cancel a job"),
         ("retry", "run a failed or cancelled job again"),
+        ("delete", "delete a job with its result and files"),
         ("result", "print a job's result"),
         ("log", "print a job's log"),
     ):

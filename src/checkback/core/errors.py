@@ -10,6 +10,7 @@
     ├── Forbidden               403
     ├── NotFound                404
     ├── Conflict                409
+    │   ├── ArgumentsGone       409
     │   ├── KeyReused           409
     │   └── NotReady            409
     ├── QuotaExceeded           429
@@ -126,6 +127,13 @@ class KeyReused(Conflict):
     default_hint = "Use a new key for a new request, or send the first request's arguments unchanged."
 
 
+class ArgumentsGone(Conflict):
+    """The job's arguments were removed to make room in the job store."""
+
+    code = "arguments_gone"
+    default_hint = "Submit a new job with its arguments; this one cannot be retried."
+
+
 class NotReady(Conflict):
     """The job has no result yet."""
 
@@ -169,6 +177,7 @@ class StorageFull(EngineUnavailable):
 class FailureCode(StrEnum):
     """Why a job failed, where checkback itself says so. Kinds add codes of their own through JobFailed."""
 
+    ARGUMENTS_GONE = "arguments_gone"
     CANCELLED = "cancelled"
     CRASHED = "crashed"
     INTERNAL_ERROR = "internal_error"

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 import time
 import uuid
 
 from checkback.core.errors import InvalidInput
+from checkback.core.job import JSON
 
 
 def new_job_id() -> str:
@@ -51,3 +53,9 @@ def parse_job_id(text: str) -> str:
 def _stamped(value: int, *, version: int) -> int:
     value = value & ~(0xF << 76) | version << 76
     return value & ~(0x3 << 62) | 0x2 << 62
+
+
+def hash_of(value: JSON) -> str:
+    """The same for equal values of JSON, whatever the order of their members."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

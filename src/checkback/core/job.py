@@ -12,6 +12,8 @@ JSON = Any
 """A value that ``json.dumps(..., allow_nan=False)`` takes."""
 
 MAX_PAGE = 100
+MAX_RESULT_BYTES = 8 * 1024 * 1024
+"""What a server reads of a result that it has to take apart: longer ones are downloaded as they are."""
 """So many jobs one page of a list can have."""
 
 

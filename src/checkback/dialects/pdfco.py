@@ -50,6 +50,7 @@ _NUMBERS: dict[str, int] = {
     "invalid_document": 442,
     "invalid_html": 448,
     "invalid_option": 454,
+    "pattern_too_slow": 454,
     "invalid_pages": 450,
     "password_needed": 441,
     "permission_denied": 443,

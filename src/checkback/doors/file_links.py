@@ -5,6 +5,7 @@ Who has a link needs no token; so it is good for one file, one method, and for a
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -174,4 +175,4 @@ async def save(writer: UploadWriter, chunks: AsyncIterator[bytes]) -> Upload:
     with writer:
         async for chunk in chunks:
             writer.write(chunk)
-        return writer.finish()
+        return await asyncio.to_thread(writer.finish)

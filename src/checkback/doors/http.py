@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, NotRequired
+from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
-from typing_extensions import TypedDict
 
+from checkback.core import heavy
 from checkback.core.errors import (
     AddressBlocked,
+    ArgumentsGone,
     CheckbackError,
     Conflict,
     EngineUnavailable,
@@ -33,10 +33,21 @@ from checkback.core.errors import (
 )
 from checkback.core.estimates import NO_OUTLOOK
 from checkback.core.job import Job
-from checkback.core.states import State
 from checkback.dialects import native
 from checkback.doors.gate import comes_from_elsewhere
 from checkback.doors.http_events import HEARTBEAT_SECONDS, EventStream, event_id, events
+from checkback.doors.http_models import (
+    Health,
+    JobList,
+    KindList,
+    KindRecord,
+    ListQuery,
+    LogRecord,
+    Readiness,
+    SigninQuery,
+    SubmitBody,
+    WaitQuery,
+)
 from checkback.doors.http_openapi import document
 from checkback.doors.http_uploads import upload_operations
 from checkback.doors.http_wire import (
@@ -52,111 +63,9 @@ from checkback.doors.http_wire import (
 from checkback.guard.access import SESSION_COOKIE, client_of, user_of_client
 from checkback.guard.authenticator import SESSION_SECONDS, Authenticator, GuessLimit
 from checkback.kinds import registry
-from checkback.service import MAX_PAGE, Service, Submission
+from checkback.service import Service, Submission
 
 MAX_WAIT_SECONDS = 50.0
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether the server can do its work, and if not why: one sentence for each reason, free of internals."""
-
-    reasons: tuple[str, ...] = ()
-    workers: int = 0
-    restarts: Mapping[str, int] = field(default_factory=dict[str, int])
-    sandbox: Mapping[str, Any] | None = None
-
-    @property
-    def ready(self) -> bool:
-        return not self.reasons
-
-
-class SubmitBody(BaseModel):
-    """A job to be run."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    kind: str = Field(max_length=64, description="What kind of job; GET /api/kinds lists them.")
-    args: dict[str, Any] = Field(default_factory=dict, description="The kind's arguments.")
-    key: str | None = Field(
-        None, description="Idempotency key: the same key gives the same job, however often it is sent."
-    )
-    deadline_seconds: float | None = Field(None, description="Running time of one attempt.")
-    delay_seconds: float = Field(0.0, description="Start that much later.")
-    attempts: int | None = Field(None, description="How often the job may be tried in all.")
-
-
-class WaitQuery(BaseModel):
-    """How long to wait."""
-
-    wait: Annotated[
-        float,
-        Field(ge=0, allow_inf_nan=False, description="Wait for the end up to so many seconds, at most 50."),
-    ] = 0.0
-
-
-class ListQuery(BaseModel):
-    """Which jobs to list."""
-
-    state: State | None = Field(None, description="Only jobs in this state.")
-    kind: str | None = Field(None, description="Only jobs of this kind.")
-    owner: str | None = Field(None, description="Another owner's jobs, or * for all: admin tokens only.")
-    limit: int = Field(20, ge=1, le=MAX_PAGE, description="How many at most.")
-    cursor: str | None = Field(None, description="Where to go on: the cursor of the page before.")
-
-
-class SigninQuery(BaseModel):
-    """The code to exchange."""
-
-    code: str = Field(
-        max_length=200, description="The code of the link that serve printed: good once, for ten minutes."
-    )
-
-
-class JobList(TypedDict):
-    """Some jobs, newest first."""
-
-    jobs: list[native.JobRecord]
-    cursor: str | None
-
-
-class LogRecord(TypedDict):
-    """What a job logged, oldest line first."""
-
-    lines: list[str]
-
-
-class KindRecord(TypedDict):
-    """A kind of job."""
-
-    name: str
-    title: str
-    description: str
-    queue: str
-    deadline_seconds: float
-    attempts: int
-    phases: list[str]
-    args_schema: dict[str, Any]
-
-
-class KindList(TypedDict):
-    """Every kind that this server runs."""
-
-    kinds: list[KindRecord]
-
-
-class Health(TypedDict):
-    """Whether the server lives and can work."""
-
-    live: bool
-    ready: bool
-    reasons: list[str]
-    #: How many workers are alive.
-    workers: int
-    #: How often what had ended was started again: the embedded store, the server's worker, and the loops
-    #: of the workers that are alive.
-    restarts: dict[str, int]
-    sandbox: NotRequired[dict[str, Any]]
 
 
 class _Api:
@@ -176,6 +85,9 @@ class _Api:
         self._guesses = guesses
         self._heartbeat_seconds = heartbeat_seconds
         self.openapi_document: dict[str, Any] = {}
+        #: The list of kinds as it was sent last: to make their schemas takes a while.
+        self._listed_kinds: list[registry.Kind] = []
+        self._kinds_body = b""
 
     async def submit(self, call: Call) -> Response:
         body = check_model(SubmitBody, await read_json(call.request))
@@ -199,7 +111,7 @@ class _Api:
         seconds = min(call.query(WaitQuery).wait, MAX_WAIT_SECONDS)
         if seconds <= 0:
             return await self._job(await self.service.get(call.caller, call.job_id))
-        waiting = self.service.wait(call.caller, call.job_id, seconds)
+        waiting = self.service.wait(call.caller, call.job_id, seconds, or_refuse=True)
         return await self._job(await while_connected(call.request, waiting))
 
     async def list(self, call: Call) -> Response:
@@ -215,9 +127,16 @@ class _Api:
     async def retry(self, call: Call) -> Response:
         return await self._job(await self.service.retry(call.caller, call.job_id), 202)
 
+    async def delete(self, call: Call) -> Response:
+        await self.service.delete(call.caller, call.job_id)
+        return Response(status_code=204, headers={"cache-control": "no-store"})
+
     async def result(self, call: Call) -> Response:
-        result = await self.service.result(call.caller, call.job_id)
+        result = await self.service.stored_result(call.caller, call.job_id)
         await self.service.mark_read(await self.service.get(call.caller, call.job_id))
+        if isinstance(result, Path):  # as it lies there: to read and write it again would stop everybody else
+            headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+            return FileResponse(result, media_type="application/json", headers=headers)
         return _json(result)
 
     async def log(self, call: Call) -> Response:
@@ -247,10 +166,14 @@ class _Api:
             last_seen=last_seen,
             heartbeat_seconds=self._heartbeat_seconds,
         )
-        return EventStream(source, call.request_id)
+        return EventStream(source, call.request_id, self.service.quotas.open_stream(call.caller))
 
     async def kinds(self, call: Call) -> Response:
-        return _json({"kinds": [_kind(kind) for kind in registry.all_kinds()]})
+        listed = registry.all_kinds()
+        if listed != self._listed_kinds:
+            answer = await heavy.run(lambda: _json({"kinds": [_kind(kind) for kind in listed]}))
+            self._listed_kinds, self._kinds_body = listed, bytes(answer.body)
+        return Response(self._kinds_body, 200, {"cache-control": "no-store"}, "application/json")
 
     async def health(self, call: Call) -> Response:
         found = await self._readiness()
@@ -260,6 +183,8 @@ class _Api:
             "reasons": list(found.reasons),
             "workers": found.workers,
             "restarts": dict(found.restarts),
+            "warnings": list(found.warnings),
+            "loop_lag_seconds": round(found.loop_lag_seconds, 3),
         }
         if found.sandbox is not None:
             body["sandbox"] = dict(found.sandbox)
@@ -329,6 +254,7 @@ def operations(api: _Api) -> list[Operation]:
     return [
         *_list_operations(api),
         *_job_operations(api),
+        _delete_operation(api),
         *_part_operations(api),
         *upload_operations(api.service),
         *_server_operations(api),
@@ -377,7 +303,7 @@ def _job_operations(api: _Api) -> Sequence[Operation]:
             api.get,
             {200: a_job},
             query=WaitQuery,
-            errors=[InvalidInput, NotFound],
+            errors=[InvalidInput, NotFound, QuotaExceeded],
         ),
         Operation(
             "cancelJob",
@@ -395,9 +321,21 @@ def _job_operations(api: _Api) -> Sequence[Operation]:
             "Run a failed or cancelled job again, under the same id.",
             api.retry,
             {202: a_job},
-            errors=[InvalidInput, NotFound, Forbidden, Conflict],
+            errors=[InvalidInput, NotFound, Forbidden, Conflict, ArgumentsGone],
         ),
     ]
+
+
+def _delete_operation(api: _Api) -> Operation:
+    return Operation(
+        "deleteJob",
+        "DELETE",
+        "/api/jobs/{job_id}",
+        "Delete a job that does not run, with its result, log and files. Cancel a running one first.",
+        api.delete,
+        {204: Answer("The job is gone.", empty=True)},
+        errors=[InvalidInput, NotFound, Forbidden, Conflict],
+    )
 
 
 def _part_operations(api: _Api) -> Sequence[Operation]:
@@ -415,7 +353,7 @@ def _part_operations(api: _Api) -> Sequence[Operation]:
                 204: Answer("Last-Event-ID was the end.", empty=True),
             },
             headers={"Last-Event-ID": "The event that was seen last."},
-            errors=missing,
+            errors=[*missing, QuotaExceeded],
         ),
         Operation(
             "getResult",

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 
@@ -94,13 +94,25 @@ async def events(
 
 
 class EventStream:
-    """The answer that sends ``source``, as an ASGI application. Ends the source when the client hangs up."""
+    """The answer that sends ``source``, as an ASGI application. Ends the source when the client hangs up.
 
-    def __init__(self, source: AsyncGenerator[bytes, None], request_id: str) -> None:
+    ``ended`` is called then, or when the source ends.
+    """
+
+    def __init__(
+        self, source: AsyncGenerator[bytes, None], request_id: str, ended: Callable[[], None]
+    ) -> None:
+        self._ended = ended
         self._source = source
         self._request_id = request_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._send(scope, receive, send)
+        finally:
+            self._ended()
+
+    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-store"),

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from checkback.core import heavy
 from checkback.core.clean_text import clean_json
 from checkback.core.errors import CheckbackError, InvalidInput, TooLarge, Unauthorized
 from checkback.core.job import JSON
@@ -217,7 +218,7 @@ async def read_json(request: Request) -> JSON:
         raise InvalidInput(
             "The body's type is not application/json.", hint="Send Content-Type: application/json."
         )
-    return strict_json.parse(bytes(body))
+    return await heavy.run(strict_json.parse, bytes(body), light=len(body) <= heavy.SMALL_BYTES)
 
 
 def check_model(model: type[M], value: object) -> M:

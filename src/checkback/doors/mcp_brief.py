@@ -23,7 +23,15 @@ BRIEF_METHODS = frozenset(
     {"tools/list", "resources/list", "resources/templates/list", "prompts/list", "server/discover"}
 )
 BRIEF_TOOLS = frozenset(
-    {"job_status", "job_result", "job_list", "job_cancel", "job_retry", "page_get_job_status"}
+    {
+        "job_status",
+        "job_result",
+        "job_list",
+        "job_cancel",
+        "job_retry",
+        "job_delete",
+        "page_get_job_status",
+    }
 )
 """Tools, by their underscore names, that answer at once or within a few seconds."""
 

@@ -25,7 +25,7 @@ from mcp_types import ToolAnnotations
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from checkback.core.errors import NotFound
+from checkback.core.errors import NotFound, QuotaExceeded
 from checkback.core.estimates import Outlook
 from checkback.core.job import Artifact, Job
 from checkback.core.states import State, may_move
@@ -145,7 +145,7 @@ class Card:
 
     async def _news(self, caller: Caller, job: Job, seconds: float) -> Job:
         before = _seen(job)
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, QuotaExceeded), self.desk.service.quotas.stream(caller):
             async with asyncio.timeout(seconds), aclosing(self.desk.service.watch(caller, job.id)) as watch:
                 async for job in watch:
                     if _seen(job) != before:

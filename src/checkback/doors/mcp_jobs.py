@@ -15,8 +15,9 @@ from mcp_types import ToolAnnotations
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from checkback.core import heavy
 from checkback.core.errors import InvalidInput, TooLarge
-from checkback.core.job import MAX_PAGE, Artifact, Job
+from checkback.core.job import MAX_PAGE, MAX_RESULT_BYTES, Artifact, Job
 from checkback.core.states import State
 from checkback.dialects import native
 from checkback.doors import mcp_icons as icons
@@ -105,6 +106,13 @@ class JobList(TypedDict):
     cursor: Annotated[str | None, Field(description="For the next page; null at the end.")]
 
 
+class DeletedJob(TypedDict):
+    """A job that is gone."""
+
+    job_id: str
+    deleted: bool
+
+
 class FileRecord(TypedDict):
     """One of a job's files."""
 
@@ -149,13 +157,18 @@ class JobTools:
         wanted = checked(WaitInput, arguments)
         seconds = self._desk.wait_seconds if wanted.wait_seconds is None else wanted.wait_seconds
         seconds = min(seconds, self._desk.max_wait_seconds)
-        return await self._desk.ticket(await self._desk.wait(caller, wanted.job_id, seconds))
+        return await self._desk.ticket(await self._desk.wait(caller, wanted.job_id, seconds, or_refuse=True))
 
     async def cancel(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         return await self._desk.ticket(await self._service.cancel(caller, checked(OneJob, arguments).job_id))
 
     async def retry(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         return await self._desk.ticket(await self._service.retry(caller, checked(OneJob, arguments).job_id))
+
+    async def delete(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
+        job_id = checked(OneJob, arguments).job_id.lower()
+        await self._service.delete(caller, job_id)
+        return reply({"job_id": job_id, "deleted": True})
 
     async def list(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         page = await self._service.list(caller, **checked(ListInput, arguments).model_dump())
@@ -168,7 +181,7 @@ class JobTools:
             return await self._save(caller, wanted, wanted.save_as)
         if wanted.artifact is not None:
             return await self._artifact(caller, wanted, wanted.artifact)
-        value = await self._service.result(caller, wanted.job_id)
+        value = await self._service.result(caller, wanted.job_id, most_bytes=MAX_RESULT_BYTES)
         record = _part(wanted, value)
         if record["next_offset"] is None:
             await self._service.mark_read(await self._service.get(caller, wanted.job_id))
@@ -189,7 +202,7 @@ class JobTools:
         value: Any = text
         if item.media_type == "application/json":
             with suppress(ValueError):
-                value = json.loads(text)
+                value = await heavy.run(json.loads, text, light=len(text) <= heavy.SMALL_BYTES)
         return reply({**_part(wanted, value), "file": file})
 
     async def _save(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
@@ -214,6 +227,7 @@ class JobTools:
 
 _SAVES = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
 _CANCELS = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": True, "openWorldHint": False}
+_DELETES = _CANCELS
 _STARTS = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
 
 
@@ -253,12 +267,18 @@ _RETRY = (
     "start a new job."
 )
 
+_DELETE = (
+    "Delete an ended or waiting job for good, with its result, log and files. This cannot be undone. To "
+    "delete a running job, first stop it with job.cancel."
+)
+
 _TOOLS = (
     _Row("job.status", "Job status", _STATUS, "status", OneJob, native.Ticket, READS),
     _Row("job.wait", "Wait for a job", _WAITING, "wait", WaitInput, native.Ticket, READS),
     _Row("job.result", "Job result", _RESULT, "result", ResultInput, ResultRecord, READS),
     _Row("job.list", "List jobs", _LIST, "list", ListInput, JobList, READS),
     _Row("job.cancel", "Cancel a job", _CANCEL, "cancel", OneJob, native.Ticket, _CANCELS),
+    _Row("job.delete", "Delete a job", _DELETE, "delete", OneJob, DeletedJob, _DELETES),
     _Row("job.retry", "Retry a job", _RETRY, "retry", OneJob, native.Ticket, _STARTS),
 )
 

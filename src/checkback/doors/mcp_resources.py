@@ -18,6 +18,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLarge
+from checkback.core.job import MAX_RESULT_BYTES
 from checkback.doors.mcp_tools import Desk, current_request_id
 from checkback.guard.access import Caller
 from checkback.kinds import registry
@@ -54,7 +55,7 @@ class JobResources:
         return ResourceContent(json.dumps(record, ensure_ascii=False), JSON_TYPE)
 
     async def result(self, caller: Caller, job_id: str, _: str) -> ResourceContent:
-        value = await self._service.result(caller, job_id)
+        value = await self._service.result(caller, job_id, most_bytes=MAX_RESULT_BYTES)
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         if len(text) > MAX_READ_BYTES:
             raise TooLarge("This result is too large to be read as a resource.", hint="Read it in parts.")

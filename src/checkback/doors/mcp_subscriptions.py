@@ -91,10 +91,13 @@ class SessionSubscriptions:
             message = f"A session can subscribe to {MAX_SUBSCRIPTIONS} resources; unsubscribe from one first."
             raise MCPError(code=INVALID_PARAMS, message=message)
 
-    def add(self, uri: str, stream: Stream) -> None:
-        """Run ``stream`` until it ends, or the subscription or the session does."""
-        if uri not in self._tasks:
-            self._tasks[uri] = asyncio.create_task(self._run(uri, stream), name="resource-subscription")
+    def add(self, uri: str, stream: Stream, ended: Callable[[], None]) -> None:
+        """Run ``stream`` until it ends, or the subscription or the session does; then call ``ended``."""
+        if uri in self._tasks:
+            ended()
+            return
+        self._tasks[uri] = asyncio.create_task(self._run(uri, stream), name="resource-subscription")
+        self._tasks[uri].add_done_callback(lambda _: ended())
 
     async def _run(self, uri: str, stream: Stream) -> None:
         try:
@@ -158,7 +161,11 @@ class Subscriptions:
                 await connection.send_resource_updated(params.uri)
 
             subscriptions.check_room(params.uri)  # others may have come while we looked for this one
-            subscriptions.add(params.uri, partial(self._follow, caller, found, send))
+            try:
+                ended = self._service.quotas.open_stream(caller)
+            except CheckbackError as error:
+                raise _refusal(error) from None
+            subscriptions.add(params.uri, partial(self._follow, caller, found, send), ended)
             return EmptyResult()
 
     async def _unsubscribe(self, ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
@@ -190,15 +197,18 @@ class Subscriptions:
         """One more stream of this owner is open. Raises MCPError where there are too many."""
         try:
             owner = self._desk.caller().owner
+            ended = self._service.quotas.open_stream(self._desk.caller())
         except CheckbackError as error:
             raise _refusal(error) from None
         if self._open[owner] >= MAX_STREAMS:
+            ended()
             message = f"You have {MAX_STREAMS} open subscriptions/listen streams; close one first."
             raise MCPError(code=INVALID_REQUEST, message=message)
         self._open[owner] += 1
         try:
             yield
         finally:
+            ended()
             self._open[owner] -= 1
             if not self._open[owner]:
                 del self._open[owner]

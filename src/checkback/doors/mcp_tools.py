@@ -26,7 +26,7 @@ from fastmcp.tools.base import ToolResult
 from mcp_types import Icon, TextContent, ToolAnnotations
 from pydantic import BaseModel, PrivateAttr, TypeAdapter, ValidationError
 
-from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput
+from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput, QuotaExceeded
 from checkback.core.estimates import NO_OUTLOOK, Outlook
 from checkback.core.job import JSON, Artifact, Job
 from checkback.core.request_ids import request_id
@@ -164,21 +164,23 @@ class Desk:
             file["url"] = self.url_of(job, item) or file["url"]
         return record
 
-    async def wait(self, caller: Caller, job_id: str, seconds: float) -> Job:
+    async def wait(self, caller: Caller, job_id: str, seconds: float, *, or_refuse: bool = False) -> Job:
         """The job at its end or after ``seconds``, with progress notifications on the way.
 
-        Only this wait ends when the client goes away; the job runs on.
+        Only this wait ends when the client goes away; the job runs on. ``or_refuse`` as the service has it.
         """
         job = await self.service.get(caller, job_id)
         if job.state.is_final or seconds <= 0:
             return job
         told = -1.0
         try:
-            async with asyncio.timeout(seconds):
-                watch = self.service.watch(caller, job_id)
-                async with aclosing(watch):
+            with self.service.quotas.stream(caller):
+                async with asyncio.timeout(seconds), aclosing(self.service.watch(caller, job_id)) as watch:
                     async for job in watch:
                         told = await _tell(job, told)
+        except QuotaExceeded:
+            if or_refuse:
+                raise
         except TimeoutError:
             return await self.service.get(caller, job_id)
         return job

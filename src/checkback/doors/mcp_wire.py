@@ -17,10 +17,13 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from checkback.core import heavy
 from checkback.core.errors import InvalidInput
 from checkback.guard import strict_json
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+MOST_VALUES = 50_000
+"""What a message may hold: every value is walked several times on its way. Commas in texts count as well."""
 MESSAGE = "checkback.mcp.message"
 """Where the scope of a request holds its message, for those behind who only look at it."""
 
@@ -95,7 +98,7 @@ class StrictMessages:
             body = await _read(receive)
             if body is None:
                 return
-            scope[MESSAGE] = check_message(body)
+            scope[MESSAGE] = await heavy.run(check_message, body, light=len(body) <= heavy.SMALL_BYTES)
         except BadMessage as bad:
             await refuse(bad, send)
             return
@@ -113,7 +116,7 @@ class StrictMessages:
 
 async def _read(receive: Receive) -> bytes | None:
     """The whole body, or None when the client hung up. Raises BadMessage past the limit, while reading."""
-    body = bytearray()
+    body, values = bytearray(), 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
@@ -121,6 +124,10 @@ async def _read(receive: Receive) -> bytes | None:
         body += message.get("body", b"")
         if len(body) > MAX_MESSAGE_BYTES:
             words = f"Invalid request: a message has {MAX_MESSAGE_BYTES >> 20} MB at most."
+            raise BadMessage(INVALID_REQUEST, words, status=413)
+        values += sum(message.get("body", b"").count(mark) for mark in (b",", b"{", b"["))
+        if values > MOST_VALUES:
+            words = f"Invalid request: a message has {MOST_VALUES} values at most."
             raise BadMessage(INVALID_REQUEST, words, status=413)
         if not message.get("more_body", False):
             return bytes(body)

@@ -6,13 +6,14 @@ a query; errors have this API's own form and numbers (``checkback.dialects.pdfco
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import binascii
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 from python_multipart.exceptions import FormParserError
@@ -23,6 +24,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from checkback.core import heavy
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLarge
 from checkback.core.job import Job
 from checkback.core.request_ids import request_id
@@ -43,6 +45,10 @@ from checkback.uploads import MAX_UPLOAD_BYTES, Upload, plain_name
 MAX_JSON_BYTES = 2 * 1024 * 1024
 MAX_BASE64_BYTES = 64 * 1024 * 1024
 MOST_FIELDS = 200
+MOST_LARGE_VALUES = 10_000
+"""What a body may hold that is larger than any but one with a file."""
+BASE64_PIECE = 1 << 16
+"""A multiple of four characters, which stand for three bytes."""
 SYNC_SECONDS = 25.0
 PUT_MINUTES = 30
 FETCH_KIND = "file.fetch"
@@ -128,14 +134,9 @@ class PdfcoDoor:
         text = call.text("file")
         if text.startswith("data:"):
             text = text.partition(",")[2]
-        try:
-            content = base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError):
-            raise InvalidInput("The parameter file is not base64.") from None
         name = str(call.parameters.get("name") or "file")
-        with self._service.begin_upload(call.caller, name) as writer:
-            writer.write(content)
-            return self._uploaded(call, writer.finish())
+        writer = self._service.begin_upload(call.caller, name)
+        return self._uploaded(call, await save(writer, _decoded(text)))
 
     async def upload_url(self, call: Call) -> Response:
         """Fetch a file for later jobs."""
@@ -174,7 +175,7 @@ class PdfcoDoor:
                 digest = self._service.upload(call.caller, upload_id)[0].md5
             case ArtifactSource(job_id, name):
                 _, path = await self._service.artifact(call.caller, job_id, name)
-                digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+                digest = await asyncio.to_thread(_md5, path)
             case None:
                 job = await self._fetched(call, url, "")
                 digest = str(cast("dict[str, Any]", job.result)["md5"])
@@ -258,7 +259,7 @@ class _read_parameters:
         body = await _read_body(self._request, self._limit)
         if not body.strip():
             return parameters
-        found = strict_json.parse(body)
+        found = await heavy.run(strict_json.parse, body, light=len(body) <= heavy.SMALL_BYTES)
         if not isinstance(found, dict):
             raise InvalidInput("The body is not a JSON object.")
         return parameters | lowered(cast("Parameters", found))
@@ -298,12 +299,37 @@ class _Limited:
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
-    body = bytearray()
+    body, values = bytearray(), 0
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
             raise TooLarge(f"The body is larger than {limit >> 20} MB.")
+        values += sum(chunk.count(mark) for mark in (b",", b"{", b"["))
+        if len(body) > MAX_JSON_BYTES and values > MOST_LARGE_VALUES:
+            raise TooLarge(
+                f"A body of more than {MAX_JSON_BYTES >> 20} MB may have {MOST_LARGE_VALUES} values at most.",
+                hint="Send the file's content as one base64 text in `file`, and nothing else that is large.",
+            )
     return bytes(body)
+
+
+async def _decoded(text: str) -> AsyncIterator[bytes]:
+    """What base64 stands for, in pieces: all at once it would stop everybody else. Raises InvalidInput."""
+    for start in range(0, len(text), BASE64_PIECE):
+        piece = text[start : start + BASE64_PIECE]
+        is_last = start + BASE64_PIECE >= len(text)
+        try:
+            if "=" in piece and not is_last:
+                raise ValueError
+            yield base64.b64decode(piece, validate=True)
+        except ValueError:
+            raise InvalidInput("The parameter file is not base64.") from None
+        await asyncio.sleep(0)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 async def _pieces(file: UploadFile) -> AsyncIterator[bytes]:

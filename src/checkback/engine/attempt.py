@@ -23,7 +23,7 @@ from bullmq import UnrecoverableError
 from bullmq.custom_errors import WaitingChildrenError
 
 from checkback.artifacts import ArtifactStore
-from checkback.core.errors import EngineUnavailable, FailureCode, JobFailed
+from checkback.core.errors import ArgumentsGone, EngineUnavailable, FailureCode, JobFailed
 from checkback.core.estimates import REMEMBERED_RUNS
 from checkback.core.job import JSON, Failure, PhaseStart
 from checkback.core.trace_context import TraceContext
@@ -44,6 +44,7 @@ from checkback.engine.record import (
     worker_lost,
 )
 from checkback.engine.runner import Outcome, Runner, Stop
+from checkback.engine.slots import Slots
 from checkback.engine.wire import ReplyError, Script, Wire
 from checkback.guard.access import LOCAL_OWNER
 from checkback.guard.egress import EgressProxy
@@ -60,6 +61,7 @@ ENDING = Script.read(LUA / "ending.lua")
 REMEMBER = Script.read(LUA / "remember.lua")
 SAVE = Script.read(LUA / "save.lua")
 RETURNED = Script.read(LUA / "returned.lua")
+APART = Script.read(LUA / "apart.lua")
 
 KEPT_LOG_LINES = 1000
 KEPT_PHASES = 64
@@ -103,6 +105,8 @@ class WorkerParts:
     ledger: Ledger
     #: The server's own key for PDF.co, for the jobs that run there.
     pdfco_key: str | None = field(default=None, repr=False)
+    #: What the jobs of one owner may take in the store; 0 is no limit.
+    owner_store_bytes: int = 0
     semaphores: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
     #: For jobs whose next lost worker is their last: one at a time, or the one that brings workers down would
     #: take those beside it along each time.
@@ -124,14 +128,19 @@ class Extras:
     #: Attempts that were begun and are not to be counted: handed back, or before a retry by hand.
     returned: int = 0
     forgiven: int = 0
+    #: Whether the arguments were removed, to make room.
+    arguments_gone: bool = False
 
 
 class Attempt:
     """One attempt. ``stop`` ends it from outside; ``run`` returns the result or raises what BullMQ
     understands."""
 
-    def __init__(self, parts: WorkerParts, queue: str, job: BullJob, token: str, extras: Extras) -> None:
+    def __init__(
+        self, parts: WorkerParts, queue: str, job: BullJob, token: str, extras: Extras, slots: Slots
+    ) -> None:
         self._parts = parts
+        self._slots = slots
         self.queue = queue
         self._job = job
         self._token = token
@@ -142,6 +151,7 @@ class Attempt:
         self.renewed_at = time.monotonic()
         self._stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
         self._key = parts.keys.job(queue, self.job_id)
+        self._sizes = parts.keys.sizes()
         self._events = parts.keys.queue(queue, "events")
         self._progress: str | None = None
         self._lines: list[str] = []
@@ -183,6 +193,12 @@ class Attempt:
                 Failure(FailureCode.WORKER_LOST, message, hint="Look what it did, then retry it.")
             )
             raise UnrecoverableError(message)
+        if self._extras.arguments_gone:
+            # Our doors refuse to retry such a job; another client did.
+            await self._fail(
+                Failure(FailureCode.ARGUMENTS_GONE, ArgumentsGone().message, hint=ArgumentsGone.default_hint)
+            )
+            raise UnrecoverableError(ArgumentsGone().message)
         await self._own_foreign_job()
         await self._end_with_parent()
         lost = self._lost_workers
@@ -263,9 +279,9 @@ class Attempt:
                 raise AttemptFailed(outcome.failure.message)
             raise UnrecoverableError(outcome.failure.message)
         seconds = time.monotonic() - self._began
-        await self._store_end(
-            encode_artifacts(outcome.artifacts), "", encode_progress(self._phase, 100, None, self._phases)
-        )
+        progress = encode_progress(self._phase, 100, None, self._phases)
+        size = len(outcome.result or "")
+        await self._store_end(encode_artifacts(outcome.artifacts), "", progress, result_bytes=size)
         await self._remember(kind.name, seconds)
         return json.loads(outcome.result or "null")
 
@@ -289,6 +305,8 @@ class Attempt:
         grant = None
         if kind.network and self._parts.egress is not None:
             grant = await self._parts.egress.grant(self.job_id)
+        if kind.waits:
+            await self._set_apart()
         attempt = self._job.attemptsStarted
         assignment = Assignment(
             job_id=self.job_id,
@@ -349,13 +367,23 @@ class Attempt:
         owner = self._extras.owner or LOCAL_OWNER
         job = (self.queue, self.job_id)
         if message["say"] == "start":
+            await self._set_apart()
             return await self._parts.started.start(job, self._token, owner, kind, message)
         return await self._parts.started.look(job, owner, message["ids"])
+
+    async def _set_apart(self) -> None:
+        """Give the slot back: this job waits for others. Where that cannot be stored, it keeps its slot."""
+        if not self._slots.may_set_apart(self._job):
+            return
+        with contextlib.suppress(EngineUnavailable, ReplyError):
+            if await self._parts.wire.script(APART, [self._key], [self._token]) == STORED:
+                self._slots.set_apart(self._job)
 
     async def _save(self, text: str) -> bool:
         """Store what the job wants to keep for a later attempt, unless another attempt has the job by now."""
         try:
-            return await self._parts.wire.script(SAVE, [self._key], [self._token, text]) == STORED
+            listed = [self._key, self._sizes]
+            return await self._parts.wire.script(SAVE, listed, [self._token, text]) == STORED
         except (EngineUnavailable, ReplyError):
             return False
 
@@ -376,9 +404,10 @@ class Attempt:
             self._heed(await self._store_said(progress or "", lines))
 
     async def _store_said(self, progress: str, lines: list[str]) -> int:
-        keys = [self._key, self._events, self._key + ":logs"]
+        keys = [self._key, self._events, self._key + ":logs", self._sizes]
+        share = self._parts.owner_store_bytes
         return await self._parts.wire.script(
-            PROGRESS, keys, [self.job_id, self._token, progress, KEPT_LOG_LINES, *lines]
+            PROGRESS, keys, [self.job_id, self._token, progress, KEPT_LOG_LINES, share, *lines]
         )
 
     def _heed(self, reply: int) -> None:
@@ -393,12 +422,16 @@ class Attempt:
         artifacts = encode_artifacts(outcome.artifacts) if outcome and outcome.artifacts else ""
         await self._store_end(artifacts, encode_failure(failure), "", forgiven)
 
-    async def _store_end(self, artifacts: str, failure: str, progress: str, forgiven: str = "") -> None:
+    async def _store_end(
+        self, artifacts: str, failure: str, progress: str, forgiven: str = "", result_bytes: int = 0
+    ) -> None:
         """Store what belongs to the end, waiting out an outage or a full store while the lock may live."""
         while True:
             try:
                 reply = await self._parts.wire.script(
-                    ENDING, [self._key], [self._token, artifacts, failure, progress, forgiven]
+                    ENDING,
+                    [self._key, self._sizes],
+                    [self._token, artifacts, failure, progress, forgiven, result_bytes],
                 )
                 break
             except (EngineUnavailable, ReplyError) as error:

@@ -3,7 +3,8 @@
 What is to be told lies in the store: a field of the job with the address, and a sorted set of the jobs that
 are still to be told of, by when to look next. Every worker looks, at each end it hears of and every few
 seconds; a short claim keeps two from telling at once. A worker that dies between the end and the telling
-loses nothing.
+loses nothing. Each owner's are told for themselves, two at a time at most, each within a total time: a
+receiver that is slow delays nobody else's.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import json
 import logging
 import time
 import uuid
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from checkback.core.errors import EngineUnavailable
@@ -26,7 +30,7 @@ from checkback.engine.events import Feed
 from checkback.engine.keys import Keys
 from checkback.engine.queues import Queues
 from checkback.engine.record import Retention
-from checkback.engine.wire import ReplyError, Wire
+from checkback.engine.wire import ReplyError, Script, Wire
 from checkback.guard.egress import EgressProxy
 from checkback.kinds import proxied
 from checkback.kinds.context import Egress
@@ -39,8 +43,14 @@ Render = Callable[[Job, Mapping[str, Any]], JSON]
 LOOK_SECONDS = 2.0
 UNHEARD_SECONDS = 15.0
 BATCH = 50
+MOST_BATCHES = 20
+AT_ONCE_OF_OWNER = 2
+AT_ONCE = 32
 POST_SECONDS = 10.0
+"""For one delivery in all, however slowly its receiver answers."""
 CLAIM_MS = 60_000
+CLAIMED, NO_PLACE = 1, -1
+TELLING = Script.read(Path(__file__).parent / "lua" / "telling.lua")
 MOST_RETRY_AFTER = 600.0
 WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
 
@@ -78,17 +88,32 @@ class Callbacks:
         self._settings = settings
         self._wake = asyncio.Event()
         self._ended: set[str] = set()
+        #: What is to be told, by owner, and who tells.
+        self._waiting: defaultdict[str, deque[tuple[str, Job]]] = defaultdict(deque)
+        self._known: set[str] = set()
+        self._busy: Counter[str] = Counter()
+        self._tellers: set[asyncio.Task[None]] = set()
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="callback")
 
     async def run(self, feed: Feed) -> None:
         """Tell for ever; an outage only delays it."""
         queues = Queues(self._wire, feed, self._keys, self._names, self._retention)
+        try:
+            await self._run(queues, feed)
+        finally:
+            for teller in self._tellers:
+                teller.cancel()
+            await asyncio.gather(*self._tellers, return_exceptions=True)
+            self._threads.shutdown(wait=False)
+
+    async def _run(self, queues: Queues, feed: Feed) -> None:
         listening = False
         while True:
             try:
                 if not listening:
                     await feed.listen(self._hear)
                     listening = True
-                await self._tell_due(queues)
+                await self._look_at_due(queues)
             except (EngineUnavailable, ReplyError) as error:
                 logger.info("Callbacks wait for the job store: %s", error)
             except Exception:
@@ -105,37 +130,77 @@ class Callbacks:
             self._ended.add(f"{queue} {job_id}")
             self._wake.set()
 
-    async def _tell_due(self, queues: Queues) -> None:
+    async def _look_at_due(self, queues: Queues) -> None:
         ended, self._ended = sorted(self._ended), set()
-        members: list[str] = await self._wire.call(
-            "ZRANGEBYSCORE", self._keys.callbacks(), "-inf", time.time(), "LIMIT", 0, BATCH
-        )
         if ended:
             scores = await self._wire.call("ZMSCORE", self._keys.callbacks(), *ended)
-            members += [member for member, score in zip(ended, scores, strict=True) if score is not None]
-        await asyncio.gather(*(self._look(queues, member) for member in dict.fromkeys(members)))
+            there = [member for member, score in zip(ended, scores, strict=True) if score is not None]
+            await asyncio.gather(*(self._look(queues, member) for member in there))
+        for _ in range(MOST_BATCHES):
+            due: list[str] = await self._wire.call(
+                "ZRANGEBYSCORE", self._keys.callbacks(), "-inf", time.time(), "LIMIT", 0, BATCH
+            )
+            await asyncio.gather(*(self._look(queues, member) for member in due))
+            if len(due) < BATCH:
+                return
 
     async def _look(self, queues: Queues, member: str) -> None:
-        """Tell of one job if it has ended; forget it when it is gone."""
-        queue, _, job_id = member.partition(" ")
-        job = await queues.read(job_id)
+        """Have one job told of if it has ended; forget it when it is gone.
+
+        Whatever becomes of it, it is not looked at again for a while: others are to have their turn.
+        """
+        job = await queues.read(member.partition(" ")[2])
         if job is None:
             await self._wire.call("ZREM", self._keys.callbacks(), member)
             return
-        if not job.state.is_final:
-            # Its end rings; this is for an end that nobody heard. It must not keep others from their turn.
-            later = time.time() + UNHEARD_SECONDS
-            await self._wire.call("ZADD", self._keys.callbacks(), "XX", later, member)
+        # An end rings; the shorter time is for an end that nobody heard.
+        await self._look_later(member, CLAIM_MS / 1000 if job.state.is_final else UNHEARD_SECONDS)
+        if not job.state.is_final or member in self._known:
             return
-        claimed = await self._wire.call("SET", self._keys.claim(job_id), "1", "NX", "PX", CLAIM_MS)
-        if claimed is None:
+        self._known.add(member)
+        self._waiting[job.owner].append((member, job))
+        if self._busy[job.owner] < AT_ONCE_OF_OWNER:
+            self._busy[job.owner] += 1
+            teller = asyncio.create_task(self._tell_all_of(job.owner), name="callbacks-of-an-owner")
+            self._tellers.add(teller)
+            teller.add_done_callback(self._tellers.discard)
+
+    async def _look_later(self, member: str, seconds: float) -> None:
+        await self._wire.call("ZADD", self._keys.callbacks(), "XX", time.time() + seconds, member)
+
+    async def _tell_all_of(self, owner: str) -> None:
+        """Tell of one owner's jobs, one after the other: a slow receiver delays nobody else's."""
+        waiting = self._waiting[owner]
+        try:
+            while waiting:
+                member, job = waiting.popleft()
+                try:
+                    await self._tell_claimed(job, member)
+                except (EngineUnavailable, ReplyError) as error:
+                    logger.info("A callback waits for the job store: %s", error)
+                except Exception:
+                    logger.exception("A callback failed")
+                finally:
+                    self._known.discard(member)
+        finally:
+            self._busy[owner] -= 1
+            if not self._busy[owner]:
+                del self._busy[owner], self._waiting[owner]
+
+    async def _tell_claimed(self, job: Job, member: str) -> None:
+        claim, telling = self._keys.claim(job.id), self._keys.telling(job.owner)
+        claimed = await self._wire.script(TELLING, [claim, telling], [job.id, CLAIM_MS, AT_ONCE_OF_OWNER])
+        if claimed == NO_PLACE:
+            # Other workers tell of as many of this owner's as may be told at once.
+            await self._look_later(member, LOOK_SECONDS)
+        if claimed != CLAIMED:
             return
         try:
             # Another worker may have told of it between our look and our claim.
             if await self._wire.call("ZSCORE", self._keys.callbacks(), member) is not None:
-                await self._tell(job, self._keys.job(queue, job_id), member)
+                await self._tell(job, self._keys.job(job.queue, job.id), member)
         finally:
-            await self._wire.call("DEL", self._keys.claim(job_id))
+            await self._wire.transaction([["DEL", claim], ["ZREM", telling, job.id]])
 
     async def _tell(self, job: Job, key: str, member: str) -> None:
         text, tries = await self._wire.call("HMGET", key, "cb:callback", "cb:tries")
@@ -181,7 +246,8 @@ class Callbacks:
             "Checkback-Signature": f"t={moment},v1={signed}",
         }
         try:
-            return await asyncio.to_thread(_send, url, egress, headers, body)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, _send, url, egress, headers, body)
         finally:
             await self._egress.revoke(grant)
 
@@ -191,7 +257,13 @@ def _send(
 ) -> tuple[int | None, float | None]:
     try:
         with proxied.request(
-            "POST", url, egress, seconds=POST_SECONDS, headers=headers, body=body
+            "POST",
+            url,
+            egress,
+            seconds=POST_SECONDS,
+            total_seconds=POST_SECONDS,
+            headers=headers,
+            body=body,
         ) as response:
             after = response.getheader("Retry-After")
             return response.status, float(after) if after and after.isdigit() else None

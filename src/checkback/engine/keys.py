@@ -16,9 +16,9 @@ DEFAULT_QUEUES = (PAGES_QUEUE, DOCUMENTS_QUEUE, JOBS_QUEUE)
 STANDING_PER_QUEUE = ("meta", "id", "events", "marker", "pc", "stalled-check", "stalled", "cb-turns")
 """What is kept for a queue itself, whether it holds jobs or not: BullMQ's, and the turns."""
 
-STANDING_OF_OURS = ("server", "workers", "callbacks", "runs", "totals")
+STANDING_OF_OURS = ("server", "workers", "callbacks", "runs", "totals", "sizes")
 """Ours: what the running server published, the workers alive, the jobs whose end is to be told, how long the
-last runs of each kind took, how many attempts ended how."""
+last runs of each kind took, how many attempts ended how, how many bytes each owner's jobs take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,17 @@ class Keys:
         """Hash of counts of ended attempts, by kind and outcome, and by how long they took."""
         return f"{self.prefix}:cb:totals"
 
+    def sizes(self) -> str:
+        """Hash of how many bytes the jobs of each owner take in the store."""
+        return f"{self.prefix}:cb:sizes"
+
     def claim(self, job_id: str) -> str:
         """Held by the worker that tells of a job's end just now; ends by itself."""
         return f"{self.prefix}:cb:claim:{job_id}"
+
+    def telling(self, owner: str) -> str:
+        """Sorted set of an owner's jobs whose end is just being told; ends by itself."""
+        return f"{self.prefix}:cb:telling:{owner}"
 
     def workers(self) -> str:
         return f"{self.prefix}:cb:workers"

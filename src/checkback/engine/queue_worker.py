@@ -20,6 +20,8 @@ from checkback.core.trace_context import TraceContext
 from checkback.engine.attempt import END_RETRY_SECONDS, PASSING_REFUSALS, Extras
 from checkback.engine.queues import KEEP_GRACE_SECONDS
 from checkback.engine.record import Retention
+from checkback.engine.slots import Slots, take_newcomer
+from checkback.guard.access import LOCAL_OWNER
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,10 @@ class QueueWorker(BullWorker):
     def __init__(self, name: str, processor: Any, opts: dict[str, Any], waiting: Redis) -> None:
         """``waiting`` is a client of its own for the wait for jobs, called by ``waiting_name``."""
         super().__init__(name, processor, opts)
+        self.slots = Slots(opts["concurrency"], follow=self._have_under_way)
+        self._have_under_way(self.slots.wanted_tasks)
+        #: One look at a time for what the extra slot may take.
+        self._extra = asyncio.Lock()
         self._waiting_client = waiting
         self.backend.blocking_connection = RedisConnection(waiting)
         #: What is ours in the jobs that run, by job id; taken by the attempt.
@@ -78,6 +84,7 @@ class QueueWorker(BullWorker):
                 await asyncio.wait({before}, timeout=GIVE_UP_SECONDS)
             await super().processJob(job, token)
         finally:
+            self.slots.release(job)
             if self._under_way.get(job.id) is this:
                 del self._under_way[job.id]
 
@@ -109,8 +116,13 @@ class QueueWorker(BullWorker):
         """
         self.is_draining = True
         self.opts["concurrency"] = 0
+        self.slots.ring()
         if self.waiting:
             self.waiting.cancel()
+
+    def _have_under_way(self, tasks: int) -> None:
+        if not self.is_draining:
+            self.opts["concurrency"] = tasks
 
     async def getNextJob(self, token: str) -> BullJob | None:
         """The next job; none where the wait for one was ended by ``drain``."""
@@ -120,6 +132,31 @@ class QueueWorker(BullWorker):
             if self.is_draining:
                 return None
             raise
+
+    async def moveToActive(self, token: str) -> BullJob | None:
+        """Take the next job that may begin here; waits where the slots are taken."""
+        if not self.slots.is_free:
+            async with self._extra:
+                job = await self._take_extra(token)
+            if job is not None or not self.slots.is_free or self._ends:
+                return job
+        with self.slots.taking():
+            return await cast("Any", super()).moveToActive(token)
+
+    @property
+    def _ends(self) -> bool:
+        return self.is_draining or bool(self.closing)
+
+    async def _take_extra(self, token: str) -> BullJob | None:
+        """A job for the extra slot; None once any job may begin, or the worker takes no more."""
+        while not (self.slots.is_free or self._ends):
+            if self.slots.only_extra_is_free:
+                with self.slots.taking():
+                    taken = await take_newcomer(self, token)
+                    if taken is not None:
+                        return await self.nextJobFromJobData(*taken, token=token)
+            await self.slots.changed()
+        return None
 
     async def nextJobFromJobData(
         self,
@@ -137,6 +174,7 @@ class QueueWorker(BullWorker):
         job = await super().nextJobFromJobData(job_data, job_id, limit_until, delay_until, token)
         if job is None or job_data is None:
             return job
+        self.slots.hold(job, job_data.get("cb:owner") or LOCAL_OWNER)
         deadline = job_data.get("cb:deadline")
         self.extras[job.id] = Extras(
             job_data.get("cb:owner"),
@@ -147,6 +185,7 @@ class QueueWorker(BullWorker):
             TraceContext.from_metadata(job.opts.get("tm")),
             int(job_data.get("cb:returned") or 0),
             int(job_data.get("cb:forgiven") or 0),
+            "cb:gone" in job_data,
         )
         completed, failed = self.retention.completed, self.retention.failed
         job.opts["removeOnComplete"] = {"age": int(completed.total_seconds()) + KEEP_GRACE_SECONDS}

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from checkback.core.errors import (
-    CheckbackError,
+    ArgumentsGone,
     Conflict,
     EngineUnavailable,
     InvalidInput,
     NotFound,
     QueueFull,
-    QuotaExceeded,
     StorageFull,
 )
 from checkback.core.estimates import Backlog, Run
@@ -43,6 +42,8 @@ from checkback.engine.record import (
     queue_data,
 )
 from checkback.engine.room import StoreMemory
+from checkback.engine.shares import JOB_BYTES, StoreShares
+from checkback.engine.verdicts import STORE_SHARE_FULL, TOO_MANY, no_room
 from checkback.engine.wire import ReplyError, Script, Wire
 from checkback.guard.quotas import StoreLimits
 
@@ -55,7 +56,8 @@ UNDO = Script.read(LUA / "undo.lua")
 ADMIT = Script.read(LUA / "admit.lua")
 KEEP = Script.read(LUA / "keep.lua")
 PRUNE = Script.read(LUA / "prune.lua")
-REFUSED, TOO_MANY, QUEUE_FULL, SHARE_FULL = -1, -1, -2, -4
+DELETE = Script.read(LUA / "delete.lua")
+REFUSED = -1
 
 PRUNE_SECONDS = 0.25
 """An owner at the limit costs the store a look through all of that owner's jobs: not more often than this."""
@@ -101,7 +103,10 @@ class Queues:
         #: A folder on the disk that must have room for another job.
         self._disk = disk
         self._limits = limits or StoreLimits()
-        self._memory = StoreMemory(wire)
+        #: How full the store is.
+        self.memory = StoreMemory(wire)
+        #: What each owner's jobs take in the store.
+        self.shares = StoreShares(wire, keys, names, share_bytes=self._limits.owner_bytes)
         self._together: dict[str, asyncio.Future[Job | None]] = {}
         #: When each owner's jobs were last looked through for ended ones, in vain.
         self._pruned_in_vain: dict[str, float] = {}
@@ -121,15 +126,15 @@ class Queues:
             raise StorageFull
         scripts = [ADMIT, KEEP, STATUS, bullmq_scripts.add_script(new.delay_seconds > 0)]
         commands = self._add_commands(new)
-        await self._memory.require(
+        await self.memory.require(
             sum(len(part) for command in commands for part in command if isinstance(part, str | bytes))
         )
         repair = self.keys.job(new.queue, new.id)
         verdict, _, kept, status = await self._transaction(commands, scripts, repair=repair)
-        if verdict == TOO_MANY and await self._prune(new.owner):
+        if kept == REFUSED and await self._made_room(verdict, new.owner):
             verdict, _, kept, status = await self._transaction(commands, scripts, repair=repair)
         if kept == REFUSED:
-            raise self._no_room(verdict)
+            raise no_room(verdict, self._limits, self.shares)
         stored = self._decode(new.id, status)
         if stored is None:
             raise EngineUnavailable("The job store lost the job at once.", hint="Look into the server's log.")
@@ -194,11 +199,12 @@ class Queues:
         if replies[0] == -1:
             raise NotFound
         self._pruned_in_vain.pop(job.owner, None)
-        return _ids(replies[2])
+        self.shares.look_again(job.owner)
+        return (replies[2] or "").split()
 
     async def parts(self, queue: str, job_id: str) -> list[str]:
         """The ids of the jobs that a job has started."""
-        return _ids(await self._call("HGET", self.keys.job(queue, job_id), "cb:parts"))
+        return (await self._call("HGET", self.keys.job(queue, job_id), "cb:parts") or "").split()
 
     async def cancel_parts(self, job_ids: list[str]) -> None:
         """Cancel those that have not ended, and what they have started themselves."""
@@ -214,7 +220,7 @@ class Queues:
         if verdict == TOO_MANY and await self._prune(job.owner):
             verdict = await self._run(*self._admission(job.queue, job.id, job.owner, has_quota, again=True))
         if verdict < 0:
-            raise self._no_room(verdict)
+            raise no_room(verdict, self._limits, self.shares)
         key, events = self.keys.job(job.queue, job.id), self.keys.queue(job.queue, "events")
         revive = ["EVALSHA", REVIVE.sha, 2, key, events, job.id]
         # A cancelled job lies in the failed set, in the completed one if it ended at that moment, or
@@ -232,6 +238,24 @@ class Queues:
             raise NotFound
         if replies[0] == -2:
             raise Conflict("The job is still being stopped.", hint="Try again in a few seconds.")
+        if replies[0] == -3:
+            raise ArgumentsGone
+
+    async def delete(self, job: Job) -> None:
+        """Remove a job that does not run, with everything of it in the store. Raises Conflict or NotFound."""
+        names = ("wait", "paused", "prioritized", "delayed", "completed", "failed")
+        listed = [self.keys.job(job.queue, job.id)]
+        listed += [self.keys.queue(job.queue, part) for part in ("active", "events")]
+        listed += [self.keys.owner(job.owner), self.keys.open(job.owner)]
+        listed += [self.keys.callbacks(), self.keys.sizes()]
+        listed += [self.keys.queue(job.queue, part) for part in names]
+        reply = await self._run(DELETE, listed, [job.id, job.owner, f"{job.queue}:{job.id}"])
+        if reply == -1:
+            raise NotFound
+        if reply == -2 and job.state is State.CANCELLED:
+            raise Conflict("The job is still being stopped.", hint="Try again in a few seconds.")
+        if reply == -2:
+            raise Conflict("A job that runs cannot be deleted.", hint="Cancel it first, then delete it.")
 
     async def log(self, job: Job) -> list[str]:
         """The log lines that are kept, oldest first."""
@@ -337,26 +361,32 @@ class Queues:
         if new.callback is not None:
             ours["cb:callback"] = json.dumps(dict(new.callback))
             due = created.timestamp() + new.delay_seconds
-        script, listed, args = self._admission(new.queue, new.id, new.owner, new.has_quota)
+        add = list(bullmq_scripts.add(self.keys, new.queue, new.id, name, data, opts, milliseconds))
+        size = JOB_BYTES + sum(len(part) for part in (*add, *ours.values()) if isinstance(part, str | bytes))
+        script, listed, args = self._admission(new.queue, new.id, new.owner, new.has_quota, size=size)
+        kept = self._keep(
+            new.queue, new.id, new.owner, milliseconds,
+            counted=new.has_quota, due=due, size=size, fields=ours,
+        )  # fmt: skip
         return [
             ["EVALSHA", script.sha, len(listed), *listed, *args],
-            list(bullmq_scripts.add(self.keys, new.queue, new.id, name, data, opts, milliseconds)),
-            self._keep(
-                new.queue, new.id, new.owner, milliseconds, counted=new.has_quota, due=due, fields=ours
-            ),
+            add,
+            kept,
             ["EVALSHA", STATUS.sha, len(self.names), *self._hashes(new.id), new.id, "0"],
         ]
 
     def _admission(
-        self, queue: str, job_id: str, owner: str, has_quota: bool, *, again: bool = False
+        self, queue: str, job_id: str, owner: str, has_quota: bool, *, again: bool = False, size: int = 0
     ) -> tuple[Script, list[str], list[Any]]:
         """The script that says whether there is room for a job, with its keys and arguments."""
         keys = [self.keys.job(queue, job_id)]
         keys += [self.keys.queue(queue, part) for part in ("wait", "prioritized", "delayed")]
         keys += [self.keys.open(owner), self.keys.disk_full(), self.keys.disk_full(owner)]
+        keys += [self.keys.sizes()]
         owners = self._limits.owner_jobs if has_quota else 0
+        share = self._limits.owner_bytes if has_quota and not again else 0
         flags = ["1" if again else "", "" if has_quota else "1"]
-        return ADMIT, keys, [owners, self._limits.queue_jobs, *flags]
+        return ADMIT, keys, [owners, self._limits.queue_jobs, *flags, owner, share, size]
 
     def _keep(
         self,
@@ -367,12 +397,13 @@ class Queues:
         *,
         counted: bool,
         due: str | float = "",
+        size: int = 0,
         again: bool = False,
         fields: Mapping[str, Any] | None = None,
     ) -> list[Any]:
         keys = [self.keys.job(queue, job_id), self.keys.queue(queue, "prioritized")]
         keys += [self.keys.turns(queue), self.keys.owner(owner), self.keys.open(owner)]
-        keys += [self.keys.callbacks()]
+        keys += [self.keys.callbacks(), self.keys.sizes()]
         args: list[Any] = [
             job_id,
             owner,
@@ -380,10 +411,21 @@ class Queues:
             f"{queue}:{job_id}",
             "1" if counted and self._limits.owner_jobs else "",
         ]
-        args += [due, "1" if again else ""]
+        args += [due, "1" if again else "", size]
         for field, value in (fields or {}).items():
             args += [field, value]
         return ["EVALSHA", KEEP.sha, len(keys), *keys, *args]
+
+    async def _made_room(self, verdict: int, owner: str) -> bool:
+        """Whether an owner who was refused may be asked again."""
+        if verdict == TOO_MANY:
+            return await self._prune(owner)
+        if verdict != STORE_SHARE_FULL:
+            return False
+        try:
+            return await self.shares.relieve(owner)
+        except ReplyError as error:
+            raise _refused(error) from None
 
     async def _prune(self, owner: str) -> bool:
         """Whether some of an owner's jobs had ended, so that there may be room after all."""
@@ -397,23 +439,6 @@ class Queues:
         else:
             self._pruned_in_vain[owner] = now
         return pruned
-
-    def _no_room(self, verdict: int) -> CheckbackError:
-        if verdict == TOO_MANY:
-            return QuotaExceeded(
-                f"You may have {self._limits.owner_jobs} jobs that have not ended, and have them.",
-                hint="Wait for some to end, or cancel some.",
-            )
-        if verdict == QUEUE_FULL:
-            return QueueFull(
-                f"{self._limits.queue_jobs} jobs wait in this queue, which is all that it takes."
-            )
-        if verdict == SHARE_FULL:
-            return QuotaExceeded(
-                "The results of your jobs take all the disk that they may.",
-                hint="Delete some, or wait until some have expired.",
-            )
-        return StorageFull("Results and uploads take all the disk that they may.")
 
     def _hashes(self, job_id: str) -> list[str]:
         return [self.keys.job(name, job_id) for name in self.names]
@@ -455,10 +480,6 @@ class Queues:
             return await self.wire.transaction(commands, scripts)
         except ReplyError as error:
             raise _refused(error) from None
-
-
-def _ids(listed: str | None) -> list[str]:
-    return listed.split() if listed else []
 
 
 def _free_bytes(folder: Path) -> float:

@@ -88,7 +88,7 @@ def decode(
     """The record that ``status.lua`` read; ``fields`` are in the order of that script."""
     (
         timestamp, name, progress, returnvalue, failed_reason, processed, finished, made, started, stalled,
-        opts, deferred, owner, failure, artifacts, cancel, deadline, args_hash, returned, read, data,
+        opts, deferred, owner, failure, artifacts, cancel, deadline, args_hash, returned, read, gone, data,
     ) = fields  # fmt: skip
     kind = clean(kind_of(name or "", queue))
     made_count = int(made or 0)
@@ -111,7 +111,7 @@ def decode(
         owner=clean(owner or LOCAL_OWNER),
         state=state,
         created_at=created_at,
-        args=args_of(_json(data), kind, queue) if data is not None else None,
+        args=args_of(_json(data), kind, queue) if data is not None and gone is None else None,
         phase=phase if state is not State.WAITING else None,
         progress=100 if state is State.COMPLETED else (0 if state is State.WAITING else min(percent, 99)),
         message=message if state is State.ACTIVE else None,

@@ -13,6 +13,7 @@ from checkback.core.errors import QueueFull
 from checkback.engine.wire import ReplyError, Wire
 
 RESERVE = 0.10
+NEARLY = 0.75
 ASK_SECONDS = 0.5
 ANSWER_SECONDS = 0.25
 """A caller is to hear within 2 s in all that the store is away."""
@@ -38,7 +39,11 @@ class StoreMemory:
         if self._is_full:
             raise QueueFull
 
-    async def _ask(self) -> bool:
+    async def is_nearly_full(self) -> bool:
+        """Whether the store will soon take no more jobs."""
+        return await self._ask(NEARLY)
+
+    async def _ask(self, most_share: float = 1 - RESERVE) -> bool:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 text: str = await self._wire.call("INFO", "memory")
@@ -46,4 +51,4 @@ class StoreMemory:
             return False  # not everybody may ask, or it is slow: then the store's own limit is the only one
         told = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         most = int(told.get("maxmemory", 0))
-        return most > 0 and int(told.get("used_memory", 0)) > (1 - RESERVE) * most
+        return most > 0 and int(told.get("used_memory", 0)) > most_share * most

@@ -20,6 +20,7 @@ from checkback.engine.folders import Folders
 from checkback.engine.job_disk import Ledger
 from checkback.engine.keys import Keys
 from checkback.engine.record import Retention
+from checkback.engine.shares import StoreShares
 from checkback.engine.wire import ReplyError, Script, Wire
 from checkback.guard.access import LOCAL_OWNER
 from checkback.uploads import UploadStore
@@ -35,6 +36,8 @@ DEAD_WORKER_SECONDS = 60.0
 FOREIGN_JOBS = 200
 """How many waiting jobs at each end of a queue are looked at for ones that no index knows."""
 PRUNED_JOBS = 100_000
+MOST_EVENT_BYTES = 32 << 20
+"""What the events of one queue may take in the store."""
 
 
 class Sweeper:
@@ -84,12 +87,14 @@ class Sweeper:
             removed += await self._sweep_set(queue, "completed", self._retention.completed)
             removed += await self._sweep_set(queue, "failed", self._retention.failed)
             await self._index_foreign(queue)
+            await self._trim_events(queue)
         if time.monotonic() - self._scanned_at > FOLDER_SCAN_SECONDS:
             self._scanned_at = time.monotonic()
             await self._remove_stray_folders()
             await asyncio.to_thread(self._uploads.sweep)
             if self._folders is not None:
                 await asyncio.to_thread(self._folders.remove_left_behind)
+            await StoreShares(self._wire, self._keys, self._queues, share_bytes=0).recount()
         await self._forget_dead_workers()
         await self._prune_owners()
         await self.disk.look()
@@ -103,13 +108,24 @@ class Sweeper:
             cancelled_cutoff = now - int(self._retention.failed.total_seconds() * 1000)
             gone = await self._wire.script(
                 SWEEP,
-                [self._keys.queue(queue, part), self._keys.queue(queue, "events")],
+                [self._keys.queue(queue, part), self._keys.queue(queue, "events"), self._keys.sizes()],
                 [self._keys.queue(queue, ""), cutoff, self._keys.owner_prefix(), BATCH, cancelled_cutoff],
             )
             await asyncio.to_thread(self._remove_files, gone)
             removed += len(gone)
             if len(gone) < BATCH:
                 return removed
+
+    async def _trim_events(self, queue: str) -> None:
+        """Keep a queue's events small: BullMQ keeps 10,000, and completed jobs' hold results."""
+        events = self._keys.queue(queue, "events")
+        try:
+            size = await self._wire.call("MEMORY", "USAGE", events)
+        except ReplyError:  # not everybody may ask
+            return
+        if size is not None and size > MOST_EVENT_BYTES:
+            kept = await self._wire.call("XLEN", events) * MOST_EVENT_BYTES // (2 * size)
+            await self._wire.call("XTRIM", events, "MAXLEN", kept)
 
     def _remove_files(self, job_ids: list[str]) -> None:
         for job_id in job_ids:

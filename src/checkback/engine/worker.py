@@ -66,6 +66,8 @@ CLOSE_SECONDS = 3.0
 HAND_BACK_SECONDS = 5.0
 """What the children of attempts that are handed back get to end, and the store to hear of it."""
 DRAIN_LOOK_SECONDS = 0.05
+CHANGES_OF_SLOTS = frozenset({"waiting", "completed", "failed"})
+"""Events after which a job may begin that could not before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class WorkerSettings:
     owner_artifact_bytes: int = 0
     #: What the files of one job may take while it runs; 0 is no limit.
     job_disk_bytes: int = 0
+    #: What the jobs of one owner may take in the store; 0 is no limit.
+    owner_store_bytes: int = 0
 
 
 class WorkerProcess:
@@ -178,6 +182,7 @@ class WorkerProcess:
             Sealer(settings.secret),
             Ledger(settings.job_disk_bytes, settings.owner_artifact_bytes),
             settings.pdfco_key,
+            settings.owner_store_bytes,
         )
 
     def _make_sweeper(self, wire: Wire, folders: Folders, ledger: Ledger) -> Sweeper:
@@ -228,7 +233,7 @@ class WorkerProcess:
         async def process(job: BullJob, token: str) -> Any:
             extras = worker.extras.pop(job.id, Extras())
             with observer.attempt(queue, job, trace=extras.trace, request_id=extras.request_id) as span:
-                attempt = Attempt(parts, queue, job, token, extras)
+                attempt = Attempt(parts, queue, job, token, extras, worker.slots)
                 try:
                     return await self._process(attempt)
                 finally:
@@ -307,7 +312,9 @@ class WorkerProcess:
         raise AttemptFailed(f"{type(problem).__name__} in the worker.")
 
     async def _watch_cancels(self, feed: Feed) -> None:
-        def hear(_queue: str, event: str, job_id: str) -> None:
+        def hear(queue: str, event: str, job_id: str) -> None:
+            if event in CHANGES_OF_SLOTS and queue in self._workers:
+                self._workers[queue].slots.ring()
             if event == "cb:cancel" and job_id in self._attempts:
                 looking = asyncio.create_task(self._attempts[job_id].stop_if_cancelled())
                 self._looking.add(looking)
@@ -391,6 +398,7 @@ class WorkerProcess:
         meanwhile.
         """
         worker.closing = True
+        worker.slots.ring()
         if worker.waiting:
             worker.waiting.cancel()
         await asyncio.wait({running}, timeout=CLOSE_SECONDS)

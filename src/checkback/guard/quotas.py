@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from checkback.core.errors import QuotaExceeded
 from checkback.guard.access import LOCAL_OWNER, Caller
+from checkback.guard.submit_limits import check_deadline
 
 BURST_SECONDS = 10.0
 """How many seconds' worth of a rate may come at once."""
@@ -27,6 +29,8 @@ class StoreLimits:
     owner_jobs: int = 0
     #: Jobs that wait in one queue, whoever's they are.
     queue_jobs: int = 0
+    #: Bytes that the jobs of one owner may take in the store.
+    owner_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,12 @@ class OwnerLimits:
     uploads: int = 0
     #: What an owner's uploads may take on the disk together.
     upload_bytes: int = 0
+    #: How many uploads of an owner are kept.
+    upload_files: int = 0
+    #: Event streams, long waits and subscriptions that are open at once.
+    streams: int = 0
+    #: The longest ``deadline_seconds`` that a submit may name, unless the kind's own is longer.
+    deadline_seconds: float = 0
 
 
 def has_quota(caller: Caller) -> bool:
@@ -91,6 +101,7 @@ class Quotas:
         self._submits = Rate(limits.submits, clock=clock)
         self._checks = Rate(limits.checks, clock=clock)
         self._uploading: dict[str, int] = {}
+        self._streams: Counter[str] = Counter()
 
     def request(self, caller: Caller) -> None:
         """Count a request of any sort."""
@@ -102,6 +113,11 @@ class Quotas:
         if has_quota(caller):
             _hold(self._submits.take(caller.owner), "You submit jobs too fast.")
 
+    def deadline(self, caller: Caller, deadline_seconds: float | None, *, of_kind: float) -> None:
+        """Raise InvalidInput for a running time that is longer than the caller may ask for."""
+        if has_quota(caller):
+            check_deadline(deadline_seconds, of_kind=of_kind, most=self.limits.deadline_seconds)
+
     def check(self, caller: Caller, job_id: str) -> None:
         """Count a question about one job."""
         if has_quota(caller):
@@ -110,7 +126,36 @@ class Quotas:
                 wait, "You ask for this job too often.", "Wait for its end instead of asking again and again."
             )
 
-    def begin_upload(self, caller: Caller, kept_bytes: int) -> Callable[[], None]:
+    @contextmanager
+    def stream(self, caller: Caller) -> Generator[None]:
+        """Count an event stream, a long wait or a subscription for as long as the ``with``."""
+        ended = self.open_stream(caller)
+        try:
+            yield
+        finally:
+            ended()
+
+    def open_stream(self, caller: Caller) -> Callable[[], None]:
+        """Count one that begins; call what is returned once when it has ended."""
+        if not has_quota(caller) or not self.limits.streams:
+            return lambda: None
+        if self._streams[caller.owner] >= self.limits.streams:
+            raise QuotaExceeded(
+                f"You have reached your limit of {self.limits.streams} open event streams, waits and "
+                "subscriptions.",
+                hint="Close some of them, or wait until some have ended.",
+                retry_after_seconds=5,
+            )
+        self._streams[caller.owner] += 1
+
+        def end() -> None:
+            self._streams[caller.owner] -= 1
+            if not self._streams[caller.owner]:
+                del self._streams[caller.owner]
+
+        return end
+
+    def begin_upload(self, caller: Caller, kept_bytes: int, kept_files: int = 0) -> Callable[[], None]:
         """Count an upload that begins; call what is returned once when it has ended, whichever way."""
         if not has_quota(caller):
             return lambda: None
@@ -121,6 +166,12 @@ class Quotas:
                 retry_after_seconds=600,
             )
         under_way = self._uploading.get(caller.owner, 0)
+        if self.limits.upload_files and kept_files + under_way >= self.limits.upload_files:
+            raise QuotaExceeded(
+                f"You have reached your limit of {self.limits.upload_files} uploads that are kept.",
+                hint="Delete some, or wait: each is removed a day after its last use.",
+                retry_after_seconds=600,
+            )
         if self.limits.uploads and under_way >= self.limits.uploads:
             raise QuotaExceeded(
                 f"{under_way} uploads of yours are under way, which is all that you may have at once.",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import http.client
+import socket
 import ssl
+import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
@@ -30,13 +32,21 @@ class HostBlocked(FetchFailed):
 
 @contextmanager
 def get(
-    url: str, egress: Egress, *, seconds: float, headers: Mapping[str, str]
+    url: str,
+    egress: Egress,
+    *,
+    seconds: float,
+    headers: Mapping[str, str],
+    total_seconds: float | None = None,
 ) -> Generator[http.client.HTTPResponse]:
-    """The answer to one GET, its body unread; ``seconds`` is for each read. Redirects are answers.
+    """The answer to one GET, its body unread; ``seconds`` is for each read, ``total_seconds`` for all until
+    the end of the ``with``. Redirects are answers.
 
     Raises FetchFailed, HostUnreachable or HostBlocked, also for what goes wrong inside the ``with``.
     """
-    with request("GET", url, egress, seconds=seconds, headers=headers) as response:
+    with request(
+        "GET", url, egress, seconds=seconds, headers=headers, total_seconds=total_seconds
+    ) as response:
         yield response
 
 
@@ -49,14 +59,17 @@ def request(
     seconds: float,
     headers: Mapping[str, str],
     body: bytes | BinaryIO | None = None,
+    total_seconds: float | None = None,
 ) -> Generator[http.client.HTTPResponse]:
     """As ``get``, for any method. A file as ``body`` needs its Content-Length among the headers."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise FetchFailed
     connection, target, fields = _prepare(url, egress, seconds, headers)
+    end = _End(connection, total_seconds)
     try:
         connection.request(method, target, body=body, headers=fields)
+        end.hold()
         # The answer keeps the socket open on its own until it is read to its end or closed.
         with connection.getresponse() as response:
             if parts.scheme == "http":
@@ -71,6 +84,7 @@ def request(
     except (http.client.HTTPException, ValueError) as error:
         raise FetchFailed from error
     finally:
+        end.cancel()
         connection.close()
 
 
@@ -99,6 +113,39 @@ def _origin(url: str) -> tuple[str, str, int]:
     except ValueError:
         port = -1  # no address that could be reached
     return parts.scheme, parts.hostname or "", port or (443 if parts.scheme == "https" else 80)
+
+
+class _End:
+    """Ends a connection when its time is over, whatever it waits for: a server that sends a byte now and then
+    keeps each read from running out of time."""
+
+    def __init__(self, connection: http.client.HTTPConnection, seconds: float | None) -> None:
+        self._connection = connection
+        self._socket: socket.socket | None = None
+        self._is_over = False
+        self._timer = threading.Timer(max(0.0, seconds or 0.0), self._shut) if seconds is not None else None
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+
+    def hold(self) -> None:
+        """Remember the socket: the connection forgets it when it hands it over to its answer. Raises
+        TimeoutError."""
+        self._socket = self._connection.sock
+        if self._is_over:
+            raise TimeoutError
+
+    def cancel(self) -> None:
+        """It has ended in time."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _shut(self) -> None:
+        self._is_over = True
+        line = self._socket or self._connection.sock
+        if line is not None:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
 
 def location(url: str, response: http.client.HTTPResponse) -> str | None:

@@ -69,6 +69,8 @@ class Kind:
     backoff_seconds: float = 2.0
     #: How many may run at once in one worker process; None for the worker's own limit.
     concurrency: int | None = None
+    #: True: its jobs only wait for others, so they hold no slot of their queue.
+    waits: bool = False
     #: False: an attempt whose worker was lost is not run again.
     safe_to_repeat: bool = True
     #: True: its end depends on its arguments alone, so a crash or running out of time is not tried again.
@@ -133,6 +135,13 @@ class Kind:
         except ValidationError as error:
             raise InvalidInput(describe(error)) from None
 
+    def admitted(self, args: object, policy: AddressPolicy) -> dict[str, Any]:
+        """The arguments as given, checked in every way that does not need the job. Raises InvalidInput."""
+        model = self.check_args(args)
+        if self.admit is not None:
+            self.admit(model, policy)
+        return model.model_dump(mode="python", by_alias=True, exclude_unset=True)
+
 
 class _OpenSchema(GenerateJsonSchema):
     """Describes a type without a JSON schema as one that accepts anything: one such argument must not keep
@@ -192,6 +201,7 @@ def job(
     attempts: int = 1,
     backoff_seconds: float = 2.0,
     concurrency: int | None = None,
+    waits: bool = False,
     safe_to_repeat: bool = True,
     deterministic: bool = False,
     memory_bytes: int | None = None,
@@ -222,11 +232,12 @@ def job(
         deadline_seconds=deadline_seconds,
         attempts=attempts,
         backoff_seconds=backoff_seconds,
-        concurrency=concurrency,
+        concurrency=concurrency, waits=waits,
         safe_to_repeat=safe_to_repeat, deterministic=deterministic,
         memory_bytes=memory_bytes, memory_limit=memory_limit,
-        warm=warm,
-        network=network, sandbox=sandbox, admit=admit, phases=tuple(phases),
+        warm=warm, network=network, sandbox=sandbox,
+        admit=admit,
+        phases=tuple(phases),
         read_only=read_only, destructive=destructive, idempotent=idempotent, open_world=open_world,
         starts=None if starts is None else tuple(starts),
     )  # fmt: skip

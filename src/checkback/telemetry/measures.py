@@ -56,6 +56,12 @@ _call_seconds = Histogram(
     buckets=SECONDS,
     registry=REGISTRY,
 )
+loop_lag = Histogram(
+    "checkback_event_loop_lag_seconds",
+    "How late the server's event loop was, measured ten times a second.",
+    buckets=(0.001, 0.0025, *SECONDS[:10]),
+    registry=REGISTRY,
+)
 event_streams = Gauge(
     "checkback_event_streams", "Streams of server-sent events that are open.", registry=REGISTRY
 )

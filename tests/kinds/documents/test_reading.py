@@ -255,6 +255,15 @@ def test_a_pattern_that_cannot_be_read_is_refused() -> None:
     assert caught.value.code == "invalid_option"
 
 
+def test_an_expression_without_end_is_ended_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find_text, "PAGE_SECONDS", 0.2)
+    endless = pdf_of(text_at((100, 200, "x" * 60), (100, 220, "x" * 60)))
+    with pytest.raises(JobFailed) as caught:
+        find(endless, "(x|xx)+y", regex=True)
+    assert (caught.value.code, caught.value.retryable) == ("pattern_too_slow", False)
+    assert "xx" not in caught.value.message
+
+
 # --- Formats ----------------------------------------------------------------------------------------------
 
 

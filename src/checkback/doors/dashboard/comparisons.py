@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from checkback.core.job import Job
+from checkback.core.job import MAX_RESULT_BYTES, Job
 from checkback.core.states import State
 from checkback.guard.access import Caller
 from checkback.service import Service
@@ -28,7 +28,7 @@ async def comparison(service: Service, caller: Caller, job: Job) -> dict[str, An
     """What a completed comparison found, as ``page.compare`` tells it."""
     if job.kind != COMPARISON or job.state is not State.COMPLETED:
         return None
-    found: object = await service.result(caller, job.id)
+    found: object = await service.result(caller, job.id, most_bytes=MAX_RESULT_BYTES)
     return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
 

@@ -45,6 +45,7 @@ async def collect(service: Service, caller: Caller, job_id: str, base_url: str) 
         "left_out": max(0, len(log) - LOG_LINES),
         "can_cancel": caller.may(Scope.WRITE) and may_move(job.state, State.CANCELLED),
         "can_retry": caller.may(Scope.WRITE) and job.state.is_final and may_move(job.state, State.WAITING),
+        "can_delete": caller.may(Scope.WRITE) and job.state is not State.ACTIVE,
         "summary": native.summary(job),
         "report": report,
         "pictures": [item for item in pictures if report is None or item.name != report["picture"]],

@@ -78,7 +78,8 @@ class Dashboard:
     async def changes(self, request: Request, caller: Caller) -> ASGIApp:
         """A stream that says ``changed`` when any of the caller's jobs did: the page fetches itself anew."""
         owner = request.query_params.get("owner") or None
-        return EventStream(self._changes(caller, owner), _identity(request))
+        ended = self._service.quotas.open_stream(caller)
+        return EventStream(self._changes(caller, owner), _identity(request), ended)
 
     async def _changes(self, caller: Caller, owner: str | None) -> AsyncGenerator[bytes, None]:
         async with self._service.changes(caller, owner) as changes:
@@ -99,6 +100,11 @@ class Dashboard:
         await self._form(request)
         job = await self._service.cancel(caller, str(request.path_params["job_id"]))
         return _see(f"/jobs/{job.id}")
+
+    async def delete(self, request: Request, caller: Caller) -> Response:
+        await self._form(request)
+        await self._service.delete(caller, str(request.path_params["job_id"]))
+        return _see("/")
 
     async def retry(self, request: Request, caller: Caller) -> Response:
         await self._form(request)
@@ -240,6 +246,7 @@ def build_routes(
         Route("/changes", _Dispatch(known(page.changes)), methods=["GET"]),
         Route("/jobs/{job_id}", known(page.job), methods=["GET"]),
         Route("/jobs/{job_id}/cancel", known(page.cancel), methods=["POST"]),
+        Route("/jobs/{job_id}/delete", known(page.delete), methods=["POST"]),
         Route("/jobs/{job_id}/retry", known(page.retry), methods=["POST"]),
         Route("/submit", known(page.kinds), methods=["GET"]),
         Route("/submit/{kind}", known(page.submit), methods=["GET", "POST"]),

@@ -8,6 +8,7 @@
   KEYS[4]  the owner's index
   KEYS[5]  the owner's jobs that have not ended
   KEYS[6]  the jobs whose end is to be told
+  KEYS[7]  how many bytes the jobs of each owner take in the store
   ARGV[1]  job id
   ARGV[2]  owner
   ARGV[3]  when the job was made, in ms
@@ -15,7 +16,8 @@
   ARGV[5]  "1" to count the job among the owner's
   ARGV[6]  when to look whether its end can be told, or ""
   ARGV[7]  "1" for a job that was there before and runs again
-  ARGV[8+] fields and values
+  ARGV[8]  how many bytes the job takes in the store
+  ARGV[9+] fields and values
   Returns  1 kept, 0 it was there already, -1 it was refused by admit.lua and is gone
 
   Turns. The owners of a queue take turns, however many jobs each has waiting (start-time fair queueing). A job's turn
@@ -33,7 +35,9 @@ if ARGV[7] == '1' then
   if rcall('HEXISTS', KEYS[1], 'timestamp') == 0 then return 0 end
 else
   if rcall('HSETNX', KEYS[1], 'cb:owner', ARGV[2]) == 0 then return 0 end
-  for field = 8, #ARGV, 2 do rcall('HSETNX', KEYS[1], ARGV[field], ARGV[field + 1]) end
+  for field = 9, #ARGV, 2 do rcall('HSETNX', KEYS[1], ARGV[field], ARGV[field + 1]) end
+  rcall('HSET', KEYS[1], 'cb:size', ARGV[8])
+  rcall('HINCRBY', KEYS[7], ARGV[2], ARGV[8])
   if ARGV[6] ~= '' then
     rcall('ZADD', KEYS[6], 'NX', ARGV[6], (string.gsub(ARGV[4], ':', ' ', 1)))
   end

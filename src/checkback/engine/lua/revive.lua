@@ -4,11 +4,12 @@
   KEYS[1]  the job's hash
   KEYS[2]  the queue's event stream
   ARGV[1]  job id
-  Returns  1, -1 no such job, -2 it is still being stopped
+  Returns  1, -1 no such job, -2 it is still being stopped, -3 its arguments are gone
 ]]
 local rcall = redis.call
 if rcall('EXISTS', KEYS[1]) == 0 then return -1 end
 if rcall('EXISTS', KEYS[1] .. ':lock') == 1 then return -2 end
+if rcall('HEXISTS', KEYS[1], 'cb:gone') == 1 then return -3 end
 rcall('HDEL', KEYS[1], 'cb:cancel', 'cb:failure', 'cb:artifacts', 'defa', 'stc', 'progress')
 -- Workers that were lost before it are not counted again: attempts begun that neither ended nor were handed back.
 local begun = rcall('HMGET', KEYS[1], 'ats', 'atm', 'cb:returned')

@@ -35,7 +35,7 @@ for place, key in ipairs(KEYS) do
     if whose ~= '' and (rcall('HGET', key, 'cb:owner') or 'local') ~= whose then return nil end
     local fields = rcall('HMGET', key, 'timestamp', 'name', 'progress', 'returnvalue', 'failedReason', 'processedOn',
       'finishedOn', 'atm', 'ats', 'stc', 'opts', 'defa', 'cb:owner', 'cb:failure', 'cb:artifacts', 'cb:cancel',
-      'cb:deadline', 'cb:args', 'cb:returned', 'cb:read', ARGV[2] == '1' and 'data' or 'cb:none')
+      'cb:deadline', 'cb:args', 'cb:returned', 'cb:read', 'cb:gone', ARGV[2] == '1' and 'data' or 'cb:none')
     if fields[1] then
       local prefix = string.sub(key, 1, #key - #id)
       return {place, state_of(prefix, key, fields[7]), fields}

@@ -20,6 +20,7 @@ class DocumentCode(StrEnum):
     INVALID_HTML = "invalid_html"
     INVALID_OPTION = "invalid_option"
     INVALID_PAGES = "invalid_pages"
+    PATTERN_TOO_SLOW = "pattern_too_slow"
     PERMISSION_DENIED = "permission_denied"
     PASSWORD_NEEDED = "password_needed"  # noqa: S105 - a code
     PROGRAM_FAILED = "program_failed"
@@ -98,6 +99,15 @@ def invalid_rect() -> JobFailed:
 def invalid_pattern() -> JobFailed:
     """The regular expression cannot be read."""
     return invalid_option("search", "a regular expression that can be read")
+
+
+def pattern_too_slow(page_index: int) -> JobFailed:
+    """The search of a page did not end within its time limit."""
+    return _final(
+        DocumentCode.PATTERN_TOO_SLOW,
+        f"`search` took too long on the page with the index {page_index}.",
+        "Use a regular expression without nested repetition such as (a+)+, or search for plain text.",
+    )
 
 
 def too_large(what: str, limit: str) -> JobFailed:

@@ -84,7 +84,8 @@ def download(url: str, target: Path, egress: Egress, login: Login) -> SourceFile
         if login.username and proxied.is_same_origin(first, url):
             key = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
             headers["Authorization"] = f"Basic {key}"
-        with proxied.get(url, egress, seconds=READ_SECONDS, headers=headers) as response:
+        left = end - time.monotonic()
+        with proxied.get(url, egress, seconds=READ_SECONDS, total_seconds=left, headers=headers) as response:
             further = proxied.location(url, response)
             if further is None:
                 if response.status != 200:

@@ -63,6 +63,7 @@ def admit(args: PageBatchArgs, policy: AddressPolicy) -> None:
     read_only=True,
     open_world=True,
     deadline_seconds=DEADLINE_SECONDS,
+    waits=True,
     admit=admit,
     phases=("pages",),
     starts=(KIND,),

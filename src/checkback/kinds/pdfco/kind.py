@@ -50,6 +50,7 @@ class TrackArgs(BaseModel):
     args=RunArgs,
     deadline_seconds=DEADLINE_SECONDS,
     attempts=3,
+    waits=True,
     network=True,
     phases=PHASES,
 )
@@ -74,6 +75,7 @@ def run(args: RunArgs, ctx: JobContext) -> dict[str, Any]:
     args=TrackArgs,
     deadline_seconds=DEADLINE_SECONDS,
     attempts=3,
+    waits=True,
     network=True,
     phases=PHASES,
 )
