@@ -40,7 +40,7 @@ from checkback.guard.addresses import AddressPolicy, check_url
 from checkback.guard.links import LinkSigner
 from checkback.guard.quotas import OwnerLimits, Quotas, has_quota
 from checkback.guard.seals import Sealer
-from checkback.guard.sources import ArtifactSource, UploadSource, change_sources, parse_source
+from checkback.guard.sources import ArtifactSource, UploadSource, change_sources, not_of_kind, parse_source
 from checkback.guard.submit_limits import check_options
 from checkback.telemetry import recording
 from checkback.telemetry.recording import SpanKind
@@ -401,7 +401,7 @@ class Service:
         found = registry.get(kind)
         given = await heavy.run(found.admitted, args, self._addresses, light=light)
         if found.sources:
-            given = await self._with_sources(caller, found.sources, given, delay_seconds)
+            given = await self._with_sources(caller, found, given, delay_seconds)
         return found, given
 
     def _seal(self, kind: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -412,21 +412,27 @@ class Service:
         return sealed, ids.hash_of({"kind": kind, "args": self._sealer.fingerprint(args)})
 
     async def _with_sources(
-        self, caller: Caller, paths: tuple[str, ...], args: dict[str, Any], delay_seconds: float
+        self, caller: Caller, kind: Kind, args: dict[str, Any], delay_seconds: float
     ) -> dict[str, Any]:
         """The arguments with every source checked, and named as a job's process finds it."""
-        wanted: dict[str, str] = {}
-        for path in paths:
-            change_sources(args, path, lambda source: wanted.setdefault(source, source))
-        for source in wanted:
-            wanted[source] = await self._resolve(caller, source, delay_seconds + KEEP_SECONDS)
-        for path in paths:
-            args = change_sources(args, path, lambda source: wanted[source])
+        keep, of_kinds = delay_seconds + KEEP_SECONDS, kind.source_kinds
+        for path in kind.sources:
+            named: dict[str, str] = {}
+            change_sources(args, path, lambda source, named=named: named.setdefault(source, source))
+            for source in named:
+                named[source] = await self._resolve(caller, source, keep, path, of_kinds.get(path))
+            args = change_sources(args, path, lambda source, named=named: named[source])
         return args
 
-    async def _resolve(self, caller: Caller, source: str, keep_seconds: float) -> str:
-        """One source as a job's process finds it. Raises what keeps this caller from using it."""
-        match parse_source(source, self.links):
+    async def _resolve(
+        self, caller: Caller, source: str, keep_seconds: float, path: str, of_kind: str | None
+    ) -> str:
+        """One source as a job's process finds it. Raises what keeps this caller from using it, and where the
+        argument ``path`` takes files of one kind alone, what keeps it from taking this."""
+        named = parse_source(source, self.links)
+        if of_kind is not None and not isinstance(named, ArtifactSource):
+            raise not_of_kind(path, of_kind)
+        match named:
             case UploadSource(upload_id, signed):
                 found = self._uploads.find(upload_id)
                 if found is None or not (signed or found.owner == caller.owner or caller.is_admin):
@@ -437,6 +443,8 @@ class Service:
                 reader = Caller(caller.owner, frozenset(Scope)) if signed else caller
                 if (job := await self.get(reader, job_id)).state is not State.COMPLETED:
                     raise NotReady(f"The job whose result is named as source is {job.state}.")
+                if of_kind is not None and job.kind != of_kind:
+                    raise not_of_kind(path, of_kind)
                 artifact, _ = await self.artifact(reader, job_id, name)
                 return f"artifact:{job.id}/{artifact.attempt}/{artifact.id}/{artifact.name}"
             case None:

@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import os
 import pwd
+import resource
 import signal
 import sys
 
@@ -43,6 +44,9 @@ def _become_expendable(folder: str) -> None:
     """What a page's word can fill with memory: the kernel ends it first, and it has no rights of root."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
+    # It reserves far more than it uses, and its job's worker watches what it really holds.
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     # All imports are done by now: nobody may not even read the standard library in some homes.
     if os.geteuid() == 0:
         become_nobody()

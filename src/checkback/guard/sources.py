@@ -60,6 +60,13 @@ def parse_source(source: str, links: LinkSigner) -> UploadSource | ArtifactSourc
     return ArtifactSource(job_id, name, signed=True)
 
 
+def not_of_kind(path: str, kind: str) -> InvalidInput:
+    """The error for an argument that takes files of one kind of job alone."""
+    return InvalidInput(
+        f"`{path}` must be the id of a {kind} job.", hint=f"Give the id of a completed {kind} job."
+    )
+
+
 def change_sources(args: dict[str, Any], path: str, change: Callable[[str], str]) -> dict[str, Any]:
     """A copy of ``args`` with ``change`` applied to each text at ``path``: ``url``, or ``images.url``."""
     return cast("dict[str, Any]", _change(args, path.split("."), change))

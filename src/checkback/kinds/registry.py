@@ -118,6 +118,11 @@ class Kind:
         """The arguments that name files to work on, as paths: ``url``, ``urls``, ``images.url``."""
         return source_arguments.paths(self.args_model)
 
+    @property
+    def source_kinds(self) -> dict[str, str]:
+        """Of those arguments, the ones that take a file of a job of one kind alone, and that kind."""
+        return source_arguments.of_kinds(self.args_model)
+
     def args_schema(self) -> dict[str, Any]:
         """The JSON schema of the arguments. What JSON cannot describe is open, and checked with each job."""
         try:

@@ -15,6 +15,17 @@ def paths(model: type[BaseModel]) -> tuple[str, ...]:
     return _sources(model)
 
 
+@functools.lru_cache(maxsize=4096)
+def of_kinds(model: type[BaseModel]) -> dict[str, str]:
+    """The arguments that name a file of a job of one kind alone, and that kind."""
+    found: dict[str, str] = {}
+    for name, info in model.model_fields.items():
+        extra: Any = info.json_schema_extra
+        if _is_source(info) and (kind := cast("dict[str, Any]", extra).get("of_kind")):
+            found[info.alias or name] = str(kind)
+    return found
+
+
 def _sources(
     model: type[BaseModel], within: str = "", around: tuple[type[BaseModel], ...] = ()
 ) -> tuple[str, ...]:

@@ -89,18 +89,32 @@ def read_mail(path: Path, file_type: FileType) -> Mail:
         return _read_msg(path)
     if file_type is not FileType.EML:
         raise failures.invalid_document("mail")
-    with path.open("rb") as file:
-        message = message_from_binary_file(file, policy=policy.default)
-    return _from_message(message)
+    try:
+        with path.open("rb") as file:
+            message = message_from_binary_file(file, policy=policy.default)
+        return _from_message(message)
+    except (JobFailed, MemoryError):
+        raise
+    except Exception as error:  # the library's parsers stumble over broken headers in ways of their own
+        raise failures.invalid_document("mail") from error
 
 
 def _from_message(message: Message) -> Mail:
-    mail = Mail(_headers({name: str(message.get(name, "")) for name in _HEADERS}))
+    mail = Mail(_headers({name: _header(message, name) for name in _HEADERS}))
     for number, part in enumerate(_leaves(message)):
         if number >= MAX_PARTS:
             raise failures.too_large("The mail", f"{MAX_PARTS} parts")
         _take_part(part, mail)
     return mail
+
+
+def _header(message: Message, name: str) -> str:
+    """A header's text; as it was sent, where the library cannot take it apart."""
+    try:
+        return str(message.get(name, ""))
+    except Exception:
+        sent = [value for key, value in message.raw_items() if key.lower() == name.lower()]
+        return str(sent[0]) if sent else ""
 
 
 def _leaves(message: Message) -> list[Message]:
@@ -156,7 +170,7 @@ def _text_of(part: Message) -> str:
     charset = part.get_content_charset() or "utf-8"
     try:
         return content.decode(charset)
-    except (LookupError, UnicodeDecodeError):
+    except (LookupError, ValueError):  # some codecs have errors of their own, and some names are none
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError:
@@ -183,7 +197,7 @@ def _read_msg(path: Path) -> Mail:
         ) from None
     try:
         return _from_outlook(oxmsg.Message.load(path.read_bytes()))
-    except JobFailed:
+    except (JobFailed, MemoryError):
         raise
     except Exception as error:  # it has no error of its own for a file that is damaged
         raise failures.invalid_document("mail") from error

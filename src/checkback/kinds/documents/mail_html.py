@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
+from checkback.kinds.documents import failures
+
 _ELEMENTS = frozenset(
     (
         "a",
@@ -130,8 +132,11 @@ def safe_html(source: str, pictures: Mapping[str, str]) -> str:
     ``pictures`` are those that the mail brings along, as ``data:`` addresses by their content id.
     """
     cleaner = _Cleaner(pictures)
-    cleaner.feed(source)
-    cleaner.close()
+    try:
+        cleaner.feed(source)
+        cleaner.close()
+    except AssertionError as error:  # how the parser says that it does not go on
+        raise failures.invalid_document("mail") from error
     return cleaner.result()
 
 
@@ -145,6 +150,10 @@ class _Cleaner(HTMLParser):
 
     def result(self) -> str:
         return "".join(self._parts) + "".join(f"</{name}>" for name in reversed(self._open))
+
+    def parse_marked_section(self, i: int, report: int = 1) -> int:
+        """A section such as ``<![if !mso]>`` is a comment to browsers, whatever is in it."""
+        return self.parse_bogus_comment(i, report=False)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _SILENT:

@@ -67,6 +67,7 @@ def admit(args: PageBatchArgs, policy: AddressPolicy) -> None:
     admit=admit,
     phases=("pages",),
     starts=(KIND,),
+    memory_bytes=512 << 20,
 )
 def analyze_batch(args: PageBatchArgs, ctx: JobContext) -> Fields:
     """Analyze up to 100 web pages, one job each. Use page.analyze for a single page.

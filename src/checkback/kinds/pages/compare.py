@@ -11,12 +11,10 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from checkback.core.errors import JobFailed
 from checkback.kinds.context import JobContext
 from checkback.kinds.pages.reports import PageJob, read_report
-from checkback.kinds.registry import job
+from checkback.kinds.registry import MemoryLimit, job
 
-SCHEMA = "checkback.page/1"
 MOST_LISTED = 40
 #: Pixels by which a section may grow or shrink without being told as changed.
 SAME_HEIGHT = 8
@@ -36,7 +34,16 @@ class PageCompareArgs(BaseModel):
     job_b: PageJob
 
 
-@job("page.compare", title="Compare two page analyses", read_only=True, sandbox=True)
+@job(
+    "page.compare",
+    title="Compare two page analyses",
+    read_only=True,
+    sandbox=True,
+    deterministic=True,
+    deadline_seconds=120,
+    memory_bytes=1 << 30,
+    memory_limit=MemoryLimit.ADDRESS_SPACE,
+)
 def compare(args: PageCompareArgs, ctx: JobContext) -> Fields:
     """Compare two completed page.analyze jobs: what was added, removed and changed from job_a to job_b.
 
@@ -44,14 +51,6 @@ def compare(args: PageCompareArgs, ctx: JobContext) -> Fields:
     before and after a change, or to compare two sites.
     """
     before, after = read_report(args.job_a, ctx), read_report(args.job_b, ctx)
-    for report in (before, after):
-        if report.get("schema") != SCHEMA:
-            raise JobFailed(
-                "invalid_input",
-                "One of the jobs has left no report of a page.",
-                retryable=False,
-                hint="Give the ids of two completed page.analyze jobs.",
-            )
     return compare_reports(before, after)
 
 

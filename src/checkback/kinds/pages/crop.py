@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import io
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from checkback.core.errors import JobFailed
 from checkback.kinds.context import JobContext
-from checkback.kinds.pages.reports import PICTURE, PageJob, file_of, read_file, read_report
-from checkback.kinds.registry import job
+from checkback.kinds.pages.reports import (
+    PAGE_ANALYZE,
+    PICTURE,
+    PageJob,
+    file_of,
+    not_a_report,
+    read_file,
+    read_report,
+)
+from checkback.kinds.registry import MemoryLimit, job
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST_CROPS = 40
 QUALITY = 85
+MOST_PIXELS = 100_000_000
+"""Twice the largest picture that an analysis makes."""
 
 Fields = dict[str, Any]
 Box = tuple[int, int, int, int]
@@ -43,7 +56,7 @@ class PageCropArgs(BaseModel):
         default="",
         max_length=300,
         description="Follows from the job; leave it out.",
-        json_schema_extra={"checkback": "source", "listed": "no"},
+        json_schema_extra={"checkback": "source", "of_kind": PAGE_ANALYZE, "listed": "no"},
     )
 
     @model_validator(mode="before")
@@ -53,30 +66,40 @@ class PageCropArgs(BaseModel):
         if not isinstance(values, dict) or not isinstance(values.get("job"), str):  # pyright: ignore[reportUnknownMemberType]
             return values  # pyright: ignore[reportUnknownVariableType]
         given: Fields = dict(values)  # pyright: ignore[reportUnknownArgumentType]
-        if not given["job"].startswith("artifact:"):
-            try:
-                given["picture"] = file_of(given["job"], PICTURE)
-            except Exception as error:
-                raise ValueError(str(error)) from None
-        return given
+        job_id = given["job"]
+        if job_id.startswith("artifact:"):
+            of_job = job_id.partition("/")[0] + "/"
+            beside = str(given.get("picture") or f"{of_job}{PICTURE}")
+            if not beside.startswith(of_job) or not beside.endswith(f"/{PICTURE}"):
+                raise ValueError("the picture follows from the job")
+            return given | {"picture": beside}
+        try:
+            return given | {"picture": file_of(job_id, PICTURE)}
+        except Exception as error:
+            raise ValueError(str(error)) from None
 
 
-@job("page.crop", title="Crop sections of a page", read_only=True, sandbox=True)
+@job(
+    "page.crop",
+    title="Crop sections of a page",
+    read_only=True,
+    sandbox=True,
+    deterministic=True,
+    deadline_seconds=300,
+    memory_bytes=1 << 30,
+    memory_limit=MemoryLimit.ADDRESS_SPACE,
+)
 def crop(args: PageCropArgs, ctx: JobContext) -> Fields:
     """Crop images of sections out of the full-page screenshot of a completed page.analyze job.
 
     Nothing is loaded again. Each image becomes a file (section-s1.jpg), which job.result shows; sections
     below the end of the screenshot are listed as missing.
     """
-    from PIL import Image
-
     report = read_report(args.job, ctx)
     wanted = _wanted(args, report)
-    Image.MAX_IMAGE_PIXELS = None  # our own picture, whose size the analysis has bounded
+    whole = _opened(read_file(args.picture, ctx))
     cut: list[Fields] = []
     missing: list[str] = []
-    with Image.open(io.BytesIO(read_file(args.picture, ctx))) as picture:
-        whole = picture.convert("RGB")
     for number, (name, about, box) in enumerate(wanted):
         x, y = max(0, box[0]), max(0, box[1])
         right, bottom = min(whole.width, box[0] + box[2]), min(whole.height, box[1] + box[3])
@@ -91,6 +114,20 @@ def crop(args: PageCropArgs, ctx: JobContext) -> Fields:
         cut.append(entry if whole_of_it else entry | {"cut": True})
         ctx.progress(100 * (number + 1) / len(wanted))
     return {"crops": cut, "missing": missing}
+
+
+def _opened(body: bytes) -> Image.Image:
+    """The picture of a page. Raises JobFailed for what is not one."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # looked at here, before anything of it is unpacked
+    try:
+        with Image.open(io.BytesIO(body), formats=["JPEG"]) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise not_a_report()
+            return picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError):
+        raise not_a_report() from None
 
 
 def _wanted(args: PageCropArgs, report: Fields) -> list[tuple[str, Fields, Box]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, Field
 
@@ -14,6 +14,10 @@ from checkback.kinds.context import JobContext
 
 REPORT = "report.json"
 PICTURE = "screenshot.jpg"
+PAGE_ANALYZE = "page.analyze"
+SCHEMA = "checkback.page/1"
+MAX_BYTES = 64 << 20
+"""More than any report or picture of ours has."""
 
 Fields = dict[str, Any]
 
@@ -25,9 +29,12 @@ def file_of(job_id: str, name: str) -> str:
 
 def _report_of(job_id: str) -> str:
     try:
-        return file_of(job_id, REPORT)
+        found = file_of(job_id, REPORT)
     except Exception as error:
         raise ValueError(str(error)) from None
+    if not found.endswith(f"/{REPORT}"):
+        raise ValueError("this is not the report of a page.analyze job")
+    return found
 
 
 #: The id of a completed page.analyze job. On the way to the job's process it becomes the name of its report,
@@ -38,15 +45,18 @@ PageJob = Annotated[
     Field(
         max_length=300,
         description="Id of a completed page.analyze job.",
-        json_schema_extra={"checkback": "source"},
+        json_schema_extra={"checkback": "source", "of_kind": PAGE_ANALYZE},
     ),
 ]
 
 
 def read_file(reference: str, ctx: JobContext) -> bytes:
-    """A file that the service has named. Raises JobFailed when it is gone."""
+    """A file that the service has named. Raises JobFailed when it is gone, or is larger than ours are."""
     try:
-        return Path(ctx.files[reference].path).read_bytes()
+        path = Path(ctx.files[reference].path)
+        if path.stat().st_size > MAX_BYTES:
+            raise not_a_report()
+        return path.read_bytes()
     except (KeyError, OSError):
         raise JobFailed(
             "SOURCE_NOT_FOUND",
@@ -57,6 +67,21 @@ def read_file(reference: str, ctx: JobContext) -> bytes:
 
 
 def read_report(reference: str, ctx: JobContext) -> Fields:
-    """A job's report."""
-    report: Fields = json.loads(read_file(reference, ctx))
-    return report
+    """A job's report. Raises JobFailed for what is not one."""
+    try:
+        report: Any = json.loads(read_file(reference, ctx))
+    except (ValueError, RecursionError):
+        raise not_a_report() from None
+    if not isinstance(report, dict) or cast("Fields", report).get("schema") != SCHEMA:
+        raise not_a_report()
+    return cast("Fields", report)
+
+
+def not_a_report() -> JobFailed:
+    """The failure of a job that was given something else."""
+    return JobFailed(
+        "invalid_input",
+        "One of the jobs has left no report of a page.",
+        retryable=False,
+        hint="Give the id of a completed page.analyze job.",
+    )

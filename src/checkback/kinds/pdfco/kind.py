@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from checkback.kinds.context import JobContext
 from checkback.kinds.documents.args import MAX_SOURCES, SOURCE, Source
-from checkback.kinds.registry import job
+from checkback.kinds.registry import MemoryLimit, job
 
 PHASES = ("submit", "poll", "fetch")
 DEADLINE_SECONDS = 3000.0
@@ -52,6 +52,8 @@ class TrackArgs(BaseModel):
     attempts=3,
     waits=True,
     network=True,
+    memory_bytes=1 << 30,
+    memory_limit=MemoryLimit.ADDRESS_SPACE,
     phases=PHASES,
 )
 def run(args: RunArgs, ctx: JobContext) -> dict[str, Any]:
@@ -77,6 +79,8 @@ def run(args: RunArgs, ctx: JobContext) -> dict[str, Any]:
     attempts=3,
     waits=True,
     network=True,
+    memory_bytes=1 << 30,
+    memory_limit=MemoryLimit.ADDRESS_SPACE,
     phases=PHASES,
 )
 def track(args: TrackArgs, ctx: JobContext) -> dict[str, Any]:
