@@ -147,6 +147,12 @@ def standing(mode: str = AUTO) -> Walls:
     return Walls(version, offline.is_available(), user_for_child(os.getpid()) is not None, program)
 
 
+def prepare() -> None:
+    """Find out once what every process needs to know that enters walls: for the process that forks them."""
+    _system_rules()
+    standing()
+
+
 def enter(reach: Reach, walls: Walls, *, unix_sockets: bool = False) -> None:
     """Put what there is of ``walls`` around this process, for good.
 
@@ -273,15 +279,23 @@ def _others_may_enter(paths: Iterable[Path]) -> bool:
 
 
 def _rules(reach: Reach) -> Rules:
-    paths: list[tuple[Path, Right]] = [(Path(path), EXECUTE) for path in (*_PROGRAMS,)]
-    paths += [(Path(path), READ) for path in _FILES]
-    paths += [(Path(path), USE) for path in _DEVICES]
-    paths += [(path, EXECUTE) for path in (*_python_folders(), *reach.execute)]
-    paths += [(path, READ) for path in (*_certificates(), *reach.read)]
+    paths = [*_system_rules(), *((path, EXECUTE) for path in reach.execute)]
+    paths += [(path, READ) for path in reach.read]
     paths += [(path, WRITE | Right.EXECUTE if reach.browser else WRITE) for path in reach.write]
     if reach.browser:
         paths += [(Path("/dev/shm"), SHARE), (Path("/proc"), USE)]  # noqa: S108
     return Rules(tuple(paths), reach.ports)
+
+
+@functools.cache
+def _system_rules() -> tuple[tuple[Path, Right], ...]:
+    """What every process behind walls may read and run."""
+    paths: list[tuple[Path, Right]] = [(Path(path), EXECUTE) for path in _PROGRAMS]
+    paths += [(Path(path), READ) for path in _FILES]
+    paths += [(Path(path), USE) for path in _DEVICES]
+    paths += [(path, EXECUTE) for path in _python_folders()]
+    paths += [(path, READ) for path in _certificates()]
+    return tuple(path for path in paths if path[0].exists())
 
 
 @functools.cache

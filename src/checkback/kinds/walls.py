@@ -11,7 +11,7 @@ from checkback.core.errors import FailureCode, JobFailed
 from checkback.guard import sandbox
 from checkback.guard.sandbox import Reach, Walls
 from checkback.kinds.context import Environment, ResultWarning
-from checkback.kinds.documents.programs import PROGRAMS
+from checkback.kinds.documents import programs
 from checkback.kinds.pages.browser_program import find_browser
 from checkback.kinds.registry import Kind, MemoryLimit
 
@@ -32,6 +32,12 @@ class Own:
     home: Path
     #: The proxy that is its only way to the network, if it has any.
     proxy_url: str | None = None
+
+
+def prepare() -> None:
+    """Find out once what the walls of every job need: for the process that forks those of jobs."""
+    sandbox.prepare()
+    programs.folders()
 
 
 def shut_in(kind: Kind, own: Own, environment: Environment) -> tuple[ResultWarning, ...]:
@@ -111,10 +117,9 @@ def _browser(kind: Kind, environment: Environment) -> tuple[str, Path] | None:
 
 
 def _reach(kind: Kind, own: Own, browser: tuple[str, Path] | None) -> Reach:
-    execute: list[Path] = []
+    execute = [*programs.folders()]
     if browser is not None:
         execute.append(browser[1].resolve().parent)
-    execute += [folder for program in PROGRAMS if (folder := program.folder()) is not None]
     return Reach(
         write=(own.home,),
         read=_own_code(kind),

@@ -7,6 +7,7 @@ folder of the job's.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -72,6 +73,12 @@ TESSERACT = Program("Tesseract", "tesseract-ocr", ("tesseract",), "scanned pages
 PROGRAMS = (WRITER, CALC, IMPRESS, TESSERACT)
 """Every program that document jobs start, but for the browser. `checkback doctor`, scripts/setup and
 docs/documents.md name the same."""
+
+
+@functools.cache
+def folders() -> tuple[Path, ...]:
+    """The folders of all programs that do not lie among the system's."""
+    return tuple(folder for program in PROGRAMS if (folder := program.folder()) is not None)
 
 
 def _has_part(program: str, part: str) -> bool:
@@ -140,12 +147,11 @@ def _walled(command: Sequence[str], folder: Path, hide_writable: bool) -> Genera
     if entered is None:
         yield _Walled(command)
         return
-    folders = tuple(place for program in PROGRAMS if (place := program.folder()) is not None)
     if entered.walls.bubblewrap is not None:
-        with sandbox.bubblewrapped(command, folder, folders) as (line, descriptor):
+        with sandbox.bubblewrapped(command, folder, folders()) as (line, descriptor):
             yield _Walled(line, (descriptor,))
         return
-    rules = sandbox.narrow(sandbox.Reach(write=(folder,), execute=folders))
+    rules = sandbox.narrow(sandbox.Reach(write=(folder,), execute=folders()))
 
     def enter() -> None:
         if rules is not None:
