@@ -26,6 +26,8 @@ from fastmcp.client.transports import StreamableHttpTransport
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from checkback.guard import sandbox
+
 HERE = Path(__file__).parent
 SITE = HERE / "demo-site"
 HOME = HERE.parent / ".demo"
@@ -56,12 +58,26 @@ def start_server(allowed: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
         "CHECKBACK_ALLOW_HOSTS": allow,
         "CHECKBACK_LOG_LEVEL": "warning",
     }
+    if not sandbox.standing().are_enough:
+        environment["CHECKBACK_ACCEPT_MISSING_SANDBOX"] = "1"
     command = [sys.executable, "-m", "checkback", "serve", "--json"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline() if process.stdout else ""
     if not line:
         sys.exit("checkback serve did not start")
     return process, json.loads(line)
+
+
+def tell_sandbox(server: dict[str, str]) -> None:
+    """Say which walls stand around the jobs, and whether the demo goes on without them."""
+    walls = httpx2.get(f"{server['url']}/health", trust_env=False).json()["sandbox"]
+    console.print(f"sandbox: {walls['walls']}", highlight=False)
+    if not walls["enough"]:
+        console.print(
+            "  It is missing here. The demo accepts that for its own page and documents; "
+            "a server of yours refuses such jobs.",
+            highlight=False,
+        )
 
 
 async def analyse(client: Client[Any], url: str) -> dict[str, Any]:
@@ -213,6 +229,7 @@ def main() -> int:
     """Start everything, run, and end what was started."""
     site = serve_site()
     process, server = start_server(site)
+    tell_sandbox(server)
     try:
         return asyncio.run(run(server, [f"http://{site}/", *sys.argv[1:]]))
     finally:

@@ -120,6 +120,14 @@ class Settings:
     browser: str | None = _setting(
         None, "Browser program for page analysis; without it an installed one is found."
     )
+    sandbox: str = _setting(
+        "auto",
+        "Which sandbox jobs that read strangers' bytes run in: auto (Landlock, else bubblewrap), bubblewrap, "
+        "or none.",
+    )
+    accept_missing_sandbox: bool = _setting(
+        False, "Run such jobs also where the sandbox is missing; each result then says so."
+    )
     appendfsync: str = _setting("always", "When the embedded store writes to disk: always, everysec or no.")
     store_memory_mb: int = _setting(
         1024,
@@ -327,6 +335,7 @@ def _absolute(module: str) -> str:
 
 def _check(settings: Settings) -> None:
     choices = {
+        "sandbox": ("auto", "bubblewrap", "none"),
         "appendfsync": ("always", "everysec", "no"),
         "tool_names": ("underscore", "dotted", "auto"),
         "log_level": ("debug", "info", "warning", "error"),

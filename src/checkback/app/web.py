@@ -29,6 +29,7 @@ from checkback.doors.mcp_wire import StrictMessages
 from checkback.doors.observed import Observed
 from checkback.engine.beats import alive
 from checkback.engine.keys import Keys
+from checkback.guard import sandbox
 from checkback.guard.authenticator import Authenticator, GuessLimit
 from checkback.guard.origins import HostList
 from checkback.guard.tokens import folder_token
@@ -198,15 +199,17 @@ class _Doors:
 async def check_readiness(connection: Connection, restarts: Mapping[str, int]) -> Readiness:
     """Whether the store answers and a worker is alive, by the store's clock: workers' own may differ."""
     workers = Keys(connection.settings.prefix).workers()
+    walls = sandbox.standing(connection.settings.sandbox).to_json()
     counts: dict[str, int] = {"store": restarts.get("store", 0), "worker": restarts.get("worker", 0)}
     try:
         now, beats = await connection.wire.transaction([["TIME"], ["HVALS", workers]])
         warnings = await store_warnings(connection)
     except EngineUnavailable:
-        return Readiness(("The job store cannot be reached.",), restarts=counts)
+        return Readiness(("The job store cannot be reached.",), restarts=counts, sandbox=walls)
     found = alive(int(now[0]), beats)
     counts["worker_loop"] = sum(beat["restarts"] for beat in found)
-    return Readiness(() if found else ("No worker is alive.",), len(found), counts, warnings)
+    reasons = () if found else ("No worker is alive.",)
+    return Readiness(reasons, len(found), counts, warnings, sandbox=walls)
 
 
 async def store_warnings(connection: Connection) -> tuple[str, ...]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checkback.app.background import find_version, prepare_home
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
+JOBS_OF_ROOT = Path("/var/lib/checkback")
+"""Where the processes of root's jobs have their folders, where the data folder is closed to all others."""
 
 
 def run_worker(settings: Settings, *, parent: int | None = None) -> int:
@@ -55,12 +60,15 @@ def make_worker(settings: Settings) -> WorkerProcess:
     from checkback.kinds.context import Environment
 
     load_kinds(settings)
+    folder = children_folder(settings)
     environment = Environment(
         browser=settings.browser,
         allow_hosts=settings.allow_hosts,
-        temporary_folder=settings.temporary_folder,
+        temporary_folder=folder,
         production=settings.production,
         pdfco_url=settings.pdfco_url,
+        sandbox=settings.sandbox,
+        accept_missing_sandbox=settings.accept_missing_sandbox,
     )
     children = ChildSettings(settings.kinds, environment)
     return WorkerProcess(
@@ -72,7 +80,7 @@ def make_worker(settings: Settings) -> WorkerProcess:
             secret=load_secret(settings.home, settings.secret_key),
             pdfco_key=settings.pdfco_key,
             retention=retention(settings),
-            temporary_folder=settings.temporary_folder,
+            temporary_folder=folder,
             artifacts_folder=settings.artifacts_folder,
             uploads_folder=settings.uploads_folder,
             allow_hosts=settings.allow_hosts,
@@ -86,6 +94,41 @@ def make_worker(settings: Settings) -> WorkerProcess:
             owner_store_bytes=settings.owner_store_bytes,
         )
     )
+
+
+def children_folder(settings: Settings) -> Path:
+    """Where the processes of jobs have their folders: in the data folder, where these can get there.
+
+    A server of root's gives each a user of its own. A data folder that no other user can enter, as in root's
+    home, has its folder for them below /var/lib.
+    """
+    from checkback.guard import sandbox
+
+    folder = settings.temporary_folder
+    if sandbox.user_for_child(os.getpid()) is None:
+        return folder
+    if sandbox.others_may_enter(settings.home.resolve().parent):
+        _let_pass(settings.home, folder)
+        return folder
+    name = hashlib.sha256(str(settings.home.resolve()).encode()).hexdigest()[:16]
+    elsewhere = JOBS_OF_ROOT / name
+    try:
+        JOBS_OF_ROOT.mkdir(parents=True, exist_ok=True, mode=0o711)
+        elsewhere.mkdir(exist_ok=True, mode=0o711)
+    except OSError:
+        logger.warning("%s cannot be made: office files cannot be converted.", elsewhere)
+        return folder
+    return elsewhere
+
+
+def _let_pass(home: Path, folder: Path) -> None:
+    """Let others through to the folder of jobs' processes, and nowhere else."""
+    folder.mkdir(exist_ok=True, mode=0o711)
+    for entry in os.scandir(home):
+        if not entry.is_symlink():
+            os.chmod(entry.path, entry.stat().st_mode & 0o700)
+    for path in (home, folder):
+        path.chmod(0o711)
 
 
 def load_kinds(settings: Settings) -> None:

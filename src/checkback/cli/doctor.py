@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ from checkback.core.errors import CheckbackError, InvalidInput, JobFailed
 from checkback.engine.clients import check_server
 from checkback.engine.valkey import EmbeddedValkey
 from checkback.engine.wire import Wire
+from checkback.guard import sandbox
 from checkback.guard.terminal import printable
 from checkback.kinds.documents.programs import PROGRAMS
 from checkback.settings import Settings
@@ -72,7 +74,7 @@ async def examine(settings: Settings) -> list[Finding]:
         except OSError as error:
             told = f"{type(error).__name__}: {error.strerror or error}"
             findings.append(Finding(part, ok=False, told=told, hint=f"Look at {settings.home}."))
-    return findings + _programs()
+    return [*findings, await asyncio.to_thread(_sandbox, settings), *_programs()]
 
 
 async def _folder(settings: Settings) -> str:
@@ -126,6 +128,43 @@ async def _kinds(settings: Settings) -> str:
         words = " ".join(str(one) for one in refused)
         raise InvalidInput(words, hint="All other kinds work. Rename the kind in its @job, then try again.")
     return ", ".join(kind.name for kind in registry.all_kinds())
+
+
+_TRY = """
+import sys
+from pathlib import Path
+from checkback.guard import sandbox
+sandbox.enter(sandbox.Reach(), sandbox.standing(sys.argv[1]))
+try:
+    Path(sys.argv[2]).read_bytes()
+except PermissionError:
+    sys.exit(7)
+"""
+
+
+def _sandbox(settings: Settings) -> Finding:
+    """The walls around jobs that read strangers' bytes: a process behind them tries to read a file."""
+    walls = sandbox.standing(settings.sandbox)
+    accepted = " (accepted by CHECKBACK_ACCEPT_MISSING_SANDBOX)" if settings.accept_missing_sandbox else ""
+    missing = "documents and pages are refused" if not accepted else f"jobs run without it{accepted}"
+    hint = (
+        "Use Linux 5.13 or newer with Landlock, or install bubblewrap as root: `apt-get install bubblewrap`."
+    )
+    if not walls.are_enough:
+        told = f"{walls.describe()}: {missing}"
+        return Finding("sandbox", ok=False, told=told, hint=hint, optional=bool(accepted))
+    if walls.landlock and not _is_held_off(settings.sandbox):
+        told = "a process in the sandbox could read a file that it should not"
+        return Finding(
+            "sandbox", ok=False, told=told, hint="Report this; do not give the server strangers' files."
+        )
+    return Finding("sandbox", ok=True, told=walls.describe())
+
+
+def _is_held_off(mode: str) -> bool:
+    with tempfile.NamedTemporaryFile() as bait:
+        command = [sys.executable, "-c", _TRY, mode, bait.name]
+        return subprocess.run(command, check=False, capture_output=True, timeout=30).returncode == 7
 
 
 def _programs() -> list[Finding]:

@@ -186,6 +186,7 @@ class FailureCode(StrEnum):
     INVALID_RESULT = "invalid_result"
     OUT_OF_MEMORY = "out_of_memory"
     QUOTA_EXCEEDED = "quota_exceeded"
+    SANDBOX_UNAVAILABLE = "sandbox_unavailable"
     STORAGE_FULL = "storage_full"
     TIMEOUT = "timeout"
     TOO_LARGE = "too_large"

@@ -186,6 +186,8 @@ class _Api:
             "warnings": list(found.warnings),
             "loop_lag_seconds": round(found.loop_lag_seconds, 3),
         }
+        if found.sandbox is not None:
+            body["sandbox"] = dict(found.sandbox)
         return _json(body, 200 if found.ready else 503)
 
     async def openapi(self, call: Call) -> Response:

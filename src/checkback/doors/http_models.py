@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
@@ -25,6 +25,8 @@ class Readiness:
     warnings: tuple[str, ...] = ()
     #: The longest time within the last minute that the server answered nobody.
     loop_lag_seconds: float = 0.0
+    #: The walls around jobs that read strangers' bytes, on this machine; None where nobody looked.
+    sandbox: Mapping[str, Any] | None = None
 
     @property
     def ready(self) -> bool:
@@ -120,3 +122,5 @@ class Health(TypedDict):
     warnings: list[str]
     #: The longest time within the last minute that the server answered nobody.
     loop_lag_seconds: float
+    #: Which walls this machine puts around jobs that read strangers' bytes, and whether they are enough.
+    sandbox: NotRequired[dict[str, Any]]

@@ -23,7 +23,7 @@ import traceback
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from checkback.artifacts import AttemptArtifacts
 from checkback.core.clean_text import MAX_DEPTH, clean, clean_json
@@ -34,11 +34,11 @@ from checkback.core.trace_context import TraceContext
 from checkback.engine import process_tree
 from checkback.engine.conversation import Conversation
 from checkback.engine.environments import live_in
-from checkback.engine.folders import OUTGOING
+from checkback.engine.folders import OUTGOING, own_folder
 from checkback.guard.redaction import Redactor
 from checkback.guard.seals import revealed
-from checkback.kinds import registry
-from checkback.kinds.context import Egress, Environment, JobContext, LocalFile, StartedJob
+from checkback.kinds import registry, walls
+from checkback.kinds.context import Egress, Environment, JobContext, LocalFile, ResultWarning, StartedJob
 from checkback.kinds.registry import Kind, MemoryLimit
 
 MAX_RESULT_BYTES = 64 * 1024
@@ -104,6 +104,10 @@ class Assignment:
         files = {source: LocalFile(**found) for source, found in message["files"].items()}
         return replace(made, files=files)
 
+    def reach(self) -> walls.Own:
+        """What the child needs of its own behind its walls."""
+        return walls.Own(Path(self.home), self.egress["proxy_url"] if self.egress else None)
+
 
 def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> None:
     """Serve the assignments that come on ``channel`` until it closes, or one job for a kind that is not
@@ -116,23 +120,33 @@ def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> N
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _lower_limit(resource.RLIMIT_NOFILE, OPEN_FILES)
     conversation = Conversation(channel)
-    first = conversation.next_assignment()
+    first = conversation.first_assignment()
     if first is None:
         return
     kind = registry.get(first["kind"])
     if kind.is_built_in:
-        live_in(first["home"])
+        live_in(str(own_folder(kind, first["home"])))
+    try:
+        warnings = walls.shut_in(kind, Assignment.of(first).reach(), settings.environment)
+    except JobFailed as error:
+        conversation.end_failed(error.code, error.message, retryable=error.retryable, hint=error.hint)
+        return
+    conversation.start()
     _limit_memory(kind)
     if kind.warm is not None:
-        asyncio.run(_serve_warm(conversation, first, kind, settings))
+        asyncio.run(_serve_warm(conversation, first, kind, settings, warnings))
     else:
-        _serve_fresh(conversation, first, kind, settings)
+        _serve_fresh(conversation, first, kind, settings, warnings)
 
 
 def _serve_fresh(
-    conversation: Conversation, first: dict[str, Any], kind: Kind, settings: ChildSettings
+    conversation: Conversation,
+    first: dict[str, Any],
+    kind: Kind,
+    settings: ChildSettings,
+    warnings: tuple[ResultWarning, ...],
 ) -> None:
-    attempt = _Attempt(conversation, Assignment.of(first), kind, settings, None)
+    attempt = _Attempt(conversation, Assignment.of(first), kind, settings, None, warnings)
     if inspect.iscoroutinefunction(kind.function):
         asyncio.run(attempt.run_async())
     else:
@@ -141,7 +155,11 @@ def _serve_fresh(
 
 
 async def _serve_warm(
-    conversation: Conversation, first: dict[str, Any], kind: Kind, settings: ChildSettings
+    conversation: Conversation,
+    first: dict[str, Any],
+    kind: Kind,
+    settings: ChildSettings,
+    warnings: tuple[ResultWarning, ...],
 ) -> None:
     loop = asyncio.get_running_loop()
     message: dict[str, Any] | None = first
@@ -149,7 +167,7 @@ async def _serve_warm(
         kept: Any = None
         while message is not None:
             assignment = Assignment.of(message)
-            environment = replace(settings.environment, temporary_folder=Path(assignment.home))
+            environment = replace(settings.environment, temporary_folder=own_folder(kind, assignment.home))
             try:
                 if kept is None and kind.warm is not None:
                     kept = await stack.enter_async_context(kind.warm(environment))
@@ -162,7 +180,7 @@ async def _serve_warm(
                     *_internal(error, settings), retryable=True, detail=traceback.format_exc()
                 )
                 return
-            await _Attempt(conversation, assignment, kind, settings, kept).run_async()
+            await _Attempt(conversation, assignment, kind, settings, kept, warnings).run_async()
             message = await loop.run_in_executor(None, conversation.next_assignment)
 
 
@@ -186,6 +204,7 @@ class _Attempt:
         kind: Kind,
         settings: ChildSettings,
         kept: Any,
+        warnings: tuple[ResultWarning, ...] = (),
     ) -> None:
         self._conversation = conversation
         self._assignment = assignment
@@ -206,7 +225,7 @@ class _Attempt:
             reporter=conversation.reporter(self._artifacts),
             environment=replace(
                 settings.environment,
-                temporary_folder=Path(assignment.home),
+                temporary_folder=own_folder(kind, assignment.home),
                 pdfco_key=assignment.pdfco_key,
             ),
             egress=Egress(**assignment.egress) if assignment.egress else None,
@@ -215,6 +234,7 @@ class _Attempt:
             trace=TraceContext.from_metadata(assignment.trace),
             starter=_Starter(conversation),
             files=assignment.files,
+            warnings=warnings,
         )
 
     def run_sync(self) -> None:
@@ -266,6 +286,7 @@ class _Attempt:
     def _succeed(self, result: JSON) -> None:
         try:
             plain, was_clean = _plain(result)
+            plain = self._with_warnings(plain)
             text = json.dumps(plain, allow_nan=False)
         except RecursionError:
             raise JobFailed(
@@ -283,6 +304,15 @@ class _Attempt:
             self._artifacts.write(RESULT_ARTIFACT, text.encode(), "application/json")
             text = json.dumps({"spilled_to": RESULT_ARTIFACT, "size_bytes": len(text)})
         self._conversation.end_completed(text, self._artifacts.written)
+
+    def _with_warnings(self, result: JSON) -> JSON:
+        """The result with what its reader should know, where it is an object."""
+        if not self._context.warnings or not isinstance(result, dict):
+            return result
+        told: dict[str, JSON] = cast("dict[str, JSON]", result)
+        known = told.get("warnings")
+        listed = cast("list[JSON]", known) if isinstance(known, list) else []
+        return {**told, "warnings": [*listed, *(asdict(one) for one in self._context.warnings)]}
 
     def _fail(self, error: BaseException) -> None:
         detail = "".join(traceback.format_exception(error))

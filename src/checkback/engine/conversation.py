@@ -57,8 +57,21 @@ class Conversation:
         self._replaced: set[str] = set()
         #: Masks what looks like a key in all that is said; the current job's own secrets, too.
         self.redact = Redactor()
-        self._thread = threading.Thread(target=self._run, name="conversation", daemon=True)
-        self._thread.start()
+        self._pending = b""
+
+    def first_assignment(self) -> dict[str, Any] | None:
+        """Block for the first job, before ``start``; None when the worker wants none.
+
+        Walls hold for the thread that enters them and those that it starts later: the first job says which
+        are needed, so it is read before there is a second thread.
+        """
+        while self._assignments.empty():
+            self._receive()
+        return self._assignments.get()
+
+    def start(self) -> None:
+        """Begin to listen and to flush, in a thread of its own."""
+        threading.Thread(target=self._run, name="conversation", daemon=True).start()
 
     def next_assignment(self) -> dict[str, Any] | None:
         """Block for the next job; None when the worker wants no more."""
@@ -145,25 +158,28 @@ class Conversation:
         self._replaced.clear()
 
     def _run(self) -> None:
-        pending = b""
         while True:
             readable, _, _ = select.select([self._channel], [], [], FLUSH_SECONDS)
             self._flush()
-            if not readable:
-                continue
-            try:
-                data = self._channel.recv(1 << 20)
-            except OSError:
-                data = b""
-            if not data:
-                # The worker is gone or has no more work. A job that still runs has nobody to run for.
-                self._assignments.put(None)
-                if self._cancel is not None:
-                    os._exit(75)
+            if readable and not self._receive():
                 return
-            *lines, pending = (pending + data).split(b"\n")
-            for line in lines:
-                self._hear(json.loads(line))
+
+    def _receive(self) -> bool:
+        """Hear what the worker says next; False when it says no more."""
+        try:
+            data = self._channel.recv(1 << 20)
+        except OSError:
+            data = b""
+        if not data:
+            # The worker is gone or has no more work. A job that still runs has nobody to run for.
+            self._assignments.put(None)
+            if self._cancel is not None:
+                os._exit(75)
+            return False
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            self._hear(json.loads(line))
+        return True
 
     def _hear(self, message: dict[str, Any]) -> None:
         if message["say"] == "assignment":

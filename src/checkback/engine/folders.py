@@ -29,7 +29,7 @@ from checkback.kinds.context import LocalFile
 from checkback.kinds.registry import Kind
 from checkback.uploads import UploadStore
 
-INCOMING, OUTGOING = ".in", ".out"
+INCOMING, OUTGOING, OWN = ".in", ".out", "own"
 YOUNG_SECONDS = 60.0
 """So old a folder without a lock is before it counts as left behind: it is locked after it was made."""
 MAX_DEPTH = 64
@@ -75,7 +75,8 @@ class Folders:
         """A folder for a child that is about to be started: for this attempt, or of a warm one for all."""
         name = f"child-{secrets.token_hex(8)}" if kind.warm is not None else f"{job_id}-{attempt}"
         home = Home(self.root / name)
-        home.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Another user of the machine may pass, if it knows the name of what is in there.
+        home.path.mkdir(parents=True, exist_ok=True, mode=0o711 if kind.warm is not None else 0o700)
         home.lock()
         return home
 
@@ -122,9 +123,15 @@ class Folders:
 
     def give(self, home: Home, folder: Path) -> None:
         """Make an attempt's folder, with what was brought there, the child's own where it is another user."""
+        paths = [folder]
+        if folder != home.path:
+            # The folder around it stays the worker's: a child that owned it could exchange the next attempt's
+            # folder for a link while the worker writes there.
+            own = home.path / OWN
+            own.mkdir(exist_ok=True, mode=0o700)
+            paths.append(own)
         if home.user is None:
             return
-        paths = [home.path, folder]
         incoming = folder / INCOMING
         if incoming.is_dir():
             paths += [incoming, *incoming.iterdir()]
@@ -139,6 +146,11 @@ class Folders:
                 remove_tree(Path(entry.path))
                 removed += 1
         return removed
+
+
+def own_folder(kind: Kind, home: str) -> Path:
+    """Where a child makes files that belong to none of its attempts."""
+    return Path(home) / OWN if kind.warm is not None else Path(home)
 
 
 def local_sources(kind: Kind, args: JSON) -> list[str]:

@@ -26,7 +26,7 @@ from typing import Any
 
 from checkback.engine import process_tree
 from checkback.engine.child import ChildSettings, run_child
-from checkback.kinds import registry
+from checkback.kinds import registry, walls
 
 MAX_DATAGRAM = 65536
 
@@ -137,6 +137,7 @@ def main() -> None:
             registry.load(settings.modules)
             preloads = [module for module in registry.preloads() if module not in preloads]
         registry.import_preloads(preloads)
+        walls.prepare()
     except Exception as error:
         problem = f"The module of kinds {error}" if isinstance(error, ImportError) else repr(error)
         control.send(json.dumps({"ready": False, "problem": problem[-8000:]}).encode())

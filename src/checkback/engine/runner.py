@@ -29,6 +29,7 @@ from checkback.engine.folders import OUTGOING, Folders, Home, local_sources, rem
 from checkback.engine.forks import Child, ForkServers
 from checkback.engine.job_disk import Share, Taken
 from checkback.engine.messages import BadMessage, Pace, artifacts_of, dump, parse
+from checkback.guard import sandbox
 from checkback.guard.redaction import redact
 from checkback.kinds.context import LocalFile
 from checkback.kinds.registry import Kind
@@ -83,6 +84,8 @@ class Warm:
 
     child: Child
     home: Home
+    #: The egress proxy that it was started with: its walls let it connect to no other.
+    proxy_url: str | None = None
     jobs: int = 0
     idle_since: float = field(default_factory=time.monotonic)
 
@@ -108,7 +111,7 @@ class Runner:
         """Run an attempt to its end, whatever it does. ``say`` hears its progress and log messages;
         ``answer`` is asked what it wants to know or have done; ``share`` is what it may have on the disk."""
         try:
-            warm = self._take(kind) or await self._start(kind, assignment)
+            warm = self._take(kind, assignment) or await self._start(kind, assignment)
         except OSError as error:
             return Outcome(failure=_not_started(error), detail=repr(error))
         child = warm.child
@@ -135,7 +138,10 @@ class Runner:
         """A fresh child, with a folder of its own. Raises OSError where there is no process, or no room."""
         home = self._folders.for_child(kind, assignment.job_id, assignment.attempt)
         try:
-            return Warm(await self._forks.fork(kind), home)
+            child = await self._forks.fork(kind)
+            if kind.sandbox:
+                home.user = sandbox.user_for_child(child.pid)
+            return Warm(child, home, _proxy_url(assignment))
         except BaseException:
             self._in_background(asyncio.to_thread(home.remove))
             raise
@@ -287,11 +293,12 @@ class Runner:
             return Outcome(failure=_crashed(how, retryable=not kind.deterministic))
         return Outcome(failure=_crashed("The job's process closed its connection."))
 
-    def _take(self, kind: Kind) -> Warm | None:
+    def _take(self, kind: Kind, assignment: Assignment) -> Warm | None:
         idle = self._warm[kind.name]
         while idle:
             warm = idle.pop()
-            if not warm.child.exited.done() and not warm.child.reader.at_eof():
+            lives = not warm.child.exited.done() and not warm.child.reader.at_eof()
+            if lives and warm.proxy_url == _proxy_url(assignment):
                 return warm
             self._end(warm)
         return None
@@ -329,6 +336,10 @@ _TROUBLE = frozenset(
     }
 )
 """Failures after which a warm child's resource is not trusted again."""
+
+
+def _proxy_url(assignment: Assignment) -> str | None:
+    return assignment.egress["proxy_url"] if assignment.egress else None
 
 
 async def _end_child(warm: Warm) -> None:

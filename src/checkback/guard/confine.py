@@ -18,6 +18,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 SAME_USER = "--same-user"
 
 
@@ -28,11 +29,8 @@ def main(arguments: list[str]) -> int:
     pid_file, program, *rest = arguments[1:] if same_user else arguments
     with open(pid_file, "w") as file:
         file.write(str(os.getpid()))
-    # A browser and its driver reserve far more than they use; their job's worker watches what they hold.
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     if not same_user:
-        _become_expendable()
+        _become_expendable(os.path.dirname(os.path.abspath(pid_file)))
     if not die_with_parent(parent):
         return 126
     try:
@@ -42,13 +40,19 @@ def main(arguments: list[str]) -> int:
         return 126
 
 
-def _become_expendable() -> None:
+def _become_expendable(folder: str) -> None:
     """What a page's word can fill with memory: the kernel ends it first, and it has no rights of root."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
+    # It reserves far more than it uses, and its job's worker watches what it really holds.
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     # All imports are done by now: nobody may not even read the standard library in some homes.
     if os.geteuid() == 0:
         become_nobody()
+    elif others_may_enter(folder):
+        # The job's process may read what others may not, where its Python needs that; this program does not.
+        ctypes.CDLL(None).prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 
 
 def become_nobody() -> None:
@@ -57,6 +61,16 @@ def become_nobody() -> None:
     os.setgroups([])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
+
+
+def others_may_enter(folder: str) -> bool:
+    """Whether a user without rights of any kind may enter the folders around this one."""
+    folder = os.path.dirname(folder)
+    while os.stat(folder).st_mode & 0o001:
+        if folder == os.path.dirname(folder):
+            return True
+        folder = os.path.dirname(folder)
+    return False
 
 
 def nobody() -> tuple[int, int]:

@@ -42,6 +42,9 @@ class Environment:
     #: The server's own key for PDF.co's API, and where that is.
     pdfco_key: str | None = None
     pdfco_url: str = "https://api.pdf.co"
+    #: Which walls are used, as ``guard.sandbox`` has them, and whether jobs run where there are too few.
+    sandbox: str = "auto"
+    accept_missing_sandbox: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,14 @@ class LocalFile:
     path: str
     #: A plain file name, as its upload or its job calls it.
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultWarning:
+    """Something that whoever reads a result should know: a code, and one sentence of ours."""
+
+    code: str
+    message: str
 
 
 class Reporter(Protocol):
@@ -103,6 +114,7 @@ class JobContext:
         trace: TraceContext | None = None,
         starter: Starter | None = None,
         files: Mapping[str, LocalFile] | None = None,
+        warnings: tuple[ResultWarning, ...] = (),
     ) -> None:
         self.job_id = job_id
         self.kind = kind
@@ -123,6 +135,8 @@ class JobContext:
         #: The uploads and results among the job's sources, by their names in its arguments. One that is gone
         #: is missing here.
         self.files: Mapping[str, LocalFile] = files or {}
+        #: What the result, where it is an object, says under ``warnings``.
+        self.warnings: list[ResultWarning] = []
         self._reporter = reporter
         self._starter = starter
         self._ends_at = time.monotonic() + deadline_seconds
@@ -131,6 +145,8 @@ class JobContext:
         self._message: str | None = None
         self._cancelled = False
         self._replaced: set[str] = set()
+        for warning in warnings:
+            self.warn(warning.code, warning.message)
 
     @property
     def cancelled(self) -> bool:
@@ -160,6 +176,14 @@ class JobContext:
     def log(self, line: str) -> None:
         """Add a line to the job's log, where its owner reads it. Long lines are cut, old ones dropped."""
         self._reporter.log(line)
+
+    def warn(self, code: str, message: str) -> None:
+        """Have the result and the log say something that its reader should know. ``message`` is a sentence of
+        ours."""
+        warning = ResultWarning(code, message)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+            self.log(f"{code}: {message}")
 
     def artifact(self, name: str, content: bytes | str | Path, media_type: str | None = None) -> Artifact:
         """Keep a file: bytes, text, or a path in ``folder`` (which is moved). Seen once the job is completed.

@@ -81,6 +81,9 @@ class Kind:
     warm: WarmFactory | None = None
     #: Whether a job gets a key to the egress proxy.
     network: bool = False
+    #: Whether its processes see only the system's programs and their own folder (``guard.sandbox``). For
+    #: kinds that read strangers' bytes.
+    sandbox: bool = False
     #: Refuses arguments at the door, before anything is stored.
     admit: Admit | None = None
     phases: tuple[str, ...] = ()
@@ -210,6 +213,7 @@ def job(
     memory_limit: MemoryLimit = MemoryLimit.RESIDENT,
     warm: WarmFactory | None = None,
     network: bool = False,
+    sandbox: bool = False,
     admit: Admit | None = None,
     phases: Iterable[str] = (),
     read_only: bool = False,
@@ -236,8 +240,7 @@ def job(
         concurrency=concurrency, waits=waits,
         safe_to_repeat=safe_to_repeat, deterministic=deterministic,
         memory_bytes=memory_bytes, memory_limit=memory_limit,
-        warm=warm, network=network,
-        admit=admit,
+        warm=warm, network=network, sandbox=sandbox, admit=admit,
         phases=tuple(phases),
         read_only=read_only, destructive=destructive, idempotent=idempotent, open_world=open_world,
         starts=None if starts is None else tuple(starts),

@@ -26,6 +26,7 @@ from sample_documents import make_all
 ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "src" / "checkback"
 OTHERS = {
+    "bwrap": "only where the kernel has no Landlock; without it such jobs are refused",
     "apt-get": "only to choose the words of a hint",
     "uvx": "for `checkback pdfco-mcp` alone, which says what is missing",
     "valkey-server": "only where the wheel with the store has none for this machine",

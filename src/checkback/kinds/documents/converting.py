@@ -34,11 +34,17 @@ class Converter:
     """
 
     def __init__(
-        self, folder: Path, environment: Environment, log: Callable[[str], None], stack: AsyncExitStack
+        self,
+        folder: Path,
+        environment: Environment,
+        log: Callable[[str], None],
+        warn: office.Warn,
+        stack: AsyncExitStack,
     ) -> None:
         self._folder = folder
         self._environment = environment
         self._log = log
+        self._warn = warn
         self._stack = stack
         self._browser: BrowserSession | None = None
 
@@ -63,9 +69,11 @@ class Converter:
         if file_type in SPREADSHEETS or (
             file_type is FileType.TEXT and name.lower().endswith((".csv", ".tsv"))
         ):
-            return sheet_to_pdf(path, folder, autosize=autosize, max_pages=MAX_PAGES, log=self._log)
+            return sheet_to_pdf(
+                path, folder, autosize=autosize, max_pages=MAX_PAGES, log=self._log, warn=self._warn
+            )
         if file_type in office.OFFICE:
-            return office.office_to_pdf(path, file_type, folder)
+            return office.office_to_pdf(path, file_type, folder, warn=self._warn)
         if file_type in (FileType.TEXT, FileType.XML):
             text_to_pdf(read_text(path), target, max_pages=MAX_PAGES)
             return target
@@ -89,11 +97,11 @@ class Converter:
 
 @asynccontextmanager
 async def converter(
-    folder: Path, environment: Environment, log: Callable[[str], None]
+    folder: Path, environment: Environment, log: Callable[[str], None], warn: office.Warn
 ) -> AsyncGenerator[Converter]:
     """A converter that works below ``folder``; its browser ends with the block."""
     async with AsyncExitStack() as stack:
-        yield Converter(folder, environment, log, stack)
+        yield Converter(folder, environment, log, warn, stack)
 
 
 def unpack(path: Path, folder: Path) -> Iterator[tuple[Path, str]]:

@@ -43,6 +43,7 @@ OFFICE_BYTES = 2 * GIB
     title="Document to PDF",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     memory_bytes=OFFICE_BYTES,
     memory_limit=MemoryLimit.RESIDENT,
@@ -53,7 +54,7 @@ async def document_to_pdf(args: ToPdfArgs, ctx: JobContext) -> dict[str, Any]:
     with document_work(args, ctx) as work:
         from checkback.kinds.documents.converting import converter
 
-        async with converter(work.folder, ctx.environment, ctx.log) as files:
+        async with converter(work.folder, ctx.environment, ctx.log, ctx.warn) as files:
             made = await files.to_pdf(work.source.path, work.source.name, autosize=args.autosize)
         return _finish(work, made, args.pages)
 
@@ -63,6 +64,7 @@ async def document_to_pdf(args: ToPdfArgs, ctx: JobContext) -> dict[str, Any]:
     title="CSV to PDF",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     memory_bytes=OFFICE_BYTES,
     memory_limit=MemoryLimit.RESIDENT,
@@ -74,7 +76,12 @@ def csv_to_pdf(args: ToPdfArgs, ctx: JobContext) -> dict[str, Any]:
         from checkback.kinds.documents.sheet_pdf import sheet_to_pdf
 
         made = sheet_to_pdf(
-            work.source.path, work.folder, autosize=args.autosize, max_pages=MAX_PAGES, log=ctx.log
+            work.source.path,
+            work.folder,
+            autosize=args.autosize,
+            max_pages=MAX_PAGES,
+            log=ctx.log,
+            warn=ctx.warn,
         )
         return _finish(work, made, args.pages)
 
@@ -84,6 +91,7 @@ def csv_to_pdf(args: ToPdfArgs, ctx: JobContext) -> dict[str, Any]:
     title="Excel to PDF",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     memory_bytes=OFFICE_BYTES,
     memory_limit=MemoryLimit.RESIDENT,
@@ -101,6 +109,7 @@ def excel_to_pdf(args: WorkbookArgs, ctx: JobContext) -> dict[str, Any]:
             autosize=args.autosize,
             max_pages=MAX_PAGES,
             log=ctx.log,
+            warn=ctx.warn,
         )
         return _finish(work, made, "")
 
@@ -123,6 +132,7 @@ def _add_worksheet_kind(format_name: str, title: str) -> None:
         title=f"Excel to {title}",
         queue="documents",
         network=True,
+        sandbox=True,
         attempts=2,
         memory_bytes=2 * GIB,
         memory_limit=MemoryLimit.ADDRESS_SPACE,
@@ -145,6 +155,7 @@ def admit(args: WebpageToPdfArgs, policy: AddressPolicy) -> None:
     title="Web page to PDF",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     warm=warm_browser,
     concurrency=2,
@@ -177,6 +188,7 @@ async def webpage_to_pdf(args: WebpageToPdfArgs, ctx: JobContext) -> dict[str, A
     title="HTML to PDF",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     warm=warm_browser,
     concurrency=2,
@@ -200,6 +212,7 @@ async def html_to_pdf(args: HtmlToPdfArgs, ctx: JobContext) -> dict[str, Any]:
     title="E-mail to PDF",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     memory_bytes=OFFICE_BYTES,
     memory_limit=MemoryLimit.RESIDENT,
@@ -220,7 +233,7 @@ async def email_to_pdf(args: EmailToPdfArgs, ctx: JobContext) -> dict[str, Any]:
         options = PrintOptions(margins=args.margins, paper_size=args.paper_size, orientation=args.orientation)
         body = work.folder / "mail.pdf"
         parts, left = [body], list(mail.attachments)
-        async with converter(work.folder, ctx.environment, ctx.log) as files:
+        async with converter(work.folder, ctx.environment, ctx.log, ctx.warn) as files:
             body.write_bytes(await files.print_html(mail.to_html(), options))
             if args.convert_attachments:
                 made, left = await _converted(files, mail.attachments, work)

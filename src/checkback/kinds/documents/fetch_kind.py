@@ -17,6 +17,7 @@ from checkback.kinds.registry import MemoryLimit, job
     title="Fetch a file",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=3,
     memory_bytes=1 << 30,
     memory_limit=MemoryLimit.ADDRESS_SPACE,

@@ -38,6 +38,7 @@ OCR_SECONDS = 2700.0
     title="Merge PDFs",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.RESIDENT,
@@ -55,7 +56,7 @@ async def merge(args: ManySourcesArgs, ctx: JobContext) -> dict[str, Any]:
 
         parts: list[Path] = []
         made: dict[Path, list[Path]] = {}  # a source that is named several times is converted once
-        async with converter(work.folder, ctx.environment, ctx.log) as files:
+        async with converter(work.folder, ctx.environment, ctx.log, ctx.warn) as files:
             for number, source in enumerate(work.sources):
                 if source.path not in made and sniff(source.path) is FileType.ZIP:
                     folder = work.folder / f"unpacked-{number}"
@@ -85,6 +86,7 @@ async def merge(args: ManySourcesArgs, ctx: JobContext) -> dict[str, Any]:
     title="Split a PDF",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.ADDRESS_SPACE,
@@ -114,6 +116,7 @@ def split(args: SplitArgs, ctx: JobContext) -> dict[str, Any]:
     title="Edit a PDF",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.ADDRESS_SPACE,
@@ -136,6 +139,7 @@ def edit(args: EditArgs, ctx: JobContext) -> dict[str, Any]:
     title="Add a password",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.ADDRESS_SPACE,
@@ -173,6 +177,7 @@ def add_password(args: AddPasswordArgs, ctx: JobContext) -> dict[str, Any]:
     title="Remove the password",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.ADDRESS_SPACE,
@@ -195,6 +200,7 @@ def remove_password(args: DocumentArgs, ctx: JobContext) -> dict[str, Any]:
     title="Make searchable",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     deadline_seconds=OCR_SECONDS,
     memory_bytes=2 * GIB,
@@ -220,6 +226,7 @@ def make_searchable(args: SearchableArgs, ctx: JobContext) -> dict[str, Any]:
     title="Make unsearchable",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     deadline_seconds=OCR_SECONDS,
     memory_bytes=2 * GIB,
@@ -243,6 +250,7 @@ def make_unsearchable(args: PagesArgs, ctx: JobContext) -> dict[str, Any]:
     title="Pictures to PDF",
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     memory_bytes=2 * GIB,
     memory_limit=MemoryLimit.ADDRESS_SPACE,

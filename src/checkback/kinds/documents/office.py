@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
 from checkback.kinds.documents import failures, programs
 from checkback.kinds.documents.archive_limits import refuse_office_bomb
+from checkback.kinds.documents.office_links import WARNING as LINKS_REMOVED
+from checkback.kinds.documents.office_links import clean_office
 from checkback.kinds.documents.sniff import FileType
+
+Warn = Callable[[str, str], None]
+"""Hears a code and a sentence of ours."""
 
 SECONDS = 120.0
 WITHOUT = "Without it text, CSV, spreadsheets, pictures and PDFs can be converted."
@@ -53,11 +60,20 @@ def needed(file_type: FileType) -> programs.Program:
     return programs.IMPRESS if file_type in IMPRESS else programs.WRITER
 
 
-def office_to_pdf(path: Path, file_type: FileType, folder: Path, *, one_page_sheets: bool = False) -> Path:
+def office_to_pdf(
+    path: Path,
+    file_type: FileType,
+    folder: Path,
+    *,
+    one_page_sheets: bool = False,
+    warn: Warn | None = None,
+    clean: bool = True,
+) -> Path:
     """Convert an office file and return the PDF's path, in a new folder below ``folder``.
 
-    ``one_page_sheets`` makes one page of each worksheet, as large as that takes. Raises the failures
-    too_large, program_missing and program_failed; an encrypted file ends as the latter.
+    ``one_page_sheets`` makes one page of each worksheet, as large as that takes. ``warn`` is told what a
+    reader of the result should know. Without ``clean`` the document keeps what leads out of it. Raises the
+    failures too_large, program_missing and program_failed; an encrypted file ends as the latter.
     """
     part = needed(file_type)
     program = part.find()
@@ -66,28 +82,24 @@ def office_to_pdf(path: Path, file_type: FileType, folder: Path, *, one_page_she
     refuse_office_bomb(path)
     place = Path(mkdtemp(prefix="office-", dir=folder))
     given = place / f"document.{file_type.value}"
-    shutil.copyfile(path, given)
-    target = "pdf"
-    if file_type in CALC and one_page_sheets:
-        options = {"SinglePageSheets": {"type": "boolean", "value": "true"}}
-        target = f"pdf:calc_pdf_Export:{json.dumps(options)}"
-    elif file_type in CALC:
-        options = {"ExportBookmarks": {"type": "boolean", "value": "true"}}
-        target = f"pdf:calc_pdf_Export:{json.dumps(options)}"
+    if clean:
+        _clean(path, given, file_type, warn)
+    else:
+        shutil.copyfile(path, given)
     command = [
-        program,
+        _without_splash(program),
         f"-env:UserInstallation={_write_profile(place).as_uri()}",
         "--headless",
         "--norestore",
         "--nologo",
         "--nodefault",
         "--convert-to",
-        target,
+        _target(file_type, one_page_sheets=one_page_sheets),
         "--outdir",
         str(place),
         str(given),
     ]
-    finished = programs.run(command, place, seconds=SECONDS)
+    finished = _run(command, place)
     made = place / "document.pdf"
     if finished.code is None:
         raise failures.too_large("The document", f"{SECONDS:.0f} seconds of LibreOffice's time")
@@ -95,6 +107,47 @@ def office_to_pdf(path: Path, file_type: FileType, folder: Path, *, one_page_she
         raise failures.program_failed("LibreOffice")
     given.unlink()
     return made
+
+
+def _target(file_type: FileType, *, one_page_sheets: bool) -> str:
+    """What LibreOffice is told to make."""
+    if file_type not in CALC:
+        return "pdf"
+    name = "SinglePageSheets" if one_page_sheets else "ExportBookmarks"
+    return f"pdf:calc_pdf_Export:{json.dumps({name: {'type': 'boolean', 'value': 'true'}})}"
+
+
+def _clean(path: Path, given: Path, file_type: FileType, warn: Warn | None) -> None:
+    removed = clean_office(path, given, file_type)
+    if removed and warn is not None:
+        warn(
+            LINKS_REMOVED,
+            f"{removed} links to files or addresses outside of the document were removed before opening it.",
+        )
+
+
+_START_AGAIN = (79, 81)
+"""LibreOffice's exit codes when it has made its profile, or lost a part, and wants to be started anew."""
+
+
+def _run(command: list[str], place: Path) -> programs.Finished:
+    finished = programs.Finished(None, "")
+    end = time.monotonic() + SECONDS
+    for _ in range(3):
+        left = max(1.0, end - time.monotonic())
+        finished = programs.run(
+            command, place, seconds=left, more={"OSL_SOCKET_PATH": "."}, hide_writable=True
+        )
+        if finished.code not in _START_AGAIN:
+            break
+    return finished
+
+
+def _without_splash(program: str) -> str:
+    """The program itself: what stands before it shows a picture, starts it again when it asks for that, and
+    insists on a socket in /tmp. Where another packaging has no such program it is as it was found."""
+    office = Path(program).resolve().parent / "soffice.bin"
+    return str(office) if office.is_file() else program
 
 
 def _write_profile(place: Path) -> Path:

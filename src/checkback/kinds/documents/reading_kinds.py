@@ -28,6 +28,7 @@ _reading_job = functools.partial(
     job,
     queue="documents",
     network=True,
+    sandbox=True,
     attempts=2,
     memory_bytes=2 << 30,
     memory_limit=MemoryLimit.ADDRESS_SPACE,

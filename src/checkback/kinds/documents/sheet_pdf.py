@@ -35,6 +35,7 @@ def sheet_to_pdf(
     autosize: bool = False,
     max_pages: int,
     log: Callable[[str], None],
+    warn: office.Warn | None = None,
 ) -> Path:
     """The PDF of a spreadsheet or CSV file; all worksheets unless one is named.
 
@@ -42,7 +43,7 @@ def sheet_to_pdf(
     """
     file_type = sniff(path)
     if file_type in SPREADSHEETS and office.needed(file_type).find() is not None:
-        return _by_office(path, file_type, folder, worksheet_index, autosize)
+        return _by_office(path, file_type, folder, worksheet_index, autosize, warn)
     if file_type in SPREADSHEETS:
         log("LibreOffice Calc is not installed: only the values are shown, without formats and charts.")
         counts = cell_counts(path)
@@ -56,11 +57,18 @@ def sheet_to_pdf(
     return target
 
 
-def _by_office(path: Path, file_type: FileType, folder: Path, worksheet_index: str, autosize: bool) -> Path:
+def _by_office(
+    path: Path,
+    file_type: FileType,
+    folder: Path,
+    worksheet_index: str,
+    autosize: bool,
+    warn: office.Warn | None,
+) -> Path:
     counts = cell_counts(path)
     _limit(sum(counts))
     number = sheet_number(worksheet_index, len(counts)) if worksheet_index.strip() else None
-    made = office.office_to_pdf(path, file_type, folder, one_page_sheets=autosize)
+    made = office.office_to_pdf(path, file_type, folder, one_page_sheets=autosize, warn=warn)
     if number is None:
         return made
     chosen = folder / "worksheet.pdf"

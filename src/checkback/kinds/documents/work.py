@@ -19,7 +19,7 @@ from pathlib import Path
 
 from checkback.core.errors import JobFailed
 from checkback.core.job import JSON
-from checkback.guard.offline import cut_network
+from checkback.guard.sandbox import cut_network
 from checkback.kinds.context import JobContext
 from checkback.kinds.documents import failures
 from checkback.kinds.documents.args import DocumentArgs, LoginArgs, ManySourcesArgs, OutputArgs

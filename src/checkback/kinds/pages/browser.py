@@ -29,6 +29,7 @@ from playwright.async_api import (
 from playwright.async_api import Error as PlaywrightError
 
 from checkback.core.errors import JobFailed
+from checkback.guard.sandbox import rights_for_programs
 from checkback.kinds.context import Egress, Environment
 from checkback.kinds.pages.browser_folder import BrowserFolder
 from checkback.kinds.pages.browser_program import BROWSER_UNAVAILABLE, BrowserProgram, find_browser
@@ -192,7 +193,7 @@ class BrowserSession:
     async def start(self) -> None:
         """Start Playwright and the browser. Raises JobFailed with BROWSER_UNAVAILABLE."""
         await self.close()
-        with self._folder.for_driver(_node()):
+        with self._folder.for_driver(_node()), rights_for_programs(run_python=True):
             self._playwright = await _start_playwright()
         try:
             self._browser = await self._launch(self._playwright)

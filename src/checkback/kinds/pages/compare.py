@@ -38,6 +38,7 @@ class PageCompareArgs(BaseModel):
     "page.compare",
     title="Compare two page analyses",
     read_only=True,
+    sandbox=True,
     deterministic=True,
     deadline_seconds=120,
     memory_bytes=1 << 30,

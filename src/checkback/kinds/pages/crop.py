@@ -83,6 +83,7 @@ class PageCropArgs(BaseModel):
     "page.crop",
     title="Crop sections of a page",
     read_only=True,
+    sandbox=True,
     deterministic=True,
     deadline_seconds=300,
     memory_bytes=1 << 30,

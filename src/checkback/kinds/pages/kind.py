@@ -58,6 +58,7 @@ async def warm_browser(environment: Environment) -> AsyncGenerator[Any]:
     deadline_seconds=600,
     warm=warm_browser,
     network=True,
+    sandbox=True,
     memory_bytes=1_500_000_000,
     admit=admit,
     phases=PHASES,
