@@ -279,7 +279,7 @@ async def test_the_table_of_checks_over_all_tools_is_that_of_the_document(
         listed = await ask_mcp(world, "reader", "tools/list", {})
         for tool in sorted(listed["tools"], key=lambda tool: tool["name"]):
             name: str = tool["name"]
-            if name.startswith("test_"):
+            if name.startswith(("test_", "lie_")):
                 continue
             theirs, nobodys = (
                 arguments_of(tool["inputSchema"], values, name) for values in (world.values, unknown)
