@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -35,7 +35,7 @@ from checkback.engine.figures import Figures, read_figures
 from checkback.engine.new_job import Added, NewJob
 from checkback.engine.outlooks import Outlooks
 from checkback.engine.queues import Queues
-from checkback.guard.access import Caller, Scope
+from checkback.guard.access import LOCAL_OWNER, Caller, Scope
 from checkback.guard.addresses import AddressPolicy, check_url
 from checkback.guard.links import LinkSigner
 from checkback.guard.quotas import OwnerLimits, Quotas, has_quota
@@ -87,6 +87,7 @@ class Service:
         links: LinkSigner,
         quotas: Quotas | None = None,
         disk_budget_bytes: int = 0,
+        pdfco_key_owners: Iterable[str] = (LOCAL_OWNER,),
     ) -> None:
         self._queues = queues
         self._artifacts = artifacts
@@ -100,6 +101,8 @@ class Service:
         #: The limits of each owner; the gate counts requests by them, too.
         self.quotas = quotas or Quotas(OwnerLimits())
         self._disk_budget = disk_budget_bytes
+        #: Whose jobs may run at PDF.co with the server's own key, besides those of admins.
+        self._pdfco_key_owners = frozenset(pdfco_key_owners)
 
     async def submit(
         self,
@@ -125,9 +128,7 @@ class Service:
         """
         self._require(caller, Scope.WRITE)
         self.quotas.submit(caller)
-        check_options(
-            key=key, deadline_seconds=deadline_seconds, delay_seconds=delay_seconds, attempts=attempts
-        )
+        check_options(key, deadline_seconds, delay_seconds, attempts)
         if callback is not None:
             check_url(str(callback["url"]), self._addresses)
         light = heavy.is_light(args)
@@ -399,6 +400,11 @@ class Service:
         from checkback.kinds import registry
 
         found = registry.get(kind)
+        if found.uses_pdfco and not args.get("api_key") and not self.may_use_pdfco_key(caller):
+            raise Forbidden(
+                "This server's own key for PDF.co is not for your jobs.",
+                hint="Send a key of yours as api_key, or have your name added to CHECKBACK_PDFCO_KEY_OWNERS.",
+            )
         given = await heavy.run(found.admitted, args, self._addresses, light=light)
         if found.sources:
             given = await self._with_sources(caller, found, given, delay_seconds)
@@ -460,6 +466,10 @@ class Service:
     def _sealed(self, callback: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """A callback as it is stored: its address may hold a key of its receiver's."""
         return {**callback, "url": self._sealer.seal_text(str(callback["url"]))} if callback else None
+
+    def may_use_pdfco_key(self, caller: Caller) -> bool:
+        """Whether this caller's jobs may run at PDF.co with the server's own key, which costs its credits."""
+        return caller.is_admin or caller.owner in self._pdfco_key_owners
 
     def _own(self, caller: Caller, job: Job | None) -> Job:
         if job is None or (job.owner != caller.owner and not caller.is_admin):

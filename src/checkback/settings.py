@@ -214,6 +214,9 @@ class Settings:
     pdfco_key: str | None = _setting(
         None, "Key for jobs that run at PDF.co; without it calls bring their own.", secret=True
     )
+    pdfco_key_owners: tuple[str, ...] = _setting(
+        ("local",), "Owners whose jobs may use that key; admins may, too. Others bring their own."
+    )
     pdfco_url: str = _setting("https://api.pdf.co", "Where PDF.co's API is.")
     production: bool = _setting(True, "Hide internal details of errors from callers.")
     public_url: str | None = _setting(

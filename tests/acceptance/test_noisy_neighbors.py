@@ -60,7 +60,7 @@ def servers(
             yield server, server
             return
         shared = {
-            "redis_url": f"unix://{valkey.socket_path}",
+            "redis_url": valkey.url,
             "prefix": f"t{secrets.token_hex(6)}",
             "secret_key": secrets.token_hex(32),
             **SETTINGS,

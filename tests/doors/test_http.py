@@ -18,7 +18,9 @@ from checkback.doors.gate import Gate
 from checkback.doors.http import Readiness, build_routes
 from checkback.guard.authenticator import Authenticator
 from checkback.guard.origins import HostList
+from checkback.guard.quotas import OwnerLimits, Quotas
 from checkback.guard.signin_codes import make_code
+from checkback.kinds import registry
 from checkback.service import Service
 from worker_processes import there
 
@@ -237,6 +239,47 @@ async def test_kinds_come_with_the_form_of_their_arguments(
     assert kinds["test.add"]["title"] == "Add two numbers"
     assert kinds["test.add"]["args_schema"]["required"] == ["a", "b"]
     assert "async" in kinds["page.analyze"]["args_schema"]["properties"]
+
+
+async def test_the_list_of_kinds_is_made_once(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await http.get("/api/kinds")
+    made: list[str] = []
+    monkeypatch.setattr(registry.Kind, "args_schema", lambda kind: made.append(kind.name) or {})  # pyright: ignore
+    assert (await http.get("/api/kinds")).content == first.content
+    assert made == []
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_result_that_is_a_file_is_sent_as_it_lies_there(
+    http: httpx2.AsyncClient, post: Any, gate_file: Path
+) -> None:
+    gate_file.touch()
+    job = await post("test.gate_much", path=str(gate_file), characters=200_000)
+    await http.get(f"/api/jobs/{job['id']}?wait=50")
+    answer = await http.get(f"/api/jobs/{job['id']}/result")
+    assert (answer.headers["content-type"], answer.json()) == ("application/json", "x" * 200_000)
+
+
+async def test_streams_past_an_owners_limit_are_refused_for_that_owner_alone(
+    http: httpx2.AsyncClient, open_http: Any, service: Service, tokens: Any, post: Any
+) -> None:
+    service.quotas = Quotas(OwnerLimits(streams=2))
+    job = await post("test.add", a=1, b=2)
+    one = f"/api/jobs/{job['id']}"
+    async with open_http(tokens.ada) as ada, open_http(tokens.bob) as bob:
+        async with ada.stream("GET", one + "/events"), ada.stream("GET", one + "/events"):
+            for refused in (await http.get(one + "/events"), await http.get(one + "?wait=20")):
+                assert (refused.status_code, refused.json()["error"]["code"]) == (429, "quota_exceeded")
+                assert refused.headers["retry-after"] == "5"
+            assert (await http.get(one)).status_code == 200
+            own = (await bob.post("/api/jobs", json={"kind": "test.add", "args": {"a": 1, "b": 2}})).json()
+            async with bob.stream("GET", f"/api/jobs/{own['id']}/events") as stream:
+                assert stream.status_code == 200
+        async with asyncio.timeout(10):
+            while service.quotas._streams:  # pyright: ignore[reportPrivateUsage]
+                await asyncio.sleep(0.01)
 
 
 async def test_the_document_describes_every_route_and_is_open_to_all(open_http: Any) -> None:

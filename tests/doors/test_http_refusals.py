@@ -183,3 +183,23 @@ async def test_other_addresses_and_methods_are_told_in_json(http: httpx2.AsyncCl
     wrong = await http.put(f"/api/jobs/{UNKNOWN}")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "DELETE, GET")
     assert wrong.json()["error"]["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"), [("pdfco.run", {"endpoint": "pdf/info"}), ("pdfco.track", {"job_id": "x"})]
+)
+async def test_the_servers_key_for_pdfco_is_not_everybodys(
+    open_http: Any, tokens: Any, kind: str, args: dict[str, Any]
+) -> None:
+    async with (
+        open_http(tokens.ada) as ada,
+        open_http(tokens.admin) as admin,
+        open_http(tokens.local) as local,
+    ):
+        refused = await ada.post("/api/jobs", json={"kind": kind, "args": args})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+        assert "CHECKBACK_PDFCO_KEY_OWNERS" in refused.json()["error"]["hint"]
+        own = {**args, "api_key": "a key of mine"}
+        assert (await ada.post("/api/jobs", json={"kind": kind, "args": own})).status_code == 202
+        for one in (admin, local):
+            assert (await one.post("/api/jobs", json={"kind": kind, "args": args})).status_code == 202

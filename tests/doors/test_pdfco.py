@@ -106,6 +106,30 @@ async def test_a_file_is_uploaded_as_base64(api: httpx2.AsyncClient, prefix: str
     assert (await api.get(answer["url"])).content == TEXT
 
 
+async def test_a_file_of_many_pieces_is_uploaded_as_base64(api: httpx2.AsyncClient, service: Service) -> None:
+    content = bytes(range(256)) * 12_001
+    body = {"file": base64.b64encode(content).decode(), "name": "x.bin"}
+    answer = (await api.post("/v1/file/upload/base64", json=body)).json()
+    assert (await api.get(answer["url"])).content == content
+
+
+@pytest.mark.parametrize("place", [10, 70_000])
+async def test_base64_that_ends_before_its_end_is_refused(api: httpx2.AsyncClient, place: int) -> None:
+    text = base64.b64encode(bytes(90_000)).decode()
+    broken = text[:place] + "=" + text[place + 1 :]
+    response = await api.post("/v1/file/upload/base64", json={"file": broken})
+    assert response.status_code == 400
+    assert response.json()["message"].startswith("The parameter file is not base64.")
+
+
+async def test_a_large_body_of_many_values_is_refused_before_it_is_parsed(api: httpx2.AsyncClient) -> None:
+    body = b'{"file":"aGVsbG8=","a":[' + b"{}," * 1_000_000 + b"{}]}"
+    headers = {"content-type": "application/json"}
+    response = await api.post("/v1/file/upload/base64", content=body, headers=headers)
+    assert response.status_code == 413
+    assert "10000 values" in response.json()["message"]
+
+
 async def test_what_is_not_base64_is_refused(api: httpx2.AsyncClient) -> None:
     response = await api.post("/v1/file/upload/base64", json={"file": "no base64!"})
     assert (response.status_code, response.json()["error"]) == (400, True)

@@ -20,7 +20,7 @@ from checkback.service import Service
 from checkback.settings import Settings
 from playing_pdfco import JOB, KEY, PlayedPdfco, playing, success
 
-ADA = Caller("ada")
+ADA, EVE = Caller("ada"), Caller("eve")
 OWN_TOKEN = "cb_one-of-our-own-tokens"
 BASE = "http://127.0.0.1:8787"
 
@@ -35,18 +35,19 @@ def pdfco() -> Iterator[PlayedPdfco]:
 
 @pytest.fixture
 def settings(settings: Settings, pdfco: PlayedPdfco) -> Settings:
-    return replace(settings, pdfco_url=pdfco.url, allow_hosts=(pdfco.url.removeprefix("http://"),))
+    hosts = (pdfco.url.removeprefix("http://"),)
+    return replace(settings, pdfco_url=pdfco.url, allow_hosts=hosts, pdfco_key_owners=("local", "eve"))
 
 
 @pytest.fixture
 def build(service: Service) -> Build:
-    def run(*, wait_seconds: float = 20.0, **changes: Any) -> FastMCP[None]:
+    def run(*, wait_seconds: float = 20.0, caller: Caller = ADA, **changes: Any) -> FastMCP[None]:
         setting = PdfcoSetting(
             base_url=lambda: BASE, is_own_token=lambda token: token == OWN_TOKEN, **changes
         )
         return build_server(
             service,
-            caller=lambda: ADA,
+            caller=lambda: caller,
             pdfco=setting,
             max_wait_seconds=wait_seconds,
             kind_wait_seconds=wait_seconds,
@@ -169,15 +170,24 @@ async def test_a_mistyped_id_of_ours_is_not_asked_there(build: Build, service: S
     assert (await service.list(ADA)).jobs == []
 
 
+async def test_the_servers_key_asks_nothing_there_for_an_owner_who_may_not_use_it(
+    build: Build, service: Service
+) -> None:
+    async with Client(build(has_key=True)) as client:
+        answer = await call(client, "get_job_check", job_id="6YSZD3U872ZYYFEDMQCQSGEEO8YSF5WA--151-300")
+    assert answer["status"] == "unknown"
+    assert (await service.list(ADA)).jobs == []
+
+
 async def test_a_job_there_has_one_follower_however_often_it_is_asked_for(
     build: Build, service: Service
 ) -> None:
     remote = "6YSZD3U872ZYYFEDMQCQSGEEO8YSF5WA--151-300"
-    async with Client(build(has_key=True, wait_seconds=0.05)) as client:
+    async with Client(build(has_key=True, wait_seconds=0.05, caller=EVE)) as client:
         answers = [await call(client, "get_job_check", job_id=remote) for _ in range(2)]
         answers.append(await call(client, "get_job_check", job_id=remote, api_key="their-key"))
     assert [answer["status"] for answer in answers] == ["working"] * 3
-    jobs = (await service.list(ADA)).jobs
+    jobs = (await service.list(EVE)).jobs
     assert [job.kind for job in jobs] == ["pdfco.track"] * 2  # one for the server's key, one for the caller's
     assert answers[0]["content"]["jobId"] == answers[1]["content"]["jobId"]
 

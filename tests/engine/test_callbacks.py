@@ -75,13 +75,14 @@ def receiver() -> Iterator[Receiver]:
             if self.path == "/drip":
                 found.drip(self.connection)
                 return
+            # Before the answer: whoever has read it may look at once.
+            found.got.put(({name.lower(): value for name, value in self.headers.items()}, body))
             answer = found.answers.pop(0) if len(found.answers) > 1 else found.answers[0]
             self.send_response(answer)
             if answer == 302:
                 self.send_header("Location", found.url.replace("/hook", "/elsewhere"))
             self.send_header("Content-Length", "0")
             self.end_headers()
-            found.got.put(({name.lower(): value for name, value in self.headers.items()}, body))
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

@@ -41,3 +41,38 @@ async def test_an_attempt_that_is_stopped_as_its_place_gets_free_leaves_it_free(
     leave.set()
     await running
     assert not places.locked()
+
+
+async def test_of_two_that_come_in_the_same_moment_the_second_is_known_to_wait(
+    connection: Connection,
+) -> None:
+    """One that waits has not begun: should its worker die, that was not the job's doing."""
+    places, leave = asyncio.Semaphore(1), asyncio.Event()
+    parts = SimpleNamespace(wire=connection.wire, keys=connection.queues.keys)
+    inside: list[str] = []
+
+    async def run(name: str) -> None:
+        await connection.wire.call("HSET", connection.queues.keys.job("jobs", name), "timestamp", 1)
+        job = SimpleNamespace(id=name, name="test.add")
+        attempt: Any = Attempt(cast(WorkerParts, parts), "jobs", cast(Any, job), "token", Extras(), Slots(1))
+        ready.append(name)
+        await both_ready.wait()
+        async with attempt._place(places, None):
+            inside.append(name)
+            await leave.wait()
+
+    ready: list[str] = []
+    both_ready = asyncio.Event()
+    running = [asyncio.create_task(run(name)) for name in ("one", "two")]
+    async with asyncio.timeout(5):
+        while len(ready) < 2:
+            await asyncio.sleep(0)
+        both_ready.set()
+        while not inside:
+            await asyncio.sleep(0)
+        (waiting,) = {"one", "two"} - set(inside)
+        key = connection.queues.keys.job("jobs", waiting)
+        while await connection.wire.call("HGET", key, "cb:returned") != "1":
+            await asyncio.sleep(0)
+    leave.set()
+    await asyncio.gather(*running)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,23 @@ from typing import Any
 import pytest
 
 from checkback.app.connect import Connection
+from checkback.app.web import store_warnings
 from checkback.artifacts import ArtifactStore
 from checkback.core.errors import ArgumentsGone, Conflict, NotFound, QuotaExceeded
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.engine.keys import Keys
 from checkback.engine.record import Retention
+from checkback.engine.room import StoreMemory
 from checkback.engine.sweeper import Sweeper
+from checkback.engine.valkey import EmbeddedValkey
+from checkback.engine.wire import Wire
 from checkback.guard.access import LOCAL, Caller, Scope
 from checkback.service import Service
 from checkback.settings import Settings
 from checkback.uploads import UploadStore
+from conftest import running_worker
+from worker_processes import as_admin
 
 ADA, BOB = (Caller(name, frozenset({Scope.READ, Scope.WRITE})) for name in ("ada", "bob"))
 LARGE = "x" * 100_000
@@ -126,7 +133,7 @@ async def test_a_wrong_sum_is_corrected_by_the_sweeper(
     await connection.wire.call("DEL", f"{prefix(connection)}:jobs:{ids[0]}")
     await connection.wire.call("HSET", Keys(prefix(connection)).sizes(), "nobody", "123")
     await make_sweeper(connection, settings).sweep()
-    assert await counted(connection, "ada") == await sum_of_jobs(connection, ids) > LARGE.__len__()
+    assert await counted(connection, "ada") == await sum_of_jobs(connection, ids) > len(LARGE)
     assert await counted(connection, "nobody") == 0
 
 
@@ -174,7 +181,7 @@ async def test_a_deleted_job_is_gone_with_all_that_was_of_it(
     await service.delete(ADA, one)
     with pytest.raises(NotFound):
         await service.get(ADA, one)
-    keys = await connection.wire.call("KEYS", f"{settings.prefix}:*{one}*")
+    keys = await as_admin(settings, "KEYS", f"{settings.prefix}:*{one}*")
     assert (keys, (settings.artifacts_folder / one).exists()) == ([], False)
     assert [job.id for job in (await service.list(ADA)).jobs] == [kept]
     for part in ("completed", "failed", "wait", "prioritized", "delayed"):
@@ -220,3 +227,59 @@ async def test_after_a_deletion_the_same_key_makes_a_new_job(service: Service, w
     again = await service.submit(ADA, "test.add", {"a": 1, "b": 2}, key="again")
     assert not again.existing
     assert (await service.wait(ADA, again.job.id, 30)).result == 3
+
+
+# --- What tells of it -------------------------------------------------------------------------------------
+
+
+async def test_health_counts_owners_whose_share_is_nearly_used_up_and_names_none(
+    service: Service, connection: Connection
+) -> None:
+    assert await store_warnings(connection) == ()
+    await fill(service, ADA)
+    (warning,) = await store_warnings(connection)
+    assert "share of the job store: 1" in warning
+    assert "ada" not in warning
+
+
+@pytest.fixture
+def small_store(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    """A store of 32 MB of its own."""
+    server = EmbeddedValkey(tmp_path / "small", appendfsync="no", memory_mb=32)
+    server.start()
+    yield server
+    server.stop()
+
+
+async def test_a_nearly_full_store_is_told(small_store: EmbeddedValkey) -> None:
+    wire = Wire(small_store.address, name="checkback-test")
+    memory = StoreMemory(wire)
+    assert not await memory.is_nearly_full()
+    for number in range(24):
+        await wire.call("SET", number, b"x" * (1 << 20))
+    assert await memory.is_nearly_full()
+    await memory.require(1)
+    await wire.close()
+
+
+async def test_events_with_large_results_do_not_fill_the_store(
+    connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("checkback.engine.sweeper.MOST_EVENT_BYTES", 1 << 20)
+    events = Keys(settings.prefix).queue("jobs", "events")
+    for number in range(200):
+        await connection.wire.call("XADD", events, "*", "event", "completed", "jobId", number, "data", LARGE)
+    await make_sweeper(connection, settings).sweep()
+    assert await connection.wire.call("MEMORY", "USAGE", events) <= 1 << 20
+    assert await connection.wire.call("XLEN", events) > 0
+
+
+async def test_a_job_that_another_client_retried_without_its_arguments_says_so(
+    service: Service, connection: Connection, settings: Settings
+) -> None:
+    one = await submit(service, ADA, "gone")
+    await connection.wire.call("HSET", f"{prefix(connection)}:jobs:{one}", "data", "{}", "cb:gone", "1")
+    async with running_worker(settings):
+        job = await service.wait(ADA, one, 30)
+    assert job.failure is not None
+    assert (job.state, job.failure.code) == (State.FAILED, "arguments_gone")

@@ -12,6 +12,7 @@ import document_bombs as bombs
 from checkback.service import Service
 from checkback.settings import Settings
 from document_jobs import COMPLETED, ending, run, still_works
+from made_files import pdf_of, text_at
 
 pytestmark = [pytest.mark.usefixtures("worker"), pytest.mark.timeout(120)]
 
@@ -87,3 +88,20 @@ async def test_a_file_that_is_not_what_its_name_says_is_refused(
     service: Service, content: bytes, name: str, kind: str
 ) -> None:
     assert ending(await run(service, kind, content, name)) == "invalid_document"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("search", "ends"),
+    [
+        ("(x|xx)+y", {"pattern_too_slow"}),
+        ("(?:" * 90 + "x{1,100}" + "){1,100}" * 90, {"out_of_memory", "timeout"}),
+        ("(" * 900 + ")" * 900, {"invalid_option", COMPLETED}),
+    ],
+    ids=["endless", "nested", "deep"],
+)
+async def test_an_expression_ends_its_own_job_only(service: Service, search: str, ends: set[str]) -> None:
+    page = text_at(*((50.0, 100.0 + line, "x" * 80) for line in range(0, 500, 20)))
+    job = await run(service, "pdf.find_text", pdf_of(page), "a.pdf", search=search, regex=True)
+    assert ending(job) in ends
+    await still_works(service)

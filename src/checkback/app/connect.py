@@ -103,6 +103,7 @@ def make_service(settings: Settings, queues: Queues) -> Service:
             )
         ),
         disk_budget_bytes=settings.disk_budget_bytes,
+        pdfco_key_owners=settings.pdfco_key_owners,
     )
 
 

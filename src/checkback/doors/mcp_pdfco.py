@@ -189,7 +189,8 @@ class PdfcoTools:
         """
         job_id = str(given["job_id"]).strip()
         key = self._remote_key(str(given.get("api_key") or ""))
-        if key is None and not (REMOTE_ID.fullmatch(job_id) and self._setting.has_key):
+        may_ask = self._setting.has_key and self._service.may_use_pdfco_key(caller)
+        if key is None and not (REMOTE_ID.fullmatch(job_id) and may_ask):
             return job_id
         with suppress(NotFound, InvalidInput):
             return (await self._service.get(caller, job_id)).id  # it is ours after all

@@ -234,9 +234,15 @@ class Attempt:
 
         A job that waits has not been begun: should the worker die, it was not the job's doing.
         """
-        noted = places.locked() and await self._count_returned(1)
-        taking = asyncio.create_task(places.acquire())
-        is_timed = False
+        noted, is_timed = False, False
+        taking: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if places.locked():
+            noted = await self._count_returned(1)
+            taking = asyncio.create_task(places.acquire())
+        else:
+            # At once: of two that come in the same moment, the second is to see that it has to wait.
+            await places.acquire()
+            taking.set_result(None)
         try:
             await asyncio.wait({taking, self._stop}, return_when=asyncio.FIRST_COMPLETED)
             if noted:
@@ -281,7 +287,7 @@ class Attempt:
         seconds = time.monotonic() - self._began
         progress = encode_progress(self._phase, 100, None, self._phases)
         size = len(outcome.result or "")
-        await self._store_end(encode_artifacts(outcome.artifacts), "", progress, result_bytes=size)
+        await self._store_end(encode_artifacts(outcome.artifacts), "", progress, "", size)
         await self._remember(kind.name, seconds)
         return json.loads(outcome.result or "null")
 

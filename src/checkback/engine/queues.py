@@ -200,11 +200,12 @@ class Queues:
             raise NotFound
         self._pruned_in_vain.pop(job.owner, None)
         self.shares.look_again(job.owner)
-        return (replies[2] or "").split()
+        return str(replies[2] or "").split()
 
     async def parts(self, queue: str, job_id: str) -> list[str]:
         """The ids of the jobs that a job has started."""
-        return (await self._call("HGET", self.keys.job(queue, job_id), "cb:parts") or "").split()
+        listed = await self._call("HGET", self.keys.job(queue, job_id), "cb:parts")
+        return str(listed or "").split()
 
     async def cancel_parts(self, job_ids: list[str]) -> None:
         """Cancel those that have not ended, and what they have started themselves."""
@@ -243,12 +244,10 @@ class Queues:
 
     async def delete(self, job: Job) -> None:
         """Remove a job that does not run, with everything of it in the store. Raises Conflict or NotFound."""
-        names = ("wait", "paused", "prioritized", "delayed", "completed", "failed")
-        listed = [self.keys.job(job.queue, job.id)]
-        listed += [self.keys.queue(job.queue, part) for part in ("active", "events")]
-        listed += [self.keys.owner(job.owner), self.keys.open(job.owner)]
-        listed += [self.keys.callbacks(), self.keys.sizes()]
-        listed += [self.keys.queue(job.queue, part) for part in names]
+        names = ("active", "events", "wait", "paused", "prioritized", "delayed", "completed", "failed")
+        parts = [self.keys.queue(job.queue, name) for name in names]
+        listed = [self.keys.job(job.queue, job.id), *parts[:2], self.keys.owner(job.owner)]
+        listed += [self.keys.open(job.owner), self.keys.callbacks(), self.keys.sizes(), *parts[2:]]
         reply = await self._run(DELETE, listed, [job.id, job.owner, f"{job.queue}:{job.id}"])
         if reply == -1:
             raise NotFound
@@ -365,9 +364,8 @@ class Queues:
         size = JOB_BYTES + sum(len(part) for part in (*add, *ours.values()) if isinstance(part, str | bytes))
         script, listed, args = self._admission(new.queue, new.id, new.owner, new.has_quota, size=size)
         kept = self._keep(
-            new.queue, new.id, new.owner, milliseconds,
-            counted=new.has_quota, due=due, size=size, fields=ours,
-        )  # fmt: skip
+            new.queue, new.id, new.owner, milliseconds, counted=new.has_quota, due=due, size=size, fields=ours
+        )
         return [
             ["EVALSHA", script.sha, len(listed), *listed, *args],
             add,

@@ -13,7 +13,7 @@ MAX_DELAY_SECONDS = 30 * 24 * 3600.0
 
 
 def check_options(
-    *, key: str | None, deadline_seconds: float | None, delay_seconds: float, attempts: int | None
+    key: str | None, deadline_seconds: float | None, delay_seconds: float, attempts: int | None
 ) -> None:
     """Raise InvalidInput for an option that no job may have."""
     if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
