@@ -29,6 +29,9 @@ def main(arguments: list[str]) -> int:
     pid_file, program, *rest = arguments[1:] if same_user else arguments
     with open(pid_file, "w") as file:
         file.write(str(os.getpid()))
+    # A browser and its driver reserve far more than they use; their job's worker watches what they hold.
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     if not same_user:
         _become_expendable(os.path.dirname(os.path.abspath(pid_file)))
     if not die_with_parent(parent):
@@ -44,9 +47,6 @@ def _become_expendable(folder: str) -> None:
     """What a page's word can fill with memory: the kernel ends it first, and it has no rights of root."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
-    # It reserves far more than it uses, and its job's worker watches what it really holds.
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     # All imports are done by now: nobody may not even read the standard library in some homes.
     if os.geteuid() == 0:
         become_nobody()
