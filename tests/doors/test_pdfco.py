@@ -147,6 +147,15 @@ async def test_a_presigned_address_takes_one_file_without_a_token(api: httpx2.As
     assert (await api.get(answer["url"])).content == TEXT
 
 
+async def test_a_presigned_address_takes_no_file_after_the_first_was_removed(api: httpx2.AsyncClient) -> None:
+    answer = (await api.get("/v1/file/upload/get-presigned-url", params={"name": "a.txt"})).json()
+    nobody = other(api, None)
+    assert (await api.put(answer["presignedUrl"], content=TEXT, headers=nobody)).status_code == 200
+    assert (await api.post("/v1/file/delete", json={"url": answer["url"]})).status_code == 200
+    assert (await api.put(answer["presignedUrl"], content=b"again", headers=nobody)).status_code == 403
+    assert (await api.get(answer["url"])).status_code == 404
+
+
 @pytest.mark.parametrize("change", [("sig=", "sig=x"), ("exp=1", "exp=2"), (".txt", ".exe")])
 async def test_an_edited_link_is_refused_in_the_same_words(
     api: httpx2.AsyncClient, change: tuple[str, str]
