@@ -1,6 +1,6 @@
 """Runs every document bomb of the tests as a job on one server, and records what each took.
 
-    python benchmarks/bombs.py [--deadline 30] [--most 600] [--only WORD]
+    python benchmarks/bombs.py [--deadline 30] [--most 3600] [--only WORD]
 
 One after the other. For each: how its job ended, after how many seconds, the most memory that its processes
 had (proportional, looked at every 20 ms) and the most that its folder took on the disk. Exits with 1 where a
