@@ -24,6 +24,8 @@ from checkback.uploads import plain_name
 
 MAX_ATTACHMENTS = 500
 MAX_PARTS = 2000
+MAX_HEADER_CHARACTERS = 256 * 1024
+"""Of one header. To take ten megabytes apart needs gigabytes of memory."""
 _SHOWN_PICTURES = re.compile(r"image/(png|jpe?g|gif|webp|bmp)", re.IGNORECASE)
 
 _STYLE = """
@@ -84,7 +86,7 @@ class Mail:
 
 
 def read_mail(path: Path, file_type: FileType) -> Mail:
-    """Read an eml or msg file. Raises the failure invalid_document."""
+    """Read an eml or msg file. Raises the failures invalid_document and too_large."""
     if file_type is FileType.MSG:
         return _read_msg(path)
     if file_type is not FileType.EML:
@@ -100,8 +102,10 @@ def read_mail(path: Path, file_type: FileType) -> Mail:
 
 
 def _from_message(message: Message) -> Mail:
+    # Before anything is asked of them: their headers are taken apart when they are read.
+    parts = _leaves(message)
     mail = Mail(_headers({name: _header(message, name) for name in _HEADERS}))
-    for number, part in enumerate(_leaves(message)):
+    for number, part in enumerate(parts):
         if number >= MAX_PARTS:
             raise failures.too_large("The mail", f"{MAX_PARTS} parts")
         _take_part(part, mail)
@@ -123,11 +127,18 @@ def _leaves(message: Message) -> list[Message]:
     waiting = [message]
     while waiting and len(found) <= MAX_PARTS:
         part = waiting.pop(0)
+        _refuse_long_headers(part)
         if part.get_content_maintype() == "multipart":
             waiting[:0] = _inner(part)
             continue
         found.append(part)
     return found
+
+
+def _refuse_long_headers(part: Message) -> None:
+    for _, value in part.raw_items():
+        if len(value) > MAX_HEADER_CHARACTERS:
+            raise failures.too_large("A header of the mail", f"{MAX_HEADER_CHARACTERS // 1024} KB")
 
 
 def _inner(part: Message) -> list[Message]:
