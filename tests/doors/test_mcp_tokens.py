@@ -12,9 +12,11 @@ import mcp_types
 import pytest
 from fastmcp import Client
 
+from checkback.core.tool_names import underscore
 from checkback.doors.mcp import build_server
 from checkback.doors.mcp_pdfco import PdfcoSetting
 from checkback.guard.access import Caller
+from checkback.kinds import registry
 from checkback.service import Service
 
 pytestmark = pytest.mark.node
@@ -61,10 +63,11 @@ async def definitions(service: Service, *toolsets: str) -> list[str]:
     server = build_server(service, caller=lambda: ADA, pdfco=pdfco, toolsets=toolsets)
     async with Client(server) as client:
         tools = await client.list_tools()
+    of_tests = {underscore(kind.name) for kind in registry.all_kinds() if not kind.is_built_in}
     return [
         compact({"name": tool.name, "description": tool.description, "parameters": tool.input_schema})
         for tool in tools
-        if not tool.name.startswith(("test_", "awkward_"))
+        if tool.name not in of_tests
     ]
 
 

@@ -40,7 +40,7 @@ def explore(victim: Victim, folder: Path, *options: str) -> str:
 @pytest.mark.timeout(120)
 def test_every_answer_is_one_that_the_document_tells_of(victim: Victim, tmp_path: Path) -> None:
     report = explore(victim, tmp_path)
-    assert "Selected: 13/13" in report
+    assert "Selected: 14/14" in report
     assert "Fuzzing" in report
 
 
@@ -52,6 +52,7 @@ def test_every_answer_about_a_job_that_is_there_too(victim: Victim, tmp_path: Pa
     assert job["state"] == "completed"
     settings = f'[parameters]\njob_id = "{job["id"]}"\nname = "words.txt"\n'
     (tmp_path / "schemathesis.toml").write_text(settings)
-    report = explore(victim, tmp_path, "--include-path-regex", "job_id")
-    assert "Selected: 7/13" in report
+    # What deletes the job would leave nothing for the others; without a job it is tried above.
+    report = explore(victim, tmp_path, "--include-path-regex", "job_id", "--exclude-method", "DELETE")
+    assert "Selected: 7/14" in report
     assert "repeatedly returned 404" not in report

@@ -51,6 +51,7 @@ from checkback.doors.mcp_tasks import Tasks
 from checkback.doors.mcp_tool_changes import Send, ToolListChanges
 from checkback.doors.mcp_tools import Desk
 from checkback.guard.access import Caller
+from checkback.guard.quotas import has_quota
 
 if TYPE_CHECKING:
     from checkback.service import Service
@@ -196,10 +197,12 @@ class Subscriptions:
     def _counted(self) -> Generator[None]:
         """One more stream of this owner is open. Raises MCPError where there are too many."""
         try:
-            owner = self._desk.caller().owner
-            ended = self._service.quotas.open_stream(self._desk.caller())
+            caller = self._desk.caller()
+            # Over stdio the caller has no quota, and there may be no server yet that could count.
+            ended = self._service.quotas.open_stream(caller) if has_quota(caller) else _nothing
         except CheckbackError as error:
             raise _refusal(error) from None
+        owner = caller.owner
         if self._open[owner] >= MAX_STREAMS:
             ended()
             message = f"You have {MAX_STREAMS} open subscriptions/listen streams; close one first."
@@ -312,6 +315,10 @@ class Subscriptions:
             return self._desk.caller()
         except CheckbackError as error:
             raise _refusal(error) from None
+
+
+def _nothing() -> None:
+    pass
 
 
 async def _started(stream: Stream) -> None:
