@@ -80,7 +80,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         patch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "200")
         home = tmp_path_factory.mktemp("watched") / "home"
         with serving(home, log_format="json") as server, client_of(server, server.root) as client:
-            # A call waits only some seconds for its job: the first one would begin before any worker is there.
+            # A call waits only some seconds for its job, and the first one comes before any worker is there.
             first = client.post("/api/jobs", json={"kind": "test.add", "args": {"a": 1, "b": 1}}).json()["id"]
             assert client.get(f"/api/jobs/{first}?wait=50").json()["state"] == "completed"
             yield Watched(server, collector, client, add_token(home / "tokens.toml", "p", [Scope.METRICS]))
