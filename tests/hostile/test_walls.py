@@ -11,12 +11,16 @@ from typing import Any, cast
 
 import pytest
 
+from checkback.app import work
+from checkback.artifacts import ArtifactStore
 from checkback.core.job import Job
+from checkback.engine.folders import Folders
 from checkback.guard import sandbox
 from checkback.guard.access import LOCAL
 from checkback.kinds import registry
 from checkback.service import Service
 from checkback.settings import Settings
+from checkback.uploads import UploadStore
 from conftest import open_connection, running_worker
 from document_jobs import COMPLETED, ending, run, run_within
 from made_files import pdf_of, text_at
@@ -112,6 +116,28 @@ async def test_a_job_reaches_no_socket(service: Service, settings: Settings, tmp
 async def test_each_job_of_roots_server_is_a_user_of_its_own(service: Service) -> None:
     users = [(await probe(service))["user"] for _ in range(2)]
     assert len({*users, "0"}) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's jobs have another user")
+def test_a_data_folder_that_is_closed_has_its_jobs_in_one_that_every_user_may_enter(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the umask of a server, which would close whatever it makes."""
+    monkeypatch.setattr(work, "JOBS_OF_ROOT", tmp_path / "jobs")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    before = os.umask(0o077)
+    try:
+        folder = work.children_folder(replace(settings, home=closed / "home"))
+        folders = Folders(folder, ArtifactStore(tmp_path / "a"), UploadStore(tmp_path / "u"))
+        home = folders.for_child(registry.get("page.analyze"), "a-job", 1)
+    finally:
+        os.umask(before)
+    # A browser has no right to enter what is closed, and shares its pictures by files in there.
+    assert sandbox.others_may_enter(home.path)
+    assert folder.parent == tmp_path / "jobs"
+    assert sandbox.others_may_enter(folder)
+    assert folder.stat().st_mode & 0o777 == 0o711
 
 
 # --- Where the sandbox is missing -------------------------------------------------------------------------

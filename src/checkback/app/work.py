@@ -113,8 +113,9 @@ def children_folder(settings: Settings) -> Path:
     name = hashlib.sha256(str(settings.home.resolve()).encode()).hexdigest()[:16]
     elsewhere = JOBS_OF_ROOT / name
     try:
-        JOBS_OF_ROOT.mkdir(parents=True, exist_ok=True, mode=0o711)
-        elsewhere.mkdir(exist_ok=True, mode=0o711)
+        for made in (JOBS_OF_ROOT, elsewhere):
+            made.mkdir(parents=True, exist_ok=True)
+            made.chmod(0o711)  # the server's umask would close it to everybody
     except OSError:
         logger.warning("%s cannot be made: office files cannot be converted.", elsewhere)
         return folder

@@ -76,7 +76,9 @@ class Folders:
         name = f"child-{secrets.token_hex(8)}" if kind.warm is not None else f"{job_id}-{attempt}"
         home = Home(self.root / name)
         # Another user of the machine may pass, if it knows the name of what is in there.
-        home.path.mkdir(parents=True, exist_ok=True, mode=0o711 if kind.warm is not None else 0o700)
+        home.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if kind.warm is not None:
+            home.path.chmod(0o711)  # by chmod: a server's umask closes what it makes to everybody else
         home.lock()
         return home
 
