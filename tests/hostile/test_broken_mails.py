@@ -52,7 +52,8 @@ def read(folder: Path, content: bytes) -> Mail:
     ],
 )
 def test_a_section_that_is_none_is_a_comment(source: str, shown: str) -> None:
-    assert safe_html(source, {}) == shown
+    # A section without an end is nothing to browsers and to some versions of Python, and text to others.
+    assert safe_html(source, {}) in ({shown, ""} if ">" not in source else {shown})
 
 
 @pytest.mark.parametrize(
