@@ -252,7 +252,7 @@ class Service:
     async def delete(self, caller: Caller, job_id: str) -> None:
         """Remove an ended or waiting job with its result and files, at once and for good.
 
-        Jobs that it had started stay. Nobody is told of its end any more. Raises Conflict for one that runs.
+        Jobs that it had started stay. No callback is sent for its end. Raises Conflict for one that runs.
         """
         self._require(caller, Scope.WRITE)
         job = await self.get(caller, job_id)

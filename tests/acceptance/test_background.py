@@ -159,6 +159,16 @@ def test_a_data_folder_that_others_may_write_to_is_refused_with_what_to_type(
     assert list(home.iterdir()) == []
 
 
+def test_a_data_folder_that_others_could_replace_is_refused(shell: Shell, tmp_path: Path) -> None:
+    """Its parent is open to everybody, and has not the bit that keeps entries their owners' own."""
+    tmp_path.chmod(0o777)
+    refused = shell.run("list", code=1).stderr
+    assert f"error: Other users can replace the data folder {tmp_path / 'home'}" in refused
+    assert f"chmod o-w {tmp_path}" in refused
+    tmp_path.chmod(0o1777)  # as /tmp is
+    assert "no jobs" in shell.run("list").stderr + shell.run("list").stdout
+
+
 async def test_the_log_of_a_background_server_stays_small_while_it_runs(tmp_path: Path) -> None:
     log = tmp_path / "serve.log"
     keeping = asyncio.create_task(keep_small(log, 10_000, look_seconds=0.001))

@@ -67,6 +67,12 @@ def prepare_home(home: Path) -> None:
             f"Other users can write to the data folder {home} (mode {stat.S_IMODE(found.st_mode):04o}).",
             hint=f"See that nobody put anything there, then type: chmod go-w {shlex.quote(str(home))}",
         )
+    around = home.resolve().parent
+    if around.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+        raise Conflict(
+            f"Other users can replace the data folder {home}: its parent {around} is open to everybody.",
+            hint=f"Type: chmod o-w {shlex.quote(str(around))}, or choose another folder with CHECKBACK_HOME.",
+        )
 
 
 def take_server_lock(home: Path) -> int:

@@ -134,7 +134,7 @@ def _is_same(path: Path, found: os.stat_result) -> bool:
 
 
 def _own(descriptor: int, found: os.stat_result) -> None:
-    """Make a file the worker's own, whoever wrote it."""
+    """Make a file the worker's own, whichever process wrote it."""
     if found.st_uid != os.geteuid():
         os.fchown(descriptor, os.geteuid(), os.getegid())
     os.fchmod(descriptor, 0o600)

@@ -3,7 +3,7 @@
 What is to be told lies in the store: a field of the job with the address, and a sorted set of the jobs that
 are still to be told of, by when to look next. Every worker looks, at each end it hears of and every few
 seconds; a short claim keeps two from telling at once. A worker that dies between the end and the telling
-loses nothing. Each owner's are told for themselves, two at a time at most, each within a total time: a
+loses nothing. Each owner's callbacks are sent apart, two at a time at most, each within a total time: a
 receiver that is slow delays nobody else's.
 """
 
@@ -88,7 +88,7 @@ class Callbacks:
         self._settings = settings
         self._wake = asyncio.Event()
         self._ended: set[str] = set()
-        #: What is to be told, by owner, and who tells.
+        #: The jobs whose callbacks are due, by owner, and the tasks that send them.
         self._waiting: defaultdict[str, deque[tuple[str, Job]]] = defaultdict(deque)
         self._known: set[str] = set()
         self._busy: Counter[str] = Counter()
@@ -145,7 +145,7 @@ class Callbacks:
                 return
 
     async def _look(self, queues: Queues, member: str) -> None:
-        """Have one job told of if it has ended; forget it when it is gone.
+        """Send one job's callback if it has ended; forget it when it is gone.
 
         Whatever becomes of it, it is not looked at again for a while: others are to have their turn.
         """
@@ -191,7 +191,7 @@ class Callbacks:
         claim, telling = self._keys.claim(job.id), self._keys.telling(job.owner)
         claimed = await self._wire.script(TELLING, [claim, telling], [job.id, CLAIM_MS, AT_ONCE_OF_OWNER])
         if claimed == NO_PLACE:
-            # Other workers tell of as many of this owner's as may be told at once.
+            # Other workers are sending as many of this owner's as may be sent at once.
             await self._look_later(member, LOOK_SECONDS)
         if claimed != CLAIMED:
             return

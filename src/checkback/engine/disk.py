@@ -44,7 +44,7 @@ class Disk:
         self._uploads = uploads
         #: What artifacts and uploads may take together.
         self._budget = budget_bytes
-        #: Which has what the artifacts of one owner may take, and is told what they do.
+        #: Which has what the artifacts of one owner may take, and is given what they do take.
         self._ledger = ledger
         #: What they took when that was last looked at; None where there is no budget.
         self.taken_bytes: int | None = None

@@ -83,7 +83,7 @@ class Keys:
         return f"{self.prefix}:cb:claim:{job_id}"
 
     def telling(self, owner: str) -> str:
-        """Sorted set of an owner's jobs whose end is just being told; ends by itself."""
+        """Sorted set of an owner's jobs whose callback is being sent; expires by itself."""
         return f"{self.prefix}:cb:telling:{owner}"
 
     def workers(self) -> str:

@@ -180,7 +180,7 @@ class Runner:
         if problem is not None:
             return replace(outcome, result=None, failure=outcome.failure or problem, artifacts=())
         if kind.warm is None:
-            # When its end is told, all that it started is gone as well: nobody can write to the files.
+            # When its end is reported, all that it started is gone as well: nobody can write to the files.
             await _wait_for_exit(child)
         try:
             await asyncio.to_thread(

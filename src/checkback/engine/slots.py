@@ -40,7 +40,7 @@ class Slots:
     """
 
     def __init__(self, concurrency: int, *, follow: Callable[[int], None] = lambda _: None) -> None:
-        """``follow`` is told how many jobs and looks for a job BullMQ's loop should have under way."""
+        """``follow`` is called with how many jobs and looks for a job BullMQ's loop should have under way."""
         self._concurrency = concurrency
         self._follow = follow
         self._owners: dict[object, str] = {}

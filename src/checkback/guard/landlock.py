@@ -1,9 +1,9 @@
 """Landlock: the kernel holds a thread, and all that it starts, to a list of files and ports, for good.
 
-Rules can only be added: whoever is restricted can restrict itself further and never get anything back. That
+Rules can only be added: a restricted process can restrict itself further and never get anything back. That
 holds for programs that are run later, too. Landlock also keeps a restricted process from tracing any process
 outside of its own walls, and with that from reading their ``/proc/N/cwd``, ``root``, ``fd``, ``environ`` and
-``mem``, whoever they belong to. Linux 5.13 or newer; what an older version of it cannot do is left out.
+``mem``, whichever user runs it. Linux 5.13 or newer; what an older version of it cannot do is left out.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def version() -> int:
 
 
 def make_ruleset(rules: Rules) -> int:
-    """The rules as a descriptor for ``restrict``; whoever made it closes it.
+    """The rules as a descriptor for ``restrict``; its maker closes it.
 
     It can be made with more rights than are left when it is used: a folder that the process may not enter
     later is opened here. Raises OSError where there is no Landlock.

@@ -157,7 +157,7 @@ def enter(reach: Reach, walls: Walls, *, unix_sockets: bool = False) -> None:
     """Put what there is of ``walls`` around this process, for good.
 
     Where it is root it becomes the user ``user_for_child``, to whom its folders must have been given. It
-    keeps one right of root's, to read what others may not, where its folder or its Python lies in a folder
+    keeps one right of root's, to read what others may not, where its folder or its Python is in a folder
     that others may not enter; Landlock limits that right, too. Raises OSError for a wall that should be there
     and cannot be put up.
     """

@@ -58,7 +58,7 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class ResultWarning:
-    """Something that whoever reads a result should know: a code, and one sentence of ours."""
+    """Something that a reader of the result should know: a code, and one sentence of ours."""
 
     code: str
     message: str

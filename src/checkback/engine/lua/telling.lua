@@ -2,7 +2,7 @@
   Claims the telling of a job's end for one worker, and one of the few places that its owner has for that.
 
   KEYS[1]  the claim
-  KEYS[2]  the owner's jobs whose end is just being told, by until when that is believed
+  KEYS[2]  the owner's jobs whose callback is being sent, by until when that is believed
   ARGV[1]  job id
   ARGV[2]  for how long, in ms
   ARGV[3]  how many of one owner at once

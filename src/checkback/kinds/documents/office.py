@@ -110,7 +110,7 @@ def office_to_pdf(
 
 
 def _target(file_type: FileType, *, one_page_sheets: bool) -> str:
-    """What LibreOffice is told to make."""
+    """The format that LibreOffice makes."""
     if file_type not in CALC:
         return "pdf"
     name = "SinglePageSheets" if one_page_sheets else "ExportBookmarks"
