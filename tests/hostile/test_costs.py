@@ -5,6 +5,8 @@ The processor time of the server's own thread is measured, so that other load on
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,9 +46,18 @@ HEADERS = [
 
 
 def spent(victim: Victim) -> float:
-    """Seconds of processor time that the server's main thread has had."""
+    """Seconds of processor time that the server's main thread has had.
+
+    Read while the thread sleeps: the kernel adds a running thread's time only at its next tick, so that a
+    request could seem to cost nothing, and the one after it twice as much.
+    """
     pid = victim.process.pid
-    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+    thread = Path(f"/proc/{pid}/task/{pid}")
+    latest = time.monotonic() + 5
+    while (thread / "stat").read_text().rpartition(")")[2].split()[0] == "R":
+        assert time.monotonic() < latest, "the server's main thread did not come to rest"
+        os.sched_yield()
+    return int((thread / "schedstat").read_text().split()[0]) / 1e9
 
 
 def cost(victim: Victim, request: bytes) -> float:
