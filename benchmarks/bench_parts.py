@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from checkback.app.connect import Connection, make_engine, make_service
-from checkback.engine.valkey import EmbeddedValkey
+from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.kinds import registry
 from checkback.settings import Settings, to_environment
 

@@ -34,7 +34,7 @@ import document_bombs
 import more_bombs
 import pdf_tricks
 from checkback.client import Client
-from checkback.engine.process_tree import descendants
+from checkback.engine.processes.tree import descendants
 from checkback.kinds import registry
 from checkback.settings import Settings
 from more_bombs import Bomb

@@ -20,10 +20,10 @@ from typing import Any
 from corpus_sites import fetch, served
 from playwright.async_api import Browser, async_playwright
 
-from checkback.kinds.pages.accessibility import axe_source
-from checkback.kinds.pages.browser import find_browser
-from checkback.kinds.pages.contrast import judge_texts
-from checkback.kinds.pages.snapshot import STYLES, parse
+from checkback.kinds.browser.session import find_browser
+from checkback.kinds.pages.audits.accessibility import axe_source
+from checkback.kinds.pages.audits.contrast import judge_texts
+from checkback.kinds.pages.dom.snapshot import STYLES, parse
 
 SETTLE_MS = 1500
 COLUMNS = ("axe", "both", "unknown", "missed", "invented", "open", "beyond")

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from checkback.core.job import Artifact
-from checkback.guard.egress import EgressProxy
+from checkback.kinds.browser.capture import Bundle, load_bundle
+from checkback.kinds.browser.session import browser_session
 from checkback.kinds.context import Egress, Environment, JobContext
-from checkback.kinds.pages.analysis import analyze_page
-from checkback.kinds.pages.args import PageAnalyzeArgs
-from checkback.kinds.pages.browser import browser_session
-from checkback.kinds.pages.bundle import Bundle, load_bundle
+from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
+from checkback.kinds.pages.pipeline import analyze_page
+from checkback.security.egress.client import EgressProxy
 
 JOB_ID = "0192f1f0-0000-7000-8000-000000000001"
 

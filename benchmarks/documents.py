@@ -28,11 +28,11 @@ from typing import Any
 import pypdfium2
 from bench_parts import row, title
 
-from checkback.kinds.documents import find_text
-from checkback.kinds.documents.glyphs import read_words
-from checkback.kinds.documents.lattice import ruled_tables
-from checkback.kinds.documents.layout import layout_text
-from checkback.kinds.documents.rendering import rendered
+from checkback.kinds.documents.pdf.render import rendered
+from checkback.kinds.documents.pdf.tables.lattice import ruled_tables
+from checkback.kinds.documents.pdf.text import search as find_text
+from checkback.kinds.documents.pdf.text.lines import layout_text
+from checkback.kinds.documents.pdf.text.words import read_words
 
 SECONDS = 300
 DPI = 150

@@ -39,10 +39,10 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from checkback.app.connect import Connection
 from checkback.core.ids import new_job_id
 from checkback.core.job import Job
-from checkback.engine.queues import STATUS
-from checkback.engine.valkey import EmbeddedValkey
-from checkback.engine.wire import Script, Wire
-from checkback.guard.access import LOCAL
+from checkback.engine.jobs.store import STATUS
+from checkback.engine.redis.connection import Script, Wire
+from checkback.engine.redis.embedded import EmbeddedValkey
+from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
 
 EMPTY = Script("return 1")

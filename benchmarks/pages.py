@@ -35,9 +35,9 @@ from corpus_sites import fetch, served
 from playwright.async_api import Browser, async_playwright
 
 from checkback.core.states import State
-from checkback.engine import process_tree
-from checkback.guard.access import LOCAL
-from checkback.kinds.pages.browser import find_browser
+from checkback.engine.processes import tree
+from checkback.kinds.browser.session import find_browser
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
 
@@ -181,7 +181,7 @@ async def _most_bytes(worker: int) -> int:
     most = 0
     with contextlib.suppress(asyncio.CancelledError):
         while True:
-            most = max(most, await asyncio.to_thread(process_tree.proportional_bytes, worker))
+            most = max(most, await asyncio.to_thread(tree.proportional_bytes, worker))
             await asyncio.sleep(0.5)
     return most
 
@@ -195,8 +195,8 @@ async def in_a_row(service: Service, worker: int, url: str, pages: int) -> list[
     for number in range(1, pages + 1):
         await whole(service, url, responsiveOptions={"enabled": False})
         if number % (pages // 10 or 1) == 0:
-            kept.append(await asyncio.to_thread(process_tree.proportional_bytes, worker))
-            numbers.append(len(process_tree.descendants(worker)))
+            kept.append(await asyncio.to_thread(tree.proportional_bytes, worker))
+            numbers.append(len(tree.descendants(worker)))
             row(str(number), f"{kept[-1] / 1e6:.0f}", str(numbers[-1]))
     grown = statistics.median(kept[-4:]) - statistics.median(kept[:4])
     flat = Aim(f"{grown / 1e6:+.0f} MB from the first to the last pages", grown <= MOST_GROWTH_BYTES)
@@ -220,8 +220,8 @@ async def run(settings: Settings, urls: dict[str, str], options: argparse.Namesp
             aims.append(await at_once(service, list(urls.values()), 4 * max(2, len(urls))))
         if options.in_a_row:
             aims += await in_a_row(service, worker, next(iter(urls.values())), options.in_a_row)
-        below = process_tree.descendants(worker)
-    left = sum(process_tree.is_alive(pid) for pid in below)
+        below = tree.descendants(worker)
+    left = sum(tree.is_alive(pid) for pid in below)
     return [*aims, Aim(f"{left} processes left at the end", left == 0)]
 
 

@@ -24,8 +24,8 @@ from typing import Any
 
 from corpus_sites import bundle_of
 
-from checkback.kinds.pages.parts import Reading
-from checkback.kinds.pages.sections import MOST_SECTIONS
+from checkback.kinds.pages.layout.splitter import MOST_SECTIONS
+from checkback.kinds.pages.report.builder import Reading
 
 Fields = dict[str, Any]
 

@@ -30,11 +30,11 @@ import uvloop
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 from playwright.async_api import async_playwright
 
-from checkback.engine.keys import JOBS_QUEUE, Keys
-from checkback.engine.valkey import store_address
-from checkback.engine.wire import Wire
-from checkback.guard.tokens import folder_token
-from checkback.kinds.pages.browser_program import find_browser
+from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.embedded import store_address
+from checkback.engine.redis.keys import JOBS_QUEUE, Keys
+from checkback.kinds.browser.executable import find_browser
+from checkback.security.auth.token_files import folder_token
 
 AIM_SECONDS = 1.0
 PATIENCE_SECONDS = 20.0

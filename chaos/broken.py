@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable
 
 from checkback.cli import main
-from checkback.engine import worker
-from checkback.engine.attempt import Attempt
-from checkback.engine.runner import Stop
+from checkback.engine.processes.runner import Stop
+from checkback.engine.worker import process as worker
+from checkback.engine.worker.attempt import Attempt
 
 
 def _never_renew_locks() -> None:

@@ -16,7 +16,7 @@ from chaos.kinds import LONG_DEADLINE, SHORT_DEADLINE
 from checkback.client import Client
 from checkback.core.errors import CheckbackError, EngineUnavailable, NotFound
 from checkback.core.job import Job
-from checkback.guard.access import LOCAL
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 
 LONG_SECONDS = 40.0

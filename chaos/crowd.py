@@ -28,12 +28,12 @@ from chaos.crowd_ignoring import Ignoring
 from chaos.crowd_line import Line
 from chaos.parts import ROOT, FreeWorker, Server
 from chaos.soak_measure import MEGABYTE, count_handles, resident
-from checkback.app.background import TOKENS_NAME
-from checkback.engine import process_tree
-from checkback.engine.keys import JOBS_QUEUE, Keys
-from checkback.engine.valkey import store_address, store_url
-from checkback.engine.wire import Wire
-from checkback.guard.tokens import add_token
+from checkback.app.daemon import TOKENS_NAME
+from checkback.engine.processes import tree
+from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.embedded import store_address, store_url
+from checkback.engine.redis.keys import JOBS_QUEUE, Keys
+from checkback.security.auth.token_files import add_token
 
 SUBMITTERS = 20
 WAIT_SECONDS = 30
@@ -104,7 +104,7 @@ class Crowd:
             await self._wire.close()
             for part in (self._narrow, self._wide, self._server):
                 if part.started:
-                    await asyncio.to_thread(process_tree.kill_tree, part.pid)
+                    await asyncio.to_thread(tree.kill_tree, part.pid)
                     await part.wait()
 
     def _line(self) -> Line:
@@ -213,7 +213,7 @@ class Crowd:
         (self._gate / "second").touch()
         async with asyncio.timeout(WAIT_SECONDS):
             await self._wait(self._line(), self._second)
-        process_tree.send(self._narrow.pid, signal.SIGTERM)
+        tree.send(self._narrow.pid, signal.SIGTERM)
         await self._narrow.wait()
 
     async def _drain(self, order: list[str]) -> None:

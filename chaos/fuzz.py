@@ -25,9 +25,9 @@ from urllib.parse import quote, urlencode
 from chaos.crowd_line import Line
 from chaos.fuzz_values import META, TOUGH_PATHS, any_value, mutated, value_for
 from chaos.parts import Parts, Server
-from checkback.dialects.pdfco_requests import ENDPOINTS
-from checkback.engine import process_tree
-from checkback.guard.tokens import add_token
+from checkback.dialects.pdfco.requests import ENDPOINTS
+from checkback.engine.processes import tree
+from checkback.security.auth.token_files import add_token
 
 AT_ONCE = 4
 ANSWER_SECONDS = 40.0
@@ -268,12 +268,12 @@ class Fuzz:
         try:
             await server.ready()
             maker = await self._prepare(server, tokens)
-            before = process_tree.resident_bytes([server.pid])
+            before = tree.resident_bytes([server.pid])
             ends = time.monotonic() + seconds
             await asyncio.gather(*(self._send(server, maker, ends) for _ in range(AT_ONCE)))
             await self._look(server, before)
         finally:
-            await asyncio.to_thread(process_tree.kill_tree, server.pid)
+            await asyncio.to_thread(tree.kill_tree, server.pid)
             await server.wait()
 
     async def _prepare(self, server: Server, tokens: dict[str, str]) -> Maker:
@@ -342,7 +342,7 @@ class Fuzz:
             self.findings.problems.append(f"health: {health}")
         if took > QUICK_SECONDS:
             self.findings.problems.append(f"/health took {took:.1f} s")
-        grown = process_tree.resident_bytes([server.pid]) - before
+        grown = tree.resident_bytes([server.pid]) - before
         if grown > MOST_GROWTH_BYTES:
             self.findings.problems.append(f"the server grew by {grown >> 20} MB")
         for row in (self._folder / "log.txt").read_text(errors="replace").splitlines():

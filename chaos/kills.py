@@ -19,7 +19,7 @@ from typing import Any
 
 from chaos.crowd_line import Line, Refused
 from chaos.parts import Parts, Server
-from checkback.engine import process_tree
+from checkback.engine.processes import tree
 
 SUBMITTERS = 2
 LEAST_SECONDS, MOST_SECONDS = 0.2, 1.0
@@ -49,7 +49,7 @@ class Kills:
         try:
             await self._all(server, "?wait=50", {"completed"})
         finally:
-            await asyncio.to_thread(process_tree.kill_tree, server.pid)
+            await asyncio.to_thread(tree.kill_tree, server.pid)
             await server.wait()
 
     async def _round(self, number: int, *, with_worker: bool) -> None:
@@ -61,8 +61,8 @@ class Kills:
             self._worked = True
             await self._run_long(server)
         await asyncio.sleep(self._random.uniform(LEAST_SECONDS, MOST_SECONDS))
-        for pid in (server.pid, *process_tree.descendants(server.pid)):
-            process_tree.send(pid, signal.SIGKILL)
+        for pid in (server.pid, *tree.descendants(server.pid)):
+            tree.send(pid, signal.SIGKILL)
         await server.wait()
         await asyncio.gather(*submitting)
         if len(self._acknowledged) == before:

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 
 from chaos.history import History, now
 from chaos.parts import NotReady, Parts
-from checkback.engine import process_tree
-from checkback.engine.valkey import ping, socket_path
+from checkback.engine.processes import tree
+from checkback.engine.redis.embedded import ping, socket_path
 
 SHORT_SECONDS = 4.0
 """Silence that nobody may take for a death."""
@@ -83,7 +83,7 @@ class Nemesis:
 
     async def _kill_far(self) -> Hits:
         hits = _tree(self._parts.far.pid)
-        process_tree.send(self._parts.far.pid, signal.SIGKILL)
+        tree.send(self._parts.far.pid, signal.SIGKILL)
         await self._parts.far.wait()
         self._parts.far.start()
         return hits
@@ -94,7 +94,7 @@ class Nemesis:
         if pid is None:
             return []
         hits = _tree(pid)
-        process_tree.send(pid, signal.SIGKILL)
+        tree.send(pid, signal.SIGKILL)
         if near:
             await near.wait()
             near.start()
@@ -106,7 +106,7 @@ class Nemesis:
 
     async def _end_far(self) -> Hits:
         hits = _tree(self._parts.far.pid)
-        process_tree.send(self._parts.far.pid, signal.SIGTERM)
+        tree.send(self._parts.far.pid, signal.SIGTERM)
         await self._parts.far.wait()
         self._parts.far.start()
         return hits
@@ -116,15 +116,15 @@ class Nemesis:
         if not running:
             return []
         pid = self._random.choice(running)
-        process_tree.send(pid, what)
+        tree.send(pid, what)
         return [pid]
 
     async def _stop(self, pid: int, seconds: float) -> Hits:
-        process_tree.send(pid, signal.SIGSTOP)
+        tree.send(pid, signal.SIGSTOP)
         try:
             await asyncio.sleep(seconds)
         finally:
-            process_tree.send(pid, signal.SIGCONT)
+            tree.send(pid, signal.SIGCONT)
         return [pid]
 
     async def _stop_valkey(self, seconds: float) -> Hits:
@@ -138,7 +138,7 @@ class Nemesis:
         pid = self._parts.server.below("valkey")
         if pid is None:
             return []
-        process_tree.send(pid, signal.SIGKILL)
+        tree.send(pid, signal.SIGKILL)
         await self._store_answers()
         return None
 
@@ -154,7 +154,7 @@ class Nemesis:
     async def _kill_server(self) -> Hits:
         began, hits = now(), _tree(self._parts.server.pid)
         for pid in hits or ():
-            process_tree.send(pid, signal.SIGKILL)
+            tree.send(pid, signal.SIGKILL)
         await self._parts.server.wait()
         await self._parts.server.start()
         await self._parts.server.ready()
@@ -175,4 +175,4 @@ class Nemesis:
 
 
 def _tree(pid: int) -> Hits:
-    return [pid, *process_tree.descendants(pid)]
+    return [pid, *tree.descendants(pid)]

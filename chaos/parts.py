@@ -13,8 +13,8 @@ from pathlib import Path
 
 from chaos.cut import Cable
 from chaos.kinds import HISTORY_VARIABLE
-from checkback.engine import process_tree
-from checkback.engine.valkey import socket_path, store_url
+from checkback.engine.processes import tree
+from checkback.engine.redis.embedded import socket_path, store_url
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -50,7 +50,7 @@ class Server:
 
     def below(self, name: str) -> int | None:
         """The child of the server with this word in its command."""
-        return next((pid for pid in process_tree.children(self.pid) if name in command_of(pid)), None)
+        return next((pid for pid in tree.children(self.pid) if name in command_of(pid)), None)
 
     async def start(self) -> None:
         """Start it and return when it listens; its first worker may not be there yet."""
@@ -157,7 +157,7 @@ class Parts:
         """End everything that was started."""
         for part in (*self._free(), self.server):
             if part.started:
-                await asyncio.to_thread(process_tree.kill_tree, part.pid)
+                await asyncio.to_thread(tree.kill_tree, part.pid)
                 await part.wait()
         await self.cable.close()
 
@@ -167,7 +167,7 @@ class Parts:
     def workers(self) -> list[int]:
         """The worker processes that live now."""
         near = self.near.pid if self.near else self.server.below("worker")
-        return [pid for pid in (near, self.far.pid) if pid is not None and process_tree.is_alive(pid)]
+        return [pid for pid in (near, self.far.pid) if pid is not None and tree.is_alive(pid)]
 
     def stores(self) -> list[int]:
         """Every Valkey of this machine that has this folder."""
@@ -179,9 +179,9 @@ class Parts:
         return [
             child
             for worker in self.workers()
-            for forks in process_tree.children(worker)
+            for forks in tree.children(worker)
             if "forkserver" in command_of(forks)
-            for child in process_tree.children(forks)
+            for child in tree.children(forks)
         ]
 
 

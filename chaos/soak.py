@@ -21,10 +21,10 @@ from chaos.parts import ROOT, Server
 from chaos.soak_measure import MEGABYTE, STORE, Meter, growth, judge_end, judge_growth, judge_restarts
 from chaos.soak_site import Site, served
 from chaos.soak_users import Users
-from checkback.engine import process_tree
-from checkback.engine.keys import DEFAULT_QUEUES
-from checkback.engine.valkey import store_address
-from checkback.engine.wire import Wire
+from checkback.engine.processes import tree
+from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.embedded import store_address
+from checkback.engine.redis.keys import DEFAULT_QUEUES
 
 KEEP_SECONDS = 180.0
 SWEEP_SECONDS = 60.0
@@ -66,7 +66,7 @@ async def _run(folder: Path, site: Site, options: argparse.Namespace) -> int:
     finally:
         await wire.close()
         if server.started:
-            await asyncio.to_thread(process_tree.kill_tree, server.pid)
+            await asyncio.to_thread(tree.kill_tree, server.pid)
             await server.wait()
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.parts import command_of
-from checkback.engine import process_tree
-from checkback.engine.keys import STANDING_OF_OURS, STANDING_PER_QUEUE, Keys
-from checkback.engine.wire import Wire
+from checkback.engine.processes import tree
+from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.keys import STANDING_OF_OURS, STANDING_PER_QUEUE, Keys
 
 ROLES = {"valkey": "valkey", "egress": "proxy", "forkserver": "fork server", "worker": "worker"}
 """What a process of ours is, by a word of its command."""
@@ -91,14 +91,14 @@ class Meter:
 
     def _roles(self) -> dict[str, list[int]]:
         roles: dict[str, list[int]] = {"server": [self._server]}
-        for pid in process_tree.children(self._server):
+        for pid in tree.children(self._server):
             roles.setdefault(_role(pid), []).append(pid)
         for worker in roles.get("worker", []):
-            for pid in process_tree.children(worker):
+            for pid in tree.children(worker):
                 role = _role(pid)
                 roles.setdefault(role, []).append(pid)
                 if role == "fork server":
-                    roles.setdefault("other", []).extend(process_tree.descendants(pid))
+                    roles.setdefault("other", []).extend(tree.descendants(pid))
         return roles
 
     async def _zombies(self) -> set[int]:
@@ -109,7 +109,7 @@ class Meter:
         return first & self._dead()
 
     def _dead(self) -> set[int]:
-        return {pid for pid in process_tree.descendants(self._server) if not process_tree.is_alive(pid)}
+        return {pid for pid in tree.descendants(self._server) if not tree.is_alive(pid)}
 
     async def _keys(self) -> Counter[str]:
         found: Counter[str] = Counter()
@@ -202,7 +202,7 @@ def _role(pid: int) -> str:
 
 def resident(pid: int) -> int:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * process_tree.PAGE_BYTES
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * tree.PAGE_BYTES
     except OSError:
         return 0
 

@@ -26,7 +26,7 @@ from fastmcp.client.transports import StreamableHttpTransport
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from checkback.guard import sandbox
+from checkback.security.sandbox import policy
 
 HERE = Path(__file__).parent
 SITE = HERE / "demo-site"
@@ -58,7 +58,7 @@ def start_server(allowed: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
         "CHECKBACK_ALLOW_HOSTS": allow,
         "CHECKBACK_LOG_LEVEL": "warning",
     }
-    if not sandbox.standing().are_enough:
+    if not policy.standing().are_enough:
         environment["CHECKBACK_ACCEPT_MISSING_SANDBOX"] = "1"
     command = [sys.executable, "-m", "checkback", "serve", "--json"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)

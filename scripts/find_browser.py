@@ -10,7 +10,7 @@ import sys
 from playwright._impl._driver import compute_driver_executable
 
 from checkback.core.errors import JobFailed
-from checkback.kinds.pages.browser_program import find_browser
+from checkback.kinds.browser.executable import find_browser
 
 BROWSER = "chromium-headless-shell fonts-liberation fonts-noto-core fonts-noto-cjk"
 LIBRARY_MISSING = 127  # the dynamic loader's exit code

@@ -1,6 +1,6 @@
 """Print the Debian packages of the programs that document jobs lack here, one a line."""
 
-from checkback.kinds.documents.programs import PROGRAMS
+from checkback.kinds.documents.files.external_programs import PROGRAMS
 
 for program in PROGRAMS:
     if program.find() is None:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 from playwright.async_api import Browser, BrowserContext, Frame, Page, expect
 
-from checkback.kinds.pages.accessibility import axe_source
+from checkback.kinds.pages.audits.accessibility import axe_source
 
 PICTURES = Path(__file__).parents[1] / "build" / "screenshots"
 SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1280, 900)}

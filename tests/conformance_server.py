@@ -12,13 +12,13 @@ import asyncio
 import uvicorn
 from fastmcp.server.http import StarletteWithLifespan
 
+from checkback.api.mcp.server import build_server, http_app, http_caller
+from checkback.api.middleware.authentication import Gate, RequireCaller
 from checkback.app.connect import make_engine, make_service
-from checkback.doors.gate import Gate, RequireCaller
-from checkback.doors.mcp import build_server, http_app, http_caller
-from checkback.guard.authenticator import Authenticator
-from checkback.guard.origins import HostList
 from checkback.kinds import registry
 from checkback.kinds.registry import job
+from checkback.security.auth.authenticator import Authenticator
+from checkback.security.host_check import HostList
 from checkback.service import Service
 from checkback.settings import read
 from conformance_fixtures import add_fixtures

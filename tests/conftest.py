@@ -32,9 +32,9 @@ for name in [name for name in os.environ if name.startswith("CHECKBACK_") and na
     del os.environ[name]  # a developer's own settings must not reach the tests
 
 from checkback.app.connect import Connection, make_engine, make_service
-from checkback.engine.valkey import EmbeddedValkey
-from checkback.guard.access import LOCAL
+from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.kinds import registry
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
 from outside import demo_site as demo_site
@@ -141,7 +141,7 @@ async def worker(settings: Settings, connection: Connection) -> AsyncIterator[An
 @asynccontextmanager
 async def running_worker(settings: Settings) -> AsyncGenerator[Any]:
     """As the fixture ``worker``, for tests that need several or other settings."""
-    from checkback.app.work import make_worker
+    from checkback.app.worker import make_worker
 
     process = make_worker(settings)
     task = asyncio.create_task(process.run())

@@ -6,7 +6,7 @@ import pypdfium2
 
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.guard.access import LOCAL
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 
 DEADLINE_SECONDS = 10.0

@@ -12,10 +12,10 @@ from fastmcp.utilities.asgi_transport import StreamingASGITransport
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from checkback.doors.gate import Gate, RequireCaller
-from checkback.doors.mcp import build_server, http_app, http_caller
-from checkback.guard.authenticator import Authenticator
-from checkback.guard.origins import HostList
+from checkback.api.mcp.server import build_server, http_app, http_caller
+from checkback.api.middleware.authentication import Gate, RequireCaller
+from checkback.security.auth.authenticator import Authenticator
+from checkback.security.host_check import HostList
 from checkback.service import Service
 
 

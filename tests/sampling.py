@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from checkback.engine.process_tree import children, descendants, proportional_bytes
+from checkback.engine.processes.tree import children, descendants, proportional_bytes
 
 #: Looking costs the processes time: their memory is held still while it is counted.
 EVERY_SECONDS = 1.0

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from checkback.guard.access import Scope
-from checkback.guard.tokens import add_token
+from checkback.security.auth.callers import Scope
+from checkback.security.auth.token_files import add_token
 
 READ_SECONDS = 20.0
 

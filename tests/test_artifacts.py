@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from checkback.artifacts import ArtifactStore, AttemptArtifacts
+from checkback.storage.artifacts import ArtifactStore, AttemptArtifacts
 
 JOB = "01a201ae-de92-792d-a279-f3d27cb99f9e"
 

@@ -19,40 +19,41 @@ from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS
 from starlette.routing import Route
 
 import checkback
-from checkback import uploads
-from checkback.cli.exits import Exit
+from checkback.api import operations as http_wire
+from checkback.api.http import metrics as http_metrics
+from checkback.api.http.jobs import Readiness, build_routes
+from checkback.api.http.metrics import Metrics, ServerFigures
+from checkback.api.mcp.tools.context import Desk, JobTool
+from checkback.api.mcp.tools.job_tools import job_tools, kind_tools
+from checkback.api.mcp.tools.lean_tools import lean_tools
+from checkback.api.mcp.tools.reftrix_tools import ReftrixTools, reftrix_tools
+from checkback.api.mcp.tools.tool_names import Names, underscore
+from checkback.api.mcp.transport import jsonrpc
+from checkback.api.pdfco import endpoints
+from checkback.api.service_source import Connected
+from checkback.cli.exit_codes import Exit
 from checkback.cli.parser import make_parser
 from checkback.core import errors
 from checkback.core.errors import CheckbackError, FailureCode
 from checkback.core.states import MOVES, State
-from checkback.dialects.pdfco_requests import ENDPOINTS
-from checkback.dialects.pdfco_tools import TOOLS
-from checkback.doors import http_metrics, http_wire, mcp_wire, pdfco
-from checkback.doors.http import Readiness, build_routes
-from checkback.doors.http_metrics import Metrics, ServerFigures
-from checkback.doors.mcp_jobs import job_tools, kind_tools
-from checkback.doors.mcp_lean import lean_tools
-from checkback.doors.mcp_names import Names, underscore
-from checkback.doors.mcp_reftrix import ReftrixTools, reftrix_tools
-from checkback.doors.mcp_tools import Desk, JobTool
-from checkback.doors.service_source import Connected
-from checkback.engine.keys import DEFAULT_QUEUES, STANDING_OF_OURS, STANDING_PER_QUEUE
-from checkback.guard.access import LOCAL, Scope
-from checkback.guard.authenticator import Authenticator
+from checkback.dialects.pdfco.mcp_tools import TOOLS
+from checkback.dialects.pdfco.requests import ENDPOINTS
+from checkback.engine.redis.keys import DEFAULT_QUEUES, STANDING_OF_OURS, STANDING_PER_QUEUE
 from checkback.kinds import registry
-from checkback.kinds.documents import (
-    converting,
-    images,
-    plain_text,
-    rendering,
-    sheet_pdf,
-    sheet_reading,
-    work,
-)
+from checkback.kinds.browser import page_load
+from checkback.kinds.documents import job_context
 from checkback.kinds.documents.failures import DocumentCode
-from checkback.kinds.pages import collect, visit
+from checkback.kinds.documents.office import converter
+from checkback.kinds.documents.pdf import from_images, render
+from checkback.kinds.documents.pdf.text import plain as plain_text
+from checkback.kinds.documents.sheets import read as sheet_reading
+from checkback.kinds.documents.sheets import to_pdf
+from checkback.kinds.pages.capture import collector
+from checkback.security.auth.authenticator import Authenticator
+from checkback.security.auth.callers import LOCAL, Scope
 from checkback.service import MAX_ARGS_BYTES
 from checkback.settings import PREFIX, Belongs, Settings
+from checkback.storage import uploads
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -166,24 +167,24 @@ def test_the_table_of_limits_has_the_numbers_of_the_code() -> None:
     mb = {
         "body of the HTTP API": (http_wire.MAX_BODY_BYTES,),
         "body of PDF.co's API, with a base64 file, with a file": (
-            pdfco.MAX_JSON_BYTES, pdfco.MAX_BASE64_BYTES, uploads.MAX_UPLOAD_BYTES,
+            endpoints.MAX_JSON_BYTES, endpoints.MAX_BASE64_BYTES, uploads.MAX_UPLOAD_BYTES,
         ),
-        "message of MCP, over both of its transports": (mcp_wire.MAX_MESSAGE_BYTES,),
+        "message of MCP, over both of its transports": (jsonrpc.MAX_MESSAGE_BYTES,),
         "upload": (uploads.MAX_UPLOAD_BYTES,),
         "document: text": (plain_text.MAX_TEXT_BYTES,),
     }  # fmt: skip
     for name, sizes in mb.items():
         assert rows[name] == ", ".join(f"{size >> 20} MB" for size in sizes)
     assert rows["arguments"] == f"{MAX_ARGS_BYTES >> 10} KB"
-    assert rows["document: pages"] == f"{work.MAX_PAGES:,}"
-    assert rows["document: pixels of a picture"] == f"{images.MAX_PIXELS // 10**6} megapixels"
-    assert rows["document: pixels of a rendered page"] == f"{rendering.MAX_PIXELS // 10**6} megapixels"
-    unpacked = f"{converting.MAX_UNPACKED_BYTES >> 30} GiB, {converting.MAX_ENTRIES:,}"
+    assert rows["document: pages"] == f"{job_context.MAX_PAGES:,}"
+    assert rows["document: pixels of a picture"] == f"{from_images.MAX_PIXELS // 10**6} megapixels"
+    assert rows["document: pixels of a rendered page"] == f"{render.MAX_PIXELS // 10**6} megapixels"
+    unpacked = f"{converter.MAX_UNPACKED_BYTES >> 30} GiB, {converter.MAX_ENTRIES:,}"
     assert rows["document: unpacked bytes and entries of a zip"] == unpacked
-    cells = f"{sheet_reading.MAX_CELLS:,}, {sheet_pdf.MAX_CELLS:,}"
+    cells = f"{sheet_reading.MAX_CELLS:,}, {to_pdf.MAX_CELLS:,}"
     assert rows["document: cells of a spreadsheet, read, drawn"] == cells
-    assert rows["page: elements"] == f"{visit.MOST_ELEMENTS:,}"
-    assert rows["page: height of its picture"] == f"{collect.PICTURE_HEIGHT:,} px"
+    assert rows["page: elements"] == f"{page_load.MOST_ELEMENTS:,}"
+    assert rows["page: height of its picture"] == f"{collector.PICTURE_HEIGHT:,} px"
     assert rows["MCP sessions over HTTP"] == f"{DEFAULT_MAX_SESSIONS:,}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from checkback import InvalidInput
-from checkback.app.background import prepare_home
+from checkback.app.daemon import prepare_home
 from checkback.settings import Settings, explicit, read, to_environment
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from checkback import uploads
 from checkback.core.errors import InvalidInput, TooLarge
-from checkback.uploads import Taken, UploadStore, plain_name
+from checkback.storage import uploads
+from checkback.storage.uploads import Taken, UploadStore, plain_name
 
 
 @pytest.fixture
@@ -130,5 +130,5 @@ def test_uploads_of_another_process_are_counted_after_a_while(
     with other.begin("ada", "a.txt") as writer:
         writer.write(b"hello")
         writer.finish()
-    monkeypatch.setattr("checkback.uploads.SCAN_SECONDS", 0.0)
+    monkeypatch.setattr("checkback.storage.uploads.SCAN_SECONDS", 0.0)
     assert store.taken("ada") == Taken(1, 5)

@@ -9,8 +9,8 @@ from fastmcp.exceptions import ResourceError, ToolError
 from fastmcp.tools.base import ToolResult
 from mcp_types import TextContent
 
-from checkback.doors.mcp import build_server
-from checkback.guard.access import LOCAL
+from checkback.api.mcp.server import build_server
+from checkback.security.auth.callers import LOCAL
 
 
 def nested(levels: int) -> Any:

@@ -12,27 +12,27 @@ import sys
 from pathlib import Path
 
 from checkback.core.errors import JobFailed
-from checkback.guard import sandbox
-from checkback.kinds import registry, walls
+from checkback.kinds import registry, sandboxing
 from checkback.kinds.context import Environment
-from checkback.kinds.documents import office
-from checkback.kinds.documents.sniff import sniff
+from checkback.kinds.documents.files.sniff import sniff
+from checkback.kinds.documents.office import libreoffice
+from checkback.security.sandbox import policy
 
 
 def main(folder: Path, mode: str, clean: bool) -> None:
     registry.load()
     files = sorted(folder.iterdir())
     if mode != "open":
-        user = sandbox.user_for_child(os.getpid())
+        user = policy.user_for_child(os.getpid())
         if user is not None:
             for path in (folder, *files):
                 os.chown(path, *user)
-        walls.shut_in(registry.get("document.to_pdf"), walls.Own(folder), Environment(sandbox=mode))
-        if not sandbox.cut_network():
+        sandboxing.shut_in(registry.get("document.to_pdf"), sandboxing.Own(folder), Environment(sandbox=mode))
+        if not policy.cut_network():
             sys.exit("the network could not be cut")
     for path in files:
         try:
-            office.office_to_pdf(path, sniff(path), folder, clean=clean).rename(f"{path}.pdf")
+            libreoffice.office_to_pdf(path, sniff(path), folder, clean=clean).rename(f"{path}.pdf")
         except JobFailed as error:
             print(path.name, error.code)
 

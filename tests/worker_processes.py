@@ -13,10 +13,11 @@ from typing import Any
 from checkback.app.connect import Connection
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.engine import process_tree, store_users
-from checkback.engine.valkey import store_address
-from checkback.engine.wire import Address, Wire
-from checkback.guard.access import LOCAL
+from checkback.engine.processes import tree
+from checkback.engine.redis import store_users
+from checkback.engine.redis.connection import Address, Wire
+from checkback.engine.redis.embedded import store_address
+from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings, to_environment
 
 RESCUE_SECONDS = 45
@@ -50,7 +51,7 @@ class WorkerProcesses:
     def end(self) -> None:
         for process in self.started:
             if process.poll() is None:
-                process_tree.kill_tree(process.pid)
+                tree.kill_tree(process.pid)
             process.wait(10)
 
 
@@ -77,7 +78,7 @@ async def until_attempt(
 async def gone(pids: list[int], seconds: float = 5) -> None:
     """Return when none of these processes lives."""
     async with asyncio.timeout(seconds):
-        while any(process_tree.is_alive(pid) for pid in pids):
+        while any(tree.is_alive(pid) for pid in pids):
             await asyncio.sleep(0.02)
 
 

@@ -14,7 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from checkback.artifacts import ArtifactStore, read_json
 from checkback.core import estimates, heavy, ids
 from checkback.core.errors import (
     Conflict,
@@ -30,21 +29,28 @@ from checkback.core.errors import (
 )
 from checkback.core.job import JSON, MAX_PAGE, Artifact, Job
 from checkback.core.states import State, may_move
-from checkback.engine.events import Changes
-from checkback.engine.figures import Figures, read_figures
-from checkback.engine.new_job import Added, NewJob
-from checkback.engine.outlooks import Outlooks
-from checkback.engine.queues import Queues
-from checkback.guard.access import LOCAL_OWNER, Caller, Scope
-from checkback.guard.addresses import AddressPolicy, check_url
-from checkback.guard.links import LinkSigner
-from checkback.guard.quotas import OwnerLimits, Quotas, has_quota
-from checkback.guard.seals import Sealer
-from checkback.guard.sources import ArtifactSource, UploadSource, change_sources, not_of_kind, parse_source
-from checkback.guard.submit_limits import check_options
+from checkback.engine.jobs.estimator import Outlooks
+from checkback.engine.jobs.new_job import Added, NewJob
+from checkback.engine.jobs.statistics import Figures, read_figures
+from checkback.engine.jobs.store import Queues
+from checkback.engine.redis.event_feed import Changes
+from checkback.security.addresses import AddressPolicy, check_url
+from checkback.security.auth.callers import LOCAL_OWNER, Caller, Scope
+from checkback.security.encryption import Sealer
+from checkback.security.rate_limits import OwnerLimits, Quotas, has_quota
+from checkback.security.signed_urls import LinkSigner
+from checkback.security.source_refs import (
+    ArtifactSource,
+    UploadSource,
+    change_sources,
+    not_of_kind,
+    parse_source,
+)
+from checkback.security.submit_limits import check_options
+from checkback.storage.artifacts import ArtifactStore, read_json
+from checkback.storage.uploads import KEEP_SECONDS, Upload, UploadStore, UploadWriter, new_id
 from checkback.telemetry import recording
 from checkback.telemetry.recording import SpanKind
-from checkback.uploads import KEEP_SECONDS, Upload, UploadStore, UploadWriter, new_id
 
 if TYPE_CHECKING:
     from checkback.kinds.registry import Kind

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from checkback.app.background import LOG_BYTES
-from checkback.app.log_file import keep_small
+from checkback.app.daemon import LOG_BYTES
+from checkback.app.log_trimmer import keep_small
 
 COMMAND = (sys.executable, "-m", "checkback")
 GOOD = 'from checkback import job\n@job("my.kind")\ndef f(a: int) -> int:\n    return a\n'

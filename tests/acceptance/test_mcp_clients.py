@@ -23,10 +23,10 @@ from fastmcp import Client
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
 from mcp.client.subscriptions import listen
 
-from checkback.doors.mcp import build_server
-from checkback.doors.mcp_names import underscore
-from checkback.doors.mcp_tool_list import POLL_TOOLS
-from checkback.guard.access import LOCAL
+from checkback.api.mcp.server import build_server
+from checkback.api.mcp.tools.tool_list import POLL_TOOLS
+from checkback.api.mcp.tools.tool_names import underscore
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from checkback.engine.valkey import EmbeddedValkey, store_url
+from checkback.engine.redis.embedded import EmbeddedValkey, store_url
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -12,8 +12,8 @@ import pytest
 from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
 
-from checkback.doors.mcp_names import underscore
-from checkback.doors.mcp_tool_list import POLL_TOOLS
+from checkback.api.mcp.tools.tool_list import POLL_TOOLS
+from checkback.api.mcp.tools.tool_names import underscore
 
 POLLING = {underscore(name) for name in POLL_TOOLS}
 

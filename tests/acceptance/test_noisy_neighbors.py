@@ -25,7 +25,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from checkback.engine.valkey import EmbeddedValkey
+from checkback.engine.redis.embedded import EmbeddedValkey
 from made_files import pdf_of, text_at
 from serving import Victim, serving
 

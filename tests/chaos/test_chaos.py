@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from checkback.engine import process_tree
+from checkback.engine.processes import tree
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 90
@@ -56,7 +56,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
     yield started
     for program in (started.chaos, started.kills, started.fuzz):
         if program.process.poll() is None:
-            process_tree.kill_tree(program.process.pid)
+            tree.kill_tree(program.process.pid)
             program.process.wait(10)
 
 

@@ -1,7 +1,7 @@
 """What others depend on, as data: the API's documents, tools, records, errors, commands, settings and names.
 
-``python tests/compatibility/recording.py`` writes it to ``recorded/``; ``test_compatibility.py`` compares what the
-code gives now with what was recorded. Record again only to add what is new on purpose.
+``python tests/compatibility/recording.py`` writes it to ``recorded/``; ``test_compatibility.py`` compares
+what the code gives now with what was recorded. Record again only to add what is new on purpose.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from checkback.core.errors import FailureCode
 from checkback.core.estimates import Outlook
 from checkback.core.job import Artifact, Attempts, Failure, Job, PhaseStart
 from checkback.core.states import State
-from checkback.dialects import mcp_tasks, native, pdfco, reftrix, words
+from checkback.dialects import human, mcp_tasks, native, reftrix
+from checkback.dialects.pdfco import responses
 from checkback.settings import Settings
 from serving import Victim, serving
 
@@ -118,15 +119,15 @@ def _in_all_dialects(job: Job) -> dict[str, Any]:
         "native row": native.row(job),
         "reftrix": reftrix.status(job, "r1"),
         "reftrix queued": reftrix.queued(job.id),
-        "pdfco check": pdfco.check(job, links=links, valid_till=until, duration_ms=12),
-        "pdfco submitted": pdfco.submitted(job, url="u", name="n", valid_till=until, duration_ms=12),
-        "pdfco finished": pdfco.finished(
+        "pdfco check": responses.check(job, links=links, valid_till=until, duration_ms=12),
+        "pdfco submitted": responses.submitted(job, url="u", name="n", valid_till=until, duration_ms=12),
+        "pdfco finished": responses.finished(
             job, name="n", links=links, body="text", valid_till=until, duration_ms=12
         ),
-        "pdfco failure": pdfco.failure_answer(job),
-        "pdfco unknown": [pdfco.no_such_job(job.id, force=force) for force in (False, True)],
+        "pdfco failure": responses.failure_answer(job),
+        "pdfco unknown": [responses.no_such_job(job.id, force=force) for force in (False, True)],
         "mcp task": mcp_tasks.task(job, now=NOW, kept_until=until, outlook=estimate),
-        "sentence": {"summary": words.sentence(job, estimate, NOW)},
+        "sentence": {"summary": human.sentence(job, estimate, NOW)},
     }
 
 
@@ -141,7 +142,7 @@ def error_envelopes() -> dict[str, Any]:
                 "http_status": error.http_status,
                 "native": native.error(error, "r1"),
                 "retry_after": native.retry_after(error),
-                "pdfco": pdfco.refusal(error),
+                "pdfco": responses.refusal(error),
                 "bases": [base.__name__ for base in form.__mro__[1:-3]],
             }
     found["reftrix"] = reftrix.error("CODE", "A message.", "r1")
@@ -160,7 +161,7 @@ def _add_command(name: str, parser: ArgumentParser, found: dict[str, Any]) -> No
     options: dict[str, Any] = {}
     for action in parser._actions:  # pyright: ignore[reportPrivateUsage]
         if isinstance(action, _SubParsersAction):
-            inner = cast("dict[str, ArgumentParser]", action.choices)
+            inner = cast("_SubParsersAction[ArgumentParser]", action).choices
             for command, sub in inner.items():
                 _add_command(f"{name} {command}", sub, found)
             continue

@@ -15,8 +15,8 @@ import pytest
 from playwright.async_api import async_playwright
 
 from browsing import Server, Site
-from checkback.guard.tokens import add_token
-from checkback.kinds.pages.browser_program import find_browser
+from checkback.kinds.browser.executable import find_browser
+from checkback.security.auth.token_files import add_token
 
 
 @pytest.fixture(scope="session")

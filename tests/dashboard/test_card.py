@@ -20,7 +20,7 @@ from mcp_types import TextResourceContents
 from playwright.async_api import Frame, FrameLocator, Page, Route, expect
 
 from browsing import Site, is_sound
-from checkback.doors.mcp_tool_list import CARD
+from checkback.api.mcp.tools.tool_list import CARD
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
 

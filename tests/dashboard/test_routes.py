@@ -10,13 +10,13 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
+from checkback.api import dashboard
+from checkback.api.middleware.authentication import Gate
 from checkback.core.states import State
-from checkback.doors import dashboard
-from checkback.doors.gate import Gate
-from checkback.guard.access import Caller, Scope
-from checkback.guard.authenticator import Authenticator, GuessLimit
-from checkback.guard.origins import HostList
-from checkback.guard.tokens import add_token
+from checkback.security.auth.authenticator import Authenticator, GuessLimit
+from checkback.security.auth.callers import Caller, Scope
+from checkback.security.auth.token_files import add_token
+from checkback.security.host_check import HostList
 from checkback.service import Service
 
 BASE = "http://127.0.0.1:8787"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from checkback.doors.dashboard.together import Together
+from checkback.api.dashboard.singleflight import Together
 
 
 async def test_all_who_ask_at_once_share_an_answer_that_began_after_they_asked() -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from checkback.api.dashboard import forms
+from checkback.api.dashboard.search import parse
 from checkback.core.errors import InvalidInput
 from checkback.core.estimates import Outlook, Run
 from checkback.core.job import Job, PhaseStart
 from checkback.core.states import State
-from checkback.dialects import words
-from checkback.doors.dashboard import forms
-from checkback.doors.dashboard.query import parse
+from checkback.dialects import human
 from checkback.kinds import registry
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -35,17 +35,17 @@ def job(state: State, **fields: Any) -> Job:
     ],
 )  # fmt: skip
 def test_durations_are_told_in_words(seconds: float | None, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert human.duration(seconds) == text
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 bytes"), (1500, "1.5 kB"), (2_500_000, "2.5 MB")])
 def test_sizes_are_told_in_words(count: int, text: str) -> None:
-    assert words.size(count) == text
+    assert human.size(count) == text
 
 
 @pytest.mark.parametrize(("number", "text"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (11, "11th"), (22, "22nd")])
 def test_places_are_told_in_words(number: int, text: str) -> None:
-    assert words.ordinal(number) == text
+    assert human.ordinal(number) == text
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_places_are_told_in_words(number: int, text: str) -> None:
     ],
 )
 def test_a_job_stands_in_one_sentence(one: Job, outlook: Outlook, text: str) -> None:
-    assert words.sentence(one, outlook, NOW) == text
+    assert human.sentence(one, outlook, NOW) == text
 
 
 def test_the_bar_shows_the_queue_first_and_each_phase_with_its_time() -> None:
@@ -77,18 +77,18 @@ def test_the_bar_shows_the_queue_first_and_each_phase_with_its_time() -> None:
         started_at=NOW - timedelta(seconds=40),
         phases=(PhaseStart("load", 0.0), PhaseStart("draw", 10.0)),
     )
-    segments = words.bar(one, NOW)
+    segments = human.bar(one, NOW)
     assert [(one.name, round(one.seconds), one.role) for one in segments] == [
         ("in the queue", 20, "queue"),
         ("load", 10, "past"),
         ("draw", 30, "now"),
     ]
-    assert sum(one.width for one in segments) == pytest.approx(words.BAR_WIDTH, abs=1)
+    assert sum(one.width for one in segments) == pytest.approx(human.BAR_WIDTH, abs=1)
 
 
 def test_a_kinds_figures_need_some_runs() -> None:
-    assert words.figures("k", [Run(1.0)] * 4) is None
-    found = words.figures("k", [Run(float(n)) for n in range(1, 21)])
+    assert human.figures("k", [Run(1.0)] * 4) is None
+    found = human.figures("k", [Run(float(n)) for n in range(1, 21)])
     assert found is not None
     assert (found.median, found.runs) == ("10 s", 20)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.dialects import pdfco
+from checkback.dialects.pdfco import responses
 
 
 def test_a_clock_that_was_set_back_gives_no_negative_duration() -> None:
@@ -21,5 +21,5 @@ def test_a_clock_that_was_set_back_gives_no_negative_duration() -> None:
         started_at=now,
         finished_at=now - timedelta(hours=1),
     )
-    answer = pdfco.check(job, links={}, valid_till=now, duration_ms=0)
+    answer = responses.check(job, links={}, valid_till=now, duration_ms=0)
     assert answer["jobDuration"] == 0

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from checkback.dialects.pdfco_profiles import InvalidProfiles, parse_profiles
-from checkback.dialects.pdfco_requests import flattened
+from checkback.dialects.pdfco.profiles import InvalidProfiles, parse_profiles
+from checkback.dialects.pdfco.requests import flattened
 
 COMMENTED = """{
     "profiles": [{ "profile1": {

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from checkback.core.errors import InvalidInput
-from checkback.dialects.pdfco_requests import ENDPOINTS, arguments, flag, flattened, lowered, source_url
-from checkback.dialects.pdfco_tools import TOOLS
+from checkback.dialects.pdfco.mcp_tools import TOOLS
+from checkback.dialects.pdfco.requests import ENDPOINTS, arguments, flag, flattened, lowered, source_url
 from checkback.kinds import registry
 
 URL = "https://example.com/a.pdf"

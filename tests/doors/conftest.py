@@ -14,13 +14,13 @@ from fastmcp.utilities.asgi_transport import StreamingASGITransport
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from checkback.api.http.jobs import Readiness, build_routes
+from checkback.api.middleware.authentication import Gate
 from checkback.app.connect import make_engine, make_service
-from checkback.doors.gate import Gate
-from checkback.doors.http import Readiness, build_routes
-from checkback.guard.access import Scope
-from checkback.guard.authenticator import Authenticator, GuessLimit
-from checkback.guard.origins import HostList
-from checkback.guard.tokens import add_token
+from checkback.security.auth.authenticator import Authenticator, GuessLimit
+from checkback.security.auth.callers import Scope
+from checkback.security.auth.token_files import add_token
+from checkback.security.host_check import HostList
 from checkback.service import Service
 from checkback.settings import Settings
 

@@ -14,6 +14,8 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
+from checkback.api.http.jobs import Readiness, build_routes
+from checkback.api.middleware.authentication import Gate
 from checkback.client import AsyncClient, Client, to_error
 from checkback.core.errors import (
     CheckbackError,
@@ -28,10 +30,8 @@ from checkback.core.errors import (
 )
 from checkback.core.job import Failure
 from checkback.core.states import State
-from checkback.doors.gate import Gate
-from checkback.doors.http import Readiness, build_routes
-from checkback.guard.authenticator import Authenticator
-from checkback.guard.origins import HostList
+from checkback.security.auth.authenticator import Authenticator
+from checkback.security.host_check import HostList
 from checkback.service import Service
 from made_files import pdf_of, text_at, write
 

@@ -14,13 +14,13 @@ import jsonschema
 import pytest
 from starlette.applications import Starlette
 
-from checkback.doors.gate import Gate
-from checkback.doors.http import Readiness, build_routes
-from checkback.guard.authenticator import Authenticator
-from checkback.guard.origins import HostList
-from checkback.guard.quotas import OwnerLimits, Quotas
-from checkback.guard.signin_codes import make_code
+from checkback.api.http.jobs import Readiness, build_routes
+from checkback.api.middleware.authentication import Gate
 from checkback.kinds import registry
+from checkback.security.auth.authenticator import Authenticator
+from checkback.security.auth.signin_codes import make_code
+from checkback.security.host_check import HostList
+from checkback.security.rate_limits import OwnerLimits, Quotas
 from checkback.service import Service
 from worker_processes import there
 

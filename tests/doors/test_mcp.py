@@ -19,17 +19,17 @@ from fastmcp import Client, FastMCP
 from fastmcp.utilities.asgi_transport import StreamingASGITransport
 from pydantic import TypeAdapter
 
+from checkback.api.mcp.server import build_server, http_caller
+from checkback.api.mcp.tools.context import MAX_MESSAGE, EarlyPolls, progress_message
+from checkback.api.mcp.tools.job_tools import SLICE_CHARACTERS
+from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting
+from checkback.api.mcp.tools.tool_names import aliases, underscore
 from checkback.core.errors import Unauthorized
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import native
-from checkback.doors.mcp import build_server, http_caller
-from checkback.doors.mcp_jobs import SLICE_CHARACTERS
-from checkback.doors.mcp_names import aliases, underscore
-from checkback.doors.mcp_pdfco import PdfcoSetting
-from checkback.doors.mcp_tools import MAX_MESSAGE, EarlyPolls, progress_message
-from checkback.guard.access import LOCAL, Caller
-from checkback.guard.authenticator import Authenticator
+from checkback.security.auth.authenticator import Authenticator
+from checkback.security.auth.callers import LOCAL, Caller
 from checkback.service import Service
 from mcp_over_http import over_http, transport_for
 

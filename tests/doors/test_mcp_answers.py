@@ -13,10 +13,10 @@ import pytest
 from fastmcp import Client, Context, FastMCP
 from mcp.shared.exceptions import MCPError
 
+from checkback.api.mcp.server import build_server
 from checkback.core.estimates import LEAST_RUNS
 from checkback.core.states import State
-from checkback.doors.mcp import build_server
-from checkback.guard.access import Caller
+from checkback.security.auth.callers import Caller
 from checkback.service import Service
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -63,7 +63,7 @@ async def test_a_waiting_job_tells_its_place_in_the_queue(server: FastMCP[None])
 async def test_a_running_job_tells_what_is_left_once_enough_of_its_kind_have_ended(
     service: Service, server: FastMCP[None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checkback.engine.outlooks.ESTIMATE_SECONDS", 0.0)
+    monkeypatch.setattr("checkback.engine.jobs.estimator.ESTIMATE_SECONDS", 0.0)
     open_gate, gate = tmp_path / "open", tmp_path / "gate"
     open_gate.touch()
 

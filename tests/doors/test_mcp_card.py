@@ -13,9 +13,9 @@ from fastmcp.apps import UI_EXTENSION_ID
 from mcp.client.extension import ClientExtension
 from mcp_types import TextResourceContents
 
-from checkback.doors.mcp import build_server
-from checkback.doors.mcp_tool_list import CARD, CARD_TOOL
-from checkback.guard.access import Caller, Scope
+from checkback.api.mcp.server import build_server
+from checkback.api.mcp.tools.tool_list import CARD, CARD_TOOL
+from checkback.security.auth.callers import Caller, Scope
 from checkback.service import Service
 
 ADA = Caller("ada")
@@ -68,7 +68,7 @@ async def test_hosts_that_declare_apps_are_offered_the_card_and_all_others_see_w
 
 
 async def test_the_card_names_nothing_outside_itself() -> None:
-    import checkback.doors.mcp_card as module
+    import checkback.api.mcp.card as module
 
     text = module.HTML.read_text("utf-8")
     assert "://" not in text

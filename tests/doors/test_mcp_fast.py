@@ -16,16 +16,16 @@ from fastmcp.utilities.asgi_transport import StreamingASGITransport
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from checkback.api.mcp.server import build_server, http_app, http_caller
+from checkback.api.mcp.tools import fast_path
+from checkback.api.mcp.tools.fast_path import Shortcut
+from checkback.api.mcp.transport.jsonrpc import StrictMessages
+from checkback.api.mcp.transport.response_mode import is_brief
+from checkback.api.middleware.authentication import Gate, RequireCaller
 from checkback.dialects.mcp_tasks import EXTENSION
-from checkback.doors import mcp_fast
-from checkback.doors.gate import Gate, RequireCaller
-from checkback.doors.mcp import build_server, http_app, http_caller
-from checkback.doors.mcp_brief import is_brief
-from checkback.doors.mcp_fast import Shortcut
-from checkback.doors.mcp_wire import StrictMessages
-from checkback.guard.access import Caller
-from checkback.guard.authenticator import Authenticator
-from checkback.guard.origins import HostList
+from checkback.security.auth.authenticator import Authenticator
+from checkback.security.auth.callers import Caller
+from checkback.security.host_check import HostList
 from checkback.service import Service
 
 LEGACY, MODERN = "2025-11-25", "2026-07-28"
@@ -347,7 +347,7 @@ def test_without_the_seams_of_the_sdk_there_is_no_shortcut(service: Service) -> 
     server = long_way(build_server(service, caller=lambda: ADA))
 
     def install() -> bool:
-        return mcp_fast.install(server, {}, unneeded=(Middleware,), starts_task=no_tasks, variant=tuple)
+        return fast_path.install(server, {}, unneeded=(Middleware,), starts_task=no_tasks, variant=tuple)
 
     own: Any = server._mcp_server  # pyright: ignore
     server._mcp_server = Server2027()  # pyright: ignore
@@ -363,7 +363,7 @@ async def test_a_middleware_that_wants_to_see_calls_sees_them(service: Service) 
     unneeded: Sequence[type[Middleware]] = tuple(
         type(one) for one in server.middleware if not isinstance(one, Sees)
     )
-    assert not mcp_fast.install(server, {}, unneeded=unneeded, starts_task=no_tasks, variant=tuple)
+    assert not fast_path.install(server, {}, unneeded=unneeded, starts_task=no_tasks, variant=tuple)
     async with Client(server) as client:
         await client.call_tool("job_list", {})
     assert sees.seen == ["job.list"]

@@ -17,10 +17,10 @@ from fastmcp import Client, FastMCP
 from PIL import Image
 from starlette.applications import Starlette
 
-from checkback.doors.file_links import FilesDoor
-from checkback.doors.mcp import build_server
-from checkback.doors.mcp_files import MAX_SIDE, read_picture
-from checkback.guard.access import Caller
+from checkback.api.mcp.server import build_server
+from checkback.api.mcp.tools.job_files import MAX_SIDE, read_picture
+from checkback.api.signed_files import FilesDoor
+from checkback.security.auth.callers import Caller
 from checkback.service import Service
 
 ADA = Caller("ada")

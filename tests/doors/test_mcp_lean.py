@@ -7,10 +7,10 @@ from typing import Any, Literal
 import pytest
 from fastmcp import Client, FastMCP
 
-from checkback.doors.mcp import build_server
-from checkback.doors.mcp_schemas import portable
-from checkback.guard.access import Caller
+from checkback.api.mcp.server import build_server
+from checkback.api.mcp.tools.schemas import portable
 from checkback.kinds import registry
+from checkback.security.auth.callers import Caller
 from checkback.service import Service
 from tool_rules import faults
 

@@ -18,19 +18,19 @@ from mcp.client.subscriptions import ResourcesListChanged, ResourceUpdated, Tool
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND, PromptReference, ResourceTemplateReference
 
+from checkback.api.mcp.capabilities import LIST_TTL_MS
+from checkback.api.mcp.resource_list import JOBS_ON_A_PAGE, MAX_PAGES, job_resource
+from checkback.api.mcp.resources import FILE_TEMPLATE, JOB_TEMPLATES, KIND_TEMPLATE
+from checkback.api.mcp.server import build_server
+from checkback.api.mcp.subscriptions import MAX_STREAMS, MAX_SUBSCRIPTIONS
+from checkback.api.mcp.tools.list_changed import ToolListChanges
+from checkback.api.mcp.tools.tool_list import CARD
 from checkback.app.connect import make_engine, make_service
 from checkback.core.errors import EngineUnavailable
 from checkback.core.states import State
-from checkback.doors.mcp import build_server
-from checkback.doors.mcp_capabilities import LIST_TTL_MS
-from checkback.doors.mcp_listing import JOBS_ON_A_PAGE, MAX_PAGES, job_resource
-from checkback.doors.mcp_resources import FILE_TEMPLATE, JOB_TEMPLATES, KIND_TEMPLATE
-from checkback.doors.mcp_subscriptions import MAX_STREAMS, MAX_SUBSCRIPTIONS
-from checkback.doors.mcp_tool_changes import ToolListChanges
-from checkback.doors.mcp_tool_list import CARD
-from checkback.engine.valkey import EmbeddedValkey
-from checkback.guard.access import Caller
-from checkback.guard.authenticator import Authenticator
+from checkback.engine.redis.embedded import EmbeddedValkey
+from checkback.security.auth.authenticator import Authenticator
+from checkback.security.auth.callers import Caller
 from checkback.service import Service
 from checkback.settings import Settings
 from mcp_over_http import over_http, transport_for

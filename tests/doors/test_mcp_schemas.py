@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import awkward_kinds
-from checkback.doors.mcp import build_server
-from checkback.doors.mcp_pdfco import PdfcoSetting
-from checkback.doors.mcp_schemas import portable
-from checkback.guard.access import Caller
+from checkback.api.mcp.server import build_server
+from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting
+from checkback.api.mcp.tools.schemas import portable
 from checkback.kinds import registry
-from checkback.kinds.pages.args import PageAnalyzeArgs, listed_schema
+from checkback.kinds.pages.jobs.args import PageAnalyzeArgs, listed_schema
+from checkback.security.auth.callers import Caller
 from checkback.service import Service
 from fitting import fitting
 from tool_rules import faults

@@ -14,16 +14,16 @@ import pytest
 from fastmcp.utilities.asgi_transport import StreamingASGITransport
 from mcp_types import HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND
 
+from checkback.api.mcp.server import build_server, http_app, http_caller
+from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting
+from checkback.api.mcp.tools.tool_list import POLL_TOOLS
+from checkback.api.mcp.tools.tool_names import underscore
+from checkback.api.middleware.authentication import Gate, RequireCaller
 from checkback.core.states import State
 from checkback.dialects.mcp_tasks import EXTENSION, PROGRESS_META
-from checkback.doors.gate import Gate, RequireCaller
-from checkback.doors.mcp import build_server, http_app, http_caller
-from checkback.doors.mcp_names import underscore
-from checkback.doors.mcp_pdfco import PdfcoSetting
-from checkback.doors.mcp_tool_list import POLL_TOOLS
-from checkback.guard.access import LOCAL, Caller
-from checkback.guard.authenticator import Authenticator
-from checkback.guard.origins import HostList
+from checkback.security.auth.authenticator import Authenticator
+from checkback.security.auth.callers import LOCAL, Caller
+from checkback.security.host_check import HostList
 from checkback.service import Service
 
 BASE = "http://127.0.0.1:8787"

@@ -12,11 +12,11 @@ import mcp_types
 import pytest
 from fastmcp import Client
 
+from checkback.api.mcp.server import build_server
+from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting
 from checkback.core.tool_names import underscore
-from checkback.doors.mcp import build_server
-from checkback.doors.mcp_pdfco import PdfcoSetting
-from checkback.guard.access import Caller
 from checkback.kinds import registry
+from checkback.security.auth.callers import Caller
 from checkback.service import Service
 
 pytestmark = pytest.mark.node

@@ -6,11 +6,11 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from checkback.doors import pdfco
-from checkback.doors.gate import Gate
-from checkback.guard.access import LOCAL
-from checkback.guard.authenticator import Authenticator
-from checkback.guard.origins import HostList
+from checkback.api.middleware.authentication import Gate
+from checkback.api.pdfco import endpoints
+from checkback.security.auth.authenticator import Authenticator
+from checkback.security.auth.callers import LOCAL
+from checkback.security.host_check import HostList
 from checkback.service import Service
 
 BASE = "http://127.0.0.1:8787"
@@ -24,7 +24,7 @@ async def test_a_picture_on_another_site_starts_no_job_though_no_token_is_asked_
     service: Service, site: str, status: int
 ) -> None:
     authenticator = Authenticator(no_token=True)
-    routes = pdfco.build_routes(service, is_own_token=authenticator.knows)
+    routes = endpoints.build_routes(service, is_own_token=authenticator.knows)
     gate = Gate(Starlette(routes=routes), authenticator=authenticator, allowed=HostList.of(8787))
     transport = httpx2.ASGITransport(gate)
     async with httpx2.AsyncClient(transport=transport, base_url=BASE) as browser:

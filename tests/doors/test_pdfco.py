@@ -21,12 +21,12 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from checkback.doors import pdfco
-from checkback.doors.file_links import FilesDoor
-from checkback.doors.gate import Gate
-from checkback.guard.access import LOCAL, Caller
-from checkback.guard.authenticator import Authenticator
-from checkback.guard.origins import HostList
+from checkback.api.middleware.authentication import Gate
+from checkback.api.pdfco import endpoints
+from checkback.api.signed_files import FilesDoor
+from checkback.security.auth.authenticator import Authenticator
+from checkback.security.auth.callers import LOCAL, Caller
+from checkback.security.host_check import HostList
 from checkback.service import Service
 from checkback.settings import Settings
 from made_files import pdf_of, text_at
@@ -65,7 +65,10 @@ def settings(settings: Settings, site: str) -> Settings:
 
 @pytest.fixture
 def application(service: Service, authenticator: Authenticator) -> ASGIApp:
-    routes = [*FilesDoor(service).routes(), *pdfco.build_routes(service, is_own_token=authenticator.knows)]
+    routes = [
+        *FilesDoor(service).routes(),
+        *endpoints.build_routes(service, is_own_token=authenticator.knows),
+    ]
     return Gate(Starlette(routes=routes), authenticator=authenticator, allowed=HostList.of(8787))
 
 
@@ -265,7 +268,7 @@ async def test_another_owners_job_is_answered_as_none(
 
 
 async def test_a_cancelled_job_is_aborted(api: httpx2.AsyncClient, service: Service) -> None:
-    from checkback.guard.access import Caller
+    from checkback.security.auth.callers import Caller
 
     job_id = (await submit(api, "pdf/info", url="https://example.com/a.pdf"))["jobId"]
     await service.cancel(Caller("ada"), job_id)
@@ -344,7 +347,7 @@ async def test_an_endpoint_that_there_is_not(api: httpx2.AsyncClient) -> None:
 async def test_a_document_goes_through_upload_job_check_and_link(
     api: httpx2.AsyncClient, service: Service, made_pdf: bytes
 ) -> None:
-    from checkback.guard.access import Caller
+    from checkback.security.auth.callers import Caller
 
     upload = (await api.post("/v1/file/upload", files={"file": ("report.pdf", made_pdf)})).json()
     done = await submit(api, "pdf/convert/to/text", url=upload["url"])
@@ -364,7 +367,7 @@ async def test_a_document_goes_through_upload_job_check_and_link(
 async def test_several_files_are_a_list_of_links(
     api: httpx2.AsyncClient, service: Service, made_pdf: bytes
 ) -> None:
-    from checkback.guard.access import Caller
+    from checkback.security.auth.callers import Caller
 
     upload = (await api.post("/v1/file/upload", files={"file": ("report.pdf", made_pdf)})).json()
     done = await submit(api, "pdf/split", url=upload["url"], pages="*")
@@ -398,7 +401,7 @@ async def test_a_call_that_waits_gets_the_result_or_the_error(
 async def test_a_call_that_waits_too_long_is_told_to_be_async(
     service: Service, authenticator: Authenticator, tokens: Any
 ) -> None:
-    routes = pdfco.build_routes(service, is_own_token=authenticator.knows, sync_seconds=0.05)
+    routes = endpoints.build_routes(service, is_own_token=authenticator.knows, sync_seconds=0.05)
     gate = Gate(Starlette(routes=routes), authenticator=authenticator, allowed=HostList.of(8787))
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(gate),
@@ -413,7 +416,7 @@ async def test_a_call_that_waits_too_long_is_told_to_be_async(
 async def test_a_failed_job_says_why_without_being_an_error(
     api: httpx2.AsyncClient, service: Service, site: str
 ) -> None:
-    from checkback.guard.access import Caller
+    from checkback.security.auth.callers import Caller
 
     done = await submit(api, "pdf/convert/to/text", url=f"{site}/notes.txt")
     await service.wait(Caller("ada"), done["jobId"], 50)

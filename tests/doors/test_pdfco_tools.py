@@ -12,10 +12,10 @@ import pytest
 from fastmcp import Client, FastMCP
 from reportlab.pdfgen.canvas import Canvas
 
+from checkback.api.mcp.server import build_server
+from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting
 from checkback.core.states import State
-from checkback.doors.mcp import build_server
-from checkback.doors.mcp_pdfco import PdfcoSetting
-from checkback.guard.access import Caller
+from checkback.security.auth.callers import Caller
 from checkback.service import Service
 from checkback.settings import Settings
 from playing_pdfco import JOB, KEY, PlayedPdfco, playing, success

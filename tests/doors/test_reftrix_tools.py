@@ -17,14 +17,14 @@ from typing import Any, Literal, cast
 import pytest
 from fastmcp import Client, FastMCP
 
+from checkback.api.mcp.server import build_server
+from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting
+from checkback.api.mcp.tools.reftrix_tools import _failure  # pyright: ignore[reportPrivateUsage]
 from checkback.core.errors import JobFailed
 from checkback.core.job import Attempts, Failure, Job
 from checkback.core.states import State
-from checkback.doors.mcp import build_server
-from checkback.doors.mcp_pdfco import PdfcoSetting
-from checkback.doors.mcp_reftrix import _failure  # pyright: ignore[reportPrivateUsage]
-from checkback.guard.access import LOCAL, Caller
-from checkback.kinds.pages.browser import find_browser
+from checkback.kinds.browser.session import find_browser
+from checkback.security.auth.callers import LOCAL, Caller
 from checkback.service import Service
 from checkback.settings import Settings
 

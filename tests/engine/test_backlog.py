@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from checkback.core.estimates import Outlook
-from checkback.guard.access import LOCAL
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
 from conftest import running_worker
@@ -23,7 +23,7 @@ async def test_a_waiting_job_tells_when_it_will_be_done_while_a_worker_lives(
     service: Service, submit: Submit, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ESTIMATE_SECONDS", "BACKLOG_SECONDS"):
-        monkeypatch.setattr(f"checkback.engine.outlooks.{name}", 0.0)
+        monkeypatch.setattr(f"checkback.engine.jobs.estimator.{name}", 0.0)
     open_gate, gate = tmp_path / "open", tmp_path / "gate"
     open_gate.touch()
 

@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 
-from checkback.app import callbacks as callbacks_module
+from checkback.app import webhooks as callbacks_module
 from checkback.app.connect import Connection
 from checkback.core.errors import AddressBlocked
-from checkback.engine.callbacks import Callbacks, CallbackSettings
-from checkback.engine.keys import Keys
-from checkback.guard.access import LOCAL, Caller, Scope
-from checkback.guard.egress import EgressProxy
+from checkback.engine.redis.keys import Keys
+from checkback.engine.worker.webhooks import Callbacks, CallbackSettings
+from checkback.security.auth.callers import LOCAL, Caller, Scope
+from checkback.security.egress.client import EgressProxy
 from checkback.service import Service
 from checkback.settings import Settings
 from conftest import running_worker
@@ -104,7 +104,7 @@ def settings(settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyP
     def quick(given: Settings) -> CallbackSettings:
         return replace(made(given), backoff_seconds=(0.05, 0.05))
 
-    monkeypatch.setattr("checkback.app.work.callback_settings", quick)
+    monkeypatch.setattr("checkback.app.worker.callback_settings", quick)
     host = receiver.url.removeprefix("http://").removesuffix("/hook")
     return replace(settings, allow_hosts=(host,), callback_secret=SECRET)
 
@@ -214,7 +214,7 @@ async def test_what_a_worker_did_not_live_to_tell_another_one_tells_once(
 ) -> None:
     silent = replace(settings)
     with monkeypatch.context() as patch:
-        patch.setattr("checkback.app.work.callback_settings", nobody)
+        patch.setattr("checkback.app.worker.callback_settings", nobody)
         async with running_worker(silent):
             job_id = await submit(service, receiver)
             await service.wait(LOCAL, job_id, 30)
@@ -233,7 +233,7 @@ ADA, BOB = (Caller(name, frozenset({Scope.READ, Scope.WRITE})) for name in ("ada
 async def test_a_receiver_that_drips_its_answer_delays_nobody_elses_callback(
     service: Service, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checkback.engine.callbacks.POST_SECONDS", 1.0)
+    monkeypatch.setattr("checkback.engine.worker.webhooks.POST_SECONDS", 1.0)
     context = {"base_url": "http://127.0.0.1:8787"}
     slow = {"url": receiver.url.replace("/hook", "/drip"), "context": context}
     drips = [await service.submit(ADA, "test.add", {"a": 1, "b": 2}, callback=slow) for _ in range(8)]

@@ -15,10 +15,10 @@ import pytest
 
 from checkback.app.connect import Connection, connect
 from checkback.core.states import State
-from checkback.engine import process_tree
-from checkback.engine.attempt import LAST_CHANCE_SECONDS
-from checkback.engine.valkey import EmbeddedValkey
-from checkback.guard.access import LOCAL
+from checkback.engine.processes import tree
+from checkback.engine.redis.embedded import EmbeddedValkey
+from checkback.engine.worker.attempt import LAST_CHANCE_SECONDS
+from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
 from conftest import ServerProcess, open_connection
 from worker_processes import (
@@ -52,7 +52,7 @@ async def test_a_job_whose_worker_was_killed_runs_on_another(
     once_id = await submit(connection, "test.once", path=str(go))
     await until(connection, job_id, State.ACTIVE, "waiting")
     await until(connection, once_id, State.ACTIVE)
-    below = process_tree.descendants(first.pid)
+    below = tree.descendants(first.pid)
     assert below
     first.kill()
     await gone(below)
@@ -76,7 +76,7 @@ async def test_a_worker_that_is_told_to_stop_hands_its_jobs_back(
     first = workers.start(short)
     job_id = await submit(connection, "test.gate", path=str(go))
     await until(connection, job_id, State.ACTIVE, "waiting")
-    below = process_tree.descendants(first.pid)
+    below = tree.descendants(first.pid)
     first.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(first.wait, 30) == 0
     await gone(below)
@@ -199,9 +199,9 @@ async def client(server: ServerProcess) -> AsyncGenerator[Connection]:
 
 def kill_everything(server: ServerProcess) -> list[int]:
     """kill -9 of the server and every process below it, all at once; returns their ids."""
-    pids = [server.process.pid, *process_tree.descendants(server.process.pid)]
+    pids = [server.process.pid, *tree.descendants(server.process.pid)]
     for pid in pids:
-        process_tree.send(pid, signal.SIGKILL)
+        tree.send(pid, signal.SIGKILL)
     server.process.wait(10)
     return pids
 
@@ -307,7 +307,7 @@ async def test_nothing_is_left_when_serve_is_killed(start_server: Any, tmp_path:
         for kind in ("test.gate", "test.warm"):
             job_id = await submit(connection, kind, path=str(tmp_path / "never"))
             await until(connection, job_id, State.ACTIVE)
-        below = process_tree.descendants(server.process.pid)
+        below = tree.descendants(server.process.pid)
         assert len(below) >= 5  # Valkey, worker, fork server, proxy, children
         server.process.kill()
         server.process.wait(10)
@@ -321,7 +321,7 @@ async def test_what_dies_under_serve_is_started_again(start_server: Any) -> None
         for name in ("valkey-server", "worker"):
             victims = [
                 pid
-                for pid in process_tree.children(server.process.pid)
+                for pid in tree.children(server.process.pid)
                 if name in Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ")
             ]
             assert len(victims) == 1, name

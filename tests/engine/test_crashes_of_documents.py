@@ -14,8 +14,8 @@ import pytest
 
 from checkback.app.connect import Connection
 from checkback.core.states import State
-from checkback.engine import process_tree
-from checkback.guard.access import LOCAL
+from checkback.engine.processes import tree
+from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
 from conftest import open_connection
 from sample_documents import make_all
@@ -98,7 +98,7 @@ async def kill_and_replace(
         ids[kind] = (await service.submit(LOCAL, kind, args)).job.id
     for kind, job_id in ids.items():
         await until(connection, job_id, State.ACTIVE, "convert" if kind == "html.to_pdf" else "fetch")
-    below = process_tree.descendants(first.pid)
+    below = tree.descendants(first.pid)
     first.kill()
     killed = asyncio.get_running_loop().time()
     await gone(below)

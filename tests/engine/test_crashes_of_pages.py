@@ -18,8 +18,8 @@ import pytest
 
 from checkback.app.connect import Connection, connect
 from checkback.core.states import State
-from checkback.engine import process_tree
-from checkback.guard.access import LOCAL
+from checkback.engine.processes import tree
+from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings, to_environment
 from conftest import open_connection
 from worker_processes import RUN_WORKER, SHORT_LOCKS
@@ -82,7 +82,7 @@ def start_worker(settings: Settings, before: str = "") -> subprocess.Popen[bytes
 
 def end_worker(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        process_tree.kill_tree(process.pid)
+        tree.kill_tree(process.pid)
     process.wait(10)
 
 
@@ -98,7 +98,7 @@ async def kill_in_phase(
             async for job in connection.service.watch(LOCAL, job_id):
                 if job.phase == phase:
                     break
-            below = process_tree.descendants(worker.pid)
+            below = tree.descendants(worker.pid)
             has_browser = any(is_browser(pid) for pid in below)
             worker.kill()
             killed = asyncio.get_running_loop().time()
@@ -124,7 +124,7 @@ async def rescue(settings: Settings, url: str, phase: str) -> None:
     async with open_connection(settings) as connection:
         job_id, below, killed = await kill_in_phase(connection, settings, url, phase)
         async with asyncio.timeout(5):
-            while any(process_tree.is_alive(pid) for pid in below):
+            while any(tree.is_alive(pid) for pid in below):
                 await asyncio.sleep(0.02)
         second = start_worker(settings)
         try:
@@ -206,10 +206,10 @@ async def test_no_browser_is_left_when_serve_is_killed(start_server: Any, site: 
         async for job in connection.service.watch(LOCAL, job_id):
             if job.phase == "layout":
                 break
-        below = process_tree.descendants(server.process.pid)
+        below = tree.descendants(server.process.pid)
         assert any(is_browser(pid) for pid in below)
         server.process.kill()
         server.process.wait(10)
     async with asyncio.timeout(5):
-        while any(process_tree.is_alive(pid) for pid in below):
+        while any(tree.is_alive(pid) for pid in below):
             await asyncio.sleep(0.02)

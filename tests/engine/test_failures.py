@@ -13,8 +13,8 @@ import pytest
 from checkback.core.errors import Conflict
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.engine import process_tree
-from checkback.guard.access import LOCAL
+from checkback.engine.processes import tree
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 
 
@@ -30,7 +30,7 @@ async def until(service: Service, job_id: str, state: State, phase: str | None =
 async def gone(*pids: int) -> None:
     """Return when none of these processes lives."""
     async with asyncio.timeout(5):
-        while any(process_tree.is_alive(pid) for pid in pids):
+        while any(tree.is_alive(pid) for pid in pids):
             await asyncio.sleep(0.01)
 
 
@@ -38,7 +38,7 @@ def fork_server() -> int:
     """The process that forks the children of this test's worker."""
     (found,) = [
         pid
-        for pid in process_tree.children(os.getpid())
+        for pid in tree.children(os.getpid())
         if re.search(rb"engine\.forkserver.*own", Path(f"/proc/{pid}/cmdline").read_bytes())
     ]
     return found
@@ -91,11 +91,11 @@ async def test_a_child_that_breaks_fails_its_job_and_nothing_else(
     go = tmp_path / "go"
     bystander = await submit("test.gate", path=str(go))
     await until(service, bystander, State.ACTIVE, "waiting")
-    idle = process_tree.descendants(os.getpid())
+    idle = tree.descendants(os.getpid())
     job_id = await submit(kind, **args)
     below: set[int] = set()
     async for _ in service.watch(LOCAL, job_id):
-        below |= set(process_tree.descendants(os.getpid())) - set(idle)
+        below |= set(tree.descendants(os.getpid())) - set(idle)
     job = await service.get(LOCAL, job_id)
     assert job.state is State.FAILED
     assert job.failure is not None

@@ -20,10 +20,10 @@ import pytest
 from checkback.app.connect import connect
 from checkback.core.errors import EngineUnavailable, NotFound, QueueFull, StorageFull
 from checkback.core.states import State
-from checkback.engine import process_tree
-from checkback.engine.clients import check_server
-from checkback.engine.valkey import EmbeddedValkey
-from checkback.guard.access import LOCAL
+from checkback.engine.processes import tree
+from checkback.engine.redis.bullmq_client import check_server
+from checkback.engine.redis.embedded import EmbeddedValkey
+from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
 from conftest import ServerProcess, open_connection, running_worker
 from every_door import META
@@ -78,7 +78,7 @@ async def test_running_jobs_end_once_when_the_store_is_killed(start_server: Any,
             await until(connection, job_id, State.ACTIVE, "waiting")
         (victim,) = [
             pid
-            for pid in process_tree.children(server.process.pid)
+            for pid in tree.children(server.process.pid)
             if b"valkey" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
         os.kill(victim, signal.SIGKILL)
@@ -111,9 +111,9 @@ async def test_a_store_that_stays_away_ends_what_runs_and_the_job_runs_again(
         await until(connection, job_id, State.ACTIVE, "waiting")
         (child,) = [
             child
-            for forks in process_tree.children(worker.pid)
+            for forks in tree.children(worker.pid)
             if b"forkserver" in Path(f"/proc/{forks}/cmdline").read_bytes()
-            for child in process_tree.children(forks)
+            for child in tree.children(forks)
         ]
         kill(store)
         # Nobody can renew its lock: when that has run out, another worker might have the job.
@@ -384,7 +384,7 @@ async def ask_until(server: ServerProcess, over: asyncio.Event) -> list[Answer]:
 def store_of(server: ServerProcess) -> int:
     (found,) = [
         pid
-        for pid in process_tree.children(server.process.pid)
+        for pid in tree.children(server.process.pid)
         if b"valkey" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     return found
@@ -427,7 +427,7 @@ async def test_doors_answer_within_two_seconds_while_the_store_is_killed_under_l
 
 
 LOADS_SLOWLY = """
-from checkback.engine.valkey import EmbeddedValkey
+from checkback.engine.redis.embedded import EmbeddedValkey
 command = EmbeddedValkey._command
 EmbeddedValkey._command = lambda self: [*command(self), "--key-load-delay", "1000"]
 """

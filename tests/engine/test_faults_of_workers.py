@@ -15,14 +15,15 @@ import pytest
 from chaos.cut import Cable
 from checkback.app.connect import Connection, connect
 from checkback.app.web import check_readiness
-from checkback.artifacts import ArtifactStore
 from checkback.client import Client
 from checkback.core.states import State
-from checkback.engine import process_tree, queues
-from checkback.engine import worker as worker_module
-from checkback.engine.valkey import EmbeddedValkey, store_url
-from checkback.guard.access import LOCAL
+from checkback.engine.jobs import store as queues
+from checkback.engine.processes import tree
+from checkback.engine.redis.embedded import EmbeddedValkey, store_url
+from checkback.engine.worker import process as worker_module
+from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
+from checkback.storage.artifacts import ArtifactStore
 from conftest import running_worker
 from worker_processes import (
     RESCUE_SECONDS,
@@ -59,7 +60,7 @@ async def test_a_waiting_job_does_not_notice_that_a_worker_was_killed(
 
 HOLDS_ENDS = """
 import asyncio
-from checkback.engine.attempt import Attempt
+from checkback.engine.worker.attempt import Attempt
 
 async def hold(self, *_):
     await asyncio.Event().wait()
@@ -157,7 +158,7 @@ async def test_a_worker_that_is_told_twice_stops_at_once_and_hands_back(
     ids = [await submit(connection, "test.gate", path=str(tmp_path / "never")) for _ in range(4)]
     for job_id in ids:
         await until(connection, job_id, State.ACTIVE, "waiting")
-    below = process_tree.descendants(patient.pid)
+    below = tree.descendants(patient.pid)
     patient.send_signal(signal.SIGTERM)
     await heard(patient.pid)  # two of one kind at once are one to the kernel
     patient.send_signal(second)
@@ -244,7 +245,7 @@ async def test_a_worker_loop_that_ends_is_started_again(
 
 BREAKS_ITS_LOOP = """
 import os
-from checkback.engine.queue_worker import QueueWorker
+from checkback.engine.worker.bullmq_worker import QueueWorker
 take = QueueWorker.nextJobFromJobData
 
 class LoopBroken(BaseException):

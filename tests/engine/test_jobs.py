@@ -14,8 +14,8 @@ import pytest
 from checkback.core.errors import Conflict, InvalidInput, KeyReused, NotFound, NotReady, TooLarge, UnknownKind
 from checkback.core.ids import new_job_id
 from checkback.core.states import State
-from checkback.engine.keys import Keys
-from checkback.guard.access import LOCAL, Caller, Scope
+from checkback.engine.redis.keys import Keys
+from checkback.security.auth.callers import LOCAL, Caller, Scope
 from checkback.service import Service
 from worker_processes import as_admin
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkback.core.job import Artifact
-from checkback.engine import messages
-from checkback.engine.messages import BadMessage, artifacts_of, parse, plain_code
+from checkback.engine.processes import messages
+from checkback.engine.processes.messages import BadMessage, artifacts_of, parse, plain_code
 
 FILE = Artifact("0123456789abcdef", "a.txt", "text/plain", 1, "0" * 64, 1)
 HONEST: list[dict[str, Any]] = [

@@ -12,7 +12,7 @@ from checkback.app.connect import Connection
 from checkback.core.errors import NotFound
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.guard.access import LOCAL, Caller
+from checkback.security.auth.callers import LOCAL, Caller
 from checkback.service import Service
 from checkback.settings import Settings
 from conftest import running_worker

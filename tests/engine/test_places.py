@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from checkback.app.connect import Connection
-from checkback.engine.attempt import Attempt, Extras, WorkerParts
-from checkback.engine.runner import Stop
-from checkback.engine.slots import Slots
+from checkback.engine.processes.runner import Stop
+from checkback.engine.worker.attempt import Attempt, Extras, WorkerParts
+from checkback.engine.worker.slots import Slots
 
 
 @pytest.mark.parametrize("seconds", [None, 3600.0])

@@ -10,8 +10,8 @@ import pytest
 
 from checkback.app.connect import Connection
 from checkback.core.states import State
-from checkback.engine import process_tree
-from checkback.guard.access import LOCAL
+from checkback.engine.processes import tree
+from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
 from worker_processes import RESCUE_SECONDS, RUN_WORKER, SHORT_LOCKS, WorkerProcesses, until, until_attempt
 
@@ -37,7 +37,7 @@ RedisBackend.moveToCompleted = refuse_once
 
 STORE_AWAY_ONCE = """
 from checkback.core.errors import EngineUnavailable
-from checkback.engine.attempt import Attempt
+from checkback.engine.worker.attempt import Attempt
 look, away = Attempt._end_with_parent, []
 
 async def look_or_fail(self):
@@ -98,7 +98,7 @@ async def test_a_worker_that_lost_a_job_and_takes_it_again_ends_the_first_attemp
     async with asyncio.timeout(10):
         while (second := file.read_text()) in (first, ""):
             await asyncio.sleep(0.005)
-    assert not process_tree.is_alive(int(first))
+    assert not tree.is_alive(int(first))
     await asyncio.sleep(8)  # what is tried: two lives of a lock
     assert file.read_text() == second
     go.touch()

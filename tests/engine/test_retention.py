@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from checkback.app.connect import Connection, retention
-from checkback.artifacts import ArtifactStore
 from checkback.core.errors import NotFound
 from checkback.core.ids import new_job_id
 from checkback.core.states import State
-from checkback.engine.keys import STANDING_OF_OURS, STANDING_PER_QUEUE, Keys
-from checkback.engine.sweeper import Sweeper
-from checkback.guard.access import LOCAL, LOCAL_OWNER, Caller
+from checkback.engine.redis.keys import STANDING_OF_OURS, STANDING_PER_QUEUE, Keys
+from checkback.engine.worker.sweeper import Sweeper
+from checkback.security.auth.callers import LOCAL, LOCAL_OWNER, Caller
 from checkback.settings import Settings
-from checkback.uploads import UploadStore
+from checkback.storage.artifacts import ArtifactStore
+from checkback.storage.uploads import UploadStore
 from conftest import open_connection, running_worker
 from worker_processes import as_admin
 
@@ -131,8 +131,8 @@ async def test_files_without_a_job_are_removed(connection: Connection) -> None:
 async def test_a_foreign_job_comes_into_the_local_list(connection: Connection) -> None:
     from bullmq import Queue
 
-    from checkback.engine.clients import worker_client
-    from checkback.engine.wire import Address
+    from checkback.engine.redis.bullmq_client import worker_client
+    from checkback.engine.redis.connection import Address
 
     client = worker_client(Address.parse(connection.settings.redis_url or ""), "test")
     queue = Queue("jobs", {"connection": client, "prefix": connection.settings.prefix})
@@ -195,8 +195,8 @@ async def test_a_foreign_count_does_not_delete_other_results(
 ) -> None:
     from bullmq import Queue
 
-    from checkback.engine.clients import worker_client
-    from checkback.engine.wire import Address
+    from checkback.engine.redis.bullmq_client import worker_client
+    from checkback.engine.redis.connection import Address
 
     first = (await connection.service.submit(LOCAL, "test.add", {"a": 1, "b": 1})).job.id
     await connection.service.wait(LOCAL, first, 20)

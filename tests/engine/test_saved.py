@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checkback.core.states import State
-from checkback.guard.access import LOCAL
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from conftest import Submit
 

@@ -11,21 +11,21 @@ import pytest
 
 from checkback.app.connect import Connection
 from checkback.app.web import store_warnings
-from checkback.artifacts import ArtifactStore
 from checkback.core.errors import ArgumentsGone, Conflict, NotFound, QuotaExceeded
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.engine.keys import Keys
-from checkback.engine.record import Retention
-from checkback.engine.room import StoreMemory
-from checkback.engine.shares import StoreShares
-from checkback.engine.sweeper import Sweeper
-from checkback.engine.valkey import EmbeddedValkey
-from checkback.engine.wire import Wire
-from checkback.guard.access import LOCAL, Caller, Scope
+from checkback.engine.jobs.codec import Retention
+from checkback.engine.jobs.memory_limit import StoreMemory
+from checkback.engine.jobs.owner_usage import StoreShares
+from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.embedded import EmbeddedValkey
+from checkback.engine.redis.keys import Keys
+from checkback.engine.worker.sweeper import Sweeper
+from checkback.security.auth.callers import LOCAL, Caller, Scope
 from checkback.service import Service
 from checkback.settings import Settings
-from checkback.uploads import UploadStore
+from checkback.storage.artifacts import ArtifactStore
+from checkback.storage.uploads import UploadStore
 from conftest import running_worker
 from worker_processes import as_admin
 
@@ -277,7 +277,7 @@ async def test_a_nearly_full_store_is_told(small_store: EmbeddedValkey) -> None:
 async def test_events_with_large_results_do_not_fill_the_store(
     connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checkback.engine.sweeper.MOST_EVENT_BYTES", 1 << 20)
+    monkeypatch.setattr("checkback.engine.worker.sweeper.MOST_EVENT_BYTES", 1 << 20)
     events = Keys(settings.prefix).queue("jobs", "events")
     for number in range(200):
         await connection.wire.call("XADD", events, "*", "event", "completed", "jobId", number, "data", LARGE)

@@ -11,7 +11,7 @@ import pytest
 
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.guard.access import Caller, Scope
+from checkback.security.auth.callers import Caller, Scope
 from checkback.service import Service
 from checkback.settings import Settings
 from conftest import running_worker

@@ -11,10 +11,10 @@ import pytest
 
 from checkback.app.connect import address, connect
 from checkback.core.errors import EngineUnavailable
-from checkback.engine import store_users
-from checkback.engine.valkey import EmbeddedValkey, ping, store_address, store_url
-from checkback.engine.wire import Address, ReplyError, Wire
-from checkback.guard.access import LOCAL
+from checkback.engine.redis import store_users
+from checkback.engine.redis.connection import Address, ReplyError, Wire
+from checkback.engine.redis.embedded import EmbeddedValkey, ping, store_address, store_url
+from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
 from conftest import StartServer
 

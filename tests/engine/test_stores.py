@@ -22,11 +22,11 @@ import pytest
 from checkback.app.connect import connect
 from checkback.core.errors import EngineUnavailable, InvalidInput
 from checkback.core.states import State
-from checkback.engine import process_tree
-from checkback.engine.clients import check_server
-from checkback.engine.valkey import EmbeddedValkey, ping, socket_path
-from checkback.engine.wire import Address, ReplyError, Wire
-from checkback.guard.access import LOCAL
+from checkback.engine.processes import tree
+from checkback.engine.redis.bullmq_client import check_server
+from checkback.engine.redis.connection import Address, ReplyError, Wire
+from checkback.engine.redis.embedded import EmbeddedValkey, ping, socket_path
+from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
 from conftest import open_connection, running_worker
 
@@ -238,11 +238,11 @@ async def test_a_store_that_hangs_is_told_within_two_seconds(settings: Settings,
     try:
         async with open_connection(hanging) as connection:
             await connection.service.list(LOCAL)
-            process_tree.send(store.pid, signal.SIGSTOP)
+            tree.send(store.pid, signal.SIGSTOP)
             async with asyncio.timeout(2.5):
                 with pytest.raises(EngineUnavailable):
                     await connection.service.submit(LOCAL, "test.add", {"a": 1, "b": 2})
-            process_tree.send(store.pid, signal.SIGCONT)
+            tree.send(store.pid, signal.SIGCONT)
             await connection.service.list(LOCAL)
     finally:
         store.stop()
@@ -309,7 +309,7 @@ def test_another_user_of_the_machine_cannot_enter_the_store(tmp_path: Path) -> N
 
 
 def test_two_stores_on_one_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("checkback.engine.valkey.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("checkback.engine.redis.embedded.LOCK_SECONDS", 0.1)
     first = EmbeddedValkey(tmp_path)
     first.start()
     try:
@@ -326,7 +326,7 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     for number in range(200):
         await wire.call("SET", f"key{number}", number)
     assert store.pid is not None
-    process_tree.send(store.pid, signal.SIGKILL)
+    tree.send(store.pid, signal.SIGKILL)
     await asyncio.to_thread(store._process.wait)  # type: ignore[union-attr]
     assert Path(store.socket_path).exists()  # stale, and no obstacle
     store.start()
@@ -351,7 +351,7 @@ async def test_a_damaged_file_is_told_with_a_cure_that_works(start_server: Any, 
         gate = (await connection.service.submit(LOCAL, "test.gate", {"path": str(tmp_path / "never")})).job.id
         args = {"a": 1, "b": 1}
         ids = [(await connection.service.submit(LOCAL, "test.add", args)).job.id for _ in range(30)]
-    process_tree.kill_tree(server.process.pid)
+    tree.kill_tree(server.process.pid)
     (file,) = (home / "valkey" / "appendonlydir").glob("*.incr.aof")
     content = bytearray(file.read_bytes())
     command = content.index(b"\r\n*", len(content) // 2) + 2

@@ -9,9 +9,9 @@ import pytest
 
 from checkback.app.connect import Connection
 from checkback.core.errors import Forbidden
-from checkback.engine.figures import read_figures
-from checkback.engine.tally import RUN, WAIT, Tally
-from checkback.guard.access import LOCAL, Caller, Scope
+from checkback.engine.jobs.statistics import read_figures
+from checkback.engine.worker.totals import RUN, WAIT, Tally
+from checkback.security.auth.callers import LOCAL, Caller, Scope
 from checkback.service import Service
 
 

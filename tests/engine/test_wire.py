@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from checkback.core.errors import EngineUnavailable
-from checkback.engine import process_tree
-from checkback.engine.valkey import EmbeddedValkey
-from checkback.engine.wire import Wire
+from checkback.engine.processes import tree
+from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.embedded import EmbeddedValkey
 
 CALL_SECONDS = 0.3
 
@@ -37,7 +37,7 @@ async def wire(store: EmbeddedValkey) -> AsyncIterator[Wire]:
 async def test_calls_that_are_not_answered_fail_each_in_its_time(store: EmbeddedValkey, wire: Wire) -> None:
     assert await wire.call("ECHO", "before") == "before"
     assert store.pid is not None
-    process_tree.send(store.pid, signal.SIGSTOP)
+    tree.send(store.pid, signal.SIGSTOP)
     ends: list[float] = []
 
     async def call() -> None:
@@ -56,7 +56,7 @@ async def test_calls_that_are_not_answered_fail_each_in_its_time(store: Embedded
     assert CALL_SECONDS <= ends[0] - begun < ends[1] - begun
     assert ends[1] - ends[0] >= CALL_SECONDS / 6
 
-    process_tree.send(store.pid, signal.SIGCONT)
+    tree.send(store.pid, signal.SIGCONT)
     answers = await asyncio.gather(*(wire.call("ECHO", str(number)) for number in range(20)))
     assert answers == [str(number) for number in range(20)]
 
@@ -66,9 +66,9 @@ async def test_a_lost_connection_fails_what_was_sent_and_opens_again(
 ) -> None:
     assert await wire.call("ECHO", "before") == "before"
     assert store.pid is not None
-    process_tree.send(store.pid, signal.SIGSTOP)
+    tree.send(store.pid, signal.SIGSTOP)
     sent = asyncio.create_task(wire.call("ECHO", "lost"))
-    await asyncio.to_thread(process_tree.send, store.pid, signal.SIGKILL)
+    await asyncio.to_thread(tree.send, store.pid, signal.SIGKILL)
     await asyncio.to_thread(store.stop)
     with pytest.raises(EngineUnavailable):
         await sent

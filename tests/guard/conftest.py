@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from checkback.guard.egress import EgressGrant, EgressLimits, EgressProxy
+from checkback.security.egress.client import EgressGrant, EgressLimits, EgressProxy
 
 PROGRAM = Path(__file__).with_name("egress_program.py")
 

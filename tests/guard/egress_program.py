@@ -11,9 +11,9 @@ import json
 import sys
 from ipaddress import ip_address
 
-from checkback.guard import egress_process
-from checkback.guard.addresses import Address
-from checkback.guard.egress_relay import Streams
+from checkback.security.addresses import Address
+from checkback.security.egress import __main__ as egress_process
+from checkback.security.egress.relay import Streams
 
 WORLD = json.loads(sys.argv[1])
 asked: dict[str, int] = {}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from checkback.core.errors import Forbidden, InvalidInput, QuotaExceeded, Unauthorized
-from checkback.guard.access import LOCAL, Caller, Scope, attach, caller_of
-from checkback.guard.authenticator import Authenticator, GuessLimit
-from checkback.guard.tokens import add_token, folder_token, load_tokens, new_token, token_hash
+from checkback.security.auth.authenticator import Authenticator, GuessLimit
+from checkback.security.auth.callers import LOCAL, Caller, Scope, attach, caller_of
+from checkback.security.auth.token_files import add_token, folder_token, load_tokens, new_token, token_hash
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import pytest
 
 from blocked_addresses import BLOCKED_URLS, SPELLINGS
 from checkback.core.errors import AddressBlocked, InvalidInput
-from checkback.guard.addresses import AddressPolicy, BlockReason, check_url, classify, parse_host
+from checkback.security.addresses import AddressPolicy, BlockReason, check_url, classify, parse_host
 
 PUBLIC = [
     "1.1.1.1",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from checkback.guard import confine
+from checkback.security.sandbox import launcher
 
-START = [sys.executable, "-IS", confine.__file__]
+START = [sys.executable, "-IS", launcher.__file__]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -25,7 +25,7 @@ def test_for_root_a_program_runs_as_nobody_without_any_rights(tmp_path: Path) ->
     status = {
         name: value.split() for name, _, value in (line.partition(":") for line in done.stdout.splitlines())
     }
-    user, group = confine.nobody()
+    user, group = launcher.nobody()
     assert status["Uid"] == [str(user)] * 4
     assert status["Gid"] == [str(group)] * 4
     assert status["Groups"] == []
@@ -70,7 +70,7 @@ def running_sleep(pid_file: Path) -> bool:
 
 
 def test_a_program_whose_parent_is_gone_does_not_start() -> None:
-    script = f"import sys; sys.path.insert(0, {str(Path(confine.__file__).parent)!r}); import confine; "
+    script = f"import sys; sys.path.insert(0, {str(Path(launcher.__file__).parent)!r}); import confine; "
     script += "print(confine.die_with_parent(1), confine.die_with_parent(__import__('os').getppid()))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False True\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from checkback.guard.egress import Incident
+from checkback.security.egress.client import Incident
 
 PUBLIC = "8.8.8.8"
 

@@ -5,8 +5,8 @@ from contextlib import suppress
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from checkback.guard import egress_http as http
-from checkback.guard.egress_http import BadMessage
+from checkback.security.egress import http1 as http
+from checkback.security.egress.http1 import BadMessage
 
 PIECES = (
     b"GET|CONNECT|POST| |http://|a.test|[::1]|:80|/p?q| HTTP/1.1| HTTP/1.0|\r\n|\n|\r|\0|Host: b|"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from checkback.core.errors import EngineUnavailable, InvalidInput
-from checkback.guard.egress import EgressProxy
+from checkback.security.egress.client import EgressProxy
 
 PUBLIC = "8.8.8.8"
 
@@ -155,7 +155,7 @@ async def test_it_ends_when_its_worker_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "worker.py"
     script.write_text(
         "import asyncio\n"
-        "from checkback.guard.egress import EgressProxy\n"
+        "from checkback.security.egress.client import EgressProxy\n"
         "async def main():\n"
         "    proxy = await EgressProxy.start()\n"
         "    print(proxy.pid, flush=True)\n"
@@ -192,7 +192,8 @@ async def test_it_sees_no_secret_of_its_workers_environment(monkeypatch: pytest.
 
 def test_the_process_imports_nothing_but_the_standard_library() -> None:
     script = (
-        "import sys, checkback.guard.egress_process as p\nprint(*{m.partition('.')[0] for m in sys.modules})"
+        "import sys, checkback.security.egress.__main__ as p\n"
+        "print(*{m.partition('.')[0] for m in sys.modules})"
     )
     bare = subprocess.run(
         [sys.executable, "-c", "import sys\nprint(*{m.partition('.')[0] for m in sys.modules})"],

@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl
 import pytest
 
 from checkback.core.errors import InvalidInput
-from checkback.guard.links import LinkSigner
-from checkback.guard.sources import ArtifactSource, UploadSource, change_sources, parse_source
+from checkback.security.signed_urls import LinkSigner
+from checkback.security.source_refs import ArtifactSource, UploadSource, change_sources, parse_source
 
 SIGNER = LinkSigner(b"k" * 32)
 PATH = "/files/job/report ü.pdf"

@@ -16,7 +16,7 @@ if before:
     import fastmcp
     import mcp.server
     import uvicorn
-from checkback.guard.log_lines import log_to_stderr
+from checkback.telemetry.logging import log_to_stderr
 log_to_stderr("info", form)
 if not before:
     import fastmcp

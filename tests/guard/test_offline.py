@@ -11,12 +11,12 @@ import textwrap
 
 import pytest
 
-from checkback.guard import offline
+from checkback.security.sandbox import seccomp
 
 NETWORK = textwrap.dedent(
     """
     import errno, os, socket, subprocess, sys, threading
-    from checkback.guard.offline import cut_network
+    from checkback.security.sandbox.seccomp import cut_network
 
     asked, told = threading.Event(), []
     def late():
@@ -60,7 +60,7 @@ NETWORK = textwrap.dedent(
 CALLS = textwrap.dedent(
     """
     import ctypes, json, os, platform, sys
-    from checkback.guard import offline
+    from checkback.security import offline
 
     if sys.argv[1] != "none":
         assert offline.cut_network() if sys.argv[1] == "offline" else offline.refuse_dangerous()
@@ -78,7 +78,7 @@ CALLS = textwrap.dedent(
     """
 )
 
-pytestmark = pytest.mark.skipif(not offline.is_available(), reason="no filter is known for this machine")
+pytestmark = pytest.mark.skipif(not seccomp.is_available(), reason="no filter is known for this machine")
 
 
 def test_no_socket_can_be_connected_and_no_child_has_one(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -105,7 +105,7 @@ def errors(request: pytest.FixtureRequest) -> dict[str, int]:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("name", sorted(offline.REFUSED | offline.MOUNTS))
+@pytest.mark.parametrize("name", sorted(seccomp.REFUSED | seccomp.MOUNTS))
 def test_a_system_call_is_refused(errors: dict[str, int], name: str) -> None:
     assert errors[name] == 13  # EACCES
 
@@ -113,7 +113,7 @@ def test_a_system_call_is_refused(errors: dict[str, int], name: str) -> None:
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_the_filter_ends_and_jumps_to_lines_that_are_there(machine: str) -> None:
     for reached in ([], [socket.AF_INET, socket.AF_INET6]):
-        code = offline.filter_code(machine, reached, mounts=False)
+        code = seccomp.filter_code(machine, reached, mounts=False)
         lines = [code[at : at + 8] for at in range(0, len(code), 8)]
         assert lines[-1] == b"\x06\0\0\0\0\0\xff\x7f"  # let it through
         for number, line in enumerate(lines):
@@ -122,7 +122,7 @@ def test_the_filter_ends_and_jumps_to_lines_that_are_there(machine: str) -> None
 
 
 def test_the_gap_to_32_bit_calls_is_closed() -> None:
-    call = "import ctypes; from checkback.guard.offline import cut_network as cut; cut(); "
+    call = "import ctypes; from checkback.security.sandbox.seccomp import cut_network as cut; cut(); "
     call += "library = ctypes.CDLL(None, use_errno=True); library.syscall(0x40000000 | 39); "
     call += "print(ctypes.get_errno())"
     done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, timeout=30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checkback.core.errors import Forbidden
-from checkback.guard.origins import HostList, check
+from checkback.security.host_check import HostList, check
 
 HOSTS = HostList.of(8787, ["jobs.example.com", "intern:9000"])
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from checkback.core.errors import AddressBlocked, InvalidInput
-from checkback.guard.addresses import AddressPolicy, BlockReason, check_url
-from checkback.guard.egress import EgressProxy
+from checkback.security.addresses import AddressPolicy, BlockReason, check_url
+from checkback.security.egress.client import EgressProxy
 
 # A network of its own in which 93.184.216.34 is this machine's address, with a web server there.
 PROGRAM = """
@@ -33,8 +33,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
     fcntl.ioctl(control, 0x8914, struct.pack("16sH22x", b"lo", 0x1 | 0x40))  # up
     fcntl.ioctl(control, 0x8916, address("93.184.216.34"))
 
-from checkback.guard.egress import EgressProxy
-from checkback.guard.egress_process import is_own
+from checkback.security.egress.client import EgressProxy
+from checkback.security.egress.__main__ import is_own
 from checkback.kinds import proxied
 from checkback.kinds.context import Egress
 from ipaddress import ip_address

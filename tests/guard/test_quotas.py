@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from checkback.core.errors import InvalidInput, QuotaExceeded
-from checkback.guard.access import LOCAL, LOCAL_OWNER, Caller, Scope
-from checkback.guard.quotas import OwnerLimits, Quotas, Rate
+from checkback.security.auth.callers import LOCAL, LOCAL_OWNER, Caller, Scope
+from checkback.security.rate_limits import OwnerLimits, Quotas, Rate
 
 ADA, BOB = Caller("ada"), Caller("bob")
 JOB, OTHER_JOB = "01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8058"

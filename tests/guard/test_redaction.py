@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from checkback.guard.redaction import RedactingFormatter, Redactor, redact
+from checkback.security.redaction import RedactingFormatter, Redactor, redact
 
 # Put together here, so that no scanner of repositories takes them for real ones.
 TAIL = "4eC39HqLyjWDarjtT1zdp7dc"

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from checkback.core.errors import JobFailed
-from checkback.guard.seals import Sealer, load_secret
+from checkback.security.encryption import Sealer, load_secret
 
 
 class Inner(BaseModel):

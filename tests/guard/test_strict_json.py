@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checkback.core.errors import InvalidInput
-from checkback.guard import strict_json
+from checkback.security import strict_json
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import archive_bombs as bombs
-from checkback.guard.access import LOCAL
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
 from document_jobs import COMPLETED, ending, output_text, run, still_works

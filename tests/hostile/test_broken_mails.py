@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checkback.core.errors import JobFailed
-from checkback.kinds.documents.mail import Mail, read_mail
-from checkback.kinds.documents.mail_html import safe_html
-from checkback.kinds.documents.sniff import FileType
+from checkback.kinds.documents.files.sniff import FileType
+from checkback.kinds.documents.mail.message import Mail, read_mail
+from checkback.kinds.documents.mail.sanitizer import safe_html
 
 HTML = (
     "<![", "<!", "<!--", "-->", "<!DOCTYPE ", "]]>", "<![CDATA[", "<![if ", "<![endif]>", "<?", "?>", '">',

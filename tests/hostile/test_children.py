@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from checkback.artifacts import ArtifactStore
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.engine import process_tree
-from checkback.engine.folders import Folders
-from checkback.guard.access import LOCAL, Caller
+from checkback.engine.processes import tree
+from checkback.engine.processes.job_folders import Folders
 from checkback.kinds import registry
+from checkback.security.auth.callers import LOCAL, Caller
 from checkback.service import Service
 from checkback.settings import Settings
-from checkback.uploads import UploadStore
+from checkback.storage.artifacts import ArtifactStore
+from checkback.storage.uploads import UploadStore
 
 pytestmark = pytest.mark.usefixtures("worker")
 registry.load(("lying_kinds",))
@@ -120,11 +120,11 @@ async def test_what_no_job_says_ends_its_own_job_only(service: Service, lie: str
 
 
 async def test_a_line_without_an_end_costs_its_job_and_no_memory_of_the_worker(service: Service) -> None:
-    before = process_tree.resident_bytes([os.getpid()])
+    before = tree.resident_bytes([os.getpid()])
     job = await run(service, "lie.say", text="x" * 100_000, times=10_000)  # a gigabyte, were it read
     assert job.failure is not None
     assert job.failure.code == "invalid_message"
-    assert process_tree.resident_bytes([os.getpid()]) - before < 100_000_000
+    assert tree.resident_bytes([os.getpid()]) - before < 100_000_000
     assert await works(service)
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from checkback.app.connect import Connection
 from checkback.core.states import State
-from checkback.engine.folders import local_sources
-from checkback.engine.job_disk import measure
-from checkback.guard.access import LOCAL, Caller
+from checkback.engine.processes.disk_limit import measure
+from checkback.engine.processes.job_folders import local_sources
 from checkback.kinds import registry
+from checkback.security.auth.callers import LOCAL, Caller
 from checkback.settings import Settings
 from conftest import open_connection, running_worker
 
@@ -42,7 +42,7 @@ async def test_a_job_that_writes_without_end_ends_as_too_large(settings: Setting
 async def test_a_job_that_makes_files_without_end_ends_as_too_large(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checkback.engine.job_disk.MAX_FILES", 5000)
+    monkeypatch.setattr("checkback.engine.processes.disk_limit.MAX_FILES", 5000)
     many = narrowed(settings)
     async with open_connection(many) as connection, running_worker(many):
         job = (await connection.service.submit(LOCAL, "lie.fill", {"how": "many small files"})).job

@@ -16,8 +16,8 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from checkback.guard.links import LinkSigner
-from checkback.guard.seals import derive, load_secret
+from checkback.security.encryption import derive, load_secret
+from checkback.security.signed_urls import LinkSigner
 from every_door import EVERY_DOOR, MCP, PUBLIC, UNKNOWN, as_, call_tool
 from serving import Heard, Victim, ask, connected, get, head, post, read_answer
 

@@ -23,13 +23,13 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from checkback.api.operations import Resource
 from checkback.app.connect import Connection
 from checkback.app.web import Activity, make_application
 from checkback.core.tool_names import underscore
-from checkback.doors.http_wire import Resource
-from checkback.guard.access import Caller, Scope
-from checkback.guard.tokens import add_token
 from checkback.kinds import registry
+from checkback.security.auth.callers import Caller, Scope
+from checkback.security.auth.token_files import add_token
 from every_door import META, UNKNOWN
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"

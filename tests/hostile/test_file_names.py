@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from checkback.guard.access import LOCAL
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
 from document_jobs import COMPLETED, ending, run

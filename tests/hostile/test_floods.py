@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 
 from checkback.app.connect import Connection
-from checkback.artifacts import ArtifactStore
 from checkback.core.errors import QueueFull, QuotaExceeded, StorageFull
 from checkback.core.ids import new_job_id
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.engine.job_disk import Ledger
-from checkback.engine.keys import Keys
-from checkback.engine.sweeper import Sweeper
-from checkback.guard.access import LOCAL, Caller
+from checkback.engine.processes.disk_limit import Ledger
+from checkback.engine.redis.keys import Keys
+from checkback.engine.worker.sweeper import Sweeper
+from checkback.security.auth.callers import LOCAL, Caller
 from checkback.service import Service
 from checkback.settings import Settings
-from checkback.uploads import UploadStore
+from checkback.storage.artifacts import ArtifactStore
+from checkback.storage.uploads import UploadStore
 from conftest import open_connection, running_worker
 from serving import get, post, serving
 from worker_processes import as_admin

@@ -19,8 +19,8 @@ import pytest
 import office_baits
 import walled_office
 from archive_bombs import svg_reading, zip_of
-from checkback.guard import sandbox
-from checkback.guard.access import LOCAL, Caller
+from checkback.security.auth.callers import LOCAL, Caller
+from checkback.security.sandbox import policy
 from checkback.service import Service
 from checkback.settings import Settings
 from document_jobs import COMPLETED, ending, run_within
@@ -29,7 +29,7 @@ from office_baits import Baits, documents, is_shown
 pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
 NAMES = sorted(documents(Baits(Path("/nowhere"))))
-needs_landlock = pytest.mark.skipif(not sandbox.standing().landlock, reason="needs a kernel with Landlock")
+needs_landlock = pytest.mark.skipif(not policy.standing().landlock, reason="needs a kernel with Landlock")
 Converted = Callable[[str, bool], Path]
 
 
@@ -80,7 +80,7 @@ def test_the_second_line_alone_shows_no_file_of_the_machine(converted: Converted
     assert not is_shown(made)
 
 
-@pytest.mark.skipif(sandbox.standing(sandbox.BUBBLEWRAP).bubblewrap is None, reason="needs bubblewrap")
+@pytest.mark.skipif(policy.standing(policy.BUBBLEWRAP).bubblewrap is None, reason="needs bubblewrap")
 def test_bubblewrap_alone_shows_no_file_of_the_machine(converted: Converted) -> None:
     folder = converted("bubblewrap", False)
     for name in NAMES:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from checkback.guard.tokens import add_token
+from checkback.security.auth.token_files import add_token
 from every_door import EVERY_DOOR, MCP, PUBLIC, as_, call_tool
 from serving import Heard, Victim, ask, connected, get, head, post, read_answer, serving
 

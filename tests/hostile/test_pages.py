@@ -17,8 +17,8 @@ import pytest
 
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.guard.access import LOCAL
 from checkback.kinds import registry
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
 from sampling import sampled

@@ -22,8 +22,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import LATEST_MODERN_VERSION
 
 from canary_forms import forms, unpacked
-from checkback.engine.valkey import store_address
-from checkback.engine.wire import Wire
+from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.embedded import store_address
 from conftest import ServerProcess, StartServer
 
 MARK = "CANARY7" + "x9Qz"

@@ -18,10 +18,10 @@ import pytest
 from playwright.async_api import BrowserContext, Page, ProxySettings
 
 from checkback.core.states import State
-from checkback.guard.access import LOCAL
-from checkback.guard.egress import EgressProxy
+from checkback.kinds.browser.session import browser_session
 from checkback.kinds.context import Egress, Environment
-from checkback.kinds.pages.browser import browser_session
+from checkback.security.auth.callers import LOCAL
+from checkback.security.egress.client import EgressProxy
 from checkback.service import Service
 from checkback.settings import Settings
 

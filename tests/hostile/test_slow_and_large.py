@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from checkback.app import patience
-from checkback.app.patience import PatientProtocol, SlowBodies
+from checkback.api.middleware import timeouts
+from checkback.api.middleware.timeouts import PatientProtocol, SlowBodies
 from serving import Victim, ask, connected, get, head, post, read_answer
 
 DOORS = ["/api/jobs", "/mcp", "/v1/pdf/info", "/v1/job/check", "/signin"]
@@ -161,10 +161,10 @@ def test_whoever_sends_no_head_is_shown_the_door(victim: Victim) -> None:
         assert read_answer(four).status == 200
         four.sendall(b"GET /hea")
         for line in (one, two, three, four):
-            line.settimeout(patience.HEAD_SECONDS + 10)
+            line.settimeout(timeouts.HEAD_SECONDS + 10)
             assert read_answer(line).status == 408
             assert line.recv(10) == b""
-        assert time.monotonic() - started < patience.HEAD_SECONDS + 8
+        assert time.monotonic() - started < timeouts.HEAD_SECONDS + 8
     lives(victim)
 
 
@@ -209,7 +209,7 @@ async def test_a_body_that_stops_coming_is_told_and_its_handler_ended() -> None:
 
 async def test_a_large_body_gets_more_time() -> None:
     kept = SlowBodies(_count, seconds=0.05)
-    client = Slow(*[b"x" * patience.BODY_BYTES] * 3)
+    client = Slow(*[b"x" * timeouts.BODY_BYTES] * 3)
     started = time.monotonic()
     await kept(SCOPE, client.receive, client.send)
     assert time.monotonic() - started >= 0.15

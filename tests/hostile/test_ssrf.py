@@ -22,10 +22,10 @@ import pytest
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 
-from checkback.guard.egress import EgressGrant, EgressLimits, EgressProxy
+from checkback.kinds.browser.page_load import Budgets, open_visit
+from checkback.kinds.browser.session import BrowserSession, browser_session, find_browser
 from checkback.kinds.context import Egress, Environment
-from checkback.kinds.pages.browser import BrowserSession, browser_session, find_browser
-from checkback.kinds.pages.visit import Budgets, open_visit
+from checkback.security.egress.client import EgressGrant, EgressLimits, EgressProxy
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
 

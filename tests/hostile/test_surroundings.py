@@ -14,12 +14,12 @@ import pytest
 
 from checkback.app.connect import Connection
 from checkback.core.states import State
-from checkback.engine import process_tree
-from checkback.engine.environments import for_built_in_kinds, for_own_kinds
-from checkback.guard.access import LOCAL
+from checkback.engine.processes import tree
+from checkback.engine.processes.environment import for_built_in_kinds, for_own_kinds
 from checkback.kinds import registry
+from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
-from checkback.uploads import UploadStore
+from checkback.storage.uploads import UploadStore
 from conftest import open_connection
 from worker_processes import WorkerProcesses, until
 
@@ -52,9 +52,9 @@ def test_users_kinds_get_the_environment_without_what_is_ours() -> None:
 def fork_servers(worker: int) -> dict[str, int]:
     """The fork servers of a worker process, by what they fork."""
     found: dict[str, int] = {}
-    for child in process_tree.children(worker):
+    for child in tree.children(worker):
         words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-        if b"checkback.engine.forkserver" in words:
+        if b"checkback.engine.processes.fork_server" in words:
             found[words[-2].decode()] = child
     return found
 
@@ -93,7 +93,7 @@ async def test_no_process_of_a_job_knows_a_secret_of_the_servers(
         await until(connection, job_id, State.ACTIVE, "waiting")
         servers = fork_servers(worker.pid)
         assert servers.keys() == {"own", "built-in"}
-        (child,) = process_tree.children(servers["own"])
+        (child,) = tree.children(servers["own"])
         digest = hashlib.sha256(SECRET.encode()).digest()
         needles = (
             SECRET.encode(),

@@ -17,9 +17,9 @@ from fastmcp import Client
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
 from mcp.shared.exceptions import MCPError
 
-from checkback.engine.keys import JOBS_QUEUE, Keys
-from checkback.engine.valkey import store_address
-from checkback.engine.wire import Wire
+from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.embedded import store_address
+from checkback.engine.redis.keys import JOBS_QUEUE, Keys
 from every_door import as_
 from serving import Heard, Victim, get, post
 

@@ -11,23 +11,23 @@ from typing import Any, cast
 
 import pytest
 
-from checkback.app import work
-from checkback.artifacts import ArtifactStore
+from checkback.app import worker as work
 from checkback.core.job import Job
-from checkback.engine.folders import Folders
-from checkback.guard import sandbox
-from checkback.guard.access import LOCAL
+from checkback.engine.processes.job_folders import Folders
 from checkback.kinds import registry
+from checkback.security.auth.callers import LOCAL
+from checkback.security.sandbox import policy
 from checkback.service import Service
 from checkback.settings import Settings
-from checkback.uploads import UploadStore
+from checkback.storage.artifacts import ArtifactStore
+from checkback.storage.uploads import UploadStore
 from conftest import open_connection, running_worker
 from document_jobs import COMPLETED, ending, run, run_within
 from made_files import pdf_of, text_at
 
 pytestmark = pytest.mark.timeout(120)
 
-needs_landlock = pytest.mark.skipif(not sandbox.standing().landlock, reason="needs a kernel with Landlock")
+needs_landlock = pytest.mark.skipif(not policy.standing().landlock, reason="needs a kernel with Landlock")
 PDF = pdf_of(text_at((72, 72, "words")))
 NOT_WALLED = {"page.analyze_batch"}
 """Built-in kinds that read nothing of a stranger's; those that run at PDF.co read what its server says."""
@@ -134,9 +134,9 @@ def test_a_data_folder_that_is_closed_has_its_jobs_in_one_that_every_user_may_en
     finally:
         os.umask(before)
     # A browser has no right to enter what is closed, and shares its pictures by files in there.
-    assert sandbox.others_may_enter(home.path)
+    assert policy.others_may_enter(home.path)
     assert folder.parent == tmp_path / "jobs"
-    assert sandbox.others_may_enter(folder)
+    assert policy.others_may_enter(folder)
     assert folder.stat().st_mode & 0o777 == 0o711
 
 
@@ -184,7 +184,7 @@ async def test_behind_all_walls_a_result_says_nothing_of_them(service: Service) 
     assert codes(job) == []
 
 
-@pytest.mark.skipif(sandbox.standing(sandbox.BUBBLEWRAP).bubblewrap is None, reason="needs bubblewrap")
+@pytest.mark.skipif(policy.standing(policy.BUBBLEWRAP).bubblewrap is None, reason="needs bubblewrap")
 async def test_with_bubblewrap_alone_programs_are_sandboxed_and_the_result_says_so(
     bare: tuple[Service, Settings],
 ) -> None:
@@ -199,13 +199,13 @@ async def test_with_bubblewrap_alone_programs_are_sandboxed_and_the_result_says_
 @pytest.mark.parametrize(
     ("walls", "enough"),
     [
-        (sandbox.Walls(7, True, True, None), True),
-        (sandbox.Walls(1, True, False, None), True),
-        (sandbox.Walls(0, True, True, "/usr/bin/bwrap"), True),
-        (sandbox.Walls(0, True, True, None), False),
-        (sandbox.Walls(7, False, True, None), False),
+        (policy.Walls(7, True, True, None), True),
+        (policy.Walls(1, True, False, None), True),
+        (policy.Walls(0, True, True, "/usr/bin/bwrap"), True),
+        (policy.Walls(0, True, True, None), False),
+        (policy.Walls(7, False, True, None), False),
     ],
 )
-def test_files_and_system_calls_must_both_be_walled(walls: sandbox.Walls, enough: bool) -> None:
+def test_files_and_system_calls_must_both_be_walled(walls: policy.Walls, enough: bool) -> None:
     assert walls.are_enough == enough
     assert walls.to_json()["enough"] == enough

@@ -10,9 +10,9 @@ import pytest
 from checkback.app.connect import Connection
 from checkback.core.errors import InvalidInput
 from checkback.core.states import State
-from checkback.guard.access import Caller
 from checkback.kinds import registry
 from checkback.kinds.registry import Kind
+from checkback.security.auth.callers import Caller
 from checkback.service import Service
 
 registry.load()

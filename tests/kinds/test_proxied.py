@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from checkback.core.errors import JobFailed
-from checkback.guard.egress import EgressProxy
-from checkback.kinds import proxied
+from checkback.kinds import proxy_client
+from checkback.kinds.browser.network_log import is_seen_by_proxy
 from checkback.kinds.context import Egress
-from checkback.kinds.documents.source import Login, download
-from checkback.kinds.pages.network import is_seen_by_proxy
+from checkback.kinds.documents.files.source import Login, download
+from checkback.security.egress.client import EgressProxy
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -105,7 +105,7 @@ async def egress(server: Server) -> AsyncIterator[Egress]:
 
 
 def read(url: str, egress: Egress) -> bytes:
-    with proxied.get(url, egress, seconds=5, headers={}) as response:
+    with proxy_client.get(url, egress, seconds=5, headers={}) as response:
         return response.read()
 
 
@@ -128,9 +128,9 @@ async def test_a_status_line_that_looks_like_the_proxys_refusal_is_a_bad_answer(
     server: Server, egress: Egress
 ) -> None:
     server.answers = lambda secure: b"Tunnel connection failed: 403 Forbidden\r\n\r\n"
-    with pytest.raises(proxied.FetchFailed) as failed:
+    with pytest.raises(proxy_client.FetchFailed) as failed:
         await asyncio.to_thread(read, f"https://127.0.0.1:{server.port}/", egress)
-    assert type(failed.value) is proxied.FetchFailed
+    assert type(failed.value) is proxy_client.FetchFailed
 
 
 def test_a_page_over_tls_cannot_speak_in_the_proxys_name() -> None:
@@ -159,7 +159,7 @@ async def test_a_redirect_to_an_address_that_is_none_is_a_failure_of_the_source(
 ) -> None:
     for to in ("http://[", "http://a:b/", "//", "http://127.0.0.1:99999/", "file:///etc/passwd", "\xff"):
         server.answers = lambda secure, to=to: redirect(to)
-        with pytest.raises((JobFailed, proxied.FetchFailed)):
+        with pytest.raises((JobFailed, proxy_client.FetchFailed)):
             await asyncio.to_thread(
                 download, f"http://127.0.0.1:{server.port}/a", tmp_path / "source", egress, Login("a", "b")
             )
@@ -181,4 +181,4 @@ async def test_a_redirect_to_an_address_that_is_none_is_a_failure_of_the_source(
     ],
 )
 def test_a_password_goes_to_its_own_origin_only(url: str, other: str, same: bool) -> None:
-    assert proxied.is_same_origin(url, other) is same
+    assert proxy_client.is_same_origin(url, other) is same

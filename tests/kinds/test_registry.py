@@ -12,12 +12,12 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel
 
+from checkback.api.mcp.server import TOOLSETS, build_server
+from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting
 from checkback.core.tool_names import PORTABLE, RESERVED, underscore
-from checkback.doors.mcp import TOOLSETS, build_server
-from checkback.doors.mcp_pdfco import PdfcoSetting
-from checkback.guard.access import LOCAL
 from checkback.kinds import registry, source_arguments
 from checkback.kinds.registry import KindRefused, job
+from checkback.security.auth.callers import LOCAL
 
 
 def function(value: int) -> int:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from checkback.guard.egress import EgressProxy
-from checkback.kinds import proxied
+from checkback.kinds import proxy_client
 from checkback.kinds.context import Egress
+from checkback.security.egress.client import EgressProxy
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 
@@ -47,11 +47,11 @@ async def test_a_server_that_drips_its_answer_is_left_when_the_total_time_is_ove
 
     def read() -> bytes:
         url = f"http://127.0.0.1:{dripping}/"
-        with proxied.get(url, egress, seconds=30, total_seconds=1, headers={}) as response:
+        with proxy_client.get(url, egress, seconds=30, total_seconds=1, headers={}) as response:
             return response.read()
 
     began = time.monotonic()
-    with pytest.raises(proxied.FetchFailed):
+    with pytest.raises(proxy_client.FetchFailed):
         await asyncio.to_thread(read)
     assert time.monotonic() - began < 10
     await proxy.revoke(grant)

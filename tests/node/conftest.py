@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from checkback.engine.valkey import EmbeddedValkey
+from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.settings import Settings
 
 PROGRAM = Path(__file__).parent / "program.mjs"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from checkback.app.connect import Connection
-from checkback.engine.keys import DEFAULT_QUEUES
-from checkback.guard.access import LOCAL
+from checkback.engine.redis.keys import DEFAULT_QUEUES
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
 from worker_processes import WorkerProcesses, as_admin

@@ -10,7 +10,7 @@ import pytest
 
 from checkback.core.ids import new_job_id
 from checkback.core.states import State
-from checkback.guard.access import LOCAL
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 
 pytestmark = [pytest.mark.node]

@@ -16,7 +16,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 from checkback.core import trace_context
 from checkback.core.ids import new_job_id
 from checkback.core.trace_context import TraceContext
-from checkback.guard.access import LOCAL
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.telemetry import recording
 from checkback.telemetry.opentelemetry import OpenTelemetry

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from fastmcp import Client
 
+from checkback.api.mcp.server import build_server
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.doors.mcp import build_server
-from checkback.guard.access import LOCAL
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 
 pytestmark = [pytest.mark.node]

@@ -21,8 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from checkback.core.trace_context import TraceContext
 from checkback.dialects.mcp_tasks import EXTENSION
-from checkback.guard.access import Scope
-from checkback.guard.tokens import add_token
+from checkback.security.auth.callers import Scope
+from checkback.security.auth.token_files import add_token
 from collecting import Collector, Recorded, collecting, until
 from serving import Victim, serving
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from checkback import settings as settings_table
-from checkback.app.background import (
+from checkback.app.daemon import (
     did_not_start,
     find_version,
     server_pid,
@@ -20,21 +20,21 @@ from checkback.app.background import (
     start_in_background,
     stop,
 )
-from checkback.artifacts import ArtifactStore
 from checkback.core.errors import EngineUnavailable, SettingsDiffer
-from checkback.engine.events import Feed
-from checkback.engine.keys import Keys
-from checkback.engine.queues import Queues
-from checkback.engine.record import Retention
-from checkback.engine.valkey import store_address
-from checkback.engine.wire import Address, ReplyError, Wire
-from checkback.guard.addresses import AddressPolicy
-from checkback.guard.links import LinkSigner
-from checkback.guard.quotas import OwnerLimits, Quotas, StoreLimits
-from checkback.guard.seals import Sealer, derive, load_secret
+from checkback.engine.jobs.codec import Retention
+from checkback.engine.jobs.store import Queues
+from checkback.engine.redis.connection import Address, ReplyError, Wire
+from checkback.engine.redis.embedded import store_address
+from checkback.engine.redis.event_feed import Feed
+from checkback.engine.redis.keys import Keys
+from checkback.security.addresses import AddressPolicy
+from checkback.security.encryption import Sealer, derive, load_secret
+from checkback.security.rate_limits import OwnerLimits, Quotas, StoreLimits
+from checkback.security.signed_urls import LinkSigner
 from checkback.service import Service
 from checkback.settings import Settings
-from checkback.uploads import UploadStore
+from checkback.storage.artifacts import ArtifactStore
+from checkback.storage.uploads import UploadStore
 
 CLIENT_NAME = "checkback-client"
 """How a client's connections are called: serve counts them before it ends itself for want of work."""

@@ -22,7 +22,9 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from checkback.app.background import (
+from checkback.api.middleware.timeouts import PatientProtocol, SlowBodies
+from checkback.app.connect import CLIENT_NAME, Connection, make_engine, make_service, publish
+from checkback.app.daemon import (
     LOG_BYTES,
     LOG_NAME,
     TOKENS_NAME,
@@ -31,17 +33,15 @@ from checkback.app.background import (
     remember_kinds,
     take_server_lock,
 )
-from checkback.app.connect import CLIENT_NAME, Connection, make_engine, make_service, publish
-from checkback.app.log_file import keep_small
-from checkback.app.patience import PatientProtocol, SlowBodies
+from checkback.app.log_trimmer import keep_small
 from checkback.app.web import Activity, make_application
-from checkback.app.work import load_kinds
+from checkback.app.worker import load_kinds
 from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput
-from checkback.engine import process_tree
-from checkback.engine.clients import check_server
-from checkback.engine.keys import Keys
-from checkback.engine.valkey import EmbeddedValkey
-from checkback.engine.wire import ReplyError, Wire
+from checkback.engine.processes import tree
+from checkback.engine.redis.bullmq_client import check_server
+from checkback.engine.redis.connection import ReplyError, Wire
+from checkback.engine.redis.embedded import EmbeddedValkey
+from checkback.engine.redis.keys import Keys
 from checkback.settings import Settings, to_environment
 from checkback.telemetry import recording
 from checkback.telemetry.loop_lag import LoopLag
@@ -224,9 +224,9 @@ class Server:
     def _end_orphans(self) -> None:
         """End what a lost worker left behind; it hangs on us now."""
         ours = {self._valkey.pid if self._valkey else None}
-        for pid in process_tree.children(os.getpid()):
+        for pid in tree.children(os.getpid()):
             if pid not in ours and (self._worker is None or pid != self._worker.pid):
-                process_tree.kill_tree(pid)
+                tree.kill_tree(pid)
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
 
@@ -265,7 +265,7 @@ class Server:
                     await self._worker.wait()
             except TimeoutError:
                 logger.error("The worker did not end in time; it is killed.")
-                await asyncio.to_thread(process_tree.kill_tree, self._worker.pid)
+                await asyncio.to_thread(tree.kill_tree, self._worker.pid)
                 await self._worker.wait()
             self._end_orphans()
         if hurrying is not None:
@@ -312,8 +312,8 @@ def serve(
         if background:
             return  # another one won, as it should
         raise
-    process_tree.adopt_orphans()
-    process_tree.allow_many_files()
+    tree.adopt_orphans()
+    tree.allow_many_files()
     sys.setswitchinterval(SWITCH_SECONDS)
     os.umask(0o077)
     remember_kinds(settings.home, settings.kinds)

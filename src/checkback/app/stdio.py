@@ -16,22 +16,22 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from checkback.app.background import find_version, remembered_kinds, server_runs, start_in_background
-from checkback.app.connecting import Connecting
+from checkback.api.mcp.server import build_server
+from checkback.api.mcp.tools.list_changed import ToolListChanges
+from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting
+from checkback.api.mcp.tools.tool_names import ToolNames
+from checkback.app.background_connect import Connecting
+from checkback.app.daemon import find_version, remembered_kinds, server_runs, start_in_background
 from checkback.core.errors import EngineUnavailable
-from checkback.doors.mcp import build_server
-from checkback.doors.mcp_names import ToolNames
-from checkback.doors.mcp_pdfco import PdfcoSetting
-from checkback.doors.mcp_tool_changes import ToolListChanges
-from checkback.guard.access import LOCAL
-from checkback.guard.log_lines import log_to_stderr
 from checkback.kinds import registry
+from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
 from checkback.telemetry import recording
+from checkback.telemetry.logging import log_to_stderr
 
 if TYPE_CHECKING:
     from checkback.app.connect import Connection
-    from checkback.guard.authenticator import Authenticator
+    from checkback.security.auth.authenticator import Authenticator
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def run_stdio(settings: Settings, chosen: Mapping[str, Any], *, save_folder: Pat
 
 
 async def _serve(settings: Settings, chosen: Mapping[str, Any], save_folder: Path | None) -> None:
-    from checkback.app.stdio_lines import checked_lines
+    from checkback.api.mcp.transport.stdio import checked_lines
 
     with checked_lines():
         await _Stdio(settings, chosen, save_folder).run()
@@ -133,8 +133,8 @@ def _load_kinds(modules: tuple[str, ...]) -> None:
 
 @cache
 def _authenticator(settings: Settings) -> Authenticator:
-    from checkback.guard.authenticator import Authenticator
-    from checkback.guard.tokens import folder_token
+    from checkback.security.auth.authenticator import Authenticator
+    from checkback.security.auth.token_files import folder_token
 
     return Authenticator(folder_token=folder_token(settings.home), token_file=settings.tokens)
 

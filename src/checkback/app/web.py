@@ -12,27 +12,29 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from checkback.app.background import find_version
+from checkback.api import dashboard
+from checkback.api.http import metrics as http_metrics
+from checkback.api.http.jobs import Readiness, build_routes
+from checkback.api.http.metrics import Metrics, ServerFigures
+from checkback.api.mcp.server import build_server, http_app, http_base_url, http_caller
+from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting
+from checkback.api.mcp.tools.tool_names import ToolNames
+from checkback.api.mcp.transport.jsonrpc import StrictMessages
+from checkback.api.mcp.transport.session_limit import SessionLimit
+from checkback.api.mcp.transport.session_owners import OneAtATime, SessionOwners
+from checkback.api.middleware.authentication import Gate, RequireCaller
+from checkback.api.middleware.instrumentation import Observed
+from checkback.api.pdfco import endpoints
+from checkback.api.signed_files import BASE_URL, FilesDoor
 from checkback.app.connect import Connection
+from checkback.app.daemon import find_version
 from checkback.core.errors import EngineUnavailable
-from checkback.doors import dashboard, http_metrics, pdfco
-from checkback.doors.file_links import BASE_URL, FilesDoor
-from checkback.doors.gate import Gate, RequireCaller
-from checkback.doors.http import Readiness, build_routes
-from checkback.doors.http_metrics import Metrics, ServerFigures
-from checkback.doors.mcp import build_server, http_app, http_base_url, http_caller
-from checkback.doors.mcp_names import ToolNames
-from checkback.doors.mcp_pdfco import PdfcoSetting
-from checkback.doors.mcp_session_owners import OneAtATime, SessionOwners
-from checkback.doors.mcp_sessions import SessionLimit
-from checkback.doors.mcp_wire import StrictMessages
-from checkback.doors.observed import Observed
-from checkback.engine.beats import alive
-from checkback.engine.keys import Keys
-from checkback.guard import sandbox
-from checkback.guard.authenticator import Authenticator, GuessLimit
-from checkback.guard.origins import HostList
-from checkback.guard.tokens import folder_token
+from checkback.engine.redis.keys import Keys
+from checkback.engine.worker.heartbeat import alive
+from checkback.security.auth.authenticator import Authenticator, GuessLimit
+from checkback.security.auth.token_files import folder_token
+from checkback.security.host_check import HostList
+from checkback.security.sandbox import policy
 from checkback.telemetry.loop_lag import LoopLag
 
 MCP_PATH = "/mcp"
@@ -134,7 +136,7 @@ def _own_routes(
         production=production,
     )
     routes += FilesDoor(service).routes()
-    routes += pdfco.build_routes(service, production=production, is_own_token=authenticator.knows)
+    routes += endpoints.build_routes(service, production=production, is_own_token=authenticator.knows)
     return routes
 
 
@@ -199,7 +201,7 @@ class _Doors:
 async def check_readiness(connection: Connection, restarts: Mapping[str, int]) -> Readiness:
     """Whether the store answers and a worker is alive, by the store's clock: workers' own may differ."""
     workers = Keys(connection.settings.prefix).workers()
-    walls = sandbox.standing(connection.settings.sandbox).to_json()
+    walls = policy.standing(connection.settings.sandbox).to_json()
     counts: dict[str, int] = {"store": restarts.get("store", 0), "worker": restarts.get("worker", 0)}
     try:
         now, beats = await connection.wire.transaction([["TIME"], ["HVALS", workers]])

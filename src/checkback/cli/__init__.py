@@ -11,7 +11,7 @@ import io
 import sys
 from collections.abc import Sequence
 
-from checkback.cli.exits import Exit
+from checkback.cli.exit_codes import Exit
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except CheckbackError as error:
-        from checkback.guard.terminal import printable
+        from checkback.cli.terminal import printable
 
         sys.stderr.write(f"error: {printable(error.message)}\nhint: {printable(error.hint)}\n")
         if isinstance(error, NotFound):

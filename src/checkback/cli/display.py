@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator
 
+from checkback.cli.terminal import printable
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.guard.terminal import printable
 
 
 def sentence(job: Job) -> str:

@@ -15,16 +15,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from checkback import settings as settings_table
-from checkback.app import background
+from checkback.app import daemon
 from checkback.app.connect import address
-from checkback.cli.exits import Exit
+from checkback.cli.exit_codes import Exit
+from checkback.cli.terminal import printable
 from checkback.core.errors import CheckbackError, InvalidInput, JobFailed
-from checkback.engine.clients import check_server
-from checkback.engine.valkey import EmbeddedValkey
-from checkback.engine.wire import Wire
-from checkback.guard import sandbox
-from checkback.guard.terminal import printable
-from checkback.kinds.documents.programs import PROGRAMS
+from checkback.engine.redis.bullmq_client import check_server
+from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.embedded import EmbeddedValkey
+from checkback.kinds.documents.files.external_programs import PROGRAMS
+from checkback.security.sandbox import policy as sandbox
 from checkback.settings import Settings
 
 FREE_BYTES = 1 << 30
@@ -78,7 +78,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 async def _folder(settings: Settings) -> str:
-    background.prepare_home(settings.home)
+    daemon.prepare_home(settings.home)
     with tempfile.NamedTemporaryFile(dir=settings.home) as file:
         file.write(b"x")
         file.flush()
@@ -91,7 +91,7 @@ async def _folder(settings: Settings) -> str:
 async def _store(settings: Settings) -> str:
     """The store that is configured; where no server runs, an embedded one in a folder of its own for a
     moment."""
-    if settings.own_valkey and not background.server_runs(settings.home):
+    if settings.own_valkey and not daemon.server_runs(settings.home):
         with tempfile.TemporaryDirectory() as folder:
             store = EmbeddedValkey(Path(folder))
             started = time.monotonic()
@@ -109,20 +109,20 @@ async def _store(settings: Settings) -> str:
 
 
 async def _server(settings: Settings) -> str:
-    if not background.server_runs(settings.home):
+    if not daemon.server_runs(settings.home):
         from checkback.app.serve import listen
 
         listen(settings).close()
         return "none runs for this folder; the first command that needs one starts it"
-    return f"process {background.server_pid(settings.home)} serves this folder"
+    return f"process {daemon.server_pid(settings.home)} serves this folder"
 
 
 async def _kinds(settings: Settings) -> str:
-    from checkback.app.work import load_kinds
+    from checkback.app.worker import load_kinds
     from checkback.kinds import registry
 
     # What a server in the background would load.
-    modules = settings.kinds or background.remembered_kinds(settings.home)
+    modules = settings.kinds or daemon.remembered_kinds(settings.home)
     load_kinds(replace(settings, kinds=modules))
     if refused := registry.refused():
         words = " ".join(str(one) for one in refused)
@@ -133,7 +133,7 @@ async def _kinds(settings: Settings) -> str:
 _TRY = """
 import sys
 from pathlib import Path
-from checkback.guard import sandbox
+from checkback.security import sandbox
 sandbox.enter(sandbox.Reach(), sandbox.standing(sys.argv[1]))
 try:
     Path(sys.argv[2]).read_bytes()
@@ -184,7 +184,7 @@ def _programs() -> list[Finding]:
 async def _browser(settings: Settings) -> str:
     """Starts the browser and closes it."""
     try:
-        from checkback.kinds.pages.browser import browser_session
+        from checkback.kinds.browser.session import browser_session
     except ImportError:
         raise JobFailed(
             "BROWSER_UNAVAILABLE",

@@ -17,15 +17,15 @@ from typing import Any
 
 from checkback import settings as settings_table
 from checkback.app.connect import Connection, connect
-from checkback.app.work import load_kinds
-from checkback.cli.exits import Exit, of_state
+from checkback.app.worker import load_kinds
+from checkback.cli.exit_codes import Exit, of_state
+from checkback.cli.terminal import printable, printable_block
 from checkback.core import trace_context
 from checkback.core.errors import InvalidInput
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
-from checkback.guard.access import LOCAL
-from checkback.guard.terminal import printable, printable_block
+from checkback.security.auth.callers import LOCAL
 
 FOR_EVER = 10 * 365 * 24 * 3600.0
 

@@ -31,7 +31,7 @@ class _Version(str):
     __slots__ = ()
 
     def __mod__(self, _: Any) -> str:
-        from checkback.app.background import find_version
+        from checkback.app.daemon import find_version
 
         return f"checkback {find_version()}"
 

@@ -17,7 +17,7 @@ from argparse import Namespace
 from checkback import settings as settings_table
 from checkback.app.connect import connect
 from checkback.core.errors import InvalidInput
-from checkback.guard.tokens import folder_token
+from checkback.security.auth.token_files import folder_token
 from checkback.settings import Settings
 
 PACKAGE = "pdfco-mcp"

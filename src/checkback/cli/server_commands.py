@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from checkback import settings as settings_table
-from checkback.app import background
-from checkback.cli.exits import Exit
+from checkback.app import daemon
+from checkback.cli.exit_codes import Exit
 from checkback.core.errors import Conflict, InvalidInput
 from checkback.settings import Settings
 
@@ -31,7 +31,7 @@ def serve(options: Namespace) -> int:
     settings = _settings(options, host=options.host, port=options.port)
     _log_to_stderr(settings)
     from checkback.app.serve import serve as run
-    from checkback.guard.tokens import folder_token
+    from checkback.security.auth.token_files import folder_token
 
     def announce(url: str) -> None:
         token = folder_token(settings.home)
@@ -64,7 +64,7 @@ def serve(options: Namespace) -> int:
 def stop(options: Namespace) -> int:
     """End the folder's server."""
     del options
-    stopped = background.stop(settings_table.read().home)
+    stopped = daemon.stop(settings_table.read().home)
     sys.stderr.write("stopped\n" if stopped else "no server runs for this data folder\n")
     return Exit.DONE
 
@@ -73,9 +73,9 @@ def repair(options: Namespace) -> int:
     """Make a damaged store readable again. No server may run for it, so none is started."""
     del options
     home = settings_table.read().home
-    background.prepare_home(home)
-    lock = background.take_server_lock(home)
-    from checkback.engine.repair import repair as run
+    daemon.prepare_home(home)
+    lock = daemon.take_server_lock(home)
+    from checkback.engine.redis.aof_repair import repair as run
 
     try:
         done = run(home / "valkey")
@@ -92,9 +92,9 @@ def worker(options: Namespace) -> int:
     """Work until told to stop."""
     settings = _settings(options)
     _log_to_stderr(settings)
-    from checkback.app.work import run_worker
+    from checkback.app.worker import run_worker
 
-    if options.parent is None and settings.own_valkey and not background.server_runs(settings.home):
+    if options.parent is None and settings.own_valkey and not daemon.server_runs(settings.home):
         raise InvalidInput(
             "No server runs for this data folder, and no other store is named.",
             hint="Start `checkback serve`, or name a store that machines can share in CHECKBACK_REDIS_URL.",
@@ -142,20 +142,20 @@ def config(options: Namespace) -> int:
 def token(options: Namespace) -> int:
     """Show the folder's token, print a link that signs a browser in, or make a token for an owner."""
     settings = settings_table.read()
-    from checkback.guard.access import Scope
-    from checkback.guard.tokens import add_token, folder_token
+    from checkback.security.auth.callers import Scope
+    from checkback.security.auth.token_files import add_token, folder_token
 
     if options.action == "show":
-        background.prepare_home(settings.home)
+        daemon.prepare_home(settings.home)
         sys.stdout.write(folder_token(settings.home) + "\n")
         return Exit.DONE
     if options.action == "link":
         return _show_link(settings)
     if not options.owner:
         raise InvalidInput("Whose token is it to be?", hint="Write `checkback token add OWNER`.")
-    path = settings.tokens or settings.home / background.TOKENS_NAME
+    path = settings.tokens or settings.home / daemon.TOKENS_NAME
     first = not path.exists()
-    background.prepare_home(settings.home)
+    daemon.prepare_home(settings.home)
     scopes = [Scope(scope) for scope in options.scope] if options.scope else [Scope.READ, Scope.WRITE]
     made = add_token(path, options.owner, scopes)
     when = "Restart a server that runs: this is its first list of tokens. " if first else ""
@@ -167,7 +167,7 @@ def token(options: Namespace) -> int:
 def _show_link(settings: Settings) -> int:
     """Print a link that signs a browser in once."""
     from checkback.app.connect import find_url
-    from checkback.guard.tokens import folder_token
+    from checkback.security.auth.token_files import folder_token
 
     url = asyncio.run(find_url(settings))
     if url is None:
@@ -179,15 +179,15 @@ def _show_link(settings: Settings) -> int:
 
 
 def _signin_link(url: str, token: str) -> str:
-    from checkback.guard.signin_codes import make_code
+    from checkback.security.auth.signin_codes import make_code
 
     return f"{url}/signin?code={make_code(token)}"
 
 
 def _client_configuration(client: str, settings: Settings, address: str, options: Namespace) -> str:
-    from checkback.guard.tokens import folder_token
+    from checkback.security.auth.token_files import folder_token
 
-    background.prepare_home(settings.home)
+    daemon.prepare_home(settings.home)
     name = "checkback"
     program = [sys.executable, "-m", "checkback", "mcp"]
     # Claude Desktop's file knows programs only.
@@ -226,6 +226,6 @@ def _settings(options: Namespace, **more: Any) -> Settings:
 
 
 def _log_to_stderr(settings: Settings) -> None:
-    from checkback.guard.log_lines import log_to_stderr
+    from checkback.telemetry.logging import log_to_stderr
 
     log_to_stderr(settings.log_level, settings.log_format)

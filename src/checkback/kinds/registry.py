@@ -28,9 +28,9 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from checkback.core.errors import InvalidInput, UnknownKind
 from checkback.core.tool_names import PORTABLE, RESERVED, underscore
-from checkback.guard.addresses import AddressPolicy
 from checkback.kinds import source_arguments
 from checkback.kinds.context import Environment, JobContext
+from checkback.security.addresses import AddressPolicy
 
 ENTRY_POINTS = "checkback.kinds"
 DEFAULT_QUEUE = "jobs"

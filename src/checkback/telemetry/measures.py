@@ -1,7 +1,7 @@
 """What this process counts for Prometheus: its own requests, calls and streams, since its start.
 
-What belongs to the store is read from the store instead (``checkback.engine.figures``), so that it is right
-with any number of processes and after restarts.
+What belongs to the store is read from the store instead (``checkback.engine.jobs.statistics``), so that it
+is right with any number of processes and after restarts.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkback.core.errors import JobFailed
-from checkback.kinds.documents.pages_argument import page_groups, page_list
-from checkback.kinds.documents.rect_argument import parse_rect
+from checkback.kinds.documents.args.pages_argument import page_groups, page_list
+from checkback.kinds.documents.args.rect_argument import parse_rect
 
 
 @pytest.mark.parametrize(

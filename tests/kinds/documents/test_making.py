@@ -15,14 +15,14 @@ import pytest
 from PIL import Image
 
 from checkback.core.errors import JobFailed
-from checkback.kinds.documents import information
-from checkback.kinds.documents.edit import edit
-from checkback.kinds.documents.images import image_to_pages
-from checkback.kinds.documents.making_args import Algorithm, EditArgs
-from checkback.kinds.documents.merge import merge
-from checkback.kinds.documents.passwords import Allowed, encryption
-from checkback.kinds.documents.split import part_suffix, split
-from checkback.kinds.documents.unsearchable import make_unsearchable
+from checkback.kinds.documents.args.making_args import Algorithm, EditArgs
+from checkback.kinds.documents.pdf import info as information
+from checkback.kinds.documents.pdf.edit.edit import edit
+from checkback.kinds.documents.pdf.from_images import image_to_pages
+from checkback.kinds.documents.pdf.merge import merge
+from checkback.kinds.documents.pdf.passwords import Allowed, encryption
+from checkback.kinds.documents.pdf.rasterize import make_unsearchable
+from checkback.kinds.documents.pdf.split import part_suffix, split
 from made_files import both, pdf_of, text_at, write
 from sample_documents import LINES, make_all
 
@@ -276,7 +276,7 @@ def test_nothing_of_the_text_is_left_when_pages_become_pictures(samples: dict[st
 
 def test_doors_list_the_kinds_without_loading_what_does_the_work() -> None:
     libraries = {"pikepdf", "pypdfium2", "PIL", "reportlab", "xlsxwriter", "xlwt", "python_calamine", "oxmsg"}
-    code = "import sys, checkback.kinds.documents.kind, checkback.kinds.pdfco.kind; "
+    code = "import sys, checkback.kinds.documents.jobs, checkback.kinds.pdfco.jobs; "
     code += f"print({libraries!r} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "set()"

@@ -9,15 +9,15 @@ import pytest
 from pydantic import ValidationError
 
 from checkback.core.errors import JobFailed
-from checkback.kinds.documents.args import TextArgs
-from checkback.kinds.documents.file_ciphers import decrypt, encrypt
-from checkback.kinds.documents.profile_options import (
+from checkback.kinds.documents.args.common import TextArgs
+from checkback.kinds.documents.args.profiles import (
     Cipher,
     ProfileOptions,
     Recognition,
     TableSearch,
     read_options,
 )
+from checkback.kinds.documents.files.encryption import decrypt, encrypt
 
 CIPHER = Cipher(b"HelloThisKey1234", b"TreloThisKey1234")
 

@@ -13,11 +13,12 @@ import pytest
 
 from checkback.cli.doctor import examine
 from checkback.core.errors import JobFailed
-from checkback.guard.access import LOCAL
-from checkback.kinds.documents import office, programs
-from checkback.kinds.documents.programs import CALC, IMPRESS, PROGRAMS, WRITER
-from checkback.kinds.documents.sheet_pdf import sheet_to_pdf
-from checkback.kinds.documents.sniff import FileType
+from checkback.kinds.documents.files import external_programs
+from checkback.kinds.documents.files.external_programs import CALC, IMPRESS, PROGRAMS, WRITER
+from checkback.kinds.documents.files.sniff import FileType
+from checkback.kinds.documents.office import libreoffice as office
+from checkback.kinds.documents.sheets.to_pdf import sheet_to_pdf
+from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
 from document_jobs import COMPLETED, ending, output_text
@@ -166,4 +167,4 @@ def test_a_program_of_an_unknown_packaging_is_tried(tmp_path: Path, monkeypatch:
     wrapper.write_text("#!/bin/sh\n")
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert [program.find() for program in programs.PROGRAMS] == [str(wrapper)] * 3 + [None]
+    assert [program.find() for program in external_programs.PROGRAMS] == [str(wrapper)] * 3 + [None]

@@ -20,17 +20,19 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.ttfonts import TTFont
 
 from checkback.core.errors import JobFailed
-from checkback.kinds.documents import find_text, information, text_formats
-from checkback.kinds.documents.attached_files import attached_files
-from checkback.kinds.documents.clusters import unruled_tables
-from checkback.kinds.documents.glyphs import PageText, fonts, read_words
-from checkback.kinds.documents.invoice import amount, iso_date, parse_invoice
-from checkback.kinds.documents.lattice import ruled_tables
-from checkback.kinds.documents.layout import layout_text, lines_of, unwrapped
-from checkback.kinds.documents.reading import PageContent
-from checkback.kinds.documents.rect_argument import Rect
-from checkback.kinds.documents.table_sheets import as_number, write_csv, write_xls, write_xlsx
-from checkback.kinds.documents.tables import described, grouped, rows_of, tables_of
+from checkback.kinds.documents.args.rect_argument import Rect
+from checkback.kinds.documents.invoice.parser import amount, iso_date, parse_invoice
+from checkback.kinds.documents.pdf import info
+from checkback.kinds.documents.pdf.attachments import attached_files
+from checkback.kinds.documents.pdf.tables.lattice import ruled_tables
+from checkback.kinds.documents.pdf.tables.stream import unruled_tables
+from checkback.kinds.documents.pdf.tables.table_export import as_number, write_csv, write_xls, write_xlsx
+from checkback.kinds.documents.pdf.tables.tables import described, grouped, rows_of, tables_of
+from checkback.kinds.documents.pdf.text import search as find_text
+from checkback.kinds.documents.pdf.text import text_export
+from checkback.kinds.documents.pdf.text.lines import layout_text, lines_of, unwrapped
+from checkback.kinds.documents.pdf.text.reader import PageContent
+from checkback.kinds.documents.pdf.text.words import PageText, fonts, read_words
 from made_files import HEIGHT, Draw, both, columns, pdf_of, ruled, text_at
 
 HEBREW = Path("/usr/share/fonts/truetype/noto/NotoSansHebrew-Regular.ttf")
@@ -276,11 +278,11 @@ def formatted(write: Callable[[Any], str]) -> str:
                 yield content_of(page, read_words(page), index)
                 page.close()
 
-        return write(text_formats.text_pages(contents()))
+        return write(text_export.text_pages(contents()))
 
 
 def test_json_has_rows_and_columns_with_fonts_and_places() -> None:
-    document = json.loads(formatted(text_formats.to_json))
+    document = json.loads(formatted(text_export.to_json))
     assert document["checkback"] == 1
     (page,) = document["document"]["page"]
     (row,) = page["row"]
@@ -291,13 +293,13 @@ def test_json_has_rows_and_columns_with_fonts_and_places() -> None:
 
 
 def test_xml_is_well_formed_and_says_the_same() -> None:
-    root = ElementTree.fromstring(formatted(text_formats.to_xml))
+    root = ElementTree.fromstring(formatted(text_export.to_xml))
     assert [text.text for text in root.iter("text")] == ["Left & <side>", "Right"]
     assert root[0].get("width") == "595.0"
 
 
 def test_html_has_the_text_as_text() -> None:
-    page = formatted(lambda pages: text_formats.to_html(pages, "<title>"))
+    page = formatted(lambda pages: text_export.to_html(pages, "<title>"))
     assert "Left &amp; &lt;side&gt;" in page
     assert "<title>&lt;title&gt;</title>" in page
     assert "<script" not in page
@@ -314,7 +316,7 @@ def test_information_names_what_the_document_says(tmp_path: Path) -> None:
             path, encryption=pikepdf.Encryption(owner="o", user="", allow=pikepdf.Permissions(extract=False))
         )
     with pikepdf.open(path) as pdf:
-        found = information.information(path, pdf, password_given=False)
+        found = info.information(path, pdf, password_given=False)
     assert (found["PageCount"], found["Title"], found["Author"]) == (2, "A title", "Ada")
     assert (found["Encrypted"], found["EncryptionAlgorithm"]) == (True, "AES_256bit")
     assert (found["PermissionContentExtraction"], found["PermissionPrinting"]) == (False, True)
@@ -332,7 +334,7 @@ def test_form_fields_tell_type_value_and_page() -> None:
         canvas.acroForm.radio(name="color", value="blue", x=90, y=550)
 
     with pikepdf.open(io.BytesIO(pdf_of(text_at((10, 10, "first")), draw))) as pdf:
-        found = {field["FieldName"]: field for field in information.form_fields(pdf)}
+        found = {field["FieldName"]: field for field in info.form_fields(pdf)}
     assert (found["city"]["Value"], found["city"]["Type"]) == ("Köln", "EditBox")
     assert (found["city"]["AltFieldName"], found["city"]["PageIndex"]) == ("Where", 1)
     assert (found["yes"]["Type"], found["yes"]["Value"]) == ("CheckBox", "Yes")
@@ -344,7 +346,7 @@ def test_a_form_that_is_xfa_only_is_refused() -> None:
     with pikepdf.open(io.BytesIO(pdf_of(text_at((10, 10, "x"))))) as pdf:
         pdf.Root.AcroForm = pikepdf.Dictionary(Fields=pikepdf.Array(), XFA=pdf.make_stream(b"<xdp/>"))
         with pytest.raises(JobFailed) as caught:
-            information.form_fields(pdf)
+            info.form_fields(pdf)
     assert caught.value.code == "unsupported"
 
 

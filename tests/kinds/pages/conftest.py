@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from checkback.core.job import Artifact
-from checkback.guard.egress import EgressProxy
+from checkback.kinds.browser.capture import Bundle, load_bundle
 from checkback.kinds.context import Egress, Environment, JobContext
-from checkback.kinds.pages.bundle import Bundle, load_bundle
-from checkback.kinds.pages.parts import Reading
+from checkback.kinds.pages.report.builder import Reading
+from checkback.security.egress.client import EgressProxy
 
 HERE = Path(__file__).parent
 DEMO_SITE = HERE.parents[2] / "examples" / "demo-site"
@@ -37,7 +37,7 @@ def tides() -> Bundle:
 @pytest.fixture
 def parts(home: Bundle) -> dict[str, Any]:
     """The report's parts for the front page, without the score."""
-    from checkback.kinds.pages.args import PageAnalyzeArgs
+    from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
 
     reading = Reading(home)
     args = PageAnalyzeArgs(url=home.requested_url)
@@ -53,8 +53,8 @@ def parts(home: Bundle) -> dict[str, Any]:
 @pytest.fixture
 def report(home: Bundle, parts: dict[str, Any]) -> dict[str, Any]:
     """The whole report of the front page."""
-    from checkback.kinds.pages.quality import Measure
-    from checkback.kinds.pages.report import Outcome, add_score, assemble
+    from checkback.kinds.pages.report.report import Outcome, add_score, assemble
+    from checkback.kinds.pages.scoring.score import Measure
 
     add_score(parts, Measure({"originality": 0.35, "craftsmanship": 0.4, "contextuality": 0.25}))
     outcome = Outcome(["ingest", "layout", "motion", "quality", "responsive"], [], {"layout": 12}, 1500)
@@ -172,9 +172,9 @@ Analyze = Callable[..., Awaitable[Ran]]
 @pytest.fixture
 async def analyze(site: Site, tmp_path: Path) -> AsyncIterator[Analyze]:
     """Runs page.analyze as a child would: real browser, real proxy, the kind's own function."""
-    from checkback.kinds.pages.args import PageAnalyzeArgs
-    from checkback.kinds.pages.browser import browser_session
-    from checkback.kinds.pages.kind import analyze as function
+    from checkback.kinds.browser.session import browser_session
+    from checkback.kinds.pages.jobs.analyze import analyze as function
+    from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
 
     proxy = await EgressProxy.start(allow_hosts=(f"127.0.0.1:{site.port}", f"localhost:{site.port}"))
     environment = Environment()

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from checkback.core.errors import JobFailed
+from checkback.kinds.browser.page_load import Budgets
 from checkback.kinds.context import JobContext
-from checkback.kinds.pages import analysis
-from checkback.kinds.pages.collect import Collector
-from checkback.kinds.pages.parts import Reading
-from checkback.kinds.pages.visit import Budgets
+from checkback.kinds.pages import pipeline
+from checkback.kinds.pages.capture.collector import Collector
+from checkback.kinds.pages.report.builder import Reading
 
 pytestmark = pytest.mark.chromium
 
@@ -181,7 +181,7 @@ async def test_a_script_without_an_end_costs_the_scripts_not_the_result(site: An
 async def test_a_page_that_hangs_while_its_picture_is_drawn_is_drawn_without_its_scripts(
     site: Any, analyze: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(analysis, "Budgets", partial(Budgets, picture=2.0))
+    monkeypatch.setattr(pipeline, "Budgets", partial(Budgets, picture=2.0))
     # Drawing the whole page is the first thing that tells a page of a window's size.
     site.put("/resized", HELLO + "<script>addEventListener('resize', () => { while (1) {} })</script>")
     ran = await analyze("/resized")

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from checkback.core.errors import AddressBlocked, InvalidInput
-from checkback.guard.addresses import AddressPolicy
 from checkback.kinds import registry
-from checkback.kinds.pages.args import PageAnalyzeArgs, unused_keys
-from checkback.kinds.pages.kind import PHASES
+from checkback.kinds.pages.jobs.analyze import PHASES
+from checkback.kinds.pages.jobs.args import PageAnalyzeArgs, unused_keys
+from checkback.security.addresses import AddressPolicy
 
 URL = "https://example.com/"
 
@@ -22,7 +22,7 @@ def test_the_kind_is_registered_with_its_phases() -> None:
 
 
 def test_a_door_can_list_the_kind_without_loading_a_browser() -> None:
-    code = "import sys, checkback.kinds.pages.kind; "
+    code = "import sys, checkback.kinds.pages.jobs.analyze; "
     code += "print({'playwright', 'PIL', 'protego'} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "set()"

@@ -14,11 +14,11 @@ from PIL import Image
 from checkback.core.errors import AddressBlocked, InvalidInput, NotFound
 from checkback.core.job import JSON, Failure
 from checkback.core.states import State
-from checkback.guard.access import LOCAL, Caller
 from checkback.kinds.context import Environment, JobContext, StartedJob
-from checkback.kinds.pages import batch
-from checkback.kinds.pages.batch import PageBatchArgs, analyze_batch
-from checkback.kinds.pages.compare import compare_reports
+from checkback.kinds.pages.jobs import analyze_batch as batch
+from checkback.kinds.pages.jobs.analyze_batch import PageBatchArgs, analyze_batch
+from checkback.kinds.pages.jobs.compare import compare_reports
+from checkback.security.auth.callers import LOCAL, Caller
 from checkback.service import Service
 from checkback.settings import Settings
 

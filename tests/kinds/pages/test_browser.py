@@ -14,10 +14,10 @@ import pytest
 from playwright.async_api import Error as PlaywrightError
 
 from checkback.core.errors import JobFailed
-from checkback.guard.egress import EgressProxy
+from checkback.kinds.browser import session as browser
+from checkback.kinds.browser.session import BrowserSession, browser_session, find_browser
 from checkback.kinds.context import Egress, Environment
-from checkback.kinds.pages import browser
-from checkback.kinds.pages.browser import BrowserSession, browser_session, find_browser
+from checkback.security.egress.client import EgressProxy
 
 chromium = pytest.mark.chromium
 
@@ -263,7 +263,7 @@ def enter():
 
 enter()
 from checkback.kinds.context import Environment
-from checkback.kinds.pages.browser import browser_session
+from checkback.kinds.browser.session import browser_session
 
 async def main():
     async with browser_session(Environment()) as session:
@@ -475,7 +475,7 @@ async def test_a_session_leaves_no_process_and_no_file_behind(way: Way, tmp_path
 KILLED = """
 import asyncio, os
 from checkback.kinds.context import Environment
-from checkback.kinds.pages.browser import browser_session
+from checkback.kinds.browser.session import browser_session
 
 async def main():
     async with browser_session(Environment()) as session:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from checkback.kinds.pages.accessibility import axe_source, axe_tier
-from checkback.kinds.pages.browser import find_browser
+from checkback.kinds.browser.session import find_browser
+from checkback.kinds.pages.audits.accessibility import axe_source, axe_tier
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
 
@@ -284,8 +284,8 @@ async def test_a_reload_shows_what_phones_get(site: Any, analyze: Any) -> None:
 async def test_a_very_large_page_ends_as_a_truncated_report(
     site: Any, analyze: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checkback.kinds.pages.collect.LIGHT_ABOVE", 1500)
-    monkeypatch.setattr("checkback.kinds.pages.collect.MOST_RESIZED", 1000)
+    monkeypatch.setattr("checkback.kinds.pages.capture.collector.LIGHT_ABOVE", 1500)
+    monkeypatch.setattr("checkback.kinds.pages.capture.collector.MOST_RESIZED", 1000)
     rows = "".join(f"<p>Row {number} <b>of</b> many</p>" for number in range(1000))
     site.put("/rows", f"<!doctype html><html lang=en><title>x</title><h1>Rows</h1>{rows}")
     ran = await analyze("/rows")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from checkback.kinds.pages.colors import WHITE, Color, contrast_ratio, merged, parse_color, parse_hex
+from checkback.kinds.pages.dom.colors import WHITE, Color, contrast_ratio, merged, parse_color, parse_hex
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import tinycss2
 
-from checkback.kinds.pages.css_reader import StyleFacts, read_sheet
+from checkback.kinds.pages.dom.css_parser import StyleFacts, read_sheet
 
 
 def read(text: str) -> StyleFacts:

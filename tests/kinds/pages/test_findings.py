@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from checkback.kinds.pages.accessibility import axe_tier
-from checkback.kinds.pages.bundle import Bundle
-from checkback.kinds.pages.findings import Wishes, find
-from checkback.kinds.pages.motion import find_patterns
-from checkback.kinds.pages.parts import Reading
+from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.pages.audits.accessibility import axe_tier
+from checkback.kinds.pages.audits.motion import find_patterns
+from checkback.kinds.pages.report.builder import Reading
+from checkback.kinds.pages.scoring.findings import Wishes, find
 
 
 def test_every_text_with_too_little_contrast_is_found(parts: dict[str, Any]) -> None:

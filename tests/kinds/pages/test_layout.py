@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-from checkback.kinds.pages.bundle import Bundle
-from checkback.kinds.pages.parts import Reading
-from checkback.kinds.pages.sections import rows_of
-from checkback.kinds.pages.snapshot import Box, Node
+from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.pages.dom.snapshot import Box, Node
+from checkback.kinds.pages.layout.splitter import rows_of
+from checkback.kinds.pages.report.builder import Reading
 
 
 def test_the_sections_of_the_front_page(parts: dict[str, Any]) -> None:

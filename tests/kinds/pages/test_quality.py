@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from checkback.kinds.pages.args import PageAnalyzeArgs
-from checkback.kinds.pages.bundle import Bundle
-from checkback.kinds.pages.cliches import find_cliches
-from checkback.kinds.pages.parts import Reading
-from checkback.kinds.pages.quality import Measure, grade, score
-from checkback.kinds.pages.report import measure_of
-from checkback.kinds.pages.rules import AXES, DIMENSIONS, EVERY, RULES
+from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.pages.audits.stock_phrases import find_cliches
+from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
+from checkback.kinds.pages.report.builder import Reading
+from checkback.kinds.pages.report.report import measure_of
+from checkback.kinds.pages.scoring.rules import AXES, DIMENSIONS, EVERY, RULES
+from checkback.kinds.pages.scoring.score import Measure, grade, score
 
 MEASURE = Measure({"originality": 0.35, "craftsmanship": 0.4, "contextuality": 0.25})
 

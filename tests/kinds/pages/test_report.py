@@ -10,9 +10,9 @@ import pytest
 from checkback.core.job import Artifact, Failure, Job
 from checkback.core.states import State
 from checkback.dialects import reftrix
-from checkback.kinds.pages.bundle import Bundle, load_bundle
-from checkback.kinds.pages.report import Outcome, PhaseFailure, assemble, job_result
-from checkback.kinds.pages.summary import MOST_BYTES, summarize
+from checkback.kinds.browser.capture import Bundle, load_bundle
+from checkback.kinds.pages.report.report import Outcome, PhaseFailure, assemble, job_result
+from checkback.kinds.pages.report.summary import MOST_BYTES, summarize
 
 JOB_ID = "0192f1f0-0000-7000-8000-000000000001"  # that of the fixture ``report``, too
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123_000, UTC)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from checkback.kinds.pages.fetch import Fetched
-from checkback.kinds.pages.robots import judge
+from checkback.kinds.browser.proxy_fetch import Fetched
+from checkback.kinds.pages.capture.robots import judge
 
 PAGE = "https://example.com/drafts/one"
 

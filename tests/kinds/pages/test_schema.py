@@ -10,7 +10,7 @@ from typing import Any, cast
 import jsonschema
 import pytest
 
-from checkback.kinds.pages.report import SCHEMA, report_schema
+from checkback.kinds.pages.report.report import SCHEMA, report_schema
 
 EVERYTHING = (Path(__file__).parent / "everything.html").read_text("utf-8")
 

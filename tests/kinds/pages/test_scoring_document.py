@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from checkback.kinds.pages.quality import GRADES
-from checkback.kinds.pages.rules import AXES, DIMENSIONS, MOST_FOR_AXE, RULES, Rule
+from checkback.kinds.pages.scoring.rules import AXES, DIMENSIONS, MOST_FOR_AXE, RULES, Rule
+from checkback.kinds.pages.scoring.score import GRADES
 
 TEXT = (Path(__file__).parents[3] / "docs" / "scoring.md").read_text("utf-8")
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from checkback.kinds.pages.bundle import Bundle
-from checkback.kinds.pages.marks import GLOBAL_NAMES, MARKS, WEAK_GLOBALS
-from checkback.kinds.pages.snapshot import Node, Tree
-from checkback.kinds.pages.technologies import find_technologies
+from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.pages.audits.technologies import find_technologies
+from checkback.kinds.pages.audits.technology_fingerprints import GLOBAL_NAMES, MARKS, WEAK_GLOBALS
+from checkback.kinds.pages.dom.snapshot import Node, Tree
 
 
 def found(tree: Tree | None = None, **parts: Any) -> dict[str, Any]:

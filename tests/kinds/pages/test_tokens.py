@@ -5,7 +5,7 @@ from typing import Any
 
 import tinycss2
 
-from checkback.kinds.pages.tokens import design_tokens, tokens_as_css
+from checkback.kinds.pages.audits.design_tokens import design_tokens, tokens_as_css
 
 TYPES = {"color", "dimension", "fontFamily", "fontWeight", "duration", "cubicBezier", "shadow", "typography"}
 

@@ -16,13 +16,13 @@ from checkback.app.connect import Connection
 from checkback.core.errors import JobFailed
 from checkback.core.job import Artifact
 from checkback.core.states import State
-from checkback.guard.access import LOCAL
-from checkback.guard.egress import EgressProxy
 from checkback.kinds.context import Egress, Environment, JobContext
-from checkback.kinds.pdfco import remote as remote_module
-from checkback.kinds.pdfco.following import PollPolicy, fetch, follow
-from checkback.kinds.pdfco.remote import Remote
-from checkback.kinds.pdfco.submission import submit
+from checkback.kinds.pdfco import client as remote_module
+from checkback.kinds.pdfco.client import Remote
+from checkback.kinds.pdfco.poll import PollPolicy, fetch, follow
+from checkback.kinds.pdfco.submit import submit
+from checkback.security.auth.callers import LOCAL
+from checkback.security.egress.client import EgressProxy
 from checkback.service import Service
 from checkback.settings import Settings
 from playing_pdfco import HANG, JOB, KEY, RESET, SUBMITTED, WORKING, PlayedPdfco, playing, success

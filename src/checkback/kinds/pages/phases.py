@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from checkback.kinds.pages import failures
-from checkback.kinds.pages.devtools import PageGone, Refused, Unanswered
-from checkback.kinds.pages.report import PhaseFailure
+from checkback.kinds.browser import failures
+from checkback.kinds.browser.devtools import PageGone, Refused, Unanswered
+from checkback.kinds.pages.report.report import PhaseFailure
 
 _FAILED = {
     "layout": "LAYOUT_ANALYSIS_FAILED",

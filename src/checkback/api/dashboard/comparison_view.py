@@ -1,0 +1,38 @@
+"""Two analyses of one page beside each other: which there are to compare, and what a comparison found."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from checkback.core.job import MAX_RESULT_BYTES, Job
+from checkback.core.states import State
+from checkback.security.auth.callers import Caller
+from checkback.service import Service
+
+ANALYSIS, COMPARISON = "page.analyze", "page.compare"
+LOOKED_AT = 30
+
+
+async def comparable(service: Service, caller: Caller, job: Job) -> list[Job]:
+    """Other completed analyses of the same address, newest first, among the newest ``LOOKED_AT``."""
+    if job.kind != ANALYSIS or job.state is not State.COMPLETED:
+        return []
+    page = await service.list(caller, owner=job.owner, state=State.COMPLETED, kind=ANALYSIS, limit=LOOKED_AT)
+    others = [one.id for one in page.jobs if one.id != job.id]
+    found = await asyncio.gather(*(service.get_with_args(caller, one) for one in others))
+    return [one for one in found if _url(one) is not None and _url(one) == _url(job)]
+
+
+async def comparison(service: Service, caller: Caller, job: Job) -> dict[str, Any] | None:
+    """What a completed comparison found, as ``page.compare`` tells it."""
+    if job.kind != COMPARISON or job.state is not State.COMPLETED:
+        return None
+    found: object = await service.result(caller, job.id, most_bytes=MAX_RESULT_BYTES)
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+
+
+def _url(job: Job) -> str | None:
+    args: object = job.args
+    url = cast("dict[str, Any]", args).get("url") if isinstance(args, dict) else None
+    return url if isinstance(url, str) else None

@@ -1,0 +1,148 @@
+"""One job: how it stands, where its time went, what it left behind, and how to ask for it elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from checkback.api.dashboard.comparison_view import comparable, comparison
+from checkback.api.dashboard.templating import shown
+from checkback.core.errors import CheckbackError, NotFound
+from checkback.core.job import Artifact, Job
+from checkback.core.states import State, may_move
+from checkback.dialects import human, mcp_tasks, native, reftrix
+from checkback.dialects.pdfco import responses
+from checkback.security.auth.callers import Caller, Scope
+from checkback.service import Service
+
+LOG_LINES = 200
+MAX_TEXT = 4_000
+MAX_REPORT_BYTES = 8 * 1024 * 1024
+REPORT = "report.json"
+PDF = "application/pdf"
+MOST_PDFS = 5
+MOST_PAGES = 12
+PICTURES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"})
+
+
+async def collect(service: Service, caller: Caller, job_id: str, base_url: str) -> dict[str, Any]:
+    """Everything that the template shows. Raises NotFound, InvalidInput."""
+    job = await service.get_with_args(caller, job_id)
+    outlook = await service.outlook(job)
+    now = datetime.now(UTC)
+    log = await service.log(caller, job.id)
+    if job.state is State.COMPLETED:
+        await service.mark_read(job)
+    pictures = [item for item in job.artifacts if item.media_type in PICTURES]
+    report = await _report(service, caller, job)
+    return {
+        "job": job,
+        "says": human.sentence(job, outlook, now),
+        "segments": human.bar(job, now),
+        "log": log[-LOG_LINES:],
+        "left_out": max(0, len(log) - LOG_LINES),
+        "can_cancel": caller.may(Scope.WRITE) and may_move(job.state, State.CANCELLED),
+        "can_retry": caller.may(Scope.WRITE) and job.state.is_final and may_move(job.state, State.WAITING),
+        "can_delete": caller.may(Scope.WRITE) and job.state is not State.ACTIVE,
+        "summary": native.summary(job),
+        "report": report,
+        "pictures": [item for item in pictures if report is None or item.name != report["picture"]],
+        "pdfs": _pdfs(job) if caller.may(Scope.WRITE) else [],
+        "comparable": await comparable(service, caller, job) if caller.may(Scope.WRITE) else [],
+        "comparison": await comparison(service, caller, job),
+        "text": await _text(service, caller, job) if report is None else None,
+        "dialects": _dialects(service, job, now),
+        "curl": f"curl -H 'Authorization: Bearer TOKEN' '{base_url}/api/jobs/{job.id}?wait=25'",
+        "mcp_call": shown({"name": "job.wait", "arguments": {"job_id": job.id, "wait_seconds": 50}}),
+        "next_step": native.next_step(job),
+    }
+
+
+async def _report(service: Service, caller: Caller, job: Job) -> dict[str, Any] | None:
+    """What a page analysis is shown as: its picture with the sections over it, palette and score."""
+    if job.kind != "page.analyze" or job.state is not State.COMPLETED:
+        return None
+    content = await _read(service, caller, job, REPORT, MAX_REPORT_BYTES)
+    if content is None:
+        return None
+    report: dict[str, Any] = json.loads(content)
+    layout: dict[str, Any] = report.get("layout") or {}
+    quality: dict[str, Any] = report.get("quality") or {}
+    picture = next((item for item in job.artifacts if item.name == layout.get("screenshot")), None)
+    return {
+        "url": report.get("finalUrl") or report.get("url"),
+        "title": report.get("title"),
+        "summary": report.get("summary"),
+        "picture": picture.name if picture else None,
+        "picture_id": picture.id if picture else None,
+        "width": (layout.get("pageSize") or [1, 1])[0],
+        "height": (layout.get("pageSize") or [1, 1])[1],
+        "sections": layout.get("sections") or [],
+        "palette": native.point(report, "/design/colors/palette") if "design" in report else [],
+        "score": quality.get("overallScore"),
+        "grade": quality.get("grade"),
+        "axes": quality.get("axes") or {},
+        "recommendations": (quality.get("recommendations") or [])[:10],
+        "viewports": _viewports(report, job),
+    }
+
+
+def _viewports(report: dict[str, Any], job: Job) -> list[dict[str, Any]]:
+    """The pictures of the other window sizes, side by side."""
+    by_name = {item.name: item for item in job.artifacts}
+    found: list[dict[str, Any]] = []
+    for entry in report.get("artifacts") or ():
+        item = by_name.get(entry.get("name"))
+        if item is not None and entry.get("kind") == "screenshot" and entry.get("viewport") != "base":
+            found.append({"id": item.id, "name": str(entry.get("viewport"))})
+    return found
+
+
+def _pdfs(job: Job) -> list[tuple[str, str]]:
+    """Names of the PDFs that a job left, each with the pages to draw for a look at it: none may run over."""
+    names = [item.name for item in job.artifacts if item.media_type == PDF][:MOST_PDFS]
+    try:
+        count = native.point(job.result, "/page_count")
+    except LookupError:
+        count = None
+    if len(names) == 1 and isinstance(count, int) and count > 0:
+        return [(names[0], f"0-{min(count, MOST_PAGES) - 1}")]
+    return [(name, "0") for name in names]
+
+
+async def _text(service: Service, caller: Caller, job: Job) -> dict[str, str] | None:
+    """The beginning of the first text that a job left."""
+    for item in job.artifacts:
+        if item.media_type.startswith("text/"):
+            content = await _read(service, caller, job, item.name, MAX_REPORT_BYTES)
+            if content is not None:
+                return {
+                    "name": item.name,
+                    "text": content[: MAX_TEXT * 4].decode("utf-8", "replace")[:MAX_TEXT],
+                }
+    return None
+
+
+async def _read(service: Service, caller: Caller, job: Job, name: str, limit: int) -> bytes | None:
+    with suppress(NotFound, OSError):
+        found: tuple[Artifact, Any] = await service.artifact(caller, job.id, name)
+        if found[0].size_bytes <= limit:
+            return await asyncio.to_thread(found[1].read_bytes)
+    return None
+
+
+def _dialects(service: Service, job: Job, now: datetime) -> list[tuple[str, str]]:
+    """The record in each vocabulary, as it goes over the wire."""
+    listed: list[tuple[str, str]] = [("HTTP API", shown(native.job(job, now=now)))]
+    with suppress(CheckbackError):
+        task = mcp_tasks.task(job, now=now, kept_until=service.kept_until(job, now))
+        listed.append(("MCP task", shown(task)))
+    if job.queue == reftrix.QUEUE:
+        listed.append(("ReftrixMCP", shown(reftrix.status(job, "REQUEST-ID"))))
+    else:
+        until = job.expires_at or now
+        listed.append(("PDF.co", shown(responses.check(job, links={}, valid_till=until, duration_ms=0))))
+    return listed

@@ -1,0 +1,95 @@
+"""The list of jobs: what a search finds, counts of states, and how the queues do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from checkback.api.dashboard.search import Search, parse
+from checkback.core import ids
+from checkback.core.errors import CheckbackError, InvalidInput, NotFound
+from checkback.core.estimates import NO_OUTLOOK
+from checkback.core.job import Job
+from checkback.core.states import State
+from checkback.dialects import human
+from checkback.security.auth.callers import Caller
+from checkback.service import MAX_PAGE, Service
+
+SHOWN = 50
+LOOKED_THROUGH = 1000
+"""Of so many of the newest jobs, a search finds what it asks for."""
+
+
+async def collect(
+    service: Service, caller: Caller, query: Mapping[str, str], workers: Callable[[], Awaitable[int]]
+) -> dict[str, Any]:
+    """Everything that the template shows. Raises Forbidden for an owner that is not the caller's to list."""
+    search = parse(query.get("q", ""))
+    owner = search.owner or ("*" if caller.is_admin else None)
+    found, looked, more = await _search(service, caller, search, owner)
+    now = datetime.now(UTC)
+    rows = [
+        {"job": job, "says": human.sentence(job, NO_OUTLOOK, now), "took": human.run_seconds(job, now)}
+        for job in found[:SHOWN]
+    ]
+    waiting = [job for job in looked if job.state is State.WAITING]
+    oldest = min((job.created_at for job in waiting), default=None)
+    figures = await asyncio.gather(*(service.runs(kind) for kind in sorted({job.kind for job in looked})))
+    kinds = zip(sorted({job.kind for job in looked}), figures, strict=True)
+    return {
+        "search": search,
+        "rows": rows,
+        "counts": Counter(job.state for job in looked),
+        "looked": len(looked),
+        "more": more or len(found) > SHOWN,
+        "depth": len(waiting),
+        "oldest_wait": (now - oldest).total_seconds() if oldest else None,
+        "workers": await _alive(workers),
+        "figures": [made for kind, runs in kinds if (made := human.figures(kind, runs)) is not None],
+        "shows_owner": owner == "*",
+        "changes": "/changes" + (f"?{urlencode({'owner': owner})}" if owner else ""),
+        "links": {state: _link(search, state) for state in State},
+        "link_to_all": _link(search, None),
+    }
+
+
+async def _search(
+    service: Service, caller: Caller, search: Search, owner: str | None
+) -> tuple[list[Job], list[Job], bool]:
+    """What was found, what was looked through, and whether there is more to look through.
+
+    A whole id is found whatever its age.
+    """
+    looked: list[Job] = []
+    cursor: str | None = None
+    while len(looked) < LOOKED_THROUGH:
+        page = await service.list(caller, owner=owner, kind=search.kind, limit=MAX_PAGE, cursor=cursor)
+        looked += page.jobs
+        cursor = page.cursor
+        if cursor is None or (search.since is not None and looked and looked[-1].created_at < search.since):
+            break
+    found = [job for job in looked if search.finds(job) and search.state in (None, job.state)]
+    if not found and len(search.words) == 1:
+        try:
+            found = [await service.get(caller, ids.parse_job_id(search.words[0]))]
+        except (InvalidInput, NotFound):
+            found = []
+    return found, looked, cursor is not None
+
+
+async def _alive(workers: Callable[[], Awaitable[int]]) -> int | None:
+    try:
+        return await workers()
+    except CheckbackError:
+        return None
+
+
+def _link(search: Search, state: State | None) -> str:
+    """The same search, for jobs in one state."""
+    parts = [part for part in search.text.split() if not part.lower().startswith("state:")]
+    parts += [f"state:{state.value}"] if state is not None else []
+    return "/?" + urlencode({"q": " ".join(parts)})

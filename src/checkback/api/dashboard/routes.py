@@ -1,0 +1,280 @@
+"""The addresses of the web page. Reading is GET; what changes something is a form of ours, sent by POST."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from checkback.api.dashboard import forms, job_view, list_view
+from checkback.api.dashboard.singleflight import Together
+from checkback.api.dashboard.templating import HEADERS, html
+from checkback.api.middleware.authentication import bearer, comes_from_elsewhere, session_cookie
+from checkback.api.signed_files import base_url
+from checkback.api.sse import EventStream
+from checkback.core.errors import CheckbackError, Forbidden, InvalidInput, NotFound, TooLarge, Unauthorized
+from checkback.core.request_ids import request_id
+from checkback.dialects import native
+from checkback.kinds import registry
+from checkback.security.auth.authenticator import SESSION_SECONDS, Authenticator, GuessLimit
+from checkback.security.auth.callers import SESSION_COOKIE, Caller, caller_of, client_of, user_of_client
+from checkback.service import Service
+
+STATIC = Path(__file__).parent / "static"
+STATIC_TYPES = {"checkback.css": "text/css", "checkback.js": "text/javascript"}
+MAX_FORM_BYTES = 512 * 1024
+MOST_FIELDS = 500
+HEARTBEAT_SECONDS = 15.0
+LEAST_SECONDS = 0.25
+"""A list that changes all the time is told at most so often."""
+
+Workers = Callable[[], Awaitable[int]]
+Answer = Callable[[Request, Caller], Awaitable[ASGIApp]]
+log = logging.getLogger(__name__)
+
+
+class Dashboard:
+    """The handlers. ``workers`` tells how many are alive."""
+
+    def __init__(
+        self, service: Service, authenticator: Authenticator, guesses: GuessLimit, workers: Workers
+    ) -> None:
+        self._service = service
+        self._authenticator = authenticator
+        self._guesses = guesses
+        self._workers = workers
+        self._lists = Together[bytes]()
+
+    # --- Reading ---------------------------------------------------------------------------------------
+
+    async def jobs(self, request: Request, caller: Caller) -> Response:
+        query = request.query_params
+        # The page holds the form token of the cookie: only pages that were opened with one cookie share it.
+        question = (caller, session_cookie(request.scope), query.get("q", ""))
+        body = await self._lists.ask(question, lambda: self._list(request, caller, query))
+        return HTMLResponse(body, headers=HEADERS)
+
+    async def _list(self, request: Request, caller: Caller, query: Mapping[str, str]) -> bytes:
+        """The whole list as a page: two hundred open ones may ask for it at once."""
+        page = await list_view.collect(self._service, caller, query, self._workers)
+        return bytes(self._page(request, "jobs.html", caller=caller, **page).body)
+
+    async def job(self, request: Request, caller: Caller) -> Response:
+        job_id = str(request.path_params["job_id"])
+        page = await job_view.collect(self._service, caller, job_id, base_url(request))
+        return self._page(request, "job.html", caller=caller, **page)
+
+    async def changes(self, request: Request, caller: Caller) -> ASGIApp:
+        """A stream that says ``changed`` when any of the caller's jobs did: the page fetches itself anew."""
+        owner = request.query_params.get("owner") or None
+        ended = self._service.quotas.open_stream(caller)
+        return EventStream(self._changes(caller, owner), _identity(request), ended)
+
+    async def _changes(self, caller: Caller, owner: str | None) -> AsyncGenerator[bytes, None]:
+        async with self._service.changes(caller, owner) as changes:
+            yield b"event: listening\ndata: {}\n\n"
+            while True:
+                try:
+                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                        await changes.next()
+                except TimeoutError:
+                    yield b": still here\n\n"
+                    continue
+                yield b"event: changed\ndata: {}\n\n"
+                await asyncio.sleep(LEAST_SECONDS)
+
+    # --- Changing --------------------------------------------------------------------------------------
+
+    async def cancel(self, request: Request, caller: Caller) -> Response:
+        await self._form(request)
+        job = await self._service.cancel(caller, str(request.path_params["job_id"]))
+        return _see(f"/jobs/{job.id}")
+
+    async def delete(self, request: Request, caller: Caller) -> Response:
+        await self._form(request)
+        await self._service.delete(caller, str(request.path_params["job_id"]))
+        return _see("/")
+
+    async def retry(self, request: Request, caller: Caller) -> Response:
+        await self._form(request)
+        job = await self._service.retry(caller, str(request.path_params["job_id"]))
+        return _see(f"/jobs/{job.id}")
+
+    async def kinds(self, request: Request, caller: Caller) -> Response:
+        kinds = [kind for kind in registry.all_kinds() if forms.can_be_filled_in(kind)]
+        return self._page(request, "kinds.html", caller=caller, kinds=kinds)
+
+    async def submit(self, request: Request, caller: Caller) -> Response:
+        kind = registry.get(str(request.path_params["kind"]))
+        fields = forms.fields(kind)
+        first, more = forms.split(fields)
+        shown: dict[str, Any] = {"kind": kind, "fields": first, "more": more}
+        if request.method == "GET":
+            return self._page(request, "submit.html", caller=caller, given={}, **shown)
+        given = await self._form(request)
+        try:
+            done = await self._service.submit(caller, kind.name, forms.arguments(fields, given))
+        except CheckbackError as error:
+            return self._page(
+                request, "submit.html", status=error.http_status, caller=caller, given=given, error=error,
+                **shown,
+            )  # fmt: skip
+        return _see(f"/jobs/{done.job.id}")
+
+    async def signin(self, request: Request) -> Response:
+        """Exchange a token for the cookie. The form needs no form token: who sends it knows a token."""
+        if comes_from_elsewhere(request.scope):
+            raise Forbidden("Open this page yourself; pages of other sites may not sign you in.")
+        token = (await _fields(request)).get("token", "").strip()
+        try:
+            session = self._authenticator.open_session(token, user_of_client(request.scope))
+        except Unauthorized as error:
+            self._guesses.failed(client_of(request.scope))
+            return self._page(request, "signin.html", status=401, error=error)
+        response = _see("/")
+        response.set_cookie(
+            SESSION_COOKIE, session, max_age=SESSION_SECONDS, httponly=True, samesite="strict",
+            secure=request.url.scheme == "https",
+        )  # fmt: skip
+        return response
+
+    async def signout(self, request: Request, caller: Caller) -> Response:
+        await self._form(request)
+        response = _see("/")
+        response.delete_cookie(SESSION_COOKIE)
+        return response
+
+    async def static(self, request: Request) -> Response:
+        name = str(request.path_params["name"])
+        if name not in STATIC_TYPES:
+            raise NotFound("There is no such file.", hint="Go to the list of jobs.")
+        return FileResponse(
+            STATIC / name, media_type=STATIC_TYPES[name], headers={"cache-control": "no-cache"}
+        )
+
+    # --- What they share -------------------------------------------------------------------------------
+
+    def known(self, answer: Answer) -> Callable[[Request], Awaitable[Any]]:
+        """``answer`` for those who are signed in; all others see the page to sign in."""
+
+        async def run(request: Request) -> Any:
+            try:
+                caller = caller_of(request.scope)
+            except Unauthorized:
+                return self._page(request, "signin.html", status=401)
+            return await answer(request, caller)
+
+        return self.guarded(run)
+
+    def guarded(self, answer: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Any]]:
+        """``answer``, with every error as a page."""
+
+        async def run(request: Request) -> Any:
+            try:
+                return await answer(request)
+            except CheckbackError as error:
+                return self._page(request, "error.html", status=error.http_status, error=error)
+            except ClientDisconnect:  # nobody hears the answer
+                return Response(status_code=400)
+            except Exception as error:
+                identity = _identity(request)
+                log.error("Request %s failed.", identity, exc_info=error)
+                masked = CheckbackError(
+                    "Something went wrong in the server.",
+                    hint=f"The server's log has the details under the request id {identity}.",
+                )
+                return self._page(request, "error.html", status=500, error=masked)
+
+        return run
+
+    def _page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+        values["form_token"] = self._authenticator.form_token(session_cookie(request.scope))
+        values["now"] = datetime.now(UTC)
+        page = html(template, values, status)
+        error: CheckbackError | None = values.get("error")
+        if error is not None and (after := native.retry_after(error)):
+            page.headers["retry-after"] = str(after)
+        return page
+
+    async def _form(self, request: Request) -> dict[str, str]:
+        """The fields of a form of ours. Raises Forbidden for one that another site made its visitor send.
+
+        Three locks: the cookie goes with no request of another site (SameSite=Strict), the gate refuses
+        foreign origins, and the form carries a token that only our own pages show. A request with a bearer
+        token was made by a program that knows it.
+        """
+        given = await _fields(request)
+        expected = self._authenticator.form_token(session_cookie(request.scope))
+        if bearer(request.scope) is None and not hmac.compare_digest(
+            expected.encode(), given.get("form_token", "").encode("utf-8", "surrogatepass")
+        ):
+            raise Forbidden("This form is not from this page, or it is too old.", hint="Load the page again.")
+        return given
+
+
+class _Dispatch:
+    """An endpoint that may answer with an ASGI application, as event streams are."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Any]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._answer(Request(scope, receive, send))
+        with suppress(ClientDisconnect):
+            await response(scope, receive, send)
+
+
+def build_routes(
+    service: Service, *, authenticator: Authenticator, guesses: GuessLimit, workers: Workers
+) -> list[BaseRoute]:
+    """Every route of the web page."""
+    page = Dashboard(service, authenticator, guesses, workers)
+    known = page.known
+    return [
+        Route("/", known(page.jobs), methods=["GET"]),
+        Route("/changes", _Dispatch(known(page.changes)), methods=["GET"]),
+        Route("/jobs/{job_id}", known(page.job), methods=["GET"]),
+        Route("/jobs/{job_id}/cancel", known(page.cancel), methods=["POST"]),
+        Route("/jobs/{job_id}/delete", known(page.delete), methods=["POST"]),
+        Route("/jobs/{job_id}/retry", known(page.retry), methods=["POST"]),
+        Route("/submit", known(page.kinds), methods=["GET"]),
+        Route("/submit/{kind}", known(page.submit), methods=["GET", "POST"]),
+        Route("/signin", page.guarded(page.signin), methods=["POST"]),
+        Route("/signout", known(page.signout), methods=["POST"]),
+        Route("/static/{name}", page.guarded(page.static), methods=["GET"]),
+    ]
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """The fields of a form without files, each as its last value."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise TooLarge(f"The form is larger than {MAX_FORM_BYTES // 1024} KB.")
+    text = body.decode("utf-8", "replace")
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise InvalidInput(
+            f"The form has more than {MOST_FIELDS} fields.", hint="Load the page again and use its form."
+        ) from None
+
+
+def _identity(request: Request) -> str:
+    return request_id(request.headers.get("x-request-id"))
+
+
+def _see(address: str) -> RedirectResponse:
+    return RedirectResponse(address, 303, {"cache-control": "no-store"})

@@ -1,0 +1,1 @@
+"""The native HTTP API under ``/api``: jobs, uploads, metrics and the OpenAPI document."""

@@ -1,0 +1,167 @@
+"""``GET /metrics``: figures for Prometheus. They are of everybody's jobs, so not every token will do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from checkback.api.middleware.authentication import METRICS_PATH
+from checkback.api.operations import Answer, Call, Operation, Resource
+from checkback.core.errors import EngineUnavailable, Forbidden
+from checkback.engine.jobs.statistics import Figures
+from checkback.engine.worker.totals import RUN, WAIT
+from checkback.service import Service
+from checkback.telemetry.measures import REGISTRY
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFigures:
+    """What the server itself knows: how often what had ended was started again, and of its connections."""
+
+    restarts: Mapping[str, int]
+    commands: int
+    connections: int
+
+
+class Metrics:
+    """The handler. ``server`` tells of the server itself."""
+
+    def __init__(
+        self,
+        service: Service,
+        server: Callable[[], ServerFigures],
+        *,
+        version: str,
+        disk_budget_bytes: int,
+    ) -> None:
+        self._service = service
+        self._server = server
+        self._version = version
+        self._disk_budget = disk_budget_bytes
+
+    async def show(self, call: Call) -> Response:
+        """All figures. Without the store, those of the server alone, and ``checkback_store_up`` says so."""
+        began = time.perf_counter()
+        families = [InfoMetricFamily("checkback_build", "This server.", {"version": self._version})]
+        try:
+            found = await self._service.figures(call.caller)
+        except EngineUnavailable:
+            families += [_gauge("checkback_store_up", "Whether the store answers.", 0)]
+        else:
+            seconds = time.perf_counter() - began
+            families += [_gauge("checkback_store_up", "Whether the store answers.", 1)]
+            families += [_gauge("checkback_store_read_seconds", "How long it took to read this.", seconds)]
+            families += [*_queues(found), *_workers(found), *_totals(found), *self._disk(found)]
+        families += _of_server(self._server())
+        body = generate_latest(_Families(families)) + generate_latest(REGISTRY)
+        return Response(body, 200, {"cache-control": "no-store"}, CONTENT_TYPE_PLAIN_0_0_4)
+
+    def _disk(self, found: Figures) -> Iterable[Metric]:
+        words = "What artifacts and uploads take on the disk, where it is most."
+        yield _gauge("checkback_disk_bytes", words, found.disk_bytes)
+        words = "What artifacts and uploads may take; 0 for no limit."
+        yield _gauge("checkback_disk_budget_bytes", words, self._disk_budget)
+
+
+class _Families:
+    """What ``generate_latest`` asks for families."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def build_routes(metrics: Metrics, *, production: bool) -> list[BaseRoute]:
+    """The one route."""
+    operation = Operation(
+        "getMetrics",
+        "GET",
+        METRICS_PATH,
+        "Figures in Prometheus's text format.",
+        metrics.show,
+        {200: Answer("The figures.", media_type="text/plain")},
+        errors=[Forbidden],
+    )
+    return [Route(METRICS_PATH, Resource([operation], production=production))]
+
+
+def _gauge(name: str, words: str, value: float | None) -> Metric:
+    return GaugeMetricFamily(name, words, value)
+
+
+def _queues(found: Figures) -> Iterable[Metric]:
+    jobs = GaugeMetricFamily(
+        "checkback_jobs", "Jobs in each queue; cancelled ones count as failed.", labels=["queue", "state"]
+    )
+    oldest = GaugeMetricFamily(
+        "checkback_queue_oldest_wait_seconds",
+        "For how long the job has waited that waits longest.",
+        labels=["queue"],
+    )
+    for queue, counts in found.counts.items():
+        for state, number in counts.items():
+            jobs.add_metric([queue, state], number)
+        oldest.add_metric([queue], found.oldest_wait_seconds[queue])
+    return jobs, oldest
+
+
+def _workers(found: Figures) -> Iterable[Metric]:
+    yield _gauge("checkback_workers", "Workers that are alive.", len(found.workers))
+    words = "How often the loops of the workers that are alive were started again."
+    yield _gauge("checkback_worker_loop_restarts", words, sum(one["restarts"] for one in found.workers))
+    processes = GaugeMetricFamily(
+        "checkback_job_processes",
+        "Processes of jobs that run, and idle ones that are kept for the next (a browser each, for pages).",
+        labels=["kind", "state"],
+    )
+    for state in ("busy", "idle"):
+        for kind, number in found.processes(state).items():
+            processes.add_metric([kind, state], number)
+    yield processes
+
+
+def _totals(found: Figures) -> Iterable[Metric]:
+    ended = CounterMetricFamily(
+        "checkback_attempts_ended",
+        "Attempts that ended in workers of ours; all but retried ones ended their job.",
+        labels=["kind", "outcome"],
+    )
+    for (kind, outcome), number in sorted(found.totals.ended.items()):
+        ended.add_metric([kind, outcome], number)
+    yield ended
+    for name, what, words in (
+        ("checkback_attempt_seconds", RUN, "How long attempts ran."),
+        ("checkback_job_wait_seconds", WAIT, "How long jobs waited for their first attempt."),
+    ):
+        histogram = HistogramMetricFamily(name, words, labels=["kind"])
+        for kind, (buckets, seconds) in sorted(found.totals.histograms(what).items()):
+            histogram.add_metric([kind], buckets, seconds)
+        yield histogram
+
+
+def _of_server(found: ServerFigures) -> Iterable[Metric]:
+    restarts = CounterMetricFamily(
+        "checkback_restarts", "How often this server started store and worker again.", labels=["what"]
+    )
+    for what in ("store", "worker"):
+        restarts.add_metric([what], found.restarts.get(what, 0))
+    yield restarts
+    words = "Commands that this server has sent to the store."
+    yield CounterMetricFamily("checkback_store_commands", words, value=found.commands)
+    words = "Connections to the store that this server has opened: more than one were lost."
+    yield CounterMetricFamily("checkback_store_connections", words, value=found.connections)

@@ -1,0 +1,140 @@
+"""The OpenAPI 3.1 document of the native API, made from the same table as its routes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any, cast
+
+from pydantic import BaseModel, TypeAdapter
+
+from checkback.api.operations import Operation
+from checkback.core.errors import CheckbackError, EngineUnavailable, Forbidden, QuotaExceeded, Unauthorized
+from checkback.dialects import native
+
+_REFERENCE = "#/components/schemas/{model}"
+_PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
+_ABOUT = {
+    "job_id": "The id that submitting the job gave.",
+    "name": "The artifact's id, or its name.",
+}
+
+
+def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]:
+    """The whole document, as JSON."""
+    schemas: dict[str, Any] = {}
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        path = _PARAMETER.sub(r"{\1}", operation.path)
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "checkback",
+            "version": version,
+            "description": "Durable background jobs: submit, check, wait, cancel, retry, read the result.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "parameters": [*_path_parameters(operation), *_query_parameters(operation), *_headers(operation)],
+        "responses": _responses(operation, schemas),
+    }
+    if operation.public:
+        made["security"] = []
+    if operation.body is not None:
+        made["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _schema(operation.body, schemas)}},
+        }
+    return made
+
+
+def _path_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
+    for name in _PARAMETER.findall(operation.path):
+        schema = {"type": "string"} | ({"format": "uuid"} if name == "job_id" else {})
+        yield {"name": name, "in": "path", "required": True, "description": _ABOUT[name], "schema": schema}
+
+
+def _query_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
+    if operation.query is None:
+        return
+    schema = _inlined(operation.query)
+    for name, details in schema["properties"].items():
+        details.pop("title", None)
+        yield {
+            "name": name,
+            "in": "query",
+            "required": name in schema.get("required", ()),
+            "description": details.pop("description", ""),
+            "schema": details,
+        }
+
+
+def _headers(operation: Operation) -> Iterable[dict[str, Any]]:
+    for name, description in operation.headers.items():
+        yield {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+
+
+def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for status, answer in operation.answers.items():
+        made[str(status)] = {"description": answer.description}
+        if not answer.empty:
+            schema = {} if answer.schema is None else _schema(answer.schema, schemas)
+            made[str(status)]["content"] = {answer.media_type: {"schema": schema}}
+    errors: list[type[CheckbackError]] = list(operation.errors)
+    if not operation.public:
+        errors += [Unauthorized, Forbidden, QuotaExceeded, EngineUnavailable]
+    by_status: dict[int, list[str]] = {}
+    for error in errors:
+        by_status.setdefault(error.http_status, []).append(error.code)
+    for status, codes in sorted(by_status.items()):
+        made.setdefault(
+            str(status),
+            {
+                "description": f"{HTTPStatus(status).phrase}: {', '.join(sorted(set(codes)))}",
+                "content": {"application/json": {"schema": _schema(native.ErrorRecord, schemas)}},
+            },
+        )
+    return made
+
+
+def _schema(form: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    made = TypeAdapter[Any](form).json_schema(ref_template=_REFERENCE, mode="serialization")
+    schemas.update(made.pop("$defs", {}))
+    name = made.get("title")
+    if name is None or made.get("type") != "object":
+        return made
+    schemas[name] = made
+    return {"$ref": _REFERENCE.format(model=name)}
+
+
+def _inlined(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(mode="validation")
+    defs = schema.pop("$defs", {})
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, dict):
+            found = cast("dict[str, Any]", value)
+            if "$ref" in found:
+                return resolve(defs[found["$ref"].rpartition("/")[2]])
+            return {key: resolve(item) for key, item in found.items()}
+        if isinstance(value, list):
+            return [resolve(item) for item in cast("list[Any]", value)]
+        return value
+
+    return resolve(schema)

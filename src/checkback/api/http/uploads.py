@@ -1,0 +1,59 @@
+"""Uploads in the native API: hand in a file once, and let any number of jobs work on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+from typing_extensions import TypedDict
+
+from checkback.api.operations import Answer, Call, JsonAnswer, Operation
+from checkback.api.signed_files import save
+from checkback.core.errors import Forbidden, InvalidInput, TooLarge
+from checkback.service import Service
+
+
+class UploadQuery(BaseModel):
+    """What the file is called."""
+
+    name: str = Field("file", max_length=500, description="The file's name; results are called after it.")
+
+
+class UploadRecord(TypedDict):
+    """A file that was handed in. ``source`` is what a job takes as its ``url``."""
+
+    id: str
+    source: str
+    name: str
+    size_bytes: int
+    md5: str
+
+
+def upload_operations(service: Service) -> Sequence[Operation]:
+    """The operations about uploads."""
+
+    async def upload(call: Call) -> Response:
+        name = call.query(UploadQuery).name
+        found = await save(service.begin_upload(call.caller, name), call.request.stream())
+        record: UploadRecord = {
+            "id": found.id,
+            "source": f"upload:{found.id}",
+            "name": found.name,
+            "size_bytes": found.size_bytes,
+            "md5": found.md5,
+        }
+        return JsonAnswer(record, 201, {"cache-control": "no-store"})
+
+    return [
+        Operation(
+            "uploadFile",
+            "POST",
+            "/api/uploads",
+            "Hand in a file: the body is its content, 200 MB at most. Kept for a day after its last use.",
+            upload,
+            {201: Answer("The upload.", UploadRecord)},
+            query=UploadQuery,
+            errors=[InvalidInput, TooLarge, Forbidden],
+        )
+    ]

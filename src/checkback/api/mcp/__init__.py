@@ -1,0 +1,1 @@
+"""The MCP API: server, tools, tasks, resources and subscriptions."""

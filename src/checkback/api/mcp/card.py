@@ -1,0 +1,283 @@
+"""The card: a job that shows itself live in the chat, in hosts that support MCP Apps (SEP-1865).
+
+One HTML resource, ``ui://checkback/job``, that names nothing outside itself. A host shows it beside the
+answer of a tool that starts or follows a job; it then asks ``job.card`` through the host, which tells all it
+shows and answers when there is news. Clients without MCP Apps are listed neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from fastmcp import FastMCP
+from fastmcp.apps import UI_MIME_TYPE
+from fastmcp.resources import TextResource
+from fastmcp.tools.base import ToolResult
+from mcp_types import ToolAnnotations
+from pydantic import AnyUrl, BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from checkback.api.mcp.resources import MAX_READ_BYTES
+from checkback.api.mcp.tools.context import Arguments, Desk, DoorTool, JobTool, checked, reply, schema_of
+from checkback.api.mcp.tools.job_tools import JobId
+from checkback.api.mcp.tools.tool_list import CARD, CARD_TOOL
+from checkback.api.mcp.tools.tool_names import Names
+from checkback.core.errors import NotFound, QuotaExceeded
+from checkback.core.estimates import Outlook
+from checkback.core.job import Artifact, Job
+from checkback.core.states import State, may_move
+from checkback.dialects import human, native
+from checkback.security.auth.callers import Caller, Scope
+
+HTML = Path(__file__).parent / "card.html"
+SHOWN_BY = frozenset(
+    {
+        "job.status", "job.wait", "job.cancel", "job.retry",
+        "page.getJobStatus", "get_job_check", "wait_job_completion",
+    }
+)  # fmt: skip
+"""Tools that show the card, besides those that start a job."""
+
+CALLED_BY_CARD = (CARD_TOOL, "job.status", "job.cancel")
+
+MAX_HOLD_SECONDS = 20.0
+MAX_REPORT_BYTES = 8 * 1024 * 1024
+MAX_TEXT = 2_000
+MAX_PALETTE = 8
+REPORT = "report.json"
+PICTURES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"})
+
+
+class CardInput(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    job_id: JobId
+    seen: Annotated[str | None, Field(max_length=64, description="What the card shows now: its `seen`.")] = (
+        None
+    )
+    wait_seconds: Annotated[
+        float, Field(ge=0, le=MAX_HOLD_SECONDS, description="How long to wait for news of it.")
+    ] = 0
+
+
+class BarRecord(TypedDict):
+    """A part of the time that a job has taken."""
+
+    name: str
+    seconds: float
+    share: float
+    role: str
+
+
+class PictureRecord(TypedDict):
+    """A picture among the job's files, and where it can be read."""
+
+    uri: str
+    name: str
+    media_type: str
+
+
+class AxisRecord(TypedDict):
+    name: str
+    score: float
+
+
+class PreviewRecord(TypedDict):
+    """What came out, small enough for a card. All of it may be a page's or a document's."""
+
+    title: str | None
+    url: str | None
+    score: float | None
+    grade: str | None
+    axes: list[AxisRecord]
+    palette: list[str]
+    picture: PictureRecord | None
+    text: str | None
+    text_name: str | None
+
+
+class CardRecord(TypedDict):
+    """What the card shows beside the ticket."""
+
+    says: str
+    icon: str
+    bar: list[BarRecord]
+    can_cancel: bool
+    page_url: Annotated[str | None, Field(description="The job's web page, where the server has one.")]
+    preview: PreviewRecord | None
+    seen: str
+
+
+class CardTicket(native.Ticket):
+    """A ticket, with what the card shows beside it."""
+
+    card: CardRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The handler of ``job.card``. ``base_url`` gives the address of the web page, where there is one."""
+
+    desk: Desk
+    base_url: Callable[[], str] | None = None
+
+    async def answer(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
+        """The job as the card shows it: at once if it is not what the card has seen, else at the next change.
+
+        It never counts as reading the result: a person sees the card, the agent has not been told.
+        """
+        wanted = checked(CardInput, arguments)
+        job = await self.desk.service.get(caller, wanted.job_id)
+        if wanted.seen == _seen(job) and not job.state.is_final:
+            job = await self._news(caller, job, wanted.wait_seconds)
+        outlook = await self.desk.outlook(job)
+        card = await self._card(caller, job, outlook, datetime.now(UTC))
+        headline = native.headline(job, self.desk.steps, outlook)
+        return reply({**self.desk.record(job, outlook), "card": card}, headline=headline)
+
+    async def _news(self, caller: Caller, job: Job, seconds: float) -> Job:
+        before = _seen(job)
+        with suppress(TimeoutError, QuotaExceeded), self.desk.service.quotas.stream(caller):
+            async with asyncio.timeout(seconds), aclosing(self.desk.service.watch(caller, job.id)) as watch:
+                async for job in watch:
+                    if _seen(job) != before:
+                        break
+        return job
+
+    async def _card(self, caller: Caller, job: Job, outlook: Outlook, now: datetime) -> CardRecord:
+        return {
+            "says": human.sentence(job, outlook, now, with_elapsed=False),
+            "icon": human.ICONS[job.state],
+            "bar": [
+                {
+                    "name": one.name,
+                    "seconds": one.seconds,
+                    "share": one.width / human.BAR_WIDTH,
+                    "role": one.role,
+                }
+                for one in human.bar(job, now)
+            ],
+            "can_cancel": caller.may(Scope.WRITE) and may_move(job.state, State.CANCELLED),
+            "page_url": None if self.base_url is None else f"{self.base_url()}/jobs/{job.id}",
+            "preview": await self._preview(caller, job) if job.state is State.COMPLETED else None,
+            "seen": _seen(job),
+        }
+
+    async def _preview(self, caller: Caller, job: Job) -> PreviewRecord:
+        made: PreviewRecord = {
+            "title": None, "url": None, "score": None, "grade": None, "axes": [], "palette": [],
+            "picture": _picture(job, None), "text": None, "text_name": None,
+        }  # fmt: skip
+        if job.kind == "page.analyze" and (report := await self._report(caller, job)) is not None:
+            return made | _of_report(job, report)  # pyright: ignore[reportReturnType]
+        if made["picture"] is None:
+            for item in job.artifacts:
+                if item.media_type.startswith("text/"):
+                    content = await self._read(caller, job, item)
+                    text = content[: MAX_TEXT * 4].decode("utf-8", "replace")[:MAX_TEXT]
+                    return made | {"text": text, "text_name": item.name}  # pyright: ignore[reportReturnType]
+        return made
+
+    async def _report(self, caller: Caller, job: Job) -> dict[str, Any] | None:
+        for item in job.artifacts:
+            if item.name == REPORT and (content := await self._read(caller, job, item)):
+                return json.loads(content)
+        return None
+
+    async def _read(self, caller: Caller, job: Job, item: Artifact) -> bytes:
+        with suppress(NotFound, OSError):
+            if item.size_bytes <= MAX_REPORT_BYTES:
+                _, path = await self.desk.service.artifact(caller, job.id, item.name)
+                return await asyncio.to_thread(path.read_bytes)
+        return b""
+
+
+def card_tool(desk: Desk, base_url: Callable[[], str] | None) -> DoorTool:
+    """The tool that the card asks: for apps only, and listed to hosts of them only."""
+    return DoorTool.of(
+        CARD_TOOL,
+        desk.guarded(Card(desk, base_url).answer),
+        title="Card of a job",
+        description="Report a job to the card that shows it in the chat. Agents use job.status.",
+        parameters=CardInput.model_json_schema(),
+        output_schema=schema_of(CardTicket),
+        annotations=ToolAnnotations(
+            title="Card of a job", read_only_hint=True, idempotent_hint=True, open_world_hint=False
+        ),
+    )
+
+
+def show_card(tools: Iterable[DoorTool | JobTool]) -> None:
+    """Say of every tool whose answer is about one job that the card shows it.
+
+    An addition beside the tool's schema, which hosts without MCP Apps pass over: no answer changes.
+    """
+    for one in tools:
+        tool = one.tool if isinstance(one, JobTool) else one
+        if tool.name == CARD_TOOL:
+            tool.meta = {"ui": {"resourceUri": CARD, "visibility": ["app"]}}
+        elif isinstance(one, JobTool) or tool.name in SHOWN_BY:
+            tool.meta = {"ui": {"resourceUri": CARD}}
+
+
+def add_card(server: FastMCP[None], names: Names) -> None:
+    """Add the resource. It may fetch nothing from anywhere: pictures come through the host, as data.
+
+    It calls tools by the names that are listed: a host may refuse a card what it has not seen in the list.
+    """
+    html = HTML.read_text("utf-8")
+    for name in CALLED_BY_CARD:
+        html = html.replace(f'"{name}"', f'"{names.shown(name)}"')
+    policy: dict[str, list[str]] = {"connectDomains": [], "resourceDomains": [], "frameDomains": []}
+    server.add_resource(
+        TextResource(
+            uri=AnyUrl(CARD),
+            name="job-card",
+            title="Job card",
+            description="A job that shows itself live in the chat.",
+            mime_type=UI_MIME_TYPE,
+            meta={"ui": {"csp": policy, "prefersBorder": True}},
+            text=html,
+        )
+    )
+
+
+def _seen(job: Job) -> str:
+    """Names what a card shows of a job; what passes by itself, as time does, is no part of it."""
+    shown = (job.state, job.phase, job.progress, job.message, job.attempts.started, job.finished_at)
+    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
+
+
+def _picture(job: Job, name: str | None) -> PictureRecord | None:
+    """A picture of the job's that a host can read: the one of that name, or the first."""
+    for item in job.artifacts:
+        if item.media_type in PICTURES and item.size_bytes <= MAX_READ_BYTES and name in (None, item.name):
+            uri = f"job://{job.id}/artifacts/{item.id}"
+            return {"uri": uri, "name": item.name, "media_type": item.media_type}
+    return None
+
+
+def _of_report(job: Job, report: dict[str, Any]) -> dict[str, Any]:
+    quality: dict[str, Any] = report.get("quality") or {}
+    axes = cast("dict[str, dict[str, Any]]", quality.get("axes") or {})
+    layout: dict[str, Any] = report.get("layout") or {}
+    palette: list[tuple[str, float]] = []
+    if "colors" in (report.get("design") or {}):
+        palette = native.point(report, "/design/colors/palette")
+    return {
+        "title": report.get("title"),
+        "url": report.get("finalUrl") or report.get("url"),
+        "score": quality.get("overallScore"),
+        "grade": quality.get("grade"),
+        "axes": [{"name": name, "score": axis["score"]} for name, axis in axes.items()],
+        "palette": [colour for colour, _ in palette[:MAX_PALETTE]],
+        "picture": _picture(job, layout.get("screenshot") or ""),
+    }

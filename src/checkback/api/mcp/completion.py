@@ -1,0 +1,93 @@
+"""``completion/complete``: ids of the caller's recent jobs, and names of kinds, by what is typed so far."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastmcp import FastMCP
+from fastmcp.server.completions import CompletionReference
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INTERNAL_ERROR,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    ResourceTemplateReference,
+)
+
+from checkback.api.mcp.resources import JOB_TEMPLATES, KIND_TEMPLATE
+from checkback.api.mcp.tools.context import Desk
+from checkback.core.errors import CheckbackError, InvalidInput, NotFound
+from checkback.core.job import MAX_PAGE
+from checkback.kinds import registry
+from checkback.security.auth.callers import Caller
+
+if TYPE_CHECKING:
+    from checkback.service import Service
+
+MAX_VALUES = 100
+LOOKED_AT = 500
+"""So many of the newest jobs are looked at for ids that begin so."""
+NOTHING = Completion(values=[], total=0, has_more=False)
+
+
+class Completions:
+    """Completes the arguments of the resource templates."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
+
+    def add_to(self, server: FastMCP[None]) -> None:
+        server.add_completion_handler(self.complete)
+
+    async def complete(
+        self, ref: CompletionReference, argument: CompletionArgument, context: CompletionContext | None
+    ) -> Completion:
+        """The values that begin with what is typed; none for what nobody can complete."""
+        if not isinstance(ref, ResourceTemplateReference):
+            return NOTHING
+        typed = argument.value.lower()
+        if ref.uri == KIND_TEMPLATE and argument.name == "name":
+            return _completion([kind.name for kind in registry.all_kinds() if kind.name.startswith(typed)])
+        if ref.uri not in JOB_TEMPLATES:
+            return NOTHING
+        given = (context.arguments if context is not None else None) or {}
+        try:
+            await self._desk.ready()
+            caller = self._desk.caller()
+            if argument.name == "job_id":
+                return await self._jobs(caller, typed)
+            if argument.name == "artifact_id" and "artifact_id" in ref.uri:
+                return await self._artifacts(caller, given.get("job_id", ""), typed)
+        except (NotFound, InvalidInput):
+            return NOTHING
+        except CheckbackError as error:
+            raise MCPError(code=INTERNAL_ERROR, message=f"{error.message} {error.hint}") from None
+        return NOTHING
+
+    async def _jobs(self, caller: Caller, typed: str) -> Completion:
+        found: list[str] = []
+        cursor: str | None = None
+        for _ in range(LOOKED_AT // MAX_PAGE):
+            page = await self._service.list(caller, limit=MAX_PAGE, cursor=cursor)
+            found += [job.id for job in page.jobs if job.id.startswith(typed)]
+            cursor = page.cursor
+            if cursor is None or len(found) > MAX_VALUES:
+                break
+        return Completion(
+            values=found[:MAX_VALUES],
+            total=len(found) if cursor is None else None,
+            has_more=cursor is not None or len(found) > MAX_VALUES,
+        )
+
+    async def _artifacts(self, caller: Caller, job_id: str, typed: str) -> Completion:
+        job = await self._service.get(caller, job_id)
+        return _completion([item.id for item in job.artifacts if item.id.startswith(typed)])
+
+
+def _completion(values: list[str]) -> Completion:
+    return Completion(values=values[:MAX_VALUES], total=len(values), has_more=len(values) > MAX_VALUES)

@@ -1,0 +1,106 @@
+"""The caller's recent jobs in ``resources/list``, newest first, beside the resources that everybody has.
+
+A job is listed by its kind and state, in our words only: a list goes into an agent's context unasked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastmcp import FastMCP
+from fastmcp.server.dependencies import bind_request_context
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    Annotations,
+    ListResourcesResult,
+    PaginatedRequestParams,
+    Resource,
+)
+
+from checkback.api.mcp.resources import JSON_TYPE
+from checkback.api.mcp.tools.context import Desk
+from checkback.core.errors import CheckbackError, InvalidInput
+from checkback.core.job import Job
+from checkback.dialects import human, native
+from checkback.security.auth.callers import Caller
+
+if TYPE_CHECKING:
+    from checkback.service import Service
+
+JOBS_ON_A_PAGE = 50
+MAX_PAGES = 10
+"""Many clients read every page at once; older jobs are found by the tool that lists jobs."""
+
+Listed = tuple[tuple[str, str], ...]
+"""URIs and names of the newest jobs: what a client sees change in its list."""
+
+
+class JobListing:
+    """Answers ``resources/list``."""
+
+    def __init__(self, server: FastMCP[Any], desk: Desk) -> None:
+        self._server = server
+        self._desk = desk
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
+
+    def add_to(self, server: FastMCP[Any]) -> None:
+        """Take the place of FastMCP's own handler, which lists only what is the same for all callers."""
+        server._mcp_server.add_request_handler(  # pyright: ignore[reportPrivateUsage]
+            "resources/list", PaginatedRequestParams, self._list
+        )
+
+    async def newest(self, caller: Caller) -> Listed:
+        """The first page of jobs, to be compared with a later one."""
+        page = await self._service.list(caller, limit=JOBS_ON_A_PAGE)
+        return tuple((job.id, job_resource(job).name) for job in page.jobs)
+
+    async def _list(
+        self, ctx: ServerRequestContext[Any, Any], params: PaginatedRequestParams
+    ) -> ListResourcesResult:
+        with bind_request_context(ctx):
+            try:
+                await self._desk.ready()
+                return await self._page(params.cursor)
+            except InvalidInput as error:
+                raise MCPError(code=INVALID_PARAMS, message=f"{error.message} {error.hint}") from None
+            except CheckbackError as error:
+                raise MCPError(code=INTERNAL_ERROR, message=f"{error.message} {error.hint}") from None
+
+    async def _page(self, cursor: str | None) -> ListResourcesResult:
+        number, after = _parsed(cursor)
+        page = await self._service.list(self._desk.caller(), limit=JOBS_ON_A_PAGE, cursor=after)
+        resources = [job_resource(job) for job in page.jobs]
+        if cursor is None:
+            fixed = await self._server.list_resources()
+            resources = [one.to_mcp_resource(uri=str(one.uri)) for one in fixed] + resources
+        more = page.cursor is not None and number < MAX_PAGES
+        return ListResourcesResult(
+            resources=resources, next_cursor=f"{number + 1}:{page.cursor}" if more else None
+        )
+
+
+def job_resource(job: Job) -> Resource:
+    """A job as it is listed."""
+    changed = job.finished_at or job.started_at or job.created_at
+    return Resource(
+        uri=f"job://{job.id}",
+        name=f"{human.kind_name(job)}, {job.state.value}",
+        mime_type=JSON_TYPE,
+        annotations=Annotations(last_modified=native.iso(changed)),
+    )
+
+
+def _parsed(cursor: str | None) -> tuple[int, str | None]:
+    """The number of the page that is asked for, and where it begins."""
+    if cursor is None:
+        return 1, None
+    number, _, after = cursor.partition(":")
+    if not after or number not in {str(one) for one in range(2, MAX_PAGES + 1)}:
+        raise InvalidInput("`cursor` is not one that this list returned.", hint="List again without it.")
+    return int(number), after

@@ -1,0 +1,239 @@
+"""The MCP door: a FastMCP server for stdio and Streamable HTTP, for clients of both eras of the protocol.
+
+Who may speak to it over HTTP is found out before it, by ``checkback.api.middleware.authentication``; put
+its ``RequireCaller`` around what ``http_app`` gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import fastmcp
+from fastmcp import FastMCP
+from fastmcp.server.dependencies import get_http_request
+from fastmcp.server.http import StarletteWithLifespan
+from starlette.middleware import Middleware as HttpMiddleware
+
+from checkback.api.mcp import icons
+from checkback.api.mcp.capabilities import Capabilities, hint_caches
+from checkback.api.mcp.card import add_card, card_tool, show_card
+from checkback.api.mcp.completion import Completions
+from checkback.api.mcp.instructions import instructions, leave_out_absent
+from checkback.api.mcp.resource_list import JobListing
+from checkback.api.mcp.resources import add_job_resources
+from checkback.api.mcp.subscriptions import Subscriptions
+from checkback.api.mcp.tasks import Tasks
+from checkback.api.mcp.tools import fast_path
+from checkback.api.mcp.tools.context import Desk, DoorTool, JobTool, Told
+from checkback.api.mcp.tools.job_tools import job_told, job_tools, kind_tools
+from checkback.api.mcp.tools.lean_tools import lean_tools
+from checkback.api.mcp.tools.list_changed import ToolListChanges
+from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting, PdfcoTools, covered_kinds, pdfco_tools_of
+from checkback.api.mcp.tools.reftrix_tools import KIND, ReftrixTools, reftrix_tools
+from checkback.api.mcp.tools.tool_list import Listing
+from checkback.api.mcp.tools.tool_names import Names, ToolNames
+from checkback.api.mcp.tools.toolbox import JobServer, LeftOut, Made, Toolbox
+from checkback.api.mcp.transport.encodable import encodable
+from checkback.api.service_source import Connected, ServiceSource
+from checkback.api.signed_files import base_url as base_url_of
+from checkback.kinds import registry
+from checkback.security.auth.callers import Caller, caller_of
+
+if TYPE_CHECKING:
+    from checkback.service import Service
+
+TOOLSETS = ("pages", "documents", "jobs")
+"""The sets of tools that there are by default; ``lean`` is a further one."""
+
+DOCUMENT_MODULES = "checkback.kinds.documents."
+DOCUMENT_KIND = "pdf.to_text"
+"""Where this kind is not installed there are no document tools either."""
+
+
+# FastMCP's spans hold what callers sent; ours (measures.tool_call) take their place.
+fastmcp.settings.telemetry_mode = "off"
+
+
+def http_caller() -> Caller:
+    """Who sent the HTTP request that is being answered, as the gate found out. Raises Unauthorized."""
+    return caller_of(get_http_request().scope)
+
+
+def http_base_url() -> str:
+    """Under which address the client of the current HTTP request called us."""
+    return base_url_of(get_http_request())
+
+
+def build_server(
+    service: Service | ServiceSource,
+    *,
+    caller: Callable[[], Caller],
+    tool_names: ToolNames = "underscore",
+    production: bool = True,
+    version: str = "0",
+    wait_seconds: float = 25.0,
+    max_wait_seconds: float = 50.0,
+    kind_wait_seconds: float = 2.0,
+    toolsets: Collection[str] = TOOLSETS,
+    pdfco: PdfcoSetting | None = None,
+    task_only: Collection[str] = (),
+    page_url: Callable[[], str] | None = None,
+    base_url: Callable[[], str] | None = None,
+    save_folder: Path | None = None,
+    tool_changes: ToolListChanges | None = None,
+) -> JobServer:
+    """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that gives LOCAL.
+
+    ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``), ``jobs`` and
+    ``lean``. Every kind that is registered by now and that no other tool covers gets one. Tools named in
+    ``task_only`` refuse clients that do not speak tasks. ``page_url`` gives the address of the web page, for
+    those who can reach it; ``base_url`` the address of files, where ``pdfco`` has none. ``save_folder`` is
+    where job.result may save files. ``tool_changes`` announces new lists of tools; without it the list is
+    declared not to change. Raises ValueError when two tools would have the same name.
+    """
+    names = Names(tool_names)
+    desk = Desk(
+        source=service if isinstance(service, ServiceSource) else Connected(service),
+        caller=caller,
+        names=names,
+        production=production,
+        wait_seconds=wait_seconds,
+        max_wait_seconds=max_wait_seconds,
+        kind_wait_seconds=kind_wait_seconds,
+        base_url=base_url or (pdfco.base_url if pdfco is not None else None),
+        has_retry="lean" not in toolsets or "jobs" in toolsets,
+        save_folder=save_folder,
+    )
+    toolbox = Toolbox(partial(_made, desk, toolsets, pdfco, page_url))
+    capabilities = Capabilities(tools_change=tool_changes is not None, has_card="jobs" in toolsets)
+    server = _server(names, toolbox, capabilities, version, production=production)
+    _extend(server, desk, task_only, tool_changes, has_card="jobs" in toolsets)
+    return server
+
+
+def _server(
+    names: Names, toolbox: Toolbox, capabilities: Capabilities, version: str, *, production: bool
+) -> JobServer:
+    server = JobServer(
+        "checkback",
+        instructions=names.text(instructions(toolbox.tools)),
+        version=version,
+        middleware=[names, Listing(names), capabilities, LeftOut(registry.failed)],
+        dereference_schemas=False,
+        tools=list(toolbox.tools.values()),
+        mask_error_details=production,
+        on_duplicate="error",
+        icons=[icons.JOB],
+    )
+    server.toolbox = toolbox
+    return server
+
+
+def _extend(
+    server: JobServer,
+    desk: Desk,
+    task_only: Collection[str],
+    tool_changes: ToolListChanges | None,
+    *,
+    has_card: bool,
+) -> None:
+    """What is there besides tools."""
+    toolbox, otherwise = server.toolbox, job_told(desk)
+    tasks = Tasks(
+        desk, toolbox.starters, lambda job: toolbox.told.get(job.kind, otherwise), task_only=task_only
+    )
+    fast_path.install(
+        server, toolbox.called, unneeded=(Names, LeftOut), starts_task=tasks.answers, variant=tuple
+    )
+    # Outermost, so that it sees what the shortcut answers, too.
+    server._mcp_server.middleware.insert(0, encodable)  # pyright: ignore[reportPrivateUsage]
+    server.add_extension(tasks)
+    add_job_resources(server, desk)
+    listing = JobListing(server, desk)
+    listing.add_to(server)
+    Completions(desk).add_to(server)
+    Subscriptions(server, desk, tasks, listing, tool_changes).add_to(server)
+    if tool_changes is not None:
+        tool_changes.add_to(server)
+    hint_caches(server)
+    if has_card:
+        add_card(server, desk.names)
+
+
+def _made(
+    desk: Desk, toolsets: Collection[str], pdfco: PdfcoSetting | None, page_url: Callable[[], str] | None
+) -> Made:
+    """The tools for the kinds that are registered by now, with texts that name only tools that are there."""
+    found, told = _tools(desk, toolsets, pdfco, page_url)
+    tools = [one.tool if isinstance(one, JobTool) else one for one in found]
+    desk.names.learn(tool.name for tool in tools)
+    leave_out_absent(tools)
+    return found, told
+
+
+def _tools(
+    desk: Desk,
+    toolsets: Collection[str],
+    pdfco: PdfcoSetting | None,
+    page_url: Callable[[], str] | None,
+) -> tuple[list[DoorTool | JobTool], dict[str, Told]]:
+    """The tools that there are, and by kind who tells of an ended job in its own words."""
+    found: list[DoorTool | JobTool] = []
+    told: dict[str, Told] = {}
+    covered = {KIND, *covered_kinds()}
+    kinds = [kind for kind in registry.all_kinds() if kind.name not in covered]
+    of_pages = [kind for kind in kinds if kind.name.startswith("page.")]
+    of_documents = [kind for kind in kinds if kind.function.__module__.startswith(DOCUMENT_MODULES)]
+    if "pages" in toolsets:
+        pages = ReftrixTools(desk, status_tool=_status_tool(toolsets, pdfco))
+        told[KIND] = pages.told
+        found += reftrix_tools(pages, desk.wait_seconds)
+        found += kind_tools(desk, of_pages)
+    if pdfco is not None and _has_documents(toolsets, pdfco):
+        documents = PdfcoTools(desk, pdfco)
+        told |= dict.fromkeys(covered_kinds(), documents.told)
+        found += pdfco_tools_of(documents)
+        found += kind_tools(desk, of_documents)
+    if "lean" in toolsets:
+        found += lean_tools(desk, has_job_tools="jobs" in toolsets)
+    if "jobs" in toolsets:
+        found += job_tools(desk)
+        found += kind_tools(desk, [kind for kind in kinds if kind not in of_pages + of_documents])
+        found.append(card_tool(desk, page_url))
+        show_card(found)
+    return found, told
+
+
+def _status_tool(toolsets: Collection[str], pdfco: PdfcoSetting | None) -> str | None:
+    """The tool that reports on a job of any kind, of those that there are."""
+    if "jobs" in toolsets:
+        return "job.status"
+    if "lean" in toolsets:
+        return "job.wait"
+    return "get_job_check" if _has_documents(toolsets, pdfco) else None
+
+
+def _has_documents(toolsets: Collection[str], pdfco: PdfcoSetting | None) -> bool:
+    return "documents" in toolsets and pdfco is not None and registry.find(DOCUMENT_KIND) is not None
+
+
+def http_app(
+    server: FastMCP[None], *, path: str = "/mcp", allowed_hosts: Sequence[str] = ()
+) -> StarletteWithLifespan:
+    """The server as an ASGI application for Streamable HTTP. Its lifespan has to run while it serves.
+
+    FastMCP's own check of Host and Origin stays on behind our gate: two locks cost nothing.
+    """
+    from checkback.api.mcp.transport.response_mode import BriefAnswers, one_piece
+
+    return server.http_app(
+        path=path,
+        transport="http",
+        json_response=one_piece,
+        middleware=[HttpMiddleware(BriefAnswers)],
+        host_origin_protection=True,
+        allowed_hosts=list(allowed_hosts),
+    )

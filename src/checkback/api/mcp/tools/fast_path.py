@@ -1,0 +1,231 @@
+"""Calls and lists of our own tools, without the parts of FastMCP and the SDK that no tool of ours uses.
+
+A call of a tool walks through two chains of middleware, two look-ups among all providers, and three passes of
+pydantic over its answer; before that, in the newest protocol, the SDK lists all tools to see whether a header
+repeats an argument. For a status of a job that was 18 ms of processor time in place of 1. Here a dictionary
+has the tools and their schemas, the answer is serialized once, and a list that was made is kept.
+
+A request that is out of the ordinary takes the libraries' own way, and so does every request if a version of
+them no longer has what this hooks into (``install``). The answer is the same either way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, cast
+
+from fastmcp import Context, FastMCP
+from fastmcp.apps import UI_EXTENSION_ID
+from fastmcp.server.dependencies import bind_request_context
+from fastmcp.server.middleware import Middleware
+from fastmcp.tools import Tool
+from fastmcp.tools.base import ToolResult
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp_types import SERVER_INFO_META_KEY, CallToolResult
+from mcp_types import methods as protocol
+from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+
+from checkback.api.mcp.tools.context import DoorTool
+from checkback.dialects.mcp_tasks import EXTENSION
+
+CALL, LIST = "tools/call", "tools/list"
+CALL_KEYS = frozenset({"name", "arguments", "_meta"})
+"""A call with more than these continues an earlier one, which no tool of ours asks for."""
+
+VERSION_KEY = "fastmcp"
+"""By this FastMCP's own clients ask for one of several versions of a tool."""
+
+WRITTEN_HERE = frozenset({LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION})
+"""Versions whose answers have every field that ours have; others are shaped by the SDK."""
+
+RequestContext = ServerRequestContext[Any, Any]
+MAX_LISTS = 32
+
+
+@dataclass(slots=True)
+class Ready:
+    """A result that is JSON already. Its handler puts it here, and answers ``IN_ITS_PLACE`` to the SDK."""
+
+    result: bytes | None = None
+
+
+ready: ContextVar[Ready | None] = ContextVar("ready", default=None)
+"""Where to put a result that is ready; None where it has to be answered as usual."""
+
+IN_ITS_PLACE = "checkback.ready"
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """A list as it was answered, and the tools that it was made of."""
+
+    tools: Sequence[Tool]
+    result: dict[str, Any]
+    written: bytes
+
+
+class Shortcut:
+    """A middleware of the SDK's, before those of FastMCP. ``install`` puts it there.
+
+    ``tools`` are those that can be called, by every name they have. ``starts_task`` says whether a call of a
+    tool is answered with a task, which is FastMCP's extensions' to do. ``variant`` is what lists vary by
+    besides the version of the protocol and the extensions that the client of the current request declares.
+    """
+
+    def __init__(
+        self,
+        server: FastMCP[None],
+        tools: Mapping[str, DoorTool],
+        *,
+        starts_task: Callable[[Context, str], bool],
+        variant: Callable[[], Hashable],
+    ) -> None:
+        self._server = server
+        self._tools = tools
+        self._starts_task = starts_task
+        self._variant = variant
+        self._lists: dict[Hashable, _List] = {}
+
+    def schema(self, name: str) -> Mapping[str, Any] | None:
+        """The input schema of a tool, which the SDK checks ``Mcp-Param-*`` headers by."""
+        tool = self._tools.get(name) or self._added(name)
+        return None if tool is None else tool.parameters
+
+    def _added(self, name: str) -> Tool | None:
+        """A tool that somebody added to the server besides ours, which the SDK must not pass over."""
+        provider = getattr(self._server, "_local_provider", None)
+        components: Mapping[str, object] = getattr(provider, "_components", {})
+        for component in components.values():
+            if isinstance(component, Tool) and component.name == name:
+                return component
+        return None
+
+    async def __call__(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
+        if ctx.request_id is None or ctx.method not in (CALL, LIST) or not _is_plain(ctx):
+            return await call_next(ctx)
+        if ctx.method == LIST:
+            return await self._list(ctx, call_next)
+        params = ctx.params or {}
+        tool = self._tools.get(params["name"])
+        if tool is None:
+            return await call_next(ctx)
+        with bind_request_context(ctx):
+            async with Context(fastmcp=self._server, session=ctx.session) as context:
+                starts_task = self._starts_task(context, tool.name)
+                if not starts_task:
+                    result = await tool.run(params.get("arguments") or {})
+                    return self._finished(ctx, _wire(result, ctx.protocol_version))
+        return await call_next(ctx)
+
+    async def _list(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
+        with bind_request_context(ctx):
+            async with Context(fastmcp=self._server, session=ctx.session) as context:
+                key = (ctx.protocol_version, _declared(context), self._variant())
+                tools = await self._server.list_tools(run_middleware=False)
+        known = self._lists.get(key)
+        if known is not None and _same(known.tools, tools):
+            if (place := ready.get()) is not None:
+                place.result = known.written
+                return {IN_ITS_PLACE: True}
+            return known.result
+        result = await call_next(ctx)
+        if isinstance(result, dict):
+            while len(self._lists) >= MAX_LISTS:
+                del self._lists[next(iter(self._lists))]
+            written = json.dumps(result, separators=(",", ":")).encode()
+            self._lists[key] = _List(tools, result, written)
+        return result
+
+    def _finished(self, ctx: RequestContext, result: dict[str, Any]) -> dict[str, Any]:
+        """What the newest protocol has in every answer."""
+        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            result["resultType"] = "complete"
+            stamp = self._server._mcp_server.server_info_stamp  # pyright: ignore[reportPrivateUsage]
+            result["_meta"] = {**(result.get("_meta") or {}), SERVER_INFO_META_KEY: stamp}
+        return result
+
+
+def install(
+    server: FastMCP[None],
+    tools: Mapping[str, DoorTool],
+    *,
+    unneeded: Sequence[type[Middleware]],
+    starts_task: Callable[[Context, str], bool],
+    variant: Callable[[], Hashable],
+) -> bool:
+    """Put a shortcut before everything else. Returns whether there is one now.
+
+    There is none where one of FastMCP's middlewares wants to see calls, but for the ``unneeded``, which do
+    nothing for a call by a name that is known; and none where the SDK has no place for it.
+    """
+    if any(_sees_calls(one) and not isinstance(one, tuple(unneeded)) for one in server.middleware):
+        return False
+    low_level: Any = getattr(server, "_mcp_server", None)
+    chain: Any = getattr(low_level, "middleware", None)
+    if not isinstance(chain, list) or not hasattr(low_level, "server_info_stamp"):
+        return False
+    shortcut = Shortcut(server, tools, starts_task=starts_task, variant=variant)
+    cast("list[Any]", chain).insert(0, shortcut)
+    if getattr(low_level, "get_tool_input_schema", "absent") is None:
+        low_level.get_tool_input_schema = shortcut.schema
+    return True
+
+
+def _sees_calls(middleware: Middleware) -> bool:
+    hooks = ("__call__", "on_message", "on_request", "on_call_tool")
+    return any(getattr(type(middleware), hook) is not getattr(Middleware, hook) for hook in hooks)
+
+
+def _declared(context: Context) -> tuple[bool, bool]:
+    """The extensions that lists vary by, as far as this client has them."""
+    return (
+        context.client_supports_extension(UI_EXTENSION_ID),
+        context.client_extension_settings(EXTENSION) is not None,
+    )
+
+
+def _is_plain(ctx: RequestContext) -> bool:
+    """Whether this is a request that the SDK would hand on as it is, without asking for anything more."""
+    if ctx.protocol_version not in WRITTEN_HERE:
+        return False
+    if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS and ctx.session.client_params is None:
+        return False  # no handshake yet
+    try:
+        protocol.validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
+    except (KeyError, ValueError, ValidationError):
+        return False
+    params = ctx.params or {}
+    if VERSION_KEY in (params.get("_meta") or {}):
+        return False
+    if ctx.method == CALL:
+        return params.keys() <= CALL_KEYS
+    return params.get("cursor") is None
+
+
+def _wire(result: ToolResult, version: str) -> dict[str, Any]:
+    """A tool's result as the SDK would write it."""
+    if result.meta is not None or type(result) is not ToolResult:
+        return protocol.serialize_server_result(CALL, version, _dumped(result))
+    written: dict[str, Any] = {
+        "content": [one.model_dump(by_alias=True, mode="json", exclude_none=True) for one in result.content],
+        "isError": result.is_error,
+    }
+    if result.structured_content is not None:
+        written["structuredContent"] = result.structured_content
+    return written
+
+
+def _dumped(result: ToolResult) -> dict[str, Any]:
+    found = result.to_mcp_result()
+    if not isinstance(found, CallToolResult):
+        content, structured = found if isinstance(found, tuple) else (found, None)
+        found = CallToolResult(content=list(content), structured_content=structured)
+    return found.model_dump(by_alias=True, mode="json", exclude_none=True)
+
+
+def _same(before: Sequence[Tool], now: Sequence[Tool]) -> bool:
+    return len(before) == len(now) and all(one is other for one, other in zip(before, now, strict=True))

@@ -1,0 +1,125 @@
+"""Files of jobs for agents: a picture as something it can see, any file into a folder that its user allows.
+
+A picture may be of a stranger's making, and a broken or huge one would cost an agent its whole conversation:
+model APIs refuse the request that holds it. So each is opened and, where needed, made smaller, by a process
+of its own (``checkback.api.mcp.tools.image_converter``) that has no rights and little memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_types import ImageContent
+
+from checkback.core.errors import Conflict, InvalidInput, TooLarge
+
+MAX_PICTURE_BYTES = 700_000
+"""Of the picture itself: as base64, with what stands around it, the answer stays below 1 MB."""
+
+MAX_SIDE = 2000
+"""Pixels. Larger pictures are refused by some model APIs, and made smaller by all."""
+
+MAX_SOURCE_BYTES = 64 * 1024 * 1024
+PICTURE_SECONDS = 30.0
+MAX_NAME_BYTES = 255
+PROGRAM = Path(__file__).with_name("image_converter.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that every host can show, and its size in pixels before and after."""
+
+    block: ImageContent
+    width: int
+    height: int
+    original_width: int
+    original_height: int
+    #: How many pages the file has, of which the first is shown.
+    pages: int
+
+    @property
+    def is_scaled(self) -> bool:
+        return (self.width, self.height) != (self.original_width, self.original_height)
+
+
+async def read_picture(path: Path) -> Picture:
+    """The picture in a file. Raises InvalidInput for what is not a picture, TooLarge."""
+    if path.stat().st_size > MAX_SOURCE_BYTES:
+        raise TooLarge("This picture is too large to be shown here.", hint="Open it at its url.")
+    with path.open("rb") as file:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", str(PROGRAM), str(MAX_PICTURE_BYTES), str(MAX_SIDE),
+            stdin=file,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        async with asyncio.timeout(PICTURE_SECONDS):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        output = b""
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    head, _, content = output.partition(b"\n")
+    if process.returncode != 0 or not content:
+        raise InvalidInput("This file cannot be shown as a picture.", hint="Open it at its url.")
+    found = json.loads(head)
+    block = ImageContent(type="image", data=base64.b64encode(content).decode(), mime_type=found["media_type"])
+    return Picture(
+        block,
+        found["width"],
+        found["height"],
+        found["original_width"],
+        found["original_height"],
+        found["pages"],
+    )
+
+
+def save_file(source: Path, folder: Path, name: str) -> Path:
+    """Copy a file into ``folder`` under a new name. Raises InvalidInput for a name that is not a plain one,
+    Conflict where there is something of that name already: nothing is overwritten, no link is followed."""
+    _check_name(name)
+    where = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            target = os.open(name, flags, 0o600, dir_fd=where)
+        except FileExistsError:
+            raise Conflict(
+                f"save_as: the folder {folder} already has a file {name!r}.", hint="Choose another name."
+            ) from None
+        try:
+            with os.fdopen(target, "wb") as output, source.open("rb") as content:
+                shutil.copyfileobj(content, output)
+        except BaseException:
+            os.unlink(name, dir_fd=where)
+            raise
+    finally:
+        os.close(where)
+    return folder / name
+
+
+def _check_name(name: str) -> None:
+    plain = name.isprintable() and not any(sign in name for sign in "/\\") and not name.startswith(".")
+    try:
+        short = 0 < len(name.encode()) <= MAX_NAME_BYTES
+    except UnicodeEncodeError:
+        short = False
+    if not (plain and short):
+        raise InvalidInput(
+            f"save_as must be a plain file name; got {name[:80]!r}.",
+            hint="Leave out folders, control characters and a leading dot.",
+        )

@@ -1,0 +1,432 @@
+"""The MCP tools for jobs of any kind, ``job.status``, ``job.wait`` and so on, and one tool for each kind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
+
+from fastmcp.tools.base import ToolResult
+from mcp_types import ToolAnnotations
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from checkback.api.mcp import icons
+from checkback.api.mcp.tools.context import (
+    READS,
+    Arguments,
+    Desk,
+    DoorTool,
+    JobTool,
+    Told,
+    checked,
+    reply,
+    schema_of,
+)
+from checkback.api.mcp.tools.job_files import read_picture, save_file
+from checkback.api.mcp.tools.tool_list import MAX_DESCRIPTION_CHARACTERS
+from checkback.core import heavy
+from checkback.core.errors import InvalidInput, TooLarge
+from checkback.core.job import MAX_PAGE, MAX_RESULT_BYTES, Artifact, Job
+from checkback.core.states import State
+from checkback.dialects import native
+from checkback.kinds import registry
+from checkback.security.auth.callers import Caller
+
+if TYPE_CHECKING:
+    from checkback.service import Service
+
+SLICE_CHARACTERS = 20_000
+MAX_TEXT_BYTES = 32 * 1024 * 1024
+
+JobId = Annotated[
+    str,
+    Field(
+        # An agent may copy the name of the field out of another tool's answer.
+        validation_alias=AliasChoices("job_id", "jobId"),
+        description="The job id returned when the job was started.",
+        json_schema_extra={"format": "uuid"},
+    ),
+]
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class OneJob(_Input):
+    job_id: JobId
+
+
+class WaitInput(_Input):
+    job_id: JobId
+    wait_seconds: Annotated[
+        float | None,
+        Field(ge=0, allow_inf_nan=False, description="Seconds to wait, at most 50. Default: 25."),
+    ] = None
+
+
+class ListInput(_Input):
+    state: Annotated[State | None, Field(description="Only jobs in this state.")] = None
+    kind: Annotated[str | None, Field(description="Only jobs of this kind.")] = None
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE, description="How many jobs at most.")] = 20
+    cursor: Annotated[str | None, Field(description="The cursor of the previous page.")] = None
+
+
+class ResultInput(_Input):
+    job_id: JobId
+    pointer: Annotated[
+        str,
+        Field(
+            validation_alias=AliasChoices("pointer", "path"),
+            description="JSON pointer to a part of the result, such as /sections/0.",
+        ),
+    ] = ""
+    artifact: Annotated[
+        str | None, Field(description="Name or id of one of the job's files, to read instead of the result.")
+    ] = None
+    offset: Annotated[int, Field(ge=0, description="Character offset to continue a long text from.")] = 0
+
+
+class SavingResultInput(ResultInput):
+    save_as: Annotated[
+        str | None,
+        Field(description="Save the artifact under this new file name in the folder allowed for it."),
+    ] = None
+
+
+class JobList(TypedDict):
+    """Some jobs, newest first."""
+
+    jobs: list[native.JobRow]
+    cursor: Annotated[str | None, Field(description="For the next page; null at the end.")]
+
+
+class DeletedJob(TypedDict):
+    """A job that is gone."""
+
+    job_id: str
+    deleted: bool
+
+
+class FileRecord(TypedDict):
+    """One of a job's files."""
+
+    name: str
+    media_type: str
+    size_bytes: int
+    url: Annotated[str | None, Field(description="A link that downloads it, valid for an hour.")]
+
+
+class ResultRecord(TypedDict):
+    """A result, whole as JSON, or a slice of its text when it is long; or a file."""
+
+    job_id: str
+    result: Annotated[Any, Field(description="The whole value, when it is short enough.")]
+    text: Annotated[str | None, Field(description="A slice of the text, when it is long.")]
+    total_characters: int
+    next_offset: Annotated[int | None, Field(description="Continue from this offset; null at the end.")]
+    file: NotRequired[FileRecord]
+    saved_to: NotRequired[Annotated[str, Field(description="Where the file was saved.")]]
+    next_step: str
+    untrusted: list[str]
+
+
+class JobTools:
+    """The handlers of the tools for jobs of any kind."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    @property
+    def _service(self) -> Service:
+        return self._desk.service
+
+    async def status(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
+        job_id = checked(OneJob, arguments).job_id.lower()
+        held = self._desk.early.hold_seconds(caller.owner, job_id)
+        job = await self._service.wait(caller, job_id, held)
+        self._desk.early.told(caller.owner, job, await self._desk.outlook(job))
+        return await self._desk.ticket(job)
+
+    async def wait(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
+        wanted = checked(WaitInput, arguments)
+        seconds = self._desk.wait_seconds if wanted.wait_seconds is None else wanted.wait_seconds
+        seconds = min(seconds, self._desk.max_wait_seconds)
+        return await self._desk.ticket(await self._desk.wait(caller, wanted.job_id, seconds, or_refuse=True))
+
+    async def cancel(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
+        return await self._desk.ticket(await self._service.cancel(caller, checked(OneJob, arguments).job_id))
+
+    async def retry(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
+        return await self._desk.ticket(await self._service.retry(caller, checked(OneJob, arguments).job_id))
+
+    async def delete(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
+        job_id = checked(OneJob, arguments).job_id.lower()
+        await self._service.delete(caller, job_id)
+        return reply({"job_id": job_id, "deleted": True})
+
+    async def list(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
+        page = await self._service.list(caller, **checked(ListInput, arguments).model_dump())
+        return reply({"jobs": [native.row(job) for job in page.jobs], "cursor": page.cursor})
+
+    async def result(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
+        form = ResultInput if self._desk.save_folder is None else SavingResultInput
+        wanted = checked(form, arguments)
+        if isinstance(wanted, SavingResultInput) and wanted.save_as is not None:
+            return await self._save(caller, wanted, wanted.save_as)
+        if wanted.artifact is not None:
+            return await self._artifact(caller, wanted, wanted.artifact)
+        value = await self._service.result(caller, wanted.job_id, most_bytes=MAX_RESULT_BYTES)
+        record = _part(wanted, value)
+        if record["next_offset"] is None:
+            await self._service.mark_read(await self._service.get(caller, wanted.job_id))
+        return reply(record)
+
+    async def _artifact(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
+        """One of the job's files: a picture to look at, text to read, or else where it can be fetched."""
+        item, path = await self._service.artifact(caller, wanted.job_id, name)
+        file = await self._file(caller, wanted.job_id, item)
+        if item.media_type.startswith("image/") and item.media_type != "image/svg+xml":
+            return await _shown(wanted, path, file)
+        if item.size_bytes > MAX_TEXT_BYTES:
+            return _fetched(wanted, file, "This file is too large to be read here")
+        try:
+            text = (await asyncio.to_thread(path.read_bytes)).decode("utf-8")
+        except UnicodeDecodeError:
+            return _fetched(wanted, file, "This file is not text")
+        value: Any = text
+        if item.media_type == "application/json":
+            with suppress(ValueError):
+                value = await heavy.run(json.loads, text, light=len(text) <= heavy.SMALL_BYTES)
+        return reply({**_part(wanted, value), "file": file})
+
+    async def _save(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
+        folder = self._desk.save_folder
+        if wanted.artifact is None or folder is None:
+            raise InvalidInput("save_as needs artifact.", hint="Name the file to save in artifact.")
+        item, path = await self._service.artifact(caller, wanted.job_id, wanted.artifact)
+        saved = await asyncio.to_thread(save_file, path, folder, name)
+        record = _without_text(wanted, await self._file(caller, wanted.job_id, item), "The file is saved.")
+        record["saved_to"] = str(saved)
+        return reply(record)
+
+    async def _file(self, caller: Caller, job_id: str, item: Artifact) -> FileRecord:
+        job = await self._service.get(caller, job_id)
+        return {
+            "name": item.name,
+            "media_type": item.media_type,
+            "size_bytes": item.size_bytes,
+            "url": self._desk.url_of(job, item),
+        }
+
+
+_SAVES = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
+_CANCELS = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": True, "openWorldHint": False}
+_DELETES = _CANCELS
+_STARTS = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    name: str
+    title: str
+    description: str
+    answer: str
+    takes: type[BaseModel]
+    gives: Any
+    hints: Mapping[str, bool]
+
+
+_STATUS = (
+    "Report the state, phase and progress of a job of any kind, and its result or failure once it has ended. "
+    "Use it for one look; to wait for the end use job.wait. Asked again too early, it answers a moment later."
+)
+_WAITING = (
+    "Wait on the server until a job of any kind ends, and return its state and result. Running out of time "
+    "is not an error: it returns the progress so far, and you call it again. Use this instead of polling."
+)
+_RESULT = (
+    "Read the result of a completed job of any kind, or one of its files: long text in parts, a picture as "
+    "an image, any other file as a download link. Short results are already in the answer of job.wait."
+)
+_LIST = (
+    "List your jobs, newest first, with those of earlier sessions. Use it to find a job id; use job.status "
+    "for details of one job."
+)
+_CANCEL = (
+    "Stop a job in any state; its processes end and its unfinished work is lost. A job that has already "
+    "ended is returned unchanged."
+)
+_RETRY = (
+    "Run a failed or cancelled job again under the same id and with the same arguments. To change arguments, "
+    "start a new job."
+)
+
+_DELETE = (
+    "Delete an ended or waiting job for good, with its result, log and files. This cannot be undone. To "
+    "delete a running job, first stop it with job.cancel."
+)
+
+_TOOLS = (
+    _Row("job.status", "Job status", _STATUS, "status", OneJob, native.Ticket, READS),
+    _Row("job.wait", "Wait for a job", _WAITING, "wait", WaitInput, native.Ticket, READS),
+    _Row("job.result", "Job result", _RESULT, "result", ResultInput, ResultRecord, READS),
+    _Row("job.list", "List jobs", _LIST, "list", ListInput, JobList, READS),
+    _Row("job.cancel", "Cancel a job", _CANCEL, "cancel", OneJob, native.Ticket, _CANCELS),
+    _Row("job.delete", "Delete a job", _DELETE, "delete", OneJob, DeletedJob, _DELETES),
+    _Row("job.retry", "Retry a job", _RETRY, "retry", OneJob, native.Ticket, _STARTS),
+)
+
+
+def job_tools(desk: Desk, names: Collection[str] = ()) -> Iterable[DoorTool]:
+    """The tools for jobs of any kind; or those of them that ``names`` has."""
+    tools = JobTools(desk)
+    for row in _TOOLS:
+        if names and row.name not in names:
+            continue
+        takes, hints = row.takes, row.hints
+        if takes is ResultInput and desk.save_folder is not None:
+            takes, hints = SavingResultInput, _SAVES
+        yield DoorTool.of(
+            row.name,
+            desk.guarded(getattr(tools, row.answer)),
+            title=row.title,
+            description=row.description,
+            parameters=takes.model_json_schema(),
+            output_schema=schema_of(row.gives),
+            annotations=ToolAnnotations.model_validate({"title": row.title, **hints}),
+            icon=icons.JOB,
+        )
+
+
+def kind_tools(desk: Desk, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
+    """One tool for each kind: it starts a job and waits a moment, for the result or else for a ticket."""
+    output = schema_of(native.Ticket)
+    for kind in kinds:
+        begin = _beginner(desk, kind)
+        tool = DoorTool.of(
+            kind.name,
+            desk.guarded(starter(desk, begin)),
+            title=kind.title,
+            description=kind_description(kind, desk.kind_wait_seconds),
+            parameters=kind.args_schema(),
+            output_schema=output,
+            annotations=ToolAnnotations(
+                title=kind.title,
+                read_only_hint=kind.read_only,
+                destructive_hint=kind.destructive,
+                idempotent_hint=kind.idempotent,
+                open_world_hint=kind.network if kind.open_world is None else kind.open_world,
+            ),
+            icon=icons.PAGE if kind.name.startswith("page.") else icons.JOB,
+        )
+        yield JobTool(tool, desk.guarded(begin))
+
+
+def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
+    """What an agent reads about a kind's tool; the end is the same for all, so a long text loses its own."""
+    end = (
+        f"Runs as a background job: returns the result if it is ready within {wait_seconds:g} seconds, "
+        "otherwise a job_id for job.wait."
+    )
+    about = kind.description or f"Run a job of the kind {kind.name}."
+    room = MAX_DESCRIPTION_CHARACTERS - len(end) - 1
+    return f"{about if len(about) <= room else about[: room - 1] + '…'} {end}"
+
+
+def job_told(desk: Desk) -> Told:
+    """The ticket of a job that has ended."""
+
+    async def told(_: Caller, job: Job) -> ToolResult:
+        return await desk.ticket(job, is_error=job.state in (State.FAILED, State.CANCELLED))
+
+    return told
+
+
+def _beginner(desk: Desk, kind: registry.Kind) -> Callable[[Caller, Arguments, str], Awaitable[Job]]:
+    async def begin(caller: Caller, arguments: Arguments, identity: str) -> Job:
+        return (await desk.service.submit(caller, kind.name, arguments, request_id=identity)).job
+
+    return begin
+
+
+def starter(
+    desk: Desk, begin: Callable[[Caller, Arguments, str], Awaitable[Job]]
+) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
+    told = job_told(desk)
+
+    async def start(caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+        job = await begin(caller, arguments, identity)
+        job = await desk.wait(caller, job.id, desk.kind_wait_seconds)
+        return await told(caller, job)
+
+    return start
+
+
+def _part(wanted: ResultInput, value: Any) -> ResultRecord:
+    try:
+        value = native.point(value, wanted.pointer)
+    except LookupError:
+        raise InvalidInput(
+            f"pointer: the result has no part {wanted.pointer[:80]!r}.",
+            hint="Read the result without pointer to see its parts.",
+        ) from None
+    return _slice(wanted, value)
+
+
+def _slice(wanted: ResultInput, value: Any) -> ResultRecord:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
+    whole = wanted.offset == 0 and len(text) <= SLICE_CHARACTERS
+    end = min(len(text), wanted.offset + SLICE_CHARACTERS)
+    more = None if whole or end >= len(text) else end
+    go_on = f"Call again with offset {more}, or with a pointer to the part that you need."
+    return {
+        "job_id": wanted.job_id,
+        "result": value if whole else None,
+        "text": None if whole else text[wanted.offset : end],
+        "total_characters": len(text),
+        "next_offset": more,
+        "next_step": "This is all of it." if more is None else go_on,
+        "untrusted": ["result", "text"],
+    }
+
+
+def _without_text(wanted: ResultInput, file: FileRecord, next_step: str) -> ResultRecord:
+    return {
+        "job_id": wanted.job_id,
+        "result": None,
+        "text": None,
+        "total_characters": 0,
+        "next_offset": None,
+        "file": file,
+        "next_step": next_step,
+        "untrusted": ["result", "text", "file.name"],
+    }
+
+
+def _fetched(wanted: ResultInput, file: FileRecord, reason: str) -> ToolResult:
+    where = "Download it from file.url." if file["url"] else "Fetch it with `checkback artifact`."
+    return reply(_without_text(wanted, file, f"{reason}. {where}"))
+
+
+async def _shown(wanted: ResultInput, path: Path, file: FileRecord) -> ToolResult:
+    try:
+        picture = await read_picture(path)
+    except (InvalidInput, TooLarge) as error:
+        return _fetched(wanted, file, error.message.rstrip("."))
+    next_step = "The picture follows."
+    if picture.is_scaled:
+        next_step = (
+            f"The picture follows, scaled from {picture.original_width} x {picture.original_height} to "
+            f"{picture.width} x {picture.height} pixels; file.url has it in full size."
+        )
+    if picture.pages > 1:
+        next_step += f" Only the first of {picture.pages} pages is shown; file.url has all."
+    made = reply(_without_text(wanted, file, next_step))
+    made.content.append(picture.block)
+    return made

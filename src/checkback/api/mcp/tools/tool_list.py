@@ -1,0 +1,112 @@
+"""Which tools and resources a client is shown, and in which form.
+
+The list is the same for everybody, but for two things that a client declares: with the tasks extension it
+needs no tools that only ask how a job stands, and only hosts of MCP Apps show the card. Names and schemas are
+made portable (``mcp_names``, ``mcp_schemas``) once for each tool: clients of the newest protocol cause a
+listing with every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import mcp_types
+from fastmcp.apps import UI_EXTENSION_ID
+from fastmcp.resources import Resource
+from fastmcp.server.context import Context
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from fastmcp.tools import Tool
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from checkback.api.mcp.tools.schemas import Schema, portable, portable_text, with_texts
+from checkback.api.mcp.tools.tool_names import Names
+from checkback.dialects.mcp_tasks import EXTENSION
+
+POLL_TOOLS = frozenset(
+    {"job.status", "job.wait", "page.getJobStatus", "get_job_check", "wait_job_completion"}
+)
+"""Tools that only ask how a job stands: not listed to clients that speak tasks, but they can call them."""
+
+CARD = "ui://checkback/job"
+CARD_TOOL = "job.card"
+"""The card of ``checkback.api.mcp.card``, listed only to clients that declare MCP Apps."""
+
+MAX_DESCRIPTION_CHARACTERS = 1024
+"""OpenAI's limit for the description of a function."""
+
+
+class Listing(Middleware):
+    """Shows tools under their listed names, with texts and schemas that every host can take."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        #: By name: the tool, which so stays alive and the same, and how it is listed.
+        self._known: dict[str, tuple[Tool, Tool]] = {}
+
+    async def on_list_tools(
+        self,
+        context: MiddlewareContext[mcp_types.ListToolsRequest],
+        call_next: CallNext[mcp_types.ListToolsRequest, Sequence[Tool]],
+    ) -> Sequence[Tool]:
+        tools = await call_next(context)
+        if speaks_tasks(context.fastmcp_context):
+            # Such a client asks for a task by itself; its model needs no tools for that.
+            tools = [tool for tool in tools if tool.name not in POLL_TOOLS]
+        if not shows_cards(context.fastmcp_context):
+            tools = [tool for tool in tools if tool.name != CARD_TOOL]
+        return [self.listed(tool) for tool in tools]
+
+    async def on_list_resources(
+        self,
+        context: MiddlewareContext[mcp_types.ListResourcesRequest],
+        call_next: CallNext[mcp_types.ListResourcesRequest, Sequence[Resource]],
+    ) -> Sequence[Resource]:
+        found = await call_next(context)
+        if shows_cards(context.fastmcp_context):
+            return found
+        return [one for one in found if str(one.uri) != CARD]
+
+    def listed(self, tool: Tool) -> Tool:
+        """A tool as it is listed."""
+        known = self._known.get(tool.name)
+        if known is None or known[0].parameters is not tool.parameters:
+            known = self._known[tool.name] = (tool, self._rewritten(tool))
+        return known[1]
+
+    def _rewritten(self, tool: Tool) -> Tool:
+        changes: dict[str, Any] = {
+            "name": self._names.shown(tool.name),
+            "title": portable_text(tool.title) if tool.title else None,
+            "description": self._text(tool.description or "")[:MAX_DESCRIPTION_CHARACTERS],
+            "parameters": self._schema(tool.parameters),
+        }
+        if tool.output_schema is not None:
+            changes["output_schema"] = self._schema(tool.output_schema)
+        return tool.model_copy(update=changes)
+
+    def _schema(self, schema: Schema) -> Schema:
+        try:
+            return with_texts(portable(schema), self._text)
+        except RecursionError:
+            # A schema that a user wrote by hand can turn in a circle; the other tools are still to be listed.
+            return {"type": "object", "properties": {}}
+
+    def _text(self, text: str) -> str:
+        return self._names.text(portable_text(text))
+
+
+def shows_cards(context: Context | None) -> bool:
+    """Whether the client of the current request declares MCP Apps."""
+    return context is not None and context.client_supports_extension(UI_EXTENSION_ID)
+
+
+def speaks_tasks(context: Context | None) -> bool:
+    """Whether the client of the current request declares the tasks extension."""
+    request = context.request_context if context is not None else None
+    return (
+        context is not None
+        and request is not None
+        and request.protocol_version in MODERN_PROTOCOL_VERSIONS
+        and context.client_extension_settings(EXTENSION) is not None
+    )

@@ -1,0 +1,141 @@
+"""What stands before MCP's own HTTP application: reads each body within a limit, strictly, and refuses what
+is no JSON-RPC message with the codes that the specification names.
+
+| code | what was sent |
+|---|---|
+| -32700 | no JSON: bad UTF-8, NaN, a key twice, more than 64 levels |
+| -32600 | JSON, but no message: a batch, another version, a method or an id of the wrong type |
+| -32602 | a message whose ``params`` are no object |
+
+An unknown method (-32601) and wrong arguments of a known one are MCP's to tell.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from checkback.core import heavy
+from checkback.core.errors import InvalidInput
+from checkback.security import strict_json
+
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+MOST_VALUES = 50_000
+"""What a message may hold: every value is walked several times on its way. Commas in texts count as well."""
+MESSAGE = "checkback.mcp.message"
+"""Where the scope of a request holds its message, for those behind who only look at it."""
+
+PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS = -32700, -32600, -32602
+
+
+class BadMessage(Exception):
+    """What is wrong with a message; ``identity`` is its id, where that could be read."""
+
+    def __init__(
+        self, code: int, words: str, identity: str | int | None = None, *, status: int = 400
+    ) -> None:
+        super().__init__(words)
+        self.code, self.words, self.identity, self.status = code, words, identity, status
+
+    def answer(self) -> dict[str, Any]:
+        """The JSON-RPC error that tells of it."""
+        error = {"code": self.code, "message": self.words}
+        return {"jsonrpc": "2.0", "id": self.identity, "error": error}
+
+
+def check_message(body: bytes) -> dict[str, Any]:
+    """The message. Raises BadMessage for what is no JSON-RPC message as MCP has them."""
+    try:
+        found = strict_json.parse(body)
+    except InvalidInput as error:
+        raise BadMessage(PARSE_ERROR, f"Parse error: {error.message}", _readable_id(body)) from None
+    if not isinstance(found, dict):
+        words = "batches are not taken" if isinstance(found, list) else "a message is an object"
+        raise BadMessage(INVALID_REQUEST, f"Invalid request: {words}.")
+    message = cast("dict[str, Any]", found)
+    identity = message.get("id")
+    if isinstance(identity, bool) or not isinstance(identity, str | int | None):
+        raise BadMessage(INVALID_REQUEST, "Invalid request: id is a text or a whole number.")
+    if message.get("jsonrpc") != "2.0":
+        raise BadMessage(INVALID_REQUEST, 'Invalid request: jsonrpc is "2.0".', identity)
+    if "method" not in message:
+        if identity is None or not ("result" in message or "error" in message):
+            raise BadMessage(INVALID_REQUEST, "Invalid request: the method is missing.", identity)
+    elif not isinstance(message["method"], str):
+        raise BadMessage(INVALID_REQUEST, "Invalid request: method is a text.", identity)
+    elif "id" in message and identity is None:
+        raise BadMessage(INVALID_REQUEST, "Invalid request: id is a text or a whole number.")
+    elif not isinstance(message.get("params", {}), dict):
+        raise BadMessage(INVALID_PARAMS, "Invalid params: params is an object.", identity)
+    return message
+
+
+def _readable_id(body: bytes) -> str | int | None:
+    """The id of a message that some parsers can read and ours does not take, such as one with half a
+    surrogate pair: a client that waits for this id would else wait until it gives up."""
+    try:
+        found: object = json.loads(body.decode(), object_pairs_hook=strict_json.unique)
+        identity = cast("dict[str, Any]", found).get("id") if isinstance(found, dict) else None
+        strict_json.check(identity)
+    except (InvalidInput, RecursionError, ValueError):
+        return None
+    return identity if isinstance(identity, str | int) and not isinstance(identity, bool) else None
+
+
+class StrictMessages:
+    """Lets through what is a message; it may be read again behind."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await _read(receive)
+            if body is None:
+                return
+            scope[MESSAGE] = await heavy.run(check_message, body, light=len(body) <= heavy.SMALL_BYTES)
+        except BadMessage as bad:
+            await refuse(bad, send)
+            return
+        given = False
+
+        async def again() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, again, send)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The whole body, or None when the client hung up. Raises BadMessage past the limit, while reading."""
+    body, values = bytearray(), 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if len(body) > MAX_MESSAGE_BYTES:
+            words = f"Invalid request: a message has {MAX_MESSAGE_BYTES >> 20} MB at most."
+            raise BadMessage(INVALID_REQUEST, words, status=413)
+        values += sum(message.get("body", b"").count(mark) for mark in (b",", b"{", b"["))
+        if values > MOST_VALUES:
+            words = f"Invalid request: a message has {MOST_VALUES} values at most."
+            raise BadMessage(INVALID_REQUEST, words, status=413)
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+async def refuse(bad: BadMessage, send: Send) -> None:
+    """Answer with the JSON-RPC error."""
+    body = json.dumps(bad.answer()).encode()
+    lines = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": bad.status, "headers": lines})
+    await send({"type": "http.response.body", "body": body})

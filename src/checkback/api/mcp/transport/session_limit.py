@@ -1,0 +1,118 @@
+"""How many MCP sessions each owner may have open: past the limit the one that was idle for longest ends.
+
+A session costs memory until its client ends it or has been silent for half an hour, and clients forget to.
+Ending an idle one costs its client nothing but to begin a new one, as the protocol has it; refusing the new
+one would lock an owner out by what is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from checkback.api.middleware.authentication import header
+from checkback.security.auth.callers import caller_of
+from checkback.security.rate_limits import has_quota
+
+SESSION = "mcp-session-id"
+
+
+class OwnersSessions:
+    """The open sessions of one owner, by when they were last used; an event stream alone is no use."""
+
+    def __init__(self) -> None:
+        #: The longest idle first.
+        self._ids: dict[str, None] = {}
+        self._answering: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def opened(self, session: str) -> None:
+        """Count a new one."""
+        self._ids[session] = None
+
+    def ended(self, session: str) -> None:
+        """Count it no more."""
+        self._ids.pop(session, None)
+
+    @contextmanager
+    def used(self, session: str) -> Generator[None]:
+        """A message of this session is being answered."""
+        self._answering[session] += 1
+        try:
+            yield
+        finally:
+            self._answering -= Counter([session])
+            if session in self._ids:
+                del self._ids[session]
+                self._ids[session] = None
+
+    def to_end(self, limit: int) -> list[str]:
+        """Those to end, so that ``limit`` are left, the newest among them: what answers no message first."""
+        old = list(self._ids)[:-1]
+        old.sort(key=lambda session: self._answering[session] > 0)
+        return old[: max(0, len(self) - limit)]
+
+
+class SessionLimit:
+    """Around MCP's application, behind the gate: counts each owner's sessions, and ends those past ``limit``.
+
+    0 is no limit; the owner ``local`` and admins have none. Only what the protocol says is used: a session is
+    known by the header that opens it, and ended by the DELETE that its client would have sent.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+        self._owners: dict[str, OwnersSessions] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._limit <= 0 or not has_quota(caller := caller_of(scope)):
+            await self._app(scope, receive, send)
+            return
+        sessions = self._owners.setdefault(caller.owner, OwnersSessions())
+        given = header(scope, SESSION)
+        if given is None:
+            await self._open(sessions, scope, receive, send)
+        elif scope["method"] == "POST":
+            with sessions.used(given):
+                await self._app(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+            if scope["method"] == "DELETE":
+                sessions.ended(given)
+
+    async def _open(self, sessions: OwnersSessions, scope: Scope, receive: Receive, send: Send) -> None:
+        before = dict(scope)  # routers write into a scope
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                for name, value in message.get("headers", ()):
+                    if name.lower() == SESSION.encode() and message["status"] < 400:
+                        sessions.opened(value.decode())
+                        await self._make_room(sessions, before)
+            await send(message)
+
+        await self._app(scope, receive, watched)
+
+    async def _make_room(self, sessions: OwnersSessions, scope: Scope) -> None:
+        for session in sessions.to_end(self._limit):
+            sessions.ended(session)
+            await self._end(session, scope)
+
+    async def _end(self, session: str, scope: Scope) -> None:
+        kept = [(name, value) for name, value in scope["headers"] if name == b"host"]
+        lines = [*kept, (SESSION.encode(), session.encode())]
+        await self._app({**scope, "method": "DELETE", "headers": lines}, _nothing_to_read, _unheard)
+
+
+async def _nothing_to_read() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _unheard(_: Message) -> None:
+    pass

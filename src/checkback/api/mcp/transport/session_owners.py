@@ -1,0 +1,107 @@
+"""Around MCP's application: a session belongs to the owner who opened it, and answers each id once at a time.
+
+MCP's own application knows neither owners nor what to do with an id that is in flight already: the second
+request would take the first one's answer away, and the first would wait for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from contextlib import suppress
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from checkback.api.mcp.transport.jsonrpc import INVALID_REQUEST, MESSAGE, BadMessage, refuse
+from checkback.api.mcp.transport.session_limit import SESSION
+from checkback.api.middleware.authentication import header
+from checkback.security.auth.callers import caller_of
+
+NO_SESSION = "none"
+"""Stands for the id of a session that is not the caller's: the application answers it as one that is gone."""
+
+ENDING_SECONDS = 1.0
+
+
+class SessionOwners:
+    """Adds to the id of each session a signature for its owner, and lets only that owner use it.
+
+    The key is this process's own: sessions end with it anyway.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._key = secrets.token_bytes(32)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        owner = caller_of(scope).owner
+
+        async def signed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": self._signed(message.get("headers", ()), owner)}
+            await send(message)
+
+        given = header(scope, SESSION)
+        if given is not None:
+            others = [line for line in scope["headers"] if line[0] != SESSION.encode()]
+            scope = {**scope, "headers": [*others, (SESSION.encode(), self._opened(given, owner).encode())]}
+        await self._app(scope, receive, signed)
+
+    def _signed(self, lines: Any, owner: str) -> list[tuple[bytes, bytes]]:
+        made: list[tuple[bytes, bytes]] = []
+        for name, value in lines:
+            if name.lower() == SESSION.encode():
+                value = value + b"." + self._sign(value.decode(), owner).encode()
+            made.append((name, value))
+        return made
+
+    def _opened(self, given: str, owner: str) -> str:
+        """The id as the application knows it, or one that it does not know."""
+        identity, _, signature = given.rpartition(".")
+        expected = self._sign(identity, owner)
+        return identity if hmac.compare_digest(expected.encode(), signature.encode("latin-1")) else NO_SESSION
+
+    def _sign(self, identity: str, owner: str) -> str:
+        text = f"{owner}\0{identity}".encode("utf-8", "surrogatepass")
+        return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
+
+
+class OneAtATime:
+    """Refuses a request whose id is that of another request of its session which is being answered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._in_flight: dict[tuple[str, str], asyncio.Event] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session = header(scope, SESSION) if scope["type"] == "http" else None
+        message: dict[str, Any] = scope.get(MESSAGE, {})
+        if session is None or "method" not in message or "id" not in message:
+            await self._app(scope, receive, send)
+            return
+        key = (session, str(message["id"]))  # the application takes 7 and "7" for one id
+        if not await self._is_free(key):
+            words = "Invalid request: a request with this id is being answered."
+            await refuse(BadMessage(INVALID_REQUEST, words, message["id"]), send)
+            return
+        ended = self._in_flight[key] = asyncio.Event()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            del self._in_flight[key]
+            ended.set()
+
+    async def _is_free(self, key: tuple[str, str]) -> bool:
+        """Whether no request has this id now: one that was answered a moment ago may be about to end."""
+        before = self._in_flight.get(key)
+        if before is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ENDING_SECONDS):
+                    await before.wait()
+        return key not in self._in_flight

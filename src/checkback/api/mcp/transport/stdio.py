@@ -1,0 +1,106 @@
+"""Standard input and output for MCP, with every line checked before MCP's own transport sees it.
+
+That transport keeps silent about lines that are no messages. A client that waits for an answer would wait for
+ever; here it is told with JSON-RPC's codes (``checkback.api.mcp.transport.jsonrpc``), and the connection
+goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+import threading
+from collections.abc import Generator
+from typing import Any, cast
+
+from checkback.api.mcp.transport.jsonrpc import INVALID_REQUEST, MAX_MESSAGE_BYTES, BadMessage, check_message
+
+
+class LineOutput(io.BufferedIOBase):
+    """Writes whole lines only, so that those of two threads never mix."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self._begun = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._begun += data
+        whole = self._begun.rfind(b"\n") + 1
+        if whole:
+            line = bytes(self._begun[:whole])
+            del self._begun[:whole]
+            self.write_line(line)
+        return len(data)
+
+    def write_line(self, line: bytes) -> None:
+        """Write one or more lines at once."""
+        with self._lock:
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+
+
+class CheckedInput(io.BufferedIOBase):
+    """Reads lines, gives on those that are messages, and answers the others itself."""
+
+    def __init__(self, descriptor: int, output: LineOutput) -> None:
+        self._source = os.fdopen(descriptor, "rb", closefd=False)
+        self._output = output
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """The next message, or a part of it; empty at the end."""
+        while not self._ready:
+            line = self._source.readline(MAX_MESSAGE_BYTES + 1)
+            if not line:
+                return b""
+            try:
+                if not line.endswith(b"\n") and len(line) > MAX_MESSAGE_BYTES:
+                    self._skip()
+                    words = f"Invalid request: a message has {MAX_MESSAGE_BYTES >> 20} MB at most."
+                    raise BadMessage(INVALID_REQUEST, words)
+                if line.strip():
+                    check_message(line)
+                    self._ready = line if line.endswith(b"\n") else line + b"\n"
+            except BadMessage as bad:
+                self._output.write_line(json.dumps(bad.answer()).encode() + b"\n")
+        given, self._ready = (self._ready, b"") if size < 0 else (self._ready[:size], self._ready[size:])
+        return given
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self.read1(-1 if size is None else size)
+
+    def _skip(self) -> None:
+        while (rest := self._source.readline(MAX_MESSAGE_BYTES)) and not rest.endswith(b"\n"):
+            pass
+
+
+@contextlib.contextmanager
+def checked_lines() -> Generator[None]:
+    """For as long as this lasts MCP speaks over the real streams through these checks. Whatever else prints,
+    prints to standard error."""
+    real_input, real_output = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    output = LineOutput(real_output)
+    before = sys.stdin, sys.stdout
+    # MCP's transport takes the buffers of these, because they are not the streams 0 and 1.
+    sys.stdin = io.TextIOWrapper(cast("Any", CheckedInput(real_input, output)), "utf-8")
+    sys.stdout = io.TextIOWrapper(cast("Any", output), "utf-8")
+    try:
+        yield
+    finally:
+        sys.stdin, sys.stdout = before
+        os.dup2(real_input, 0)
+        os.dup2(real_output, 1)

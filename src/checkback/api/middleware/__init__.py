@@ -1,0 +1,1 @@
+"""What every HTTP request passes first: authentication, request ids, instrumentation, timeouts."""

@@ -1,0 +1,188 @@
+"""What stands before every HTTP door: pure ASGI middleware, put around the whole application by ``app``.
+
+``Gate`` refuses hosts and origins that are not on the list, before any handler; then it finds out who is
+asking and leaves the answer in the scope (``checkback.security.auth.callers.caller_of``). It does not
+refuse a bad token itself: each door does, in its own words. ``RequireCaller`` does it for MCP's application,
+not ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from checkback.api.middleware.request_id import named
+from checkback.api.operations import HeadTooLarge
+from checkback.core.errors import CheckbackError, Forbidden, QuotaExceeded, Unauthorized
+from checkback.core.request_ids import request_id
+from checkback.dialects import native
+from checkback.security.auth.authenticator import Authenticator, GuessLimit
+from checkback.security.auth.callers import (
+    SESSION_COOKIE,
+    Caller,
+    attach,
+    caller_of,
+    client_of,
+    user_of_client,
+)
+from checkback.security.host_check import HostList, check
+from checkback.security.rate_limits import Quotas
+
+METRICS_PATH = "/metrics"
+MOST_HEADERS = 100
+MOST_HEAD_BYTES = 32 * 1024
+
+
+class Gate:
+    """Host, Origin, caller and id of each request. ``allowed`` may be a function where a port comes later."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        authenticator: Authenticator,
+        allowed: HostList | Callable[[], HostList],
+        guesses: GuessLimit | None = None,
+        quotas: Quotas | None = None,
+    ) -> None:
+        self._app = app
+        self._quotas = quotas
+        self._authenticator = authenticator
+        self._allowed = allowed
+        self._guesses = guesses or GuessLimit()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            send = named(scope, send)
+            if is_large(scope):
+                await refuse(HeadTooLarge(), scope, send)
+                return
+            allowed = self._allowed if isinstance(self._allowed, HostList) else self._allowed()
+            try:
+                check(allowed, headers(scope, "host"), headers(scope, "origin"))
+            except CheckbackError as error:
+                await refuse(error, scope, send)
+                return
+            attach(scope, self._identify(scope))
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # no door has one
+            return
+        await self._app(scope, receive, send)
+
+    def _identify(self, scope: Scope) -> Caller | CheckbackError:
+        token = bearer(scope)
+        cookie = None if token else session_cookie(scope)
+        try:
+            if token is None and cookie is not None:
+                if scope["method"] not in ("GET", "HEAD") and comes_from_elsewhere(scope):
+                    return Forbidden("Pages of other sites may change nothing here.")
+                found = self._authenticator.session(cookie, user_of_client(scope))
+            else:
+                found = self._authenticator.caller(token)
+        except Unauthorized as refusal:
+            if not (token or cookie):
+                return refusal
+            try:
+                self._guesses.failed(client_of(scope))
+            except QuotaExceeded as slow_down:
+                return slow_down
+            return refusal
+        if found.only_measures and scope["path"] != METRICS_PATH:
+            return Forbidden(f"This token is for {METRICS_PATH} only.")
+        try:
+            if self._quotas is not None:
+                self._quotas.request(found)
+        except QuotaExceeded as slow_down:
+            return slow_down
+        return found
+
+
+class RequireCaller:
+    """Lets requests through whose caller is known; answers all others itself, with 401 or 429."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                caller_of(scope)
+            except CheckbackError as error:
+                await refuse(error, scope, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def is_large(scope: Scope) -> bool:
+    """Whether a head is more than anybody needs. uvicorn limits only those that are not whole yet."""
+    lines = scope["headers"]
+    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    size += sum(len(name) + len(value) for name, value in lines)
+    return len(lines) > MOST_HEADERS or size > MOST_HEAD_BYTES
+
+
+def headers(scope: Scope, name: str) -> Iterator[str]:
+    """Every value of one request header, as sent."""
+    wanted = name.encode()
+    return (value.decode("latin-1") for key, value in scope["headers"] if key == wanted)
+
+
+def header(scope: Scope, name: str) -> str | None:
+    """A request header's value; of several the first."""
+    return next(headers(scope, name), None)
+
+
+def bearer(scope: Scope) -> str | None:
+    """The token of the request: ``Authorization: Bearer`` or, as some clients send it, ``X-API-Key``."""
+    scheme, _, value = (header(scope, "authorization") or "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    return header(scope, "x-api-key") or None
+
+
+def comes_from_elsewhere(scope: Scope) -> bool:
+    """Whether a browser says that another site's page sends this, of this machine's other ports too."""
+    return header(scope, "sec-fetch-site") not in (None, "same-origin", "none")
+
+
+def refuse_other_pages(scope: Scope) -> None:
+    """Raise Forbidden for what another site's page makes a browser send, unless it brings a token.
+
+    For addresses where a GET changes something: it has no Origin, and pages on another port of this machine
+    count as the same site, so the cookie comes along.
+    """
+    if bearer(scope) is None and comes_from_elsewhere(scope):
+        raise Forbidden("Pages of other sites may change nothing here.")
+
+
+def session_cookie(scope: Scope) -> str | None:
+    """The value of our cookie, if the request brings one.
+
+    Read by hand: ``http.cookies`` takes time in the square of a header's size before Python 3.11.10 and
+    3.12.6 (CVE-2024-7592), and this is read before it is known who asks. Our values need no quotes.
+    """
+    for line in headers(scope, "cookie"):
+        for pair in line.split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name == SESSION_COOKIE:
+                return value
+    return None
+
+
+async def refuse(error: CheckbackError, scope: Scope, send: Send) -> None:
+    """Answer with an error in our own format, without reading the request."""
+    identity = request_id(header(scope, "x-request-id"))
+    body = json.dumps(native.error(error, identity)).encode()
+    lines = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    if error.http_status == 401:
+        lines.append((b"www-authenticate", b"Bearer"))
+    if after := native.retry_after(error):
+        lines.append((b"retry-after", str(after).encode()))
+    await send({"type": "http.response.start", "status": error.http_status, "headers": lines})
+    await send({"type": "http.response.body", "body": body})

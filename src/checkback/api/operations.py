@@ -1,0 +1,250 @@
+"""How the native API turns requests into calls and errors into answers.
+
+An ``Operation`` is one line of the API's table: the router, the checks of query and body, and the OpenAPI
+document are all made from it, so none of them can say something else than the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from checkback.core import heavy
+from checkback.core.clean_text import clean_json
+from checkback.core.errors import CheckbackError, InvalidInput, TooLarge, Unauthorized
+from checkback.core.job import JSON
+from checkback.core.request_ids import request_id
+from checkback.dialects import native
+from checkback.kinds import registry
+from checkback.security import strict_json
+from checkback.security.auth.callers import Caller, caller_of
+from checkback.security.redaction import redact
+
+MAX_BODY_BYTES = 1024 * 1024
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+log = logging.getLogger(__name__)
+
+
+class JsonAnswer(JSONResponse):
+    """An answer in JSON, whatever is in it: what cannot be encoded is replaced."""
+
+    def render(self, content: Any) -> bytes:
+        try:
+            return super().render(content)
+        except ValueError:  # half a surrogate pair, NaN
+            return super().render(clean_json(content))
+
+
+class NoSuchAddress(CheckbackError):
+    """Nothing lies at this address."""
+
+    code = "not_found"
+    http_status = 404
+    default_hint = "GET /openapi.json lists the addresses of this API."
+
+
+class WrongMethod(CheckbackError):
+    """This address does not take this method."""
+
+    code = "method_not_allowed"
+    http_status = 405
+    default_hint = "GET /openapi.json lists the methods of each address."
+
+
+class HeadTooLarge(CheckbackError):
+    """The head of the request is too large."""
+
+    code = "head_too_large"
+    http_status = 431
+    default_hint = "Send fewer headers, or shorter ones."
+
+
+class RequestTooSlow(CheckbackError):
+    """The body of the request did not come in time."""
+
+    code = "request_too_slow"
+    http_status = 408
+    default_hint = "Send it again, over a connection that is faster."
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One way in which an operation can end well. ``schema`` is a type that pydantic knows, or None."""
+
+    description: str
+    schema: Any = None
+    media_type: str = "application/json"
+    #: Whether it has a body at all.
+    empty: bool = False
+
+
+@dataclass(slots=True)
+class Call:
+    """A request that was let in: who asks, and under which request id."""
+
+    request: Request
+    caller: Caller
+    request_id: str
+
+    @property
+    def job_id(self) -> str:
+        return str(self.request.path_params["job_id"])
+
+    def query(self, model: type[M]) -> M:
+        """The query string as a checked model. Raises InvalidInput; unknown parameters are let be."""
+        known = {key: value for key, value in self.request.query_params.items() if key in model.model_fields}
+        return check_model(model, known)
+
+
+Handler = Callable[[Call], Awaitable[ASGIApp]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method on one path."""
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    handler: Handler
+    answers: Mapping[int, Answer]
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    errors: Sequence[type[CheckbackError]] = ()
+    #: Answers without a token.
+    public: bool = False
+
+
+class Resource:
+    """Everything that one path answers, as an ASGI application.
+
+    An ASGI application rather than a handler function for each method, because Starlette answers a wrong
+    method in plain text.
+    """
+
+    def __init__(self, operations: Sequence[Operation], *, production: bool) -> None:
+        #: By method.
+        self.operations = {operation.method: operation for operation in operations}
+        self._production = production
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        identity = request_id(request.headers.get("x-request-id"))
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            answer = await self._answer(request, identity)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            answer = self._refusal(error, identity)
+        try:
+            await answer(scope, receive, watched)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if started:
+                raise
+            await self._refusal(error, identity)(scope, receive, watched)
+
+    async def _answer(self, request: Request, identity: str) -> ASGIApp:
+        operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
+            if not self.operations:
+                raise NoSuchAddress
+            allowed = ", ".join(sorted(self.operations))
+            wrong = WrongMethod(f"This address takes {allowed} only.")
+            return JsonAnswer(native.error(wrong, identity), wrong.http_status, {"allow": allowed})
+        caller = Caller("") if operation.public else caller_of(request.scope)
+        return await operation.handler(Call(request, caller, identity))
+
+    def _refusal(self, error: Exception, identity: str) -> JSONResponse:
+        return refusal(error, identity, production=self._production)
+
+
+def refusal(error: Exception, identity: str, *, production: bool = True) -> JSONResponse:
+    """The answer that tells of an error: the one place where this API translates them.
+
+    An unexpected one shows nothing of itself but the request id, under which the log has the rest.
+    """
+    if not isinstance(error, CheckbackError):
+        log.error("Request %s failed.", identity, exc_info=error)
+        detail = None if production else redact(f"{type(error).__name__}: {error}")
+        error = CheckbackError(
+            detail or "Something went wrong in the server.",
+            hint=f"The server's log has the details under the request id {identity}.",
+        )
+    headers: dict[str, str] = {"cache-control": "no-store"}
+    if isinstance(error, Unauthorized):
+        headers["www-authenticate"] = "Bearer"
+    if after := native.retry_after(error):
+        headers["retry-after"] = str(after)
+    return JsonAnswer(native.error(error, identity), error.http_status, headers)
+
+
+async def read_json(request: Request) -> JSON:
+    """The body as strictly read JSON; an empty body is an empty object. Raises InvalidInput or TooLarge.
+
+    The size is counted while reading: a Content-Length can lie.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLarge(f"The body is larger than {MAX_BODY_BYTES // 1024} KB.")
+    if not body:
+        return {}
+    # A form on another site can send text/plain, but not this type without asking the server first.
+    if kind != "application/json":
+        raise InvalidInput(
+            "The body's type is not application/json.", hint="Send Content-Type: application/json."
+        )
+    return await heavy.run(strict_json.parse, bytes(body), light=len(body) <= heavy.SMALL_BYTES)
+
+
+def check_model(model: type[M], value: object) -> M:
+    """``value`` as a checked model. Raises InvalidInput that names each wrong field."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise InvalidInput(registry.describe(error)) from None
+
+
+async def while_connected(request: Request, work: Awaitable[T]) -> T:
+    """The outcome of ``work``, which is cancelled when the client hangs up. Raises ClientDisconnect then."""
+    working = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientDisconnect
+    finally:
+        for task in (working, gone):
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

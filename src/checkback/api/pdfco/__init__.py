@@ -1,0 +1,1 @@
+"""PDF.co's HTTP API."""

@@ -1,0 +1,392 @@
+"""PDF.co's HTTP API: ``/v1/...``, and the same without ``/v1``, as Starlette routes.
+
+Every submission is answered before its source is fetched. Requests come as JSON, as a form, with files, or as
+a query; errors have this API's own form and numbers (``checkback.dialects.pdfco.responses``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from python_multipart.exceptions import FormParserError
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from checkback.api.middleware.authentication import refuse_other_pages
+from checkback.api.operations import JsonAnswer
+from checkback.api.pdfco_jobs import PdfcoDesk, wants_async
+from checkback.api.signed_files import FileLinks, base_url, save, valid_until
+from checkback.core import heavy
+from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLarge
+from checkback.core.job import Job
+from checkback.core.request_ids import request_id
+from checkback.core.states import State
+from checkback.dialects import native
+from checkback.dialects.pdfco import responses as pdfco
+from checkback.dialects.pdfco.requests import ENDPOINTS, Endpoint, flag, lowered, source_url
+from checkback.security import strict_json
+from checkback.security.auth.callers import Caller, caller_of
+from checkback.security.redaction import redact
+from checkback.security.source_refs import ArtifactSource, UploadSource, parse_source
+from checkback.service import Service
+from checkback.storage.uploads import MAX_UPLOAD_BYTES, Upload, plain_name
+
+MAX_JSON_BYTES = 2 * 1024 * 1024
+MAX_BASE64_BYTES = 64 * 1024 * 1024
+MOST_FIELDS = 200
+MOST_LARGE_VALUES = 10_000
+"""What a body may hold that is larger than any but one with a file."""
+BASE64_PIECE = 1 << 16
+"""A multiple of four characters, which stand for three bytes."""
+SYNC_SECONDS = 25.0
+PUT_MINUTES = 30
+FETCH_KIND = "file.fetch"
+
+Parameters = dict[str, Any]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request whose caller is known and whose parameters are read; their names are in small letters."""
+
+    request: Request
+    caller: Caller
+    request_id: str
+    parameters: Parameters
+    desk: PdfcoDesk
+
+    def text(self, *names: str) -> str:
+        """The first of these parameters that is given. Raises InvalidInput when none is."""
+        for name in names:
+            value = self.parameters.get(name)
+            if isinstance(value, str) and value.strip():
+                return value.strip()
+        raise InvalidInput(f"The parameter {names[0]} is missing.")
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+OwnToken = Callable[[str], bool]
+
+
+class PdfcoDoor:
+    """The handlers of the whole API."""
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        production: bool,
+        is_own_token: OwnToken,
+        sync_seconds: float = SYNC_SECONDS,
+    ) -> None:
+        self._service = service
+        self._is_own_token = is_own_token
+        self._production = production
+        self._sync_seconds = sync_seconds
+
+    async def submit(self, call: Call, endpoint: Endpoint) -> Response:
+        """Start a job; with ``async: false`` wait for its end, for 25 seconds at most."""
+        # A key of PDF.co's for this one job; a token of ours is never sent there.
+        key = call.parameters.get("api_key")
+        key = key if isinstance(key, str) and key and not self._is_own_token(key) else None
+        done = await call.desk.submit(
+            call.caller, endpoint, call.parameters, request_id=call.request_id, api_key=key
+        )
+        if wants_async(call.parameters):
+            return _json(done.answer)
+        job = await self._service.wait(call.caller, done.job.id, self._sync_seconds)
+        if job.state is not State.COMPLETED:
+            number, answer = pdfco.failure_answer(job)
+            return _json(answer, number)
+        inline = flag(call.parameters.get("inline"))
+        return _json(await call.desk.finished(call.caller, job, done.name, inline=inline))
+
+    async def check(self, call: Call) -> Response:
+        """How a job stands."""
+        force = flag(call.parameters.get("force"))
+        _, answer = await call.desk.check(call.caller, call.text("jobid"), force=force)
+        return _json(answer)
+
+    async def upload(self, call: Call) -> Response:
+        """Take a file out of a multipart form."""
+        file: Any = call.parameters.get("file")
+        if not isinstance(file, UploadFile):
+            raise InvalidInput("The form has no part called file with a file in it.")
+        name = call.parameters.get("name")
+        wanted = name if isinstance(name, str) and name else file.filename or "file"
+        writer = self._service.begin_upload(call.caller, wanted)
+        return self._uploaded(call, await save(writer, _pieces(file)))
+
+    async def upload_base64(self, call: Call) -> Response:
+        """Take a file as base64 text, also as a data: URL."""
+        text = call.text("file")
+        if text.startswith("data:"):
+            text = text.partition(",")[2]
+        name = str(call.parameters.get("name") or "file")
+        writer = self._service.begin_upload(call.caller, name)
+        return self._uploaded(call, await save(writer, _decoded(text)))
+
+    async def upload_url(self, call: Call) -> Response:
+        """Fetch a file for later jobs."""
+        job = await self._fetched(call, call.text("url"), str(call.parameters.get("name") or ""))
+        until = valid_until(None)
+        answer = _file_answer(call.desk.links.of_job(job, until)["url"], pdfco.outputs(job)[0], until)
+        return _json(answer)
+
+    async def presigned(self, call: Call) -> Response:
+        """An address that takes a file by PUT, and the one to read it from."""
+        name = plain_name(str(call.parameters.get("name") or "file"))
+        upload_id = self._service.announce_upload(call.caller)
+        until = valid_until(None)
+        put_until = datetime.now(UTC) + timedelta(minutes=PUT_MINUTES)
+        links = call.desk.links
+        answer = _file_answer(links.upload(Upload(upload_id, "", name, 0, ""), until), name, until)
+        answer["presignedUrl"] = links.put(call.caller.owner, upload_id, name, put_until)
+        return _json(answer)
+
+    async def delete(self, call: Call) -> Response:
+        """Remove an upload or a result file that a link names."""
+        match parse_source(source_url(call.text("url")), self._service.links):
+            case UploadSource(upload_id):
+                self._service.remove_upload(call.caller, upload_id)
+            case ArtifactSource(job_id, name):
+                await self._service.remove_artifact(call.caller, job_id, name)
+            case None:
+                raise NotFound("This address is none of a file here.", hint="Give the link as it was given.")
+        return _json({"error": False, "status": 200, "credits": 0, "remainingCredits": 0})
+
+    async def hash(self, call: Call) -> Response:
+        """The MD5 of a file, here or at an address."""
+        url = source_url(call.text("url"))
+        match parse_source(url, self._service.links):
+            case UploadSource(upload_id):
+                digest = self._service.upload(call.caller, upload_id)[0].md5
+            case ArtifactSource(job_id, name):
+                _, path = await self._service.artifact(call.caller, job_id, name)
+                digest = await asyncio.to_thread(_md5, path)
+            case None:
+                job = await self._fetched(call, url, "")
+                digest = str(cast("dict[str, Any]", job.result)["md5"])
+        return _json({"hash": digest, "error": False, "status": 200, "credits": 0, "remainingCredits": 0})
+
+    async def balance(self, call: Call) -> Response:
+        """Nothing costs credits here."""
+        return _json({"remainingCredits": 0})
+
+    async def _fetched(self, call: Call, url: str, name: str) -> Job:
+        """A completed job that has fetched a file. Raises the reason why it has not."""
+        args = {"url": source_url(url), "name": name}
+        done = await self._service.submit(call.caller, FETCH_KIND, args, request_id=call.request_id)
+        job = await self._service.wait(call.caller, done.job.id, self._sync_seconds)
+        if job.state is not State.COMPLETED:
+            number, answer = pdfco.failure_answer(job)
+            raise _Answered(number, answer)
+        return job
+
+    def _uploaded(self, call: Call, upload: Upload) -> Response:
+        until = valid_until(None)
+        return _json(_file_answer(call.desk.links.upload(upload, until), upload.name, until))
+
+    def route(
+        self, path: str, handler: Handler, *methods: str, limit: int = MAX_JSON_BYTES
+    ) -> list[BaseRoute]:
+        """An endpoint, with and without ``/v1``."""
+
+        async def answer(request: Request) -> Response:
+            return await self._answer(request, handler, limit)
+
+        return [Route(f"{prefix}/{path}", answer, methods=list(methods)) for prefix in ("/v1", "")]
+
+    async def _answer(self, request: Request, handler: Handler, limit: int) -> Response:
+        identity = request_id(request.headers.get("x-request-id"))
+        try:
+            caller = caller_of(request.scope)
+            refuse_other_pages(request.scope)
+            links = FileLinks(self._service.links, base_url(request))
+            async with _read_parameters(request, limit) as parameters:
+                desk = PdfcoDesk(self._service, links)
+                return await handler(Call(request, caller, identity, parameters, desk))
+        except _Answered as answered:
+            return _json(answered.answer, answered.number)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except CheckbackError as error:
+            number, answer = pdfco.refusal(error)
+            response = _json(answer, number)
+            if after := native.retry_after(error):
+                response.headers["retry-after"] = str(after)
+            return response
+        except Exception as error:
+            log.error("Request %s failed.", identity, exc_info=error)
+            detail = None if self._production else redact(f"{type(error).__name__}: {error}")
+            words = detail or f"Something went wrong in the server; its log knows it as {identity}."
+            return _json(pdfco.error(500, words), 500)
+
+
+class _Answered(Exception):
+    """An answer that some depth below a handler has found."""
+
+    def __init__(self, number: int, answer: dict[str, Any]) -> None:
+        super().__init__(number)
+        self.number, self.answer = number, answer
+
+
+class _read_parameters:
+    """The parameters of a request, of its query and its body, for as long as its files are open."""
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self._request = request
+        self._limit = limit
+
+    async def __aenter__(self) -> Parameters:
+        parameters = lowered(dict(self._request.query_params))
+        kind = self._request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+            self._form = form = await self._read_form()
+            return parameters | lowered(dict(form.items()))
+        body = await _read_body(self._request, self._limit)
+        if not body.strip():
+            return parameters
+        found = await heavy.run(strict_json.parse, body, light=len(body) <= heavy.SMALL_BYTES)
+        if not isinstance(found, dict):
+            raise InvalidInput("The body is not a JSON object.")
+        return parameters | lowered(cast("Parameters", found))
+
+    async def _read_form(self) -> FormData:
+        limited = Request(self._request.scope, _Limited(self._request, MAX_UPLOAD_BYTES).receive)
+        try:
+            return await limited.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=self._limit)
+        except (CheckbackError, ClientDisconnect):
+            raise
+        except (HTTPException, MultiPartException, FormParserError, LookupError, ValueError):
+            # The parser has an exception for each fault, and Python's own for bytes that are no text.
+            raise InvalidInput(
+                "The body is not a form that can be read.",
+                hint=f"Send well-formed form fields, {MOST_FIELDS} at most, and one file at most.",
+            ) from None
+
+    async def __aexit__(self, *_: object) -> None:
+        form = getattr(self, "_form", None)
+        if form is not None:
+            await form.close()
+
+
+class _Limited:
+    """Counts a body while it is read: a Content-Length can lie."""
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self._request = request
+        self._left = limit + 64 * 1024
+
+    async def receive(self) -> Any:
+        message = await self._request.receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise TooLarge(f"A file may have {MAX_UPLOAD_BYTES >> 20} MB at most.")
+        return message
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    body, values = bytearray(), 0
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge(f"The body is larger than {limit >> 20} MB.")
+        values += sum(chunk.count(mark) for mark in (b",", b"{", b"["))
+        if len(body) > MAX_JSON_BYTES and values > MOST_LARGE_VALUES:
+            raise TooLarge(
+                f"A body of more than {MAX_JSON_BYTES >> 20} MB may have {MOST_LARGE_VALUES} values at most.",
+                hint="Send the file's content as one base64 text in `file`, and nothing else that is large.",
+            )
+    return bytes(body)
+
+
+async def _decoded(text: str) -> AsyncIterator[bytes]:
+    """What base64 stands for, in pieces: all at once it would stop everybody else. Raises InvalidInput."""
+    for start in range(0, len(text), BASE64_PIECE):
+        piece = text[start : start + BASE64_PIECE]
+        is_last = start + BASE64_PIECE >= len(text)
+        try:
+            if "=" in piece and not is_last:
+                raise ValueError
+            yield base64.b64decode(piece, validate=True)
+        except ValueError:
+            raise InvalidInput("The parameter file is not base64.") from None
+        await asyncio.sleep(0)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+async def _pieces(file: UploadFile) -> AsyncIterator[bytes]:
+    while chunk := await file.read(1 << 20):
+        yield chunk
+
+
+def _file_answer(url: str, name: str, until: datetime) -> dict[str, Any]:
+    return {
+        "url": url,
+        "error": False,
+        "status": 200,
+        "name": name,
+        "credits": 0,
+        "remainingCredits": 0,
+        "duration": 0,
+        "outputLinkValidTill": pdfco.moment(until),
+    }
+
+
+def build_routes(
+    service: Service,
+    *,
+    is_own_token: OwnToken,
+    production: bool = True,
+    sync_seconds: float = SYNC_SECONDS,
+) -> list[BaseRoute]:
+    """Every route of this API. The gate before them finds out who is asking; ``is_own_token`` tells our
+    tokens from keys of PDF.co's."""
+    door = PdfcoDoor(service, production=production, is_own_token=is_own_token, sync_seconds=sync_seconds)
+    both = ("GET", "POST")
+    routes = [
+        *door.route("job/check", door.check, *both),
+        *door.route("file/upload", door.upload, "POST"),
+        *door.route("file/upload/base64", door.upload_base64, "POST", limit=MAX_BASE64_BYTES),
+        *door.route("file/upload/url", door.upload_url, *both),
+        *door.route("file/upload/get-presigned-url", door.presigned, *both),
+        *door.route("file/delete", door.delete, *both),
+        *door.route("file/hash", door.hash, *both),
+        *door.route("account/credit/balance", door.balance, *both),
+    ]
+    for path, endpoint in ENDPOINTS.items():
+        routes += door.route(path, _submitter(door, endpoint), *both)
+    return [*routes, *door.route("{rest:path}", _unknown, *both)[:1]]
+
+
+def _submitter(door: PdfcoDoor, endpoint: Endpoint) -> Handler:
+    async def submit(call: Call) -> Response:
+        return await door.submit(call, endpoint)
+
+    return submit
+
+
+async def _unknown(call: Call) -> Response:
+    raise NotFound("There is no such endpoint here.", hint="docs/pdfco.md lists them.")
+
+
+def _json(content: Any, status: int = 200) -> JsonAnswer:
+    return JsonAnswer(content, status, {"cache-control": "no-store"})

@@ -1,0 +1,217 @@
+"""What PDF.co's HTTP API and its MCP tools have in common: submit a job, check on it, link its results."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, cast
+
+from checkback.api.signed_files import FileLinks, is_many, valid_until
+from checkback.core.errors import InvalidInput, NotFound
+from checkback.core.job import JSON, Job
+from checkback.core.states import State
+from checkback.dialects.pdfco import responses
+from checkback.dialects.pdfco.profiles import InvalidProfiles
+from checkback.dialects.pdfco.requests import Endpoint, arguments, flag, flattened, parts_of
+from checkback.kinds.documents.args.profiles import read_options
+from checkback.kinds.documents.files.names import result_stem, stem_of_url
+from checkback.security.auth.callers import Caller
+from checkback.security.source_refs import parse_source
+
+if TYPE_CHECKING:
+    from checkback.service import Service
+
+REMOTE_KIND = "pdfco.run"
+SECRET_PARAMETERS = (
+    "profiles",
+    "password",
+    "httppassword",
+    "ownerpassword",
+    "owner_password",
+    "userpassword",
+    "user_password",
+)
+MAX_BODY_BYTES = 4 * 1024 * 1024
+_TEXT_ENDINGS = frozenset({".txt", ".csv", ".xml", ".html", ".json"})
+_OURS = frozenset({"provider", "api_key", "apikey", "x-api-key", "async", "callback"})
+
+
+@dataclass(frozen=True, slots=True)
+class PdfcoDesk:
+    """Jobs in the words of PDF.co, for one client: ``links`` lead to the address that it knows."""
+
+    service: Service
+    links: FileLinks
+
+    async def submit(
+        self,
+        caller: Caller,
+        endpoint: Endpoint,
+        parameters: Mapping[str, Any],
+        *,
+        request_id: str,
+        api_key: str | None = None,
+    ) -> Submitted:
+        """Start the job that an endpoint stands for; names of parameters are in small letters.
+
+        ``provider: "pdfco"`` runs it at PDF.co, with ``api_key`` or the server's own key.
+        """
+        began = time.monotonic()
+        parameters = flattened(parameters)
+        _check_profiles(parameters.get("profiles"))
+        name = _result_name(endpoint, parameters)
+        provider = str(parameters.get("provider") or "local").lower()
+        kind: str
+        args: dict[str, Any]
+        if provider == "pdfco":
+            kind, args = REMOTE_KIND, self._remote_arguments(endpoint, parameters, name, api_key)
+        elif provider in ("local", "checkback"):
+            kind, args = endpoint.kind, arguments(endpoint, parameters) | {"name": name}
+        else:
+            raise InvalidInput("provider is local or pdfco.")
+        callback = parameters.get("callback")
+        done = await self.service.submit(
+            caller,
+            kind,
+            args,
+            request_id=request_id,
+            callback=_callback(callback, self.links, args) if callback else None,
+        )
+        until = valid_until(args.get("expiration"))
+        many = endpoint.many
+        url = (self.links.results if many else self.links.result)(done.job.id, name, until)
+        answer = responses.submitted(
+            done.job, url=url, name=name, valid_till=until, duration_ms=_since(began)
+        )
+        return Submitted(done.job, name, answer)
+
+    def _remote_arguments(
+        self, endpoint: Endpoint, parameters: Mapping[str, Any], name: str, api_key: str | None
+    ) -> dict[str, Any]:
+        """The arguments of the kind that runs an endpoint at PDF.co; passwords travel sealed.
+
+        Files that lie here are named apart: they go there first.
+        """
+        plain = {
+            key: value
+            for key, value in parameters.items()
+            if key not in _OURS and key not in SECRET_PARAMETERS and value not in (None, "", [])
+        }
+        files: list[str] = []
+        if isinstance(plain.get("url"), str):
+            plain["url"] = ",".join(self._remote_url(part, files) for part in parts_of(plain["url"]))
+        if isinstance(plain.get("images"), list):
+            plain["images"] = [self._remote_image(image, files) for image in plain["images"]]
+        secret = {key: parameters[key] for key in SECRET_PARAMETERS if parameters.get(key)}
+        if "profiles" in secret:
+            secret["profiles"] = json.dumps(secret["profiles"])
+        args: dict[str, Any] = {"endpoint": endpoint.path, "params": plain, "name": name, "files": files}
+        if secret:
+            args["secret_params"] = json.dumps(secret)
+        if api_key:
+            args["api_key"] = api_key
+        return args
+
+    def _remote_image(self, image: Any, files: list[str]) -> Any:
+        if not isinstance(image, dict):
+            return image
+        fields = cast("dict[str, Any]", image)
+        url: object = fields.get("url")
+        return fields | {"url": self._remote_url(url, files)} if isinstance(url, str) else fields
+
+    def _remote_url(self, source: str, files: list[str]) -> str:
+        """A source as PDF.co is to see it: an address, or ``file:N`` for one that lies here."""
+        if parse_source(source, self.service.links) is None:
+            return source
+        if source not in files:
+            files.append(source)
+        return f"file:{files.index(source)}"
+
+    async def check(self, caller: Caller, job_id: str, *, force: bool) -> tuple[Job | None, dict[str, Any]]:
+        """The answer of a check, and the job where there is one."""
+        began = time.monotonic()
+        try:
+            job = await self.service.get_with_args(caller, job_id)
+        except (NotFound, InvalidInput):
+            return None, responses.no_such_job(job_id, force=force)
+        return job, self.describe(job, began)
+
+    def describe(self, job: Job, began: float) -> dict[str, Any]:
+        """The answer of a check about a job that was read with its arguments."""
+        args: Any = job.args
+        minutes = cast("dict[str, Any]", args).get("expiration") if isinstance(args, dict) else None
+        until = valid_until(minutes if isinstance(minutes, int) else None)
+        if job.expires_at is not None:
+            until = min(until, job.expires_at)
+        links = self.links.of_job(job, until) if job.state is State.COMPLETED else {}
+        return responses.check(job, links=links, valid_till=until, duration_ms=_since(began))
+
+    async def finished(self, caller: Caller, job: Job, name: str, *, inline: bool) -> dict[str, Any]:
+        """The answer to a submission that waited for its job, which has completed."""
+        until = valid_until(None)
+        links = self.links.of_job(job, until)
+        body = await self._body(caller, job, inline=inline)
+        if is_many(job):
+            links.pop("url", None)
+        return responses.finished(job, name=name, links=links, body=body, valid_till=until, duration_ms=0)
+
+    async def _body(self, caller: Caller, job: Job, *, inline: bool) -> JSON:
+        """What the job's file says, where the result itself or the caller asks for it."""
+        found: object = job.result
+        result = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        names = responses.outputs(job)
+        if result.get("body") is not None or not inline or len(names) != 1:
+            return result.get("body")
+        artifact, path = await self.service.artifact(caller, job.id, names[0])
+        ending = PurePosixPath(artifact.name).suffix
+        if ending not in _TEXT_ENDINGS or artifact.size_bytes > MAX_BODY_BYTES:
+            return None
+        text = (await asyncio.to_thread(path.read_bytes)).decode("utf-8", "replace")
+        return json.loads(text) if ending == ".json" else text
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A job that was started, and what to answer."""
+
+    job: Job
+    name: str
+    answer: dict[str, Any]
+
+
+def _result_name(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:
+    """What the result will be called: it stands in the link that the submission answers with."""
+    given = parameters.get("name")
+    source = parameters.get("url")
+    if isinstance(given, str) and given.strip():
+        stem = result_stem(given)
+    else:
+        stem = stem_of_url(source.partition(",")[0]) if isinstance(source, str) else "document"
+    return f"{stem}.json" if endpoint.many else f"{stem}.{endpoint.extension}"
+
+
+def _check_profiles(options: dict[str, Any] | None) -> None:
+    """Raises InvalidProfiles for an option with a value that it cannot have."""
+    try:
+        read_options(json.dumps(options or {}))
+    except ValueError as error:
+        raise InvalidProfiles(f"{error}.") from None
+
+
+def _callback(url: Any, links: FileLinks, args: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(url, str):
+        raise InvalidInput("callback is an http(s) address.")
+    return {"url": url, "context": {"base_url": links.base_url, "expiration": args.get("expiration")}}
+
+
+def _since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
+
+
+def wants_async(parameters: Mapping[str, Any]) -> bool:
+    """Whether a submission is to be answered at once."""
+    return flag(flattened(parameters).get("async"))

@@ -1,0 +1,33 @@
+"""What a callback says, and how it is signed: put together here, because the engine knows no door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from checkback.core.job import JSON, Job
+from checkback.core.states import State
+from checkback.engine.worker.webhooks import CallbackSettings
+from checkback.security.encryption import Sealer, derive, load_secret
+from checkback.security.signed_urls import LinkSigner
+from checkback.settings import Settings
+
+
+def callback_settings(settings: Settings) -> CallbackSettings:
+    """Callbacks in PDF.co's words, as a check would answer, with fresh links."""
+    secret = load_secret(settings.home, settings.secret_key)
+    chosen = settings.callback_secret
+    signer = LinkSigner(derive(secret, "links"))
+
+    def render(job: Job, context: Mapping[str, Any]) -> JSON:
+        # Imported at the first callback: most workers never send one.
+        from checkback.api.signed_files import FileLinks, valid_until
+        from checkback.dialects.pdfco import responses
+
+        links = FileLinks(signer, str(context.get("base_url", "")))
+        until = valid_until(context.get("expiration"))
+        made = links.of_job(job, until) if job.state is State.COMPLETED else {}
+        return responses.check(job, links=made, valid_till=until, duration_ms=0)
+
+    key = chosen.encode() if chosen else derive(secret, "callbacks")
+    return CallbackSettings(render, key, Sealer(secret).open)

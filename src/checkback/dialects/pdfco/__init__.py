@@ -1,0 +1,1 @@
+"""PDF.co's vocabulary: requests, responses, profiles and MCP tools."""

@@ -1,0 +1,351 @@
+"""PDF.co's endpoints and parameters, and the kinds and arguments of ours that they stand for.
+
+Parameter names are read in any case, unknown ones are ignored, and values may be texts where a form or a
+query brought them: that is how clients in the wild send them (spec section 1).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+from checkback.core.errors import InvalidInput
+from checkback.dialects.pdfco.mcp_tools import PERMISSIONS
+from checkback.dialects.pdfco.profiles import STANDARD, parse_profiles
+
+Fields = dict[str, Any]
+
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
+_LIST = re.compile(r"\s*,\s*(?=https?://|www\.|cache:|upload:|artifact:|filetoken:)", re.IGNORECASE)
+_DRIVE = re.compile(r"https://drive\.google\.com/file/d/([\w-]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint of the API: the kind that does its work, and how its parameters are called there."""
+
+    path: str
+    kind: str
+    #: The ending of the result.
+    extension: str
+    #: Our argument for each parameter of this endpoint, by its name in small letters.
+    arguments: Mapping[str, str]
+    #: Arguments that the endpoint itself stands for, as the type of a picture.
+    fixed: Mapping[str, Any]
+    #: Whether it makes several files, so that its link leads to a list of links.
+    many: bool = False
+    required: str = "url"
+
+
+Texts = Mapping[str, str]
+_BASE: Texts = {
+    "name": "name",
+    "password": "password",
+    "profiles": "profiles",
+    "httpusername": "httpusername",
+    "httppassword": "httppassword",
+    "expiration": "expiration",
+}
+_PAGES: Texts = {**_BASE, "pages": "pages"}
+_TEXT: Texts = {
+    **_PAGES,
+    "unwrap": "unwrap",
+    "rect": "rect",
+    "lang": "lang",
+    "linegrouping": "line_grouping",
+    "inline": "inline",
+}
+_IMAGE: Texts = {**_PAGES, "resolution": "resolution_dpi"}
+_OFFICE: Texts = {**_PAGES, "autosize": "autosize"}
+_SHEET: Texts = {**_BASE, "worksheetindex": "worksheet_index"}
+_WEB: Texts = {
+    **_BASE,
+    "margins": "margins",
+    "papersize": "paper_size",
+    "orientation": "orientation",
+    "mediatype": "media_type",
+    "header": "header",
+    "footer": "footer",
+    "printbackground": "print_background",
+    "donotwaitfullload": "do_not_wait_full_load",
+}
+_EMAIL: Texts = {
+    **_BASE,
+    "embedattachments": "embed_attachments",
+    "convertattachments": "convert_attachments",
+    "margins": "margins",
+    "papersize": "paper_size",
+    "orientation": "orientation",
+}
+_EDIT: Texts = {
+    **_BASE,
+    "annotations": "annotations",
+    "images": "images",
+    "fields": "fields",
+    "flatten": "flatten",
+    "annotationsstring": "annotationsstring",
+    "imagesstring": "imagesstring",
+    "fieldsstring": "fieldsstring",
+}
+_FIND: Texts = {
+    **_PAGES,
+    "searchstring": "search",
+    "wordmatchingmode": "matching",
+    "regexsearch": "regex",
+}
+_PROTECT: Texts = {
+    **_BASE,
+    "owner_password": "owner_password",
+    "ownerpassword": "owner_password",
+    "user_password": "user_password",
+    "userpassword": "user_password",
+    "encryption_algorithm": "encryption_algorithm",
+    "encryptionalgorithm": "encryption_algorithm",
+    "print_quality": "print_quality",
+    "printquality": "print_quality",
+    **{
+        spelling: f"allow_{what}"
+        for what in PERMISSIONS
+        for spelling in (f"allow_{what}", f"allow{what.replace('_', '')}")
+    },
+}
+
+
+def _endpoints() -> list[Endpoint]:
+    none: Fields = {}
+    rows: list[Endpoint] = []
+    for format_name, kind in (
+        ("text", "text"), ("text-simple", "text"), ("json", "json"), ("json2", "json"),
+        ("json-meta", "json"), ("csv", "csv"), ("xls", "xls"), ("xlsx", "xlsx"), ("xml", "xml"),
+        ("html", "html"),
+    ):  # fmt: skip
+        ending = "txt" if kind == "text" else kind
+        rows.append(Endpoint(f"pdf/convert/to/{format_name}", f"pdf.to_{kind}", ending, _TEXT, none))
+    for picture in ("jpg", "png", "webp", "tiff"):
+        rows.append(
+            Endpoint(
+                f"pdf/convert/to/{picture}", "pdf.to_image", picture, _IMAGE, {"type": picture}, many=True
+            )
+        )
+    for sheet in ("csv", "json", "html", "txt", "xml", "pdf"):
+        rows.append(Endpoint(f"xls/convert/to/{sheet}", f"excel.to_{sheet}", sheet, _SHEET, none))
+    rows += [
+        Endpoint("pdf/convert/from/doc", "document.to_pdf", "pdf", _OFFICE, none),
+        Endpoint("pdf/convert/from/csv", "csv.to_pdf", "pdf", _OFFICE, none),
+        Endpoint("pdf/convert/from/image", "image.to_pdf", "pdf", _PAGES, none),
+        Endpoint("pdf/convert/from/url", "webpage.to_pdf", "pdf", _WEB, none),
+        Endpoint("pdf/convert/from/html", "html.to_pdf", "pdf", {**_WEB, "html": "html"}, none,
+                 required="html"),
+        Endpoint("pdf/convert/from/email", "email.to_pdf", "pdf", _EMAIL, none),
+        Endpoint("pdf/merge", "pdf.merge", "pdf", _BASE, none),
+        Endpoint("pdf/merge2", "pdf.merge", "pdf", _BASE, none),
+        Endpoint("pdf/split", "pdf.split", "pdf", _PAGES, none, many=True),
+        Endpoint("pdf/edit/add", "pdf.edit", "pdf", _EDIT, none),
+        Endpoint("pdf/info", "pdf.info", "json", _BASE, none),
+        Endpoint("pdf/info/fields", "pdf.form_fields", "json", _BASE, none),
+        Endpoint("pdf/find", "pdf.find_text", "json", _FIND, none),
+        Endpoint("pdf/find/table", "pdf.find_tables", "json", _PAGES, none),
+        Endpoint("ai-invoice-parser", "pdf.parse_invoice", "json", _BASE, none),
+        Endpoint("pdf/attachments/extract", "pdf.extract_attachments", "json", _BASE, none, many=True),
+        Endpoint("pdf/security/add", "pdf.add_password", "pdf", _PROTECT, none),
+        Endpoint("pdf/security/remove", "pdf.remove_password", "pdf", _BASE, none),
+        Endpoint("pdf/makesearchable", "pdf.make_searchable", "pdf", {**_PAGES, "lang": "lang"}, none),
+        Endpoint("pdf/makeunsearchable", "pdf.make_unsearchable", "pdf", _PAGES, none),
+    ]  # fmt: skip
+    return rows
+
+
+ENDPOINTS: Mapping[str, Endpoint] = {endpoint.path: endpoint for endpoint in _endpoints()}
+"""Every endpoint that starts a job, by its path after ``/v1/``."""
+
+MANY_SOURCES = frozenset({"pdf.merge", "image.to_pdf"})
+"""Kinds whose ``url`` may be a list of addresses with commas."""
+
+
+def arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Fields:
+    """The arguments of our kind for a request's parameters, as ``flattened`` gives them.
+
+    Empty texts and nulls mean "not given". Raises InvalidInput when the source is missing, or a list is none.
+    """
+    args: Fields = dict(endpoint.fixed)
+    for name, argument in endpoint.arguments.items():
+        value = parameters.get(name)
+        if value is None or value == "":
+            continue
+        args[argument] = _CONVERT.get(argument, _as_given)(value)
+    source = parameters.get(endpoint.required)
+    if not isinstance(source, str) or not source.strip():
+        raise InvalidInput(f"The parameter {endpoint.required} is missing.")
+    if endpoint.required == "html":
+        args["html"] = source
+    elif endpoint.kind in MANY_SOURCES:
+        args["urls"] = [source_url(part) for part in parts_of(source)]
+    else:
+        args["url"] = source_url(source)
+    if endpoint.kind == "pdf.edit":
+        _add_legacy_lists(args)
+        args |= {"images": [_with_direct_url(image) for image in args["images"]]} if "images" in args else {}
+    return args
+
+
+def parts_of(urls: str) -> list[str]:
+    """The addresses of a list with commas. A comma inside an address stays."""
+    return [part for part in _LIST.split(urls.strip()) if part.strip()]
+
+
+def source_url(text: str) -> str:
+    """A source as clients write it, as an address: with a scheme, without ``cache:``, a direct download."""
+    url = text.strip()
+    if url.lower().startswith("cache:"):
+        url = url[len("cache:") :]
+    if url.lower().startswith("filetoken:"):
+        raise InvalidInput(
+            "A filetoken: address names a file in PDF.co's own storage, which is not reachable from here.",
+            hint="Upload the file here, or give an http(s) address.",
+        )
+    if re.match(r"[\w-]+(\.[\w-]+)+(/|$)", url):
+        url = f"https://{url}"
+    if drive := _DRIVE.match(url):
+        return f"https://drive.google.com/uc?export=download&id={drive[1]}"
+    if re.match(r"https://(www\.)?dropbox\.com/", url, re.IGNORECASE):
+        parts = urlsplit(url)
+        rest = [f"{key}={value[0]}" for key, value in parse_qs(parts.query).items() if key != "dl"]
+        return parts._replace(query="&".join([*rest, "dl=1"])).geturl()
+    return url
+
+
+def flag(value: Any, default: bool = False) -> bool:
+    """A yes or no however a client writes it."""
+    if value is None:
+        return default
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise InvalidInput("A parameter that is yes or no is neither: write true or false.")
+
+
+def lowered(parameters: Mapping[str, Any]) -> Fields:
+    """The parameters with their names in small letters."""
+    return {str(name).lower(): value for name, value in parameters.items()}
+
+
+def flattened(parameters: Mapping[str, Any]) -> Fields:
+    """The parameters, whose names are in small letters, with ``profiles`` as an object, and with what that
+    says under ``std_params`` in place of normal parameters (spec section 1.5). Raises InvalidProfiles."""
+    profiles = parse_profiles(parameters.get("profiles"))
+    standard = profiles.pop(STANDARD, None)
+    more = lowered(cast("Fields", standard)) if isinstance(standard, dict) else {}
+    return {**parameters, **more, "profiles": profiles or None}
+
+
+def _as_given(value: Any) -> Any:
+    return value
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _as_list(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise InvalidInput("annotations, images and fields are lists of objects.") from None
+    if isinstance(value, dict):
+        return [value]
+    if not isinstance(value, list):
+        raise InvalidInput("annotations, images and fields are lists of objects.")
+    return cast("list[Any]", value)
+
+
+def _as_number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidInput("A parameter that is a number is none.") from None
+    if not math.isfinite(number):
+        raise InvalidInput("A parameter that is a number is none.")
+    return number
+
+
+def _as_minutes(value: Any) -> int:
+    """Minutes that a link lives: what is more than a day is a day."""
+    return max(1, min(1440, int(_as_number(value))))
+
+
+_CONVERT: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(
+        ("name", "password", "httpusername", "httppassword", "pages", "rect", "lang", "line_grouping",
+         "worksheet_index", "search", "matching", "margins", "owner_password", "user_password"),
+        _as_text,
+    ),
+    **dict.fromkeys(
+        ("unwrap", "inline", "autosize", "regex", "flatten", "print_background", "do_not_wait_full_load",
+         "embed_attachments", "convert_attachments"),
+        flag,
+    ),
+    **{argument: flag for argument in _PROTECT.values() if argument.startswith("allow_")},
+    **dict.fromkeys(("annotations", "images", "fields"), _as_list),
+    "resolution_dpi": _as_number,
+    "expiration": _as_minutes,
+}  # fmt: skip
+
+
+def _add_legacy_lists(args: Fields) -> None:
+    """The older texts of edit: items parted by ``|``, their values by ``;`` (spec section 1.5)."""
+    for name, parse in (
+        ("annotations", _annotation),
+        ("images", _image),
+        ("fields", _field),
+    ):
+        text = args.pop(f"{name}string", None)
+        if isinstance(text, str):
+            items = [parse(item.split(";")) for item in text.split("|") if item.strip()]
+            args[name] = [*args.get(name, []), *items]
+
+
+def _with_direct_url(image: Any) -> Any:
+    if not isinstance(image, dict):
+        return image
+    fields = cast("Fields", image)
+    url: object = fields.get("url")
+    return fields | {"url": source_url(url)} if isinstance(url, str) else fields
+
+
+def _annotation(parts: list[str]) -> Fields:
+    x, y, pages, text, size, font, color, link, transparent = (*parts, *[""] * 9)[:9]
+    number, *styles = size.split("+")
+    item: Fields = {"x": _as_number(x), "y": _as_number(y), "pages": pages, "text": text}
+    if number:
+        item["size"] = _as_number(number)
+    item |= {f"font{style.strip().capitalize()}": True for style in styles if style.strip()}
+    item |= {
+        key: value for key, value in (("fontName", font), ("color", color), ("link", link)) if value.strip()
+    }
+    if transparent.strip():
+        item["transparent"] = flag(transparent)
+    return item
+
+
+def _image(parts: list[str]) -> Fields:
+    x, y, pages, url, link, width, height = (*parts, *[""] * 7)[:7]
+    item: Fields = {"x": _as_number(x), "y": _as_number(y), "pages": pages, "url": source_url(url)}
+    if link.strip():
+        item["link"] = link
+    item |= {key: _as_number(value) for key, value in (("width", width), ("height", height)) if value.strip()}
+    return item
+
+
+def _field(parts: list[str]) -> Fields:
+    pages, name, value = (*parts, *[""] * 3)[:3]
+    return {"pages": pages, "fieldName": name, "text": value}

@@ -1,5 +1,0 @@
-"""The web page: jobs for people, at ``/`` of the server. Works without JavaScript; with it, it is live."""
-
-from checkback.doors.dashboard.routes import Dashboard, build_routes
-
-__all__ = ["Dashboard", "build_routes"]

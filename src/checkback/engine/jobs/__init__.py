@@ -1,0 +1,1 @@
+"""Jobs in the store: adding, reading, listing, counting."""

@@ -1,0 +1,62 @@
+"""How long a job will still take, from how long others took and what waits before it."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import UTC, datetime
+
+from checkback.core import estimates
+from checkback.core.job import Job
+from checkback.core.states import State
+from checkback.engine.jobs.backlog import LOOKED_AT
+from checkback.engine.jobs.store import Queues
+
+ESTIMATE_SECONDS = 10.0
+BACKLOG_SECONDS = 1.0
+
+
+class Outlooks:
+    """The outlook of any job, and what was read for it a moment ago."""
+
+    def __init__(self, queues: Queues) -> None:
+        self._queues = queues
+        self._estimates: dict[str, tuple[float, list[estimates.Run]]] = {}
+        self._backlogs: dict[str, tuple[float, estimates.Backlog]] = {}
+
+    async def runs(self, kind: str) -> list[estimates.Run]:
+        """How long the last completed runs of a kind took, newest first; up to ``ESTIMATE_SECONDS`` old."""
+        read_at, runs = self._estimates.get(kind, (-math.inf, []))
+        if time.monotonic() - read_at > ESTIMATE_SECONDS:
+            runs = await self._queues.runs(kind)
+            self._estimates[kind] = (time.monotonic(), runs)
+        return runs
+
+    async def of(self, job: Job) -> estimates.Outlook:
+        """Where a job stands in its queue, and how long it will take, as far as that can be told.
+
+        How long the last jobs of a kind took is read again every ``ESTIMATE_SECONDS`` at most, what waits in
+        a queue every ``BACKLOG_SECONDS``, or for a job that is newer than that.
+        """
+        if job.state.is_final:
+            return estimates.NO_OUTLOOK
+        if job.state is State.WAITING:
+            position = await self._queues.position(job)
+            seconds = await self._seconds_until_done(job) if (position or math.inf) <= LOOKED_AT else None
+            return estimates.Outlook(position, seconds)
+        runs = await self.runs(job.kind)
+        return estimates.Outlook(None, estimates.eta_seconds(job, runs, datetime.now(UTC)))
+
+    async def _seconds_until_done(self, job: Job) -> int | None:
+        if len(await self.runs(job.kind)) < estimates.LEAST_RUNS:
+            return None  # what waits before it need not be looked at
+        read_at, backlog = self._backlogs.get(job.queue, (-math.inf, None))
+        place = None if backlog is None else backlog.place(job.id)
+        if backlog is None or place is None or time.monotonic() - read_at > BACKLOG_SECONDS:
+            backlog = await self._queues.backlog(job.queue)
+            self._backlogs[job.queue] = (time.monotonic(), backlog)
+            place = backlog.place(job.id)
+        if place is None:
+            return None
+        typical = {kind: estimates.typical_seconds(await self.runs(kind)) for kind in backlog.kinds(place)}
+        return estimates.seconds_until_done(backlog, place, typical)

@@ -1,0 +1,66 @@
+"""How everything on one store does, read at once: for those who watch it, not for callers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from checkback.engine.jobs.store import Queues
+from checkback.engine.redis.connection import Script
+from checkback.engine.worker.heartbeat import alive
+from checkback.engine.worker.totals import Totals
+
+OLDEST = Script.named("oldest")
+LOOKED_AT = 1000
+"""So many of the jobs that are next are looked at for the one that waits longest. The owners of a queue take
+turns, so each one's oldest job stands near the front."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One reading."""
+
+    #: For each queue, how many jobs lie where.
+    counts: Mapping[str, Mapping[str, int]]
+    #: For each queue, for how long the job has waited that waits longest; 0 where none does.
+    oldest_wait_seconds: Mapping[str, float]
+    #: What each worker said last that is alive.
+    workers: Sequence[Mapping[str, Any]]
+    totals: Totals
+
+    def processes(self, state: str) -> Counter[str]:
+        """How many job processes there are by kind: ``busy`` ones, or those kept ``idle`` for the next."""
+        found: Counter[str] = Counter()
+        for worker in self.workers:
+            found.update(worker.get(state, {}))
+        return found
+
+    @property
+    def disk_bytes(self) -> int | None:
+        """What artifacts and uploads take, where it is most; None where no worker has looked yet."""
+        taken = [one["disk_bytes"] for one in self.workers if one.get("disk_bytes") is not None]
+        return max(taken, default=None)
+
+
+async def read_figures(queues: Queues) -> Figures:
+    """Everything in two round trips. Raises EngineUnavailable."""
+    keys = queues.keys
+    counting = asyncio.ensure_future(queues.counts())
+    try:
+        names = queues.names
+        commands: list[list[Any]] = [
+            ["EVALSHA", OLDEST.sha, 2, keys.queue(name, "prioritized"), keys.queue(name, "wait"),
+             keys.queue(name, ""), LOOKED_AT]
+            for name in names
+        ]  # fmt: skip
+        commands += [["TIME"], ["HVALS", keys.workers()], ["HGETALL", keys.totals()]]
+        *oldest, now, beats, totals = await queues.wire.transaction(commands, [OLDEST])
+        counts = await counting
+    finally:
+        counting.cancel()
+    at = int(now[0]) + int(now[1]) / 1e6
+    waits = [max(0.0, at - int(since) / 1000) if since else 0.0 for since in oldest]
+    return Figures(counts, dict(zip(names, waits, strict=True)), alive(int(now[0]), beats), Totals(totals))

@@ -1,0 +1,1 @@
+"""The processes that run jobs: the fork server, its children, and their limits."""

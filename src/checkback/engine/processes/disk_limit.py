@@ -1,0 +1,187 @@
+"""What a running job has on the disk, watched while it writes: past its own limit or its owner's it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from checkback.core.errors import FailureCode
+from checkback.core.job import Failure
+from checkback.engine.processes import tree
+from checkback.engine.processes.job_folders import OUTGOING
+from checkback.security.auth.callers import LOCAL_OWNER
+
+SCAN_SECONDS = 0.5
+HIDDEN_EVERY = 4
+"""How many scans there are to one look at files that have no name any more: it asks every process."""
+MAX_DEPTH = 64
+MAX_FILES = 100_000
+BLOCK = 512
+_GONE = (errno.ENOENT, errno.ENOTDIR)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What is in a folder."""
+
+    #: On the disk, and of that in files that were handed in.
+    total: int = 0
+    outgoing: int = 0
+    files: int = 0
+    is_too_deep: bool = False
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What owners keep and what their running jobs hand in, of one worker."""
+
+    #: What one job may take while it runs, and what the results of one owner may; 0 is no limit.
+    job_bytes: int = 0
+    owner_bytes: int = 0
+    #: Kept results, as they were last measured, with those that came since.
+    _kept: Counter[str] = field(default_factory=Counter[str])
+    _running: list[Share] = field(default_factory=list["Share"])
+
+    def begin(self, owner: str) -> Share:
+        """The share of a job that starts. Call its ``end``."""
+        share = Share(self, owner)
+        self._running.append(share)
+        return share
+
+    def measured(self, kept: Counter[str]) -> None:
+        """Take over what the owners keep."""
+        self._kept = Counter(kept)
+
+    def room(self, owner: str, besides: Share | None = None) -> int | None:
+        """How much more of results this owner may have; None for any amount."""
+        if self.owner_bytes <= 0 or owner == LOCAL_OWNER:
+            return None
+        handed_in = sum(one.outgoing for one in self._running if one.owner == owner and one is not besides)
+        return max(0, self.owner_bytes - self._kept[owner] - handed_in)
+
+    def keep(self, share: Share, size: int) -> None:
+        """Count what was taken over into the store."""
+        self._kept[share.owner] += size
+        share.outgoing = 0
+
+    def end(self, share: Share) -> None:
+        """Forget a job that does not run any more."""
+        with contextlib.suppress(ValueError):
+            self._running.remove(share)
+
+
+@dataclass(slots=True, eq=False)
+class Share:
+    """The part of one running job."""
+
+    ledger: Ledger
+    owner: str
+    #: What it has handed in so far.
+    outgoing: int = 0
+
+    @property
+    def room(self) -> int | None:
+        """How much it may hand in; None for any amount."""
+        return self.ledger.room(self.owner, besides=self)
+
+    def problem(self, taken: Taken) -> Failure | None:
+        """Why the job must end, if it must."""
+        if taken.is_too_deep or taken.files > MAX_FILES:
+            return Failure(
+                FailureCode.TOO_LARGE,
+                f"The job made more than {MAX_FILES} files, or folders more than {MAX_DEPTH} levels deep.",
+                hint="Give it less to do.",
+            )
+        most = self.ledger.job_bytes
+        if 0 < most < taken.total:
+            return Failure(
+                FailureCode.TOO_LARGE,
+                f"The job's files take more than {_megabytes(most)} on the disk.",
+                hint="Give it less to do, or split it into several jobs.",
+            )
+        room = self.room
+        self.outgoing = taken.outgoing
+        if room is not None and taken.outgoing > room:
+            return over_quota(self.ledger.owner_bytes)
+        return None
+
+    def end(self) -> None:
+        """The job does not run any more."""
+        self.ledger.end(self)
+
+
+def over_quota(owner_bytes: int) -> Failure:
+    """The failure of a job whose owner's results have no more room."""
+    return Failure(
+        FailureCode.QUOTA_EXCEEDED,
+        f"Your job results would use up more than their disk quota ({_megabytes(owner_bytes)}).",
+        hint="Delete results that you do not need, or wait until some have expired; then retry the job.",
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_000_000:,.0f} MB"
+
+
+async def watch(pid: int, folder: Path, share: Share) -> Failure:
+    """Return when this child's files are more than its job or its owner may have."""
+    looks = 0
+    while True:
+        await asyncio.sleep(SCAN_SECONDS)
+        looks += 1
+        taken = await asyncio.to_thread(_look, pid, folder, looks % HIDDEN_EVERY == 0)
+        if (problem := share.problem(taken)) is not None:
+            return problem
+
+
+def _look(pid: int, folder: Path, with_hidden: bool) -> Taken:
+    taken = measure(folder)
+    if with_hidden:
+        taken.total += nameless_bytes((pid, *tree.descendants(pid)))
+    return taken
+
+
+def measure(folder: Path) -> Taken:
+    """What the files below a folder take, however a hostile job has made it."""
+    taken = Taken()
+    left = [(str(folder), 0, False)]
+    while left and taken.files <= MAX_FILES and not taken.is_too_deep:
+        path, depth, is_outgoing = left.pop()
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    taken.files += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append((entry.path, depth + 1, is_outgoing or entry.name == OUTGOING))
+                        continue
+                    found = entry.stat(follow_symlinks=False)
+                    size = min(found.st_size, found.st_blocks * BLOCK)
+                    taken.total += size
+                    taken.outgoing += size if is_outgoing else 0
+        except PermissionError:
+            with contextlib.suppress(OSError):  # the job shut it; the next look sees what is inside
+                os.chmod(path, 0o700)
+        except OSError as error:
+            taken.is_too_deep = error.errno not in _GONE
+        taken.is_too_deep = taken.is_too_deep or depth >= MAX_DEPTH
+    return taken
+
+
+def nameless_bytes(pids: Iterable[int]) -> int:
+    """What processes hold open in files without a name: removed ones, and files in memory."""
+    seen: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    found = entry.stat()
+                    if stat.S_ISREG(found.st_mode) and found.st_nlink == 0:
+                        seen[found.st_dev, found.st_ino] = found.st_blocks * BLOCK
+    return sum(seen.values())

@@ -1,0 +1,1 @@
+"""The connection to Redis or Valkey: scripts, keys, event feeds and the embedded store."""

@@ -1,0 +1,1 @@
+"""A browser for one job: start, load a page, devtools, network."""

@@ -1,0 +1,125 @@
+"""How a page job fails: codes of the wire format and messages of our own.
+
+No message holds text that a page or a site chose; a number such as the HTTP status is as far as it goes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from checkback.core.errors import FailureCode, JobFailed
+from checkback.kinds.browser.devtools import PageGone
+
+ROBOTS_HINT = "Ask the site's owner, or set respect_robots_txt to false for a site of your own."
+
+
+def cancelled() -> JobFailed:
+    """Somebody asked for the end."""
+    return JobFailed(FailureCode.CANCELLED, "The job was cancelled.", retryable=False)
+
+
+def blocked() -> JobFailed:
+    """The egress proxy refused the page itself."""
+    return JobFailed(
+        "SSRF_BLOCKED",
+        "The page lies at an address that may not be reached from here.",
+        retryable=False,
+        hint="For a host of your own, start the server with CHECKBACK_ALLOW_HOSTS=host:port.",
+    )
+
+
+def robots_forbid(*, reachable: bool) -> JobFailed:
+    """robots.txt says no, or could not be read, which means no."""
+    if reachable:
+        message = "The site's robots.txt forbids this page."
+    else:
+        message = "The site's robots.txt could not be read, which counts as forbidding the page (RFC 9309)."
+    return JobFailed("ROBOTS_TXT_BLOCKED", message, retryable=not reachable, hint=ROBOTS_HINT)
+
+
+def http_error(status: int) -> JobFailed:
+    """The site answered, but not with the page."""
+    return JobFailed(
+        "HTTP_ERROR",
+        f"The page answered with HTTP status {status}.",
+        retryable=status in (408, 425, 429) or status >= 500,
+        hint="Open the address in a browser; error pages are not analysed.",
+    )
+
+
+def not_html() -> JobFailed:
+    """Something else than a document lies at this address."""
+    return JobFailed(
+        "NOT_HTML",
+        "The address holds no HTML page.",
+        retryable=False,
+        hint="Give the address of a page; for a PDF or another document use the document kinds.",
+    )
+
+
+def too_large(what: str) -> JobFailed:
+    """The page is beyond what is analysed."""
+    return JobFailed("PAGE_TOO_LARGE", f"The page has {what}.", retryable=False)
+
+
+def timed_out(seconds: float) -> JobFailed:
+    """The page gave nothing to look at in time."""
+    return JobFailed("TIMEOUT_ERROR", f"The page did not load within {seconds:.0f} seconds.")
+
+
+def held_by_dialogs() -> JobFailed:
+    """A loop around alert() hears nothing, and shows nothing."""
+    return JobFailed(
+        "TIMEOUT_ERROR", "The page shows one dialog after the other and cannot be looked at.", retryable=False
+    )
+
+
+def gone(error: PageGone) -> JobFailed:
+    """The page's process or the whole browser died."""
+    if error.browser:
+        return JobFailed("BROWSER_ERROR", "The browser ended while the page was open.")
+    return JobFailed("PAGE_CRASHED", "The page crashed its browser tab.", retryable=False)
+
+
+# What Chromium says when a navigation fails, and what it means. Only these words of it go into a message.
+_NETWORK = {
+    "ERR_NAME_NOT_RESOLVED": "its host name has no address",
+    "ERR_CONNECTION_REFUSED": "its host refused the connection",
+    "ERR_CONNECTION_RESET": "its host broke the connection",
+    "ERR_CONNECTION_CLOSED": "its host closed the connection",
+    "ERR_CONNECTION_TIMED_OUT": "its host did not answer",
+    "ERR_ADDRESS_UNREACHABLE": "its host cannot be reached",
+    "ERR_EMPTY_RESPONSE": "its host sent nothing",
+    "ERR_TOO_MANY_REDIRECTS": "it redirects in a circle",
+    "ERR_SSL_PROTOCOL_ERROR": "its TLS connection failed",
+    "ERR_INVALID_RESPONSE": "its host sent no valid HTTP",
+    "ERR_TUNNEL_CONNECTION_FAILED": "its host could not be reached",
+    "ERR_PROXY_CONNECTION_FAILED": "the egress proxy does not answer",
+}
+
+
+# What the egress proxy says when it may reach a host and cannot.
+_PROXY = {
+    "dns": "its host name has no address",
+    "refused": "its host refused the connection",
+    "timeout": "its host did not answer",
+    "unreachable": "its host cannot be reached",
+    "bad_answer": "its host sent no valid HTTP",
+}
+
+
+def unreachable(reason: str) -> JobFailed:
+    """The egress proxy tried and did not reach the host."""
+    words = _PROXY.get(reason, "its host could not be reached")
+    return JobFailed("NETWORK_ERROR", f"The page could not be loaded: {words}.")
+
+
+def navigation_failed(text: str) -> JobFailed:
+    """What Chromium's error text says, in our words."""
+    found = re.search(r"net::(ERR_[A-Z_]+)", text)
+    name = found[1] if found else ""
+    if name.startswith("ERR_CERT"):
+        reason = "its TLS certificate is not valid"
+    else:
+        reason = _NETWORK.get(name, "the network connection failed")
+    return JobFailed("NETWORK_ERROR", f"The page could not be loaded: {reason}.")

@@ -1,0 +1,1 @@
+"""Source files of a document job: fetch, recognize, limit."""

@@ -1,0 +1,1 @@
+"""Invoices: fields and line items."""

@@ -1,0 +1,133 @@
+"""New form fields on PDF pages: text fields and check boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pikepdf import Array, Dictionary, Name, Pdf, String
+
+from checkback.kinds.documents import failures
+from checkback.kinds.documents.args.making_args import AnnotationItem
+from checkback.kinds.documents.pdf.edit.drawing import append_annotation, color
+from checkback.kinds.documents.pdf.geometry import view
+
+MULTILINE = 1 << 12
+PRINTED = 4
+_TICK = "4"
+"""The tick of ZapfDingbats."""
+
+
+def add_field(pdf: Pdf, item: AnnotationItem, pages: Sequence[int], number: int) -> list[Any]:
+    """Make a field with one widget on each of these pages; returns the text widgets, still undrawn.
+
+    ``number`` counts the items of the job, for fields without a name. A name that is taken is refused: two
+    fields of one name would be one field to readers.
+    """
+    form = _form(pdf)
+    name = item.id.strip() or f"field{number}"
+    if name in {field.fully_qualified_name for field in pdf.acroform.fields} or "." in name:
+        raise failures.invalid_option("id", "a new name for a field, without points")
+    checkbox = item.type.lower().startswith("checkbox")
+    field = pdf.make_indirect(_checkbox(item) if checkbox else _text(item))
+    field.T = String(name)
+    widgets: list[Any] = []
+    for index in pages:
+        widget = field if len(pages) == 1 else pdf.make_indirect(Dictionary(Parent=field))
+        _place(pdf, widget, item, index, checkbox=checkbox)
+        widgets.append(append_annotation(pdf, index, widget))
+    if len(pages) > 1:
+        field.Kids = Array(widgets)
+    form.Fields.append(field)
+    return [] if checkbox else widgets
+
+
+def _form(pdf: Pdf) -> Any:
+    """The document's form, with the fonts that new fields use."""
+    if not isinstance(pdf.Root.get(Name.AcroForm), Dictionary):
+        pdf.Root.AcroForm = pdf.make_indirect(Dictionary(Fields=Array([])))
+    form: Any = pdf.Root.AcroForm
+    if Name.Fields not in form:
+        form.Fields = Array([])
+    if Name.DA not in form:
+        form.DA = String("/Helv 0 Tf 0 g")
+    resources = form.get(Name.DR)
+    if not isinstance(resources, Dictionary):
+        form.DR = Dictionary()
+        resources = form.DR
+    if not isinstance(resources.get(Name.Font), Dictionary):
+        resources.Font = Dictionary()
+    for name, font in (("/Helv", "/Helvetica"), ("/ZaDb", "/ZapfDingbats")):
+        if name not in resources.Font:
+            made = Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name(font))
+            if name == "/Helv":
+                made.Encoding = Name.WinAnsiEncoding
+            resources.Font[name] = pdf.make_indirect(made)
+    return form
+
+
+def _text(item: AnnotationItem) -> Dictionary:
+    red, green, blue = color(item.color)
+    field = Dictionary(
+        FT=Name.Tx,
+        DA=String(f"/Helv {item.size:g} Tf {red:.3f} {green:.3f} {blue:.3f} rg"),
+        V=String(item.text),
+    )
+    if item.type.lower() == "textfieldmultiline":
+        field.Ff = MULTILINE
+    quadding = {"center": 1, "right": 2}.get(item.alignment.lower())
+    if quadding is not None:
+        field.Q = quadding
+    return field
+
+
+def _checkbox(item: AnnotationItem) -> Dictionary:
+    checked = item.type.lower() == "checkboxchecked"
+    state = Name.Yes if checked else Name.Off
+    return Dictionary(FT=Name.Btn, V=state, DV=Name.Off, DA=String("/ZaDb 0 Tf 0 g"))
+
+
+def _place(pdf: Pdf, widget: Any, item: AnnotationItem, index: int, *, checkbox: bool) -> None:
+    page = view(pdf.pages[index])
+    width, height = _size(item, checkbox=checkbox)
+    widget.Type, widget.Subtype, widget.F = Name.Annot, Name.Widget, PRINTED
+    widget.Rect = page.rectangle(item.x, item.y, width, height)
+    widget.P = pdf.pages[index].obj
+    widget.MK = Dictionary(BC=Array([0.4, 0.4, 0.4]))
+    widget.BS = Dictionary(W=1, S=Name.S)
+    if page.rotation:
+        widget.MK.R = page.rotation
+    if checkbox:
+        widget.MK.CA = String(_TICK)
+        widget.AS = Name.Yes if item.type.lower() == "checkboxchecked" else Name.Off
+        widget.AP = Dictionary(
+            N=Dictionary(
+                Yes=_box_drawing(pdf, width, height, page.rotation, ticked=True),
+                Off=_box_drawing(pdf, width, height, page.rotation, ticked=False),
+            )
+        )
+
+
+def _size(item: AnnotationItem, *, checkbox: bool) -> tuple[float, float]:
+    if checkbox:
+        side = item.width or item.height or item.size
+        return side, item.height or side
+    if item.type.lower() == "textfieldmultiline":
+        return item.width or 250.0, item.height or round(item.size * 6, 1)
+    return item.width or 150.0, item.height or round(item.size * 1.7, 1)
+
+
+def _box_drawing(pdf: Pdf, width: float, height: float, rotation: int, *, ticked: bool) -> Any:
+    content = f"q 0.4 G 1 w 0.5 0.5 {width - 1:.2f} {height - 1:.2f} re S Q"
+    if ticked:
+        size = min(width, height) * 0.9
+        x, y = (width - size * 0.846) / 2, (height - size * 0.69) / 2
+        content += f" q BT 0 g /ZaDb {size:.2f} Tf {x:.2f} {y:.2f} Td ({_TICK}) Tj ET Q"
+    stream = pdf.make_stream(content.encode())
+    stream.Type, stream.Subtype = Name.XObject, Name.Form
+    stream.BBox = Array([0, 0, width, height])
+    stream.Resources = Dictionary(Font=Dictionary(ZaDb=pdf.Root.AcroForm.DR.Font.ZaDb))
+    if rotation:
+        cosine, sine = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[rotation]
+        stream.Matrix = Array([cosine, sine, -sine, cosine, 0, 0])
+    return stream

@@ -1,0 +1,76 @@
+"""A PDF's text, page by page; of a damaged file, of the pages that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pypdfium2
+
+from checkback.kinds.documents import failures
+from checkback.kinds.documents.args.common import TextArgs
+from checkback.kinds.documents.args.profiles import ProfileOptions
+from checkback.kinds.documents.job_context import DocumentWork
+from checkback.kinds.documents.pdf.text.lines import layout_text, lines_of, unwrapped
+from checkback.kinds.documents.pdf.text.reader import TextReader, open_pdf, pages_of
+from checkback.kinds.documents.pdf.text.words import Word
+
+MAX_TEXT_BYTES = 50 << 20
+_PASSWORD_ERROR = 4
+
+
+def read_text(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, Any]]:
+    """The text with CRLF lines and form feeds between pages, how many pages there are, and further facts.
+
+    Pages that cannot be opened are left out, and named, unless pages or a part of them were asked for.
+    """
+    try:
+        return _read(work, args)
+    except pypdfium2.PdfiumError as error:
+        if getattr(error, "err_code", None) == _PASSWORD_ERROR or args.pages or args.rect:
+            raise
+        opened, broken = _sorted_pages(work, args)
+        if not opened:
+            raise
+    work.ctx.log(f"{len(broken)} of {len(opened) + len(broken)} pages cannot be opened and are left out.")
+    chosen = args.model_copy(update={"pages": ",".join(map(str, opened))})
+    text, count, facts = _read(work, chosen)
+    return text, count, {**facts, "unreadable_pages": broken}
+
+
+def page_text(words: Sequence[Word], unwrap: bool, options: ProfileOptions) -> str:
+    """A page's text as it was asked for: with its layout kept, line by line, or paragraph by paragraph."""
+    if unwrap or options.unwrap:
+        return unwrapped(lines_of(words))
+    if not options.preserve_formatting:
+        return "\n".join(line.text for line in lines_of(words))
+    text = layout_text(words)
+    return "\n".join(line.strip() for line in text.split("\n")) if options.trim_spaces else text
+
+
+def _sorted_pages(work: DocumentWork, args: TextArgs) -> tuple[list[int], list[int]]:
+    """The pages that can be opened, and those that cannot. Raises PdfiumError where the file cannot."""
+    opened: list[int] = []
+    broken: list[int] = []
+    with open_pdf(work.source.path, args) as document:
+        for index in pages_of(document, ""):
+            try:
+                document[index].close()
+                opened.append(index)
+            except pypdfium2.PdfiumError:
+                broken.append(index)
+    return opened, broken
+
+
+def _read(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, Any]]:
+    reader = TextReader(work, args)
+    pages: list[str] = []
+    size = 0
+    with open_pdf(work.source.path, args) as document:
+        for content in reader.pages(document):
+            text = page_text(content.words, args.unwrap, work.options)
+            size += len(text)
+            if size > MAX_TEXT_BYTES:
+                raise failures.too_large("The text", f"{MAX_TEXT_BYTES >> 20} MB")
+            pages.append(text.replace("\n", "\r\n"))
+        return "\r\n\f".join(pages) + "\r\n", len(document), reader.facts()

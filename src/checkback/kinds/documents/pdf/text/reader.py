@@ -1,0 +1,151 @@
+"""Opens a PDF for reading, and gives its pages one by one, with the words of scanned pages recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+
+from checkback.core.errors import JobFailed
+from checkback.kinds.documents import failures
+from checkback.kinds.documents.args.common import DocumentArgs, TextArgs
+from checkback.kinds.documents.args.pages_argument import page_list
+from checkback.kinds.documents.args.profiles import Recognition
+from checkback.kinds.documents.args.rect_argument import Rect, parse_rect
+from checkback.kinds.documents.files.sniff import FileType, sniff
+from checkback.kinds.documents.job_context import MAX_PAGES, DocumentWork
+from checkback.kinds.documents.pdf.ocr_layer import find_tesseract
+from checkback.kinds.documents.pdf.text.ocr import OCR_DPI, recognised_words
+from checkback.kinds.documents.pdf.text.words import Frame, PageText, Word, frame_of, inside, read_words
+
+_MAY_COPY = 1 << 4
+"""Bit 5 of the permissions (ISO 32000-1, table 22)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageContent:
+    """One page as it is read."""
+
+    index: int
+    words: Sequence[Word]
+    frame: Frame
+    #: PDFium's page, open only until the next one is asked for.
+    page: Any
+    #: Whether its words were recognised in a picture.
+    recognised: bool = False
+
+
+@contextmanager
+def open_pdf(path: Path, args: DocumentArgs) -> Generator[Any]:
+    """PDFium's view of a PDF. Raises the failures of another type of file and of a missing password."""
+    if sniff(path) is not FileType.PDF:
+        raise failures.invalid_document()
+    password = args.password.get_secret_value() if args.password else None
+    document = pypdfium2.PdfDocument(path, password=password)
+    try:
+        if args.options.check_permissions and not _may_be_read(document):
+            raise failures.permission_denied()
+        yield document
+    finally:
+        document.close()
+
+
+def _may_be_read(document: Any) -> bool:
+    """Whether the permissions let content be copied; with the owner's password everything is allowed."""
+    return bool(pypdfium2.raw.FPDF_GetDocPermissions(document.raw) & _MAY_COPY)
+
+
+def pages_of(document: Any, spec: str) -> list[int]:
+    """The pages that an argument names. Raises the failures of too many, or of ones that there are not."""
+    indexes = page_list(spec, len(document))
+    if len(indexes) > MAX_PAGES:
+        raise failures.too_many_pages(MAX_PAGES)
+    return indexes
+
+
+def each_page(document: Any, indexes: Sequence[int], work: DocumentWork) -> Iterator[tuple[int, Any]]:
+    """Each page with its index, closed before the next one: memory stays flat however many there are."""
+    for done, index in enumerate(indexes):
+        page = document[index]
+        try:
+            yield index, page
+        finally:
+            page.close()
+        work.page_done(done + 1, len(indexes))
+
+
+@dataclass(slots=True)
+class TextReader:
+    """Reads the words of pages; those of pages without any are recognised, where that can be done."""
+
+    work: DocumentWork
+    args: TextArgs
+    #: Pages that have no text and could not be recognised.
+    unread: list[int] = field(default_factory=list[int])
+    recognised: list[int] = field(default_factory=list[int])
+    program: str | None = None
+    missing: JobFailed | None = None
+
+    def pages(self, document: Any) -> Iterator[PageContent]:
+        """The pages that the arguments name, in order."""
+        rect = parse_rect(self.args.rect)
+        indexes = pages_of(document, self.args.pages)
+        for index, page in each_page(document, indexes, self.work):
+            found = read_words(page, rect)
+            if self._reads_as_it_is(found, page):
+                yield PageContent(index, found.words, found.frame, page)
+            else:
+                yield self._recognise(document, index, page, rect, found.frame)
+        if self.missing is not None and len(self.unread) == len(indexes):
+            raise self.missing  # nothing at all could be read
+
+    def facts(self) -> dict[str, Any]:
+        """What the result should tell of scanned pages."""
+        facts: dict[str, Any] = {}
+        if self.recognised:
+            facts["recognised_pages"] = self.recognised
+        if self.unread:
+            facts["pages_without_text"] = self.unread
+        return facts
+
+    def _reads_as_it_is(self, found: PageText, page: Any) -> bool:
+        """Whether a page's own text is taken, and nothing is recognised."""
+        match self.work.options.recognition:
+            case Recognition.OFF:
+                return True
+            case Recognition.ALWAYS:
+                return not _has_picture(page)
+            case Recognition.AUTO:
+                return bool(found.text.strip()) or not _has_picture(page)
+
+    def _recognise(
+        self, document: Any, index: int, page: Any, rect: Rect | None, frame: Frame
+    ) -> PageContent:
+        program = self._tesseract()
+        if program is None:
+            self.unread.append(index)
+            return PageContent(index, (), frame, page)
+        dpi = self.work.options.ocr_dpi or OCR_DPI
+        words = recognised_words(program, document, index, self.args.lang, self.work.folder, dpi)
+        if rect is not None:
+            words = [word for word in words if inside(word, rect)]
+        self.recognised.append(index)
+        return PageContent(index, words, frame_of(page), page, recognised=True)
+
+    def _tesseract(self) -> str | None:
+        """Tesseract's program; None, and why in ``missing``, where it cannot be used."""
+        if self.program is None and self.missing is None:
+            try:
+                self.program = find_tesseract(self.args.lang, self.work.folder)
+            except JobFailed as failure:
+                self.missing = failure
+        return self.program
+
+
+def _has_picture(page: Any) -> bool:
+    """Whether anything is drawn: a page that is simply empty needs no recognition."""
+    return next(iter(page.get_objects(max_depth=2)), None) is not None

@@ -1,0 +1,152 @@
+"""A PDF's text as JSON, XML and HTML: pages, rows and columns of text with fonts and places.
+
+The keys follow what PDF.co's samples show (spec section 1.6); there is no published schema. ``checkback``
+tells the version of this form. Places are points from the top left of the page.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+from checkback.kinds.documents.pdf.text.lines import Line, lines_of
+from checkback.kinds.documents.pdf.text.reader import PageContent
+from checkback.kinds.documents.pdf.text.words import Word, fonts
+
+VERSION = 1
+_COLUMN_GAP = 1.0
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class TextRun:
+    """A piece of a line that stands by itself: words with less than a column's gap between them."""
+
+    text: str
+    x: float
+    y: float
+    width: float
+    height: float
+    font: str
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextPage:
+    """A page as rows of runs."""
+
+    index: int
+    width: float
+    height: float
+    rows: list[list[TextRun]]
+
+
+def text_pages(contents: Iterable[PageContent]) -> Iterator[TextPage]:
+    """The pages as rows of runs, each read while it is open."""
+    for content in contents:
+        lines = lines_of(content.words)
+        pieces = [_pieces(line) for line in lines]
+        firsts = [piece[0] for row in pieces for piece in row]
+        known = (
+            [("", round(word.height, 2)) for word in firsts]
+            if content.recognised
+            else fonts(content.page, [word.at for word in firsts])
+        )
+        styles = iter(known)
+        rows = [[_run(piece, *next(styles)) for piece in row] for row in pieces]
+        yield TextPage(content.index, round(content.frame.width, 2), round(content.frame.height, 2), rows)
+
+
+def to_json(pages: Iterable[TextPage]) -> str:
+    """``document.page[].row[].column[].text`` with ``@fontName``, ``@x`` and so on."""
+    made: list[dict[str, Any]] = [
+        {
+            "@index": str(page.index),
+            "@width": page.width,
+            "@height": page.height,
+            "row": [{"column": [{"text": _json_run(run)} for run in row]} for row in page.rows],
+        }
+        for page in pages
+    ]
+    document = {"checkback": VERSION, "document": {"pageCount": len(made), "page": made}}
+    return json.dumps(document, ensure_ascii=False)
+
+
+def to_xml(pages: Iterable[TextPage]) -> str:
+    """``document/page/row/column/text`` with the same attributes."""
+    parts = ['<?xml version="1.0" encoding="UTF-8"?>', f'<document checkback="{VERSION}">']
+    for page in pages:
+        parts.append(f'<page index="{page.index}" width="{page.width}" height="{page.height}">')
+        for row in page.rows:
+            columns = "".join(f"<column>{_xml_run(run)}</column>" for run in row)
+            parts.append(f"<row>{columns}</row>")
+        parts.append("</page>")
+    return "\n".join([*parts, "</document>", ""])
+
+
+def to_html(pages: Iterable[TextPage], title: str) -> str:
+    """Each page as a box with its runs where they stand. Nothing in it runs or loads anything."""
+    parts = [
+        f'<!DOCTYPE html>\n<html>\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>',
+        "<style>.page{position:relative;margin:8px auto;border:1px solid #ccc;background:#fff}"
+        ".page span{position:absolute;white-space:pre}</style>\n</head>\n<body>",
+    ]
+    for page in pages:
+        size = f"width:{page.width}pt;height:{page.height}pt"
+        parts.append(f'<div class="page" id="page{page.index}" style="{size}">')
+        parts += [_html_run(run) for row in page.rows for run in row]
+        parts.append("</div>")
+    return "\n".join([*parts, "</body>\n</html>\n"])
+
+
+def _pieces(line: Line) -> list[list[Word]]:
+    pieces: list[list[Word]] = []
+    for word in line.words:
+        if pieces and word.x0 - pieces[-1][-1].x1 < _COLUMN_GAP * max(1.0, word.height):
+            pieces[-1].append(word)
+        else:
+            pieces.append([word])
+    return pieces
+
+
+def _run(words: list[Word], font: str, size: float) -> TextRun:
+    top, bottom = min(word.top for word in words), max(word.bottom for word in words)
+    left, right = words[0].x0, max(word.x1 for word in words)
+    text = Line(top, words).text
+    return TextRun(
+        text, round(left, 2), round(top, 2), round(right - left, 2), round(bottom - top, 2), font, size
+    )
+
+
+def _attributes(run: TextRun) -> dict[str, str]:
+    return {
+        "fontName": run.font,
+        "fontSize": str(run.size),
+        "x": str(run.x),
+        "y": str(run.y),
+        "width": str(run.width),
+        "height": str(run.height),
+    }
+
+
+def _json_run(run: TextRun) -> dict[str, str]:
+    return {f"@{name}": value for name, value in _attributes(run).items()} | {"#text": run.text}
+
+
+def _xml_run(run: TextRun) -> str:
+    attributes = "".join(
+        f" {name}={quoteattr(_NOT_XML.sub('', value))}" for name, value in _attributes(run).items()
+    )
+    return f"<text{attributes}>{escape(_NOT_XML.sub('', run.text))}</text>"
+
+
+def _html_run(run: TextRun) -> str:
+    font = re.sub(r"[^A-Za-z0-9 _-]", "", run.font)
+    style = f"left:{run.x}pt;top:{run.y}pt;font-size:{run.size or run.height}pt"
+    family = f";font-family:'{font}',sans-serif" if font else ""
+    return f'<span style="{style}{family}">{html.escape(run.text)}</span>'

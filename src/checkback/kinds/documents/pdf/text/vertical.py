@@ -1,0 +1,90 @@
+"""Vertical writing, as of Chinese and Japanese: characters below each other, columns from right to left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from checkback.kinds.documents.pdf.text.words import Word
+
+_LONGEST = 3
+"""Characters that stand beside each other in a column: one, with punctuation, or a short number."""
+_LEAST_SHARE = 0.5
+_LEAST_WORDS = 10
+_GAP = 0.8
+"""A gap of so many heights in a column is a blank."""
+
+
+def split_columns(words: Sequence[Word]) -> tuple[list[list[Word]], list[Word]]:
+    """The columns of vertical writing from right to left, and the words that are of none.
+
+    ``words`` come in the order of reading. There are no columns unless most of the words stand in some.
+    """
+    runs = _runs(words)
+    inside = sum(map(len, runs))
+    if inside < _LEAST_WORDS or inside < _LEAST_SHARE * len(words):
+        return [], list(words)
+    taken = {id(word) for run in runs for word in run}
+    columns = [column for band in _bands(runs) for column in _columns(band)]
+    return columns, [word for word in words if id(word) not in taken]
+
+
+def column_text(words: Sequence[Word]) -> str:
+    """The words of a column, with a blank wherever there is a gap."""
+    parts: list[str] = []
+    before: Word | None = None
+    for word in words:
+        if before is not None and word.top - before.bottom > _GAP * max(1.0, before.height):
+            parts.append(" ")
+        parts.append(word.text)
+        before = word
+    return "".join(parts)
+
+
+def _runs(words: Sequence[Word]) -> list[list[Word]]:
+    """Words that follow each other downwards, two or more."""
+    runs: list[list[Word]] = []
+    run: list[Word] = []
+    for word in words:
+        if run and not _below(run[-1], word):
+            runs.append(run)
+            run = []
+        if len(word.text) <= _LONGEST:
+            run.append(word)
+    runs.append(run)
+    return [run for run in runs if len(run) > 1]
+
+
+def _bands(runs: list[list[Word]]) -> list[list[list[Word]]]:
+    """The runs of each part of the page, from the top down: a page may have several rows of columns."""
+    bands: list[list[list[Word]]] = []
+    bottom = 0.0
+    for run in sorted(runs, key=lambda run: run[0].top):
+        if bands and run[0].top < bottom:
+            bands[-1].append(run)
+        else:
+            bands.append([run])
+        bottom = max(bottom, run[-1].bottom)
+    return bands
+
+
+def _columns(runs: list[list[Word]]) -> list[list[Word]]:
+    """The runs of one part of the page as columns, from right to left, each from the top down."""
+    columns: list[list[Word]] = []
+    for run in sorted(runs, key=lambda run: -_across(run[0])):
+        if columns and abs(_across(columns[-1][0]) - _across(run[0])) < 0.6 * run[0].height:
+            columns[-1] += run
+        else:
+            columns.append(list(run))
+    return [sorted(column, key=lambda word: word.top) for column in columns]
+
+
+def _below(one: Word, other: Word) -> bool:
+    height = max(1.0, one.height)
+    return (
+        abs(_across(one) - _across(other)) < 0.6 * height and 0.4 * height < other.top - one.top < 3 * height
+    )
+
+
+def _across(word: Word) -> float:
+    # Punctuation beside a character must not move its column: what counts is where the words begin.
+    return word.x0 + word.height / 2

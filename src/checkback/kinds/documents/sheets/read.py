@@ -1,0 +1,155 @@
+"""Worksheets as rows of plain values: xls, xlsx, xlsb and ods by calamine, CSV by the standard library."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import python_calamine
+
+from checkback.kinds.documents import failures
+from checkback.kinds.documents.files.archive_limits import refuse_office_bomb
+from checkback.kinds.documents.files.sniff import SPREADSHEETS, FileType, sniff
+from checkback.kinds.documents.pdf.from_text import read_text
+
+MAX_CELLS = 20_000_000
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One worksheet. Its rows begin at the first cell, are equally long, and hold "" where nothing is."""
+
+    name: str
+    #: Counted from 1.
+    index: int
+    rows: list[list[Value]]
+
+    @property
+    def cells(self) -> int:
+        """How many cells there are, empty ones included."""
+        return len(self.rows) * (len(self.rows[0]) if self.rows else 0)
+
+
+def read_sheet(path: Path, worksheet_index: str, *, max_cells: int = MAX_CELLS) -> Sheet:
+    """One worksheet of a spreadsheet, or a CSV file as its only one.
+
+    ``worksheet_index`` counts from 1; nothing or "0" is the first. Raises the failures index_out_of_range,
+    invalid_option, too_large, password_needed and invalid_document.
+    """
+    file_type = sniff(path)
+    if file_type is FileType.ENCRYPTED_OFFICE:
+        raise failures.password_needed()
+    if file_type is FileType.TEXT:
+        sheet_number(worksheet_index, 1)
+        return Sheet("csv", 1, _read_csv(path, max_cells))
+    if file_type not in SPREADSHEETS:
+        raise failures.invalid_document("spreadsheet")
+    with _open(path) as workbook:
+        names = workbook.sheet_names
+        number = sheet_number(worksheet_index, len(names))
+        return Sheet(names[number - 1], number, _read_rows(workbook, number - 1, max_cells))
+
+
+def sheet_number(worksheet_index: str, count: int) -> int:
+    """The worksheet that is meant, counted from 1."""
+    text = worksheet_index.strip()
+    if not text.lstrip("-").isdecimal() and text:
+        raise failures.invalid_option("worksheet_index", "the number of a worksheet, the first being 1")
+    number = int(text or "1") or 1
+    if not 1 <= number <= count:
+        raise failures.index_out_of_range(count)
+    return number
+
+
+def cell_counts(path: Path) -> list[int]:
+    """How many cells each worksheet has."""
+    if sniff(path) is FileType.ENCRYPTED_OFFICE:
+        raise failures.password_needed()
+    with _open(path) as workbook:
+        found: list[int] = []
+        for index in range(len(workbook.sheet_names)):
+            sheet = workbook.get_sheet_by_index(index)
+            found.append(sheet.height * sheet.width)
+        return found
+
+
+def _open(path: Path) -> python_calamine.CalamineWorkbook:
+    refuse_office_bomb(path)
+    try:
+        return python_calamine.load_workbook(str(path))  # pyright: ignore[reportUnknownMemberType]
+    except python_calamine.PasswordError:
+        raise failures.password_needed() from None
+    except (python_calamine.CalamineError, OSError) as error:
+        raise failures.invalid_document("spreadsheet") from error
+
+
+def _read_rows(workbook: python_calamine.CalamineWorkbook, index: int, max_cells: int) -> list[list[Value]]:
+    sheet = workbook.get_sheet_by_index(index)
+    if sheet.total_height * sheet.total_width > max_cells:
+        raise failures.too_large("The worksheet", f"{max_cells:,} cells")
+    return [[plain(value) for value in row] for row in sheet.to_python(skip_empty_area=False)]
+
+
+def plain(value: object) -> Value:
+    """A cell's value: dates and times in ISO 8601, whole numbers without a point."""
+    if isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 1 << 53 else value
+    if isinstance(value, dt.datetime):
+        return value.isoformat(sep="T", timespec="auto")
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        seconds = value.total_seconds()
+        hours, rest = divmod(abs(seconds), 3600)
+        minutes, rest = divmod(rest, 60)
+        return f"{'-' if seconds < 0 else ''}{hours:02.0f}:{minutes:02.0f}:{rest:02.0f}"
+    return ""
+
+
+def _read_csv(path: Path, max_cells: int) -> list[list[Value]]:
+    text = read_text(path)
+    csv.field_size_limit(1 << 24)
+    try:
+        rows = _bounded(csv.reader(text.splitlines(keepends=True), _dialect(text)), max_cells)
+    except csv.Error:
+        raise failures.invalid_document("CSV") from None
+    width = max(map(len, rows), default=0)
+    if width * len(rows) > max_cells:
+        raise failures.too_large("The CSV file", f"{max_cells:,} cells")
+    return [[*row, *[""] * (width - len(row))] for row in rows]
+
+
+def _bounded(reader: Iterator[list[str]], max_cells: int) -> list[list[Value]]:
+    rows: list[list[Value]] = []
+    cells = 0
+    for row in reader:
+        cells += max(1, len(row))
+        if cells > max_cells:
+            raise failures.too_large("The CSV file", f"{max_cells:,} cells")
+        rows.append(list(row))
+    return rows
+
+
+def _dialect(text: str) -> type[csv.Dialect]:
+    """Commas, semicolons, tabs or bars: what parts most lines into the same number of fields, over one."""
+    lines = [line for line in islice(text.splitlines(), 50) if line.strip()]
+
+    def evenness(mark: str) -> tuple[int, int]:
+        counts = [len(row) for row in csv.reader(lines, delimiter=mark)]
+        usual = max(set(counts), key=lambda count: (counts.count(count), count), default=1)
+        return (counts.count(usual) if usual > 1 else 0, usual)
+
+    best = max(",;\t|", key=evenness)
+
+    class Found(csv.excel):
+        delimiter = best
+
+    return Found

@@ -1,0 +1,113 @@
+"""A worksheet as CSV, JSON, HTML, text or XML."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from xml.sax.saxutils import escape, quoteattr
+
+from checkback.kinds.documents.sheets.read import Sheet, Value
+
+# What XML 1.0 cannot hold, not even escaped.
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def to_csv(sheet: Sheet) -> str:
+    """Comma-separated, as in RFC 4180."""
+    target = io.StringIO()
+    csv.writer(target).writerows([[shown(value) for value in row] for row in sheet.rows])
+    return target.getvalue()
+
+
+def to_json(sheet: Sheet) -> str:
+    """The rows as lists of values: numbers stay numbers."""
+    return json.dumps({"worksheet": sheet.name, "index": sheet.index, "rows": sheet.rows}, ensure_ascii=False)
+
+
+def to_html(sheet: Sheet) -> str:
+    """A page with one table."""
+    title = html.escape(sheet.name)
+    rows = "\n".join(
+        "<tr>" + "".join(f"<td{_align(value)}>{html.escape(shown(value))}</td>" for value in row) + "</tr>"
+        for row in sheet.rows
+    )
+    return (
+        f'<!DOCTYPE html>\n<html>\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        "<style>table{border-collapse:collapse}td{border:1px solid #999;padding:2px 6px}"
+        "td.n{text-align:right}</style>\n</head>\n"
+        f"<body>\n<table>\n{rows}\n</table>\n</body>\n</html>\n"
+    )
+
+
+def to_txt(sheet: Sheet) -> str:
+    """Columns lined up with blanks, numbers to the right, CRLF at line ends."""
+    texts = [[" ".join(shown(value).split()) for value in row] for row in sheet.rows]
+    widths = [max(map(_columns, column), default=0) for column in zip(*texts, strict=True)]
+    lines: list[str] = []
+    for row, values in zip(texts, sheet.rows, strict=True):
+        cells = [
+            _padded(text, width, right=_is_number(value))
+            for text, width, value in zip(row, widths, values, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def to_xml(sheet: Sheet) -> str:
+    """One element for each row and column."""
+    rows = "\n".join(
+        "<row>" + "".join(f"<column>{_xml(shown(value))}</column>" for value in row) + "</row>"
+        for row in sheet.rows
+    )
+    name = quoteattr(_NOT_XML.sub("", sheet.name))
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<document>\n<worksheet index="{sheet.index}" name={name}>\n{rows}\n</worksheet>\n</document>\n'
+    )
+
+
+FORMATS: Mapping[str, Callable[[Sheet], str]] = {
+    "csv": to_csv,
+    "json": to_json,
+    "html": to_html,
+    "txt": to_txt,
+    "xml": to_xml,
+}
+
+
+def shown(value: Value) -> str:
+    """A value as text."""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _align(value: Value) -> str:
+    return ' class="n"' if _is_number(value) else ""
+
+
+def _xml(text: str) -> str:
+    return escape(_NOT_XML.sub("", text))
+
+
+def _columns(text: str) -> int:
+    """How wide a text is in a fixed-width font, where East Asian characters take two columns."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+def _padded(text: str, width: int, *, right: bool) -> str:
+    blanks = " " * (width - _columns(text))
+    return blanks + text if right else text + blanks

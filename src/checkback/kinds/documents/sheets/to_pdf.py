@@ -1,0 +1,225 @@
+"""Spreadsheets and CSV files as PDF: by LibreOffice where it is installed, else as ruled tables of values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import pikepdf
+from reportlab.pdfgen.canvas import Canvas
+
+from checkback.kinds.documents import failures
+from checkback.kinds.documents.files.sniff import SPREADSHEETS, FileType, sniff
+from checkback.kinds.documents.office import libreoffice
+from checkback.kinds.documents.pdf.edit.fonts import Typeface
+from checkback.kinds.documents.pdf.from_text import A4, draw_line
+from checkback.kinds.documents.pdf.split import select_pages
+from checkback.kinds.documents.sheets.read import Sheet, cell_counts, read_sheet, sheet_number
+from checkback.kinds.documents.sheets.sheet_export import shown
+
+MAX_CELLS = 500_000
+"""20,000 rows of 20 columns take LibreOffice 22 s and 1,251 pages."""
+
+SIZE, ROW_HEIGHT, PADDING, MARGIN = 8.0, 11.0, 3.0, 28.35
+MIN_COLUMN, MAX_COLUMN = 20.0, 220.0
+MEASURED_ROWS = 2000
+MAX_SIDE = 14_400.0
+
+
+def sheet_to_pdf(
+    path: Path,
+    folder: Path,
+    *,
+    worksheet_index: str = "",
+    autosize: bool = False,
+    max_pages: int,
+    log: Callable[[str], None],
+    warn: libreoffice.Warn | None = None,
+) -> Path:
+    """The PDF of a spreadsheet or CSV file; all worksheets unless one is named.
+
+    ``autosize`` makes one page of each worksheet, as large as it is.
+    """
+    file_type = sniff(path)
+    if file_type in SPREADSHEETS and libreoffice.needed(file_type).find() is not None:
+        return _by_office(path, file_type, folder, worksheet_index, autosize, warn)
+    if file_type in SPREADSHEETS:
+        log("LibreOffice Calc is not installed: only the values are shown, without formats and charts.")
+        counts = cell_counts(path)
+        _limit(sum(counts))
+        numbers = _chosen(worksheet_index, len(counts))
+        sheets = [read_sheet(path, str(number), max_cells=MAX_CELLS) for number in numbers]
+    else:
+        sheets = [read_sheet(path, worksheet_index, max_cells=MAX_CELLS)]
+    target = folder / "sheets.pdf"
+    tables_to_pdf(sheets, target, autosize=autosize, max_pages=max_pages)
+    return target
+
+
+def _by_office(
+    path: Path,
+    file_type: FileType,
+    folder: Path,
+    worksheet_index: str,
+    autosize: bool,
+    warn: libreoffice.Warn | None,
+) -> Path:
+    counts = cell_counts(path)
+    _limit(sum(counts))
+    number = sheet_number(worksheet_index, len(counts)) if worksheet_index.strip() else None
+    made = libreoffice.office_to_pdf(path, file_type, folder, one_page_sheets=autosize, warn=warn)
+    if number is None:
+        return made
+    chosen = folder / "worksheet.pdf"
+    with pikepdf.open(made) as pdf:
+        pages = _pages_of_sheet(pdf, number, len(counts), one_page_sheets=autosize)
+        if pages is None:
+            return _only_values(path, number, chosen)
+        with select_pages(pdf, pages) as part:
+            part.save(chosen)
+    return chosen
+
+
+def _pages_of_sheet(pdf: pikepdf.Pdf, number: int, count: int, *, one_page_sheets: bool) -> list[int] | None:
+    """The pages that LibreOffice made of one worksheet; None when they cannot be told.
+
+    It makes a bookmark for each worksheet, and none at all for one that is empty or hidden.
+    """
+    total = len(pdf.pages)
+    if one_page_sheets:
+        return [number - 1] if total == count else None
+    positions = {page.obj.objgen: index for index, page in enumerate(pdf.pages)}
+    starts: list[int] = []
+    with pdf.open_outline() as outline:
+        for item in outline.root:
+            target = item.destination
+            if isinstance(target, pikepdf.Array) and len(target) and target[0].objgen in positions:
+                starts.append(positions[target[0].objgen])
+    if len(starts) != count or starts != sorted(starts):
+        return None
+    end = starts[number] if number < count else total
+    return list(range(starts[number - 1], end)) or None
+
+
+def _only_values(path: Path, number: int, target: Path) -> Path:
+    sheet = read_sheet(path, str(number), max_cells=MAX_CELLS)
+    tables_to_pdf([sheet], target, autosize=False, max_pages=5_000)
+    return target
+
+
+def _chosen(worksheet_index: str, count: int) -> list[int]:
+    if worksheet_index.strip():
+        return [sheet_number(worksheet_index, count)]
+    return list(range(1, count + 1))
+
+
+def _limit(cells: int) -> None:
+    if cells > MAX_CELLS:
+        raise failures.too_large("The spreadsheet", f"{MAX_CELLS:,} cells")
+
+
+@dataclass(slots=True)
+class _Grid:
+    """Where a worksheet's columns stand on its pages."""
+
+    size: tuple[float, float]
+    #: Columns that share a page, each as the first and the one after the last.
+    bands: list[tuple[int, int]]
+    widths: list[float]
+    rows: int
+
+
+def tables_to_pdf(sheets: list[Sheet], target: Path, *, autosize: bool, max_pages: int) -> int:
+    """Write each worksheet as a ruled table of its values; returns how many pages that took."""
+    canvas = Canvas(str(target), pagesize=A4, pageCompression=1)
+    face = Typeface("sans")
+    count = 0
+    for sheet in sheets:
+        grid = _lay_out(sheet, face, autosize)
+        canvas.setPageSize(grid.size)
+        for start in range(0, max(1, len(sheet.rows)), grid.rows):
+            for first, last in grid.bands:
+                count += 1
+                if count > max_pages:
+                    raise failures.too_many_pages(max_pages)
+                _draw(canvas, face, sheet, grid, (first, last), start)
+                canvas.showPage()
+    canvas.save()
+    return count
+
+
+def _lay_out(sheet: Sheet, face: Typeface, autosize: bool) -> _Grid:
+    columns = len(sheet.rows[0]) if sheet.rows else 0
+    widths = [_column_width(sheet, face, column) for column in range(columns)]
+    if autosize:
+        width = min(MAX_SIDE, max(A4[0], sum(widths) + 2 * MARGIN))
+        height = min(MAX_SIDE, max(A4[1], len(sheet.rows) * ROW_HEIGHT + 2 * MARGIN))
+        size = (width, height)
+    else:
+        # Wide tables are read lying.
+        size = A4 if sum(widths) <= A4[0] - 2 * MARGIN else (A4[1], A4[0])
+    room = size[0] - 2 * MARGIN
+    bands: list[tuple[int, int]] = []
+    first, used = 0, 0.0
+    for column, width in enumerate(widths):
+        if used + width > room and column > first:
+            bands.append((first, column))
+            first, used = column, 0.0
+        used += width
+    bands.append((first, columns))
+    return _Grid(size, bands, widths, max(1, int((size[1] - 2 * MARGIN) // ROW_HEIGHT)))
+
+
+def _column_width(sheet: Sheet, face: Typeface, column: int) -> float:
+    texts = {_one_line(shown(row[column]))[:200] for row in sheet.rows[:MEASURED_ROWS]}
+    # The longest by characters are the widest by points, nearly always: measure a few.
+    longest = sorted(texts, key=len, reverse=True)[:8]
+    widest = max((face.width(text, SIZE) for text in longest), default=0.0)
+    return min(MAX_COLUMN, max(MIN_COLUMN, widest + 2 * PADDING))
+
+
+def _draw(
+    canvas: Canvas, face: Typeface, sheet: Sheet, grid: _Grid, band: tuple[int, int], start: int
+) -> None:
+    first, last = band
+    rows = sheet.rows[start : start + grid.rows]
+    widths = grid.widths[first:last]
+    edges = list(accumulate(widths, initial=MARGIN))
+    top = grid.size[1] - MARGIN
+    bottom = top - len(rows) * ROW_HEIGHT
+    canvas.setLineWidth(0.3)
+    canvas.setStrokeColorRGB(0.7, 0.7, 0.7)
+    if rows and widths:
+        levels = [top - number * ROW_HEIGHT for number in range(len(rows) + 1)]
+        across = [(edges[0], y, edges[-1], y) for y in levels]
+        down = [(x, top, x, bottom) for x in edges]
+        canvas.lines(across + down)
+    baseline = top - ROW_HEIGHT + PADDING
+    for row in rows:
+        for value, left, width in zip(row[first:last], edges, widths, strict=False):
+            text = _fitting(face, _one_line(shown(value)), width - 2 * PADDING)
+            if not text:
+                continue
+            x = left + PADDING
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                x = left + width - PADDING - face.width(text, SIZE)
+            draw_line(canvas, face, text, x, baseline, SIZE)
+        baseline -= ROW_HEIGHT
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _fitting(face: Typeface, text: str, width: float) -> str:
+    """The text, cut with an ellipsis where it is wider than its cell."""
+    text = text[:200]
+    if face.width(text, SIZE) <= width:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if face.width(text[:middle] + "…", SIZE) <= width else (low, middle - 1)
+    return text[:low] + "…"

@@ -1,0 +1,1 @@
+"""What an analysis looks at: accessibility, contrast, motion, SEO, technologies ..."""

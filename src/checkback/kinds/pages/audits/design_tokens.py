@@ -1,0 +1,221 @@
+"""The page's look as design tokens: the W3C community group's format, and the same as CSS variables.
+
+Tokens name what was measured, the most used first; a page's own variables stand in a group of their own,
+under the names that its authors gave them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from checkback.kinds.pages.dom.colors import Color, parse_color, parse_hex
+
+Fields = dict[str, Any]
+
+MOST_OWN = 200
+_NUMBER = re.compile(r"^(-?[\d.]+)(px|rem|em|ms|s)$")
+_BEZIER = re.compile(r"^cubic-bezier\(\s*([-\d.]+)\s*,\s*([-\d.]+)\s*,\s*([-\d.]+)\s*,\s*([-\d.]+)\s*\)$")
+_HEX = re.compile(r"^#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$", re.I)
+_SHADOW = re.compile(r"^(\S+\([^)]*\)|#\w+) (-?[\d.]+)px (-?[\d.]+)px (-?[\d.]+)px (-?[\d.]+)px( inset)?$")
+
+
+def design_tokens(design: Fields) -> Fields:
+    """The tokens of a report's ``design`` part; a group for which nothing was measured is absent."""
+    groups: Fields = {
+        "color": _colors(design.get("colors", {})),
+        "font": _fonts(design.get("typography", {})),
+        "spacing": _numbered(
+            _dimension(value, f"used {count} times")
+            for value, count in sorted(design.get("spacing", {}).get("scale", ()))
+        ),
+        "radius": _numbered(_radii(design)),
+        "shadow": _numbered(_shadows(design)),
+        "breakpoint": _numbered(_dimension(width) for width in design.get("breakpoints", ())),
+        "own": _own(design.get("cssVariables", ())),
+    }
+    return {name: group for name, group in groups.items() if group}
+
+
+def _numbered(tokens: Any) -> Fields:
+    return {str(place): token for place, token in enumerate(tokens, 1)}
+
+
+def _color(color: Color, description: str = "") -> Fields:
+    value: Fields = {
+        "colorSpace": "srgb",
+        "components": [round(channel / 255, 4) for channel in color[:3]],
+        "alpha": round(color.alpha, 3),
+        "hex": color.hex,
+    }
+    return _token("color", value, description)
+
+
+def _token(kind: str, value: Any, description: str = "") -> Fields:
+    token: Fields = {"$type": kind, "$value": value}
+    return token | ({"$description": description} if description else {})
+
+
+def _dimension(value: float, description: str = "", unit: str = "px") -> Fields:
+    return _token("dimension", {"value": value, "unit": unit}, description)
+
+
+def _colors(colors: Fields) -> Fields:
+    groups: Fields = {}
+    for name, words in (("background", "of the area"), ("text", "of the text"), ("palette", "of both")):
+        shares = colors.get(name, ())
+        groups[name] = _numbered(_color(parse_hex(hex_), f"{share:.1%} {words}") for hex_, share in shares)
+    groups["accent"] = _numbered(_color(parse_hex(hex_)) for hex_ in colors.get("accent", ()))
+    return {name: group for name, group in groups.items() if group}
+
+
+def _fonts(typography: Fields) -> Fields:
+    families = _numbered(
+        _token("fontFamily", item["declared"], f"{item['share']:.0%} of the text")
+        for item in typography.get("families", ())
+    )
+    scale: list[Fields] = typography.get("scale", [])
+    chars: dict[float, int] = {}
+    for step in scale:
+        chars[step["size"]] = chars.get(step["size"], 0) + step["chars"]
+    sizes = _numbered(_dimension(size, f"{chars[size]} characters") for size in sorted(chars))
+    weights = sorted({int(step["weight"]) for step in scale})
+    groups: Fields = {
+        "family": families,
+        "size": sizes,
+        "weight": {str(weight): _token("fontWeight", weight) for weight in weights},
+        "text": _numbered(_typography(step, typography) for step in scale),
+    }
+    return {name: group for name, group in groups.items() if group}
+
+
+def _typography(step: Fields, typography: Fields) -> Fields:
+    families = typography.get("families", ())
+    value: Fields = {
+        "fontFamily": step.get("family") or (families[0]["declared"] if families else "sans-serif"),
+        "fontSize": {"value": step["size"], "unit": "px"},
+        "fontWeight": step["weight"],
+        "letterSpacing": {"value": 0, "unit": "px"},
+        "lineHeight": round(step["lineHeight"] / step["size"], 3) if step["size"] else 1.2,
+    }
+    return _token("typography", value, f"{step['chars']} characters")
+
+
+def _radii(design: Fields) -> list[Fields]:
+    """Radii in pixels; a share of the box has no place in the format."""
+    found = [(match, count) for text, count in design.get("radii", ()) if (match := _NUMBER.match(text))]
+    pixels = sorted((float(match[1]), count) for match, count in found if match[2] == "px")
+    return [_dimension(value, f"used {count} times") for value, count in pixels]
+
+
+def _shadows(design: Fields) -> list[Fields]:
+    found: list[Fields] = []
+    for text, count in design.get("shadows", ()):
+        match = _SHADOW.match(text)
+        color = parse_color(match[1]) if match else None
+        if match is None or color is None:
+            continue  # Several shadows in one value, or one that was cut.
+        names = ("offsetX", "offsetY", "blur", "spread")
+        value: Fields = {"color": _color(color)["$value"]}
+        value |= {name: {"value": float(match[place]), "unit": "px"} for place, name in enumerate(names, 2)}
+        if match[6]:
+            value["inset"] = True
+        found.append(_token("shadow", value, f"used {count} times"))
+    return found
+
+
+def _own(variables: Any) -> Fields:
+    """The page's own variables whose value is a plain colour, length, time or curve."""
+    found: Fields = {}
+    for variable in variables:
+        if not _is_global(variable["scope"]) or len(found) >= MOST_OWN:
+            continue
+        token = _literal(variable["value"], f"used {variable['uses']} times")
+        # The format keeps dots and braces for references, and a leading dollar for itself.
+        name = re.sub(r"[.{}$]", "-", variable["name"].lstrip("-"))
+        if token is not None and name:
+            found.setdefault(name, token)
+    return found
+
+
+def _is_global(scope: str) -> bool:
+    return scope in ("html", "body", ":host") or ":root" in scope
+
+
+def _literal(value: str, description: str) -> Fields | None:
+    number = _NUMBER.match(value)
+    if number is not None:
+        amount, unit = float(number[1]), number[2]
+        if unit in ("ms", "s"):
+            return _token("duration", {"value": amount, "unit": unit}, description)
+        return _dimension(amount, description, unit) if unit in ("px", "rem") else None
+    curve = _BEZIER.match(value)
+    if curve is not None:
+        return _token("cubicBezier", [float(part) for part in curve.groups()], description)
+    color = _parse_hex_of_any_length(value) if _HEX.match(value) else parse_color(value)
+    return _color(color, description) if color is not None else None
+
+
+def _parse_hex_of_any_length(text: str) -> Color:
+    digits = text[1:]
+    if len(digits) < 6:
+        digits = "".join(digit * 2 for digit in digits)
+    alpha = int(digits[6:8], 16) / 255 if len(digits) == 8 else 1.0
+    return parse_hex(f"#{digits[:6]}")._replace(alpha=alpha)
+
+
+# --- as CSS ---
+
+
+def tokens_as_css(tokens: Fields) -> str:
+    """The tokens as custom properties of the root."""
+    lines = [f"  --{name}: {value};" for name, value in _properties(tokens, "")]
+    return ":root {\n" + "\n".join(lines) + "\n}\n"
+
+
+def _properties(group: Fields, prefix: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, item in group.items():
+        path = re.sub(r"[^\w-]", "-", f"{prefix}-{name}" if prefix else name)
+        if "$value" in item:
+            found += _as_css(path, item["$type"], item["$value"])
+        else:
+            found += _properties(item, path)
+    return found
+
+
+def _as_css(path: str, kind: str, value: Any) -> list[tuple[str, str]]:
+    if kind == "typography":
+        # A shorthand cannot carry letter spacing; everything else of the token is in it.
+        size = f"{_length(value['fontSize'])}/{value['lineHeight']:g}"
+        return [(path, f"{value['fontWeight']} {size} {_quoted(value['fontFamily'])}")]
+    plain = {
+        "color": lambda: _css_color(value),
+        "dimension": lambda: _length(value),
+        "duration": lambda: _length(value),
+        "fontFamily": lambda: _quoted(value),
+        "cubicBezier": lambda: f"cubic-bezier({', '.join(f'{part:g}' for part in value)})",
+        "shadow": lambda: _css_shadow(value),
+    }
+    return [(path, plain[kind]() if kind in plain else f"{value:g}")]
+
+
+def _length(value: Fields) -> str:
+    return f"{value['value']:g}{value['unit']}"
+
+
+def _css_color(value: Fields) -> str:
+    return str(value["hex"]) + (f"{round(value['alpha'] * 255):02x}" if value["alpha"] < 1 else "")
+
+
+def _css_shadow(value: Fields) -> str:
+    lengths = " ".join(_length(value[name]) for name in ("offsetX", "offsetY", "blur", "spread"))
+    return f"{'inset ' if value.get('inset') else ''}{lengths} {_css_color(value['color'])}"
+
+
+_GENERIC = frozenset({"serif", "sans-serif", "monospace", "system-ui", "cursive", "fantasy", "ui-monospace"})
+
+
+def _quoted(family: str) -> str:
+    """A family's name as CSS writes it. It comes from the page: nothing of it may end the declaration."""
+    return family if family in _GENERIC else '"' + re.sub(r'["\\;{}<>\n]', "", family) + '"'

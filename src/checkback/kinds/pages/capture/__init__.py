@@ -1,0 +1,1 @@
+"""What is collected from a loaded page."""

@@ -1,0 +1,1 @@
+"""The snapshot of a page: elements, styles, selectors."""

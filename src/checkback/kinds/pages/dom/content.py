@@ -1,0 +1,218 @@
+"""What each box of the page holds, summed from the bottom up: texts, headings, links, fields, pictures.
+
+Tags, roles and what is drawn count; class names and ids never do, because they say what an author called a
+thing, not what it is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+
+from checkback.kinds.pages.dom.colors import parse_color
+from checkback.kinds.pages.dom.snapshot import ELEMENT, TEXT, Box, Node, Tree, is_visible, pixels
+
+_PRICE = re.compile(r"[$€£¥￥]\s?\d|\d\s?(円|€|USD|EUR)|/\s?(mo|month|yr|year|月)\b")
+_QUOTE = re.compile(r"^[\"“«『「‘']")
+_WORD = re.compile(r"[^\W\d]{3}")
+_IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_BUTTON_DISPLAYS = frozenset({"inline-block", "inline-flex", "block", "flex"})
+_TEXT_FIELDS = frozenset({"text", "email", "tel", "search", "password", "number", "url"})
+_TITLE_TAGS = frozenset({"div", "p", "span", "a", "strong"})
+
+#: A short text at least this large is a heading for the eye, whatever its tag.
+VISUAL_HEADING_PX = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading by tag, by role, or for the eye."""
+
+    level: int
+    text: str
+    size: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One text as it is drawn."""
+
+    size: float
+    text: str
+    y: float
+
+
+@dataclass(slots=True)
+class Content:
+    """The sum of what a box holds. Numbers add up, lists join in document order."""
+
+    characters: int = 0
+    words: int = 0
+    links: int = 0
+    link_characters: int = 0
+    buttons: int = 0
+    textareas: int = 0
+    quotes: int = 0
+    stars: int = 0
+    prices: int = 0
+    disclosures: int = 0
+    graphics: int = 0
+    tables: int = 0
+    code: int = 0
+    fields: list[str] = field(default_factory=list[str])
+    images: list[Box] = field(default_factory=list[Box])
+    portraits: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    headings: list[Heading] = field(default_factory=list[Heading])
+    texts: list[Words] = field(default_factory=list[Words])
+
+    def add(self, other: Content) -> None:
+        """Take another box's content into this one."""
+        for name in _NUMBERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in _LISTS:
+            getattr(self, name).extend(getattr(other, name))
+
+    @property
+    def top_level(self) -> int:
+        """The smallest heading level in here; 9 without headings."""
+        return min((heading.level for heading in self.headings), default=9)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.characters or self.images or self.fields or self.graphics)
+
+    @property
+    def text(self) -> str:
+        return " ".join(words.text for words in self.texts)
+
+
+_NUMBERS = tuple(item.name for item in fields(Content) if item.type == "int")
+_LISTS = tuple(item.name for item in fields(Content) if item.type != "int")
+
+
+def total(contents: list[Content]) -> Content:
+    """The content of several boxes together."""
+    result = Content()
+    for content in contents:
+        result.add(content)
+    return result
+
+
+def read_contents(tree: Tree) -> dict[int, Content]:
+    """The content of every node, by its index.
+
+    Walks the document backwards, so children come before their parent and no depth is too deep.
+    """
+    contents: dict[int, Content] = {}
+    for node in reversed(tree.nodes):
+        if node.kind == TEXT:
+            contents[node.index] = _of_text(node)
+        elif node.kind == ELEMENT:
+            content = Content()
+            if node.box is None or is_visible(node, tree.width) or node.tag == "html":
+                for child in node.children:
+                    if child.index in contents:
+                        content.add(contents[child.index])
+                if node.box is not None:
+                    _add_own(node, node.box, content)
+            contents[node.index] = content
+    return contents
+
+
+def _of_text(node: Node) -> Content:
+    content = Content()
+    if node.box is None or not node.text:
+        return content
+    text = node.text
+    content.characters, content.words = len(text), count_words(text)
+    content.texts = [Words(pixels(node.style.get("font-size"), 16), text[:160], node.box.y)]
+    content.prices = bool(_PRICE.search(text))
+    content.quotes = bool(_QUOTE.match(text) and len(text) > 40)
+    content.stars = "★" in text
+    return content
+
+
+def count_words(text: str) -> int:
+    """Words as they are separated; two ideographs or kana count as one."""
+    count = len(text.split())
+    return count if text.isascii() else count + len(_IDEOGRAPH.findall(text)) // 2
+
+
+def _add_own(node: Node, box: Box, content: Content) -> None:
+    tag = node.tag
+    if tag == "a" and "href" in node.attributes:
+        content.links += 1
+        content.link_characters += content.characters
+    content.buttons += _is_button(node, box, content)
+    if tag in ("img", "picture", "video") or _has_picture_behind(node, box):
+        content.images.append(box)
+    if _is_portrait(node, box, content):
+        content.portraits.append((round(box.x), round(box.y)))
+    kind = node.attributes.get("type", "text")
+    if tag == "select" or (tag == "input" and kind in _TEXT_FIELDS):
+        content.fields.append(kind)
+    content.textareas += tag == "textarea"
+    content.quotes += tag in ("blockquote", "q")
+    content.disclosures += tag == "details" or "aria-expanded" in node.attributes
+    content.graphics += tag in ("canvas", "svg")
+    content.tables += tag == "table"
+    content.code += tag in ("pre", "code")
+    _add_heading(node, box, content)
+
+
+def _is_button(node: Node, box: Box, content: Content) -> bool:
+    if node.tag == "button" or (node.tag == "input" and node.attributes.get("type") in ("submit", "button")):
+        return True
+    if node.tag != "a" or node.style.get("display") not in _BUTTON_DISPLAYS:
+        return False
+    if box.height < 28 or box.width >= 420 or content.characters >= 40:
+        return False
+    return is_painted(node, 0.5) or pixels(node.style.get("border-top-width")) >= 1
+
+
+def is_painted(node: Node, alpha: float = 0.3) -> bool:
+    """Whether an element has a background of its own, colour or picture."""
+    color = parse_color(node.style.get("background-color", ""))
+    if color is not None and color.alpha > alpha:
+        return True
+    return node.style.get("background-image", "none") not in ("none", "")
+
+
+def is_framed(node: Node) -> bool:
+    """Whether an element looks like a card or panel: a ground, a border or a shadow of its own."""
+    style = node.style
+    if is_painted(node) or style.get("box-shadow", "none") not in ("none", ""):
+        return True
+    return pixels(style.get("border-top-width")) >= 1
+
+
+def _has_picture_behind(node: Node, box: Box) -> bool:
+    return node.style.get("background-image", "").startswith("url") and box.width > 80 and box.height > 80
+
+
+def _is_portrait(node: Node, box: Box, content: Content) -> bool:
+    if not content.images or not 48 <= box.width <= 280 or abs(box.width - box.height) >= 0.15 * box.width:
+        return False
+    radius = node.style.get("border-top-left-radius", "")
+    return "50%" in radius or pixels(radius) >= box.width / 2 - 1
+
+
+def _add_heading(node: Node, box: Box, content: Content) -> None:
+    level = node.heading_level
+    if level is not None:
+        text = " ".join(words.text for words in content.texts).strip()
+        if text:
+            size = max((words.size for words in content.texts), default=16.0)
+            content.headings.append(Heading(level, text[:160], size, box.y))
+        return
+    if node.tag not in _TITLE_TAGS or content.headings or not 1 <= len(content.texts) <= 2:
+        return
+    first = content.texts[0]
+    if (
+        3 < content.characters < 110
+        and first.size >= VISUAL_HEADING_PX
+        and box.height < 260
+        and _WORD.search(first.text)
+    ):
+        content.headings.append(Heading(2 if first.size < 40 else 1, first.text[:160], first.size, box.y))

@@ -1,0 +1,130 @@
+"""The page's style sheets, read: variables, breakpoints, keyframes, transitions, sizes that adapt."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.pages.dom.css_parser import StyleFacts, read_sheet
+
+Fields = dict[str, Any]
+
+MOST_LISTED = 300
+MOST_SHEETS = 40
+VALUE_LENGTH = 200
+_WIDTH = re.compile(r"(min|max)-width\s*:\s*([\d.]+)(px|em|rem)|width\s*[<>]=?\s*([\d.]+)(px|em|rem)")
+_VARIABLE = re.compile(r"var\(\s*(--[\w-]+)")
+_FACE = re.compile(r"@font-face\s*\{([^}]{0,4000})\}", re.I)
+_FAMILY = re.compile(r"(?:^|[;\s])font-family\s*:\s*([^;}]{1,200})", re.I)
+_FLUID = re.compile(r"\b(clamp|calc|min|max)\(")
+
+
+def read_styles(bundle: Bundle) -> StyleFacts:
+    """Read every style sheet of the bundle that applies."""
+    facts = StyleFacts()
+    for sheet in bundle.sheets:
+        if sheet["disabled"]:
+            continue
+        facts.size_bytes += sheet["bytes"]
+        read_sheet(sheet["text"], facts)
+    return facts
+
+
+# --- What the report says of them ---
+
+
+def variables(facts: StyleFacts) -> list[Fields]:
+    """Custom properties with their scope, category and number of uses, the most used first."""
+    uses = Counter(name for item in facts.declarations for name in _VARIABLE.findall(item.value))
+    found: dict[tuple[str, str], Fields] = {}
+    for item in facts.declarations:
+        if item.name.startswith("--"):
+            key = (item.name, item.selector)
+            found.setdefault(
+                key,
+                {
+                    "name": item.name[:80],
+                    "value": item.value,
+                    "category": _category(item.name, item.value),
+                    "scope": item.selector[:80],
+                    "uses": uses[item.name],
+                },
+            )
+    return sorted(found.values(), key=lambda entry: (-entry["uses"], entry["name"]))
+
+
+_CATEGORIES = (
+    ("color", r"#[0-9a-f]{3,8}\b|\b(rgb|hsl|oklch|oklab|lab|lch|color)a?\(|^(white|black|transparent)$"),
+    ("easing", r"cubic-bezier|^(linear|ease|ease-in|ease-out|ease-in-out)$|steps\("),
+    ("duration", r"^[\d.]+m?s$"),
+    ("shadow", r"^(inset )?-?[\d.]+(px|rem|em)? -?[\d.]+(px|rem|em)? "),
+    ("size", r"^-?[\d.]+(px|rem|em|%|vw|vh|ch)$|\b(clamp|calc|min|max)\("),
+    ("font", r"serif|sans|mono|system-ui"),
+    ("number", r"^-?[\d.]+$"),
+)
+
+
+def _category(name: str, value: str) -> str:
+    for category, pattern in _CATEGORIES:
+        if re.search(pattern, value, re.I):
+            return category
+    for word in ("color", "shadow", "font", "radius", "space"):
+        if word in name.lower():
+            return {"radius": "size", "space": "size"}.get(word, word)
+    return "other"
+
+
+def fluid_values(facts: StyleFacts, function: str) -> list[Fields]:
+    """Where a size adapts by ``clamp()`` or ``calc()``."""
+    pattern = re.compile(rf"\b{function}\(")
+    found = [
+        {"property": item.name[:80], "value": item.value, "selector": item.selector[:80]}
+        for item in facts.declarations
+        if pattern.search(item.value)
+    ]
+    return found
+
+
+def web_fonts(bundle: Bundle) -> set[str]:
+    """The families that the style sheets bring along."""
+    found: set[str] = set()
+    for sheet in bundle.sheets:
+        for face in _FACE.findall(sheet["text"]):
+            match = _FAMILY.search(face)
+            if match is not None:
+                found.add(match[1].strip().strip("\"'"))
+    return found
+
+
+def breakpoints(facts: StyleFacts) -> list[Fields]:
+    """Widths in pixels at which media queries switch, each with the number of rules blocks that use it."""
+    found: Counter[int] = Counter()
+    for query, count in facts.media.items():
+        for match in _WIDTH.finditer(query):
+            size, unit = match[2] or match[4], match[3] or match[5]
+            found[round(float(size) * (1 if unit == "px" else 16))] += count
+    return [{"width": width, "uses": found[width]} for width in sorted(found)][:60]
+
+
+def summary(bundle: Bundle, facts: StyleFacts) -> Fields:
+    """The numbers of the report's ``css`` part."""
+    unused = 0.0 if bundle.rules_used is not None else None
+    if bundle.rules_used is not None and facts.rules:
+        unused = round(max(0.0, min(100.0, 100 * (1 - bundle.rules_used / facts.rules))), 1)
+    return {
+        "bytes": facts.size_bytes,
+        "rules": facts.rules,
+        "declarations": len(facts.declarations),
+        "unusedPercent": unused,
+        "importantCount": facts.important,
+        "layers": facts.layers[:40],
+        "fontFaces": facts.font_faces,
+        "fluidValues": sum(1 for item in facts.declarations if _FLUID.search(item.value)),
+        "sheets": [
+            {"url": sheet["url"], "inline": sheet["inline"], "bytes": sheet["bytes"]}
+            for sheet in bundle.sheets[:MOST_SHEETS]
+        ],
+        "sheetsTotal": len(bundle.sheets),
+    }

@@ -1,0 +1,163 @@
+"""``page.analyze_batch``: many pages, one job each, under one job that starts them and follows them.
+
+Each page is an ordinary ``page.analyze`` job of the same owner, with its own state, report and retention. The
+batch's own process opens no page; it decides whose turn it is, so that no host is asked for too much at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from checkback.core.errors import FailureCode, JobFailed
+from checkback.core.states import State
+from checkback.kinds.context import JobContext, StartedJob
+from checkback.kinds.pages.jobs.args import PageOptions, PageUrl
+from checkback.kinds.registry import job
+from checkback.security.addresses import AddressPolicy, check_url
+
+KIND = "page.analyze"
+MOST_PAGES = 100
+#: Pages that are started and not ended. More would only wait in the queue, before those of others.
+MOST_AT_ONCE = 8
+LOOK_SECONDS = 0.5
+DEADLINE_SECONDS = 6 * 3600.0
+
+Fields = dict[str, Any]
+
+
+class PageBatchArgs(BaseModel):
+    """Which pages, and how each is analysed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    urls: list[PageUrl] = Field(
+        min_length=1,
+        max_length=MOST_PAGES,
+        description="URLs of 1 to 100 pages; duplicates are analyzed once.",
+    )
+    options: PageOptions = Field(
+        default=PageOptions(),
+        description="Options for each page: any argument of page.analyze but url and async.",
+        json_schema_extra={"listed": "brief"},
+    )
+    per_host: Annotated[int, Field(ge=1, le=8, description="Pages of one host open at the same time.")] = 2
+    pause_ms: Annotated[
+        int, Field(ge=0, le=60_000, description="Milliseconds between two page loads on one host.")
+    ] = 500
+
+
+def admit(args: PageBatchArgs, policy: AddressPolicy) -> None:
+    """Refuse the whole batch at the door when one of its addresses could not be reached anyway."""
+    for url in args.urls:
+        check_url(url, policy)
+
+
+@job(
+    "page.analyze_batch",
+    title="Analyze many web pages",
+    read_only=True,
+    open_world=True,
+    deadline_seconds=DEADLINE_SECONDS,
+    waits=True,
+    admit=admit,
+    phases=("pages",),
+    starts=(KIND,),
+    memory_bytes=512 << 20,
+)
+def analyze_batch(args: PageBatchArgs, ctx: JobContext) -> Fields:
+    """Analyze up to 100 web pages, one job each. Use page.analyze for a single page.
+
+    Returns job, state, score and grade of each page, or why it failed; each page's report belongs to its own
+    job. A page that fails does not end the batch; cancelling the batch cancels the pages.
+    """
+    return _Batch(args, ctx).run()
+
+
+class _Batch:
+    """The pages of one batch: those that wait for their turn, that are open, that have ended."""
+
+    def __init__(self, args: PageBatchArgs, ctx: JobContext) -> None:
+        self._args = args
+        self._ctx = ctx
+        self._options = args.options.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        self._waiting = deque(dict.fromkeys(args.urls))
+        self._urls = list(self._waiting)
+        #: Page -> how its job stands; in the order in which they were started.
+        self._open: dict[str, StartedJob] = {}
+        self._ended: dict[str, StartedJob] = {}
+        self._last_start: dict[str, float] = {}
+
+    def run(self) -> Fields:
+        """Start, look, tell, until nothing is open."""
+        self._ctx.phase("pages")
+        while self._waiting or self._open:
+            if self._ctx.cancelled:
+                raise JobFailed(FailureCode.CANCELLED, "The job was cancelled.", retryable=False)
+            self._start_some()
+            self._look()
+            if self._waiting or self._open:
+                time.sleep(LOOK_SECONDS)
+        return self._result()
+
+    def _start_some(self) -> None:
+        """Start every page whose turn it is."""
+        busy = Counter(_host(url) for url in self._open)
+        for url in list(self._waiting):
+            if len(self._open) >= MOST_AT_ONCE:
+                return
+            host = _host(url)
+            rested = time.monotonic() - self._last_start.get(host, -1e9) >= self._args.pause_ms / 1000
+            if busy[host] >= self._args.per_host or not rested:
+                continue
+            # The address itself is the key: a later attempt of the batch finds the same job.
+            job_id = self._ctx.start(KIND, {**self._options, "url": url}, key=url)
+            self._ctx.log(f"page {self._urls.index(url) + 1}: job {job_id}")
+            self._waiting.remove(url)
+            self._open[url] = StartedJob(job_id, State.WAITING)
+            self._last_start[host] = time.monotonic()
+            busy[host] += 1
+
+    def _look(self) -> None:
+        urls = list(self._open)
+        for url, found in zip(urls, self._ctx.look([self._open[url].id for url in urls]), strict=True):
+            self._open[url] = found
+            if found.state.is_final:
+                self._ended[url] = self._open.pop(url)
+        done = 100 * len(self._ended) + sum(found.progress for found in self._open.values())
+        self._ctx.progress(
+            done / len(self._urls), f"{len(self._ended)} of {len(self._urls)} pages have ended"
+        )
+
+    def _result(self) -> Fields:
+        pages = [_told(url, self._ended[url]) for url in self._urls]
+        counted = Counter(page["state"] for page in pages)
+        scores = sorted(page["overallScore"] for page in pages if "overallScore" in page)
+        result: Fields = {"total": len(pages)}
+        result |= {state.value: counted[state.value] for state in _ENDS}
+        if scores:
+            result["medianScore"] = scores[len(scores) // 2]
+        return result | {"pages": pages}
+
+
+_ENDS = (State.COMPLETED, State.FAILED, State.CANCELLED)
+
+
+def _told(url: str, job: StartedJob) -> Fields:
+    told: Fields = {"url": url, "job_id": job.id, "state": job.state.value}
+    result: Fields = job.result or {}
+    quality: Fields = result.get("results", {}).get("quality", {})
+    told |= {name: quality[name] for name in ("overallScore", "grade") if name in quality}
+    if result.get("partialSuccess"):
+        told["failedPhases"] = result.get("failedPhases", [])
+    if job.failure is not None:
+        told["failure"] = {"code": job.failure.code, "message": job.failure.message}
+    return told
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").lower()

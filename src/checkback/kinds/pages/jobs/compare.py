@@ -1,0 +1,239 @@
+"""``page.compare``: what came, went and changed between two analyses, of one page or of two.
+
+A pure function of two reports; nothing is loaded. Lists are capped, with totals beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import SequenceMatcher
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from checkback.kinds.context import JobContext
+from checkback.kinds.pages.jobs.stored_report import PageJob, read_report
+from checkback.kinds.registry import MemoryLimit, job
+
+MOST_LISTED = 40
+#: Pixels by which a section may grow or shrink without being told as changed.
+SAME_HEIGHT = 8
+_MEASURES = (
+    "ttfbMs", "fcpMs", "lcpMs", "cls", "longTasks", "tbtMs", "loadMs", "requests", "failedTotal",
+)  # fmt: skip
+
+Fields = dict[str, Any]
+
+
+class PageCompareArgs(BaseModel):
+    """Two analyses, the earlier one first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job_a: PageJob
+    job_b: PageJob
+
+
+@job(
+    "page.compare",
+    title="Compare two page analyses",
+    read_only=True,
+    sandbox=True,
+    deterministic=True,
+    deadline_seconds=120,
+    memory_bytes=1 << 30,
+    memory_limit=MemoryLimit.ADDRESS_SPACE,
+)
+def compare(args: PageCompareArgs, ctx: JobContext) -> Fields:
+    """Compare two completed page.analyze jobs: what was added, removed and changed from job_a to job_b.
+
+    Covers scores, sections, palette, fonts, technologies, accessibility findings and performance. Use it
+    before and after a change, or to compare two sites.
+    """
+    before, after = read_report(args.job_a, ctx), read_report(args.job_b, ctx)
+    return compare_reports(before, after)
+
+
+def compare_reports(before: Fields, after: Fields) -> Fields:
+    """The differences of two reports."""
+    return {
+        "a": _about(before),
+        "b": _about(after),
+        "scores": _scores(_at(before, "quality"), _at(after, "quality")),
+        "sections": _sections(_list(before, "layout", "sections"), _list(after, "layout", "sections")),
+        "palette": _came_and_went(_colors(before), _colors(after)),
+        "fonts": _came_and_went(_fonts(before), _fonts(after)),
+        "technologies": _came_and_went(_technologies(before), _technologies(after)),
+        "findings": _changes(_findings(before), _findings(after)),
+        "performance": _measures(_at(before, "performance"), _at(after, "performance")),
+    }
+
+
+def _about(report: Fields) -> Fields:
+    names = ("jobId", "finalUrl", "fetchedAt", "title", "partialSuccess")
+    return {name: report[name] for name in names if name in report}
+
+
+# --- scores ---
+
+
+def _scores(before: Fields, after: Fields) -> Fields:
+    if not before or not after:
+        return {}
+    part: Fields = {"overall": _pair(before.get("overallScore"), after.get("overallScore"))}
+    axes_a, axes_b = _at(before, "axes"), _at(after, "axes")
+    part["axes"] = {
+        name: _pair(axes_a[name].get("score"), axes_b[name].get("score")) for name in axes_a if name in axes_b
+    }
+    part["deductions"] = _changes(_deductions(axes_a), _deductions(axes_b))
+    return part
+
+
+def _deductions(axes: Fields) -> dict[str, float]:
+    """Rule -> points lost, over all axes."""
+    return {
+        f"{axis}: {item['rule']}": float(item.get("points", 0))
+        for axis, found in axes.items()
+        for item in found.get("deductions", [])
+    }
+
+
+# --- sections ---
+
+
+def _sections(before: list[Fields], after: list[Fields]) -> Fields:
+    """Sections paired in their order, by type and heading; then by type alone."""
+    pairs, gone, new = _align(before, after)
+    changed: list[Fields] = []
+    for a, b in pairs:
+        entry: Fields = {}
+        if a.get("heading") != b.get("heading"):
+            entry["heading"] = _pair(a.get("heading"), b.get("heading"))
+        heights = a["box"][3], b["box"][3]
+        if abs(heights[0] - heights[1]) > SAME_HEIGHT:
+            entry["height"] = _pair(*heights)
+        for name in ("links", "buttons", "images", "fields"):
+            if a.get(name) != b.get(name):
+                entry[name] = _pair(a.get(name), b.get(name))
+        if entry:
+            changed.append({"a": a["id"], "b": b["id"], "type": b["type"], **entry})
+    return {
+        "count": _pair(len(before), len(after)),
+        **_capped("came", [_section(item) for item in new]),
+        **_capped("went", [_section(item) for item in gone]),
+        **_capped("changed", changed),
+    }
+
+
+def _align(
+    before: list[Fields], after: list[Fields]
+) -> tuple[list[tuple[Fields, Fields]], list[Fields], list[Fields]]:
+    pairs: list[tuple[Fields, Fields]] = []
+    gone: list[Fields] = []
+    new: list[Fields] = []
+    same = SequenceMatcher(None, [_name(item) for item in before], [_name(item) for item in after], False)
+    for tag, a1, a2, b1, b2 in same.get_opcodes():
+        if tag == "equal":
+            pairs += zip(before[a1:a2], after[b1:b2], strict=True)
+            continue
+        left = after[b1:b2]
+        for item in before[a1:a2]:
+            alike = next((other for other in left if other["type"] == item["type"]), None)
+            if alike is None:
+                gone.append(item)
+            else:
+                # Everything before it in this stretch is new, so that pairs never cross.
+                at = left.index(alike)
+                new += left[:at]
+                left = left[at + 1 :]
+                pairs.append((item, alike))
+        new += left
+    return pairs, gone, new
+
+
+def _name(section: Fields) -> str:
+    return f"{section['type']}\0{section.get('heading') or ''}"
+
+
+def _section(section: Fields) -> Fields:
+    return {name: section[name] for name in ("id", "type", "heading", "box") if name in section}
+
+
+# --- look and technology ---
+
+
+def _colors(report: Fields) -> list[str]:
+    palette: list[list[Any]] = _at(report, "design", "colors").get("palette", [])
+    return [str(entry[0]) for entry in palette]
+
+
+def _fonts(report: Fields) -> list[str]:
+    families = _at(report, "design", "typography").get("families", [])
+    return [str(name) for family in families for name in family.get("rendered", [])]
+
+
+def _technologies(report: Fields) -> list[str]:
+    found = _list(report, "technologies")
+    return [" ".join(filter(None, (str(one["name"]), str(one.get("version") or "")))) for one in found]
+
+
+# --- findings ---
+
+
+def _findings(report: Fields) -> dict[str, float]:
+    """Accessibility rule -> how many elements break it; our own contrast measure among them."""
+    part = _at(report, "accessibility")
+    found = {str(rule["id"]): float(rule["count"]) for rule in part.get("violations", [])}
+    contrast = _at(report, "accessibility", "contrast")
+    if "failed" in contrast:
+        found["color-contrast"] = float(contrast["failed"])
+    return {rule: count for rule, count in found.items() if count}
+
+
+def _measures(before: Fields, after: Fields) -> Fields:
+    values = {name: (before.get(name), after.get(name)) for name in _MEASURES}
+    values["weightBytes"] = (_at(before, "weight").get("total"), _at(after, "weight").get("total"))
+    return {name: _pair(*pair) for name, pair in values.items() if None not in pair}
+
+
+# --- forms of an answer ---
+
+
+def _pair(before: Any, after: Any) -> Fields:
+    pair: Fields = {"a": before, "b": after}
+    if isinstance(before, int | float) and isinstance(after, int | float):
+        pair["change"] = round(after - before, 4)
+    return pair
+
+
+def _came_and_went(before: Iterable[str], after: Iterable[str]) -> Fields:
+    old, new = dict.fromkeys(before), dict.fromkeys(after)
+    return {
+        **_capped("came", [name for name in new if name not in old]),
+        **_capped("went", [name for name in old if name not in new]),
+    }
+
+
+def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> Fields:
+    changed = [
+        {"rule": rule, **_pair(before[rule], after[rule])}
+        for rule in before
+        if rule in after and before[rule] != after[rule]
+    ]
+    return {**_came_and_went(before, after), **_capped("changed", changed)}
+
+
+def _capped(name: str, items: list[Any]) -> Fields:
+    return {name: items[:MOST_LISTED], f"{name}Total": len(items)}
+
+
+def _at(report: Fields, *path: str) -> Fields:
+    found: Any = report
+    for name in path:
+        found = cast("Fields", found).get(name) if isinstance(found, dict) else None
+    return cast("Fields", found) if isinstance(found, dict) else {}
+
+
+def _list(report: Fields, *path: str) -> list[Fields]:
+    found: Any = _at(report, *path[:-1]).get(path[-1])
+    return cast("list[Fields]", found) if isinstance(found, list) else []

@@ -1,0 +1,174 @@
+"""The page's score: axes that start at 100 and lose only points that are listed.
+
+A score nobody can explain helps nobody, so there is no base score, no bonus and no hidden weight: the same
+report gives the same score, and each lost point names its rule, how often it was broken and where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from checkback.kinds.pages.audits.stock_phrases import find_cliches
+from checkback.kinds.pages.scoring.findings import Finding, Wishes, find
+from checkback.kinds.pages.scoring.rules import AXES, DIMENSIONS, EVERY, MOST_FOR_AXE, RULES
+
+Fields = dict[str, Any]
+
+GRADES = ((90, "A"), (80, "B"), (70, "C"), (60, "D"))
+MOST_EVIDENCE = 5
+MOST_RECOMMENDED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How the caller wants the page judged."""
+
+    weights: Mapping[str, float]
+    strict: bool = True
+    industry: str | None = None
+    audience: str | None = None
+    with_recommendations: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """A finding with the points that it costs after the limit for axe."""
+
+    finding: Finding
+    points: float
+
+    def counts_for(self, axis: str) -> bool:
+        rule = RULES[self.finding.rule]
+        return axis in (rule.axis, rule.dimension) or rule.axis == EVERY
+
+
+def score(report: Fields, measure: Measure) -> Fields:
+    """The ``quality`` part for a report's other parts. What was not measured costs nothing."""
+    losses = _losses(find(report, Wishes(measure.strict, measure.industry, measure.audience)))
+    measured = [axis for axis in AXES if _PART_OF[axis] in report]
+    axes = {axis: _axis(axis, losses) for axis in measured or AXES}
+    dimensions = {axis: _axis(axis, losses, share) for axis, share in DIMENSIONS.items()}
+    overall = _mean(axes, AXES)
+    part: Fields = {
+        **_judged(axes, overall),
+        "reftrix": _judged(dimensions, _mean(dimensions, measure.weights)),
+        "cliches": find_cliches(report),
+    }
+    if measure.with_recommendations:
+        part["recommendations"] = _recommend(losses, axes)
+    return part
+
+
+#: The part of the report that an axis is judged by; without it the axis is absent.
+_PART_OF = {
+    "accessibility": "accessibility",
+    "performance": "performance",
+    "seo": "seo",
+    "responsive": "responsive",
+    "consistency": "design",
+    "motion": "motion",
+}
+
+
+def _judged(axes: Fields, overall: int) -> Fields:
+    return {"overallScore": overall, "grade": grade(overall), "axes": axes}
+
+
+def grade(points: float) -> str:
+    """A from 90, B from 80, C from 70, D from 60, else F."""
+    return next((letter for least, letter in GRADES if points >= least), "F")
+
+
+def _losses(findings: list[Finding]) -> list[_Loss]:
+    left = MOST_FOR_AXE
+    found: list[_Loss] = []
+    for finding in findings:
+        points = finding.points
+        if finding.rule.startswith("axe-"):
+            points = min(left, points)
+            left -= points
+        if points > 0:
+            found.append(_Loss(finding, points))
+    return found
+
+
+def _mean(axes: Mapping[str, Fields], weights: Mapping[str, float]) -> int:
+    total = sum(weights.get(axis, 0.0) for axis in axes) or 1.0
+    return round(sum(axes[axis]["score"] * weights.get(axis, 0.0) for axis in axes) / total)
+
+
+def _axis(axis: str, losses: list[_Loss], share: float = 1.0) -> Fields:
+    mine = [
+        _Loss(loss.finding, loss.points * (1.0 if RULES[loss.finding.rule].axis == EVERY else share))
+        for loss in losses
+        if loss.counts_for(axis)
+    ]
+    points = max(0.0, 100 - sum(loss.points for loss in mine))
+    ordered = sorted(mine, key=lambda loss: (-loss.points, _name(loss.finding)))
+    return {
+        "score": round(points),
+        "grade": grade(round(points)),
+        "deductions": [_told(loss) for loss in ordered],
+    }
+
+
+def _name(finding: Finding) -> str:
+    return finding.name or finding.rule
+
+
+def _told(loss: _Loss) -> Fields:
+    finding = loss.finding
+    return {
+        "rule": _name(finding),
+        "points": -round(loss.points, 1),
+        "count": finding.count,
+        "evidence": list(finding.evidence[:MOST_EVIDENCE]),
+        "where": _where(finding),
+    }
+
+
+def _where(finding: Finding) -> list[Fields]:
+    return [
+        {"selector": place.selector} | ({"box": list(place.box)} if place.box else {})
+        for place in finding.places[:MOST_EVIDENCE]
+    ]
+
+
+def _recommend(losses: list[_Loss], axes: Mapping[str, Fields]) -> list[Fields]:
+    """One recommendation for each broken rule, first the one that would raise the overall score most.
+
+    Rules that no axis of ours knows follow, by the points that they cost a ReftrixMCP client.
+    """
+    found = [_recommendation(loss, _gain(loss, losses, axes)) for loss in losses]
+    found.sort(key=lambda entry: (-entry["gain"], -entry["points"], entry["rule"]))
+    return found[:MOST_RECOMMENDED]
+
+
+def _gain(loss: _Loss, losses: list[_Loss], axes: Mapping[str, Fields]) -> float:
+    """How many points the overall score would rise without this loss; an axis at 0 may stay there."""
+    gain = 0.0
+    for axis, weight in AXES.items():
+        if axis in axes and loss.counts_for(axis):
+            lost = sum(other.points for other in losses if other.counts_for(axis))
+            before, after = max(0.0, 100 - lost), max(0.0, 100 - lost + loss.points)
+            gain += weight * (after - before)
+    return round(gain / (sum(AXES[axis] for axis in axes) or 1), 2)
+
+
+def _recommendation(loss: _Loss, gain: float) -> Fields:
+    finding, rule = loss.finding, RULES[loss.finding.rule]
+    return {
+        "rule": _name(finding),
+        "axis": rule.axis,
+        "dimension": rule.dimension,
+        "priority": "high" if loss.points >= 8 else "medium" if loss.points >= 4 else "low",
+        "gain": gain,
+        "points": round(loss.points, 1),
+        "count": finding.count,
+        "title": rule.title + (f": {finding.detail}" if finding.detail else ""),
+        "why": rule.why,
+        "fix": rule.fix,
+        "where": _where(finding),
+    }

@@ -1,0 +1,1 @@
+"""The proxy through which jobs reach the network."""

@@ -1,0 +1,1 @@
+"""What the kernel keeps a job's process from."""
