@@ -27,7 +27,7 @@ from typing import Any
 
 from bench_parts import title
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 import archive_bombs
 import document_bombs

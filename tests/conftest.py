@@ -26,8 +26,9 @@ from typing import Any
 import pytest
 
 TESTS = Path(__file__).parent
-os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
-sys.path.insert(0, str(TESTS))
+SUPPORT = TESTS / "support"
+os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])])
+sys.path[:0] = [str(TESTS), str(SUPPORT)]
 for name in [name for name in os.environ if name.startswith("CHECKBACK_") and name != "CHECKBACK_BROWSER"]:
     del os.environ[name]  # a developer's own settings must not reach the tests
 

@@ -35,7 +35,7 @@ LEFT_OUT = {
     "elicitation-sep1330-enums": ELICITATION,
     "tasks-mrtr-input": LATER,
     "tasks-mrtr-composition": LATER,
-    "tasks-status-notifications": "The suite has no checks for it; tests/doors/test_mcp_tasks.py has.",
+    "tasks-status-notifications": "The suite has no checks for it; tests/api/mcp/test_tasks.py has.",
     "json-schema-2020-12": "Listed schemas have no $ref, $defs and allOf, which many model APIs refuse.",
     "server-sse-polling": "Streams cannot be resumed: a job and its result are there to be asked for again.",
     "sep-2640-skills-directory": "The server has no skills.",
@@ -45,7 +45,7 @@ LEFT_OUT = {
 """Scenarios that do not apply, and why."""
 FOLDER = re.compile(r"-\d{4}-\d\d-\d\dT[\d-]+Z$")
 LISTED = re.compile(r"^  - (\S+)", re.MULTILINE)
-SERVER = Path(__file__).parents[1] / "conformance_server.py"
+SERVER = Path(__file__).parents[1] / "support" / "conformance_server.py"
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ POLLING = {underscore(name) for name in POLL_TOOLS}
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
 
-PROGRAM = Path(__file__).parents[1] / "tasks_client.py"
+PROGRAM = Path(__file__).parents[1] / "support" / "tasks_client.py"
 
 
 async def test_an_analysis_runs_as_a_task_and_everybody_sees_the_same_job(

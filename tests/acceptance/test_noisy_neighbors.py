@@ -36,7 +36,7 @@ ROUNDS = 4
 READS = 15
 READY_SECONDS = 50
 NOISES = ["slots", "expressions", "memory", "parsing", "callbacks", "streams", "uploads", "files"]
-PROGRAM = Path(__file__).parents[1] / "noise.py"
+PROGRAM = Path(__file__).parents[1] / "support" / "noise.py"
 SETTINGS = {
     "job_concurrency": "2",
     "document_concurrency": "1",

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 RECORDED = Path(__file__).parent / "recorded"
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1] / "support")]
 
 from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport

@@ -27,7 +27,7 @@ from checkback.settings import Settings
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
 
-PROGRAM = Path(__file__).parents[1] / "guard" / "egress_program.py"
+PROGRAM = Path(__file__).parents[1] / "support" / "egress_program.py"
 SECRET, SECRET_PORT = "127.77.12.9", 8080
 HOST = "sw.route.test"
 URL = f"http://{HOST}:{SECRET_PORT}/"

@@ -29,7 +29,7 @@ from checkback.security.egress.client import EgressGrant, EgressLimits, EgressPr
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
 
-PROGRAM = Path(__file__).parents[1] / "guard" / "egress_program.py"
+PROGRAM = Path(__file__).parents[1] / "support" / "egress_program.py"
 PUBLIC = "8.8.8.8"
 PORT = 8080
 

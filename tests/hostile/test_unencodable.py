@@ -221,7 +221,7 @@ async def test_over_stdio_every_request_is_answered_and_the_server_lives(
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_an_answer_that_cannot_be_encoded_never_ends_the_connection(era: Any, tmp_path: Path) -> None:
-    program = [str(Path(__file__).parents[1] / "unencodable_server.py")]
+    program = [str(Path(__file__).parents[1] / "support" / "unencodable_server.py")]
     transport = StdioTransport(sys.executable, program, keep_alive=False, log_file=tmp_path / "mcp.log")
     async with asyncio.timeout(60), Client(transport, mode=era) as client:
         half = await client.call_tool_mcp("half", {})

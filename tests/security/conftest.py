@@ -14,7 +14,7 @@ import pytest
 
 from checkback.security.egress.client import EgressGrant, EgressLimits, EgressProxy
 
-PROGRAM = Path(__file__).with_name("egress_program.py")
+PROGRAM = Path(__file__).parents[1] / "support" / "egress_program.py"
 
 
 @dataclass

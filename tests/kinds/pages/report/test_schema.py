@@ -12,7 +12,7 @@ import pytest
 
 from checkback.kinds.pages.report.report import SCHEMA, report_schema
 
-EVERYTHING = (Path(__file__).parent / "everything.html").read_text("utf-8")
+EVERYTHING = (Path(__file__).parents[1] / "everything.html").read_text("utf-8")
 
 Fields = dict[str, Any]
 
@@ -105,7 +105,7 @@ async def test_reports_keep_to_the_schema_and_fill_all_of_it(site: Any, analyze:
 
 
 def test_the_document_names_every_field() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "page-analysis.md").read_text("utf-8")
+    text = (Path(__file__).parents[4] / "docs" / "page-analysis.md").read_text("utf-8")
     schema = report_schema()
     for part, inner in schema["properties"].items():
         _, found, section = text.partition(f"\n### `{part}`\n")
@@ -117,7 +117,7 @@ def test_the_document_names_every_field() -> None:
 
 
 def test_the_example_report_is_of_today(parts: Fields) -> None:
-    example = Path(__file__).parents[3] / "docs" / "example-report"
+    example = Path(__file__).parents[4] / "docs" / "example-report"
     report = json.loads((example / "report.json").read_text("utf-8"))
     assert faults(report) == []
     document = (example.parent / "page-analysis.md").read_text("utf-8")

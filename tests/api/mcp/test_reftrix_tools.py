@@ -32,7 +32,7 @@ UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 PAGE = "https://example.com/"
 ADA = Caller("ada")
 MODES: tuple[Literal["legacy", "auto"], ...] = ("legacy", "auto")
-SITE = Path(__file__).parents[2] / "examples" / "demo-site"
+SITE = Path(__file__).parents[3] / "examples" / "demo-site"
 CODES = {
     "VALIDATION_ERROR",
     "SSRF_BLOCKED",

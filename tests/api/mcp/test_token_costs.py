@@ -22,7 +22,7 @@ from checkback.service import Service
 pytestmark = pytest.mark.node
 
 ADA = Caller("ada")
-PROGRAM = Path(__file__).parents[1] / "node" / "tokens.mjs"
+PROGRAM = Path(__file__).parents[2] / "node" / "tokens.mjs"
 MAX_EVERYTHING = 12_000
 MAX_PAGES_AND_JOBS = 4_500
 MAX_LEAN = 1_200

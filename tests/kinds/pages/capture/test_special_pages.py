@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from checkback.core.errors import JobFailed
-from tests.kinds.pages.test_schema import faults
+from tests.kinds.pages.report.test_schema import faults
 
 pytestmark = pytest.mark.chromium
 

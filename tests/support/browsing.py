@@ -16,7 +16,7 @@ from playwright.async_api import Browser, BrowserContext, Frame, Page, expect
 
 from checkback.kinds.pages.audits.accessibility import axe_source
 
-PICTURES = Path(__file__).parents[1] / "build" / "screenshots"
+PICTURES = Path(__file__).parents[2] / "build" / "screenshots"
 SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1280, 900)}
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PROMPT_MS = 15_000

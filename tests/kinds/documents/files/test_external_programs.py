@@ -24,7 +24,7 @@ from checkback.settings import Settings
 from document_jobs import COMPLETED, ending, output_text
 from sample_documents import make_all
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SOURCE = ROOT / "src" / "checkback"
 OTHERS = {
     "bwrap": "only where the kernel has no Landlock; without it such jobs are refused",

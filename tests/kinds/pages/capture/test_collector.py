@@ -17,7 +17,7 @@ from checkback.kinds.pages.audits.accessibility import axe_source, axe_tier
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 LITTLE = {"responsiveOptions": {"enabled": False}}
 WORDS = "<p>Some words of a paragraph that is long enough to be seen.</p>"
 

@@ -70,7 +70,7 @@ def running_sleep(pid_file: Path) -> bool:
 
 
 def test_a_program_whose_parent_is_gone_does_not_start() -> None:
-    script = f"import sys; sys.path.insert(0, {str(Path(launcher.__file__).parent)!r}); import confine; "
-    script += "print(confine.die_with_parent(1), confine.die_with_parent(__import__('os').getppid()))"
+    script = f"import sys; sys.path.insert(0, {str(Path(launcher.__file__).parent)!r}); import launcher; "
+    script += "print(launcher.die_with_parent(1), launcher.die_with_parent(__import__('os').getppid()))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False True\n"

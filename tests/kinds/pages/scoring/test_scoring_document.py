@@ -6,7 +6,7 @@ from pathlib import Path
 from checkback.kinds.pages.scoring.rules import AXES, DIMENSIONS, MOST_FOR_AXE, RULES, Rule
 from checkback.kinds.pages.scoring.score import GRADES
 
-TEXT = (Path(__file__).parents[3] / "docs" / "scoring.md").read_text("utf-8")
+TEXT = (Path(__file__).parents[4] / "docs" / "scoring.md").read_text("utf-8")
 
 
 def row(rule: Rule) -> str:
