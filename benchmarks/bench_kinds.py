@@ -1,4 +1,6 @@
-"""The kinds of job that the benchmarks run. They do nothing: what is measured is what is around them."""
+"""The kinds of job that the benchmarks run. They do nothing: what is measured is what is around
+them.
+"""
 
 from __future__ import annotations
 

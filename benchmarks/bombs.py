@@ -2,9 +2,9 @@
 
     python benchmarks/bombs.py [--deadline 30] [--most 3600] [--only WORD]
 
-One after the other. For each: how its job ended, after how many seconds, the most memory that its processes
-had (proportional, looked at every 20 ms) and the most that its folder took on the disk. Exits with 1 where a
-job passed a limit, ended as ``internal_error``, or left the server not ready.
+One after the other. For each: how its job ended, after how many seconds, the most memory that its
+processes had (proportional, looked at every 20 ms) and the most that its folder took on the disk.
+Exits with 1 where a job passed a limit, ended as ``internal_error``, or left the server not ready.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def every_bomb() -> list[Bomb]:
         for name, made in vars(module).items():
             is_maker = callable(made) and getattr(made, "__module__", "") == module.__name__
             if is_maker and not name.startswith("_") and made.__code__.co_argcount == 0:
-                ending = name.partition("_")[0] if name.startswith(("zip", "docx", "xlsx")) else "pdf"
+                ending = (
+                    name.partition("_")[0] if name.startswith(("zip", "docx", "xlsx")) else "pdf"
+                )
                 found.append(Bomb(made, f"a.{ending}", EARLIER_KINDS.get(name, "pdf.to_image")))
     return [*more_bombs.MORE_BOMBS, *found]
 
@@ -234,13 +236,17 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--deadline", type=float, default=30.0, help="of each job, in seconds")
-    parser.add_argument("--most", type=float, default=3600.0, help="begin no further one after these seconds")
+    parser.add_argument(
+        "--most", type=float, default=3600.0, help="begin no further one after these seconds"
+    )
     parser.add_argument("--only", default="", help="only those with this word in their name")
     options = parser.parse_args()
     registry.load_built_in()
     bombs = [bomb for bomb in every_bomb() if options.only in bomb.make.__name__]
     title(f"{len(bombs)} bombs, deadline {options.deadline:g} s")
-    print("| document | kind | MB | ends as | s | memory MB | disk MB |\n|---|---|--:|---|--:|--:|--:|")
+    print(
+        "| document | kind | MB | ends as | s | memory MB | disk MB |\n|---|---|--:|---|--:|--:|--:|"
+    )
     found: list[Found] = []
     begun = time.monotonic()
     with serving() as server, tempfile.TemporaryDirectory() as folder:

@@ -2,11 +2,12 @@
 
     python benchmarks/contrast.py --sites SITES.json --folder FOLDER [--only agency,maint-zh]
 
-One load of each site; the snapshot is taken, then axe runs its rule ``color-contrast`` on the same page.
-Counted are elements: what axe fails (``axe``), and of those what we fail too (``both``), call unknown
-(``unknown``) or let pass (``missed``); what we fail and axe lets pass (``invented``); what we fail where axe
-leaves it open (``open``) or does not look (``beyond``). The second line holds what axe cannot decide, and how
-much of that we can't either. Ends with 1 where anything was missed or invented.
+One load of each site; the snapshot is taken, then axe runs its rule ``color-contrast`` on the same
+page. Counted are elements: what axe fails (``axe``), and of those what we fail too (``both``), call
+unknown (``unknown``) or let pass (``missed``); what we fail and axe lets pass (``invented``); what
+we fail where axe leaves it open (``open``) or does not look (``beyond``). The second line holds
+what axe cannot decide, and how much of that we can't either. Ends with 1 where anything was missed
+or invented.
 """
 
 from __future__ import annotations
@@ -100,7 +101,10 @@ async def run(options: argparse.Namespace) -> int:
                 continue
             with served(fetch(site, options.folder)) as host:
                 found = await compare(browser, f"http://{host}/{site['entry']}")
-            print(f"{site['name']:<20}" + "".join(f"{found[name]:>10}" for name in COLUMNS), flush=True)
+            print(
+                f"{site['name']:<20}" + "".join(f"{found[name]:>10}" for name in COLUMNS),
+                flush=True,
+            )
             print(
                 f"  axe cannot decide {found['undecided']}, neither can we {found['undecidedByBoth']};"
                 f" unknown to us {found['ourUnknown']}"
@@ -113,8 +117,12 @@ async def run(options: argparse.Namespace) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--sites", type=Path, required=True, help="list of sites, see corpus_sites.py")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--sites", type=Path, required=True, help="list of sites, see corpus_sites.py"
+    )
     parser.add_argument("--folder", type=Path, required=True, help="folder with the unpacked sites")
     parser.add_argument("--only", default="", help="names, with commas between")
     raise SystemExit(1 if asyncio.run(run(parser.parse_args())) else 0)

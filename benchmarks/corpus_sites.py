@@ -1,9 +1,10 @@
-"""Real sites for benchmarks: fetched as npm or Debian packages, served on loopback, kept as raw bundles.
+"""Real sites for benchmarks: fetched as npm or Debian packages, served on loopback, kept as raw
+bundles.
 
-A list of sites is JSON: for each a ``name``, a ``package`` (``npm:NAME@VERSION`` or ``deb:NAME=VERSION``),
-the ``root`` folder to serve and the ``entry`` page in it. A ``root`` begins with the folder that the package
-is unpacked into, so a folder that holds the sites already needs no fetching. The browser runs once for each
-site; from then on the bundle in the cache is read.
+A list of sites is JSON: for each a ``name``, a ``package`` (``npm:NAME@VERSION`` or
+``deb:NAME=VERSION``), the ``root`` folder to serve and the ``entry`` page in it. A ``root`` begins
+with the folder that the package is unpacked into, so a folder that holds the sites already needs no
+fetching. The browser runs once for each site; from then on the bundle in the cache is read.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from checkback.core.job import Artifact
-from checkback.kinds.browser.capture import Bundle, load_bundle
+from checkback.kinds.browser.capture import PageCapture, load_bundle
 from checkback.kinds.browser.session import browser_session
 from checkback.kinds.context import Egress, Environment, JobContext
 from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
@@ -95,9 +96,9 @@ class _Folder:
         return Artifact(name, name, media_type, len(body), "0" * 64)
 
 
-async def collect(site: dict[str, Any], root: Path, cache: Path, **args: Any) -> Bundle:
+async def collect(site: dict[str, Any], root: Path, cache: Path, **args: Any) -> PageCapture:
     """Analyse a site as a job would; its files and its bundle are left in the cache."""
-    kept: list[Bundle] = []
+    kept: list[PageCapture] = []
     folder = cache / site["name"]
     with served(root) as host, tempfile.TemporaryDirectory() as temporary:
         proxy = await EgressProxy.start(allow_hosts=(host,))
@@ -115,7 +116,9 @@ async def collect(site: dict[str, Any], root: Path, cache: Path, **args: Any) ->
                     egress=Egress(grant.proxy_url, grant.username, grant.password),
                     resource=session,
                 )
-                model = PageAnalyzeArgs.model_validate({"url": f"http://{host}/{site['entry']}", **args})
+                model = PageAnalyzeArgs.model_validate(
+                    {"url": f"http://{host}/{site['entry']}", **args}
+                )
                 result = await analyze_page(model, context, session, keep=kept.append)
         finally:
             await proxy.close()
@@ -124,7 +127,9 @@ async def collect(site: dict[str, Any], root: Path, cache: Path, **args: Any) ->
     return kept[0]
 
 
-def bundle_of(site: dict[str, Any], folder: Path, cache: Path, *, again: bool = False) -> Bundle:
+def bundle_of(
+    site: dict[str, Any], folder: Path, cache: Path, *, again: bool = False
+) -> PageCapture:
     """The bundle of a site, from the cache unless it is missing or asked for ``again``."""
     path = cache / site["name"] / "bundle.json.gz"
     if path.exists() and not again:

@@ -1,11 +1,12 @@
-"""Compares the document kinds with the tools of the field, side by side in one run, as ratios of CPU time.
+"""Compares the document kinds with the tools of the field, side by side in one run, as ratios of
+CPU time.
 
     python benchmarks/documents.py [FOLDER] [--peer-python PATH] [--pages 40]
 
-FOLDER holds PDFs; without one a few are made. Ours runs as a job does, in a process forked from one that has
-the libraries; ``pdftotext`` and ``pdftoppm`` (Poppler) as programs, their start included; pdfplumber, if
-``--peer-python`` names a Python that has it, in one process, its imports not counted. CPU time is that of
-the process, user and system.
+FOLDER holds PDFs; without one a few are made. Ours runs as a job does, in a process forked from one
+that has the libraries; ``pdftotext`` and ``pdftoppm`` (Poppler) as programs, their start included;
+pdfplumber, if ``--peer-python`` names a Python that has it, in one process, its imports not
+counted. CPU time is that of the process, user and system.
 """
 
 from __future__ import annotations
@@ -94,7 +95,9 @@ def program(command: Sequence[str]) -> Run | None:
     done = subprocess.run(command, capture_output=True, timeout=SECONDS)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(seconds, 0.0, done.stdout.decode("utf-8", "replace")) if done.returncode == 0 else None
+    return (
+        Run(seconds, 0.0, done.stdout.decode("utf-8", "replace")) if done.returncode == 0 else None
+    )
 
 
 def pages(path: Path, last: int | None, work: Callable[[Any, int, Any], Any]) -> list[Any]:
@@ -111,7 +114,9 @@ def pages(path: Path, last: int | None, work: Callable[[Any, int, Any], Any]) ->
 
 
 def our_text(path: Path, last: int | None = None) -> Run | None:
-    return in_a_fork(lambda: pages(path, last, lambda _, __, page: layout_text(read_words(page).words)))
+    return in_a_fork(
+        lambda: pages(path, last, lambda _, __, page: layout_text(read_words(page).words))
+    )
 
 
 def our_images(path: Path, folder: Path, last: int) -> Run | None:
@@ -129,7 +134,9 @@ def our_matches(path: Path, last: int) -> Run | None:
         lambda: pages(
             path,
             last,
-            lambda _, i, page: len(find_text.matches_of(page, read_words(page, cut=False), pattern, i)),
+            lambda _, i, page: len(
+                find_text.matches_of(page, read_words(page, cut=False), pattern, i)
+            ),
         )
     )
 
@@ -144,7 +151,9 @@ def our_tables(path: Path, last: int) -> Run | None:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, however their letters are coded: as plain ones, without marks of direction."""
+    """The words of a text, however their letters are coded: as plain ones, without marks of
+    direction.
+    """
     return unicodedata.normalize("NFKC", text.translate(_DIRECTIONS)).split()
 
 
@@ -191,7 +200,16 @@ def compare_images(files: Sequence[Path], last: int) -> None:
     count = 0
     for path in files:
         with tempfile.TemporaryDirectory() as folder:
-            command = ["pdftoppm", "-jpeg", "-r", str(DPI), "-l", str(last), str(path), f"{folder}/p"]
+            command = [
+                "pdftoppm",
+                "-jpeg",
+                "-r",
+                str(DPI),
+                "-l",
+                str(last),
+                str(path),
+                f"{folder}/p",
+            ]
             ours, theirs = our_images(path, Path(folder), last), program(command)
         if ours is not None and theirs is not None:
             count += len(ours.value)
@@ -239,7 +257,12 @@ def show_growth(path: Path) -> None:
         whole = len(document)
     for count in (1, 10, 100, 1000, whole):
         if count <= whole and (run := our_text(path, count)) is not None:
-            row(str(count), f"{run.seconds:.2f}", f"{run.seconds / count * 1e3:.2f}", f"{run.megabytes:.0f}")
+            row(
+                str(count),
+                f"{run.seconds:.2f}",
+                f"{run.seconds / count * 1e3:.2f}",
+                f"{run.megabytes:.0f}",
+            )
 
 
 def made_files(folder: Path) -> list[Path]:
@@ -251,7 +274,9 @@ def made_files(folder: Path) -> list[Path]:
     for number in range(200):
         for line in range(50):
             canvas.drawString(
-                60, 780 - line * 14, f"Line {line} of page {number}: the quick brown fox and the dog"
+                60,
+                780 - line * 14,
+                f"Line {line} of page {number}: the quick brown fox and the dog",
             )
         canvas.showPage()
     canvas.save()
@@ -272,7 +297,9 @@ def main() -> int:
     )
     parser.add_argument("folder", nargs="?", type=Path, help="a folder with PDFs")
     parser.add_argument("--peer-python", help="a Python that has pdfplumber")
-    parser.add_argument("--pages", type=int, default=40, help="of each file for pictures, search and tables")
+    parser.add_argument(
+        "--pages", type=int, default=40, help="of each file for pictures, search and tables"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         files = sorted(options.folder.glob("*.pdf")) if options.folder else made_files(Path(place))

@@ -1,9 +1,11 @@
-"""Measures the engine in one run on one Valkey: status reads, pickup, isolation, retained jobs, submits.
+"""Measures the engine in one run on one Valkey: status reads, pickup, isolation, retained jobs,
+submits.
 
     python benchmarks/engine.py [--quick] [--only reads,pickup,isolation,retained,submits]
 
-It uses a data folder of its own, which it removes. Read the ratios, not the figures: other programs on the
-machine slow all ways alike, because they are measured in turns. ``docs/performance.md`` explains each part.
+It uses a data folder of its own, which it removes. Read the ratios, not the figures: other programs
+on the machine slow all ways alike, because they are measured in turns. ``docs/performance.md``
+explains each part.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ from checkback.app.connect import Connection
 from checkback.core.ids import new_job_id
 from checkback.core.job import Job
 from checkback.engine.jobs.store import STATUS
-from checkback.engine.redis.connection import Script, Wire
+from checkback.engine.redis.connection import RedisConnection, Script
 from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
@@ -63,9 +65,17 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=5, reads=10_000, retained=100_000, jobs=100, submits=2_000, idle_seconds=60, idle_rounds=2
+    rounds=5,
+    reads=10_000,
+    retained=100_000,
+    jobs=100,
+    submits=2_000,
+    idle_seconds=60,
+    idle_rounds=2,
 )
-QUICK = Sizes(rounds=3, reads=5_000, retained=20_000, jobs=30, submits=500, idle_seconds=8, idle_rounds=1)
+QUICK = Sizes(
+    rounds=3, reads=5_000, retained=20_000, jobs=30, submits=500, idle_seconds=8, idle_rounds=1
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,11 @@ class Bench:
     def connection(self) -> dict[str, str | None]:
         """The store, for BullMQ's own classes."""
         where = self.valkey.address
-        return {"unix_socket_path": where.unix_path, "username": where.username, "password": where.password}
+        return {
+            "unix_socket_path": where.unix_path,
+            "username": where.username,
+            "password": where.password,
+        }
 
     def store(self, prefix: str, queues: tuple[str, ...] = ()) -> Settings:
         """Settings of a store of its own, with the queues that every server has and those given."""
@@ -95,14 +109,18 @@ async def finished_job(connection: Connection) -> Job:
 
 
 async def retain(connection: Connection, job: Job, count: int) -> list[str]:
-    """Copies of a finished job: its very hash under new ids, with their places in the set and the index."""
+    """Copies of a finished job: its very hash under new ids, with their places in the set and the
+    index.
+    """
     wire, prefix = connection.wire, connection.settings.prefix
     flat: list[str] = await wire.call("HGETALL", f"{prefix}:{job.queue}:{job.id}")
     finished = flat[flat.index("finishedOn") + 1]
     ids: list[str] = []
     for start in range(0, count, CLONES_IN_ONE_GO):
         fresh = [new_job_id() for _ in range(min(CLONES_IN_ONE_GO, count - start))]
-        commands: list[list[Any]] = [["HSET", f"{prefix}:{job.queue}:{one}", *flat] for one in fresh]
+        commands: list[list[Any]] = [
+            ["HSET", f"{prefix}:{job.queue}:{one}", *flat] for one in fresh
+        ]
         commands.append(["ZADD", f"{prefix}:{job.queue}:completed", *_scored(fresh, finished)])
         commands.append(["ZADD", f"{prefix}:cb:owner:{job.owner}", *_scored(fresh, finished)])
         await wire.transaction(commands)
@@ -126,7 +144,9 @@ async def measure_reads(bench: Bench) -> None:
         connections: Any = BlockingConnectionPool
         url = bench.valkey.url
         pool: Any = Redis(
-            connection_pool=connections.from_url(url, max_connections=IN_FLIGHT, decode_responses=True)
+            connection_pool=connections.from_url(
+                url, max_connections=IN_FLIGHT, decode_responses=True
+            )
         )
         pooled: Any = BullQueue("jobs", {"prefix": "reads", "connection": pool})
         await asyncio.gather(*(pool.set(f"raw:{one}", "x" * 300) for one in ids))
@@ -140,7 +160,8 @@ async def measure_reads(bench: Bench) -> None:
             "raw GET on a redis-py pool of 50": lambda one: pool.get(f"raw:{one}"),
         }
         medians = await in_turns(
-            {name: partial(per_second, way, ids, sizes.reads) for name, way in ways.items()}, sizes.rounds
+            {name: partial(per_second, way, ids, sizes.reads) for name, way in ways.items()},
+            sizes.rounds,
         )
         await queue.close()
         await pooled.close()
@@ -150,9 +171,14 @@ async def measure_reads(bench: Bench) -> None:
     row("", "reads/s", "x BullMQ", "x raw GET")
     for name, value in medians.items():
         row(name, f"{value:,.0f}", f"{value / bull:.2f}", f"{value / raw:.2f}")
-    bench.aims.append(Aim(f"status read at least 2 x BullMQ's own: {ours / bull:.1f} x", ours / bull >= 2))
     bench.aims.append(
-        Aim(f"status read at least 35 % of raw GET on the same client: {ours / raw:.0%}", ours / raw >= 0.35)
+        Aim(f"status read at least 2 x BullMQ's own: {ours / bull:.1f} x", ours / bull >= 2)
+    )
+    bench.aims.append(
+        Aim(
+            f"status read at least 35 % of raw GET on the same client: {ours / raw:.0%}",
+            ours / raw >= 0.35,
+        )
     )
 
 
@@ -178,7 +204,10 @@ async def measure_pickup(bench: Bench) -> None:
     """From the call of submit until the event says that a worker has the job."""
     title("Pickup: from submit to active")
     sizes = bench.sizes
-    async with open_store(bench.store("pickup", IDLE_QUEUES)) as connection, running_worker(connection):
+    async with (
+        open_store(bench.store("pickup", IDLE_QUEUES)) as connection,
+        running_worker(connection),
+    ):
         heard: dict[str, float] = {}
         rang = asyncio.Event()
 
@@ -241,7 +270,9 @@ async def measure_isolation(bench: Bench) -> None:
     for name, value in medians.items():
         row(name, f"{value:.1f}", f"{1000 / value:.0f}")
     value = medians["one after the other"]
-    bench.aims.append(Aim(f"under 25 ms a job, submit and wait included: {value:.1f} ms", value < 25))
+    bench.aims.append(
+        Aim(f"under 25 ms a job, submit and wait included: {value:.1f} ms", value < 25)
+    )
 
 
 async def measure_retained(bench: Bench) -> None:
@@ -261,7 +292,9 @@ async def measure_retained(bench: Bench) -> None:
         spread = large_ids[:: max(1, len(large_ids) // 1000)]
         ways = {
             "1,000 finished jobs": partial(per_second, small.queues.read, small_ids, sizes.reads),
-            f"{sizes.retained:,} finished jobs": partial(per_second, large.queues.read, spread, sizes.reads),
+            f"{sizes.retained:,} finished jobs": partial(
+                per_second, large.queues.read, spread, sizes.reads
+            ),
         }
         medians = await in_turns(ways, sizes.rounds)
     base = medians["1,000 finished jobs"]
@@ -278,7 +311,7 @@ async def measure_submits(bench: Bench) -> None:
     sizes = bench.sizes
     async with open_store(bench.store("submits")) as connection:
         service = connection.service
-        admin = Wire(bench.valkey.admin_address, name="bench-admin")
+        admin = RedisConnection(bench.valkey.admin_address, name="bench-admin")
 
         async def submit(_number: str = "") -> None:
             await service.submit(LOCAL, "bench.empty", {})
@@ -290,7 +323,9 @@ async def measure_submits(bench: Bench) -> None:
                 await submit()
             return count / (time.perf_counter() - begun)
 
-        def under(policy: str, measure: Callable[[], Awaitable[float]]) -> Callable[[], Awaitable[float]]:
+        def under(
+            policy: str, measure: Callable[[], Awaitable[float]]
+        ) -> Callable[[], Awaitable[float]]:
             async def run() -> float:
                 await admin.call("CONFIG", "SET", "appendfsync", policy)
                 return await measure()
@@ -326,11 +361,15 @@ PARTS = {
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the engine of checkback.")
     parser.add_argument("--quick", action="store_true", help="smaller sizes: a minute in all")
-    parser.add_argument("--only", default=",".join(PARTS), help="parts to measure: " + ", ".join(PARTS))
+    parser.add_argument(
+        "--only", default=",".join(PARTS), help="parts to measure: " + ", ".join(PARTS)
+    )
     parser.add_argument("--rounds", type=int, help="measured rounds of each part")
     parser.add_argument("--reads", type=int, help="reads in one round")
     parser.add_argument("--retained", type=int, help="finished jobs that are kept")
-    parser.add_argument("--idle-seconds", type=float, help="how long the queues idle before a pickup")
+    parser.add_argument(
+        "--idle-seconds", type=float, help="how long the queues idle before a pickup"
+    )
     return parser.parse_args()
 
 
@@ -351,7 +390,10 @@ def main() -> None:
         if (value := getattr(options, name)) is not None
     }
     sizes = replace(QUICK if options.quick else FULL, **given)
-    with own_settings() as (settings, valkey), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        own_settings() as (settings, valkey),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         runner.run(run(names, Bench(settings, sizes, valkey, [])))
 
 

@@ -1,11 +1,11 @@
-"""Measures the MCP doors in one run: the start of ``checkback mcp`` up to its list of tools beside an empty
-FastMCP server, and what a call over HTTP costs the server beside the native HTTP API.
+"""Measures the MCP doors in one run: the start of ``checkback mcp`` up to its list of tools beside
+an empty FastMCP server, and what a call over HTTP costs the server beside the native HTTP API.
 
     python benchmarks/mcp.py [--quick] [--only start,calls]
 
-It uses data folders of its own, which it removes. Read the ratios: what is compared is measured in turns.
-``docs/performance.md`` explains each part. Costs are processor time of the server's own process, as
-``/proc`` counts it; the client, the worker and the store are not in them.
+It uses data folders of its own, which it removes. Read the ratios: what is compared is measured in
+turns. ``docs/performance.md`` explains each part. Costs are processor time of the server's own
+process, as ``/proc`` counts it; the client, the worker and the store are not in them.
 """
 
 from __future__ import annotations
@@ -82,17 +82,23 @@ def first_request(era: str) -> dict[str, Any]:
     """What a client of that era asks first."""
     if era == MODERN:
         return request(era, 0, "server/discover", {})
-    return request(era, 0, "initialize", {"protocolVersion": era, "capabilities": {}, "clientInfo": CLIENT})
+    return request(
+        era, 0, "initialize", {"protocolVersion": era, "capabilities": {}, "clientInfo": CLIENT}
+    )
 
 
-# --- The start ---------------------------------------------------------------------------------------------
+# --- The start ------------------------------------------------------------------------------------
 
 
 def until_listed(command: list[str], environment: Mapping[str, str], era: str) -> float:
     """Seconds from the start of a stdio server until its list of tools has been read."""
     begun = time.perf_counter()
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -126,7 +132,9 @@ def measure_start(sizes: Sizes, aims: list[Aim]) -> None:
         environment = os.environ | {"CHECKBACK_HOME": f"{folder}/home", "CHECKBACK_PORT": "0"}
 
         def stop() -> None:
-            subprocess.run([*COMMAND, "stop"], env=environment, stderr=subprocess.DEVNULL, check=True)
+            subprocess.run(
+                [*COMMAND, "stop"], env=environment, stderr=subprocess.DEVNULL, check=True
+            )
 
         row("", "ms", "x empty", "from", "to")
         for era, name in ERAS.items():
@@ -159,13 +167,12 @@ def measure_start(sizes: Sizes, aims: list[Aim]) -> None:
                     f"{max(values) * 1000:.0f}",
                 )
                 if way == "cold":
-                    text = (
-                        f"{name} era: cold start at most {START_AIM} x an empty FastMCP server: {ratio:.2f} x"
-                    )
+                    text = f"{name} era: cold start {ratio:.2f} x an empty FastMCP server"
+                    text += f", at most {START_AIM} x"
                     aims.append(Aim(text, ratio <= START_AIM))
 
 
-# --- Calls over HTTP ---------------------------------------------------------------------------------------
+# --- Calls over HTTP ------------------------------------------------------------------------------
 
 
 def processor_seconds(pid: int) -> float:
@@ -369,7 +376,9 @@ PARTS = {"start": measure_start, "calls": measure_calls}
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the MCP doors of checkback.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a minute in all")
-    parser.add_argument("--only", default=",".join(PARTS), help="parts to measure: " + ", ".join(PARTS))
+    parser.add_argument(
+        "--only", default=",".join(PARTS), help="parts to measure: " + ", ".join(PARTS)
+    )
     options = parser.parse_args()
     aims: list[Aim] = []
     for name in (name.strip() for name in options.only.split(",")):

@@ -1,4 +1,5 @@
-"""Compares page analysis with the least that any program must do, and with Lighthouse; then several at once.
+"""Compares page analysis with the least that any program must do, and with Lighthouse; then several
+at once.
 
     python benchmarks/pages.py                                    # the demo site
     python benchmarks/pages.py --sites SITES.json --folder FOLDER  # real sites (see corpus_sites.py)
@@ -8,10 +9,10 @@
         --rounds 0 --growth        time and memory by the size of the page
         --in-a-row 200             memory and processes over that many pages
 
-"Bare" is a fresh context, one load and one full-page JPEG with the same browser program, started before the
-clock. The analysis is a real job: submitted, run by a worker process in its warm child, waited for. Every
-site is served on loopback. All ways are measured in turns, so that a noisy moment hits each of them: look at
-ratios.
+"Bare" is a fresh context, one load and one full-page JPEG with the same browser program, started
+before the clock. The analysis is a real job: submitted, run by a worker process in its warm child,
+waited for. Every site is served on loopback. All ways are measured in turns, so that a noisy moment
+hits each of them: look at ratios.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ from checkback.settings import Settings
 
 DEMO = Path(__file__).parents[1] / "examples" / "demo-site"
 LIGHTHOUSE = "12.8.2"
-MOST_RATIO, LEAST_FASTER, LEAST_GAIN = 2.6, 8.0, 1.3
-MOST_GROWTH_BYTES = 60_000_000
-MOST_SECONDS, MOST_BYTES = 60, 1_500_000_000
+MAX_RATIO, LEAST_FASTER, LEAST_GAIN = 2.6, 8.0, 1.3
+MAX_GROWTH_BYTES = 60_000_000
+MAX_SECONDS, MAX_BYTES = 60, 1_500_000_000
 LIGHTHOUSE_SECONDS = 180
 
 
@@ -88,7 +89,9 @@ def install_lighthouse(folder: Path) -> None:
     if not (folder / "node_modules" / "lighthouse").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(
-            ["npm", "install", "--no-audit", "--no-fund", f"lighthouse@{LIGHTHOUSE}"], cwd=folder, check=True
+            ["npm", "install", "--no-audit", "--no-fund", f"lighthouse@{LIGHTHOUSE}"],
+            cwd=folder,
+            check=True,
         )
 
 
@@ -106,20 +109,32 @@ async def compare(
             "ours": functools.partial(whole, service, url),
         }
         found = await in_turns(ways, rounds)
-        cells = [f"{found['bare']:.2f} s", f"{found['ours']:.2f} s", f"{found['ours'] / found['bare']:.2f}"]
+        cells = [
+            f"{found['bare']:.2f} s",
+            f"{found['ours']:.2f} s",
+            f"{found['ours'] / found['bare']:.2f}",
+        ]
         ratios.append(found["ours"] / found["bare"])
         if tool is not None:
-            # Once: it takes so long that one run of it is an average over much of the machine's noise.
+            # Once: it takes so long that one run of it is an average over much of the machine's
+            # noise.
             other = await lighthouse(tool, url)
             cells += [f"{other:.2f} s", f"{other / found['bare']:.1f}"]
             faster.append(other / found["ours"])
         row(name, *cells)
     median = statistics.median(ratios)
-    aims = [Aim(f"{median:.2f} times bare in the median (aim: at most {MOST_RATIO})", median <= MOST_RATIO)]
+    aims = [
+        Aim(
+            f"{median:.2f} times bare in the median (aim: at most {MAX_RATIO})", median <= MAX_RATIO
+        )
+    ]
     if faster:
         times = statistics.median(faster)
         aims.append(
-            Aim(f"{times:.1f} times as fast as Lighthouse (aim: {LEAST_FASTER})", times >= LEAST_FASTER)
+            Aim(
+                f"{times:.1f} times as fast as Lighthouse (aim: {LEAST_FASTER})",
+                times >= LEAST_FASTER,
+            )
         )
     return aims
 
@@ -147,7 +162,8 @@ async def at_once(service: Service, urls: list[str], pages: int) -> Aim:
     row("one at a time", f"{one:.1f}")
     row("two at a time", f"{two:.1f}", f"{two / one:.2f}")
     return Aim(
-        f"{two / one:.2f} times the pages with two at once (aim: {LEAST_GAIN})", two / one >= LEAST_GAIN
+        f"{two / one:.2f} times the pages with two at once (aim: {LEAST_GAIN})",
+        two / one >= LEAST_GAIN,
     )
 
 
@@ -170,9 +186,16 @@ async def growth(service: Service, worker: int, urls: dict[str, str]) -> list[Ai
         elements: int = report["content"]["elements"]
         costs.append((elements, seconds, most))
         each = f"{1000 * seconds / elements:.2f}"
-        row(name, str(elements), f"{seconds:.1f}", each, f"{most / 1e6:.0f}", str(report["truncated"]))
+        row(
+            name,
+            str(elements),
+            f"{seconds:.1f}",
+            each,
+            f"{most / 1e6:.0f}",
+            str(report["truncated"]),
+        )
     seconds, most = max(cost[1] for cost in costs), max(cost[2] for cost in costs)
-    fits = seconds < MOST_SECONDS and most < MOST_BYTES
+    fits = seconds < MAX_SECONDS and most < MAX_BYTES
     return [Aim(f"at most {seconds:.0f} s and {most / 1e6:.0f} MB (aim: 60 s, 1500 MB)", fits)]
 
 
@@ -199,8 +222,11 @@ async def in_a_row(service: Service, worker: int, url: str, pages: int) -> list[
             numbers.append(len(tree.descendants(worker)))
             row(str(number), f"{kept[-1] / 1e6:.0f}", str(numbers[-1]))
     grown = statistics.median(kept[-4:]) - statistics.median(kept[:4])
-    flat = Aim(f"{grown / 1e6:+.0f} MB from the first to the last pages", grown <= MOST_GROWTH_BYTES)
-    return [flat, Aim(f"{min(numbers)} to {max(numbers)} processes", max(numbers) - min(numbers) <= 6)]
+    flat = Aim(f"{grown / 1e6:+.0f} MB from the first to the last pages", grown <= MAX_GROWTH_BYTES)
+    return [
+        flat,
+        Aim(f"{min(numbers)} to {max(numbers)} processes", max(numbers) - min(numbers) <= 6),
+    ]
 
 
 async def run(settings: Settings, urls: dict[str, str], options: argparse.Namespace) -> list[Aim]:
@@ -227,12 +253,16 @@ async def run(settings: Settings, urls: dict[str, str], options: argparse.Namesp
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure page analysis.")
-    parser.add_argument("--rounds", type=int, default=5, help="measured rounds; 0 leaves the comparison out")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="measured rounds; 0 leaves the comparison out"
+    )
     parser.add_argument("--sites", type=Path, help="list of sites; without it the demo site")
     parser.add_argument("--folder", type=Path, help="where the sites are, or are unpacked into")
     parser.add_argument("--only", help="names of sites, with commas")
     parser.add_argument("--lighthouse", type=Path, metavar="FOLDER", help="compare with it, too")
-    parser.add_argument("--growth", action="store_true", help="measure time and memory by the page's size")
+    parser.add_argument(
+        "--growth", action="store_true", help="measure time and memory by the page's size"
+    )
     parser.add_argument("--at-once", action="store_true", help="measure two at a time")
     parser.add_argument("--in-a-row", type=int, default=0, metavar="PAGES")
     return parser.parse_args()

@@ -2,13 +2,14 @@
 
     python benchmarks/sections.py LABELS.json --sites SITES.json [--cache DIR] [--folder DIR] [--all] [-v]
 
-LABELS holds for each site's name its sections in order: ``type``, ``heading`` or null, and optionally
-``accept``, other types that are right as well. Found and seen sections are aligned in their order, so that
-the type and the heading agree as often as possible. Printed are recall, precision and F1 of the
-sections found at all, and of those with an accepted type.
+LABELS holds for each site's name its sections in order: ``type``, ``heading`` or null, and
+optionally ``accept``, other types that are right as well. Found and seen sections are aligned in
+their order, so that the type and the heading agree as often as possible. Printed are recall,
+precision and F1 of the sections found at all, and of those with an accepted type.
 
-SITES says how to fetch the sites (see ``corpus_sites.py``); ``--all`` looks at all of them and lists the ones
-without labels, too. Bundles are kept in the cache, so that a second run needs no browser.
+SITES says how to fetch the sites (see ``corpus_sites.py``); ``--all`` looks at all of them and
+lists the ones without labels, too. Bundles are kept in the cache, so that a second run needs no
+browser.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from typing import Any
 
 from corpus_sites import bundle_of
 
-from checkback.kinds.pages.layout.splitter import MOST_SECTIONS
-from checkback.kinds.pages.report.builder import Reading
+from checkback.kinds.pages.layout.splitter import MAX_SECTIONS
+from checkback.kinds.pages.report.builder import ReportBuilder
 
 Fields = dict[str, Any]
 
@@ -39,12 +40,18 @@ def has_type(found: Fields, label: Fields) -> bool:
 
 
 def agreement(found: Fields, label: Fields) -> float:
-    """How well a found section fits a label: the type counts 1, the heading 1.2, a wrong heading -0.7."""
+    """How well a found section fits a label: the type counts 1, the heading 1.2, a wrong heading
+    -0.7.
+    """
     mine, theirs = words(found.get("heading")), words(label["heading"])
     fit = 1.0 if has_type(found, label) else 0.0
     if not mine or not theirs:
         return fit
-    alike = mine in theirs or theirs in mine or difflib.SequenceMatcher(None, mine, theirs).ratio() > 0.6
+    alike = (
+        mine in theirs
+        or theirs in mine
+        or difflib.SequenceMatcher(None, mine, theirs).ratio() > 0.6
+    )
     return fit + (1.2 if alike else -0.7)
 
 
@@ -97,7 +104,9 @@ def told(section: Fields) -> str:
     return f"{what}{section['confidence']:<5} {children:>2}  {why}"
 
 
-def show(found: list[Fields], labels: list[Fields], pairs: list[tuple[int, int]], *, children: bool) -> None:
+def show(
+    found: list[Fields], labels: list[Fields], pairs: list[tuple[int, int]], *, children: bool
+) -> None:
     by_found = {place: label for label, place in pairs}
     for place, section in enumerate(found):
         label = labels[by_found[place]] if place in by_found else None
@@ -110,7 +119,10 @@ def show(found: list[Fields], labels: list[Fields], pairs: list[tuple[int, int]]
             if has_type(section, label)
             else "x"
         )
-        print(f"   {mark} {told(section)}" + (f"  <- {label['type']}" if label and mark == "x" else ""))
+        print(
+            f"   {mark} {told(section)}"
+            + (f"  <- {label['type']}" if label and mark == "x" else "")
+        )
         for child in section["children"] if children else ():
             print(
                 f"       {child['role']:<10} {child['box']!s:<24} {child.get('heading', child['text'])[:60]}"
@@ -123,12 +135,18 @@ def show(found: list[Fields], labels: list[Fields], pairs: list[tuple[int, int]]
 def main() -> None:
     parser = argparse.ArgumentParser(description="Score the section detector.")
     parser.add_argument("labels", type=Path, help="JSON file with the sections that a person saw")
-    parser.add_argument("--sites", type=Path, required=True, help="JSON file that says where the sites are")
+    parser.add_argument(
+        "--sites", type=Path, required=True, help="JSON file that says where the sites are"
+    )
     parser.add_argument(
         "--folder", type=Path, help="folder with the unpacked sites; default: below the cache"
     )
-    parser.add_argument("--cache", type=Path, default=Path(".cache/corpus"), help="folder for bundles")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only these sites")
+    parser.add_argument(
+        "--cache", type=Path, default=Path(".cache/corpus"), help="folder for bundles"
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="only these sites"
+    )
     parser.add_argument("--all", action="store_true", help="sites without labels, too")
     parser.add_argument("--again", action="store_true", help="load the sites again")
     parser.add_argument("-v", "--verbose", action="store_true", help="show each section")
@@ -144,7 +162,7 @@ def main() -> None:
             site, options.folder or options.cache / "sites", options.cache, again=options.again
         )
         start = time.perf_counter()
-        layout = Reading(bundle).layout()["layout"]
+        layout = ReportBuilder(bundle).layout()["layout"]
         took = time.perf_counter() - start
         found, seen = layout["sections"], labels.get(name, [])
         most = max(most, layout["sectionCount"])
@@ -160,7 +178,7 @@ def main() -> None:
             total.labels, total.found = total.labels + len(seen), total.found + len(found)
             total.matched, total.typed = total.matched + len(pairs), total.typed + typed
     print(total.line())
-    print(f"most sections on one site: {most} (limit {MOST_SECTIONS})")
+    print(f"most sections on one site: {most} (limit {MAX_SECTIONS})")
 
 
 if __name__ == "__main__":

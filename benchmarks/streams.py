@@ -1,12 +1,14 @@
-"""Measures how soon a job's change reaches all who watch: event streams of the API, and open web pages.
+"""Measures how soon a job's change reaches all who watch: event streams of the API, and open web
+pages.
 
     python benchmarks/streams.py [--streams 1000] [--pages 200] [--browsers 5] [--jobs 20]
 
-It starts a server with a worker on a data folder of its own, which it removes. Jobs walk through two phases
-and end; each change is measured from its entry in the store's event stream (by this machine's clock) to its
-arrival on each stream, and to the moment when each page has fetched itself anew, as the page's script does.
-First all streams watch one job, then ``--jobs`` of them that change at the same time. The program that
-receives all this runs beside the server, and what it takes is in the figures (``docs/performance.md``).
+It starts a server with a worker on a data folder of its own, which it removes. Jobs walk through
+two phases and end; each change is measured from its entry in the store's event stream (by this
+machine's clock) to its arrival on each stream, and to the moment when each page has fetched itself
+anew, as the page's script does. First all streams watch one job, then ``--jobs`` of them that
+change at the same time. The program that receives all this runs beside the server, and what it
+takes is in the figures (``docs/performance.md``).
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ import uvloop
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 from playwright.async_api import async_playwright
 
-from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import store_address
 from checkback.engine.redis.keys import JOBS_QUEUE, Keys
 from checkback.kinds.browser.executable import find_browser
@@ -57,7 +59,9 @@ class Connection:
         self._head = f"Host: {parts.netloc}\r\n{headers}"
 
     async def open(self) -> None:
-        self.reader, self._writer = await asyncio.open_connection(self._host, self._port, limit=1 << 20)
+        self.reader, self._writer = await asyncio.open_connection(
+            self._host, self._port, limit=1 << 20
+        )
 
     def ask(self, path: str) -> None:
         self.send(f"GET {path} HTTP/1.1\r\n{self._head}\r\n".encode())
@@ -66,7 +70,9 @@ class Connection:
         self._writer.write(data)
 
     async def get(self, path: str) -> bytes:
-        """The whole body. A connection that was closed for its idleness is opened again, as browsers do."""
+        """The whole body. A connection that was closed for its idleness is opened again, as
+        browsers do.
+        """
         try:
             self.ask(path)
             head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
@@ -164,16 +170,19 @@ class Server:
         line = Connection(self.url, "")
         await line.open()
         parts = urlsplit(self.url)
-        head = f"Host: {parts.netloc}\r\nAuthorization: Bearer {self.token}\r\nConnection: close\r\n"
-        text = (
-            f"POST {path} HTTP/1.1\r\n{head}Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        head = (
+            f"Host: {parts.netloc}\r\nAuthorization: Bearer {self.token}\r\nConnection: close\r\n"
         )
+        head += f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+        text = f"POST {path} HTTP/1.1\r\n{head}\r\n{body}"
         line.send(text.encode())
         head, _, rest = (await line.reader.read()).partition(b"\r\n\r\n")
         return head.decode("latin-1"), rest
 
     async def sign_in(self) -> None:
-        head, _ = await self.post("/signin", f"token={self.token}", "application/x-www-form-urlencoded")
+        head, _ = await self.post(
+            "/signin", f"token={self.token}", "application/x-www-form-urlencoded"
+        )
         self.cookie = head.partition("set-cookie: ")[2].partition(";")[0]
 
     async def submit(self, folder: Path) -> str:
@@ -195,7 +204,9 @@ class Server:
 
 @asynccontextmanager
 async def browsers(server: Server, count: int) -> AsyncGenerator[list[Any]]:
-    """Real pages in Chromium, each in a context of its own; they note when they first show each change."""
+    """Real pages in Chromium, each in a context of its own; they note when they first show each
+    change.
+    """
     if not count:
         yield []
         return
@@ -212,9 +223,10 @@ async def browsers(server: Server, count: int) -> AsyncGenerator[list[Any]]:
             await page.goto(f"{server.url}/")
             await page.get_by_text("Live: changes show by themselves.").wait_for()
             await page.evaluate(
-                """(words) => { window.seen = {}; new MutationObserver(() => { for (const word of words)
-                if (!(word in seen) && document.querySelector('table.jobs')?.textContent.includes(word))
-                seen[word] = Date.now() / 1000; }).observe(live, {childList: true}) }""",
+                """(words) => { window.seen = {}; new MutationObserver(() => { for (const word of
+                words) if (!(word in seen) &&
+                document.querySelector('table.jobs')?.textContent.includes(word)) seen[word] =
+                Date.now() / 1000; }).observe(live, {childList: true}) }""",
                 list(SHOWN.values()),
             )
             pages.append(page)
@@ -222,10 +234,12 @@ async def browsers(server: Server, count: int) -> AsyncGenerator[list[Any]]:
         await browser.close()
 
 
-async def written(wire: Wire, job_ids: list[str]) -> dict[str, dict[str, float]]:
+async def written(wire: RedisConnection, job_ids: list[str]) -> dict[str, dict[str, float]]:
     """When each change of each job was written, by the store's clock."""
     found: dict[str, dict[str, float]] = {job_id: {} for job_id in job_ids}
-    for identity, flat in await wire.call("XRANGE", Keys("bull").queue(JOBS_QUEUE, "events"), "-", "+"):
+    for identity, flat in await wire.call(
+        "XRANGE", Keys("bull").queue(JOBS_QUEUE, "events"), "-", "+"
+    ):
         event = dict(zip(flat[::2], flat[1::2], strict=False))
         times = found.get(event.get("jobId", ""))
         if times is None:
@@ -259,10 +273,17 @@ async def reached(condition: Any) -> None:
 
 
 async def round_of(
-    server: Server, wire: Wire, jobs: int, streams: int, open_pages: list[OpenPage], real: list[Any]
+    server: Server,
+    wire: RedisConnection,
+    jobs: int,
+    streams: int,
+    open_pages: list[OpenPage],
+    real: list[Any],
 ) -> float:
     """Let ``jobs`` jobs walk, watched by all; returns the slowest arrival at a stream or a page."""
-    folders = [server.home.parent / f"walk-{time.monotonic_ns()}-{number}" for number in range(jobs)]
+    folders = [
+        server.home.parent / f"walk-{time.monotonic_ns()}-{number}" for number in range(jobs)
+    ]
     job_ids = [await server.submit(folder) for folder in folders]
     watching = [Stream(server, job_ids[number % jobs]) for number in range(streams)]
     before, began = server.used(), time.monotonic()
@@ -290,14 +311,22 @@ async def round_of(
         times = await written(wire, job_ids)
         last = max(times[job_id].get(change, 0.0) for job_id in job_ids)
         starts = [times[job_id].get(change, 0.0) for job_id in job_ids]
-        late = [one.arrived[change] - times[one.job_id][change] for one in watching if change in one.arrived]
+        late = [
+            one.arrived[change] - times[one.job_id][change]
+            for one in watching
+            if change in one.arrived
+        ]
         worst = max(worst, tell(f"{change}: event streams", late, streams))
-        await reached(lambda last=last: all(one.events and one.events[-1] >= last for one in open_pages))
+        await reached(
+            lambda last=last: all(one.events and one.events[-1] >= last for one in open_pages)
+        )
         heard = [min(one.events) - min(starts) for one in open_pages if one.events]
         worst = max(worst, tell(f"{change}: pages hear of it", heard, len(open_pages)))
         word = SHOWN[change].encode()
         await reached(lambda word=word: all(_shown(one, word, jobs) for one in open_pages))
-        shown = [_shown(one, word, jobs) - max(starts) for one in open_pages if _shown(one, word, jobs)]
+        shown = [
+            _shown(one, word, jobs) - max(starts) for one in open_pages if _shown(one, word, jobs)
+        ]
         worst = max(worst, tell(f"{change}: pages have fetched it", shown, len(open_pages)))
         if real:
             seen = [at - max(starts) for page in real if (at := await _seen(page, word.decode()))]
@@ -334,16 +363,20 @@ async def measure(options: argparse.Namespace) -> bool:
     with tempfile.TemporaryDirectory(prefix="checkback-streams-") as folder:
         home = Path(folder) / "home"
         server = Server(home, options.jobs)
-        wire = Wire(store_address(home), name="streams")
+        wire = RedisConnection(store_address(home), name="streams")
         try:
             await server.sign_in()
-            print(f"server: {server.used()[1]:.0f} MB before anybody comes; load {os.getloadavg()[0]:.1f}")
+            print(
+                f"server: {server.used()[1]:.0f} MB before anybody comes; load {os.getloadavg()[0]:.1f}"
+            )
             async with browsers(server, options.browsers) as real:
                 pages = [OpenPage(server) for _ in range(options.pages - options.browsers)]
                 tasks = [asyncio.create_task(page.run()) for page in pages]
                 await asyncio.gather(*(page.listening.wait() for page in pages))
                 worst = [
-                    await round_of(server, wire, jobs, options.streams, pages, real if jobs == 1 else [])
+                    await round_of(
+                        server, wire, jobs, options.streams, pages, real if jobs == 1 else []
+                    )
                     for jobs in (1, options.jobs)
                 ]
                 for task in tasks:
@@ -361,8 +394,12 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--streams", type=int, default=1000, help="event streams of jobs")
-    parser.add_argument("--pages", type=int, default=200, help="open pages, those in Chromium among them")
-    parser.add_argument("--browsers", type=int, default=5, help="how many of the pages are in Chromium")
+    parser.add_argument(
+        "--pages", type=int, default=200, help="open pages, those in Chromium among them"
+    )
+    parser.add_argument(
+        "--browsers", type=int, default=5, help="how many of the pages are in Chromium"
+    )
     parser.add_argument("--jobs", type=int, default=20, help="jobs that change at the same time")
     return 0 if uvloop.run(measure(parser.parse_args())) else 1
 

@@ -1,4 +1,6 @@
-"""``python -m chaos``: run, break, check, print. Ends with 0 when every promise held, with 1 otherwise."""
+"""``python -m chaos``: run, break, check, print. Ends with 0 when every promise held, with 1
+otherwise.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def main() -> int:
         refused = asyncio.run(_run(folder, options))
         took = time.monotonic() - began
         broken = f", broken: {options.broken}" if options.broken else ""
-        print(f"chaos: {options.seconds:.0f} s of faults, seed {options.seed}{broken}; {took:.0f} s in all")
+        print(
+            f"chaos: {options.seconds:.0f} s of faults, seed {options.seed}{broken}; {took:.0f} s in all"
+        )
         print(f"  {'checks refused meanwhile':40} {refused:>8}")
         return _judge(read_history(folder / "history.jsonl"))
 
@@ -70,9 +74,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--break", dest="broken", choices=sorted(BREAKS), help="run workers with this mistake"
     )
-    parser.add_argument("--only", default="", metavar="WORDS", help="break only what these words name")
+    parser.add_argument(
+        "--only", default="", metavar="WORDS", help="break only what these words name"
+    )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep history and logs there")
-    parser.add_argument("--judge", type=Path, metavar="HISTORY", help="only judge a history that was kept")
+    parser.add_argument(
+        "--judge", type=Path, metavar="HISTORY", help="only judge a history that was kept"
+    )
     return parser.parse_args()
 
 
@@ -84,7 +92,10 @@ async def _run(folder: Path, options: argparse.Namespace) -> int:
         await parts.start()
         settings = Settings(home=parts.home, kinds=("chaos.kinds",))
         wire, feed, queues = make_engine(settings, "chaos")
-        doors = [HttpDoor(parts.server.url, parts.server.token), SocketDoor(make_service(settings, queues))]
+        doors = [
+            HttpDoor(parts.server.url, parts.server.token),
+            SocketDoor(make_service(settings, queues)),
+        ]
         clients = Clients(doors, history, options.seed)
         try:
             await _play(parts, history, clients, options)
@@ -96,9 +107,13 @@ async def _run(folder: Path, options: argparse.Namespace) -> int:
         await parts.stop()
 
 
-async def _play(parts: Parts, history: History, clients: Clients, options: argparse.Namespace) -> None:
+async def _play(
+    parts: Parts, history: History, clients: Clients, options: argparse.Namespace
+) -> None:
     until = time.monotonic() + options.seconds
-    producers = [clients.produce(f"producer-{number}", until) for number in range(options.producers)]
+    producers = [
+        clients.produce(f"producer-{number}", until) for number in range(options.producers)
+    ]
     polling = asyncio.gather(*(clients.poll() for _ in range(options.pollers)))
     nemesis = Nemesis(parts, history, options.seed, options.seconds, options.only)
     working = asyncio.gather(nemesis.run(), *producers)

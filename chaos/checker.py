@@ -27,7 +27,11 @@ def check(events: list[Event]) -> Verdict:
     """Judge a whole run: every accepted job must have ended when its history does."""
     faults, stories = find_faults(events), list(tell_stories(events).values())
     accepted = [story for story in stories if story.accepted is not None]
-    lost = [*(problem for story in accepted for problem in _lost(story)), *_twins(events), *_unknown(stories)]
+    lost = [
+        *(problem for story in accepted for problem in _lost(story)),
+        *_twins(events),
+        *_unknown(stories),
+    ]
     stuck = [problem for story in accepted for problem in _stuck(story, faults)]
     replaced = [problem for story in stories for problem in _replaced(story)]
     alive = [problem for story in stories for problem in _alive(story, faults)]
@@ -44,7 +48,9 @@ def check(events: list[Event]) -> Verdict:
         "ended or started again without cause": _count_jobs(unexplained),
         "jobs cancelled": sum(story.cancelled is not None for story in stories),
         "jobs started again": sum(len(story.runs) > 1 for story in stories),
-        "jobs ended twice": sum(sum(run.ended is not None for run in story.runs) > 1 for story in stories),
+        "jobs ended twice": sum(
+            sum(run.ended is not None for run in story.runs) > 1 for story in stories
+        ),
         "attempts of one job at once": sum(later.began < first.last_sign for first, later in pairs),
         "longest rescue, s": round(max((_rescue(*pair, faults) for pair in pairs), default=0), 1),
     }
@@ -67,20 +73,26 @@ def _twins(events: list[Event]) -> Iterator[str]:
     """Promise 1, too: one key is one job, also when the first answer was lost."""
     first: dict[str, str] = {}
     for event in events:
-        if event["event"] == "submitted" and first.setdefault(event["key"], event["job"]) != event["job"]:
+        if (
+            event["event"] == "submitted"
+            and first.setdefault(event["key"], event["job"]) != event["job"]
+        ):
             yield f"{event['job']}: the second job of the key {event['key']}"
 
 
 def _unknown(stories: list[Story]) -> Iterator[str]:
-    """The same where only the second answer came: each submit was repeated until it was acknowledged, so a
-    job that ran and that nobody was told of is the first of two."""
+    """The same where only the second answer came: each submit was repeated until it was
+    acknowledged, so a job that ran and that nobody was told of is the first of two.
+    """
     for story in stories:
         if story.runs and story.accepted is None:
             yield f"{story.id}: it ran, and no submit was answered with it"
 
 
 def _stuck(story: Story, faults: list[Fault]) -> Iterator[str]:
-    """Promise 2: it ends, and each attempt is followed by the end or the next one within its limit."""
+    """Promise 2: it ends, and each attempt is followed by the end or the next
+    one within its limit.
+    """
     end = story.end
     if end is None:
         if story.answers:
@@ -109,7 +121,9 @@ def _replaced(story: Story) -> Iterator[str]:
 
 
 def _alive(story: Story, faults: list[Fault]) -> Iterator[str]:
-    """Promise 4: cancelled once, cancelled for ever, and soon dead (a fault in between adds its time)."""
+    """Promise 4: cancelled once, cancelled for ever, and soon dead (a fault in between adds its
+    time).
+    """
     if story.cancelled is None:
         return
     limit = story.cancelled + CANCEL_SECONDS
@@ -119,7 +133,10 @@ def _alive(story: Story, faults: list[Fault]) -> Iterator[str]:
     signs = [run.last_sign for run in story.runs]
     if max(signs, default=0) > limit:
         yield f"{story.id}: alive {max(signs) - story.cancelled:.1f} s after it was cancelled"
-    if any(answer["asked"] >= story.cancelled and answer["state"] != "cancelled" for answer in story.answers):
+    if any(
+        answer["asked"] >= story.cancelled and answer["state"] != "cancelled"
+        for answer in story.answers
+    ):
         yield f"{story.id}: cancelled, and said to be something else"
 
 

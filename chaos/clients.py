@@ -1,4 +1,6 @@
-"""Those who use the server meanwhile: producers, pollers, cancellers, by HTTP and by the store's socket."""
+"""Those who use the server meanwhile: producers, pollers, cancellers, by HTTP and by the store's
+socket.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +108,9 @@ class Clients:
         return len(self.open) + self._in_hand
 
     async def produce(self, name: str, until: float) -> None:
-        """Submit job after job until that time, each until it is acknowledged: a key makes that safe."""
+        """Submit job after job until that time, each until it is acknowledged: a key makes that
+        safe.
+        """
         count = 0
         while time.monotonic() < until:
             count += 1

@@ -1,8 +1,9 @@
-"""``python -m chaos.crowd``: one server, 10,000 queued jobs, 1,000 clients that wait, 1,000 that poll.
+"""``python -m chaos.crowd``: one server, 10,000 queued jobs, 1,000 clients that wait, 1,000 that
+poll.
 
-Measures over HTTP, on the embedded store at its default settings, and ends with 0 where every aim was
-reached: submits and lists stay quick, all who wait are told within a second, memory and handles stay flat,
-the order is kept, and nothing is lost.
+Measures over HTTP, on the embedded store at its default settings, and ends with 0 where every aim
+was reached: submits and lists stay quick, all who wait are told within a second, memory and handles
+stay flat, the order is kept, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from chaos.parts import ROOT, FreeWorker, Server
 from chaos.soak_measure import MEGABYTE, count_handles, resident
 from checkback.app.daemon import TOKENS_NAME
 from checkback.engine.processes import tree
-from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import store_address, store_url
 from checkback.engine.redis.keys import JOBS_QUEUE, Keys
 from checkback.security.auth.token_files import add_token
@@ -41,10 +42,10 @@ POLL_SECONDS, POLL_ROUNDS = 15.0, 3
 BACK_SECONDS = 10.0
 FIRST_SECONDS = 10.0
 WIDE = 8
-MOST_SUBMIT_SECONDS, MOST_LIST_SECONDS, MOST_WAKE_SECONDS, MOST_POLL_SECONDS = 0.05, 0.3, 1.0, 1.0
-MOST_AT_ONCE_SECONDS, MOST_BESIDE_SECONDS = 0.5, 5.0
-MOST_STORE_BYTES = 100_000_000
-MOST_GROWTH, MOST_LOSS = 0.10, 0.10
+MAX_SUBMIT_SECONDS, MAX_LIST_SECONDS, MAX_WAKE_SECONDS, MAX_POLL_SECONDS = 0.05, 0.3, 1.0, 1.0
+MAX_AT_ONCE_SECONDS, MAX_BESIDE_SECONDS = 0.5, 5.0
+MAX_STORE_BYTES = 100_000_000
+MAX_GROWTH, MAX_LOSS = 0.10, 0.10
 DRAIN_SECONDS = 600
 
 
@@ -55,7 +56,13 @@ class Findings:
     missed: list[str] = field(default_factory=list[str])
 
     def tell(
-        self, what: str, figure: float, unit: str, most: float | None = None, *, least: float | None = None
+        self,
+        what: str,
+        figure: float,
+        unit: str,
+        most: float | None = None,
+        *,
+        least: float | None = None,
     ) -> None:
         aim = "" if most is None else f"  (at most {most:g})"
         aim += "" if least is None else f"  (at least {least:g})"
@@ -81,7 +88,7 @@ class Crowd:
         self._wide = FreeWorker(
             environment | store | {"CHECKBACK_JOB_CONCURRENCY": str(WIDE)}, folder / "log.txt", None
         )
-        self._wire = Wire(store_address(self._home), name="crowd")
+        self._wire = RedisConnection(store_address(self._home), name="crowd")
         self._found = Findings()
         self._submitted: set[str] = set()
         self._other = ""
@@ -117,10 +124,14 @@ class Crowd:
     async def _fill(self) -> None:
         """A job that holds the queue up, and all the others behind it."""
         self._first = await self._submit(self._line(), "crowd.gate", path=str(self._gate / "first"))
-        self._second = await self._submit(self._line(), "crowd.gate", path=str(self._gate / "second"))
+        self._second = await self._submit(
+            self._line(), "crowd.gate", path=str(self._gate / "second")
+        )
         began = time.monotonic()
         await self._submit_many(self._jobs)
-        self._found.tell(f"{self._jobs} submits, 20 at once", (time.monotonic() - began), "s in all")
+        self._found.tell(
+            f"{self._jobs} submits, 20 at once", (time.monotonic() - began), "s in all"
+        )
 
     async def _submit_many(self, count: int) -> list[float]:
         """Submit on twenty connections; returns what each took."""
@@ -139,7 +150,9 @@ class Crowd:
 
     async def _queued(self) -> list[str]:
         """The ids that wait, in the order in which they are to run."""
-        found: list[str] = await self._wire.call("ZRANGE", Keys().queue(JOBS_QUEUE, "prioritized"), 0, -1)
+        found: list[str] = await self._wire.call(
+            "ZRANGE", Keys().queue(JOBS_QUEUE, "prioritized"), 0, -1
+        )
         return found
 
     async def _works(self) -> bool:
@@ -148,7 +161,9 @@ class Crowd:
         return bool(waiting or await self._active())
 
     async def _wait_and_submit(self) -> None:
-        """A thousand waits for the first job, over and over, while others submit and list; then its end."""
+        """A thousand waits for the first job, over and over, while others submit and list; then its
+        end.
+        """
         self._narrow.start()
         await self._until_active(self._first)
         lines = [self._line() for _ in range(self._clients)]
@@ -161,11 +176,13 @@ class Crowd:
         await self._measure_doors()
         await asyncio.sleep(2 * WAIT_SECONDS)
         late = resident(self._server.pid)
-        self._found.tell("after two more rounds of waits", late / MEGABYTE, "MB", early / MEGABYTE * 1.1)
+        self._found.tell(
+            "after two more rounds of waits", late / MEGABYTE, "MB", early / MEGABYTE * 1.1
+        )
         (self._gate / "first").touch()
         late_by = await waits
         self._found.tell("the end is told to the first within", min(late_by), "s")
-        self._found.tell("to the last within", max(late_by), "s", MOST_WAKE_SECONDS)
+        self._found.tell("to the last within", max(late_by), "s", MAX_WAKE_SECONDS)
         for line in lines:
             line.hang_up()
 
@@ -177,14 +194,18 @@ class Crowd:
 
         one_by_one = await _timed(submit, 300)
         self._found.tell("submit, one after the other, median", statistics.median(one_by_one), "s")
-        self._found.tell("submit, p95", _percentile(one_by_one, 0.95), "s", MOST_SUBMIT_SECONDS)
+        self._found.tell("submit, p95", _percentile(one_by_one, 0.95), "s", MAX_SUBMIT_SECONDS)
         at_once = await self._submit_many(500)
-        self._found.tell("submit, 20 at once, p95", _percentile(at_once, 0.95), "s", MOST_AT_ONCE_SECONDS)
+        self._found.tell(
+            "submit, 20 at once, p95", _percentile(at_once, 0.95), "s", MAX_AT_ONCE_SECONDS
+        )
         listing = await _timed(lambda: reader.get("/api/jobs?limit=20"), 50)
-        self._found.tell("first page of the list, slowest of 50", max(listing), "s", MOST_LIST_SECONDS)
+        self._found.tell(
+            "first page of the list, slowest of 50", max(listing), "s", MAX_LIST_SECONDS
+        )
         reading = await _timed(lambda: reader.get(f"/api/jobs/{self._second}"), 200)
         self._found.tell("check of a waiting job, p95", _percentile(reading, 0.95), "s")
-        self._found.tell("memory that the store uses", await self._used(), "bytes", MOST_STORE_BYTES)
+        self._found.tell("memory that the store uses", await self._used(), "bytes", MAX_STORE_BYTES)
 
     async def _wait(self, line: Line, job_id: str) -> float:
         """Wait for the end; returns how long after it the answer came."""
@@ -199,7 +220,9 @@ class Crowd:
         handles, memory = count_handles(self._server.pid), resident(self._server.pid)
         for _ in range(3):
             lines = [self._line() for _ in range(self._clients)]
-            await asyncio.gather(*(line.begin(f"/api/jobs/{self._second}?wait=50") for line in lines))
+            await asyncio.gather(
+                *(line.begin(f"/api/jobs/{self._second}?wait=50") for line in lines)
+            )
             await asyncio.sleep(2)
             for line in lines:
                 line.hang_up()
@@ -209,7 +232,7 @@ class Crowd:
                     await asyncio.sleep(0.05)
             self._found.tell("handles are back after", time.monotonic() - began, "s", 2.0)
         grown = resident(self._server.pid) / memory - 1
-        self._found.tell("memory has grown by", 100 * grown, "%", 100 * MOST_GROWTH)
+        self._found.tell("memory has grown by", 100 * grown, "%", 100 * MAX_GROWTH)
         (self._gate / "second").touch()
         async with asyncio.timeout(WAIT_SECONDS):
             await self._wait(self._line(), self._second)
@@ -224,7 +247,9 @@ class Crowd:
         async with asyncio.timeout(DRAIN_SECONDS):
             while await self._works():
                 await asyncio.sleep(0.1)
-        self._found.tell("jobs a second until the queue is empty", waiting / (time.monotonic() - began), "")
+        self._found.tell(
+            "jobs a second until the queue is empty", waiting / (time.monotonic() - began), ""
+        )
         line, seen, path = self._line(), dict[str, Any](), "/api/jobs?kind=crowd.number&limit=100"
         page = await line.get(path)
         while True:
@@ -236,7 +261,9 @@ class Crowd:
         self._found.tell("jobs submitted", len(self._submitted), "")
         self._found.tell("jobs lost", len(lost), "", 0)
         ran = [job_id for job_id in order if job_id in seen]
-        starts = sorted(ran, key=lambda job_id: seen[job_id]["started_at"])  # equal ones stay in order
+        starts = sorted(
+            ran, key=lambda job_id: seen[job_id]["started_at"]
+        )  # equal ones stay in order
         place = {job_id: number for number, job_id in enumerate(starts)}
         moved = max(abs(place[job_id] - number) for number, job_id in enumerate(ran))
         self._found.tell("places by which a job started early or late", moved, "", WIDE)
@@ -262,15 +289,17 @@ class Crowd:
         before, meanwhile = statistics.median(alone), statistics.median(beside)
         self._found.tell("jobs a second, nobody polls", before, "")
         self._found.tell(f"jobs a second, {self._clients} poll", meanwhile, "")
-        self._found.tell("that is less by", 100 * (1 - meanwhile / before), "%", 100 * MOST_LOSS)
+        self._found.tell("that is less by", 100 * (1 - meanwhile / before), "%", 100 * MAX_LOSS)
         self._found.tell("checks a second", len(took) / lasted, "")
-        self._found.tell("check, p99", _percentile(took, 0.99), "s", MOST_POLL_SECONDS)
+        self._found.tell("check, p99", _percentile(took, 0.99), "s", MAX_POLL_SECONDS)
 
     async def _poll_one(self, took: list[float]) -> None:
         """Submit a job that starts late, and ask as often as the answers say, until cancelled."""
         line = self._line()
         try:
-            await asyncio.sleep(random.uniform(0, FIRST_SECONDS))  # a thousand do not come in one moment
+            await asyncio.sleep(
+                random.uniform(0, FIRST_SECONDS)
+            )  # a thousand do not come in one moment
             late = {"kind": "crowd.work", "args": {"seconds": 0}, "delay_seconds": 3600}
             job = await line.post("/api/jobs", late)
             while True:
@@ -282,9 +311,11 @@ class Crowd:
             line.hang_up()
 
     async def _ignore(self) -> None:
-        """What a thousand clients of one owner, who ask without a pause, are told, and cost the others.
+        """What a thousand clients of one owner, who ask without a pause, are told, and cost the
+        others.
 
-        They and the server use up two cores: the pace of the workers beside them is told, and has no aim.
+        They and the server use up two cores: the pace of the workers beside them is told, and has
+        no aim.
         """
         count = await self._submit_work()
         ignoring = Ignoring(self._server.url, self._other, self._clients)
@@ -300,7 +331,7 @@ class Crowd:
         self._found.tell("refused without Retry-After", ignoring.untold, "", 0)
         self._found.tell("answered otherwise, or not at all", sum(answers.values()), "", 0)
         self._found.tell(
-            "check of another owner beside them, slowest of 10", max(took), "s", MOST_BESIDE_SECONDS
+            "check of another owner beside them, slowest of 10", max(took), "s", MAX_BESIDE_SECONDS
         )
         self._found.tell("jobs a second beside them", pace, "")
 
@@ -355,7 +386,9 @@ def _percentile(values: list[float], share: float) -> float:
 def _environment(home: Path) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("CHECKBACK_")}
     return own | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(
+            os.pathsep
+        ),
         "CHECKBACK_HOME": str(home),
         "CHECKBACK_KINDS": "chaos.crowd_kinds",
         "CHECKBACK_PORT": "0",

@@ -1,5 +1,6 @@
-"""A client's kept-alive connection to the HTTP API: as little work for each request as can be, so that a
-thousand of them measure the server and not themselves."""
+"""A client's kept-alive connection to the HTTP API: as little work for each request as can be, so
+that a thousand of them measure the server and not themselves.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from urllib.parse import urlsplit
 
 
 class Refused(Exception):
-    """The server answered with another status than 2xx: the status, what it said, and its Retry-After."""
+    """The server answered with another status than 2xx: the status, what it said, and its
+    Retry-After.
+    """
 
     @property
     def status(self) -> str:

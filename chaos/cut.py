@@ -1,4 +1,6 @@
-"""A cable that can be cut: a unix socket that passes everything on to another one, until told not to."""
+"""A cable that can be cut: a unix socket that passes everything on to another one, until told not
+to.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""``python -m chaos.fuzz --seconds 600``: requests that nobody thought of, at every way in of a real server.
+"""``python -m chaos.fuzz --seconds 600``: requests that nobody thought of, at every way in of a
+real server.
 
-Ada's job and upload hold a mark. Bob, a stranger and Ada herself send requests made at random from what the
-server says of itself (its OpenAPI document, its tools, PDF.co's endpoints, the web page), with values of the
-wrong kind, and some of them with bytes changed. No answer may be an error of the server's, none but Ada's may
-hold her mark, and in the end the server is as alive as before. The same seed makes the same requests.
+Ada's job and upload hold a mark. Bob, a stranger and Ada herself send requests made at random from
+what the server says of itself (its OpenAPI document, its tools, PDF.co's endpoints, the web page),
+with values of the wrong kind, and some of them with bytes changed. No answer may be an error of the
+server's, none but Ada's may hold her mark, and in the end the server is as alive as before. The
+same seed makes the same requests.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from checkback.security.auth.token_files import add_token
 AT_ONCE = 4
 ANSWER_SECONDS = 40.0
 QUICK_SECONDS = 2.0
-MOST_GROWTH_BYTES = 300 << 20
+MAX_GROWTH_BYTES = 300 << 20
 MARK = "the-mark-of-ada-4711"
 PROBLEMS_SHOWN = 10
 LOGGED = re.compile(r"Request \S+ failed|never retrieved|Exception in ASGI|Unhandled|CRITICAL")
@@ -110,7 +112,9 @@ class Maker:
     def _api(self) -> tuple[str, str, dict[str, str], bytes]:
         method, path, described = self._random.choice(self._operations)
         names = [one["name"] for one in described.get("parameters", ()) if one.get("in") == "query"]
-        names = ["wait" if name == "wait" and self._random.random() < 0.1 else name for name in names]
+        names = [
+            "wait" if name == "wait" and self._random.random() < 0.1 else name for name in names
+        ]
         query = self._query([name for name in names if name != "wait"])
         body = self._json(any_value(self._random, self._pool)) if method == "POST" else b""
         return method, self._filled(path) + query, {"Content-Type": "application/json"}, body
@@ -157,14 +161,18 @@ class Maker:
             "lang",
         ]
         given = {name: any_value(chosen, self._pool) for name in names if chosen.random() < 0.4}
-        given["url"] = chosen.choice([f"upload:{self._word()}", "https://pages.example/", given.get("url")])
+        given["url"] = chosen.choice(
+            [f"upload:{self._word()}", "https://pages.example/", given.get("url")]
+        )
         given["async"] = True
         form = chosen.choice(["json", "json", "form", "multipart", "query"])
         if form == "query":
             text = {name: str(value)[:200] for name, value in given.items()}
             return "GET", f"{path}?{urlencode(text, errors='replace')}", {}, b""
         if form == "form":
-            body = urlencode({name: str(value) for name, value in given.items()}, errors="replace").encode()
+            body = urlencode(
+                {name: str(value) for name, value in given.items()}, errors="replace"
+            ).encode()
             return "POST", path, {"Content-Type": "application/x-www-form-urlencoded"}, body
         if form == "multipart":
             parts = [
@@ -194,10 +202,19 @@ class Maker:
             given |= {"async": True} if "async" in tool["inputSchema"]["properties"] else {}
         params: dict[str, Any] | Any = {"name": tool["name"], "arguments": arguments, "_meta": META}
         if method != "tools/call":
-            params = {"uri": f"job://{self._word()}", "cursor": any_value(chosen, self._pool), "_meta": META}
+            params = {
+                "uri": f"job://{self._word()}",
+                "cursor": any_value(chosen, self._pool),
+                "_meta": META,
+            }
         if chosen.random() < 0.1:
             params = any_value(chosen, self._pool)
-        message = {"jsonrpc": "2.0", "id": chosen.randrange(10**6), "method": method, "params": params}
+        message = {
+            "jsonrpc": "2.0",
+            "id": chosen.randrange(10**6),
+            "method": method,
+            "params": params,
+        }
         lines = {
             "Content-Type": "application/json",
             "Accept": "application/json, text/event-stream",
@@ -226,8 +243,15 @@ class Maker:
             ]
         )
         if path.count("/") > 2 or (path in ("/signin", "/submit/{kind}") and chosen.random() < 0.5):
-            body = urlencode({self._word(): self._word() for _ in range(3)}, errors="replace").encode()
-            return "POST", self._filled(path), {"Content-Type": "application/x-www-form-urlencoded"}, body
+            body = urlencode(
+                {self._word(): self._word() for _ in range(3)}, errors="replace"
+            ).encode()
+            return (
+                "POST",
+                self._filled(path),
+                {"Content-Type": "application/x-www-form-urlencoded"},
+                body,
+            )
         return (
             "GET",
             self._filled(path) + self._query(["q", "cursor", "owner", "code", "file", "picture"]),
@@ -240,7 +264,9 @@ class Maker:
         path = self._filled(
             chosen.choice(["/files/{a}/{b}", "/files/uploads/{a}/{b}", "/files/put/{a}/{b}/{c}"])
         )
-        query = urlencode({"exp": any_value(chosen, self._pool), "sig": self._word()}, errors="replace")
+        query = urlencode(
+            {"exp": any_value(chosen, self._pool), "sig": self._word()}, errors="replace"
+        )
         if "/put/" in path:
             return "PUT", f"{path}?{query}", {}, b"words"
         return "GET", f"{path}?{query}", {"Range": f"bytes={self._word()}"}, b""
@@ -296,7 +322,11 @@ class Fuzz:
         kinds = (await ada.get("/api/kinds"))["kinds"]
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}}
         listed = await _ask_mcp(server.url, tokens["ada"], message)
-        api = {"openapi": await ada.get("/openapi.json"), "kinds": kinds, "tools": listed["result"]["tools"]}
+        api = {
+            "openapi": await ada.get("/openapi.json"),
+            "kinds": kinds,
+            "tools": listed["result"]["tools"],
+        }
         return Maker(self._seed, server.url.removeprefix("http://"), tokens, pool, api)
 
     async def _send(self, server: Server, maker: Maker, ends: float) -> None:
@@ -330,7 +360,9 @@ class Fuzz:
             self._problem("another owner's mark", request, answer)
 
     def _problem(self, what: str, request: Request, answer: bytes) -> None:
-        self.findings.problems.append(f"{what}: {request.who}: {request.raw[:1500]!r} -> {answer[:300]!r}")
+        self.findings.problems.append(
+            f"{what}: {request.who}: {request.raw[:1500]!r} -> {answer[:300]!r}"
+        )
 
     async def _look(self, server: Server, before: int) -> None:
         """Whether the server is as it was."""
@@ -343,7 +375,7 @@ class Fuzz:
         if took > QUICK_SECONDS:
             self.findings.problems.append(f"/health took {took:.1f} s")
         grown = tree.resident_bytes([server.pid]) - before
-        if grown > MOST_GROWTH_BYTES:
+        if grown > MAX_GROWTH_BYTES:
             self.findings.problems.append(f"the server grew by {grown >> 20} MB")
         for row in (self._folder / "log.txt").read_text(errors="replace").splitlines():
             if LOGGED.search(row):
@@ -354,7 +386,10 @@ class Fuzz:
         print(f"fuzz: seed {self._seed}, {sum(self.findings.sent.values())} requests")
         for kind, number in sorted(self.findings.sent.items()):
             print(f"  {kind:20} {number:>8}")
-        print("  statuses: " + ", ".join(f"{code} {n}" for code, n in sorted(self.findings.statuses.items())))
+        print(
+            "  statuses: "
+            + ", ".join(f"{code} {n}" for code, n in sorted(self.findings.statuses.items()))
+        )
         for problem in self.findings.problems[:PROBLEMS_SHOWN]:
             print(f"PROBLEM: {problem}")
         print("FAILED" if self.findings.problems else "no answer was an error of the server's")

@@ -1,4 +1,6 @@
-"""Values for the fuzzer: of the kind that a schema names, of another, and texts that parsers stumble over."""
+"""Values for the fuzzer: of the kind that a schema names, of another, and texts that parsers
+stumble over.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,9 @@ TOUGH_NUMBERS = [0, -1, 1, 2**31, 2**53, 2**63, 10**30, 0.5, -0.0, 1e300]
 
 def any_value(chosen: random.Random, pool: list[str], depth: int = 0) -> Any:
     """Any JSON value at all."""
-    kinds = ["text", "text", "pool", "number", "flag", "none"] + (["list", "object"] if depth < 3 else [])
+    kinds = ["text", "text", "pool", "number", "flag", "none"] + (
+        ["list", "object"] if depth < 3 else []
+    )
     match chosen.choice(kinds):
         case "text":
             return chosen.choice(TOUGH_TEXTS)
@@ -94,7 +98,9 @@ def any_value(chosen: random.Random, pool: list[str], depth: int = 0) -> Any:
             return None
 
 
-def value_for(chosen: random.Random, schema: dict[str, Any], pool: list[str], depth: int = 0) -> Any:
+def value_for(
+    chosen: random.Random, schema: dict[str, Any], pool: list[str], depth: int = 0
+) -> Any:
     """A value as the schema wants it in most places, and any value in some."""
     if chosen.random() < 0.08 or depth > 6:
         return any_value(chosen, pool, depth)
@@ -109,7 +115,9 @@ def value_for(chosen: random.Random, schema: dict[str, Any], pool: list[str], de
             items = schema.get("items", {})
             return [value_for(chosen, items, pool, depth + 1) for _ in range(chosen.randrange(3))]
         case "string":
-            return chosen.choice([chosen.choice(pool), "https://pages.example/", chosen.choice(TOUGH_TEXTS)])
+            return chosen.choice(
+                [chosen.choice(pool), "https://pages.example/", chosen.choice(TOUGH_TEXTS)]
+            )
         case "integer":
             return chosen.choice([1, 2, 100, *TOUGH_NUMBERS])
         case "number":
@@ -120,7 +128,9 @@ def value_for(chosen: random.Random, schema: dict[str, Any], pool: list[str], de
             return any_value(chosen, pool, depth)
 
 
-def _object(chosen: random.Random, schema: dict[str, Any], pool: list[str], depth: int) -> dict[str, Any]:
+def _object(
+    chosen: random.Random, schema: dict[str, Any], pool: list[str], depth: int
+) -> dict[str, Any]:
     made: dict[str, Any] = {}
     needed = set(schema.get("required", ()))
     for name, described in schema.get("properties", {}).items():

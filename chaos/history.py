@@ -3,13 +3,16 @@
 | event | says |
 |---|---|
 | ``submitted`` | a submit was answered: ``job``, ``kind``, ``key``, ``deadline`` |
-| ``answer`` | a check was answered: ``asked``, ``state``, ``run`` of the result, ``code`` of the failure |
+| ``answer`` | a check was answered: ``asked``, ``state``, ``run`` of the result, ``code`` of the
+failure |
 | ``missing`` | a check was answered by "there is no such job" |
 | ``cancel`` | a cancel is about to be asked for |
 | ``cancelled`` | a cancel was answered: ``state`` |
 | ``file`` | a job's file was read: ``run`` is its content |
-| ``start``, ``beat``, ``end`` | what a running attempt says of itself: ``run``, ``worker``, ``child`` |
-| ``fault`` | the nemesis did something since ``began``: ``what``; ``hits`` are pids, or null for all |
+| ``start``, ``beat``, ``end`` | what a running attempt says of itself: ``run``, ``worker``,
+``child`` |
+| ``fault`` | the nemesis did something since ``began``: ``what``; ``hits`` are pids, or null for
+all |
 
 ``at`` is the time of the line, on this machine's clock.
 """

@@ -1,8 +1,10 @@
-"""``python -m chaos.kills --times 50``: the whole server killed in the middle of submits, again and again.
+"""``python -m chaos.kills --times 50``: the whole server killed in the middle of submits, again and
+again.
 
-In every other round a worker runs what is submitted, and a long job is under way when it dies. Every id that
-was acknowledged must be known after every start, one store may run for the folder, and in the end all jobs
-run. Ends with 0 where that was so, and where each round acknowledged something.
+In every other round a worker runs what is submitted, and a long job is under way when it dies.
+Every id that was acknowledged must be known after every start, one store may run for the folder,
+and in the end all jobs run. Ends with 0 where that was so, and where each round acknowledged
+something.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from chaos.parts import Parts, Server
 from checkback.engine.processes import tree
 
 SUBMITTERS = 2
-LEAST_SECONDS, MOST_SECONDS = 0.2, 1.0
+LEAST_SECONDS, MAX_SECONDS = 0.2, 1.0
 CHECKED_AT_ONCE = 20
 END_SECONDS = 300.0
 LONG_SECONDS = 8.0
@@ -60,7 +62,7 @@ class Kills:
         if with_worker:
             self._worked = True
             await self._run_long(server)
-        await asyncio.sleep(self._random.uniform(LEAST_SECONDS, MOST_SECONDS))
+        await asyncio.sleep(self._random.uniform(LEAST_SECONDS, MAX_SECONDS))
         for pid in (server.pid, *tree.descendants(server.pid)):
             tree.send(pid, signal.SIGKILL)
         await server.wait()
@@ -91,7 +93,9 @@ class Kills:
         print(f"  {'problems':40} {len(self.problems):>8}")
         for problem in self.problems[:10]:
             print(f"PROBLEM: {problem}")
-        print("FAILED" if self.problems else "every id was known after every start, and every job ran")
+        print(
+            "FAILED" if self.problems else "every id was known after every start, and every job ran"
+        )
 
     async def _start(self, *, with_worker: bool) -> Server:
         began = time.monotonic()
@@ -100,7 +104,9 @@ class Kills:
         self.started.append(time.monotonic() - began)
         if (stores := len(self._parts.stores())) != 1:
             self.problems.append(f"{stores} stores on one folder")
-        await self._all(server, "", {"waiting", "active", "completed"} if self._worked else {"waiting"})
+        await self._all(
+            server, "", {"waiting", "active", "completed"} if self._worked else {"waiting"}
+        )
         return server
 
     async def _submit(self, server: Server) -> None:
@@ -123,7 +129,9 @@ class Kills:
                 try:
                     job = await line.get(f"/api/jobs/{job_id}{query}")
                     if job["state"] not in states and not self._was_lost_too_often(job):
-                        self.problems.append(f"{job_id} is {job['state']}, not one of {sorted(states)}")
+                        self.problems.append(
+                            f"{job_id} is {job['state']}, not one of {sorted(states)}"
+                        )
                 except Refused as refused:
                     self.problems.append(f"{job_id}: {refused}")
 

@@ -28,7 +28,9 @@ Hits = list[int] | None
 class Nemesis:
     """Does something bad, waits until the parts stand again, and writes down what it was."""
 
-    def __init__(self, parts: Parts, history: History, seed: int, seconds: float, only: str) -> None:
+    def __init__(
+        self, parts: Parts, history: History, seed: int, seconds: float, only: str
+    ) -> None:
         self._parts = parts
         self._history = history
         self._random = random.Random(seed)
@@ -44,12 +46,16 @@ class Nemesis:
             "stop Valkey": lambda: self._stop_valkey(SHORT_SECONDS),
             "kill -9 Valkey": self._kill_valkey,
             "sever the far worker": lambda: self._cut(self._parts.cable.sever, SHORT_SECONDS),
-            "freeze the far worker's line": lambda: self._cut(self._parts.cable.freeze, SHORT_SECONDS),
+            "freeze the far worker's line": lambda: self._cut(
+                self._parts.cable.freeze, SHORT_SECONDS
+            ),
             "kill -9 the server and all below it": self._kill_server,
             "end the far worker": self._end_far,
         }
         self._long_acts: dict[str, Callable[[], Awaitable[Hits]]] = {
-            "sever the far worker for long": lambda: self._cut(self._parts.cable.sever, LONG_SECONDS),
+            "sever the far worker for long": lambda: self._cut(
+                self._parts.cable.sever, LONG_SECONDS
+            ),
             "freeze the far worker's line for long": lambda: self._cut(
                 self._parts.cable.freeze, LONG_SECONDS
             ),

@@ -1,4 +1,6 @@
-"""The parts that run: one server with its store and worker, and one worker more at the end of a cable."""
+"""The parts that run: one server with its store and worker, and one worker more at the end of a
+cable.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +115,9 @@ class FreeWorker:
 
     def start(self) -> None:
         with self._log.open("a") as log:
-            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=log
+            )
 
     async def wait(self) -> None:
         """Return when it has ended."""
@@ -122,7 +126,9 @@ class FreeWorker:
 
 
 class Parts:
-    """Everything of one run, in one folder. A broken build has two free workers and none of the server's."""
+    """Everything of one run, in one folder. A broken build has two free workers and none of the
+    server's.
+    """
 
     def __init__(self, folder: Path, port: int, broken: str | None) -> None:
         self.home = folder / "home"
@@ -131,7 +137,9 @@ class Parts:
         self.environment = environment = {
             name: value for name, value in os.environ.items() if not name.startswith("CHECKBACK_")
         } | {
-            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(
+                os.pathsep
+            ),
             HISTORY_VARIABLE: str(self.history),
             "CHECKBACK_HOME": str(self.home),
             "CHECKBACK_KINDS": "chaos.kinds",
@@ -180,7 +188,7 @@ class Parts:
             child
             for worker in self.workers()
             for forks in tree.children(worker)
-            if "forkserver" in command_of(forks)
+            if "fork_server" in command_of(forks)
             for child in tree.children(forks)
         ]
 

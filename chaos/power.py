@@ -1,14 +1,17 @@
-"""``python -m chaos.power --kernel FOLDER``: the power of a whole machine goes in the middle of submits.
+"""``python -m chaos.power --kernel FOLDER``: the power of a whole machine goes in the middle of
+submits.
 
-The machine is virtual (QEMU without help of the hardware, so a slow one): its kernel is the unpacked Debian
-package in FOLDER, its programs are those of this machine, read only, and it has a disk of its own. When its
-power goes, whatever its kernel had not yet written to that disk is lost, as it is not when a process is
-killed. Then it starts again, and is asked for every id that was acknowledged: all are to be known with
-``always``, all but those of the last second with ``everysec``. With ``no`` some are to be lost: else nothing
-was tried. What a disk keeps in its own memory counts as written.
+The machine is virtual (QEMU without help of the hardware, so a slow one): its kernel is the
+unpacked Debian package in FOLDER, its programs are those of this machine, read only, and it has a
+disk of its own. When its power goes, whatever its kernel had not yet written to that disk is lost,
+as it is not when a process is killed. Then it starts again, and is asked for every id that was
+acknowledged: all are to be known with ``always``, all but those of the last second with
+``everysec``. With ``no`` some are to be lost: else nothing was tried. What a disk keeps in its own
+memory counts as written.
 
-Needs QEMU, mkfs.ext4 and a static busybox (``apt-get install qemu-system-x86 e2fsprogs busybox-static``),
-and a kernel: ``apt-get download`` what the package ``linux-image-amd64`` depends on, and ``dpkg-deb -x`` it.
+Needs QEMU, mkfs.ext4 and a static busybox (``apt-get install qemu-system-x86 e2fsprogs
+busybox-static``), and a kernel: ``apt-get download`` what the package ``linux-image-amd64`` depends
+on, and ``dpkg-deb -x`` it.
 """
 
 from __future__ import annotations
@@ -31,16 +34,25 @@ from chaos.parts import ROOT
 
 POLICIES = ("always", "everysec", "no")
 #: How long ids are acknowledged before the power goes.
-LEAST_SECONDS, MOST_SECONDS = 4.0, 9.0
+LEAST_SECONDS, MAX_SECONDS = 4.0, 9.0
 ALLOWED_SECONDS = {"always": 0.0, "everysec": 2.0}
-"""What may be lost: the second between two writes, and what a write takes here; valkey.conf speaks of two."""
+"""What may be lost: the second between two writes, and what a write takes here; valkey.conf speaks
+of two.
+"""
 START_SECONDS = 600.0
 DISK_BYTES = 256 << 20
 LIST_BYTES = 1 << 20
 MEMORY_MB = 1024
 #: Each after what it needs.
 MODULES = (
-    *("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk"),
+    *(
+        "virtio_ring",
+        "virtio",
+        "virtio_pci_legacy_dev",
+        "virtio_pci_modern_dev",
+        "virtio_pci",
+        "virtio_blk",
+    ),
     *("crc16", "crc32c_generic", "libcrc32c", "mbcache", "jbd2", "ext4"),
     *("netfs", "fscache", "9pnet", "9pnet_virtio", "9p"),
 )
@@ -87,7 +99,9 @@ class Found:
 
     @property
     def is_as_promised(self) -> bool:
-        return not self.problems and self.oldest_lost_seconds <= ALLOWED_SECONDS.get(self.policy, 1e9)
+        return not self.problems and self.oldest_lost_seconds <= ALLOWED_SECONDS.get(
+            self.policy, 1e9
+        )
 
 
 class Machine:
@@ -95,7 +109,11 @@ class Machine:
 
     def __init__(self, folder: Path, kernel: Path, policy: str) -> None:
         self._kernel = only(kernel, "boot/vmlinuz-*")
-        self._disk, self._list, self._first = folder / "disk", folder / "list", folder / "first.cpio"
+        self._disk, self._list, self._first = (
+            folder / "disk",
+            folder / "list",
+            folder / "first.cpio",
+        )
         self.log = folder / "console.txt"
         with self._disk.open("wb") as disk:
             disk.truncate(DISK_BYTES)
@@ -159,7 +177,9 @@ def pack(first: Path, kernel: Path, policy: str, target: Path) -> None:
     for name in MODULES:
         shutil.copy(only(kernel, f"{name}.ko"), first / "lib")
     start = first / "init"
-    start.write_text(INIT.format(modules=" ".join(MODULES), python=sys.executable, root=ROOT, policy=policy))
+    start.write_text(
+        INIT.format(modules=" ".join(MODULES), python=sys.executable, root=ROOT, policy=policy)
+    )
     start.chmod(0o755)
     names = "\n".join(str(path.relative_to(first)) for path in sorted(first.rglob("*")))
     with target.open("wb") as file:
@@ -174,7 +194,9 @@ def pack(first: Path, kernel: Path, policy: str, target: Path) -> None:
 
 
 async def boot(machine: Machine, found: Found, seconds: float) -> None:
-    """Start the machine, hear what it kept, let it acknowledge jobs that long, and take its power away."""
+    """Start the machine, hear what it kept, let it acknowledge jobs that long, and take its power
+    away.
+    """
     unheard = set(found.acknowledged) - found.lost
     machine.write_list(unheard)
     fresh: list[str] = []
@@ -208,7 +230,9 @@ async def try_policy(folder: Path, kernel: Path, policy: str, times: int, seed: 
     machine = Machine(folder, kernel, policy)
     chance = random.Random(seed)
     for number in range(times + 1):
-        await boot(machine, found, chance.uniform(LEAST_SECONDS, MOST_SECONDS) if number < times else 0.0)
+        await boot(
+            machine, found, chance.uniform(LEAST_SECONDS, MAX_SECONDS) if number < times else 0.0
+        )
         if found.problems:
             break
     return found
@@ -239,12 +263,16 @@ def main() -> int:
     parser.add_argument(
         "--kernel", type=Path, required=True, help="folder with an unpacked linux-image package"
     )
-    parser.add_argument("--times", type=int, default=3, help="how often the power goes with each policy (3)")
+    parser.add_argument(
+        "--times", type=int, default=3, help="how often the power goes with each policy (3)"
+    )
     parser.add_argument("--policies", nargs="+", choices=POLICIES, default=POLICIES)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     if any(ROOT.is_relative_to(hidden) for hidden in ("/tmp", "/run")):
-        parser.error("this clone lies below /tmp or /run, which are the machine's own: run it from elsewhere")
+        parser.error(
+            "this clone lies below /tmp or /run, which are the machine's own: run it from elsewhere"
+        )
     found: list[Found] = []
     folder = Path(tempfile.mkdtemp(prefix="power-"))
     for policy in options.policies:

@@ -1,5 +1,6 @@
 """What runs in the virtual machine of ``chaos.power``: a server that is asked for every job it once
-acknowledged, and is then given more of them until the power goes. What is found goes to the console."""
+acknowledged, and is then given more of them until the power goes. What is found goes to the
+console."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ async def submit(server: Server) -> None:
     """Submit without an end, and tell each id as soon as it is acknowledged."""
     line = Line(server.url, server.token)
     while True:
-        answer = await line.post("/api/jobs", {"kind": "chaos.work", "args": {"number": 1, "seconds": 0}})
+        answer = await line.post(
+            "/api/jobs", {"kind": "chaos.work", "args": {"number": 1, "seconds": 0}}
+        )
         tell("ack", answer["id"])
 
 

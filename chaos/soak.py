@@ -1,8 +1,10 @@
-"""``python -m chaos.soak --minutes 60``: mixed work for a long time, and what it leaves behind: nothing.
+"""``python -m chaos.soak --minutes 60``: mixed work for a long time, and what it leaves behind:
+nothing.
 
-Page analyses, documents, callbacks, small jobs that succeed, fail, crash, run late, are cancelled, retried,
-watched and left, at a pace that uses about a third of a core. Jobs are kept for three minutes only, so that
-they expire during the run. Ends with 0 where nothing has grown and nothing was lost, with 1 otherwise.
+Page analyses, documents, callbacks, small jobs that succeed, fail, crash, run late, are cancelled,
+retried, watched and left, at a pace that uses about a third of a core. Jobs are kept for three
+minutes only, so that they expire during the run. Ends with 0 where nothing has grown and nothing
+was lost, with 1 otherwise.
 """
 
 from __future__ import annotations
@@ -18,11 +20,19 @@ from pathlib import Path
 
 from chaos.crowd_line import Line
 from chaos.parts import ROOT, Server
-from chaos.soak_measure import MEGABYTE, STORE, Meter, growth, judge_end, judge_growth, judge_restarts
+from chaos.soak_measure import (
+    MEGABYTE,
+    STORE,
+    Meter,
+    growth,
+    judge_end,
+    judge_growth,
+    judge_restarts,
+)
 from chaos.soak_site import Site, served
 from chaos.soak_users import Users
 from checkback.engine.processes import tree
-from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import store_address
 from checkback.engine.redis.keys import DEFAULT_QUEUES
 
@@ -38,13 +48,21 @@ THREADS = 64
 def main() -> int:
     """Run by the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m chaos.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60, help="how long the server is used (60)")
-    parser.add_argument("--warm-minutes", type=float, default=10, help="when growth begins to count (10)")
+    parser.add_argument(
+        "--minutes", type=float, default=60, help="how long the server is used (60)"
+    )
+    parser.add_argument(
+        "--warm-minutes", type=float, default=10, help="when growth begins to count (10)"
+    )
     parser.add_argument("--no-pages", action="store_true", help="leave out what needs a browser")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the data folder and the log there")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep the data folder and the log there"
+    )
     options = parser.parse_args()
     if options.minutes <= options.warm_minutes + LEAST_MINUTES:
-        parser.error(f"--minutes must be more than {LEAST_MINUTES} above --warm-minutes: growth shows late")
+        parser.error(
+            f"--minutes must be more than {LEAST_MINUTES} above --warm-minutes: growth shows late"
+        )
     with tempfile.TemporaryDirectory(prefix="soak-") as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +74,7 @@ async def _run(folder: Path, site: Site, options: argparse.Namespace) -> int:
     asyncio.get_running_loop().set_default_executor(concurrent.futures.ThreadPoolExecutor(THREADS))
     home = folder / "home"
     server = Server(_environment(home, site), folder / "log.txt", with_worker=True)
-    wire = Wire(store_address(home), name="soak")
+    wire = RedisConnection(store_address(home), name="soak")
     try:
         await server.start()
         await server.ready()
@@ -70,7 +88,9 @@ async def _run(folder: Path, site: Site, options: argparse.Namespace) -> int:
             await server.wait()
 
 
-async def _soak(server: Server, meter: Meter, users: Users, site: Site, options: argparse.Namespace) -> int:
+async def _soak(
+    server: Server, meter: Meter, users: Users, site: Site, options: argparse.Namespace
+) -> int:
     await users.warm_up(WARM_JOBS)
     first = await meter.sample()
     print(first.line(), flush=True)
@@ -86,7 +106,11 @@ async def _soak(server: Server, meter: Meter, users: Users, site: Site, options:
     last = await meter.sample()
     print(last.line(), flush=True)
     warm_seconds = 60 * options.warm_minutes
-    problems = [*users.problems, *judge_growth(meter.samples, warm_seconds, until), *judge_end(first, last)]
+    problems = [
+        *users.problems,
+        *judge_growth(meter.samples, warm_seconds, until),
+        *judge_end(first, last),
+    ]
     problems += judge_restarts((await Line(server.url, server.token).get("/health"))["restarts"])
     problems += [f"nobody was told of {job_id}" for job_id in users.to_be_told - site.told.keys()]
     _tell(meter, users, site, warm_seconds, until)
@@ -110,7 +134,9 @@ def _environment(home: Path, site: Site) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("CHECKBACK_")}
     keep_hours = str(KEEP_SECONDS / 3600)
     return own | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(
+            os.pathsep
+        ),
         "CHECKBACK_HOME": str(home),
         "CHECKBACK_KINDS": "chaos.soak_kinds",
         "CHECKBACK_PORT": "0",

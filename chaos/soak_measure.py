@@ -1,4 +1,6 @@
-"""What a soak measures once a minute, and what must not have grown between its warm-up and its end."""
+"""What a soak measures once a minute, and what must not have grown between its
+warm-up and its end.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,18 @@ from pathlib import Path
 
 from chaos.parts import command_of
 from checkback.engine.processes import tree
-from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.keys import STANDING_OF_OURS, STANDING_PER_QUEUE, Keys
 
-ROLES = {"valkey": "valkey", "egress": "proxy", "forkserver": "fork server", "worker": "worker"}
+ROLES = {"valkey": "valkey", "egress": "proxy", "fork_server": "fork server", "worker": "worker"}
 """What a process of ours is, by a word of its command."""
-MOST_GROWTH = 0.10
-MOST_MORE_HANDLES = 2
-MOST_MORE_CHILDREN = 10
+MAX_GROWTH = 0.10
+MAX_MORE_HANDLES = 2
+MAX_MORE_CHILDREN = 10
 """As many processes as a browser has: one that runs at the moment of every sample is no leak."""
-MOST_STORE_GROWTH = 0.25
-"""Of what the store's data takes, without its streams of events: they fill up for an hour or more."""
+MAX_STORE_GROWTH = 0.25
+"""Of what the store's data takes, without its streams of events: they fill up for an hour or more.
+"""
 STORE = "bytes of the store's data"
 WINDOW_SECONDS = 300.0
 ZOMBIE_SECONDS = 3.0
@@ -46,7 +49,9 @@ class Sample:
 
     def line(self) -> str:
         """For the log of the run."""
-        memory = " ".join(f"{role} {size / MEGABYTE:.1f}" for role, size in sorted(self.rss.items()))
+        memory = " ".join(
+            f"{role} {size / MEGABYTE:.1f}" for role, size in sorted(self.rss.items())
+        )
         handles = " ".join(f"{role} {count}" for role, count in sorted(self.handles.items()))
         keys = " ".join(f"{kind} {count}" for kind, count in sorted(self.keys.items()))
         files = " ".join(f"{kind} {count}" for kind, count in sorted(self.files.items()))
@@ -60,7 +65,9 @@ class Sample:
 class Meter:
     """Takes samples of one server and everything below it."""
 
-    def __init__(self, server: int, home: Path, wire: Wire, queues: tuple[str, ...]) -> None:
+    def __init__(
+        self, server: int, home: Path, wire: RedisConnection, queues: tuple[str, ...]
+    ) -> None:
         self._server = server
         self._home = home
         self._wire = wire
@@ -79,9 +86,15 @@ class Meter:
         sample = Sample(
             seconds=time.monotonic() - self._began,
             rss={role: sum(map(resident, pids)) for role, pids in roles.items() if role != "other"},
-            handles={role: sum(map(count_handles, pids)) for role, pids in roles.items() if role != "other"},
+            handles={
+                role: sum(map(count_handles, pids))
+                for role, pids in roles.items()
+                if role != "other"
+            },
             keys=dict(await self._keys()),
-            files={part: _count_files(self._home / part) for part in ("artifacts", "tmp", "uploads")},
+            files={
+                part: _count_files(self._home / part) for part in ("artifacts", "tmp", "uploads")
+            },
             others=len(roles.get("other", ())),
             zombies=len(await self._zombies()),
             store_bytes=await self._store_bytes(),
@@ -138,9 +151,12 @@ class Meter:
         return used
 
 
-def growth(samples: list[Sample], warm_seconds: float, until: float) -> Iterator[tuple[str, float, float]]:
-    """For each process what it held after the warm-up and at the end: bytes in the median, and handles at
-    their fewest: each job that runs at the moment of a sample has some."""
+def growth(
+    samples: list[Sample], warm_seconds: float, until: float
+) -> Iterator[tuple[str, float, float]]:
+    """For each process what it held after the warm-up and at the end: bytes in the median, and
+    handles at their fewest: each job that runs at the moment of a sample has some.
+    """
     early = [one for one in samples if warm_seconds <= one.seconds < warm_seconds + WINDOW_SECONDS]
     late = [one for one in samples if until - WINDOW_SECONDS <= one.seconds <= until]
     third = (until - warm_seconds) / 3
@@ -150,7 +166,11 @@ def growth(samples: list[Sample], warm_seconds: float, until: float) -> Iterator
         yield f"memory of {role}", _median(early, role), _median(late, role)
         yield f"handles of {role}", _fewest(first, role), _fewest(last, role)
     if first and last:
-        yield "children and browsers", min(one.others for one in first), min(one.others for one in last)
+        yield (
+            "children and browsers",
+            min(one.others for one in first),
+            min(one.others for one in last),
+        )
         yield STORE, min(one.store_bytes for one in first), min(one.store_bytes for one in last)
 
 
@@ -166,13 +186,13 @@ def judge_growth(samples: list[Sample], warm_seconds: float, until: float) -> li
     """What has grown that must not."""
     problems: list[str] = []
     for what, early, late in growth(samples, warm_seconds, until):
-        if what.startswith("memory") and late > early * (1 + MOST_GROWTH):
+        if what.startswith("memory") and late > early * (1 + MAX_GROWTH):
             problems.append(f"{what} grew from {early / MEGABYTE:.1f} to {late / MEGABYTE:.1f} MB")
-        if what == STORE and late > early * (1 + MOST_STORE_GROWTH):
+        if what == STORE and late > early * (1 + MAX_STORE_GROWTH):
             problems.append(f"{what} grew from {early / MEGABYTE:.1f} to {late / MEGABYTE:.1f} MB")
-        if what.startswith("handles") and late > early + MOST_MORE_HANDLES:
+        if what.startswith("handles") and late > early + MAX_MORE_HANDLES:
             problems.append(f"{what} grew from {early:.0f} to {late:.0f}")
-        if what.startswith("children") and late > early + MOST_MORE_CHILDREN:
+        if what.startswith("children") and late > early + MAX_MORE_CHILDREN:
             problems.append(f"{what} grew from {early:.0f} to {late:.0f}")
     zombies = [one for one in samples if one.zombies]
     problems += [f"{one.zombies} zombies after {one.seconds / 60:.0f} minutes" for one in zombies]
@@ -181,12 +201,16 @@ def judge_growth(samples: list[Sample], warm_seconds: float, until: float) -> li
 
 def judge_restarts(restarts: Mapping[str, int]) -> list[str]:
     """What ended and was started again: it would hide that it grew."""
-    return [f"the {what} was started again {count} times" for what, count in restarts.items() if count]
+    return [
+        f"the {what} was started again {count} times" for what, count in restarts.items() if count
+    ]
 
 
 def judge_end(first: Sample, last: Sample) -> list[str]:
     """What is left of the jobs, when the time of all of them is over."""
-    problems = [f"keys left: {count} of {kind}" for kind, count in last.keys.items() if kind != "standing"]
+    problems = [
+        f"keys left: {count} of {kind}" for kind, count in last.keys.items() if kind != "standing"
+    ]
     problems += [
         f"{last.files[part]} files in {part}, {first.files[part]} at the beginning"
         for part in last.files

@@ -1,4 +1,6 @@
-"""What the jobs of a soak work on, on loopback: the demo site, a few documents, a receiver of callbacks."""
+"""What the jobs of a soak work on, on loopback: the demo site, a few documents, a receiver of
+callbacks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Those who use the server during a soak: each follows its job to the end that it must have, and past it."""
+"""Those who use the server during a soak: each follows its job to the end that it must have, and
+past it.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ Action = Callable[[], Awaitable[None]]
 class Users:
     """All of them, on one client. ``problems`` is what went otherwise than it must."""
 
-    def __init__(self, url: str, token: str, site: Site, keep_seconds: float, *, pages: bool) -> None:
+    def __init__(
+        self, url: str, token: str, site: Site, keep_seconds: float, *, pages: bool
+    ) -> None:
         self._url, self._token = url, token
         self._client = Client(url, token, timeout=30)
         self._site = site
@@ -58,7 +62,9 @@ class Users:
         self._upload = ""
 
     async def warm_up(self, jobs: int) -> None:
-        """Many small jobs at once: what grows with the number of jobs until a bound has reached it then."""
+        """Many small jobs at once: what grows with the number of jobs until a bound has reached it
+        then.
+        """
         self._upload = await asyncio.to_thread(self._hand_in)
         limit = asyncio.Semaphore(20)
 
@@ -77,7 +83,9 @@ class Users:
         ]  # fmt: skip
         loops = [
             self._every(SMALL_EVERY_SECONDS, small, until),
-            self._every(DOCUMENT_EVERY_SECONDS, [self._document, self._document, self._pdfco], until),
+            self._every(
+                DOCUMENT_EVERY_SECONDS, [self._document, self._document, self._pdfco], until
+            ),
             self._every(MCP_EVERY_SECONDS, [self._list, self._say_hello_to_mcp], until),
         ]
         if self._pages:
@@ -121,7 +129,8 @@ class Users:
         return ended
 
     async def _is_gone_in_time(self, job_id: str) -> None:
-        # A cancelled job is told as such at once, and has ended, with its processes, within five seconds.
+        # A cancelled job is told as such at once, and has ended, with its processes, within five
+        # seconds.
         await asyncio.sleep(self._keep_seconds + CANCEL_SECONDS + 1)
         try:
             job = await asyncio.to_thread(self._client.get, job_id)
@@ -217,16 +226,29 @@ class Users:
                 ("pdf.merge", {"urls": [report, upload]}, "completed", None),
                 ("excel.to_csv", {"url": self._site.url("book.xlsx")}, "completed", None),
                 ("image.to_pdf", {"urls": [self._site.url("picture.png")]}, "completed", None),
-                ("pdf.to_text", {"url": self._site.url("broken.pdf")}, "failed", "invalid_document"),
+                (
+                    "pdf.to_text",
+                    {"url": self._site.url("broken.pdf")},
+                    "failed",
+                    "invalid_document",
+                ),
                 ("pdf.to_text", {"url": self._site.url("not-there.pdf")}, "failed", None),
-                *([("html.to_pdf", {"html": "<p>Words</p>"}, "completed", None)] if self._pages else []),
+                *(
+                    [("html.to_pdf", {"html": "<p>Words</p>"}, "completed", None)]
+                    if self._pages
+                    else []
+                ),
             ]
         )
         await self._end(await self._submit(kind, args), state, code)
 
     async def _pdfco(self) -> None:
         """A document in PDF.co's words, whose end is told to the site."""
-        body = {"url": self._site.url("report.pdf"), "async": True, "callback": self._site.url("told")}
+        body = {
+            "url": self._site.url("report.pdf"),
+            "async": True,
+            "callback": self._site.url("told"),
+        }
         answer = await asyncio.to_thread(self._post, "/v1/pdf/convert/to/text", body)
         self.to_be_told.add(answer["jobId"])
         await self._end(await asyncio.to_thread(self._client.get, answer["jobId"]), "completed")
@@ -276,7 +298,9 @@ class Users:
             text = connection.getresponse().read().decode()
         finally:
             connection.close()
-        lines = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
+        lines = [
+            line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")
+        ]
         return json.loads(lines[-1] if lines else text)
 
     def _headers(self) -> dict[str, str]:

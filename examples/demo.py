@@ -1,8 +1,9 @@
-"""The whole of checkback in one run: a server, a page analysis and document jobs through MCP with live
-phases, their results in words.
+"""The whole of checkback in one run: a server, a page analysis and document jobs through MCP with
+live phases, their results in words.
 
-Run it with ``scripts/demo [URL]``. It serves ``examples/demo-site`` on this machine, starts ``checkback
-serve`` with a data folder of its own (``.demo``), and talks to it as any MCP client would.
+Run it with ``scripts/demo [URL]``. It serves ``examples/demo-site`` on this machine, starts
+``checkback serve`` with a data folder of its own (``.demo``), and talks to it as any MCP client
+would.
 """
 
 from __future__ import annotations
@@ -82,12 +83,19 @@ def tell_sandbox(server: dict[str, str]) -> None:
 
 async def analyse(client: Client[Any], url: str) -> dict[str, Any]:
     """Submit an analysis, show its phases while it runs, and return its status at the end."""
-    answered = await client.call_tool("page_analyze", {"url": url, "async": True}, raise_on_error=False)
+    answered = await client.call_tool(
+        "page_analyze", {"url": url, "async": True}, raise_on_error=False
+    )
     answer = answered.structured_content or {}
     if answered.is_error:
-        return {"status": "failed", "failedReason": answer.get("error", {}).get("message", "refused")}
+        return {
+            "status": "failed",
+            "failedReason": answer.get("error", {}).get("message", "refused"),
+        }
     job_id = answer["jobId"]
-    console.print(f"\n[bold]page_analyze[/] {url}\n  answered at once: job {job_id}", highlight=False)
+    console.print(
+        f"\n[bold]page_analyze[/] {url}\n  answered at once: job {job_id}", highlight=False
+    )
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description:<11}"),
@@ -99,7 +107,9 @@ async def analyse(client: Client[Any], url: str) -> dict[str, Any]:
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("waiting", total=100)
         while True:
-            result = await client.call_tool("page_get_job_status", {"job_id": job_id}, raise_on_error=False)
+            result = await client.call_tool(
+                "page_get_job_status", {"job_id": job_id}, raise_on_error=False
+            )
             content = result.structured_content or {}
             status = content.get("data", {})
             if not content.get("success"):
@@ -121,7 +131,9 @@ def tell(report: dict[str, Any]) -> None:
     motion, responsive = report.get("motion", {}), report.get("responsive", {})
     sections = layout.get("sections", [])
     kinds = ", ".join(str(section.get("type")) for section in sections) or "none"
-    console.print(f"\n  [bold]{report.get('title', '')}[/]  HTTP {report.get('httpStatus')}", highlight=False)
+    console.print(
+        f"\n  [bold]{report.get('title', '')}[/]  HTTP {report.get('httpStatus')}", highlight=False
+    )
     console.print(f"  {len(sections)} sections: {kinds}", highlight=False)
     design = report.get("design", {})
     console.print(f"  theme: {json.dumps(design.get('theme'))[:120]}", highlight=False)
@@ -134,23 +146,33 @@ def tell(report: dict[str, Any]) -> None:
     if viewports:
         names = ", ".join(f"{one.get('name')} {one.get('width')} px" for one in viewports)
         console.print(
-            f"  looked at in {names}; {len(responsive.get('differences', []))} differences", highlight=False
+            f"  looked at in {names}; {len(responsive.get('differences', []))} differences",
+            highlight=False,
         )
     console.print(
-        f"  quality: {quality.get('overallScore')} of 100, grade {quality.get('grade')}", highlight=False
+        f"  quality: {quality.get('overallScore')} of 100, grade {quality.get('grade')}",
+        highlight=False,
     )
     for one in quality.get("recommendations", [])[:3]:
         console.print(f"    - {one.get('title')}", highlight=False, markup=False)
 
 
 async def show_artifacts(server: dict[str, str], job_id: str, name: str) -> None:
-    """Fetch the report and the screenshot over HTTP, as any program would, and tell what they say."""
+    """Fetch the report and the screenshot over HTTP, as any program would, and
+    tell what they say.
+    """
     headers = {"Authorization": f"Bearer {server['token']}"}
-    async with httpx2.AsyncClient(base_url=server["url"], headers=headers, trust_env=False) as http_client:
+    async with httpx2.AsyncClient(
+        base_url=server["url"], headers=headers, trust_env=False
+    ) as http_client:
         report = (
-            (await http_client.get(f"/api/jobs/{job_id}/artifacts/report.json")).raise_for_status().json()
+            (await http_client.get(f"/api/jobs/{job_id}/artifacts/report.json"))
+            .raise_for_status()
+            .json()
         )
-        picture = (await http_client.get(f"/api/jobs/{job_id}/artifacts/screenshot.jpg")).raise_for_status()
+        picture = (
+            await http_client.get(f"/api/jobs/{job_id}/artifacts/screenshot.jpg")
+        ).raise_for_status()
     tell(report)
     path = HOME / f"{name}.jpg"
     path.write_bytes(picture.content)
@@ -158,17 +180,28 @@ async def show_artifacts(server: dict[str, str], job_id: str, name: str) -> None
 
 
 async def document(client: Client[Any], tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Run a document tool, show its progress while it runs, and return its status and content at the end."""
-    answer = (await client.call_tool(tool, arguments, raise_on_error=False)).structured_content or {}
+    """Run a document tool, show its progress while it runs, and return its status and content at
+    the end.
+    """
+    answer = (
+        await client.call_tool(tool, arguments, raise_on_error=False)
+    ).structured_content or {}
     job_id = answer.get("content", {}).get("jobId")
     if job_id is None:
         return answer
     console.print(f"\n[bold]{tool}[/]\n  answered at once: job {job_id}", highlight=False)
-    columns = (SpinnerColumn(), TextColumn("{task.description:<11}"), BarColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<11}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("working", total=100)
         while answer.get("status") == "working":
-            checked = await client.call_tool("get_job_check", {"job_id": job_id}, raise_on_error=False)
+            checked = await client.call_tool(
+                "get_job_check", {"job_id": job_id}, raise_on_error=False
+            )
             answer = checked.structured_content or {}
             content = answer.get("content", {})
             phase = content.get("phase") or answer.get("status", "")
@@ -177,10 +210,16 @@ async def document(client: Client[Any], tool: str, arguments: dict[str, Any]) ->
 
 
 async def show_document(client: Client[Any], url: str) -> int:
-    """Print a page to PDF and read the PDF's text, each a job; returns the number of failed ones."""
-    printed = await document(client, "webpage_to_pdf", {"url": url, "paperSize": "A4", "name": "page.pdf"})
+    """Print a page to PDF and read the PDF's text, each a job; returns the
+    number of failed ones.
+    """
+    printed = await document(
+        client, "webpage_to_pdf", {"url": url, "paperSize": "A4", "name": "page.pdf"}
+    )
     if printed.get("status") != "success":
-        console.print(f"  failed: {printed.get('content', {}).get('message')}", highlight=False, markup=False)
+        console.print(
+            f"  failed: {printed.get('content', {}).get('message')}", highlight=False, markup=False
+        )
         return 1
     link = printed["content"]["url"]
     async with httpx2.AsyncClient(trust_env=False) as http_client:
@@ -191,7 +230,9 @@ async def show_document(client: Client[Any], url: str) -> int:
     console.print(f"  {count} pages, {len(pdf) // 1024} KB: {path}", highlight=False)
     read = await document(client, "pdf_to_text", {"url": link})
     if read.get("status") != "success":
-        console.print(f"  failed: {read.get('content', {}).get('message')}", highlight=False, markup=False)
+        console.print(
+            f"  failed: {read.get('content', {}).get('message')}", highlight=False, markup=False
+        )
         return 1
     async with httpx2.AsyncClient(trust_env=False) as http_client:
         text = (await http_client.get(read["content"]["url"])).raise_for_status().text
@@ -217,7 +258,9 @@ async def run(server: dict[str, str], urls: list[str]) -> int:
             status = await analyse(client, url)
             if status["status"] == "failed":
                 failed += 1
-                console.print(f"  failed: {status.get('failedReason')}", highlight=False, markup=False)
+                console.print(
+                    f"  failed: {status.get('failedReason')}", highlight=False, markup=False
+                )
                 continue
             await show_artifacts(server, status["jobId"], f"screenshot-{number + 1}")
             console.print(f"  done in {time.monotonic() - started:.1f} s", highlight=False)

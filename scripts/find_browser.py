@@ -1,6 +1,7 @@
 """Print the Debian packages that page analysis lacks here: nothing where it can start a browser.
 
-An error that no package mends, such as a wrong CHECKBACK_BROWSER, ends with exit code 1 and says why.
+An error that no package mends, such as a wrong CHECKBACK_BROWSER, ends with exit code 1 and says
+why.
 """
 
 import os

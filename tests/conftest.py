@@ -1,8 +1,9 @@
-"""The real parts that tests run on: one embedded Valkey for the whole run, a key prefix and a data folder
-for each test.
+"""The real parts that tests run on: one embedded Valkey for the whole run, a key prefix and a data
+folder for each test.
 
-``service`` is the use cases on a real store; ``worker`` makes a real worker, with real child processes,
-run in the test's own loop; ``server`` starts the installed command ``checkback serve`` as a process.
+``service`` is the use cases on a real store; ``worker`` makes a real worker, with real child
+processes, run in the test's own loop; ``server`` starts the installed command ``checkback serve``
+as a process.
 """
 
 from __future__ import annotations
@@ -27,9 +28,13 @@ import pytest
 
 TESTS = Path(__file__).parent
 SUPPORT = TESTS / "support"
-os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 sys.path[:0] = [str(TESTS), str(SUPPORT)]
-for name in [name for name in os.environ if name.startswith("CHECKBACK_") and name != "CHECKBACK_BROWSER"]:
+for name in [
+    name for name in os.environ if name.startswith("CHECKBACK_") and name != "CHECKBACK_BROWSER"
+]:
     del os.environ[name]  # a developer's own settings must not reach the tests
 
 from checkback.app.connect import Connection, make_engine, make_service
@@ -52,13 +57,16 @@ SAMPLE_KINDS = ("sample_kinds",)
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests come first, one after the other, whatever the order of the rest: with two processes
-    the others fill the time beside them, and none is waited for at the end."""
+    """The longest tests come first, one after the other, whatever the order of the rest: with two
+    processes the others fill the time beside them, and none is waited for at the end.
+    """
     items.sort(key=lambda item: item.path.name != "test_chaos.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """As root, give the run a folder that no other run closes to other users, as pytest does with its own."""
+    """As root, give the run a folder that no other run closes to other users, as pytest does with
+    its own.
+    """
     if os.geteuid() == 0 and not hasattr(config, "workerinput") and config.option.basetemp is None:
         config.option.basetemp = tempfile.mkdtemp(prefix="checkback-tests-")
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
@@ -210,8 +218,9 @@ StartServer = Callable[..., ServerProcess]
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[StartServer]:
-    """Start ``checkback serve`` processes that end with the test. Keyword arguments are settings; ``before``
-    is Python that is run in the process first."""
+    """Start ``checkback serve`` processes that end with the test. Keyword arguments are settings;
+    ``before`` is Python that is run in the process first.
+    """
     started: list[ServerProcess] = []
 
     def start(home: Path | None = None, before: str = "", **variables: str) -> ServerProcess:

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from checkback.api.http.jobs import Readiness, build_routes
-from checkback.api.middleware.authentication import Gate
+from checkback.api.middleware.authentication import AuthenticationMiddleware
 from checkback.client import AsyncClient, Client, to_error
 from checkback.core.errors import (
     CheckbackError,
@@ -48,8 +48,10 @@ async def url(service: Service, authenticator: Authenticator) -> AsyncIterator[s
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        app = Starlette(routes=build_routes(service, authenticator=authenticator, readiness=readiness))
-        gate = Gate(app, authenticator=authenticator, allowed=HostList.of(port))
+        app = Starlette(
+            routes=build_routes(service, authenticator=authenticator, readiness=readiness)
+        )
+        gate = AuthenticationMiddleware(app, authenticator=authenticator, allowed=HostList.of(port))
         server = uvicorn.Server(uvicorn.Config(gate, log_level="error", lifespan="off"))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         yield f"http://127.0.0.1:{port}"
@@ -77,7 +79,10 @@ async def test_a_file_is_handed_in_and_worked_on(
     client: Client, aclient: AsyncClient, tmp_path: Path
 ) -> None:
     path = write(tmp_path, pdf_of(text_at((72, 100, "Words in a file"))))
-    for source in (await in_thread(client.upload, path), await aclient.upload(path, name="other.pdf")):
+    for source in (
+        await in_thread(client.upload, path),
+        await aclient.upload(path, name="other.pdf"),
+    ):
         job = await aclient.submit("pdf.to_text", {"url": source})
         job = await aclient.wait(job.id)
         assert "Words in a file" in job.result["body"]
@@ -191,7 +196,9 @@ def test_a_server_that_is_not_there() -> None:
     assert "checkback serve" in caught.value.hint
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8787", "ftp://localhost", "http://", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "url", ["", "localhost:8787", "ftp://localhost", "http://", "file:///etc/passwd"]
+)
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(InvalidInput):
         Client(url)

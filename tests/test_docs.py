@@ -23,7 +23,7 @@ from checkback.api import operations as http_wire
 from checkback.api.http import metrics as http_metrics
 from checkback.api.http.jobs import Readiness, build_routes
 from checkback.api.http.metrics import Metrics, ServerFigures
-from checkback.api.mcp.tools.context import Desk, JobTool
+from checkback.api.mcp.tools.context import JobTool, ToolContext
 from checkback.api.mcp.tools.job_tools import job_tools, kind_tools
 from checkback.api.mcp.tools.lean_tools import lean_tools
 from checkback.api.mcp.tools.reftrix_tools import ReftrixTools, reftrix_tools
@@ -68,7 +68,7 @@ def page(name: str) -> str:
     return (DOCS / name).read_text("utf-8")
 
 
-# --- Settings ---------------------------------------------------------------------------------------------
+# --- Settings -------------------------------------------------------------------------------------
 
 SECTIONS = {
     Belongs.BOTH: "Which server is meant",
@@ -101,7 +101,9 @@ def setting_row(setting: Any) -> str:
 def test_every_setting_is_documented_where_it_belongs(belongs: Belongs) -> None:
     section = page("settings.md").partition(f"## {SECTIONS[belongs]}\n")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith(f"| `{PREFIX}")]
-    assert rows == [setting_row(one) for one in fields(Settings) if one.metadata["belongs"] is belongs]
+    assert rows == [
+        setting_row(one) for one in fields(Settings) if one.metadata["belongs"] is belongs
+    ]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -110,7 +112,7 @@ def test_no_page_names_a_setting_that_is_none(path: Path) -> None:
     assert named <= {one.name.upper() for one in fields(Settings)}
 
 
-# --- Words, codes, keys -----------------------------------------------------------------------------------
+# --- Words, codes, keys ---------------------------------------------------------------------------
 
 
 def test_every_state_and_every_move_is_documented() -> None:
@@ -132,7 +134,11 @@ def every_error() -> Iterator[type[CheckbackError]]:
 def codes(name: str, section: str) -> dict[str, list[str]]:
     """The rows of one table of codes, by the codes in their first cell."""
     text = page(name).partition(f"## {section}\n")[2].partition("\n## ")[0]
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if "|" in line
+    ]
     return {code: row for row in rows for code in re.findall(r"`(\w+)`", row[0])}
 
 
@@ -143,7 +149,9 @@ def test_every_error_code_is_documented_with_its_status() -> None:
     }
     by_status = page("http.md").partition("## Errors\n")[2]
     for error in every_error():
-        row = next(line for line in by_status.splitlines() if line.startswith(f"| {error.http_status} |"))
+        row = next(
+            line for line in by_status.splitlines() if line.startswith(f"| {error.http_status} |")
+        )
         assert f"`{error.code}`" in row
 
 
@@ -151,19 +159,26 @@ def test_every_failure_code_is_documented() -> None:
     general = codes("errors.md", "Failures of any job")
     assert set(FailureCode) <= general.keys()
     of_pages = codes("errors.md", "Failures of `page.analyze`").keys()
-    further = set(re.findall(r"`(\w+)`", page("documents.md") + page("pdfco.md") + page("page-jobs.md")))
+    further = set(
+        re.findall(r"`(\w+)`", page("documents.md") + page("pdfco.md") + page("page-jobs.md"))
+    )
     # Code that fails a job names its code as the first argument, or in a table of capital words.
     raised = re.compile(r"""(?:JobFailed|Failure)\(\s*"(\w+)\"""")
     tables = re.compile(r"""^\s+"\w+": "([A-Z]+(?:_[A-Z]+)*_FAILED)",$""", re.MULTILINE)
     for source in (ROOT / "src" / "checkback").rglob("*.py"):
         text = source.read_text("utf-8")
-        assert set(raised.findall(text)) | set(tables.findall(text)) <= general.keys() | of_pages | further, (
-            source
-        )
+        assert (
+            set(raised.findall(text)) | set(tables.findall(text))
+            <= general.keys() | of_pages | further
+        ), source
 
 
 def test_the_table_of_limits_has_the_numbers_of_the_code() -> None:
-    rows = dict(re.findall(r"^\| (.*?) \| (.*?) \|", page("limits.md").replace(" | | ", " | "), re.MULTILINE))
+    rows = dict(
+        re.findall(
+            r"^\| (.*?) \| (.*?) \|", page("limits.md").replace(" | | ", " | "), re.MULTILINE
+        )
+    )
     mb = {
         "body of the HTTP API": (http_wire.MAX_BODY_BYTES,),
         "body of PDF.co's API, with a base64 file, with a file": (
@@ -183,7 +198,7 @@ def test_the_table_of_limits_has_the_numbers_of_the_code() -> None:
     assert rows["document: unpacked bytes and entries of a zip"] == unpacked
     cells = f"{sheet_reading.MAX_CELLS:,}, {to_pdf.MAX_CELLS:,}"
     assert rows["document: cells of a spreadsheet, read, drawn"] == cells
-    assert rows["page: elements"] == f"{page_load.MOST_ELEMENTS:,}"
+    assert rows["page: elements"] == f"{page_load.MAX_ELEMENTS:,}"
     assert rows["page: height of its picture"] == f"{collector.PICTURE_HEIGHT:,} px"
     assert rows["MCP sessions over HTTP"] == f"{DEFAULT_MAX_SESSIONS:,}"
 
@@ -218,7 +233,7 @@ def test_every_field_of_ours_in_a_jobs_hash_is_documented() -> None:
                     assert f"`{field}`" in text or f'"{field}"' in text, f"{field} in {source.name}"
 
 
-# --- Ways in ----------------------------------------------------------------------------------------------
+# --- Ways in --------------------------------------------------------------------------------------
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
@@ -231,7 +246,9 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 @pytest.mark.parametrize("name", commands())
 def test_every_command_and_option_is_documented(name: str) -> None:
     sections = re.split(r"^### ", page("cli.md"), flags=re.MULTILINE)[1:]
-    (section,) = [text for text in sections if re.search(rf"`checkback {name}\b", text.splitlines()[0])]
+    (section,) = [
+        text for text in sections if re.search(rf"`checkback {name}\b", text.splitlines()[0])
+    ]
     for action in commands()[name]._actions:  # pyright: ignore[reportPrivateUsage]
         if action.help != argparse.SUPPRESS:
             for option in action.option_strings:
@@ -269,17 +286,21 @@ def test_every_route_is_documented() -> None:
     assert not documented
 
 
-def desk() -> Desk:
+def desk() -> ToolContext:
     service: Any = None
-    return Desk(source=Connected(service), caller=lambda: LOCAL, names=Names("dotted"))
+    return ToolContext(source=Connected(service), caller=lambda: LOCAL, names=Names("dotted"))
 
 
 def test_every_mcp_tool_is_documented_under_both_names_with_what_it_takes() -> None:
     rows = re.findall(r"^\| `([\w.]+)` \| `(\w+)` \| (.*?) \|", page("mcp.md"), re.MULTILINE)
     found = [*reftrix_tools(ReftrixTools(desk()), 25.0), *job_tools(desk())]
     found += lean_tools(desk(), has_job_tools=True)
-    tools = {one.name: one for one in (one.tool if isinstance(one, JobTool) else one for one in found)}
-    assert {(dotted, plain) for dotted, plain, _ in rows} == {(name, underscore(name)) for name in tools}
+    tools = {
+        one.name: one for one in (one.tool if isinstance(one, JobTool) else one for one in found)
+    }
+    assert {(dotted, plain) for dotted, plain, _ in rows} == {
+        (name, underscore(name)) for name in tools
+    }
     for name, _, takes in rows:
         if name != registry.get("page.analyze").name:
             assert set(re.findall(r"`(\w+)`", takes)) == set(tools[name].parameters["properties"])
@@ -290,7 +311,9 @@ def test_every_built_in_kind_is_documented() -> None:
     for kind in registry.all_kinds():
         if kind.function.__module__.startswith("checkback."):
             family = kind.name.partition(".")[0]
-            where = {"pdfco": "docs/pdfco.md", "page": "docs/page-jobs.md"}.get(family, "docs/documents.md")
+            where = {"pdfco": "docs/pdfco.md", "page": "docs/page-jobs.md"}.get(
+                family, "docs/documents.md"
+            )
             names = pages.get(kind.queue, (where,))
             for name in names:
                 assert f"`{kind.name}`" in (ROOT / name).read_text("utf-8"), name
@@ -319,8 +342,18 @@ def test_every_option_of_a_kind_is_documented() -> None:
     for parameter in inspect.signature(checkback.job).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:
             assert f"| `{parameter.name}` |" in text
-    members = {name for name in vars(checkback.JobContext) if not name.startswith("_")} - {"mark_cancelled"}
-    for member in members | {"job_id", "kind", "attempt", "folder", "environment", "egress", "resource"}:
+    members = {name for name in vars(checkback.JobContext) if not name.startswith("_")} - {
+        "mark_cancelled"
+    }
+    for member in members | {
+        "job_id",
+        "kind",
+        "attempt",
+        "folder",
+        "environment",
+        "egress",
+        "resource",
+    }:
         assert f"`ctx.{member}" in text
 
 
@@ -330,7 +363,7 @@ def test_a_kind_gets_a_tool_as_the_document_says() -> None:
     assert tool.tool.name == kind.name
 
 
-# --- The pages themselves ---------------------------------------------------------------------------------
+# --- The pages themselves -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -344,7 +377,9 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
         assert file.exists(), f"{target} in {path.name}"
         if anchor:
             headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE)
-            slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            slugs = {
+                re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings
+            }
             assert anchor in slugs, f"{target} in {path.name}"
 
 
@@ -378,7 +413,9 @@ def test_the_examples_of_kinds_are_kinds() -> None:
     for block in blocks:
         assert "@job(" in block
         code = block + check
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+        )
         assert done.returncode == 0, done.stderr
 
 

@@ -80,7 +80,9 @@ def test_every_public_name_is_documented(name: str) -> None:
 def test_importing_the_package_imports_nothing_else() -> None:
     code = "import json, sys; import checkback; print(json.dumps(sorted(sys.modules)))"
     environment = {"PYTHONPATH": str(ROOT / "src")}
-    text = subprocess.check_output([sys.executable, "-S", "-c", code], env=environment, text=True, timeout=60)
+    text = subprocess.check_output(
+        [sys.executable, "-S", "-c", code], env=environment, text=True, timeout=60
+    )
     imported: list[str] = json.loads(text)
     foreign = {name.partition(".")[0] for name in imported} - sys.stdlib_module_names - {"__main__"}
     assert foreign == {"checkback"}

@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # In pieces, or this file would be the first to hold them.
-REGISTRIES = tuple(".".join(name) for name in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org")))
+REGISTRIES = tuple(
+    ".".join(name) for name in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))
+)
 INDEX_LINES = ("://", "--index", "--extra-index", "--find-links", "--trusted-host")
 
 
@@ -19,11 +21,17 @@ def tracked() -> dict[str, str]:
     # A clone may belong to somebody else than who runs the tests.
     command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"]
     try:
-        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("not a clone, or no git")
     paths = [ROOT / name for name in listed.split("\0") if name]
-    return {str(path.relative_to(ROOT)): path.read_text(errors="replace") for path in paths if path.is_file()}
+    return {
+        str(path.relative_to(ROOT)): path.read_text(errors="replace")
+        for path in paths
+        if path.is_file()
+    }
 
 
 def test_that_the_locks_hold_hashes_and_no_addresses(tracked: dict[str, str]) -> None:

@@ -34,12 +34,20 @@ def test_variables_are_read_by_their_kind() -> None:
 
 def test_an_option_goes_before_its_variable() -> None:
     assert read({"CHECKBACK_PORT": "1000"}, port=2000, host=None).port == 2000
-    assert explicit({"CHECKBACK_PORT": "1", "PATH": ""}, {"host": "::1", "kinds": None}) == {"port", "host"}
+    assert explicit({"CHECKBACK_PORT": "1", "PATH": ""}, {"host": "::1", "kinds": None}) == {
+        "port",
+        "host",
+    }
 
 
-def test_a_file_of_kinds_is_named_by_its_whole_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_file_of_kinds_is_named_by_its_whole_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert read({"CHECKBACK_KINDS": "mine.py,module"}).kinds == (str(tmp_path / "mine.py"), "module")
+    assert read({"CHECKBACK_KINDS": "mine.py,module"}).kinds == (
+        str(tmp_path / "mine.py"),
+        "module",
+    )
 
 
 def test_a_process_of_ours_gets_the_same_settings() -> None:
@@ -87,7 +95,14 @@ def test_a_data_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        *("jobs.example.com", "ftp://x", "https://", "https://user:pw@x", "https://x?a=1", "https://x#a"),
+        *(
+            "jobs.example.com",
+            "ftp://x",
+            "https://",
+            "https://user:pw@x",
+            "https://x?a=1",
+            "https://x#a",
+        ),
         *("https://x y", "https://x:port", "javascript:alert(1)"),
     ],
 )

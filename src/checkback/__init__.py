@@ -1,7 +1,7 @@
 """Durable background jobs that AI agents, programs and people can check back on.
 
-The public API, and only that. A name is imported when it is first used: the egress proxy and ``checkback
-check`` import this package too, and pay for nothing that they do not need.
+The public API, and only that. A name is imported when it is first used: the egress proxy and
+``checkback check`` import this package too, and pay for nothing that they do not need.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ def __getattr__(name: str) -> Any:
 
         value: Any = version(__name__)
     else:
-        value = getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'core.errors')}"), name)
+        value = getattr(
+            importlib.import_module(f"{__name__}.{_HOMES.get(name, 'core.errors')}"), name
+        )
     globals()[name] = value
     return value
 

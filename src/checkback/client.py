@@ -1,7 +1,8 @@
 """A small client for the HTTP API, for Python programs and the shell.
 
-Built on ``http.client``: it is imported in a few milliseconds where an HTTP library takes hundreds, which a
-shell command that asks for one status would feel. ``AsyncClient`` runs the same calls in threads.
+Built on ``http.client``: it is imported in a few milliseconds where an HTTP library takes hundreds,
+which a shell command that asks for one status would feel. ``AsyncClient`` runs the same calls in
+threads.
 """
 
 from __future__ import annotations
@@ -78,8 +79,14 @@ class Client:
         delay_seconds: float = 0.0,
         attempts: int | None = None,
     ) -> Job:
-        """Submit a job. With a ``key`` it is safe to send again after a lost answer: the job is the same."""
-        body: dict[str, JSON] = {"kind": kind, "args": dict(args or {}), "delay_seconds": delay_seconds}
+        """Submit a job. With a ``key`` it is safe to send again after a lost answer: the job is the
+        same.
+        """
+        body: dict[str, JSON] = {
+            "kind": kind,
+            "args": dict(args or {}),
+            "delay_seconds": delay_seconds,
+        }
         optional = {"key": key, "deadline_seconds": deadline_seconds, "attempts": attempts}
         body |= {name: value for name, value in optional.items() if value is not None}
         return to_job(self._call("POST", "/api/jobs", body))
@@ -99,10 +106,16 @@ class Client:
         return to_job(self._call("GET", _path(job_id)))
 
     def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
-        """The job at its end, or as it stands after ``timeout_seconds``: running out of time is no error."""
+        """The job at its end, or as it stands after ``timeout_seconds``: running out of time is no
+        error.
+        """
         ends = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while True:
-            left = WAIT_SECONDS if ends is None else max(0.0, min(WAIT_SECONDS, ends - time.monotonic()))
+            left = (
+                WAIT_SECONDS
+                if ends is None
+                else max(0.0, min(WAIT_SECONDS, ends - time.monotonic()))
+            )
             path = f"{_path(job_id)}?wait={left:.3f}"
             job = to_job(self._call("GET", path, timeout=self._timeout + left))
             if job.state.is_final or (ends is not None and time.monotonic() >= ends):
@@ -117,7 +130,9 @@ class Client:
         return to_job(self._call("POST", _path(job_id, "retry"), {}))
 
     def delete(self, job_id: str) -> None:
-        """Delete a job that does not run, with its result, log and files. Raises Conflict if it runs."""
+        """Delete a job that does not run, with its result, log and files. Raises Conflict if it
+        runs.
+        """
         with self._request("DELETE", _path(job_id)):
             return
 
@@ -137,7 +152,9 @@ class Client:
         return JobPage([to_job(record) for record in page["jobs"]], page["cursor"])
 
     def result(self, job_id: str) -> JSON:
-        """The whole result of a completed job. Raises NotReady while it runs, Conflict if it has none."""
+        """The whole result of a completed job. Raises NotReady while it runs, Conflict if it has
+        none.
+        """
         return self._call("GET", _path(job_id, "result"))
 
     def log(self, job_id: str) -> list[str]:
@@ -146,7 +163,9 @@ class Client:
 
     def artifact(self, job_id: str, name: str) -> bytes:
         """The content of one of the job's files."""
-        with self._request("GET", f"{_path(job_id, 'artifacts')}/{quote(name, safe='')}") as response:
+        with self._request(
+            "GET", f"{_path(job_id, 'artifacts')}/{quote(name, safe='')}"
+        ) as response:
             return response.read()
 
     def events(self, job_id: str) -> Iterator[Job]:
@@ -171,7 +190,10 @@ class Client:
         payload: bytes | BinaryIO | None = None
         if isinstance(body, _File):
             payload = body.content
-            headers |= {"Content-Type": "application/octet-stream", "Content-Length": str(body.size_bytes)}
+            headers |= {
+                "Content-Type": "application/octet-stream",
+                "Content-Length": str(body.size_bytes),
+            }
         elif body is not None:
             payload = json.dumps(body, allow_nan=False).encode()
             headers["Content-Type"] = "application/json"
@@ -204,7 +226,9 @@ class AsyncClient:
     ) -> None:
         self._client = Client(url, token, timeout=timeout)
 
-    async def submit(self, kind: str, args: Mapping[str, JSON] | None = None, **options: Any) -> Job:
+    async def submit(
+        self, kind: str, args: Mapping[str, JSON] | None = None, **options: Any
+    ) -> Job:
         """As ``Client.submit``, with its options."""
         return await asyncio.to_thread(self._client.submit, kind, args, **options)
 
@@ -217,7 +241,9 @@ class AsyncClient:
         return await asyncio.to_thread(self._client.get, job_id)
 
     async def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
-        """The job at its end, or as it stands after ``timeout_seconds``: running out of time is no error."""
+        """The job at its end, or as it stands after ``timeout_seconds``: running out of time is no
+        error.
+        """
         return await asyncio.to_thread(self._client.wait, job_id, timeout_seconds)
 
     async def cancel(self, job_id: str) -> Job:
@@ -237,7 +263,9 @@ class AsyncClient:
         return await asyncio.to_thread(self._client.list, **options)
 
     async def result(self, job_id: str) -> JSON:
-        """The whole result of a completed job. Raises NotReady while it runs, Conflict if it has none."""
+        """The whole result of a completed job. Raises NotReady while it runs, Conflict if it has
+        none.
+        """
         return await asyncio.to_thread(self._client.result, job_id)
 
     async def events(self, job_id: str) -> AsyncIterator[Job]:
@@ -270,7 +298,12 @@ def to_job(record: Mapping[str, Any]) -> Job:
         deadline_seconds=record["deadline_seconds"],
         result=record["result"],
         artifacts=tuple(
-            Artifact(**{name: item[name] for name in ("id", "name", "media_type", "size_bytes", "sha256")})
+            Artifact(
+                **{
+                    name: item[name]
+                    for name in ("id", "name", "media_type", "size_bytes", "sha256")
+                }
+            )
             for item in record["artifacts"]
         ),
         failure=Failure(**failure) if failure else None,

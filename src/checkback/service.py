@@ -1,6 +1,8 @@
-"""The use cases. Every door calls this and nothing below; owner checks and idempotency keys live here.
+"""The use cases. Every door calls this and nothing below; owner checks and idempotency keys live
+here.
 
-A job that is not the caller's is treated everywhere as one that does not exist: same error, same words.
+A job that is not the caller's is treated everywhere as one that does not exist: same error, same
+words.
 """
 
 from __future__ import annotations
@@ -29,14 +31,14 @@ from checkback.core.errors import (
 )
 from checkback.core.job import JSON, MAX_PAGE, Artifact, Job
 from checkback.core.states import State, may_move
-from checkback.engine.jobs.estimator import Outlooks
-from checkback.engine.jobs.new_job import Added, NewJob
-from checkback.engine.jobs.statistics import Figures, read_figures
-from checkback.engine.jobs.store import Queues
+from checkback.engine.jobs.estimator import Estimator
+from checkback.engine.jobs.new_job import AddResult, NewJob
+from checkback.engine.jobs.statistics import Statistics, read_figures
+from checkback.engine.jobs.store import JobStore
 from checkback.engine.redis.event_feed import Changes
 from checkback.security.addresses import AddressPolicy, check_url
 from checkback.security.auth.callers import LOCAL_OWNER, Caller, Scope
-from checkback.security.encryption import Sealer
+from checkback.security.encryption import SecretCipher
 from checkback.security.rate_limits import OwnerLimits, Quotas, has_quota
 from checkback.security.signed_urls import LinkSigner
 from checkback.security.source_refs import (
@@ -59,8 +61,10 @@ MAX_ARGS_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
-    """What became of a submit. ``existing`` says that the idempotency key had given this job before."""
+class SubmitResult:
+    """What became of a submit. ``existing`` says that the idempotency key had given this job
+    before.
+    """
 
     job: Job
     existing: bool
@@ -77,16 +81,17 @@ class Page:
 class Service:
     """What can be done with jobs, for any caller. One instance serves a whole process.
 
-    Every method raises EngineUnavailable within 2 s when the engine cannot be reached, InvalidInput for
-    an id that is no UUID, and NotFound for a job that does not exist, has expired, or is another owner's.
+    Every method raises EngineUnavailable within 2 s when the engine cannot be reached, InvalidInput
+    for an id that is no UUID, and NotFound for a job that does not exist, has expired, or is
+    another owner's.
     """
 
     def __init__(
         self,
-        queues: Queues,
+        queues: JobStore,
         artifacts: ArtifactStore,
         *,
-        sealer: Sealer,
+        sealer: SecretCipher,
         addresses: AddressPolicy,
         key_secret: bytes,
         uploads: UploadStore,
@@ -103,7 +108,7 @@ class Service:
         self._sealer = sealer
         self._addresses = addresses
         self._key_secret = key_secret
-        self._outlooks = Outlooks(queues)
+        self._outlooks = Estimator(queues)
         #: The limits of each owner; the gate counts requests by them, too.
         self.quotas = quotas or Quotas(OwnerLimits())
         self._disk_budget = disk_budget_bytes
@@ -122,15 +127,17 @@ class Service:
         attempts: int | None = None,
         request_id: str | None = None,
         callback: Mapping[str, Any] | None = None,
-    ) -> Submission:
-        """Accept a job and return it once a check by its id would find it, on disk if the engine says so.
+    ) -> SubmitResult:
+        """Accept a job and return it once a check by its id would find it, on disk if the engine
+        says so.
 
-        The id is minted here, before BullMQ sees it, so a lost reply can be retried without a second job.
-        The same owner and key return the first job; the same key with other args raises KeyReused. Raises
-        UnknownKind, InvalidInput, TooLarge, QuotaExceeded, QueueFull or StorageFull; then nothing is stored.
+        The id is minted here, before BullMQ sees it, so a lost reply can be retried without a
+        second job. The same owner and key return the first job; the same key with other args raises
+        KeyReused. Raises UnknownKind, InvalidInput, TooLarge, QuotaExceeded, QueueFull or
+        StorageFull; then nothing is stored.
 
-        ``callback`` has a ``url`` that is told of the end by POST, and the ``context`` that its door needs
-        for the words.
+        ``callback`` has a ``url`` that is told of the end by POST, and the ``context`` that its
+        door needs for the words.
         """
         self._require(caller, Scope.WRITE)
         self.quotas.submit(caller)
@@ -157,9 +164,9 @@ class Service:
         added = await self._add(new)
         if added.args_hash != new.args_hash or added.job.owner != caller.owner:
             raise KeyReused
-        return Submission(added.job, existing=added.existing)
+        return SubmitResult(added.job, existing=added.existing)
 
-    async def _add(self, new: NewJob) -> Added:
+    async def _add(self, new: NewJob) -> AddResult:
         attributes = recording.of_job("submit", "send", new.kind, new.queue, new.id)
         with recording.span(f"submit {new.kind}", SpanKind.PRODUCER, attributes=attributes) as span:
             return await self._queues.add(replace(new, trace=span.context) if span.context else new)
@@ -167,8 +174,8 @@ class Service:
     async def get(self, caller: Caller, job_id: str) -> Job:
         """The job as it stands now, in one round trip to the engine. Its ``args`` are not read.
 
-        Raises QuotaExceeded for an owner who asks for one job far too often; so do the methods that begin
-        with this question.
+        Raises QuotaExceeded for an owner who asks for one job far too often; so do the methods that
+        begin with this question.
         """
         self.quotas.check(caller, ids.parse_job_id(job_id))
         return await self._get(caller, job_id)
@@ -180,18 +187,20 @@ class Service:
     async def get_with_args(self, caller: Caller, job_id: str) -> Job:
         """As ``get``, with the arguments; secret ones show as ``***``."""
         self.quotas.check(caller, ids.parse_job_id(job_id))
-        found = await self._queues.read(ids.parse_job_id(job_id), with_args=True, owner=caller.bound_to)
+        found = await self._queues.read(
+            ids.parse_job_id(job_id), with_args=True, owner=caller.bound_to
+        )
         job = self._own(caller, found)
         return replace(job, args=self._sealer.mask(job.args))
 
     async def wait(
         self, caller: Caller, job_id: str, timeout_seconds: float, *, or_refuse: bool = False
     ) -> Job:
-        """The job once it has ended, or as it stands after ``timeout_seconds``: running out of time is no
-        error.
+        """The job once it has ended, or as it stands after ``timeout_seconds``: running out of time
+        is no error.
 
-        An owner who has too many waits and streams open gets the job as it stands, or with ``or_refuse``
-        QuotaExceeded.
+        An owner who has too many waits and streams open gets the job as it stands, or with
+        ``or_refuse`` QuotaExceeded.
         """
         job = await self.get(caller, job_id)
         if job.state.is_final or timeout_seconds <= 0:
@@ -208,7 +217,9 @@ class Service:
             return await self._get(caller, job_id)
         return job
 
-    async def watch(self, caller: Caller, job_id: str, *, past_end: bool = False) -> AsyncGenerator[Job]:
+    async def watch(
+        self, caller: Caller, job_id: str, *, past_end: bool = False
+    ) -> AsyncGenerator[Job]:
         """The job now, then again after each change, ending with its final state. Woken by events.
 
         With ``past_end`` it goes on, as the job can be retried, until NotFound is raised.
@@ -226,15 +237,17 @@ class Service:
                 await changes.next()
 
     def kept_until(self, job: Job, now: datetime) -> datetime:
-        """Until when a job can be read for certain: one that has not ended is kept from its end on."""
+        """Until when a job can be read for certain: one that has not ended is
+        kept from its end on.
+        """
         return job.expires_at or now + self._queues.retention.completed
 
     async def cancel(self, caller: Caller, job_id: str) -> Job:
-        """Ask for the end of a job. From now on every answer says cancelled; a running one is dead within
-        5 s.
+        """Ask for the end of a job. From now on every answer says cancelled; a running one is dead
+        within 5 s.
 
-        What it started goes with it. Asking again gives the same answer. A job that has ended otherwise is
-        returned unchanged.
+        What it started goes with it. Asking again gives the same answer. A job that has ended
+        otherwise is returned unchanged.
         """
         self._require(caller, Scope.WRITE)
         job = await self.get(caller, job_id)
@@ -244,12 +257,16 @@ class Service:
         return await self._get(caller, job_id)
 
     async def retry(self, caller: Caller, job_id: str) -> Job:
-        """Run a failed or cancelled job again, under the same id. Raises Conflict in every other state."""
+        """Run a failed or cancelled job again, under the same id. Raises Conflict in every other
+        state.
+        """
         self._require(caller, Scope.WRITE)
         self.quotas.submit(caller)
         job = await self.get(caller, job_id)
         if not job.state.is_final or not may_move(job.state, State.WAITING):
-            raise Conflict(f"Only a failed or cancelled job can be retried; this one is {job.state}.")
+            raise Conflict(
+                f"Only a failed or cancelled job can be retried; this one is {job.state}."
+            )
         attributes = recording.of_job("retry", "send", None, job.queue, job.id)
         with recording.span("retry", SpanKind.PRODUCER, attributes=attributes):
             await self._queues.retry(job, has_quota=has_quota(caller))
@@ -258,7 +275,8 @@ class Service:
     async def delete(self, caller: Caller, job_id: str) -> None:
         """Remove an ended or waiting job with its result and files, at once and for good.
 
-        Jobs that it had started stay. No callback is sent for its end. Raises Conflict for one that runs.
+        Jobs that it had started stay. No callback is sent for its end. Raises Conflict for one that
+        runs.
         """
         self._require(caller, Scope.WRITE)
         job = await self.get(caller, job_id)
@@ -275,26 +293,34 @@ class Service:
         limit: int = 20,
         cursor: str | None = None,
     ) -> Page:
-        """The caller's jobs, newest first. An admin may name another ``owner``, or ``*`` for all."""
+        """The caller's jobs, newest first. An admin may name another ``owner``,
+        or ``*`` for all.
+        """
         listed = self._listed_owner(caller, owner)
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidInput(f"limit is a number from 1 to {MAX_PAGE}.")
-        jobs, after = await self._queues.list(listed, state=state, kind=kind, limit=limit, cursor=cursor)
+        jobs, after = await self._queues.list(
+            listed, state=state, kind=kind, limit=limit, cursor=cursor
+        )
         return Page(jobs, after)
 
     async def result(self, caller: Caller, job_id: str, *, most_bytes: int | None = None) -> JSON:
-        """The whole result, also when it was too large for the record. Raises as ``stored_result`` does, and
-        TooLarge past ``most_bytes``."""
+        """The whole result, also when it was too large for the record. Raises as ``stored_result``
+        does, and TooLarge past ``most_bytes``.
+        """
         result = await self.stored_result(caller, job_id)
         if not isinstance(result, Path):
             return result
         if most_bytes is not None and result.stat().st_size > most_bytes:
-            raise TooLarge("The result is too large to be read this way.", hint="Download it as an artifact.")
+            raise TooLarge(
+                "The result is too large to be read this way.", hint="Download it as an artifact."
+            )
         return await heavy.run(read_json, result)
 
     async def stored_result(self, caller: Caller, job_id: str) -> JSON | Path:
-        """The result, or the file that it is in where it was too large for the record. Raises NotReady or
-        Conflict."""
+        """The result, or the file that it is in where it was too large for the record. Raises
+        NotReady or Conflict.
+        """
         job = await self.get(caller, job_id)
         if not job.state.is_final:
             raise NotReady(f"The job is {job.state}.")
@@ -317,11 +343,17 @@ class Service:
                 path = self._artifacts.path(job.id, artifact)
                 if path.is_file():
                     return artifact, path
-        raise NotFound("This job has no such artifact.", hint="The job's record lists its artifacts.")
+        raise NotFound(
+            "This job has no such artifact.", hint="The job's record lists its artifacts."
+        )
 
-    def begin_upload(self, caller: Caller, name: str, *, upload_id: str | None = None) -> UploadWriter:
-        """Where the bytes of a file go that later jobs work on, as ``upload:ID``. Kept a day after its last
-        use. Raises QuotaExceeded or StorageFull where there is no room; leave the ``with`` in every case."""
+    def begin_upload(
+        self, caller: Caller, name: str, *, upload_id: str | None = None
+    ) -> UploadWriter:
+        """Where the bytes of a file go that later jobs work on, as ``upload:ID``. Kept a day after
+        its last use. Raises QuotaExceeded or StorageFull where there is no room; leave the ``with``
+        in every case.
+        """
         self._require(caller, Scope.WRITE)
         if self._disk_budget and self._uploads.taken().size_bytes >= self._disk_budget:
             raise StorageFull("Uploads take all the disk that they may.")
@@ -336,7 +368,9 @@ class Service:
         )
 
     def announce_upload(self, caller: Caller) -> str:
-        """The id of an upload whose bytes come later by a signed link, which stands for write access then."""
+        """The id of an upload whose bytes come later by a signed link, which stands for write
+        access then.
+        """
         self._require(caller, Scope.WRITE)
         return new_id()
 
@@ -354,27 +388,35 @@ class Service:
         self._uploads.remove(upload_id)
 
     async def remove_artifact(self, caller: Caller, job_id: str, name: str) -> None:
-        """Remove the content of one of the job's files; the record still tells that there was one."""
+        """Remove the content of one of the job's files; the record still tells
+        that there was one.
+        """
         self._require(caller, Scope.WRITE)
         _, path = await self.artifact(caller, job_id, name)
         path.unlink(missing_ok=True)
 
     @asynccontextmanager
     async def changes(self, caller: Caller, owner: str | None = None) -> AsyncGenerator[Changes]:
-        """Be woken by every change of any of the caller's jobs; an admin may name an ``owner``, or ``*``."""
+        """Be woken by every change of any of the caller's jobs; an admin may name an ``owner``, or
+        ``*``.
+        """
         async with self._queues.changes_of(self._listed_owner(caller, owner)) as changes:
             yield changes
 
-    async def runs(self, kind: str) -> Sequence[estimates.Run]:
+    async def runs(self, kind: str) -> Sequence[estimates.KindRun]:
         """How long the last completed runs of a kind took, newest first; a few seconds old."""
         return await self._outlooks.runs(kind)
 
-    async def outlook(self, job: Job) -> estimates.Outlook:
-        """Where a job stands in its queue, and how long it will take, as far as that can be told."""
+    async def outlook(self, job: Job) -> estimates.Estimate:
+        """Where a job stands in its queue, and how long it will take, as far as
+        that can be told.
+        """
         return await self._outlooks.of(job)
 
     async def mark_read(self, job: Job) -> None:
-        """Note that the caller was given a job's result. It is a courtesy: an outage is no error here."""
+        """Note that the caller was given a job's result. It is a courtesy: an outage is no error
+        here.
+        """
         if job.unread:
             with suppress(EngineUnavailable):
                 await self._queues.mark_read(job)
@@ -388,8 +430,10 @@ class Service:
         """How many jobs of each state every queue holds."""
         return await self._queues.counts()
 
-    async def figures(self, caller: Caller) -> Figures:
-        """How everything on the store does. Raises Forbidden for those who are neither admin nor measure."""
+    async def figures(self, caller: Caller) -> Statistics:
+        """How everything on the store does. Raises Forbidden for those who are neither admin nor
+        measure.
+        """
         if not caller.may(Scope.METRICS):
             raise Forbidden(
                 "These figures are of everybody's jobs; this token is not for them.",
@@ -401,8 +445,8 @@ class Service:
         self, caller: Caller, kind: str, args: Mapping[str, Any], delay_seconds: float, light: bool
     ) -> tuple[Kind, dict[str, Any]]:
         """The kind, and the arguments as they are stored. Raises whatever is wrong with them."""
-        # Imported here: whoever only asks for a state must not wait for pydantic (checkback check has 300
-        # ms).
+        # Imported here: whoever only asks for a state must not wait for pydantic (checkback check
+        # has 300 ms).
         from checkback.kinds import registry
 
         found = registry.get(kind)
@@ -417,7 +461,9 @@ class Service:
         return found, given
 
     def _seal(self, kind: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        """The arguments as they are stored, and the hash by which the same request is known again."""
+        """The arguments as they are stored, and the hash by which the same
+        request is known again.
+        """
         sealed = self._sealer.seal(args)
         if len(json.dumps(sealed, allow_nan=False)) > MAX_ARGS_BYTES:
             raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
@@ -439,8 +485,9 @@ class Service:
     async def _resolve(
         self, caller: Caller, source: str, keep_seconds: float, path: str, of_kind: str | None
     ) -> str:
-        """One source as a job's process finds it. Raises what keeps this caller from using it, and where the
-        argument ``path`` takes files of one kind alone, what keeps it from taking this."""
+        """One source as a job's process finds it. Raises what keeps this caller from using it, and
+        where the argument ``path`` takes files of one kind alone, what keeps it from taking this.
+        """
         named = parse_source(source, self.links)
         if of_kind is not None and not isinstance(named, ArtifactSource):
             raise not_of_kind(path, of_kind)
@@ -471,10 +518,14 @@ class Service:
 
     def _sealed(self, callback: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """A callback as it is stored: its address may hold a key of its receiver's."""
-        return {**callback, "url": self._sealer.seal_text(str(callback["url"]))} if callback else None
+        return (
+            {**callback, "url": self._sealer.seal_text(str(callback["url"]))} if callback else None
+        )
 
     def may_use_pdfco_key(self, caller: Caller) -> bool:
-        """Whether this caller's jobs may run at PDF.co with the server's own key, which costs its credits."""
+        """Whether this caller's jobs may run at PDF.co with the server's own key, which costs its
+        credits.
+        """
         return caller.is_admin or caller.owner in self._pdfco_key_owners
 
     def _own(self, caller: Caller, job: Job | None) -> Job:

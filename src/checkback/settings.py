@@ -1,9 +1,9 @@
-"""Every setting, its default, and one line of meaning. Read here by ``app`` and ``cli``, passed on as
-plain values.
+"""Every setting, its default, and one line of meaning. Read here by ``app`` and ``cli``, passed on
+as plain values.
 
-Each is an environment variable ``CHECKBACK_<NAME>``. Settings of the *server* are read by ``checkback
-serve``, which publishes them: a client that is configured otherwise is refused with a hint. Settings of
-the *door* belong to the process that reads them.
+Each is an environment variable ``CHECKBACK_<NAME>``. Settings of the *server* are read by
+``checkback serve``, which publishes them: a client that is configured otherwise is refused with a
+hint. Settings of the *door* belong to the process that reads them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Belongs(StrEnum):
     BOTH = "both"
 
 
-def _setting(default: Any, meaning: str, belongs: Belongs = Belongs.SERVER, *, secret: bool = False) -> Any:
+def _setting(
+    default: Any, meaning: str, belongs: Belongs = Belongs.SERVER, *, secret: bool = False
+) -> Any:
     metadata = {"meaning": meaning, "belongs": belongs, "secret": secret}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
@@ -97,7 +99,9 @@ class Settings:
         Belongs.BOTH,
         secret=True,
     )
-    host: str = _setting("127.0.0.1", "Address that the HTTP doors listen on; another one needs tokens.")
+    host: str = _setting(
+        "127.0.0.1", "Address that the HTTP doors listen on; another one needs tokens."
+    )
     port: int = _setting(8787, "Port of the HTTP doors; 0 takes a free one.")
     hosts: tuple[str, ...] = _setting(
         (), "Further host names under which the HTTP doors may be called, as name or name:port."
@@ -116,7 +120,9 @@ class Settings:
     kinds: tuple[str, ...] = _setting(
         (), "Python modules with kinds of your own, by name, or as the path of a .py file."
     )
-    queues: tuple[str, ...] = _setting((), "Queues to serve beyond page-analyze, documents and jobs.")
+    queues: tuple[str, ...] = _setting(
+        (), "Queues to serve beyond page-analyze, documents and jobs."
+    )
     browser: str | None = _setting(
         None, "Browser program for page analysis; without it an installed one is found."
     )
@@ -128,7 +134,9 @@ class Settings:
     accept_missing_sandbox: bool = _setting(
         False, "Run such jobs also where the sandbox is missing; each result then says so."
     )
-    appendfsync: str = _setting("always", "When the embedded store writes to disk: always, everysec or no.")
+    appendfsync: str = _setting(
+        "always", "When the embedded store writes to disk: always, everysec or no."
+    )
     store_memory_mb: int = _setting(
         1024,
         "Memory for the embedded store's data, in MB; the last tenth is kept for jobs that were accepted. "
@@ -142,12 +150,15 @@ class Settings:
         lambda: 4 * _cores(), "Other jobs that run at once in one worker, for each queue."
     )
     keep_completed_hours: float = _setting(24.0, "How long completed jobs can be read, in hours.")
-    keep_failed_hours: float = _setting(168.0, "How long failed and cancelled jobs can be read, in hours.")
+    keep_failed_hours: float = _setting(
+        168.0, "How long failed and cancelled jobs can be read, in hours."
+    )
     grace_seconds: float = _setting(
         25.0, "What running jobs get to finish when a worker is stopped, in seconds."
     )
     idle_minutes: float = _setting(
-        15.0, "A server that was started in the background ends after so long without clients and jobs."
+        15.0,
+        "A server that was started in the background ends after so long without clients and jobs.",
     )
     owner_jobs: int = _setting(
         1000, "Jobs that one owner may have that have not ended; 0 for any number. Not for admins."
@@ -156,7 +167,8 @@ class Settings:
         50_000, "Jobs that may wait in one queue, whoever's they are; 0 for any number."
     )
     owner_requests: float = _setting(
-        500.0, "Requests of one owner each second, over ten seconds; 0 for any number. Not for admins."
+        500.0,
+        "Requests of one owner each second, over ten seconds; 0 for any number. Not for admins.",
     )
     owner_submits: float = _setting(
         50.0,
@@ -209,7 +221,9 @@ class Settings:
         50.0, "What artifacts and uploads may take on the disk together, in GB; 0 for no limit."
     )
     callback_secret: str | None = _setting(
-        None, "Signs callbacks; without it a key made from the data folder's secret does.", secret=True
+        None,
+        "Signs callbacks; without it a key made from the data folder's secret does.",
+        secret=True,
     )
     pdfco_key: str | None = _setting(
         None, "Key for jobs that run at PDF.co; without it calls bring their own.", secret=True
@@ -235,7 +249,9 @@ class Settings:
         Belongs.DOOR,
     )
     log_level: str = _setting("info", "What the server logs: debug, info, warning or error.")
-    log_format: str = _setting("text", "How log lines look: text, or json for one object in each line.")
+    log_format: str = _setting(
+        "text", "How log lines look: text, or json for one object in each line."
+    )
 
     @property
     def own_valkey(self) -> bool:
@@ -293,7 +309,9 @@ def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
             continue
         name = variable[len(PREFIX) :].lower()
         if name not in known:
-            raise InvalidInput(f"{variable} is no setting.", hint="docs/settings.md lists them all.")
+            raise InvalidInput(
+                f"{variable} is no setting.", hint="docs/settings.md lists them all."
+            )
         if text != "":
             values[name] = _parse(variable, text, str(known[name].type))
     values.update({name: value for name, value in overrides.items() if value is not None})
@@ -305,7 +323,9 @@ def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
 
 def explicit(environment: Mapping[str, str], overrides: Mapping[str, Any]) -> set[str]:
     """The names of settings that somebody chose for this process, by variable or by option."""
-    chosen = {variable[len(PREFIX) :].lower() for variable in environment if variable.startswith(PREFIX)}
+    chosen = {
+        variable[len(PREFIX) :].lower() for variable in environment if variable.startswith(PREFIX)
+    }
     return chosen | {name for name, value in overrides.items() if value is not None}
 
 
@@ -344,7 +364,8 @@ def _check(settings: Settings) -> None:
     for name, allowed in choices.items():
         if getattr(settings, name) not in allowed:
             raise InvalidInput(
-                f"{PREFIX}{name.upper()} is one of {', '.join(allowed)}.", hint="Correct it and start again."
+                f"{PREFIX}{name.upper()} is one of {', '.join(allowed)}.",
+                hint="Correct it and start again.",
             )
     for name, (least, most) in _RANGES.items():
         if not least <= getattr(settings, name) <= most:
@@ -354,7 +375,8 @@ def _check(settings: Settings) -> None:
             )
     if not re.fullmatch(r"[!-~]{1,100}", settings.prefix):
         raise InvalidInput(
-            f"{PREFIX}PREFIX is a word without spaces, 100 characters at most.", hint="bull is the usual one."
+            f"{PREFIX}PREFIX is a word without spaces, 100 characters at most.",
+            hint="bull is the usual one.",
         )
     if unknown := set(settings.toolsets) - TOOLSETS:
         raise InvalidInput(
@@ -380,7 +402,13 @@ def _is_base_url(text: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    rest = parts.query or parts.fragment or "@" in parts.netloc or not text.isprintable() or " " in text
+    rest = (
+        parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+        or not text.isprintable()
+        or " " in text
+    )
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
 
 

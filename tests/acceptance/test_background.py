@@ -128,10 +128,14 @@ def test_a_kind_that_collides_stops_neither_the_server_nor_the_other_kinds(
     }
 
 
-def test_a_server_that_imports_for_long_is_waited_for_and_that_is_said(shell: Shell, tmp_path: Path) -> None:
+def test_a_server_that_imports_for_long_is_waited_for_and_that_is_said(
+    shell: Shell, tmp_path: Path
+) -> None:
     go_on = tmp_path / "go on"
     file = tmp_path / "slow.py"
-    wait = f"import os, sys\nwhile 'serve' in sys.argv and not os.path.exists({str(go_on)!r}): pass\n"
+    wait = (
+        f"import os, sys\nwhile 'serve' in sys.argv and not os.path.exists({str(go_on)!r}): pass\n"
+    )
     file.write_text(wait + GOOD)
     command = [*COMMAND, "submit", "my.kind", "a=4", "--import", str(file), "--wait"]
     with subprocess.Popen(
@@ -154,7 +158,9 @@ def test_a_data_folder_that_others_may_write_to_is_refused_with_what_to_type(
     home.chmod(mode)
     for command in ("list", "serve"):
         refused = shell.run(command, code=1).stderr
-        assert f"error: Other users can write to the data folder {home} (mode {mode:04o})." in refused
+        assert (
+            f"error: Other users can write to the data folder {home} (mode {mode:04o})." in refused
+        )
         assert f"chmod go-w {home}" in refused
     assert list(home.iterdir()) == []
 

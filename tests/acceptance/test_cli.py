@@ -109,7 +109,9 @@ def test_the_files_of_a_job_are_listed_and_fetched(shell: Shell, tmp_path: Path)
 
 
 def test_a_failed_job_runs_again(shell: Shell, tmp_path: Path) -> None:
-    job_id = shell.out("submit", "test.flaky", f"path={tmp_path / 'runs'}", "failures=1", "--attempts", "1")
+    job_id = shell.out(
+        "submit", "test.flaky", f"path={tmp_path / 'runs'}", "failures=1", "--attempts", "1"
+    )
     shell.run("wait", job_id, code=1)
     shell.run("retry", job_id)
     assert shell.run("wait", job_id).stdout.strip() == "2"
@@ -127,7 +129,10 @@ def test_a_deleted_job_is_gone(shell: Shell) -> None:
 def test_a_key_gives_the_same_job(shell: Shell) -> None:
     first = shell.out("submit", "test.add", "a=1", "b=2", "--key", "one")
     assert shell.out("submit", "test.add", "a=1", "b=2", "--key", "one") == first
-    assert "used before" in shell.run("submit", "test.add", "a=1", "b=3", "--key", "one", code=None).stderr
+    assert (
+        "used before"
+        in shell.run("submit", "test.add", "a=1", "b=3", "--key", "one", code=None).stderr
+    )
 
 
 def test_text_from_outside_cannot_drive_the_terminal(shell: Shell) -> None:
@@ -136,7 +141,13 @@ def test_text_from_outside_cannot_drive_the_terminal(shell: Shell) -> None:
     evil = "\\u001b]0;title\\u0007\\u001b[2J\\u009b31m"
     failed = shell.out("submit", "test.inject", f'words="{evil}"', "fail=true")
     done = shell.out("submit", "test.inject", f'words="{evil}"')
-    commands = {("wait", failed): 1, ("wait", done): 0, ("log", done): 0, ("result", done): 0, ("list",): 0}
+    commands = {
+        ("wait", failed): 1,
+        ("wait", done): 0,
+        ("log", done): 0,
+        ("result", done): 0,
+        ("list",): 0,
+    }
     for command, code in ({("check", job_id): 1} | commands).items():
         shown = shell.run(*command, code=code)
         assert not set(shown.stdout + shown.stderr) & set("\x1b\x07\x9b"), command

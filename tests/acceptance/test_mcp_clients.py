@@ -1,7 +1,8 @@
-"""Whole MCP clients against whole servers: FastMCP's, in both eras of the protocol, and the MCP Inspector's.
+"""Whole MCP clients against whole servers: FastMCP's, in both eras of the protocol, and the MCP
+Inspector's.
 
-In memory, over standard input and output (where the client starts ``checkback mcp``, and that the folder's
-server), and over HTTP. Each lists the tools, runs a job and has the demo site analysed.
+In memory, over standard input and output (where the client starts ``checkback mcp``, and that the
+folder's server), and over HTTP. Each lists the tools, runs a job and has the demo site analysed.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, demo_site: str) -> Iterator
 def over_stdio(folder: dict[str, str], tmp_path: Path) -> StdioTransport:
     """Starts ``checkback mcp``, and ends it with the client."""
     log = tmp_path / "mcp.log"
-    return StdioTransport(COMMAND[0], [*COMMAND[1:], "mcp"], env=folder, keep_alive=False, log_file=log)
+    return StdioTransport(
+        COMMAND[0], [*COMMAND[1:], "mcp"], env=folder, keep_alive=False, log_file=log
+    )
 
 
 async def call(client: Client[Any], tool: str, **arguments: Any) -> dict[str, Any]:
@@ -84,18 +87,28 @@ async def call(client: Client[Any], tool: str, **arguments: Any) -> dict[str, An
 
 
 async def use_everything(client: Client[Any], demo_site: str) -> None:
-    """List the tools, run a job, analyse a page in the background, and ask for a job that is not there."""
+    """List the tools, run a job, analyse a page in the background, and ask for a job that is not
+    there.
+    """
     assert {tool.name for tool in await client.list_tools()} >= LISTED
     ticket = await call(client, "test.add", a=1, b=2)
-    added = ticket if ticket["is_final"] else await call(client, "job.wait", job_id=ticket["job_id"])
+    added = (
+        ticket if ticket["is_final"] else await call(client, "job.wait", job_id=ticket["job_id"])
+    )
     assert (added["state"], added["result"]) == ("completed", 3)
 
-    queued = await call(client, "page.analyze", url=f"http://{demo_site}/", summary=True, **{"async": True})
+    queued = await call(
+        client, "page.analyze", url=f"http://{demo_site}/", summary=True, **{"async": True}
+    )
     job_id = queued["jobId"]
     while not (await call(client, "job.wait", job_id=job_id))["is_final"]:
         pass
     status = (await call(client, "page.getJobStatus", job_id=job_id))["data"]
-    assert (status["status"], status["progress"], status["result"]["success"]) == ("completed", 100, True)
+    assert (status["status"], status["progress"], status["result"]["success"]) == (
+        "completed",
+        100,
+        True,
+    )
 
     assert f"job://{job_id}" in {resource.uri for resource in await client.list_resources()}
     reference = mcp_types.ResourceTemplateReference(uri="job://{job_id}")
@@ -108,7 +121,7 @@ async def use_everything(client: Client[Any], demo_site: str) -> None:
     assert gone.structured_content["error"]["code"] == "JOB_NOT_FOUND"
 
 
-# --- FastMCP's client -------------------------------------------------------------------------------------
+# --- FastMCP's client -----------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("worker")
@@ -117,7 +130,9 @@ async def test_fastmcp_in_memory(service: Service, era: Era, demo_site: str) -> 
         await use_everything(client, demo_site)
 
 
-async def test_fastmcp_over_stdio(folder: dict[str, str], era: Era, demo_site: str, tmp_path: Path) -> None:
+async def test_fastmcp_over_stdio(
+    folder: dict[str, str], era: Era, demo_site: str, tmp_path: Path
+) -> None:
     async with Client(over_stdio(folder, tmp_path), mode=era) as client:
         await use_everything(client, demo_site)
 
@@ -125,11 +140,15 @@ async def test_fastmcp_over_stdio(folder: dict[str, str], era: Era, demo_site: s
 async def test_fastmcp_over_http(start_server: Any, era: Era, demo_site: str) -> None:
     server = start_server(allow_hosts=demo_site)
     headers = {"Authorization": f"Bearer {server.token}"}
-    async with Client(StreamableHttpTransport(f"{server.url}/mcp", headers=headers), mode=era) as client:
+    async with Client(
+        StreamableHttpTransport(f"{server.url}/mcp", headers=headers), mode=era
+    ) as client:
         await use_everything(client, demo_site)
 
 
-async def test_changes_of_a_job_are_told_over_stdio(folder: dict[str, str], era: Era, tmp_path: Path) -> None:
+async def test_changes_of_a_job_are_told_over_stdio(
+    folder: dict[str, str], era: Era, tmp_path: Path
+) -> None:
     gate, told = tmp_path / "gate", asyncio.Event()
 
     async def note(message: Any) -> None:
@@ -140,7 +159,9 @@ async def test_changes_of_a_job_are_told_over_stdio(folder: dict[str, str], era:
         uri = f"job://{(await call(client, 'test.gate', path=str(gate)))['job_id']}/result"
         async with AsyncExitStack() as stack, asyncio.timeout(60):
             if era == "auto":
-                await stack.enter_async_context(listen(client.session, resource_subscriptions=[uri]))
+                await stack.enter_async_context(
+                    listen(client.session, resource_subscriptions=[uri])
+                )
             else:
                 params = mcp_types.SubscribeRequestParams(uri=uri)
                 request = mcp_types.SubscribeRequest(params=params)
@@ -160,7 +181,9 @@ async def test_a_client_that_nobody_knows_is_shown_no_dots(
         assert not any("." in name for name in names)
 
 
-async def test_a_job_outlives_the_client_that_started_it(folder: dict[str, str], tmp_path: Path) -> None:
+async def test_a_job_outlives_the_client_that_started_it(
+    folder: dict[str, str], tmp_path: Path
+) -> None:
     gate = tmp_path / "gate"
     async with Client(over_stdio(folder, tmp_path)) as client:
         job_id = (await call(client, "test.gate", path=str(gate)))["job_id"]
@@ -175,12 +198,17 @@ async def test_a_job_outlives_the_client_that_started_it(folder: dict[str, str],
 async def checkback(folder: dict[str, str], *arguments: str) -> str:
     """What a command of ours prints."""
     done = await asyncio.to_thread(
-        subprocess.run, [*COMMAND, *arguments], env=folder, capture_output=True, text=True, timeout=60
+        subprocess.run,
+        [*COMMAND, *arguments],
+        env=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     return done.stdout
 
 
-# --- The MCP Inspector's command line ---------------------------------------------------------------------
+# --- The MCP Inspector's command line -------------------------------------------------------------
 
 
 class Inspector:
@@ -197,7 +225,9 @@ class Inspector:
         }
 
     async def ask(self, method: str, *options: str, code: int = 0) -> dict[str, Any]:
-        """One request; its answer as the Inspector prints it, with the exit code that is expected."""
+        """One request; its answer as the Inspector prints it, with the exit
+        code that is expected.
+        """
         done = await asyncio.to_thread(
             subprocess.run,
             [*self._command, "--method", method, *options],
@@ -211,7 +241,9 @@ class Inspector:
 
     async def tool(self, name: str, code: int = 0, **arguments: str) -> dict[str, Any]:
         """The structured content of a tool's answer."""
-        pairs = [part for key, value in arguments.items() for part in ("--tool-arg", f"{key}={value}")]
+        pairs = [
+            part for key, value in arguments.items() for part in ("--tool-arg", f"{key}={value}")
+        ]
         answer = await self.ask("tools/call", "--tool-name", name, *pairs, code=code)
         assert answer.get("isError", False) is (code == IS_ERROR)
         return answer["structuredContent"]
@@ -221,7 +253,8 @@ class Inspector:
         listed = {tool["name"] for tool in (await self.ask("tools/list"))["tools"]}
         assert listed >= LISTED - POLLING
         assert listed.isdisjoint(POLLING) is speaks_tasks
-        # Without tasks this would be answered with a jobId: that the result comes means that it was a task.
+        # Without tasks this would be answered with a jobId: that the result comes means that it was
+        # a task.
         asks: dict[str, Any] = {"async": "true"} if speaks_tasks else {}
         done = await self.tool("page_analyze", url=f"http://{demo_site}/", summary="true", **asks)
         assert done["success"] is True
@@ -247,13 +280,17 @@ def inspect(node: Path, npm: Callable[[str], Path], tmp_path: Path) -> OpenInspe
 async def test_the_inspector_over_stdio(
     folder: dict[str, str], inspect: OpenInspector, demo_site: str
 ) -> None:
-    ours = {name: value for name, value in folder.items() if name.startswith(("CHECKBACK_", "PYTHON"))}
+    ours = {
+        name: value for name, value in folder.items() if name.startswith(("CHECKBACK_", "PYTHON"))
+    }
     server = {"type": "stdio", "command": COMMAND[0], "args": [*COMMAND[1:], "mcp"], "env": ours}
     await inspect(server | {"protocolEra": "modern"}).use_everything(demo_site, speaks_tasks=True)
 
 
 @pytest.mark.node
-async def test_the_inspector_over_http(start_server: Any, inspect: OpenInspector, demo_site: str) -> None:
+async def test_the_inspector_over_http(
+    start_server: Any, inspect: OpenInspector, demo_site: str
+) -> None:
     running = start_server(allow_hosts=demo_site)
     headers = {"Authorization": f"Bearer {running.token}"}
     server = {"type": "streamable-http", "url": f"{running.url}/mcp", "headers": headers}

@@ -1,4 +1,6 @@
-"""MCP's own conformance suite, from npm, against our MCP door with the fixture tools that it asks for."""
+"""MCP's own conformance suite, from npm, against our MCP door with the fixture tools that it asks
+for.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def url(settings: Settings) -> Iterator[str]:
     environment["PYTHONPATH"] = str(SERVER.parent)
     settings.home.mkdir(parents=True)
     worker = subprocess.Popen([sys.executable, "-m", "checkback", "worker"], env=environment)
-    server = subprocess.Popen([sys.executable, SERVER], env=environment, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, SERVER], env=environment, stdout=subprocess.PIPE, text=True
+    )
     assert server.stdout is not None
     port = server.stdout.readline().strip()
     yield f"http://127.0.0.1:{port}/mcp"
@@ -73,7 +77,9 @@ def test_the_conformance_suite_passes(url: str, node: Path, npm: Npm, tmp_path: 
     command = [node, program, "server", "--url", url, "--suite", "all", "-o", results]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110)
     found = {_scenario(folder): _checks(folder) for folder in results.iterdir()}
-    listed = subprocess.run([node, program, "list", "--server"], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [node, program, "list", "--server"], capture_output=True, text=True, check=True
+    )
     assert set(found) == set(LISTED.findall(listed.stdout)), done.stdout + done.stderr
     assert set(LEFT_OUT) <= set(found)
     wrong = [

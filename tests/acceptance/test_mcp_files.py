@@ -1,4 +1,6 @@
-"""Files of jobs over real transports: links under the address that clients reach, files saved here."""
+"""Files of jobs over real transports: links under the address that clients
+reach, files saved here.
+"""
 
 from __future__ import annotations
 
@@ -32,18 +34,24 @@ def folder(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def over_http(server: Any) -> StreamableHttpTransport:
-    return StreamableHttpTransport(f"{server.url}/mcp", headers={"authorization": f"Bearer {server.token}"})
+    return StreamableHttpTransport(
+        f"{server.url}/mcp", headers={"authorization": f"Bearer {server.token}"}
+    )
 
 
 async def leave_file(client: Client[Any]) -> dict[str, Any]:
     """Run a job that leaves words.txt; gives what is told of it."""
     started: Any = (await client.call_tool("test_say", {"words": "hello"})).structured_content
-    ended: Any = await client.call_tool("job_wait", {"job_id": started["job_id"], "wait_seconds": 50})
+    ended: Any = await client.call_tool(
+        "job_wait", {"job_id": started["job_id"], "wait_seconds": 50}
+    )
     assert ended.structured_content["state"] == "completed"
     return ended.structured_content
 
 
-async def test_links_over_http_begin_with_the_address_that_was_called_and_open(start_server: Any) -> None:
+async def test_links_over_http_begin_with_the_address_that_was_called_and_open(
+    start_server: Any,
+) -> None:
     server = start_server()
     async with Client(over_http(server)) as client:
         url = (await leave_file(client))["artifacts"][0]["url"]
@@ -83,17 +91,25 @@ async def test_over_stdio_links_lead_to_the_folders_server_and_a_file_is_saved_w
     assert (saved / "mine.txt").read_text() == "hello"
 
 
-def test_a_folder_to_save_in_that_is_not_there_is_refused(folder: dict[str, str], tmp_path: Path) -> None:
+def test_a_folder_to_save_in_that_is_not_there_is_refused(
+    folder: dict[str, str], tmp_path: Path
+) -> None:
     missing = str(tmp_path / "missing")
     done = subprocess.run(
-        [*COMMAND, "mcp", "--save-to", missing], env=folder, capture_output=True, text=True, timeout=60
+        [*COMMAND, "mcp", "--save-to", missing],
+        env=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 2
     assert missing in done.stderr
 
 
 @pytest.mark.parametrize("client", ["claude-desktop", "cursor", "vscode", "claude-code"])
-def test_a_configuration_for_dotted_names_says_so_to_the_program(folder: dict[str, str], client: str) -> None:
+def test_a_configuration_for_dotted_names_says_so_to_the_program(
+    folder: dict[str, str], client: str
+) -> None:
     written = subprocess.run(
         [*COMMAND, "config", client, "--stdio", "--dotted"],
         env=folder, capture_output=True, text=True, check=True, timeout=60,
@@ -110,7 +126,11 @@ def test_over_http_the_server_decides_about_names_and_the_configuration_says_so(
     folder: dict[str, str],
 ) -> None:
     done = subprocess.run(
-        [*COMMAND, "config", "cursor", "--dotted"], env=folder, capture_output=True, text=True, timeout=60
+        [*COMMAND, "config", "cursor", "--dotted"],
+        env=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert "CHECKBACK_TOOL_NAMES=dotted" in done.stderr
     assert json.loads(done.stdout)

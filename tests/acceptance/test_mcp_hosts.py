@@ -1,7 +1,9 @@
-"""Two real MCP hosts use checkback with default settings; ``tests/acceptance/hosts/run.py`` has the others.
+"""Two real MCP hosts use checkback with default settings; ``tests/acceptance/hosts/run.py`` has the
+others.
 
-The TypeScript SDK 1.x is under most hosts and checks each structured answer, errors included, against the
-output schema; OpenAI's agents hand every listed tool to a model, which here refuses what real ones refuse.
+The TypeScript SDK 1.x is under most hosts and checks each structured answer, errors included,
+against the output schema; OpenAI's agents hand every listed tool to a model, which here refuses
+what real ones refuse.
 """
 
 from __future__ import annotations

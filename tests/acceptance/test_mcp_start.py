@@ -1,5 +1,6 @@
-"""``checkback mcp`` before its background server is up: lists need none, the first call waits for it, and
-what keeps that from coming is told in the call's answer."""
+"""``checkback mcp`` before its background server is up: lists need none, the first call waits for
+it, and what keeps that from coming is told in the call's answer.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +40,9 @@ def good(a: int) -> int:
 
 @dataclass
 class Stdio:
-    """A client of ``checkback mcp`` that speaks line by line. ``notes`` are what came without being asked."""
+    """A client of ``checkback mcp`` that speaks line by line. ``notes`` are what came without being
+    asked.
+    """
 
     process: asyncio.subprocess.Process
     era: str
@@ -178,7 +181,9 @@ async def test_lists_need_no_server_and_the_first_call_says_why_there_is_none(
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a data folder whose server was started by a person, with a setting of its own."""
+    """The environment of a data folder whose server was started by a person, with a setting of its
+    own.
+    """
     home = tmp_path_factory.mktemp("running") / "home"
     environment = os.environ | {
         "CHECKBACK_HOME": str(home),
@@ -213,12 +218,20 @@ async def test_another_value_than_the_running_server_has_is_told_by_the_first_ca
         assert (await client.call("job_list"))["structuredContent"]["jobs"] == []
 
 
-async def test_calls_that_come_at_once_wait_for_one_server(environment: dict[str, str], era: str) -> None:
+async def test_calls_that_come_at_once_wait_for_one_server(
+    environment: dict[str, str], era: str
+) -> None:
     async with stdio(environment, era) as client:
-        numbers = {await client.start("tools/call", name="job_list", arguments={}) for _ in range(5)}
+        numbers = {
+            await client.start("tools/call", name="job_list", arguments={}) for _ in range(5)
+        }
         cancelled = await client.start("tools/call", name="job_list", arguments={})
         await client.send(
-            {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": cancelled}}
+            {
+                "jsonrpc": "2.0",
+                "method": "notifications/cancelled",
+                "params": {"requestId": cancelled},
+            }
         )
         while numbers:
             message = await client.read()
@@ -280,10 +293,14 @@ async def test_further_kinds_of_the_server_are_listed_once_it_is_known_and_the_c
         assert client.began["capabilities"]["tools"]["listChanged"] is True
         listening = 0
         if era == MODERN:
-            listening = await client.start("subscriptions/listen", notifications={"toolsListChanged": True})
+            listening = await client.start(
+                "subscriptions/listen", notifications={"toolsListChanged": True}
+            )
             told = await client.note("notifications/subscriptions/acknowledged")
             assert told["params"]["notifications"]["toolsListChanged"] is True
-        server = subprocess.Popen([*COMMAND, "serve", "--json"], env=serving, stdout=subprocess.PIPE)
+        server = subprocess.Popen(
+            [*COMMAND, "serve", "--json"], env=serving, stdout=subprocess.PIPE
+        )
         try:
             assert server.stdout is not None
             assert server.stdout.readline()

@@ -1,4 +1,6 @@
-"""A page analysis as an MCP task, by FastMCP's own client for tasks, and the same job seen without tasks."""
+"""A page analysis as an MCP task, by FastMCP's own client for tasks, and the same job seen without
+tasks.
+"""
 
 from __future__ import annotations
 

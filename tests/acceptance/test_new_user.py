@@ -1,4 +1,6 @@
-"""The installed command as somebody meets it for the first time: server, token, configuration, own kind."""
+"""The installed command as somebody meets it for the first time: server, token, configuration, own
+kind.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def own_kind(shell: Shell) -> Path:
 
 
 def test_a_file_of_kinds_is_found_from_every_folder(shell: Shell, own_kind: Path) -> None:
-    done = shell.run("submit", "mine.double", "number=21", "--wait", "--import", "kinds/my_kinds_of_job.py")
+    done = shell.run(
+        "submit", "mine.double", "number=21", "--wait", "--import", "kinds/my_kinds_of_job.py"
+    )
     assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
     # The server knows the kind by now: whoever comes later, from wherever, need not name it.
     shell.folder = shell.home
@@ -107,7 +111,9 @@ def test_http_configuration_names_the_port_that_is_used(shell: Shell, start_serv
     assert told.stderr == ""
 
 
-def test_a_token_that_was_added_is_known_to_the_next_server(shell: Shell, start_server: Any) -> None:
+def test_a_token_that_was_added_is_known_to_the_next_server(
+    shell: Shell, start_server: Any
+) -> None:
     added = shell.run("token", "add", "ada")
     assert "Restart" in added.stderr
     server = start_server(shell.home)
@@ -137,8 +143,12 @@ def test_the_server_answers_a_program(start_server: Any) -> None:
     assert (job.state, job.result) == (State.COMPLETED, 42)
 
 
-def test_a_server_that_comes_after_a_crash_still_knows_the_kinds(shell: Shell, own_kind: Path) -> None:
-    added = shell.run("submit", "mine.double", "number=5", "--delay", "8", "--import", str(own_kind))
+def test_a_server_that_comes_after_a_crash_still_knows_the_kinds(
+    shell: Shell, own_kind: Path
+) -> None:
+    added = shell.run(
+        "submit", "mine.double", "number=5", "--delay", "8", "--import", str(own_kind)
+    )
     job_id = added.stdout.strip()
     os.kill(int((shell.home / "serve.lock").read_text()), signal.SIGKILL)
     # This command starts the next server; it knows nothing of the file.

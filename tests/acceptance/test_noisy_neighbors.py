@@ -1,7 +1,9 @@
-"""One owner does its worst within the rates; another owner's jobs start, it can read, its callbacks come.
+"""One owner does its worst within the rates; another owner's jobs start, it can read, its callbacks
+come.
 
-Each with one server, and with two servers on one store. Everything runs on one machine, the noise too, so
-of the reads the 95th percentile is held to its limit, and no read to more than a few times that.
+Each with one server, and with two servers on one store. Everything runs on one machine, the noise
+too, so of the reads the 95th percentile is held to its limit, and no read to more than a few times
+that.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ SETTINGS = {
 def servers(
     request: pytest.FixtureRequest, valkey: EmbeddedValkey, tmp_path: Path
 ) -> Iterator[tuple[Victim, Victim]]:
-    """Where the noise is made, and where the neighbor asks: the same server, or another on the same store."""
+    """Where the noise is made, and where the neighbor asks: the same server, or another on the same
+    store.
+    """
     with ExitStack() as stack:
         if request.param == 1:
             server = stack.enter_context(serving(tmp_path / "home", **SETTINGS))
@@ -84,7 +88,10 @@ def arrivals() -> Iterator[Arrivals]:
     found = Arrivals()
 
     lines = [(50.0, 100.0 + line, "x" * 80) for line in range(0, 500, 20)]
-    documents = {"/short.pdf": pdf_of(text_at((50, 100, "hello"))), "/long.pdf": pdf_of(text_at(*lines))}
+    documents = {
+        "/short.pdf": pdf_of(text_at((50, 100, "hello"))),
+        "/long.pdf": pdf_of(text_at(*lines)),
+    }
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -134,7 +141,12 @@ class Neighbor:
         """A few jobs of both queues, with reads before, between and after."""
         source = f"{self._arrivals.url}/short.pdf"
         for number in range(ROUNDS):
-            body = {"url": source, "async": True, "callback": self._arrivals.url, "name": f"{number}.json"}
+            body = {
+                "url": source,
+                "async": True,
+                "callback": self._arrivals.url,
+                "name": f"{number}.json",
+            }
             told = await self.ask("POST", "/v1/pdf/info", json=body)
             quick = await self.ask(
                 "POST", "/api/jobs", json={"kind": "test.add", "args": {"a": 1, "b": number}}

@@ -1,7 +1,7 @@
 """PDF.co's own MCP server, as PyPI has it, drives all of its 38 tools against ours over stdio.
 
-Each job is waited for with its own ``wait_job_completion``; each result is downloaded by its link, without a
-token, and opened by another library than the one that wrote it.
+Each job is waited for with its own ``wait_job_completion``; each result is downloaded by its link,
+without a token, and opened by another library than the one that wrote it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ Download = Callable[[str], Awaitable[bytes]]
 #: Made once: the certificates in it take longer to read than most of the files.
 TLS = ssl.create_default_context()
 programs = pytest.mark.skipif(
-    not (shutil.which("soffice") and shutil.which("tesseract")), reason="needs LibreOffice and Tesseract"
+    not (shutil.which("soffice") and shutil.which("tesseract")),
+    reason="needs LibreOffice and Tesseract",
 )
 
 

@@ -45,7 +45,10 @@ class Reader:
     def run(self, text: str, *command: str) -> str:
         """What a block prints; it must end well."""
         done = subprocess.run(
-            [*(command or ("bash", "-euo", "pipefail", "-c")), text.replace("8787", self.port or "8787")],
+            [
+                *(command or ("bash", "-euo", "pipefail", "-c")),
+                text.replace("8787", self.port or "8787"),
+            ],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -145,6 +148,10 @@ def test_python(with_server: Reader) -> None:
 
 
 def test_every_block_is_run_or_read() -> None:
-    run = [text for text in blocks("shell") if re.search(r"checkback config|checkback submit|curl", text)]
+    run = [
+        text
+        for text in blocks("shell")
+        if re.search(r"checkback config|checkback submit|curl", text)
+    ]
     assert len(run) + 1 == len(blocks("shell"))
     assert len(blocks("python")) == 2

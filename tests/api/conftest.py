@@ -1,4 +1,6 @@
-"""The doors as a server has them: behind their gate, on a real service, spoken to without a socket."""
+"""The doors as a server has them: behind their gate, on a real service, spoken
+to without a socket.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from checkback.api.http.jobs import Readiness, build_routes
-from checkback.api.middleware.authentication import Gate
+from checkback.api.middleware.authentication import AuthenticationMiddleware
 from checkback.app.connect import make_engine, make_service
 from checkback.security.auth.authenticator import Authenticator, GuessLimit
 from checkback.security.auth.callers import Scope
@@ -81,7 +83,9 @@ def application(service: Service, authenticator: Authenticator, problems: list[s
         heartbeat_seconds=0.05,
     )
     app = Starlette(routes=routes)
-    return Gate(app, authenticator=authenticator, allowed=HostList.of(8787), guesses=guesses)
+    return AuthenticationMiddleware(
+        app, authenticator=authenticator, allowed=HostList.of(8787), guesses=guesses
+    )
 
 
 def client_for(
@@ -105,7 +109,9 @@ Open = Callable[[str | None], AbstractAsyncContextManager[httpx2.AsyncClient]]
 
 @pytest.fixture
 def open_http(application: ASGIApp) -> Open:
-    """Clients with other tokens, or none; their answers stream, and hanging up is seen by the server."""
+    """Clients with other tokens, or none; their answers stream, and hanging up is seen by the
+    server.
+    """
 
     @asynccontextmanager
     async def run(token: str | None) -> AsyncGenerator[httpx2.AsyncClient]:

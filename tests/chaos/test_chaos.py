@@ -1,4 +1,6 @@
-"""The chaos programs themselves, for as long as a test may take. Any length by hand: docs/reliability.md."""
+"""The chaos programs themselves, for as long as a test may take. Any length by hand:
+docs/reliability.md.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class Programs:
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
-    """All side by side: each has a server of its own, and the first waits mostly for locks to run out."""
+    """All side by side: each has a server of its own, and the first waits mostly for locks to run
+    out.
+    """
     chaos, kills, fuzz = (tmp_path_factory.mktemp(name) for name in ("chaos", "kills", "fuzz"))
     options = ["--seconds", str(SECONDS), "--seed", "7", "--keep", str(chaos)]
     started = Programs(

@@ -1,4 +1,6 @@
-"""The checker of the chaos program: it sees each broken promise in a history, and none in a good one."""
+"""The checker of the chaos program: it sees each broken promise in a history, and none in a good
+one.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,14 @@ class Tale:
         self.events.append({"event": event, "at": at, "job": "j", **facts})
         return self
 
-    def submitted(self, at: float = 0, job: str = "j", key: str = "k", kind: str = "chaos.work") -> Tale:
+    def submitted(
+        self, at: float = 0, job: str = "j", key: str = "k", kind: str = "chaos.work"
+    ) -> Tale:
         return self.tell(at, "submitted", job=job, key=key, kind=kind, deadline=20)
 
-    def ran(self, began: float, ended: float | None, run: str = "r1", sign: float | None = None) -> Tale:
+    def ran(
+        self, began: float, ended: float | None, run: str = "r1", sign: float | None = None
+    ) -> Tale:
         """An attempt; one that did not end gave its last sign at ``sign``."""
         self.tell(began, "start", run=run, worker=WORKER, child=CHILD)
         if sign is not None:
@@ -40,7 +46,9 @@ class Tale:
         return self.tell(at, "answer", asked=at - 0.1, state=state, run=run, **seen)
 
     def fault(self, what: str, began: float, until: float, hits: list[int] | None) -> Tale:
-        self.events.append({"event": "fault", "at": until, "what": what, "began": began, "hits": hits})
+        self.events.append(
+            {"event": "fault", "at": until, "what": what, "began": began, "hits": hits}
+        )
         return self
 
     def broken(self) -> set[str]:
@@ -93,7 +101,12 @@ def test_a_lost_attempt_that_is_noticed_too_late_is_stuck() -> None:
 
 
 def test_time_without_a_store_does_not_count() -> None:
-    tale = Tale().submitted().fault("kill -9 x", 2, 3, [WORKER]).fault("the store was away", 2, 20, None)
+    tale = (
+        Tale()
+        .submitted()
+        .fault("kill -9 x", 2, 3, [WORKER])
+        .fault("the store was away", 2, 20, None)
+    )
     tale.ran(1, None, "r1").ran(70, 71, "r2").answer(72, "completed", "r2")
     assert tale.broken() == set()
 
@@ -175,7 +188,9 @@ def test_a_job_started_again_without_a_fault_has_no_cause() -> None:
         ("the store was away", 30, None),
     ],
 )
-def test_a_fault_that_ends_attempts_is_a_cause(what: str, until: float, hits: list[int] | None) -> None:
+def test_a_fault_that_ends_attempts_is_a_cause(
+    what: str, until: float, hits: list[int] | None
+) -> None:
     assert started_again().fault(what, 2, until, hits).broken() == set()
 
 
@@ -196,7 +211,9 @@ def test_a_fault_elsewhere_or_later_or_too_short_is_none(
     }
 
 
-@pytest.mark.parametrize(("code", "what"), [("crashed", "kill -9 a child"), ("timeout", "stop a child")])
+@pytest.mark.parametrize(
+    ("code", "what"), [("crashed", "kill -9 a child"), ("timeout", "stop a child")]
+)
 def test_a_broken_child_explains_its_own_jobs_failure_only(code: str, what: str) -> None:
     def failed() -> Tale:
         return Tale().submitted().ran(1, None).answer(25, "failed", code=code)
@@ -207,7 +224,12 @@ def test_a_broken_child_explains_its_own_jobs_failure_only(code: str, what: str)
 
 @pytest.mark.parametrize(
     ("kind", "kills", "fine"),
-    [("chaos.work", 3, True), ("chaos.work", 2, False), ("chaos.once", 1, True), ("chaos.once", 0, False)],
+    [
+        ("chaos.work", 3, True),
+        ("chaos.work", 2, False),
+        ("chaos.once", 1, True),
+        ("chaos.once", 0, False),
+    ],
 )
 def test_so_many_lost_workers_fail_a_job_and_no_fewer(kind: str, kills: int, fine: bool) -> None:
     tale = Tale().submitted(kind=kind)

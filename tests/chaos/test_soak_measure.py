@@ -17,8 +17,9 @@ WARM_SECONDS, END_SECONDS = 600.0, 3600.0
 def samples(
     *, rss: float = 100, handles: int = 20, others: int = 4, store: float = 10, zombies: int = 0
 ) -> list[Sample]:
-    """An hour in which everything stays as it was until the last third: there it has these values, and other
-    processes come and go."""
+    """An hour in which everything stays as it was until the last third: there it has these values,
+    and other processes come and go.
+    """
     return [
         Sample(
             seconds=60.0 * minute,
@@ -35,7 +36,10 @@ def samples(
 
 
 def test_an_hour_without_growth_is_fine() -> None:
-    assert judge_growth(samples(rss=109, handles=22, others=14, store=12), WARM_SECONDS, END_SECONDS) == []
+    assert (
+        judge_growth(samples(rss=109, handles=22, others=14, store=12), WARM_SECONDS, END_SECONDS)
+        == []
+    )
 
 
 @pytest.mark.parametrize(

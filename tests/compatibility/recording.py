@@ -1,7 +1,9 @@
-"""What others depend on, as data: the API's documents, tools, records, errors, commands, settings and names.
+"""What others depend on, as data: the API's documents, tools, records, errors, commands, settings
+and names.
 
-``python tests/compatibility/recording.py`` writes it to ``recorded/``; ``test_compatibility.py`` compares
-what the code gives now with what was recorded. Record again only to add what is new on purpose.
+``python tests/compatibility/recording.py`` writes it to ``recorded/``; ``test_compatibility.py``
+compares what the code gives now with what was recorded. Record again only to add what is new on
+purpose.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ import checkback
 from checkback.cli.parser import make_parser
 from checkback.core import errors
 from checkback.core.errors import FailureCode
-from checkback.core.estimates import Outlook
+from checkback.core.estimates import Estimate
 from checkback.core.job import Artifact, Attempts, Failure, Job, PhaseStart
 from checkback.core.states import State
 from checkback.dialects import human, mcp_tasks, native, reftrix
@@ -56,7 +58,7 @@ def everything() -> dict[str, Any]:
         }
 
 
-# --- Pure functions ---------------------------------------------------------------------------------------
+# --- Pure functions -------------------------------------------------------------------------------
 
 
 def jobs() -> Iterator[tuple[str, Job]]:
@@ -95,7 +97,14 @@ def jobs() -> Iterator[tuple[str, Job]]:
     result = {"outputs": ["a.txt"], "page_count": 10, "body": "text", "warnings": []}
     yield (
         "completed",
-        replace(ended, state=State.COMPLETED, progress=100, result=result, artifacts=(file,), unread=True),
+        replace(
+            ended,
+            state=State.COMPLETED,
+            progress=100,
+            result=result,
+            artifacts=(file,),
+            unread=True,
+        ),
     )
     for code in FailureCode:
         failure = Failure(code.value, "It failed.", retryable=True, hint="Try again.")
@@ -110,7 +119,9 @@ def records() -> dict[str, Any]:
 
 
 def _in_all_dialects(job: Job) -> dict[str, Any]:
-    estimate = Outlook(queue_position=3, eta_seconds=20) if job.state is State.WAITING else Outlook()
+    estimate = (
+        Estimate(queue_position=3, eta_seconds=20) if job.state is State.WAITING else Estimate()
+    )
     links = {"url": "https://example.org/files/a.txt"}
     until = BEGAN + timedelta(hours=1)
     return {
@@ -120,7 +131,9 @@ def _in_all_dialects(job: Job) -> dict[str, Any]:
         "reftrix": reftrix.status(job, "r1"),
         "reftrix queued": reftrix.queued(job.id),
         "pdfco check": responses.check(job, links=links, valid_till=until, duration_ms=12),
-        "pdfco submitted": responses.submitted(job, url="u", name="n", valid_till=until, duration_ms=12),
+        "pdfco submitted": responses.submitted(
+            job, url="u", name="n", valid_till=until, duration_ms=12
+        ),
         "pdfco finished": responses.finished(
             job, name="n", links=links, body="text", valid_till=until, duration_ms=12
         ),
@@ -168,7 +181,9 @@ def _add_command(name: str, parser: ArgumentParser, found: dict[str, Any]) -> No
         options[" ".join(action.option_strings) or action.dest] = {
             "takes": action.nargs,
             "choices": sorted(str(choice) for choice in action.choices) if action.choices else None,
-            "default": action.default if isinstance(action.default, (str, int, float, bool)) else None,
+            "default": action.default
+            if isinstance(action.default, (str, int, float, bool))
+            else None,
             "required": action.required,
         }
     found[name] = {"help": parser.format_help(), "options": options}
@@ -194,7 +209,9 @@ def names() -> dict[str, Any]:
     return {
         "public": list(checkback.__all__),
         "members": {
-            name: sorted(member for member in dir(getattr(checkback, name)) if not member.startswith("_"))
+            name: sorted(
+                member for member in dir(getattr(checkback, name)) if not member.startswith("_")
+            )
             for name in checkback.__all__
             if isinstance(getattr(checkback, name), type)
         },
@@ -203,7 +220,7 @@ def names() -> dict[str, Any]:
     }
 
 
-# --- Of a running server ----------------------------------------------------------------------------------
+# --- Of a running server --------------------------------------------------------------------------
 
 REQUESTS: list[tuple[str, str, str, bytes | None]] = [
     ("no token", "GET", "/api/jobs", None),
@@ -274,7 +291,9 @@ def _client(server: Victim) -> Client[Any]:
 async def _tools(server: Victim) -> dict[str, Any]:
     async with _client(server) as client:
         listed = await client.list_tools()
-    return {tool.name: tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in listed}
+    return {
+        tool.name: tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in listed
+    }
 
 
 async def _tool_errors(server: Victim) -> list[Any]:

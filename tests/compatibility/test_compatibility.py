@@ -1,4 +1,6 @@
-"""Nothing that others depend on is removed or renamed: what was recorded is still there, texts aside."""
+"""Nothing that others depend on is removed or renamed: what was recorded is still there, texts
+aside.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ NAMES = (
 
 
 def differences(before: Any, now: Any, path: str) -> Iterator[str]:
-    """Each place where something recorded is gone or has another value, and each one that is new."""
+    """Each place where something recorded is gone or has another value, and
+    each one that is new.
+    """
     if isinstance(before, dict) and isinstance(now, dict):
         yield from _of_objects(cast("dict[str, Any]", before), cast("dict[str, Any]", now), path)
         return
@@ -89,7 +93,9 @@ def now() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_that_others_depend_on_is_removed_or_renamed(name: str, now: dict[str, Any]) -> None:
+def test_nothing_that_others_depend_on_is_removed_or_renamed(
+    name: str, now: dict[str, Any]
+) -> None:
     before = json.loads((RECORDED / f"{name.replace(' ', '_')}.json").read_text("utf-8"))
     found = differences(before, now[name], name)
     assert [difference for difference in found if not is_listed(difference)] == []

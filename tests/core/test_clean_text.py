@@ -55,7 +55,13 @@ def test_keys_that_become_equal_are_numbered() -> None:
 
 
 def test_numbers_that_json_cannot_write_become_null() -> None:
-    assert clean_json([math.nan, math.inf, -math.inf, 1.5, 10**400]) == [None, None, None, 1.5, 10**400]
+    assert clean_json([math.nan, math.inf, -math.inf, 1.5, 10**400]) == [
+        None,
+        None,
+        None,
+        1.5,
+        10**400,
+    ]
 
 
 def nested(levels: int) -> Any:

@@ -54,7 +54,11 @@ def test_an_ended_job_moves_only_by_a_retry() -> None:
 
 
 def test_every_error_has_a_code_a_sentence_and_a_hint() -> None:
-    found = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, CheckbackError)]
+    found = [
+        one
+        for _, one in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(one, CheckbackError)
+    ]
     assert len(found) > 10
     for one in found:
         error = one()

@@ -10,7 +10,7 @@ from checkback.core.estimates import (
     LEAST_RUNS,
     Ahead,
     Backlog,
-    Run,
+    KindRun,
     eta_seconds,
     seconds_until_done,
     typical_seconds,
@@ -20,11 +20,13 @@ from checkback.core.states import State
 
 START = datetime(2026, 11, 26, tzinfo=UTC)
 PHASES = (PhaseStart("load", 0.0), PhaseStart("draw", 10.0), PhaseStart("tell", 30.0))
-RUNS = [Run(seconds, PHASES) for seconds in (38.0, 39.0, 40.0, 41.0, 90.0)]
+RUNS = [KindRun(seconds, PHASES) for seconds in (38.0, 39.0, 40.0, 41.0, 90.0)]
 
 
 def running(phase: str | None, phases: tuple[PhaseStart, ...] = PHASES) -> Job:
-    return Job("id", "k", "jobs", "ada", State.ACTIVE, START, phase=phase, started_at=START, phases=phases)
+    return Job(
+        "id", "k", "jobs", "ada", State.ACTIVE, START, phase=phase, started_at=START, phases=phases
+    )
 
 
 def after(seconds: float) -> datetime:
@@ -42,7 +44,9 @@ def after(seconds: float) -> datetime:
         (None, 10.0, 30),
     ],
 )
-def test_what_is_left_is_the_median_of_the_last_runs(phase: str | None, elapsed: float, left: int) -> None:
+def test_what_is_left_is_the_median_of_the_last_runs(
+    phase: str | None, elapsed: float, left: int
+) -> None:
     assert eta_seconds(running(phase), RUNS, after(elapsed)) == left
 
 

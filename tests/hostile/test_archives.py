@@ -94,7 +94,9 @@ async def test_a_link_in_a_zip_is_no_file(service: Service, secret_file: Path) -
 
 
 async def test_a_file_of_two_types_is_what_its_beginning_says(service: Service) -> None:
-    first, other = (pdf_of(text_at((72, 72, f"words of the {which}"))) for which in ("first", "other"))
+    first, other = (
+        pdf_of(text_at((72, 72, f"words of the {which}"))) for which in ("first", "other")
+    )
     entries = {"[Content_Types].xml": b"", "word/document.xml": b"<x/>", "a.pdf": other}
     both = bombs.pdf_and_zip(first, entries)
     for kind, name in (("pdf.merge", "parts.zip"), ("document.to_pdf", "letter.docx")):
@@ -106,13 +108,16 @@ async def test_a_file_of_two_types_is_what_its_beginning_says(service: Service) 
     assert ending(await run(service, "excel.to_csv", both, "book.xlsx")) == "invalid_document"
 
 
-# --- No file is read and nothing is asked for -------------------------------------------------------------
+# --- No file is read and nothing is asked for -----------------------------------------------------
 
 
 async def test_xml_reads_no_file_and_does_not_grow(service: Service, secret_file: Path) -> None:
     for content in (bombs.docx_reading_a_file(str(secret_file)), bombs.docx_of_laughs()):
         # LibreOffice takes no document with a type declared in it.
-        assert ending(await run(service, "document.to_pdf", content, "letter.docx")) == "program_failed"
+        assert (
+            ending(await run(service, "document.to_pdf", content, "letter.docx"))
+            == "program_failed"
+        )
 
 
 async def test_office_files_ask_for_nothing(
@@ -133,7 +138,9 @@ async def test_office_files_ask_for_nothing(
     assert seen == []
 
 
-async def test_a_picture_of_the_machine_gets_into_no_office_file(service: Service, tmp_path: Path) -> None:
+async def test_a_picture_of_the_machine_gets_into_no_office_file(
+    service: Service, tmp_path: Path
+) -> None:
     secret = tmp_path / "secret.png"
     Image.new("RGB", (300, 200), "red").save(secret)
     job = await run(service, "document.to_pdf", bombs.odt_linking_to(secret.as_uri()), "a.odt")
@@ -163,7 +170,9 @@ async def test_a_drawing_reads_no_file_and_asks_for_nothing(
 async def test_an_e_mail_asks_for_nothing(service: Service, canary: tuple[str, list[str]]) -> None:
     url, seen = canary
     html = f"<p>words</p><img src='{url}'><link rel=stylesheet href='{url}'><script>fetch('{url}')</script>"
-    mail = f"From: a@b.c\nTo: d@e.f\nSubject: x\nMIME-Version: 1.0\nContent-Type: text/html\n\n{html}"
+    mail = (
+        f"From: a@b.c\nTo: d@e.f\nSubject: x\nMIME-Version: 1.0\nContent-Type: text/html\n\n{html}"
+    )
     job = await run(service, "email.to_pdf", mail.encode(), "a.eml")
     assert ending(job) == COMPLETED
     assert "words" in await output_text(service, job)
@@ -175,7 +184,9 @@ async def test_html_reaches_no_private_address_and_no_file(
     service: Service, canary: tuple[str, list[str]], secret_file: Path
 ) -> None:
     url, seen = canary
-    frames = "".join(f"<iframe src='{source}'></iframe>" for source in (f"file://{secret_file}", url))
+    frames = "".join(
+        f"<iframe src='{source}'></iframe>" for source in (f"file://{secret_file}", url)
+    )
     html = f"<p>words</p><img src='{url}'>{frames}"
     submitted = await service.submit(LOCAL, "html.to_pdf", {"html": html}, deadline_seconds=60)
     job = await service.wait(LOCAL, submitted.job.id, 100)

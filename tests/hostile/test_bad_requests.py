@@ -40,7 +40,7 @@ def plain(answer: Heard) -> Any:
     return {key: value for key, value in answer.json().items() if key != "request_id"}
 
 
-# --- A1 ---------------------------------------------------------------------------------------------------
+# --- A1 -------------------------------------------------------------------------------------------
 
 
 def test_another_owners_job_takes_as_long_as_one_that_does_not_exist(victim: Victim) -> None:
@@ -60,7 +60,9 @@ def test_another_owners_job_takes_as_long_as_one_that_does_not_exist(victim: Vic
 
 
 def test_another_owners_upload_and_file_are_as_none_at_every_door(victim: Victim) -> None:
-    made = post(victim, "/api/uploads?name=a.pdf", b"%PDF-1.4", {"content-type": "application/pdf"}).json()
+    made = post(
+        victim, "/api/uploads?name=a.pdf", b"%PDF-1.4", {"content-type": "application/pdf"}
+    ).json()
     job_id = submit(victim, "test.say", words="mine")
     ended(victim, job_id)
     for source, none in (
@@ -93,14 +95,16 @@ def test_another_owner_gains_nothing_from_a_session_of_mcp(victim: Victim) -> No
     opened = post(victim, "/mcp", json.dumps(begin).encode(), MCP)
     session = {**MCP, "mcp-session-id": opened.headers["mcp-session-id"]}
     params = {"name": "job_status", "arguments": {"job_id": job_id}}
-    call = json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}).encode()
+    call = json.dumps(
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
+    ).encode()
     assert b"job_not_found" not in post(victim, "/mcp", call, session).body
     stolen = post(victim, "/mcp", call, as_(victim.bob, **session))
     assert stolen.status in (400, 403, 404) or b"job_not_found" in stolen.body
     assert b"test.add" not in stolen.body
 
 
-# --- A2, A3, A4 -------------------------------------------------------------------------------------------
+# --- A2, A3, A4 -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("token", ["", "x", "cb_", "cb_" + "x" * 43, "\t", "x" * 5000])
@@ -172,7 +176,9 @@ with socket.socket() as line:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_a_cookie_that_another_user_of_this_machine_got_hold_of_is_none(victim: Victim) -> None:
-    """Browsers send it to every port of 127.0.0.1, so to whatever another user lets listen there."""
+    """Browsers send it to every port of 127.0.0.1, so to whatever another user
+    lets listen there.
+    """
     cookie = sign_in(victim, victim.ada).headers["set-cookie"].partition(";")[0]
     # 429 where the tests before this one have guessed too often.
     for user, statuses in ((0, {"200"}), (65534, {"401", "429"})):
@@ -219,13 +225,17 @@ def test_a_form_on_another_site_cancels_nothing(victim: Victim) -> None:
     assert (cancelled.status, cancelled.json()["state"]) == (200, "cancelled")
 
 
-# --- A5, A12 ----------------------------------------------------------------------------------------------
+# --- A5, A12 --------------------------------------------------------------------------------------
 
 
 def test_a_link_that_is_not_quite_the_one_is_no_link(victim: Victim) -> None:
-    """Edited, ended, of another file, for another method: one answer for all, which tells nothing."""
+    """Edited, ended, of another file, for another method: one answer for all,
+    which tells nothing.
+    """
     uploaded = post(
-        victim, "/v1/file/upload/base64", json.dumps({"file": "aGVsbG8=", "name": "hello.txt"}).encode()
+        victim,
+        "/v1/file/upload/base64",
+        json.dumps({"file": "aGVsbG8=", "name": "hello.txt"}).encode(),
     ).json()
     parts = urlsplit(str(uploaded["url"]))
     path, query = parts.path, parts.query
@@ -240,18 +250,28 @@ def test_a_link_that_is_not_quite_the_one_is_no_link(victim: Victim) -> None:
         f"{path}?{query}&{query}"[:-3],
         path.replace(path.split("/")[-2], "0" * 32) + f"?{query}",
         f"{path}?"
-        + "&".join(f"{key}={int(value) + 9 if key == 'exp' else value}" for key, value in fields.items()),
-        f"{path}?" + "&".join(f"{key}={1 if key == 'exp' else value}" for key, value in fields.items()),
+        + "&".join(
+            f"{key}={int(value) + 9 if key == 'exp' else value}" for key, value in fields.items()
+        ),
+        f"{path}?"
+        + "&".join(f"{key}={1 if key == 'exp' else value}" for key, value in fields.items()),
         f"{path.replace('/', '//', 1)}?{query}",
     ]
     answers = [get(victim, one, {"authorization": ""}) for one in wrong]
     assert {answer.status for answer in answers} <= {403, 404}
     assert len({json.dumps(plain(answer)) for answer in answers if answer.status == 403}) == 1
-    put = ask(victim, head("PUT", f"{path}?{query}", victim, {"authorization": "", "content-length": "0"}))
+    put = ask(
+        victim, head("PUT", f"{path}?{query}", victim, {"authorization": "", "content-length": "0"})
+    )
     assert put.status in (403, 405)
     put = ask(
         victim,
-        head("PUT", f"{path.replace('/files/', '/files/put/')}?{query}", victim, {"content-length": "0"}),
+        head(
+            "PUT",
+            f"{path.replace('/files/', '/files/put/')}?{query}",
+            victim,
+            {"content-length": "0"},
+        ),
     )
     assert put.status == 403
 
@@ -268,7 +288,9 @@ def test_a_link_that_has_ended_is_answered_as_an_edited_one(victim: Victim) -> N
     stranger = {"authorization": ""}
     good, ended = (f"{path}?{sign.query('GET', path, now + after)}" for after in (60, -1))
     assert get(victim, good, stranger).body == b"hello"
-    answers = [get(victim, one, stranger) for one in (ended, good[:-1], good.replace("hello", "other"))]
+    answers = [
+        get(victim, one, stranger) for one in (ended, good[:-1], good.replace("hello", "other"))
+    ]
     assert [answer.status for answer in answers] == [403] * 3
     assert plain(answers[0]) == plain(answers[1]) == plain(answers[2])
     put = f"/files/put/ada/{'0' * 32}/x.txt"
@@ -284,7 +306,12 @@ def test_a_link_to_one_file_of_a_job_opens_no_other(victim: Victim) -> None:
     query = signer(victim).query("GET", one, time.time() + 60)
     stranger = {"authorization": ""}
     assert get(victim, f"{one}?{query}", stranger).body == b"the first"
-    for other in (two, f"/files/{job_id}/all/files.json", f"/files/{job_id}/a2", f"{one}/../two.txt"):
+    for other in (
+        two,
+        f"/files/{job_id}/all/files.json",
+        f"/files/{job_id}/a2",
+        f"{one}/../two.txt",
+    ):
         refused = get(victim, f"{other}?{query}", stranger)
         assert refused.status == 403, other
         assert b"the second" not in refused.body
@@ -298,7 +325,9 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
 def test_a_files_name_is_only_ever_shown(victim: Victim, name: str) -> None:
-    made = post(victim, f"/api/uploads?name={quote(name)}", b"content", {"content-type": "text/plain"})
+    made = post(
+        victim, f"/api/uploads?name={quote(name)}", b"content", {"content-type": "text/plain"}
+    )
     boundary = "----x"
     disposition = name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
     form = f'content-disposition: form-data; name="file"; filename="{disposition}"\r\n\r\nhello'
@@ -323,7 +352,7 @@ def test_a_files_name_is_only_ever_shown(victim: Victim, name: str) -> None:
         assert "set-cookie" not in served.headers
 
 
-# --- A17, A18, A19, A22 -----------------------------------------------------------------------------------
+# --- A17, A18, A19, A22 ---------------------------------------------------------------------------
 
 
 def test_an_exception_tells_its_caller_nothing_but_where_to_look(victim: Victim) -> None:
@@ -333,7 +362,10 @@ def test_an_exception_tells_its_caller_nothing_but_where_to_look(victim: Victim)
     assert job["failure"]["code"] == "internal_error"
     told = [get(victim, f"/api/jobs/{job_id}{path}").body for path in ("", "/log", "/result")]
     told.append(post(victim, "/v1/job/check", json.dumps({"jobid": job_id}).encode()).body)
-    told += [call_tool(victim, victim.ada, name, job_id=job_id).body for name in ("job_status", "job_result")]
+    told += [
+        call_tool(victim, victim.ada, name, job_id=job_id).body
+        for name in ("job_status", "job_result")
+    ]
     assert all(job_id.encode() in told[number] for number in (0, 3, 4))
     # The log lists it under this id, which every answer about it has.
     assert all(b"log has the details under this job's id" in told[number] for number in (0, 4))
@@ -382,7 +414,11 @@ def test_html_out_of_a_job_is_a_download_and_never_a_page(victim: Victim) -> Non
     assert served.headers["content-disposition"].startswith("attachment")
     assert served.headers["x-content-type-options"] == "nosniff"
     assert served.headers["content-security-policy"].startswith("sandbox")
-    for words in ("javascript:alert(1)", " JavaScript:alert(1)", "data:text/html,<script>x</script>"):
+    for words in (
+        "javascript:alert(1)",
+        " JavaScript:alert(1)",
+        "data:text/html,<script>x</script>",
+    ):
         linked = submit(victim, "test.inject", words=words)
         ended(victim, linked)
         shown = get(victim, f"/jobs/{linked}").body.decode().lower()
@@ -421,7 +457,8 @@ def test_a_pickle_is_read_by_nobody_and_a_module_imported_by_no_kind(victim: Vic
     assert not (victim.home / "pickled").exists()
     trapped = victim.home / "trapped"
     assert not trapped.exists()
-    # The server and its workers find that module where this one does; whoever imports it leaves a file.
+    # The server and its workers find that module where this one does; whoever imports it leaves a
+    # file.
     home = {"CHECKBACK_HOME": str(victim.home)}
     subprocess.run([sys.executable, "-c", "import trap_module"], env=os.environ | home, check=True)
     assert trapped.exists()

@@ -23,7 +23,9 @@ def test_every_door_refuses_every_spelling_and_starts_nothing(victim: Victim) ->
     before = newest(victim)
     for number, url in enumerate(URLS):
         for kind in ("page.analyze", "pdf.info"):
-            answer = post(victim, "/api/jobs", json.dumps({"kind": kind, "args": {"url": url}}).encode())
+            answer = post(
+                victim, "/api/jobs", json.dumps({"kind": kind, "args": {"url": url}}).encode()
+            )
             assert (answer.status, answer.json()["error"]["code"]) == (422, "address_blocked"), url
         answer = post(victim, "/v1/pdf/info", json.dumps({"url": url, "async": True}).encode())
         assert (answer.status, answer.json()["error"]) == (403, True), url
@@ -35,9 +37,14 @@ def test_every_door_refuses_every_spelling_and_starts_nothing(victim: Victim) ->
     assert newest(victim) == before
 
 
-def test_no_callback_goes_to_a_spelling_of_a_private_address_or_to_the_server_itself(victim: Victim) -> None:
+def test_no_callback_goes_to_a_spelling_of_a_private_address_or_to_the_server_itself(
+    victim: Victim,
+) -> None:
     before = newest(victim)
-    own = [f"http://{host}:{victim.port}/api/jobs" for host in ("127.0.0.1", "localhost", "127.1", "[::1]")]
+    own = [
+        f"http://{host}:{victim.port}/api/jobs"
+        for host in ("127.0.0.1", "localhost", "127.1", "[::1]")
+    ]
     for url in (*URLS, *own):
         body = {"url": "https://example.com/a.pdf", "async": True, "callback": url}
         answer = post(victim, "/v1/pdf/info", json.dumps(body).encode())

@@ -1,4 +1,6 @@
-"""Mails that parsers stumble over: each is read, or is an invalid document; nothing is an error of ours."""
+"""Mails that parsers stumble over: each is read, or is an invalid document; nothing is an error of
+ours.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ VALUES = (
     "[", "]", "\xff", "1 Jan 99999", "\t",
 )  # fmt: skip
 html_of_any_kind = st.lists(st.sampled_from(HTML), max_size=25).map("".join)
-header = st.tuples(st.sampled_from(NAMES), st.lists(st.sampled_from(VALUES), max_size=5).map("".join))
+header = st.tuples(
+    st.sampled_from(NAMES), st.lists(st.sampled_from(VALUES), max_size=5).map("".join)
+)
 
 
 def read(folder: Path, content: bytes) -> Mail:
@@ -52,7 +56,8 @@ def read(folder: Path, content: bytes) -> Mail:
     ],
 )
 def test_a_section_that_is_none_is_a_comment(source: str, shown: str) -> None:
-    # A section without an end is nothing to browsers and to some versions of Python, and text to others.
+    # A section without an end is nothing to browsers and to some versions of Python, and text to
+    # others.
     assert safe_html(source, {}) in ({shown, ""} if ">" not in source else {shown})
 
 
@@ -80,7 +85,9 @@ def test_any_html_is_cleaned(source: str) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(header, max_size=6), html_of_any_kind)
-def test_any_mail_is_read_or_invalid(tmp_path: Path, headers: list[tuple[str, str]], body: str) -> None:
+def test_any_mail_is_read_or_invalid(
+    tmp_path: Path, headers: list[tuple[str, str]], body: str
+) -> None:
     lines = [f"{name}: {value}" for name, value in headers]
     content = "\n".join([*lines, "", body, "--a", *lines, "", body, "--a--"])
     with contextlib.suppress(JobFailed):

@@ -1,4 +1,6 @@
-"""Processes of jobs that were taken over: what they say, hand in and leave costs their own job alone."""
+"""Processes of jobs that were taken over: what they say, hand in and leave costs their own job
+alone.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ import pytest
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.engine.processes import tree
-from checkback.engine.processes.job_folders import Folders
+from checkback.engine.processes.job_folders import JobFolders
 from checkback.kinds import registry
 from checkback.security.auth.callers import LOCAL, Caller
 from checkback.service import Service
@@ -48,7 +50,13 @@ def line(**fields: Any) -> str:
     return json.dumps(fields) + "\n"
 
 
-PROGRESS: dict[str, Any] = {"say": "progress", "phase": None, "percent": 1, "message": None, "entered": []}
+PROGRESS: dict[str, Any] = {
+    "say": "progress",
+    "phase": None,
+    "percent": 1,
+    "message": None,
+    "entered": [],
+}
 FAILED: dict[str, Any] = {
     "say": "failed",
     "code": "x",
@@ -97,8 +105,12 @@ LIES = {
     "result without end": line(say="completed", result=json.dumps("x" * 100_000), artifacts=[]),
     "files that are no list": line(say="completed", result="1", artifacts={}),
     "file without fields": line(say="completed", result="1", artifacts=[{}]),
-    "file of a negative size": line(say="completed", result="1", artifacts=[FILE | {"size_bytes": -1}]),
-    "file with an attempt of true": line(say="completed", result="1", artifacts=[FILE | {"attempt": True}]),
+    "file of a negative size": line(
+        say="completed", result="1", artifacts=[FILE | {"size_bytes": -1}]
+    ),
+    "file with an attempt of true": line(
+        say="completed", result="1", artifacts=[FILE | {"attempt": True}]
+    ),
     "code that is a sentence": line(**FAILED | {"code": "you have won: call 555"}),
     "code that is a number": line(**FAILED | {"code": 7}),
     "retryable that is a text": line(**FAILED | {"retryable": "yes"}),
@@ -119,9 +131,13 @@ async def test_what_no_job_says_ends_its_own_job_only(service: Service, lie: str
     assert await works(service)
 
 
-async def test_a_line_without_an_end_costs_its_job_and_no_memory_of_the_worker(service: Service) -> None:
+async def test_a_line_without_an_end_costs_its_job_and_no_memory_of_the_worker(
+    service: Service,
+) -> None:
     before = tree.resident_bytes([os.getpid()])
-    job = await run(service, "lie.say", text="x" * 100_000, times=10_000)  # a gigabyte, were it read
+    job = await run(
+        service, "lie.say", text="x" * 100_000, times=10_000
+    )  # a gigabyte, were it read
     assert job.failure is not None
     assert job.failure.code == "invalid_message"
     assert tree.resident_bytes([os.getpid()]) - before < 100_000_000
@@ -180,7 +196,9 @@ async def test_a_file_that_is_not_as_it_was_said_is_not_taken_over(
     assert await works(service)
 
 
-async def test_a_file_that_is_as_it_was_said_is_the_workers_own(service: Service, settings: Settings) -> None:
+async def test_a_file_that_is_as_it_was_said_is_the_workers_own(
+    service: Service, settings: Settings
+) -> None:
     job = await run(service, "lie.hand_in", how="honest", bait="")
     (artifact,) = job.artifacts
     path = ArtifactStore(settings.artifacts_folder).path(job.id, artifact)
@@ -195,16 +213,22 @@ async def test_a_file_of_a_child_that_lives_on_cannot_be_changed_later(
 ) -> None:
     job = await run(service, "lie.later")
     (artifact,) = job.artifacts
-    home = Path(str(job.result)).parent  # what a warm child makes for itself is in a folder of its own there
+    home = Path(
+        str(job.result)
+    ).parent  # what a warm child makes for itself is in a folder of its own there
     assert home.parent == settings.temporary_folder
     assert re.fullmatch("child-[0-9a-f]{16}", home.name)
     await asyncio.sleep(1.5)  # the process writes after a second, and that is the point
-    assert ArtifactStore(settings.artifacts_folder).path(job.id, artifact).read_text() == "the report"
+    assert (
+        ArtifactStore(settings.artifacts_folder).path(job.id, artifact).read_text() == "the report"
+    )
     second = await run(service, "lie.later")
     assert second.result == job.result
 
 
-async def test_no_folder_of_a_job_is_left_however_deep_it_is(service: Service, settings: Settings) -> None:
+async def test_no_folder_of_a_job_is_left_however_deep_it_is(
+    service: Service, settings: Settings
+) -> None:
     job = await run(service, "lie.deep", levels=3000)
     assert job.state in (State.COMPLETED, State.FAILED)
     async with asyncio.timeout(20):
@@ -220,19 +244,26 @@ async def test_the_folder_of_a_worker_that_was_killed_is_removed_and_one_in_use_
     await until_active(service, job_id)
     (used,) = settings.temporary_folder.iterdir()
     left = settings.temporary_folder / f"{job_id}-9"
-    young, alien = settings.temporary_folder / f"{job_id}-8", settings.temporary_folder / "somebody else's"
+    young, alien = (
+        settings.temporary_folder / f"{job_id}-8",
+        settings.temporary_folder / "somebody else's",
+    )
     for folder in (left, young, alien):
         folder.mkdir()
         (folder / "file").write_bytes(b"x")
     for folder in (left, used, alien):
         os.utime(folder, (0, 0))
-    folders = Folders(
+    folders = JobFolders(
         settings.temporary_folder,
         ArtifactStore(settings.artifacts_folder),
         UploadStore(settings.uploads_folder),
     )
     assert folders.remove_left_behind() == 1
-    assert {path.name for path in settings.temporary_folder.iterdir()} == {used.name, young.name, alien.name}
+    assert {path.name for path in settings.temporary_folder.iterdir()} == {
+        used.name,
+        young.name,
+        alien.name,
+    }
     go.touch()
     assert (await service.wait(LOCAL, job_id, 20)).state is State.COMPLETED
 

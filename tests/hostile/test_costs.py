@@ -1,6 +1,8 @@
-"""What a request costs the server before it is known who asks: never more than in proportion to its bytes.
+"""What a request costs the server before it is known who asks: never more than in proportion to its
+bytes.
 
-The processor time of the server's own thread is measured, so that other load on the machine does not count.
+The processor time of the server's own thread is measured, so that other load on the machine does
+not count.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import pytest
 
 from serving import Victim, connected, head, read_answer
 
-MOST_SECONDS = 0.010
+MAX_SECONDS = 0.010
 """For one request with a head of 32 KB; most of it is taken by reading so much."""
 TIMES = 5
 SMALL, LARGE = 15_000, 30_000
@@ -48,8 +50,8 @@ HEADERS = [
 def spent(victim: Victim) -> float:
     """Seconds of processor time that the server's main thread has had.
 
-    Read while the thread sleeps: the kernel adds a running thread's time only at its next tick, so that a
-    request could seem to cost nothing, and the one after it twice as much.
+    Read while the thread sleeps: the kernel adds a running thread's time only at its next tick, so
+    that a request could seem to cost nothing, and the one after it twice as much.
     """
     pid = victim.process.pid
     thread = Path(f"/proc/{pid}/task/{pid}")
@@ -82,7 +84,7 @@ def test_the_head_of_a_stranger_costs_no_more_than_in_proportion_to_its_size(
             cost(victim, head("GET", "/", victim, {"authorization": "", name: make(size)}))
             for size in (SMALL, LARGE)
         )
-        assert large < MOST_SECONDS, (pattern, small, large)
+        assert large < MAX_SECONDS, (pattern, small, large)
         assert large < 4 * small + 0.002, (pattern, small, large)
 
 
@@ -94,15 +96,22 @@ def test_the_address_that_a_stranger_asks_for_costs_no_more_than_in_proportion(
 ) -> None:
     for pattern in ("a=b&", "%25", "../", ";;", "a[]=", "+"):
         small, large = (
-            cost(victim, head("GET", path + pattern * (size // len(pattern)), victim, {"authorization": ""}))
+            cost(
+                victim,
+                head("GET", path + pattern * (size // len(pattern)), victim, {"authorization": ""}),
+            )
             for size in (SMALL, LARGE)
         )
-        assert large < MOST_SECONDS, (pattern, small, large)
+        assert large < MAX_SECONDS, (pattern, small, large)
         assert large < 4 * small + 0.002, (pattern, small, large)
 
 
-@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
-@pytest.mark.parametrize("path", ["/signin", "/v1/file/upload", "/v1/pdf/info", "/mcp", "/api/jobs"])
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+)
+@pytest.mark.parametrize(
+    "path", ["/signin", "/v1/file/upload", "/v1/pdf/info", "/mcp", "/api/jobs"]
+)
 def test_the_body_of_a_stranger_costs_no_more_than_in_proportion(
     victim: Victim, path: str, kind: str
 ) -> None:
@@ -119,7 +128,7 @@ def test_the_body_of_a_stranger_costs_no_more_than_in_proportion(
             cost(victim, _posted(victim, path, kind, pattern * (size // len(pattern))))
             for size in (SMALL, LARGE)
         )
-        assert large < MOST_SECONDS, (pattern, small, large)
+        assert large < MAX_SECONDS, (pattern, small, large)
         assert large < 4 * small + 0.002, (pattern, small, large)
 
 

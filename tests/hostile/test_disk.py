@@ -1,4 +1,6 @@
-"""What a job may have on the disk while it runs, and its owner: past it that job ends, and nobody else."""
+"""What a job may have on the disk while it runs, and its owner: past it that job ends, and nobody
+else.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def narrowed(settings: Settings, **limits: float) -> Settings:
 
 
 @pytest.mark.parametrize("how", ["one file", "handed in", "removed", "memory file", "shut folder"])
-async def test_a_job_that_writes_without_end_ends_as_too_large(settings: Settings, how: str) -> None:
+async def test_a_job_that_writes_without_end_ends_as_too_large(
+    settings: Settings, how: str
+) -> None:
     narrow = narrowed(settings, job_disk_gb=0.05)
     async with open_connection(narrow) as connection, running_worker(narrow):
         job = (await connection.service.submit(LOCAL, "lie.fill", {"how": how})).job
@@ -52,7 +56,9 @@ async def test_a_job_that_makes_files_without_end_ends_as_too_large(
 
 
 @pytest.mark.parametrize("how", ["handed in", "handed in behind the back"])
-async def test_an_owner_over_its_share_is_ended_and_nobody_else(settings: Settings, how: str) -> None:
+async def test_an_owner_over_its_share_is_ended_and_nobody_else(
+    settings: Settings, how: str
+) -> None:
     narrow = narrowed(settings, owner_artifact_gb=0.05)
     async with open_connection(narrow) as connection, running_worker(narrow):
         service = connection.service
@@ -77,7 +83,9 @@ async def test_results_that_were_kept_count_at_once(settings: Settings) -> None:
         assert ends == ["completed", "quota_exceeded"]
 
 
-async def test_a_small_file_that_is_split_into_much_ends_early(settings: Settings, tmp_path: Path) -> None:
+async def test_a_small_file_that_is_split_into_much_ends_early(
+    settings: Settings, tmp_path: Path
+) -> None:
     narrow = narrowed(settings, owner_artifact_gb=0.002)
     async with open_connection(narrow) as connection, running_worker(narrow):
         pages = ",".join(str(number) for number in range(1, 301))
@@ -88,7 +96,9 @@ async def test_a_small_file_that_is_split_into_much_ends_early(settings: Setting
         assert (job.failure.code, job.artifacts) == ("quota_exceeded", ())
 
 
-async def test_a_source_that_is_named_a_hundred_times_is_one_file(settings: Settings, tmp_path: Path) -> None:
+async def test_a_source_that_is_named_a_hundred_times_is_one_file(
+    settings: Settings, tmp_path: Path
+) -> None:
     narrow = narrowed(settings, job_disk_gb=0.02)
     async with open_connection(narrow) as connection, running_worker(narrow):
         source = upload(connection, ADA, large_pdf(tmp_path, 3 * MB))

@@ -1,4 +1,6 @@
-"""Hostile documents end in a clear failure within their deadline; the worker and its other jobs go on."""
+"""Hostile documents end in a clear failure within their deadline; the worker and its other jobs go
+on.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from made_files import pdf_of, text_at
 pytestmark = [pytest.mark.usefixtures("worker"), pytest.mark.timeout(120)]
 
 KINDS = ("pdf.to_text", "pdf.to_image", "pdf.make_unsearchable", "pdf.merge")
-#: PDFium ends its process where memory is refused to it: the job cannot say more than that it crashed.
+#: PDFium ends its process where memory is refused to it: the job cannot say more than that it
+#: crashed.
 CRASHED = {"crashed"}
 #: The same, or its deadline, whichever comes first on this machine.
 ENDLESS = {"crashed", "timeout"}
@@ -100,7 +103,9 @@ async def test_a_file_that_is_not_what_its_name_says_is_refused(
     ],
     ids=["endless", "nested", "deep"],
 )
-async def test_an_expression_ends_its_own_job_only(service: Service, search: str, ends: set[str]) -> None:
+async def test_an_expression_ends_its_own_job_only(
+    service: Service, search: str, ends: set[str]
+) -> None:
     page = text_at(*((50.0, 100.0 + line, "x" * 80) for line in range(0, 500, 20)))
     job = await run(service, "pdf.find_text", pdf_of(page), "a.pdf", search=search, regex=True)
     assert ending(job) in ends

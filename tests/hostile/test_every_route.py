@@ -1,4 +1,5 @@
-"""Which checks apply to every route and every tool: found by trying, and compared with docs/security.md.
+"""Which checks apply to every route and every tool: found by trying, and compared with
+docs/security.md.
 
 A route or a tool that is added appears here by itself. ``WRITE_TABLES=1`` writes the tables anew:
 read what changed.
@@ -40,7 +41,9 @@ JSON = {"content-type": "application/json", "accept": "application/json, text/ev
 class World:
     """The whole application, with a job, an upload and tokens of two owners."""
 
-    def __init__(self, application: ASGIApp, tokens: dict[str, str], values: dict[str, str]) -> None:
+    def __init__(
+        self, application: ASGIApp, tokens: dict[str, str], values: dict[str, str]
+    ) -> None:
         self.application = application
         self.tokens = tokens
         #: What stands for the parameters of paths and the arguments of tools: Ada's.
@@ -77,7 +80,9 @@ async def open_world(connection: Connection, folder: Path) -> AsyncGenerator[Wor
         "reader": add_token(file, "ada", [Scope.READ]),
     }
     connection = replace(connection, settings=replace(connection.settings, tokens=file))
-    application = make_application(connection, port=8787, activity=Activity(), restarts={}, no_token=False)
+    application = make_application(
+        connection, port=8787, activity=Activity(), restarts={}, no_token=False
+    )
     ada = Caller("ada", frozenset({Scope.READ, Scope.WRITE}))
     with connection.service.begin_upload(ada, "a.txt") as writer:
         writer.write(b"words")
@@ -99,7 +104,9 @@ def find_application(application: object) -> Starlette:
     """Our own routes, below all that stands before them."""
     while not isinstance(application, Starlette):
         names = ("_own", "_app", "_application")
-        application = next(getattr(application, name) for name in names if hasattr(application, name))
+        application = next(
+            getattr(application, name) for name in names if hasattr(application, name)
+        )
     return application
 
 
@@ -157,7 +164,9 @@ async def checks_of(world: World, method: str, path: str) -> str:
     """What is refused on one route, as a row of the table has it."""
     unknown = world.values | {"job_id": UNKNOWN, "upload_id": "0" * 32}
 
-    async def ask(who: str, values: dict[str, str] = world.values, **headers: str) -> tuple[int, bytes]:
+    async def ask(
+        who: str, values: dict[str, str] = world.values, **headers: str
+    ) -> tuple[int, bytes]:
         at, kind, body = request_of(method, path, values)
         lines = {"accept": JSON["accept"], **({"content_type": kind} if kind else {}), **headers}
         return await world.ask(method, at, who, body, **lines)
@@ -165,7 +174,10 @@ async def checks_of(world: World, method: str, path: str) -> str:
     stranger, _ = await ask("")
     is_link = path.startswith("/files/")
     token = "token" if stranger == 401 else "signed link" if is_link and stranger == 403 else "none"
-    hosts = (await ask("ada", host="evil.example"))[0], (await ask("ada", origin="https://evil.example"))[0]
+    hosts = (
+        (await ask("ada", host="evil.example"))[0],
+        (await ask("ada", origin="https://evil.example"))[0],
+    )
     cookie = await ask("", cookie=world.cookie, sec_fetch_site="cross-site")
     scope = "none"
     if token == "token":
@@ -194,7 +206,9 @@ def without_ids(body: bytes, values: dict[str, str]) -> str:
     text = body.decode("utf-8", "replace")
     for value in (values["job_id"], values["upload_id"]):
         text = text.replace(value, "ID")
-    text = re.sub(r'"(request_id|duration|form_token)": ?("[^"]*"|\d+)|value="[0-9a-f]{64}"', "", text)
+    text = re.sub(
+        r'"(request_id|duration|form_token)": ?("[^"]*"|\d+)|value="[0-9a-f]{64}"', "", text
+    )
     return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "", text)
 
 
@@ -208,7 +222,14 @@ async def test_the_table_of_checks_over_all_routes_is_that_of_the_document(
         for method, path in everywhere:
             if f"/v1{path}" not in paths:  # PDF.co's API is there without /v1, too
                 rows[await checks_of(world, method, path)].append(f"{method} {path}")
-    titles = ("token", "scope", "another Host or Origin", "another site's page", "another owner's", "routes")
+    titles = (
+        "token",
+        "scope",
+        "another Host or Origin",
+        "another site's page",
+        "another owner's",
+        "routes",
+    )
     made = [f"| {' | '.join(titles)} |", "|---|---|---|---|---|---|"]
     for row, routes in sorted(rows.items()):
         made.append(f"| {row} | {_listed(routes)} |")
@@ -216,12 +237,16 @@ async def test_the_table_of_checks_over_all_routes_is_that_of_the_document(
 
 
 def _listed(routes: list[str]) -> str:
-    """Routes of one row; the many of PDF.co's API, which all read alike, as their number and names."""
+    """Routes of one row; the many of PDF.co's API, which all read alike, as
+    their number and names.
+    """
     ours = [route for route in routes if " /v1/" not in route]
     theirs = sorted({route.replace("/v1/", "") for route in routes if " /v1/" in route})
     words = [f"`{route}`" for route in ours]
     if theirs:
-        words.append("of PDF.co's API, with and without `/v1`: " + ", ".join(f"`{one}`" for one in theirs))
+        words.append(
+            "of PDF.co's API, with and without `/v1`: " + ", ".join(f"`{one}`" for one in theirs)
+        )
     return ", ".join(words)
 
 
@@ -235,17 +260,27 @@ async def ask_mcp(
     world: World, who: str, method: str, params: dict[str, Any], **lines: str
 ) -> dict[str, Any]:
     """The answer to a message without a session."""
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params | {"_meta": META}})
+    body = json.dumps(
+        {"jsonrpc": "2.0", "id": 1, "method": method, "params": params | {"_meta": META}}
+    )
     lines |= {"mcp_protocol_version": "2026-07-28", "mcp_method": method}
     _, answer = await world.ask(
-        "POST", "/mcp", who, body.encode(), content_type=JSON["content-type"], accept=JSON["accept"], **lines
+        "POST",
+        "/mcp",
+        who,
+        body.encode(),
+        content_type=JSON["content-type"],
+        accept=JSON["accept"],
+        **lines,
     )
     said = json.loads(answer.removeprefix(b"data: "))
     return said.get("result") or said
 
 
 def arguments_of(schema: dict[str, Any], values: dict[str, str], tool: str) -> dict[str, Any]:
-    """Arguments that a tool takes: what it needs, and Ada's job or upload wherever one can be named."""
+    """Arguments that a tool takes: what it needs, and Ada's job or upload wherever one can be
+    named.
+    """
     made: dict[str, Any] = {}
     needed = set(schema.get("required", ()))
     for name, described in schema["properties"].items():
@@ -285,7 +320,8 @@ async def test_the_table_of_checks_over_all_tools_is_that_of_the_document(
             if name in of_tests:
                 continue
             theirs, nobodys = (
-                arguments_of(tool["inputSchema"], values, name) for values in (world.values, unknown)
+                arguments_of(tool["inputSchema"], values, name)
+                for values in (world.values, unknown)
             )
             refused = await call(world, "reader", name, theirs)
             scope = "write" if "scope" in json.dumps(refused.get("content")) else "none"

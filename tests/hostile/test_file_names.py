@@ -1,4 +1,6 @@
-"""Names of files that others chose: a server of a source, an upload, a mail. They are only ever shown."""
+"""Names of files that others chose: a server of a source, an upload, a mail. They are only ever
+shown.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +94,12 @@ async def test_what_a_mail_carries_is_written_nowhere_by_its_name(service: Servi
     mail["From"], mail["To"], mail["Subject"] = "a@b.c", "d@e.f", "x"
     mail["Date"] = "Tue, 24 Nov 2026 10:00:00 +0000"
     mail.set_content("words of the mail")
-    for name in ("../../../outside.txt", "/etc/cron.d/x", "<img src=x onerror=alert(1)>.txt", "y" * 4000):
+    for name in (
+        "../../../outside.txt",
+        "/etc/cron.d/x",
+        "<img src=x onerror=alert(1)>.txt",
+        "y" * 4000,
+    ):
         mail.add_attachment(b"attached", maintype="text", subtype="plain", filename=name)
     job = await run(service, "email.to_pdf", mail.as_bytes(), "a.eml")
     assert ending(job) == COMPLETED, job.failure
@@ -124,7 +131,9 @@ def test_a_name_of_four_thousand_letters_is_refused_or_cut(victim: Victim) -> No
 
 @pytest.mark.parametrize("name", SHOWN, ids=lambda name: name[:40])
 def test_a_files_name_stands_in_the_web_page_as_text(victim: Victim, name: str) -> None:
-    made = post(victim, f"/api/uploads?name={quote(name)}", b"content", {"content-type": "text/plain"}).json()
+    made = post(
+        victim, f"/api/uploads?name={quote(name)}", b"content", {"content-type": "text/plain"}
+    ).json()
     body = json.dumps({"kind": "file.fetch", "args": {"url": f"upload:{made['id']}"}}).encode()
     job_id = post(victim, "/api/jobs", body).json()["id"]
     job = get(victim, f"/api/jobs/{job_id}?wait=30").json()

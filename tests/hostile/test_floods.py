@@ -1,4 +1,6 @@
-"""One owner wants everything: jobs, questions, disk. Others notice nothing, and nothing is half stored."""
+"""One owner wants everything: jobs, questions, disk. Others notice nothing, and nothing is half
+stored.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,7 @@ async def contents(connection: Connection) -> dict[str, Any]:
     return sizes
 
 
-# --- Whose turn it is -------------------------------------------------------------------------------------
+# --- Whose turn it is -----------------------------------------------------------------------------
 
 
 async def test_when_one_owner_floods_another_ones_job_is_the_next(connection: Connection) -> None:
@@ -93,14 +95,17 @@ async def test_when_one_owner_floods_another_ones_job_is_the_next(connection: Co
 
 
 async def test_a_flood_is_not_left_behind_for_good(connection: Connection) -> None:
-    """Bob always has one job waiting, a new one when it was taken. The flood gets every other turn."""
+    """Bob always has one job waiting, a new one when it was taken. The flood
+    gets every other turn.
+    """
     service, keys = connection.service, Keys(connection.settings.prefix)
     flood = [await add(service, LOCAL) for _ in range(20)]
     taken: list[str] = []
     bobs = [await add(service, BOB)]
     for _ in range(20):
         (job_id, _), *_ = zip(
-            *[iter(await connection.wire.call("ZPOPMIN", keys.queue(QUEUE, "prioritized")))] * 2, strict=True
+            *[iter(await connection.wire.call("ZPOPMIN", keys.queue(QUEUE, "prioritized")))] * 2,
+            strict=True,
         )
         taken.append(job_id)
         if job_id == bobs[-1]:
@@ -139,13 +144,19 @@ async def test_a_job_of_another_clients_priority_moves_no_turn_away(connection: 
     assert int(await connection.wire.call("HGET", keys.job(QUEUE, ours), "priority")) <= 11
 
 
-async def test_jobs_of_other_bullmq_clients_keep_going(connection: Connection, settings: Settings) -> None:
-    """Without a priority they go before all, as BullMQ does it; with ReftrixMCP's 10 they meet no flood."""
+async def test_jobs_of_other_bullmq_clients_keep_going(
+    connection: Connection, settings: Settings
+) -> None:
+    """Without a priority they go before all, as BullMQ does it; with ReftrixMCP's 10 they meet no
+    flood.
+    """
     flood = [await add(connection.service, ADA) for _ in range(50)]
     options = {"prefix": settings.prefix, "connection": settings.redis_url}
     queue: Any = importlib.import_module("bullmq").Queue(QUEUE, options)
     try:
-        ten = (await queue.add("test.add", {"a": 1, "b": 1}, {"jobId": new_job_id(), "priority": 10})).id
+        ten = (
+            await queue.add("test.add", {"a": 1, "b": 1}, {"jobId": new_job_id(), "priority": 10})
+        ).id
         plain = (await queue.add("test.add", {"a": 1, "b": 1}, {"jobId": new_job_id()})).id
     finally:
         await queue.close()
@@ -180,7 +191,9 @@ async def test_the_job_of_another_owner_starts_next(settings: Settings, tmp_path
     started, gate = tmp_path / "started", tmp_path / "gate"
     async with open_connection(one) as connection, running_worker(one):
         service = connection.service
-        first = (await service.submit(ADA, "test.gate", {"path": str(gate), "started": str(started)})).job.id
+        first = (
+            await service.submit(ADA, "test.gate", {"path": str(gate), "started": str(started)})
+        ).job.id
         async for job in service.watch(ADA, first):
             if job.phase is not None:
                 break
@@ -194,7 +207,7 @@ async def test_the_job_of_another_owner_starts_next(settings: Settings, tmp_path
         assert {job.state for job in last} == {State.COMPLETED}
 
 
-# --- Limits -----------------------------------------------------------------------------------------------
+# --- Limits ---------------------------------------------------------------------------------------
 
 
 async def test_past_an_owners_limit_nothing_is_stored_and_others_go_on(tight: Connection) -> None:
@@ -202,7 +215,12 @@ async def test_past_an_owners_limit_nothing_is_stored_and_others_go_on(tight: Co
     mine = [await add(service, ADA) for _ in range(4)]
     mine.append(await add(service, ADA, delay_seconds=600))
     before = await contents(tight)
-    for how in ({}, {"key": "k"}, {"delay_seconds": 5}, {"callback": {"url": "https://example.com/x"}}):
+    for how in (
+        {},
+        {"key": "k"},
+        {"delay_seconds": 5},
+        {"callback": {"url": "https://example.com/x"}},
+    ):
         with pytest.raises(QuotaExceeded, match="5 jobs"):
             await add(service, ADA, **how)
     assert await contents(tight) == before
@@ -219,7 +237,9 @@ async def test_a_key_gives_its_job_back_past_the_limit_too(tight: Connection) ->
 
 
 async def test_many_submits_at_once_do_not_slip_through(tight: Connection) -> None:
-    done = await asyncio.gather(*(add(tight.service, ADA) for _ in range(40)), return_exceptions=True)
+    done = await asyncio.gather(
+        *(add(tight.service, ADA) for _ in range(40)), return_exceptions=True
+    )
     assert sum(isinstance(one, str) for one in done) == 5
     assert {type(one) for one in done if not isinstance(one, str)} == {QuotaExceeded}
 
@@ -273,8 +293,12 @@ async def test_a_full_queue_takes_nobodys_jobs_and_says_so(tight: Connection) ->
     await add(service, BOB)
 
 
-async def test_past_the_disk_budget_jobs_end_and_are_read_but_none_comes_in(tight: Connection) -> None:
-    """The budget is 10 KB. What was accepted before still ends; when files have gone, all is as before."""
+async def test_past_the_disk_budget_jobs_end_and_are_read_but_none_comes_in(
+    tight: Connection,
+) -> None:
+    """The budget is 10 KB. What was accepted before still ends; when files have gone, all is as
+    before.
+    """
     service, keys = tight.service, Keys(tight.settings.prefix)
     words = "x" * 20_000
     large = (await service.submit(ADA, "test.say", {"words": words})).job.id
@@ -295,7 +319,9 @@ async def test_past_the_disk_budget_jobs_end_and_are_read_but_none_comes_in(tigh
         await add(service, ADA)
 
 
-async def test_an_owner_whose_results_fill_their_share_holds_nobody_else_up(settings: Settings) -> None:
+async def test_an_owner_whose_results_fill_their_share_holds_nobody_else_up(
+    settings: Settings,
+) -> None:
     narrow = replace(settings, owner_artifact_gb=1e-5)
     async with open_connection(narrow) as connection, running_worker(narrow):
         service, keys = connection.service, Keys(narrow.prefix)
@@ -349,12 +375,14 @@ async def test_uploads_stay_within_the_disk_budget(tight: Connection) -> None:
         tight.service.begin_upload(LOCAL, "b")
 
 
-# --- At the doors -----------------------------------------------------------------------------------------
+# --- At the doors ---------------------------------------------------------------------------------
 
 
 def test_too_many_requests_are_told_at_every_door(tmp_path: Path) -> None:
     """A server with rates of almost nothing: then 429 with Retry-After; others notice nothing."""
-    with serving(tmp_path / "home", owner_requests="1", owner_submits="0.2", job_checks="0.2") as victim:
+    with serving(
+        tmp_path / "home", owner_requests="1", owner_submits="0.2", job_checks="0.2"
+    ) as victim:
         body = b'{"kind":"test.add","args":{"a":1,"b":2}}'
         answers = [post(victim, "/api/jobs", body) for _ in range(3)]
         assert [answer.status for answer in answers] == [202, 202, 429]

@@ -1,4 +1,6 @@
-"""What is no message, or half of one, at MCP's two doors: the right code, no 5xx, the connection lives."""
+"""What is no message, or half of one, at MCP's two doors: the right code, no 5xx, the connection
+lives.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,7 @@ def ids(value: Any) -> str | None:
     return repr(value[:60]) if isinstance(value, bytes) else None
 
 
-# --- HTTP -------------------------------------------------------------------------------------------------
+# --- HTTP -----------------------------------------------------------------------------------------
 
 
 def told(answer: Heard) -> dict[str, Any]:
@@ -120,7 +122,11 @@ def test_over_http_it_is_told_with_its_code_and_the_connection_lives(
 ) -> None:
     with connected(victim) as line:
         for sent, expected in ((body, code), (PING, None)):
-            length = {"content-type": "application/json", "content-length": str(len(sent)), **session}
+            length = {
+                "content-type": "application/json",
+                "content-length": str(len(sent)),
+                **session,
+            }
             line.sendall(head("POST", "/mcp", victim, length) + sent)
             answer = read_answer(line)
             assert 200 <= answer.status < 500, answer.raw[:500]
@@ -130,7 +136,9 @@ def test_over_http_it_is_told_with_its_code_and_the_connection_lives(
 
 
 @pytest.mark.parametrize(
-    ("body", "identity"), [*((one, 7) for one in READABLE), *((one, None) for one in UNREADABLE)], ids=ids
+    ("body", "identity"),
+    [*((one, 7) for one in READABLE), *((one, None) for one in UNREADABLE)],
+    ids=ids,
 )
 def test_a_message_that_cannot_be_taken_is_answered_to_its_id_where_that_is_sure(
     victim: Victim, session: dict[str, str], body: bytes, identity: int | None
@@ -141,7 +149,8 @@ def test_a_message_that_cannot_be_taken_is_answered_to_its_id_where_that_is_sure
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", ""]
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", ""],
 )
 def test_over_http_other_types_and_encodings_change_nothing(victim: Victim, kind: str) -> None:
     for more in (
@@ -160,22 +169,36 @@ json_values = st.recursive(
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 names = st.sampled_from(
-    ["job_list", "job_status", "job_wait", "job_result", "test_say", "get_job_check", "page_analyze"]
+    [
+        "job_list",
+        "job_status",
+        "job_wait",
+        "job_result",
+        "test_say",
+        "get_job_check",
+        "page_analyze",
+    ]
 )
 methods = st.sampled_from(
     ["tools/call", "tools/list", "resources/read", "prompts/get", "initialize", "logging/setLevel"]
 )
 messages = st.fixed_dictionaries(
     {"jsonrpc": st.just("2.0"), "id": st.integers() | st.text(max_size=5), "method": methods},
-    optional={"params": json_values | st.fixed_dictionaries({"name": names, "arguments": json_values})},
+    optional={
+        "params": json_values | st.fixed_dictionaries({"name": names, "arguments": json_values})
+    },
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(messages.map(lambda message: json.dumps(message).encode()) | st.binary(max_size=60))
 def test_over_http_no_message_is_an_error_of_the_servers(
     victim: Victim, session: dict[str, str], body: bytes
@@ -240,7 +263,7 @@ def test_over_http_a_bad_notification_ends_nothing(victim: Victim, session: dict
         assert told(say(line, victim, PING, session))["result"] == {}
 
 
-# --- stdio ------------------------------------------------------------------------------------------------
+# --- stdio ----------------------------------------------------------------------------------------
 
 
 class Stdio:
@@ -324,7 +347,9 @@ def test_over_stdio_a_bad_notification_ends_nothing(stdio: Stdio) -> None:
     assert stdio.until("alive")[-1]["result"] == {}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(messages.map(lambda message: json.dumps(message).encode()) | st.binary(max_size=60))
 def test_over_stdio_no_line_ends_the_connection(stdio: Stdio, body: bytes) -> None:
     stdio.send(body)

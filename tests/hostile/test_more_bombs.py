@@ -33,7 +33,9 @@ async def endings(service: Service, *makers: Callable[[], bytes]) -> dict[str, s
     return found
 
 
-async def test_pictures_are_refused_by_their_size_before_they_are_unpacked(service: Service) -> None:
+async def test_pictures_are_refused_by_their_size_before_they_are_unpacked(
+    service: Service,
+) -> None:
     too_large = (
         bombs.png_of_gigapixels,
         bombs.gif_of_a_huge_screen,
@@ -69,7 +71,9 @@ async def test_sheets_and_archives_are_refused_before_they_grow(service: Service
     assert found == {make.__name__: code for make, code in expected.items()}
 
 
-async def test_a_workbook_that_asks_its_reader_for_all_memory_ends_its_own_job_only(service: Service) -> None:
+async def test_a_workbook_that_asks_its_reader_for_all_memory_ends_its_own_job_only(
+    service: Service,
+) -> None:
     # Its reader ends its process where memory is refused to it.
     found = await endings(service, bombs.xlsx_of_far_corners, bombs.xls_that_was_cut)
     assert set(found.values()) <= {"crashed", "out_of_memory", "too_large"}
@@ -82,10 +86,15 @@ async def test_mails_with_headers_of_megabytes_are_too_large(service: Service) -
 
 async def test_mails_in_mails_without_end_are_invalid(service: Service) -> None:
     found = await endings(service, bombs.mail_of_messages, bombs.mail_of_deep_parts)
-    assert found == {"mail_of_messages": "invalid_document", "mail_of_deep_parts": "invalid_document"}
+    assert found == {
+        "mail_of_messages": "invalid_document",
+        "mail_of_deep_parts": "invalid_document",
+    }
 
 
-async def test_pdfs_whose_fonts_and_functions_ask_for_too_much_are_left_alone(service: Service) -> None:
+async def test_pdfs_whose_fonts_and_functions_ask_for_too_much_are_left_alone(
+    service: Service,
+) -> None:
     harmless = (
         pdfs.predictor_of_a_huge_row,
         pdfs.font_that_draws_itself,

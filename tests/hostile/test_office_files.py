@@ -1,7 +1,8 @@
-"""Office files that name files of the machine, or of another owner's job, in every way that is known.
+"""Office files that name files of the machine, or of another owner's job, in every way that is
+known.
 
-Three runs of the same documents: with both lines down the baits are seen, so they are real; with either line
-alone nothing is seen.
+Three runs of the same documents: with both lines down the baits are seen, so they are real; with
+either line alone nothing is seen.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from office_baits import Baits, documents, is_shown
 pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
 NAMES = sorted(documents(Baits(Path("/nowhere"))))
-needs_landlock = pytest.mark.skipif(not policy.standing().landlock, reason="needs a kernel with Landlock")
+needs_landlock = pytest.mark.skipif(
+    not policy.standing().landlock, reason="needs a kernel with Landlock"
+)
 Converted = Callable[[str, bool], Path]
 
 
@@ -74,13 +77,17 @@ def test_the_kernel_alone_shows_no_file_of_the_machine(converted: Converted, nam
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_second_line_alone_shows_no_file_of_the_machine(converted: Converted, name: str) -> None:
+def test_the_second_line_alone_shows_no_file_of_the_machine(
+    converted: Converted, name: str
+) -> None:
     made = converted("open", True) / f"{name}.pdf"
     assert made.is_file()
     assert not is_shown(made)
 
 
-@pytest.mark.skipif(policy.standing(policy.BUBBLEWRAP).bubblewrap is None, reason="needs bubblewrap")
+@pytest.mark.skipif(
+    policy.standing(policy.BUBBLEWRAP).bubblewrap is None, reason="needs bubblewrap"
+)
 def test_bubblewrap_alone_shows_no_file_of_the_machine(converted: Converted) -> None:
     folder = converted("bubblewrap", False)
     for name in NAMES:
@@ -88,7 +95,7 @@ def test_bubblewrap_alone_shows_no_file_of_the_machine(converted: Converted) -> 
         assert not is_shown(folder / f"{name}.pdf"), name
 
 
-# --- Through jobs -----------------------------------------------------------------------------------------
+# --- Through jobs ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -114,7 +121,8 @@ async def outputs(service: Service, job: Any) -> list[Path]:
 async def test_a_job_shows_no_file_of_the_machine(service: Service, baits: Baits, how: str) -> None:
     odt = office_baits.documents(baits)["styles.odt"]
     html = "<html><body>words" + "".join(
-        f"<img src='{a}'><iframe src='{a}'></iframe><object data='{a}'></object>" for a in baits.addresses
+        f"<img src='{a}'><iframe src='{a}'></iframe><object data='{a}'></object>"
+        for a in baits.addresses
     )
     content = {
         "odt": odt,
@@ -159,7 +167,9 @@ async def test_one_owners_document_shows_nothing_of_another_owners_job(service: 
             "connects": [], "signals": [pid]}  # fmt: skip
     probed = await service.submit(LOCAL, "walled.probe", args)
     found = cast("dict[str, str]", (await service.wait(LOCAL, probed.job.id, 100)).result)
-    tried = {name: how for name, how in found.items() if name.split()[0] in ("read", "write", "signal")}
+    tried = {
+        name: how for name, how in found.items() if name.split()[0] in ("read", "write", "signal")
+    }
     assert len(tried) == 14
     assert "done" not in tried.values()
     assert (found["own"], found["program"]) == ("done", "done")

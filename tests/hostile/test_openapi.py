@@ -1,7 +1,8 @@
-"""Our OpenAPI document, taken at its word by a program that tries what it allows, and much that it does not.
+"""Our OpenAPI document, taken at its word by a program that tries what it allows, and much that it
+does not.
 
-schemathesis makes the requests. No answer may be an error of the server's, or have a status, a type or a body
-that the document does not tell of.
+schemathesis makes the requests. No answer may be an error of the server's, or have a status, a type
+or a body that the document does not tell of.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def test_every_answer_about_a_job_that_is_there_too(victim: Victim, tmp_path: Pa
     settings = f'[parameters]\njob_id = "{job["id"]}"\nname = "words.txt"\n'
     (tmp_path / "schemathesis.toml").write_text(settings)
     # What deletes the job would leave nothing for the others; without a job it is tried above.
-    report = explore(victim, tmp_path, "--include-path-regex", "job_id", "--exclude-method", "DELETE")
+    report = explore(
+        victim, tmp_path, "--include-path-regex", "job_id", "--exclude-method", "DELETE"
+    )
     assert "Selected: 7/14" in report
     assert "repeatedly returned 404" not in report

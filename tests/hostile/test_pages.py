@@ -1,7 +1,9 @@
-"""Pages that want to hold, fill or break their browser: each ends in time as it should, and harms no other.
+"""Pages that want to hold, fill or break their browser: each ends in time as it should, and harms
+no other.
 
-Run as users run them: through the real engine, two at a time in warm children; after each of them a good page
-is analysed on the same worker. The memory of its processes and their temporary folders are measured.
+Run as users run them: through the real engine, two at a time in warm children; after each of them a
+good page is analysed on the same worker. The memory of its processes and their temporary folders
+are measured.
 """
 
 from __future__ import annotations
@@ -25,13 +27,15 @@ from sampling import sampled
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 
-#: Within these a page has to end: its navigation's 20 s, what its phases may take, a busy machine's slowness.
-MOST_SECONDS = 75.0
+#: Within these a page has to end: its navigation's 20 s, what its phases may take, a busy machine's
+#: slowness.
+MAX_SECONDS = 75.0
 GOOD_SECONDS = 30.0
 #: What the worker's own processes take, and what pages can take until the worker looks again.
 OWN_BYTES = 1_000_000_000
 PROFILE_BYTES = 20_000_000
-#: What takes a whole core may also use up its navigation's time, where others want the core as well.
+#: What takes a whole core may also use up its navigation's time, where others want the core as
+#: well.
 SLOW = {"TIMEOUT_ERROR"}
 PICTURE = b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
 HEAD = "<!doctype html><html lang=en><title>x</title><h1>Hello there</h1>"
@@ -41,7 +45,8 @@ def script(text: str) -> str:
     return f"{HEAD}<script>{text}</script>"
 
 
-# What each page tries, and how its job may end: "fine", a warning of the report, or the code of a failure.
+# What each page tries, and how its job may end: "fine", a warning of the report, or the code of a
+# failure.
 SCRIPTS = {
     "endless loop in the page": (script("while (1) {}"), {"SCRIPTS_STOPPED"}),
     "endless loop at load": (script("onload = () => { while (1) {} }"), {"SCRIPTS_STOPPED"}),
@@ -65,11 +70,15 @@ SCRIPTS = {
     ),
     "reloads": (script("setTimeout(() => location.reload(), 20)"), {"SCRIPTS_STOPPED"}),
     "floods the history": (
-        script("setInterval(() => { for (let i = 0; i < 200; i++) history.pushState({}, '', '?' + i) }, 5)"),
+        script(
+            "setInterval(() => { for (let i = 0; i < 200; i++) history.pushState({}, '', '?' + i) }, 5)"
+        ),
         {"fine", "SCRIPTS_STOPPED"},
     ),
     "floods the console": (
-        script("setInterval(() => { for (let i = 0; i < 2000; i++) console.error('x'.repeat(2000)) }, 5)"),
+        script(
+            "setInterval(() => { for (let i = 0; i < 2000; i++) console.error('x'.repeat(2000)) }, 5)"
+        ),
         # On a busy machine more is said than can be heard before the scripts are stopped.
         {"SCRIPTS_STOPPED", "out_of_memory", *SLOW},
     ),
@@ -233,13 +242,17 @@ class Site:
             if answer is not None:
                 await answer(writer)
             else:
-                found = self._pages.get(path, f"{HEAD}<p>A good page.</p>" if path == "/good" else "")
-                head(writer, "200 OK" if found else "404 Not Found", f"Content-Length: {len(found)}")
+                found = self._pages.get(
+                    path, f"{HEAD}<p>A good page.</p>" if path == "/good" else ""
+                )
+                head(
+                    writer, "200 OK" if found else "404 Not Found", f"Content-Length: {len(found)}"
+                )
                 writer.write(found.encode())
                 await writer.drain()
 
     async def _never(self, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(MOST_SECONDS)
+        await asyncio.sleep(MAX_SECONDS)
 
     async def _drip(self, writer: asyncio.StreamWriter) -> None:
         head(writer)
@@ -281,7 +294,11 @@ class Site:
 
 
 def head(writer: asyncio.StreamWriter, status: str = "200 OK", *fields: str) -> None:
-    media = () if any(field.startswith("Content-Type") for field in fields) else ("Content-Type: text/html",)
+    media = (
+        ()
+        if any(field.startswith("Content-Type") for field in fields)
+        else ("Content-Type: text/html",)
+    )
     lines = [f"HTTP/1.1 {status}", *media, *fields, "Connection: close"]
     writer.write("\r\n".join(lines).encode() + b"\r\n\r\n")
 
@@ -298,7 +315,9 @@ async def run(service: Service, url: str, seconds: float) -> Ended:
     """Analyse a page and tell how that ended."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    job_id = (await service.submit(LOCAL, "page.analyze", {"url": url, "respect_robots_txt": False})).job.id
+    job_id = (
+        await service.submit(LOCAL, "page.analyze", {"url": url, "respect_robots_txt": False})
+    ).job.id
     job: Job = await service.wait(LOCAL, job_id, seconds)
     took = loop.time() - begun
     if job.state is State.FAILED:
@@ -311,7 +330,9 @@ async def run(service: Service, url: str, seconds: float) -> Ended:
     return Ended(warnings or {"fine"}, took)
 
 
-@pytest.fixture(params=[SCRIPTS, MEMORY, WORK, NETWORK], ids=["scripts", "memory", "work", "network"])
+@pytest.fixture(
+    params=[SCRIPTS, MEMORY, WORK, NETWORK], ids=["scripts", "memory", "work", "network"]
+)
 def pages(request: pytest.FixtureRequest) -> dict[str, tuple[str, set[str]]]:
     return request.param
 
@@ -347,9 +368,9 @@ async def test_hostile_pages_end_as_they_should_and_harm_no_other(
 
     async def one(name: str, allowed: set[str]) -> None:
         async with both:
-            ended = await run(service, f"http://{host}/{name.replace(' ', '-')}", MOST_SECONDS)
+            ended = await run(service, f"http://{host}/{name.replace(' ', '-')}", MAX_SECONDS)
             good = await run(service, f"http://{host}/good", GOOD_SECONDS)
-        if not ended.how & allowed or ended.seconds >= MOST_SECONDS or good.how != {"fine"}:
+        if not ended.how & allowed or ended.seconds >= MAX_SECONDS or good.how != {"fine"}:
             wrong[name] = (ended, good)
 
     with sampled() as most:

@@ -1,4 +1,6 @@
-"""PDFs that lead in circles, unpack to gigabytes, or ask for something: how each job ends, exactly."""
+"""PDFs that lead in circles, unpack to gigabytes, or ask for something: how
+each job ends, exactly.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,13 @@ def settings(settings: Settings) -> Settings:
     return replace(settings, document_concurrency=2)
 
 
-async def endings(service: Service, content: bytes, kinds: tuple[str, ...], **args: object) -> dict[str, str]:
+async def endings(
+    service: Service, content: bytes, kinds: tuple[str, ...], **args: object
+) -> dict[str, str]:
     """How a job of each kind ends on the same file."""
-    jobs = await asyncio.gather(*(run(service, kind, content, "trick.pdf", **args) for kind in kinds))
+    jobs = await asyncio.gather(
+        *(run(service, kind, content, "trick.pdf", **args) for kind in kinds)
+    )
     return {kind: ending(job) for kind, job in zip(kinds, jobs, strict=True)}
 
 
@@ -57,7 +63,8 @@ async def test_a_tree_of_pages_that_hangs_on_itself_is_no_document(service: Serv
 
 
 async def test_a_gigabyte_by_lzw_ends_its_own_job_only(service: Service) -> None:
-    # PDFium unpacks all of a page's content at once, and ends its process where memory is refused to it.
+    # PDFium unpacks all of a page's content at once, and ends its process where memory is refused
+    # to it.
     kinds = ("pdf.to_text", "pdf.info")
     found = await endings(service, tricks.lzw_of_a_gigabyte(), kinds)
     assert found == {"pdf.to_text": "crashed", "pdf.info": COMPLETED}
@@ -82,7 +89,7 @@ async def test_an_encrypted_document_asks_for_its_password(service: Service) -> 
     assert ending(right) == COMPLETED
 
 
-# --- Attached files ---------------------------------------------------------------------------------------
+# --- Attached files -------------------------------------------------------------------------------
 
 
 async def test_attached_files_get_plain_names(service: Service) -> None:
@@ -106,7 +113,9 @@ async def test_attached_files_get_plain_names(service: Service) -> None:
 
 
 async def test_more_attached_files_than_allowed_are_too_many(service: Service) -> None:
-    job = await run(service, "pdf.extract_attachments", tricks.with_attachments(["x"] * 501), "trick.pdf")
+    job = await run(
+        service, "pdf.extract_attachments", tricks.with_attachments(["x"] * 501), "trick.pdf"
+    )
     assert ending(job) == "too_large"
 
 
@@ -118,6 +127,10 @@ async def test_an_attached_file_of_a_gigabyte_is_told_as_want_of_memory(service:
 
 
 async def test_a_merged_document_is_a_whole_one(service: Service) -> None:
-    for trick in (tricks.outline_in_a_circle, tricks.cross_references_in_a_circle, tricks.xmp_of_laughs):
+    for trick in (
+        tricks.outline_in_a_circle,
+        tricks.cross_references_in_a_circle,
+        tricks.xmp_of_laughs,
+    ):
         job = await run(service, "pdf.merge", trick(), "trick.pdf")
         assert tricks.WORDS in await output_text(service, job)

@@ -1,4 +1,6 @@
-"""Requests to PDF.co's API that are broken: refused in its own form, never an error of the server's."""
+"""Requests to PDF.co's API that are broken: refused in its own form, never an error of the
+server's.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def refused(answer: Heard) -> dict[str, Any]:
     return said
 
 
-@pytest.mark.parametrize("path", ["/v1/file/upload", "/file/upload", "/v1/pdf/info", "/v1/job/check"])
+@pytest.mark.parametrize(
+    "path", ["/v1/file/upload", "/file/upload", "/v1/pdf/info", "/v1/job/check"]
+)
 @pytest.mark.parametrize("name", BROKEN_FORMS)
 def test_a_broken_form_is_refused(victim: Victim, path: str, name: str) -> None:
     kind, body = BROKEN_FORMS[name]
@@ -87,9 +91,15 @@ def test_a_number_that_is_none_is_refused_or_means_nothing(
     body: dict[str, Any] = {"url": "https://files.example/a.pdf", "async": True}
     path = "/v1/pdf/info"
     if parameter == "x":
-        path, body["annotations"] = "/v1/pdf/edit/add", [{"text": "a", "x": value, "y": 1, "pages": "0"}]
+        path, body["annotations"] = (
+            "/v1/pdf/edit/add",
+            [{"text": "a", "x": value, "y": 1, "pages": "0"}],
+        )
     elif parameter == "dpi":
-        path, body["profiles"] = "/v1/pdf/convert/to/png", json.dumps({"RenderingResolution": value})
+        path, body["profiles"] = (
+            "/v1/pdf/convert/to/png",
+            json.dumps({"RenderingResolution": value}),
+        )
     elif parameter == "expiration":
         body["expiration"] = value
     else:
@@ -99,10 +109,15 @@ def test_a_number_that_is_none_is_refused_or_means_nothing(
         refused(answer)
 
 
-@pytest.mark.parametrize("value", [value for value in NUMBERS if isinstance(value, str) and value.isascii()])
-def test_a_number_in_an_address_that_is_none_is_refused_or_means_nothing(victim: Victim, value: str) -> None:
+@pytest.mark.parametrize(
+    "value", [value for value in NUMBERS if isinstance(value, str) and value.isascii()]
+)
+def test_a_number_in_an_address_that_is_none_is_refused_or_means_nothing(
+    victim: Victim, value: str
+) -> None:
     answer = get(
-        victim, f"/v1/pdf/info?url=https://files.example/a.pdf&async=true&expiration={value.strip()}"
+        victim,
+        f"/v1/pdf/info?url=https://files.example/a.pdf&async=true&expiration={value.strip()}",
     )
     if answer.status != 200:
         refused(answer)
@@ -115,7 +130,15 @@ ADDRESSES = ["http://[", "http://[::1", "//", "http:", "http://a:b", "http://a:9
 
 @pytest.mark.parametrize("address", ADDRESSES, ids=lambda value: repr(value)[:30])
 @pytest.mark.parametrize(
-    "path", ["pdf/info", "pdf/merge", "file/upload/url", "file/hash", "file/delete", "pdf/convert/from/url"]
+    "path",
+    [
+        "pdf/info",
+        "pdf/merge",
+        "file/upload/url",
+        "file/hash",
+        "file/delete",
+        "pdf/convert/from/url",
+    ],
 )
 def test_an_address_that_is_none_is_refused(victim: Victim, path: str, address: str) -> None:
     refused(post(victim, f"/v1/{path}", json.dumps({"url": address, "async": True}).encode()))

@@ -13,7 +13,7 @@ import pytest
 
 from checkback.app import worker as work
 from checkback.core.job import Job
-from checkback.engine.processes.job_folders import Folders
+from checkback.engine.processes.job_folders import JobFolders
 from checkback.kinds import registry
 from checkback.security.auth.callers import LOCAL
 from checkback.security.sandbox import policy
@@ -27,10 +27,14 @@ from made_files import pdf_of, text_at
 
 pytestmark = pytest.mark.timeout(120)
 
-needs_landlock = pytest.mark.skipif(not policy.standing().landlock, reason="needs a kernel with Landlock")
+needs_landlock = pytest.mark.skipif(
+    not policy.standing().landlock, reason="needs a kernel with Landlock"
+)
 PDF = pdf_of(text_at((72, 72, "words")))
 NOT_WALLED = {"page.analyze_batch"}
-"""Built-in kinds that read nothing of a stranger's; those that run at PDF.co read what its server says."""
+"""Built-in kinds that read nothing of a stranger's; those that run at PDF.co read what its server
+says.
+"""
 
 
 @pytest.fixture
@@ -54,7 +58,11 @@ def codes(job: Job) -> list[str]:
 
 
 def test_every_kind_that_reads_a_strangers_bytes_is_sandboxed() -> None:
-    kinds = [kind for kind in registry.all_kinds() if kind.is_built_in and not kind.name.startswith("pdfco.")]
+    kinds = [
+        kind
+        for kind in registry.all_kinds()
+        if kind.is_built_in and not kind.name.startswith("pdfco.")
+    ]
     assert {kind.name for kind in kinds if not kind.sandbox} == NOT_WALLED
 
 
@@ -92,7 +100,9 @@ async def test_a_job_sees_nothing_of_the_server_and_of_other_users(
 
 @needs_landlock
 @pytest.mark.usefixtures("worker")
-async def test_a_job_reaches_no_socket(service: Service, settings: Settings, tmp_path: Path) -> None:
+async def test_a_job_reaches_no_socket(
+    service: Service, settings: Settings, tmp_path: Path
+) -> None:
     path = tmp_path / "listens"
     with (
         socket.create_server(("127.0.0.1", 0)) as port,
@@ -105,7 +115,12 @@ async def test_a_job_reaches_no_socket(service: Service, settings: Settings, tmp
         for listening in (named, abstract):
             listening.listen()
         store = str(settings.redis_url).removeprefix("unix://")
-        places = [f"port {port.getsockname()[1]}", str(path), f"abstract walled-{os.getpid()}", store]
+        places = [
+            f"port {port.getsockname()[1]}",
+            str(path),
+            f"abstract walled-{os.getpid()}",
+            store,
+        ]
         found = await probe(service, connects=places)
     tried = {name: how for name, how in found.items() if name.startswith("connect")}
     assert tried == {f"connect {place}": "PermissionError" for place in places}
@@ -129,7 +144,7 @@ def test_a_data_folder_that_is_closed_has_its_jobs_in_one_that_every_user_may_en
     before = os.umask(0o077)
     try:
         folder = work.children_folder(replace(settings, home=closed / "home"))
-        folders = Folders(folder, ArtifactStore(tmp_path / "a"), UploadStore(tmp_path / "u"))
+        folders = JobFolders(folder, ArtifactStore(tmp_path / "a"), UploadStore(tmp_path / "u"))
         home = folders.for_child(registry.get("page.analyze"), "a-job", 1)
     finally:
         os.umask(before)
@@ -140,7 +155,7 @@ def test_a_data_folder_that_is_closed_has_its_jobs_in_one_that_every_user_may_en
     assert folder.stat().st_mode & 0o777 == 0o711
 
 
-# --- Where the sandbox is missing -------------------------------------------------------------------------
+# --- Where the sandbox is missing -----------------------------------------------------------------
 
 
 @pytest.fixture
@@ -173,7 +188,9 @@ async def test_where_that_is_accepted_each_result_says_so(bare: tuple[Service, S
         job = await text_of(service)
         assert ending(job) == COMPLETED
         assert codes(job) == ["sandbox_missing"]
-        assert any(line.startswith("sandbox_missing: ") for line in await service.log(LOCAL, job.id))
+        assert any(
+            line.startswith("sandbox_missing: ") for line in await service.log(LOCAL, job.id)
+        )
 
 
 @needs_landlock
@@ -184,7 +201,9 @@ async def test_behind_all_walls_a_result_says_nothing_of_them(service: Service) 
     assert codes(job) == []
 
 
-@pytest.mark.skipif(policy.standing(policy.BUBBLEWRAP).bubblewrap is None, reason="needs bubblewrap")
+@pytest.mark.skipif(
+    policy.standing(policy.BUBBLEWRAP).bubblewrap is None, reason="needs bubblewrap"
+)
 async def test_with_bubblewrap_alone_programs_are_sandboxed_and_the_result_says_so(
     bare: tuple[Service, Settings],
 ) -> None:

@@ -1,4 +1,6 @@
-"""Canaries: secrets put in wherever a caller, a kind or a page can put one, and looked for everywhere."""
+"""Canaries: secrets put in wherever a caller, a kind or a page can put one, and looked for
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import LATEST_MODERN_VERSION
 
 from canary_forms import forms, unpacked
-from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import store_address
 from conftest import ServerProcess, StartServer
 
@@ -66,7 +68,9 @@ def page() -> Iterator[int]:
 
 
 def stores(home: Path) -> list[tuple[str, bytes]]:
-    """Everything that lies in the data folder, files of jobs too: none was asked for the page as it came."""
+    """Everything that lies in the data folder, files of jobs too: none was asked for the page as it
+    came.
+    """
     found: list[tuple[str, bytes]] = []
     for path in home.rglob("*"):
         if path.is_file():
@@ -88,7 +92,10 @@ async def ask_shell(server: ServerProcess, *arguments: str) -> bytes:
 
 async def ask_stdio(server: ServerProcess, ids: list[str], log: Path, told: Told) -> None:
     """All that is told of the jobs over standard input and output, and what that process logs."""
-    environment = os.environ | {"CHECKBACK_HOME": str(server.home), "CHECKBACK_KINDS": "sample_kinds"}
+    environment = os.environ | {
+        "CHECKBACK_HOME": str(server.home),
+        "CHECKBACK_KINDS": "sample_kinds",
+    }
     command = StdioTransport(
         sys.executable, ["-m", "checkback", "mcp"], env=environment, keep_alive=False, log_file=log
     )
@@ -110,7 +117,7 @@ async def ask_stdio(server: ServerProcess, ids: list[str], log: Path, told: Told
 
 async def dump(server: ServerProcess) -> list[tuple[str, bytes]]:
     """What every key of the store holds; the store also saves all of it to a file, uncompressed."""
-    wire = Wire(store_address(server.home, "admin"), name="canary")
+    wire = RedisConnection(store_address(server.home, "admin"), name="canary")
     try:
         await wire.call("CONFIG", "SET", "rdbcompression", "no")
         await wire.call("SAVE")
@@ -220,7 +227,8 @@ async def test_no_secret_is_found_anywhere(
             refused = await client.post("/api/jobs", json=body)
             assert refused.status_code == 422
             told.append((f"refused {body['kind']}", refused.content))
-        # PDF.co's door: a key of theirs, a password, profiles, a callback with a key in its address.
+        # PDF.co's door: a key of theirs, a password, profiles, a callback with a key in its
+        # address.
         fields = {
             "url": "https://example.com/a.pdf", "async": True, "callback": f"https://example.com/hook?key={MARK}",
             "password": f"{MARK}-pw", "httpusername": "u", "httppassword": f"{MARK}-http",
@@ -247,16 +255,24 @@ async def test_no_secret_is_found_anywhere(
             assert shown.status_code == 200
             told.append(("web page", shown.content))
         told.append(("web list", (await client.get("/")).content))
-        wrong_form = await client.post("/submit/test.login", data={"password": f"{MARK}-form", "user": ""})
+        wrong_form = await client.post(
+            "/submit/test.login", data={"password": f"{MARK}-form", "user": ""}
+        )
         assert wrong_form.status_code == 422
         told.append(("web form", wrong_form.content))
         told.append(("mcp list", await ask_mcp(client, "job_list", {})))
         told.append(("list", (await client.get("/api/jobs")).content))
         told.append(("metrics", (await client.get("/metrics")).content))
-    # A secret told everywhere, the page, an exception, a failure: a process for each costs a second.
-    commands = [("list",), *((command, job_id) for job_id in ids[2:6] for command in ("check", "log"))]
+    # A secret told everywhere, the page, an exception, a failure: a process for each costs a
+    # second.
+    commands = [
+        ("list",),
+        *((command, job_id) for job_id in ids[2:6] for command in ("check", "log")),
+    ]
     printed = await asyncio.gather(*(ask_shell(server, *command) for command in commands))
-    told += [(f"shell {command[0]}", words) for command, words in zip(commands, printed, strict=True)]
+    told += [
+        (f"shell {command[0]}", words) for command, words in zip(commands, printed, strict=True)
+    ]
     await ask_stdio(server, ids, tmp_path / "mcp.log", told)
     told += await dump(server)
     server.stop()

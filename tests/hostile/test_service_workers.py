@@ -1,6 +1,8 @@
-"""A page that may have service workers and asks for a secret server by one. A job names what was refused.
+"""A page that may have service workers and asks for a secret server by one. A job names what was
+refused.
 
-Only a page of this machine, or one under https, may have service workers: the page is on an allowed address.
+Only a page of this machine, or one under https, may have service workers: the page is on an allowed
+address.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ SECRET, SECRET_PORT = "127.77.12.9", 8080
 HOST = "sw.route.test"
 URL = f"http://{HOST}:{SECRET_PORT}/"
 
-# Where registering is closed by another function in its place, a page may look for the old one: in what its
-# own is inherited from, and in a frame's world that is a moment old.
+# Where registering is closed by another function in its place, a page may look for the old one: in
+# what its own is inherited from, and in a frame's world that is a moment old.
 PAGE = """<!doctype html><html lang=en><title>waits</title><h1>Hello there</h1>
 <img src="http://169.254.169.254/latest"><img src="http://10.1.2.3:8080/a.png">
 <script>
@@ -97,7 +99,9 @@ async def site(port: int) -> AsyncIterator[Site]:
             path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
             made.asked.append(path)
             body, kind = (WORKER, "text/javascript") if path == "/sw.js" else (PAGE, "text/html")
-            writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n".encode())
+            writer.write(
+                f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n".encode()
+            )
             writer.write(f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
             await writer.drain()
         writer.close()
@@ -109,7 +113,9 @@ async def site(port: int) -> AsyncIterator[Site]:
 @asynccontextmanager
 async def proxy_that_allows(*hosts: str) -> AsyncGenerator[EgressProxy]:
     world = json.dumps({"names": {HOST: [[SECRET]]}, "dial": {}})
-    proxy = await EgressProxy.start(allow_hosts=hosts, command=(sys.executable, "-P", str(PROGRAM), world))
+    proxy = await EgressProxy.start(
+        allow_hosts=hosts, command=(sys.executable, "-P", str(PROGRAM), world)
+    )
     try:
         yield proxy
     finally:
@@ -147,7 +153,9 @@ async def test_the_service_worker_is_real(secret: Seen, site: Site) -> None:
         egress = Egress(grant.proxy_url, grant.username, grant.password)
         async with session.context(egress) as ours:
             assert ours.browser is not None
-            proxied = ProxySettings(server=grant.proxy_url, username=grant.username, password=grant.password)
+            proxied = ProxySettings(
+                server=grant.proxy_url, username=grant.username, password=grant.password
+            )
             context = await ours.browser.new_context(proxy=proxied, service_workers="allow")
             await opened(context, site)
             async with asyncio.timeout(20):
@@ -163,7 +171,9 @@ def settings(settings: Settings, port: int) -> Settings:
 
 
 @pytest.mark.usefixtures("worker", "secret")
-async def test_a_job_names_the_addresses_that_its_page_was_refused(service: Service, site: Site) -> None:
+async def test_a_job_names_the_addresses_that_its_page_was_refused(
+    service: Service, site: Site
+) -> None:
     args = {"url": f"http://{site.host}/", "respect_robots_txt": False}
     job_id = (await service.submit(LOCAL, "page.analyze", args)).job.id
     assert (await service.wait(LOCAL, job_id, 60)).state is State.COMPLETED

@@ -1,4 +1,6 @@
-"""Requests that are too large, too slow, too many in one, or lie about themselves, at every door (A14)."""
+"""Requests that are too large, too slow, too many in one, or lie about themselves, at every door
+(A14).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ import pytest
 import uvicorn
 
 from checkback.api.middleware import timeouts
-from checkback.api.middleware.timeouts import PatientProtocol, SlowBodies
+from checkback.api.middleware.timeouts import BodyTimeouts, TimeoutProtocol
 from serving import Victim, ask, connected, get, head, post, read_answer
 
 DOORS = ["/api/jobs", "/mcp", "/v1/pdf/info", "/v1/job/check", "/signin"]
@@ -70,10 +72,22 @@ def test_a_body_past_the_limit_is_told(victim: Victim, path: str) -> None:
 @pytest.mark.parametrize("path", DOORS)
 def test_a_length_that_lies_is_believed_by_nobody(victim: Victim, path: str) -> None:
     body = b'{"kind":"test.add","args":{"a":1,"b":2}}'
-    for length in ("5", "-1", "1e3", "999999999999999999999", "0x10", "5, 5", "40\r\ncontent-length: 41"):
-        answer = ask(victim, head("POST", path, victim, {**JSON, "content-length": length}) + body, 0.5)
+    for length in (
+        "5",
+        "-1",
+        "1e3",
+        "999999999999999999999",
+        "0x10",
+        "5, 5",
+        "40\r\ncontent-length: 41",
+    ):
+        answer = ask(
+            victim, head("POST", path, victim, {**JSON, "content-length": length}) + body, 0.5
+        )
         # 0: nothing was said, because more was promised than came and the client hung up.
-        expected = (401, 429) if path == "/signin" else (200, 403, 404) if path.startswith("/v1/") else ()
+        expected = (
+            (401, 429) if path == "/signin" else (200, 403, 404) if path.startswith("/v1/") else ()
+        )
         assert answer.status in (0, 400, 408, 413, 422, *expected), answer.raw[:300]
         assert answer.status < 500
 
@@ -101,11 +115,12 @@ SMUGGLED = {
 
 @pytest.mark.parametrize("path", DOORS)
 @pytest.mark.parametrize("name", SMUGGLED)
-def test_a_head_that_a_proxy_may_read_differently_is_refused(victim: Victim, path: str, name: str) -> None:
+def test_a_head_that_a_proxy_may_read_differently_is_refused(
+    victim: Victim, path: str, name: str
+) -> None:
     end = "\n" if name == "bare line feeds" else "\r\n"
-    host = (
-        f"host: {victim.host}{end}authorization: Bearer {victim.ada}{end}content-type: application/json{end}"
-    )
+    host = f"host: {victim.host}{end}authorization: Bearer {victim.ada}{end}"
+    host += f"content-type: application/json{end}"
     smuggled = f"GET /api/jobs HTTP/1.1\r\nhost: {victim.host}\r\n\r\n"
     request = SMUGGLED[name].format(path=path, host=host) + "0\r\n\r\n" + smuggled
     with connected(victim) as line:
@@ -168,7 +183,7 @@ def test_whoever_sends_no_head_is_shown_the_door(victim: Victim) -> None:
     lives(victim)
 
 
-# --- Slow bodies: in this process, where the patience can be made short ------------------------------------
+# --- Slow bodies: in this process, where the patience can be made short ---------------------------
 
 
 class Slow:
@@ -200,7 +215,7 @@ async def test_a_body_that_stops_coming_is_told_and_its_handler_ended() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     client = Slow(b"{", b'"a"')
-    await SlowBodies(application, seconds=0.05)(SCOPE, client.receive, client.send)
+    await BodyTimeouts(application, seconds=0.05)(SCOPE, client.receive, client.send)
     assert seen == ["piece", "piece", "http.disconnect"]
     start, body = client.sent
     assert (start["status"], json.loads(body["body"])["error"]["code"]) == (408, "request_too_slow")
@@ -208,7 +223,7 @@ async def test_a_body_that_stops_coming_is_told_and_its_handler_ended() -> None:
 
 
 async def test_a_large_body_gets_more_time() -> None:
-    kept = SlowBodies(_count, seconds=0.05)
+    kept = BodyTimeouts(_count, seconds=0.05)
     client = Slow(*[b"x" * timeouts.BODY_BYTES] * 3)
     started = time.monotonic()
     await kept(SCOPE, client.receive, client.send)
@@ -234,14 +249,14 @@ async def test_after_the_body_nobody_is_hurried() -> None:
         return {"type": "http.disconnect"}
 
     client = Slow()
-    await SlowBodies(_count, seconds=0.02)(SCOPE, receive, client.send)
+    await BodyTimeouts(_count, seconds=0.02)(SCOPE, receive, client.send)
     assert client.sent == []
 
 
 async def test_half_a_body_and_then_silence_is_told_over_a_real_connection() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        SlowBodies(_count, seconds=0.2), http=PatientProtocol, lifespan="off", log_config=None
+        BodyTimeouts(_count, seconds=0.2), http=TimeoutProtocol, lifespan="off", log_config=None
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -1,8 +1,9 @@
-"""One hostile page, more than fifty ways to a secret server on this machine, none of which may arrive.
+"""One hostile page, more than fifty ways to a secret server on this machine, none of which may
+arrive.
 
-Each route uses a host name of its own, so that the proxy's report tells which ones were really tried. The
-same page is loaded once more with those hosts allowed: a route that does not arrive then would prove
-nothing.
+Each route uses a host name of its own, so that the proxy's report tells which ones were really
+tried. The same page is loaded once more with those hosts allowed: a route that does not arrive then
+would prove nothing.
 """
 
 import asyncio
@@ -98,14 +99,16 @@ SCRIPT = {
 # The whole tab goes there.
 MOVES = {f"{host}.route.test" for host in ("redirect-top", "location", "refresh")}
 
-# A headless browser has no tab to show an icon in; a preconnect ends at the proxy, which has not been asked
-# yet.
+# A headless browser has no tab to show an icon in; a preconnect ends at the proxy, which has not
+# been asked yet.
 SILENT = {"icon.route.test", "preconnect.route.test"}
 
 
 @dataclass
 class Secret:
-    """A server that jobs must not reach, on an address of 127/8 of its own and the usual web port."""
+    """A server that jobs must not reach, on an address of 127/8 of its own and
+    the usual web port.
+    """
 
     address: str
     udp_port: int = 0
@@ -144,13 +147,17 @@ async def secret() -> AsyncIterator[Secret]:
             for line in (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n"):
                 if line.lower().startswith("host:"):
                     made.hosts.append(line.partition(":")[2].strip().removesuffix(f":{PORT}"))
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nAccess-Control-Allow-Origin: *\r\n")
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nAccess-Control-Allow-Origin: *\r\n"
+            )
             writer.write(b"Content-Length: 6\r\n\r\nSECRET")
             await writer.drain()
         writer.close()
 
     loop = asyncio.get_running_loop()
-    datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(made), local_addr=(made.address, 0))
+    datagrams, _ = await loop.create_datagram_endpoint(
+        lambda: _Datagrams(made), local_addr=(made.address, 0)
+    )
     made.udp_port = datagrams.get_extra_info("sockname")[1]
     async with await asyncio.start_server(serve, made.address, PORT):
         yield made
@@ -165,7 +172,10 @@ class Evil:
     secret: Secret
 
     def names(self) -> list[str]:
-        return [f"{route}.route.test" for route in (*MARKUP, *SCRIPT, "redirect-top", "location", "refresh")]
+        return [
+            f"{route}.route.test"
+            for route in (*MARKUP, *SCRIPT, "redirect-top", "location", "refresh")
+        ]
 
     def expected(self) -> set[str]:
         return set(self.names()) - SILENT
@@ -177,9 +187,12 @@ class Evil:
             f"try{{{{{text.format(urls[route])}}}}}catch(e){{}}" for route, text in SCRIPT.items()
         )
         scripts = scripts.replace("try{{", "try{").replace("}}catch", "}catch")
-        literals = "".join(f'<img src="http://{host}:{PORT}/">' for host in self.secret.spellings().values())
+        literals = "".join(
+            f'<img src="http://{host}:{PORT}/">' for host in self.secret.spellings().values()
+        )
         others = [
-            f"http://{host}/" for host in ("169.254.169.254", "[::1]", "0.0.0.0", "localhost", "a.localhost")
+            f"http://{host}/"
+            for host in ("169.254.169.254", "[::1]", "0.0.0.0", "localhost", "a.localhost")
         ]
         literals += "".join(f'<img src="{url}">' for url in others)
         stun = f"{self.secret.address}:{self.secret.udp_port}"
@@ -256,7 +269,9 @@ async def until(true: Callable[[], Awaitable[bool]], seconds: float = 10) -> Non
 async def attack(
     session: BrowserSession, egress: Egress, evil: Evil, seen: Callable[[], Awaitable[set[str]]]
 ) -> None:
-    """Load the page, wait for its routes to be tried, then let it move the whole tab to the secret."""
+    """Load the page, wait for its routes to be tried, then let it move the
+    whole tab to the secret.
+    """
 
     async def loaded() -> bool:
         return await seen() >= evil.expected() - MOVES
@@ -269,9 +284,15 @@ async def attack(
         await page.goto("http://evil.test/", wait_until="domcontentloaded")
         await page.wait_for_function("document.title == 'tried'", timeout=20_000)
         await until(loaded)
-        for route, host in (("redirect", "redirect-top"), ("location", "location"), ("refresh", "refresh")):
+        for route, host in (
+            ("redirect", "redirect-top"),
+            ("location", "location"),
+            ("refresh", "refresh"),
+        ):
             target = f"{host}.route.test:{PORT}"
-            async with page.expect_request(lambda request, to=target: to in urlsplit(request.url).netloc):
+            async with page.expect_request(
+                lambda request, to=target: to in urlsplit(request.url).netloc
+            ):
                 with suppress(PlaywrightError):
                     await page.goto(f"http://evil.test/{route}?http://{target}/")
         await until(moved)
@@ -292,7 +313,14 @@ async def test_no_route_of_a_hostile_page_arrives(secret: Secret, evil: Evil) ->
         await attack(session, egress, evil, blocked)
         seen = await blocked()
         assert evil.expected() - seen == set()
-        assert {"169.254.169.254", "0.0.0.0", "[::1]", "localhost", "a.localhost", "rebind.test"} <= seen
+        assert {
+            "169.254.169.254",
+            "0.0.0.0",
+            "[::1]",
+            "localhost",
+            "a.localhost",
+            "rebind.test",
+        } <= seen
         assert {secret.address, f"[{IPv6Address(f'::ffff:{secret.address}')}]"} <= seen
         assert len(seen) >= 50
     assert (secret.connections, secret.hosts, secret.datagrams) == (0, [], 0)
@@ -323,7 +351,8 @@ async def test_the_datagram_is_real(secret: Secret) -> None:
         page = await browser.new_page()
         await page.evaluate(
             """async stun => { const p = new RTCPeerConnection({iceServers: [{urls: [stun]}]});
-            p.createDataChannel("x"); await p.setLocalDescription(await p.createOffer()); kept = p }""",
+            p.createDataChannel("x"); await p.setLocalDescription(await p.createOffer()); kept = p
+            }""",
             stun,
         )
         await until(arrived)

@@ -1,4 +1,6 @@
-"""What a job's process finds around it: no secret of the server's in its memory or its environment."""
+"""What a job's process finds around it: no secret of the server's in its memory
+or its environment.
+"""
 
 from __future__ import annotations
 
@@ -84,12 +86,16 @@ async def test_no_process_of_a_job_knows_a_secret_of_the_servers(
     settings: Settings, workers: WorkerProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://")
-    own = replace(settings, kinds=("sample_kinds", "lying_kinds"), secret_key=SECRET, pdfco_key=PDFCO_KEY)
+    own = replace(
+        settings, kinds=("sample_kinds", "lying_kinds"), secret_key=SECRET, pdfco_key=PDFCO_KEY
+    )
     worker = workers.start(own)
     async with open_connection(own) as connection:
         await run_built_in(connection, own)
         go = tmp_path / "go"
-        job_id = (await connection.service.submit(LOCAL, "lie.surroundings", {"go": str(go)})).job.id
+        job_id = (
+            await connection.service.submit(LOCAL, "lie.surroundings", {"go": str(go)})
+        ).job.id
         await until(connection, job_id, State.ACTIVE, "waiting")
         servers = fork_servers(worker.pid)
         assert servers.keys() == {"own", "built-in"}

@@ -17,7 +17,7 @@ from fastmcp import Client
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
 from mcp.shared.exceptions import MCPError
 
-from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import store_address
 from checkback.engine.redis.keys import JOBS_QUEUE, Keys
 from every_door import as_
@@ -70,7 +70,7 @@ def jobs(victim: Victim) -> dict[str, dict[str, Any]]:
 
 async def write_foreign(victim: Victim, job_id: str) -> None:
     """Put into a record what an older version or a Node worker may have left there."""
-    wire = Wire(store_address(victim.home), name="test")
+    wire = RedisConnection(store_address(victim.home), name="test")
     try:
         key = Keys().job(JOBS_QUEUE, job_id)
         assert await wire.call("EXISTS", key)
@@ -104,7 +104,7 @@ def foreign(victim: Victim, jobs: dict[str, dict[str, Any]]) -> str:
     return job_id
 
 
-# --- At the child's border ----------------------------------------------------------------------------------
+# --- At the child's border ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("where", HALVES)
@@ -134,7 +134,9 @@ def test_a_failure_keeps_its_words(jobs: dict[str, dict[str, Any]]) -> None:
     assert "100 levels" in failures["deep"]["message"]
 
 
-def test_files_are_called_by_clean_names_and_types(victim: Victim, jobs: dict[str, dict[str, Any]]) -> None:
+def test_files_are_called_by_clean_names_and_types(
+    victim: Victim, jobs: dict[str, dict[str, Any]]
+) -> None:
     names = [one["name"] for one in jobs["artifact"]["artifacts"]]
     assert names == ["name\ufffd.txt", "name\ufffd (2).txt"]
     (typed,) = jobs["media type"]["artifacts"]
@@ -155,7 +157,7 @@ def test_the_log_says_that_something_was_replaced(
     assert log.count("not valid Unicode") == (2 if where == "artifact" else 1), log
 
 
-# --- At every door ------------------------------------------------------------------------------------------
+# --- At every door --------------------------------------------------------------------------------
 
 
 def test_over_http_lists_records_pages_and_events_answer(
@@ -191,7 +193,10 @@ async def ask_everything(client: Client[Any], ids: list[str]) -> None:
             whole(answer.model_dump(mode="json"))
         for part in ("", "/log"):
             whole(
-                [one.model_dump(mode="json") for one in await client.read_resource(f"job://{job_id}{part}")]
+                [
+                    one.model_dump(mode="json")
+                    for one in await client.read_resource(f"job://{job_id}{part}")
+                ]
             )
 
 
@@ -220,15 +225,22 @@ async def test_over_stdio_every_request_is_answered_and_the_server_lives(
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_an_answer_that_cannot_be_encoded_never_ends_the_connection(era: Any, tmp_path: Path) -> None:
+async def test_an_answer_that_cannot_be_encoded_never_ends_the_connection(
+    era: Any, tmp_path: Path
+) -> None:
     program = [str(Path(__file__).parents[1] / "support" / "unencodable_server.py")]
-    transport = StdioTransport(sys.executable, program, keep_alive=False, log_file=tmp_path / "mcp.log")
+    transport = StdioTransport(
+        sys.executable, program, keep_alive=False, log_file=tmp_path / "mcp.log"
+    )
     async with asyncio.timeout(60), Client(transport, mode=era) as client:
         half = await client.call_tool_mcp("half", {})
         assert half.structured_content == {"text": "half \ufffd", "number": None}
         assert half.content[0].model_dump()["text"] == "half \ufffd"
         refused = await client.call_tool_mcp("refuse", {})
-        assert (refused.is_error, refused.content[0].model_dump()["text"]) == (True, "refused \ufffd")
+        assert (refused.is_error, refused.content[0].model_dump()["text"]) == (
+            True,
+            "refused \ufffd",
+        )
         assert (await client.call_tool_mcp("deep", {})).is_error
         (text,) = await client.read_resource("half://text")
         assert text.model_dump()["text"] == "half \ufffd"

@@ -39,7 +39,9 @@ def test_every_source_of_a_kind_that_works_on_reports_is_one(kind: Kind) -> None
 
 
 async def fetched(connection: Connection, name: str, content: bytes) -> tuple[str, str]:
-    """A file of a caller's as an upload, and as the result of a job under a name of the caller's choice."""
+    """A file of a caller's as an upload, and as the result of a job under a name of the caller's
+    choice.
+    """
     with connection.service.begin_upload(ADA, name) as writer:
         writer.write(content)
         upload = f"upload:{writer.finish().id}"
@@ -55,7 +57,12 @@ async def test_files_of_the_callers_own_are_no_reports(connection: Connection) -
     report = json.dumps({"schema": "checkback.page/1"}).encode()
     upload, job_id = await fetched(connection, "report.json", report)
     _, picture_id = await fetched(connection, "screenshot.jpg", b"\xff\xd8\xff")
-    for given in (upload, job_id, f"artifact:{job_id}/report.json", f"artifact:{picture_id}/screenshot.jpg"):
+    for given in (
+        upload,
+        job_id,
+        f"artifact:{job_id}/report.json",
+        f"artifact:{picture_id}/screenshot.jpg",
+    ):
         await refused(service, "page.crop", job=given)
         await refused(service, "page.compare", job_a=given, job_b=given)
     await refused(service, "page.crop", job=job_id, picture=upload)

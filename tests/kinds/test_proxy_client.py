@@ -82,7 +82,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
         .sign(key, hashes.SHA256())
     )
     text = serialization.Encoding.PEM
@@ -145,7 +147,9 @@ def redirect(to: str) -> bytes:
 async def test_a_password_for_tls_is_not_sent_in_clear_after_a_redirect(
     server: Server, egress: Egress, tmp_path: Path
 ) -> None:
-    server.answers = lambda secure: redirect(f"http://127.0.0.1:{server.port}/b") if secure else HELLO
+    server.answers = lambda secure: (
+        redirect(f"http://127.0.0.1:{server.port}/b") if secure else HELLO
+    )
     login = Login("ada", "secret")
     await asyncio.to_thread(
         download, f"https://127.0.0.1:{server.port}/a", tmp_path / "source", egress, login
@@ -157,11 +161,22 @@ async def test_a_password_for_tls_is_not_sent_in_clear_after_a_redirect(
 async def test_a_redirect_to_an_address_that_is_none_is_a_failure_of_the_source(
     server: Server, egress: Egress, tmp_path: Path
 ) -> None:
-    for to in ("http://[", "http://a:b/", "//", "http://127.0.0.1:99999/", "file:///etc/passwd", "\xff"):
+    for to in (
+        "http://[",
+        "http://a:b/",
+        "//",
+        "http://127.0.0.1:99999/",
+        "file:///etc/passwd",
+        "\xff",
+    ):
         server.answers = lambda secure, to=to: redirect(to)
         with pytest.raises((JobFailed, proxy_client.FetchFailed)):
             await asyncio.to_thread(
-                download, f"http://127.0.0.1:{server.port}/a", tmp_path / "source", egress, Login("a", "b")
+                download,
+                f"http://127.0.0.1:{server.port}/a",
+                tmp_path / "source",
+                egress,
+                Login("a", "b"),
             )
 
 

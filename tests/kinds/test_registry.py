@@ -25,12 +25,20 @@ def function(value: int) -> int:
 
 
 def built_in() -> list[registry.Kind]:
-    return [kind for kind in registry.all_kinds() if kind.function.__module__.startswith("checkback.kinds.")]
+    return [
+        kind
+        for kind in registry.all_kinds()
+        if kind.function.__module__.startswith("checkback.kinds.")
+    ]
 
 
 def test_the_reserved_names_are_those_of_all_tools_that_are_not_a_kinds_own() -> None:
-    pdfco = PdfcoSetting(base_url=lambda: "", is_own_token=lambda _: False, has_key=True, local_files=True)
-    server = build_server(cast("Any", None), caller=lambda: LOCAL, toolsets=(*TOOLSETS, "lean"), pdfco=pdfco)
+    pdfco = PdfcoSetting(
+        base_url=lambda: "", is_own_token=lambda _: False, has_key=True, local_files=True
+    )
+    server = build_server(
+        cast("Any", None), caller=lambda: LOCAL, toolsets=(*TOOLSETS, "lean"), pdfco=pdfco
+    )
     tools = {tool.name for tool in asyncio.run(server.list_tools(run_middleware=False))}
     own = {kind.name for kind in registry.all_kinds()} - {"page.analyze"}
     assert {underscore(name) for name in tools - own} == RESERVED
@@ -46,8 +54,23 @@ def test_the_built_in_kinds_share_names_with_the_tools_that_stand_for_them_only(
 @pytest.mark.parametrize(
     "name",
     [
-        *("job_wait", "job.wait", "job.card", "pdf_to_text", "pdf.to_text", "get_job_check", "page_analyze"),
-        *("page.analyze", "page.get.job.status", "upload_file", "kind.search", "kind_describe", "job.submit"),
+        *(
+            "job_wait",
+            "job.wait",
+            "job.card",
+            "pdf_to_text",
+            "pdf.to_text",
+            "get_job_check",
+            "page_analyze",
+        ),
+        *(
+            "page.analyze",
+            "page.get.job.status",
+            "upload_file",
+            "kind.search",
+            "kind_describe",
+            "job.submit",
+        ),
     ],
 )
 def test_a_kind_with_the_name_of_a_tool_is_refused_in_one_sentence(name: str) -> None:
@@ -111,7 +134,8 @@ def loaded(*files: Path) -> tuple[dict[str, Any], str]:
 
 def module(folder: Path, name: str, *kinds: str, more: str = "") -> Path:
     lines = [
-        f'@job("{kind}")\ndef f{number}(x: int) -> int:\n    return x\n' for number, kind in enumerate(kinds)
+        f'@job("{kind}")\ndef f{number}(x: int) -> int:\n    return x\n'
+        for number, kind in enumerate(kinds)
     ]
     path = folder / f"{name}.py"
     path.write_text("from checkback import job\n" + "".join(lines) + more)
@@ -153,7 +177,9 @@ def test_a_refused_kind_leaves_all_others_and_its_reason_is_told(tmp_path: Path)
         ("raise RuntimeError('\\udce9')", None),
     ],
 )
-def test_any_error_of_a_module_is_told_in_one_sentence(tmp_path: Path, code: str, said: str | None) -> None:
+def test_any_error_of_a_module_is_told_in_one_sentence(
+    tmp_path: Path, code: str, said: str | None
+) -> None:
     file = module(tmp_path, "broken", more=code + "\n")
     told, log = loaded(file)
     assert "Traceback" not in log

@@ -19,9 +19,13 @@ from checkback.security.egress.client import EgressProxy
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 
 
-@pytest.fixture(params=[b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", HEAD], ids=["status", "header", "body"])
+@pytest.fixture(
+    params=[b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", HEAD], ids=["status", "header", "body"]
+)
 def dripping(request: pytest.FixtureRequest) -> Iterator[int]:
-    """The port of a server that sends the beginning of an answer at once, then a byte now and then."""
+    """The port of a server that sends the beginning of an answer at once, then
+    a byte now and then.
+    """
     server = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -40,7 +44,9 @@ def dripping(request: pytest.FixtureRequest) -> Iterator[int]:
     thread.join(10)
 
 
-async def test_a_server_that_drips_its_answer_is_left_when_the_total_time_is_over(dripping: int) -> None:
+async def test_a_server_that_drips_its_answer_is_left_when_the_total_time_is_over(
+    dripping: int,
+) -> None:
     proxy = await EgressProxy.start(allow_hosts=(f"127.0.0.1:{dripping}",))
     grant = await proxy.grant("a-job")
     egress = Egress(grant.proxy_url, grant.username, grant.password)

@@ -69,7 +69,11 @@ async def test_a_worker_that_is_busy_is_still_counted(
 ) -> None:
     places = settings.concurrency["jobs"]
     jobs = [
-        (await service.submit(LOCAL, "test.gate", {"path": str(tmp_path / "go"), "started": None})).job.id
+        (
+            await service.submit(
+                LOCAL, "test.gate", {"path": str(tmp_path / "go"), "started": None}
+            )
+        ).job.id
         for _ in range(places + 1)
     ]
     await counted(program, "jobs", 1)

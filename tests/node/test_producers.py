@@ -26,10 +26,16 @@ OPTIONS_OF_REFTRIX = {
 async def add_page(program: Any, url: str, **options: Any) -> str:
     """Add an analysis as ReftrixMCP does: the page's id is the job's id."""
     job_id = new_job_id()
-    data = {"webPageId": job_id, "url": url, "options": options, "createdAt": "2026-11-22T10:00:00.000Z"}
+    data = {
+        "webPageId": job_id,
+        "url": url,
+        "options": options,
+        "createdAt": "2026-11-22T10:00:00.000Z",
+    }
     opts = OPTIONS_OF_REFTRIX | {"jobId": job_id}
     assert (
-        await program.call("add", queue="page-analyze", name="page-analyze", data=data, opts=opts) == job_id
+        await program.call("add", queue="page-analyze", name="page-analyze", data=data, opts=opts)
+        == job_id
     )
     return job_id
 
@@ -37,7 +43,9 @@ async def add_page(program: Any, url: str, **options: Any) -> str:
 async def add_sum(program: Any, a: Any, b: Any, **opts: Any) -> str:
     """Add a quick job of our own kind."""
     opts = {"jobId": new_job_id(), **opts}
-    return await program.call("add", queue="jobs", name="test.add", data={"a": a, "b": b}, opts=opts)
+    return await program.call(
+        "add", queue="jobs", name="test.add", data={"a": a, "b": b}, opts=opts
+    )
 
 
 @pytest.mark.chromium
@@ -105,7 +113,12 @@ async def test_a_delayed_job_with_attempts_runs_to_its_last_one(
 ) -> None:
     path = tmp_path / "tries"
     data = {"path": str(path), "failures": 2}
-    opts = {"jobId": new_job_id(), "delay": 50, "attempts": 3, "backoff": {"type": "fixed", "delay": 10}}
+    opts = {
+        "jobId": new_job_id(),
+        "delay": 50,
+        "attempts": 3,
+        "backoff": {"type": "fixed", "delay": 10},
+    }
     job_id = await program.call("add", queue="jobs", name="test.flaky", data=data, opts=opts)
     assert await program.call("finished", queue="jobs", id=job_id) == {"result": 3}
     assert (await service.get(LOCAL, job_id)).attempts.started == 3
@@ -113,7 +126,9 @@ async def test_a_delayed_job_with_attempts_runs_to_its_last_one(
 
 async def test_node_reads_our_log(program: Any, service: Service, worker: Any) -> None:
     opts = {"jobId": new_job_id()}
-    job_id = await program.call("add", queue="jobs", name="test.say", data={"words": "hello"}, opts=opts)
+    job_id = await program.call(
+        "add", queue="jobs", name="test.say", data={"words": "hello"}, opts=opts
+    )
     assert await program.call("finished", queue="jobs", id=job_id) == {"result": {"said": "hello"}}
     logs = await program.call("logs", queue="jobs", id=job_id)
     assert sorted(logs) == ["log: hello", "printed: hello"]

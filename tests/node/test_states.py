@@ -24,7 +24,9 @@ async def finished(program: Any, job_id: str) -> dict[str, Any]:
     return await program.call("finished", queue="jobs", id=job_id)
 
 
-async def test_a_job_that_waits(program: Any, service: Service, submit: Any, demo_site: str) -> None:
+async def test_a_job_that_waits(
+    program: Any, service: Service, submit: Any, demo_site: str
+) -> None:
     """In the set of priorities, where turns are kept, or until its time comes."""
     waiting = await read(program, await submit("test.add", a=1, b=2))
     assert (waiting["state"], waiting["progress"], waiting["result"]) == ("prioritized", 0, None)
@@ -50,7 +52,11 @@ async def test_a_job_that_runs_and_completes(
     (tmp_path / "gate").touch()
     await service.wait(LOCAL, job_id, 20)
     completed = await read(program, job_id)
-    assert (completed["state"], completed["progress"], completed["result"]) == ("completed", 100, "attempt 1")
+    assert (completed["state"], completed["progress"], completed["result"]) == (
+        "completed",
+        100,
+        "attempt 1",
+    )
     assert completed["timestamp"] <= completed["processedOn"] <= completed["finishedOn"]
 
 
@@ -72,7 +78,12 @@ async def test_a_job_that_fails_and_that_node_retries(
 
 @pytest.mark.parametrize("options", [{}, {"resetAttemptsMade": True, "resetAttemptsStarted": True}])
 async def test_a_job_that_we_cancel_and_that_node_retries(
-    program: Any, service: Service, worker: Any, submit: Any, tmp_path: Path, options: dict[str, bool]
+    program: Any,
+    service: Service,
+    worker: Any,
+    submit: Any,
+    tmp_path: Path,
+    options: dict[str, bool],
 ) -> None:
     gate, begun = tmp_path / "gate", tmp_path / "begun"
     job_id = await submit("test.gate", path=str(gate), started=str(begun))

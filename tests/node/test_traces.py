@@ -1,4 +1,6 @@
-"""Traces that begin in a Node program and go on here, and the other way, in BullMQ's own field for them."""
+"""Traces that begin in a Node program and go on here, and the other way, in BullMQ's own field for
+them.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ async def test_a_trace_goes_on_in_both_directions(
     # What BullMQ's package for OpenTelemetry, bullmq-otel, writes as a job's metadata.
     metadata = json.dumps({"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "vendor=1"})
     opts = {"jobId": new_job_id(), "telemetry": {"metadata": metadata}}
-    job_id = await program.call("add", queue="jobs", name="test.add", data={"a": 1, "b": 2}, opts=opts)
+    job_id = await program.call(
+        "add", queue="jobs", name="test.add", data={"a": 1, "b": 2}, opts=opts
+    )
     assert (await program.call("finished", queue="jobs", id=job_id))["result"] == 3
     (run,) = [one for one in spans.get_finished_spans() if one.name == "run test.add"]
     assert run.context is not None and run.parent is not None

@@ -55,7 +55,9 @@ async def submit(service: Service, demo_site: str, path: str = "/") -> str:
 
 
 async def started(program: Any, job_id: str) -> dict[str, Any]:
-    """Begin to work in Node; gives the data that its worker found. The job must be the first one it runs."""
+    """Begin to work in Node; gives the data that its worker found. The job must be the first one it
+    runs.
+    """
     await program.call("work", queue=QUEUE)
     event = await program.event()
     assert (event["event"], event["jobId"], event["name"]) == ("started", job_id, "page-analyze")
@@ -83,7 +85,9 @@ async def test_a_node_worker_reports_and_completes(
         assert (data["webPageId"], data["url"]) == (job_id, f"http://{demo_site}/")
         assert data["options"] == {"summary": True}
 
-        await program.call("report", id=job_id, progress={"overallProgress": 42, "currentPhase": "layout"})
+        await program.call(
+            "report", id=job_id, progress={"overallProgress": 42, "currentPhase": "layout"}
+        )
         job = await until(watch, 42)
         assert (job.state, job.phase) == (State.ACTIVE, "layout")
         now = await status(mcp, job_id)
@@ -99,7 +103,9 @@ async def test_a_node_worker_reports_and_completes(
     assert end["timestamps"].keys() == {"created", "started", "completed"}
 
 
-async def test_a_node_worker_fails(program: Any, service: Service, mcp: Client[Any], demo_site: str) -> None:
+async def test_a_node_worker_fails(
+    program: Any, service: Service, mcp: Client[Any], demo_site: str
+) -> None:
     job_id = await submit(service, demo_site)
     await started(program, job_id)
     await program.call("fail", id=job_id, reason="The page closed the door.")
@@ -118,7 +124,9 @@ async def test_a_node_worker_never_runs_what_was_cancelled(
     await service.cancel(LOCAL, cancelled)
     other = await submit(service, demo_site, "/tides.html")
     await program.call("work", queue=QUEUE)
-    failed, begun = sorted([await program.event(), await program.event()], key=lambda event: event["event"])
+    failed, begun = sorted(
+        [await program.event(), await program.event()], key=lambda event: event["event"]
+    )
     assert (failed["event"], failed["jobId"]) == ("failed", cancelled)
     assert "cancelled" in failed["reason"]
     assert (begun["event"], begun["jobId"]) == ("started", other)

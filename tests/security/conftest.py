@@ -122,9 +122,13 @@ class Client:
             return await reader.read()
 
     async def get(self, url: str, extra: bytes = b"") -> bytes:
-        return await self.send(b"GET " + url.encode() + b" HTTP/1.1\r\n" + self.key + extra + b"\r\n")
+        return await self.send(
+            b"GET " + url.encode() + b" HTTP/1.1\r\n" + self.key + extra + b"\r\n"
+        )
 
-    async def connect(self, authority: str) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(
+        self, authority: str
+    ) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a tunnel; returns the proxy's answer and the streams."""
         reader, writer = await self.open()
         writer.write(b"CONNECT " + authority.encode() + b" HTTP/1.1\r\n" + self.key + b"\r\n")

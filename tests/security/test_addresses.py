@@ -229,7 +229,9 @@ def test_an_allowed_host_counts_as_written_and_for_its_port_only() -> None:
 def test_an_allowed_name_may_be_private_but_never_a_metadata_service() -> None:
     policy = AddressPolicy.of(["app.internal:3000"])
     assert policy.refuse("app.internal", 3000, [ip_address("10.1.2.3"), ip_address("::1")]) is None
-    assert policy.refuse("app.internal", 3000, [ip_address("169.254.169.254")]) is BlockReason.METADATA
+    assert (
+        policy.refuse("app.internal", 3000, [ip_address("169.254.169.254")]) is BlockReason.METADATA
+    )
     assert policy.refuse("app.internal", 3000, [ip_address("fe80::1")]) is BlockReason.LINK_LOCAL
 
 

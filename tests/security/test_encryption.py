@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from checkback.core.errors import JobFailed
-from checkback.security.encryption import Sealer, load_secret
+from checkback.security.encryption import SecretCipher, load_secret
 
 
 class Inner(BaseModel):
@@ -23,31 +23,33 @@ class Args(BaseModel):
     more: list[Inner] = []
 
 
-GIVEN = Args.model_validate({"user": "ada", "password": "one", "more": [{"token": "two"}]}).model_dump()
+GIVEN = Args.model_validate(
+    {"user": "ada", "password": "one", "more": [{"token": "two"}]}
+).model_dump()
 
 
 def test_a_sealed_secret_is_opened_with_the_same_key_only() -> None:
-    sealed = Sealer(b"k" * 32).seal(GIVEN)
+    sealed = SecretCipher(b"k" * 32).seal(GIVEN)
     assert "one" not in str(sealed)
     assert "two" not in str(sealed)
-    opened = Sealer(b"k" * 32).open(sealed)
+    opened = SecretCipher(b"k" * 32).open(sealed)
     assert opened == {"user": "ada", "password": "one", "more": [{"token": "two"}]}
     with pytest.raises(JobFailed, match="another key"):
-        Sealer(b"x" * 32).open(sealed)
+        SecretCipher(b"x" * 32).open(sealed)
 
 
 def test_a_masked_secret_tells_nothing() -> None:
-    sealer = Sealer(b"k" * 32)
+    sealer = SecretCipher(b"k" * 32)
     masked = sealer.mask(sealer.seal(GIVEN))
     assert masked == {"user": "ada", "password": "***", "more": [{"token": "***"}]}
 
 
 def test_equal_secrets_look_equal_to_the_comparison_and_not_to_a_reader() -> None:
-    sealer = Sealer(b"k" * 32)
+    sealer = SecretCipher(b"k" * 32)
     assert sealer.fingerprint(GIVEN) == sealer.fingerprint(GIVEN)
     assert sealer.seal(GIVEN) != sealer.seal(GIVEN)
     assert "one" not in str(sealer.fingerprint(GIVEN))
-    assert sealer.fingerprint(GIVEN) != Sealer(b"x" * 32).fingerprint(GIVEN)
+    assert sealer.fingerprint(GIVEN) != SecretCipher(b"x" * 32).fingerprint(GIVEN)
 
 
 def test_the_secret_of_a_folder_is_made_once_and_private(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Public addresses of this machine itself, and those that its operator denies, are out of jobs' reach."""
+"""Public addresses of this machine itself, and those that its operator denies, are out of jobs'
+reach.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
 
 from checkback.security.egress.client import EgressProxy
 from checkback.security.egress.__main__ import is_own
-from checkback.kinds import proxied
+from checkback.kinds import proxy_client
 from checkback.kinds.context import Egress
 from ipaddress import ip_address
 
@@ -43,9 +45,9 @@ print([is_own(ip_address(one)) for one in ("93.184.216.34", "127.0.0.1", "93.184
 
 def fetch(egress):
     try:
-        with proxied.get("http://93.184.216.34:8080/", egress, seconds=5, headers={}) as response:
+        with proxy_client.get("http://93.184.216.34:8080/", egress, seconds=5, headers={}) as response:
             return response.status
-    except proxied.FetchFailed as error:
+    except proxy_client.FetchFailed as error:
         return type(error).__name__
 
 async def serve(reader, writer):
@@ -69,7 +71,9 @@ asyncio.run(main())
 
 
 def test_a_public_address_of_this_machine_is_reached_only_where_it_is_allowed() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False
+    )
     if done.returncode == 77:
         pytest.skip("This system gives no network namespaces.")
     assert done.stdout.splitlines() == [
@@ -85,7 +89,8 @@ DENIED = AddressPolicy.of((), ("203.0.114.0/24", "2a00:1450::/32", "9.9.9.9"))
 
 
 @pytest.mark.parametrize(
-    "address", ["203.0.114.7", "::ffff:203.0.114.7", "64:ff9b::cb00:7207", "2a00:1450:1::1", "9.9.9.9"]
+    "address",
+    ["203.0.114.7", "::ffff:203.0.114.7", "64:ff9b::cb00:7207", "2a00:1450:1::1", "9.9.9.9"],
 )
 def test_a_denied_network_is_refused_at_the_api_and_by_the_proxy(address: str) -> None:
     host = ip_address(address)
@@ -97,7 +102,9 @@ def test_a_denied_network_is_refused_at_the_api_and_by_the_proxy(address: str) -
 
 
 def test_other_addresses_are_not_denied() -> None:
-    assert DENIED.refuse("a.example", 443, [ip_address("203.0.115.7"), ip_address("9.9.9.8")]) is None
+    assert (
+        DENIED.refuse("a.example", 443, [ip_address("203.0.115.7"), ip_address("9.9.9.8")]) is None
+    )
 
 
 def test_an_allowed_address_is_not_denied_and_an_allowed_name_may_not_lead_to_one_that_is() -> None:
@@ -111,7 +118,9 @@ async def test_the_proxy_is_told_what_is_denied() -> None:
     grant = await proxy.grant("job")
     key = base64.b64encode(f"{grant.username}:{grant.password}".encode()).decode()
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(grant.proxy_url).port)
-    head = f"GET http://203.0.114.7/ HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic {key}\r\n\r\n"
+    head = (
+        f"GET http://203.0.114.7/ HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic {key}\r\n\r\n"
+    )
     writer.write(head.encode())
     answer = await reader.read()
     writer.close()

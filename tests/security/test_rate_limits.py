@@ -140,7 +140,13 @@ def test_uploads_of_one_owner_are_counted_by_number() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "of_kind", "is_refused"),
-    [(None, 600, False), (3600, 600, False), (3601, 600, True), (86400, 600, True), (7200, 7200, False)],
+    [
+        (None, 600, False),
+        (3600, 600, False),
+        (3601, 600, True),
+        (86400, 600, True),
+        (7200, 7200, False),
+    ],
 )
 def test_an_owner_may_not_hold_a_slot_for_longer_than_the_setting_or_the_kind_allows(
     seconds: float | None, of_kind: float, is_refused: bool

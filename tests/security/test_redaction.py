@@ -84,7 +84,18 @@ def test_known_secrets_are_masked_whatever_they_look_like() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "sk-", "eyJ", "://", "-----BEGIN PRIVATE KEY-----", "password", "bearer ", "x-amz-", "=", "token:"],
+    [
+        "a",
+        "sk-",
+        "eyJ",
+        "://",
+        "-----BEGIN PRIVATE KEY-----",
+        "password",
+        "bearer ",
+        "x-amz-",
+        "=",
+        "token:",
+    ],
 )
 def test_no_text_takes_long(piece: str) -> None:
     text = piece * (400_000 // len(piece))
@@ -101,7 +112,9 @@ def test_log_lines_and_tracebacks_are_masked() -> None:
     except RuntimeError:
         import sys
 
-        record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "failed: %s", (KEYS[3],), sys.exc_info())
+        record = logging.LogRecord(
+            "x", logging.ERROR, "x.py", 1, "failed: %s", (KEYS[3],), sys.exc_info()
+        )
     told = formatter.format(record)
     assert TAIL not in told
     assert "RuntimeError: ***" in told

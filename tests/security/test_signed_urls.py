@@ -7,7 +7,12 @@ import pytest
 
 from checkback.core.errors import InvalidInput
 from checkback.security.signed_urls import LinkSigner
-from checkback.security.source_refs import ArtifactSource, UploadSource, change_sources, parse_source
+from checkback.security.source_refs import (
+    ArtifactSource,
+    UploadSource,
+    change_sources,
+    parse_source,
+)
 
 SIGNER = LinkSigner(b"k" * 32)
 PATH = "/files/job/report ü.pdf"
@@ -77,4 +82,9 @@ def test_sources_are_changed_where_they_stand_and_nowhere_else() -> None:
     args = {"url": "a", "urls": ["b", "c"], "images": [{"url": "d", "x": 1}, {"x": 2}], "name": "a"}
     for path in ("url", "urls", "images.url", "missing.url"):
         args = change_sources(args, path, str.upper)
-    assert args == {"url": "A", "urls": ["B", "C"], "images": [{"url": "D", "x": 1}, {"x": 2}], "name": "a"}
+    assert args == {
+        "url": "A",
+        "urls": ["B", "C"],
+        "images": [{"url": "D", "x": 1}, {"x": 2}],
+        "name": "a",
+    }

@@ -10,7 +10,11 @@ from checkback.security import strict_json
 
 @pytest.mark.parametrize(
     ("raw", "value"),
-    [(b"{}", {}), (b'{"a": [1, 2.5, null, true, "\xc3\xa9"]}', {"a": [1, 2.5, None, True, "é"]}), (b"7", 7)],
+    [
+        (b"{}", {}),
+        (b'{"a": [1, 2.5, null, true, "\xc3\xa9"]}', {"a": [1, 2.5, None, True, "é"]}),
+        (b"7", 7),
+    ],
 )
 def test_plain_json_is_read(raw: bytes, value: object) -> None:
     assert strict_json.parse(raw) == value

@@ -29,7 +29,21 @@ def test_a_path_is_moved_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../x", "/etc/x", "a\\b", "a\0b", "a\nb", "x" * 201, "a:b", "a*", "\u202egpj.exe"]
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../x",
+        "/etc/x",
+        "a\\b",
+        "a\0b",
+        "a\nb",
+        "x" * 201,
+        "a:b",
+        "a*",
+        "\u202egpj.exe",
+    ],
 )
 def test_what_is_no_plain_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="plain file name"):

@@ -8,7 +8,7 @@ import pytest
 
 from checkback.core.errors import InvalidInput, TooLarge
 from checkback.storage import uploads
-from checkback.storage.uploads import Taken, UploadStore, plain_name
+from checkback.storage.uploads import UploadStore, UploadUse, plain_name
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def test_an_upload_that_was_broken_off_leaves_nothing(store: UploadStore, tmp_pa
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
-def test_an_upload_past_the_limit_is_refused(store: UploadStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_past_the_limit_is_refused(
+    store: UploadStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", 4)
     with pytest.raises(TooLarge), store.begin("ada", "a.txt") as writer:
         writer.write(b"hello")
@@ -52,7 +54,9 @@ def test_an_id_takes_one_upload_only(store: UploadStore) -> None:
     assert found.owner == "ada"
 
 
-def test_an_expired_upload_is_gone_before_and_after_the_sweep(store: UploadStore, tmp_path: Path) -> None:
+def test_an_expired_upload_is_gone_before_and_after_the_sweep(
+    store: UploadStore, tmp_path: Path
+) -> None:
     old, kept = put(store), put(store)
     past = time.time() - 1
     os.utime(tmp_path / "uploads" / old / "record.json", (past, past))
@@ -117,7 +121,7 @@ def test_what_an_owner_keeps_is_counted_without_looking_at_all_that_is_there(
         store.taken("ada")
         with store.begin("ada", "empty.txt") as writer:
             ids.append(writer.finish().id)
-    assert store.taken("ada") == Taken(50, 0)
+    assert store.taken("ada") == UploadUse(50, 0)
     store.remove(ids[0])
     assert (store.taken("ada").files, store.taken("bob").files, scanned) == (49, 0, ["scan"])
 
@@ -125,10 +129,10 @@ def test_what_an_owner_keeps_is_counted_without_looking_at_all_that_is_there(
 def test_uploads_of_another_process_are_counted_after_a_while(
     store: UploadStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert store.taken() == Taken(0, 0)
+    assert store.taken() == UploadUse(0, 0)
     other = UploadStore(store.root)
     with other.begin("ada", "a.txt") as writer:
         writer.write(b"hello")
         writer.finish()
     monkeypatch.setattr("checkback.storage.uploads.SCAN_SECONDS", 0.0)
-    assert store.taken("ada") == Taken(1, 5)
+    assert store.taken("ada") == UploadUse(1, 5)

@@ -1,4 +1,6 @@
-"""ZIPs and office files made to break who unpacks them, or to have files and addresses read for them."""
+"""ZIPs and office files made to break who unpacks them, or to have files and addresses read for
+them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def zip_of(entries: dict[str, bytes]) -> bytes:
 
 
 def _with_bomb(entries: dict[str, bytes], name: str, megabytes: int) -> bytes:
-    """The ZIP with one entry more, of blanks: added by hand, for ``zipfile`` would pack every one of them."""
+    """The ZIP with one entry more, of blanks: added by hand, for ``zipfile`` would pack every one
+    of them.
+    """
     blanks = b" " * MEGABYTE
     data = packed(megabytes, blanks)[2:-4]
     crc = 0
@@ -33,7 +37,13 @@ def _with_bomb(entries: dict[str, bytes], name: str, megabytes: int) -> bytes:
     end = archive.rindex(b"PK\5\6")
     count, size, start = struct.unpack("<HII", archive[end + 10 : end + 20])
     fields = struct.pack("<HHHHIII", 0, 8, 0, 33, crc, len(data), megabytes * MEGABYTE)
-    local = b"PK\3\4" + struct.pack("<H", 20) + fields + struct.pack("<HH", len(name), 0) + name.encode()
+    local = (
+        b"PK\3\4"
+        + struct.pack("<H", 20)
+        + fields
+        + struct.pack("<HH", len(name), 0)
+        + name.encode()
+    )
     central = b"PK\1\2" + struct.pack("<HH", 20, 20) + fields
     central += struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, 0, start) + name.encode()
     directory = archive[start : start + size] + central
@@ -78,7 +88,9 @@ _RELATIONS = (
 
 def _docx_parts(body: bytes, doctype: bytes = b"") -> dict[str, bytes]:
     document = (
-        b'<?xml version="1.0"?>' + doctype + b'<w:document xmlns:w="http://schemas.openxmlformats.org/'
+        b'<?xml version="1.0"?>'
+        + doctype
+        + b'<w:document xmlns:w="http://schemas.openxmlformats.org/'
         b'wordprocessingml/2006/main"><w:body><w:p><w:r><w:t>'
         + body
         + b"</w:t></w:r></w:p></w:body></w:document>"
@@ -125,7 +137,9 @@ def flat_text(url: str) -> bytes:
         b'xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0" '
         b'xmlns:xlink="http://www.w3.org/1999/xlink" office:version="1.3" '
         b'office:mimetype="application/vnd.oasis.opendocument.text"><office:body><office:text><text:p>words'
-        b'<draw:frame><draw:image xlink:href="' + url.encode() + b'"/></draw:frame></text:p></office:text>'
+        b'<draw:frame><draw:image xlink:href="'
+        + url.encode()
+        + b'"/></draw:frame></text:p></office:text>'
         b"</office:body></office:document>"
     )
 

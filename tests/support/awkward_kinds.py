@@ -1,4 +1,6 @@
-"""Kinds with arguments that hosts stumble over: each has what some model API or host refuses in a schema."""
+"""Kinds with arguments that hosts stumble over: each has what some model API or host refuses in a
+schema.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,9 @@ class OddKeys(BaseModel):
     limit: float = math.inf
     surrogate: str = "half \ud800 a pair"
     pattern: str = Field(default="x1", pattern=r"^(?:\w+\d)$")
-    commented: int = Field(default=1, json_schema_extra={"$comment": "not for hosts", "checkback": "x"})
+    commented: int = Field(
+        default=1, json_schema_extra={"$comment": "not for hosts", "checkback": "x"}
+    )
 
 
 class Anything:

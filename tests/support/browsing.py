@@ -57,14 +57,21 @@ class Site:
 
     @asynccontextmanager
     async def page(self, size: str = "desk", **options: Any) -> AsyncGenerator[Page]:
-        """A page of somebody who is signed in. Any error on it, or policy that it breaks, fails the test."""
+        """A page of somebody who is signed in. Any error on it, or policy that it breaks, fails the
+        test.
+        """
         width, height = SIZES[size]
-        context = await self.browser.new_context(viewport={"width": width, "height": height}, **options)
+        context = await self.browser.new_context(
+            viewport={"width": width, "height": height}, **options
+        )
         await self._sign_in(context)
         page = await context.new_page()
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: wrong.append(message.text) if message.type == "error" else None,
+        )
         yield page
         await context.close()
         assert wrong == []
@@ -83,12 +90,16 @@ async def is_sound(page: Page, name: str, *, frame: Frame | None = None) -> None
     PICTURES.mkdir(parents=True, exist_ok=True)
     await page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
     seen = frame or page
-    wide = await seen.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    wide = await seen.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
     assert wide <= 0, f"{name} is {wide} px wider than its window"
     # The page's own policy lets no script in; the protocol's evaluate is not bound by it.
     await seen.evaluate(axe_source())
     found = await seen.evaluate(
         "(tags) => axe.run(document, {runOnly: tags, resultTypes: ['violations']})", AXE_TAGS
     )
-    wrong = [(one["id"], [node["target"] for node in one["nodes"]][:3]) for one in found["violations"]]
+    wrong = [
+        (one["id"], [node["target"] for node in one["nodes"]][:3]) for one in found["violations"]
+    ]
     assert wrong == [], name

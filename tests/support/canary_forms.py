@@ -1,4 +1,6 @@
-"""The shapes in which a secret may lie somewhere: as it is, and as programs write it down for one another."""
+"""The shapes in which a secret may lie somewhere: as it is, and as programs write it down for one
+another.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ _GZIP = b"\x1f\x8b"
 
 
 def forms(mark: str) -> re.Pattern[bytes]:
-    """Finds a mark as it is, in base64 wherever it begins, with characters escaped, in hexadecimal."""
+    """Finds a mark as it is, in base64 wherever it begins, with characters
+    escaped, in hexadecimal.
+    """
     plain = mark.encode()
     found = {plain, plain.hex().encode(), plain.hex().upper().encode(), mark.encode("utf-16-le")}
     for before in range(3):

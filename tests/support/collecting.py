@@ -54,13 +54,17 @@ class Collector:
                 found = find(self.spans)
                 return bool(found)
 
-            assert self.arrived.wait_for(seek, WAIT_SECONDS), sorted({span.name for span in self.spans})
+            assert self.arrived.wait_for(seek, WAIT_SECONDS), sorted(
+                {span.name for span in self.spans}
+            )
             assert found is not None
             return found
 
     def span(self, name: str, trace_id: str) -> Recorded:
         """The one span of this name in a trace."""
-        (found,) = self.wait(lambda spans: [s for s in spans if (s.name, s.trace_id) == (name, trace_id)])
+        (found,) = self.wait(
+            lambda spans: [s for s in spans if (s.name, s.trace_id) == (name, trace_id)]
+        )
         return found
 
     def take(self, path: str, body: bytes) -> None:

@@ -122,7 +122,9 @@ def _add_input_tools(server: FastMCP[None]) -> None:
     async def test_input_required_result_elicitation(ctx: Context) -> Any:
         """Ask for a name."""
         name = _answer(ctx, "user_name", "name")
-        return _asks("user_name", "What is your name?", "name") if name is None else f"Hello, {name}!"
+        return (
+            _asks("user_name", "What is your name?", "name") if name is None else f"Hello, {name}!"
+        )
 
     @server.tool
     async def test_input_required_result_request_state(ctx: Context) -> Any:
@@ -210,7 +212,9 @@ def _asks(
     """A result that asks for one field."""
     schema: Any = {"type": "object", "properties": {field: {"type": form}}, "required": [field]}
     params = ElicitRequestFormParams(message=message, requested_schema=schema)
-    return InputRequiredResult(input_requests={key: ElicitRequest(params=params)}, request_state=state)
+    return InputRequiredResult(
+        input_requests={key: ElicitRequest(params=params)}, request_state=state
+    )
 
 
 def _answer(ctx: Context, key: str, field: str) -> Any:
@@ -235,12 +239,17 @@ def _png() -> bytes:
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return (
-            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
         )
 
     header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
     pixels = zlib.compress(b"\0\xff\0\0")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
 
 
 def _wav() -> bytes:

@@ -1,4 +1,6 @@
-"""The kinds that MCP's conformance suite calls by these names; what each must do stands in its scenarios."""
+"""The kinds that MCP's conformance suite calls by these names; what each must do stands in its
+scenarios.
+"""
 
 from __future__ import annotations
 

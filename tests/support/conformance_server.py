@@ -1,8 +1,9 @@
 """A server for MCP's conformance suite: our MCP door as ``serve`` has it, with the
 tools, resources and prompts that the suite asks for.
 
-Its settings come from the environment. Prints its port, and serves until it is told to stop. The worker is
-another process, and does not know ``protocol_error_job``: a job of that kind is lost, not failed.
+Its settings come from the environment. Prints its port, and serves until it is told to stop. The
+worker is another process, and does not know ``protocol_error_job``: a job of that kind is lost, not
+failed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import uvicorn
 from fastmcp.server.http import StarletteWithLifespan
 
 from checkback.api.mcp.server import build_server, http_app, http_caller
-from checkback.api.middleware.authentication import Gate, RequireCaller
+from checkback.api.middleware.authentication import AuthenticationMiddleware, RequireCaller
 from checkback.app.connect import make_engine, make_service
 from checkback.kinds import registry
 from checkback.kinds.registry import job
@@ -31,7 +32,9 @@ def protocol_error_job() -> str:
 
 
 def mcp_app(service: Service, hosts: HostList) -> StarletteWithLifespan:
-    server = build_server(service, caller=http_caller, task_only={"failing_job"}, toolsets=("jobs",))
+    server = build_server(
+        service, caller=http_caller, task_only={"failing_job"}, toolsets=("jobs",)
+    )
     add_fixtures(server)
     return http_app(server, allowed_hosts=sorted(hosts.hosts))
 
@@ -44,9 +47,11 @@ async def main() -> None:
     port = listening.getsockname()[1]
     hosts = HostList.of(port)
     app = mcp_app(make_service(settings, queues), hosts)
-    gate = Gate(
+    gate = AuthenticationMiddleware(
         RequireCaller(app),
-        authenticator=Authenticator(folder_token="cb_unused", token_file=settings.tokens, no_token=True),
+        authenticator=Authenticator(
+            folder_token="cb_unused", token_file=settings.tokens, no_token=True
+        ),
         allowed=hosts,
     )
     config = uvicorn.Config(gate, log_level="warning", lifespan="off")

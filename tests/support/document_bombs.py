@@ -17,7 +17,9 @@ def pdf_of(objects: list[bytes]) -> bytes:
         offsets.append(len(out))
         out += b"%d 0 obj\n" % number + body + b"\nendobj\n"
     start, size = len(out), len(objects) + 1
-    out += b"xref\n0 %d\n0000000000 65535 f \n" % size + b"".join(b"%010d 00000 n \n" % o for o in offsets)
+    out += b"xref\n0 %d\n0000000000 65535 f \n" % size + b"".join(
+        b"%010d 00000 n \n" % o for o in offsets
+    )
     return bytes(out) + b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (size, start)
 
 
@@ -29,7 +31,8 @@ def stream(data: bytes, entries: bytes = b"") -> bytes:
 def packed(count: int, unit: bytes) -> bytes:
     """The same bytes many times over, deflated, without ever having them all."""
     packer = zlib.compressobj(9, wbits=-15)
-    # After a full flush nothing of what came before is remembered: each unit is packed into the same bytes.
+    # After a full flush nothing of what came before is remembered: each unit is packed into the
+    # same bytes.
     one = packer.compress(unit) + packer.flush(zlib.Z_FULL_FLUSH)
     checksum = 1
     for _ in range(count):
@@ -44,7 +47,11 @@ def page_objects(
     return [
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        b"<</Type/Page/Parent 2 0 R/MediaBox" + box + b"/Contents 4 0 R/Resources" + resources + b">>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox"
+        + box
+        + b"/Contents 4 0 R/Resources"
+        + resources
+        + b">>",
         stream(content, entries),
         _FONT,
     ]

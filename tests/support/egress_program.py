@@ -1,10 +1,11 @@
-"""The real egress proxy with a network of its own: names, and where public addresses lead, come from argv.
+"""The real egress proxy with a network of its own: names, and where public addresses lead, come
+from argv.
 
     {"names": {"evil.test": [["8.8.8.8"], ["127.0.0.1"]]}, "dial": {"8.8.8.8": 41234}}
 
-A name answers its lists one after the other and then repeats the last one. A dialled address leads to the
-port of 127.0.0.1 that is written beside it; loopback addresses lead to themselves; all others are out of
-reach, so that no test ever sends a packet to the internet.
+A name answers its lists one after the other and then repeats the last one. A dialled address leads
+to the port of 127.0.0.1 that is written beside it; loopback addresses lead to themselves; all
+others are out of reach, so that no test ever sends a packet to the internet.
 """
 
 import json

@@ -53,6 +53,8 @@ def as_(token: str, **headers: str) -> dict[str, str]:
 def call_tool(victim: Victim, token: str, name: str, **arguments: Any) -> Heard:
     """A tool call of MCP without a session."""
     params = {"name": name, "arguments": arguments, "_meta": META}
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+    body = json.dumps(
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    ).encode()
     lines = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": name}
     return post(victim, "/mcp", body, as_(token, **MCP, **lines))

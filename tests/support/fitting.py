@@ -11,7 +11,9 @@ Schema = dict[str, Any]
 MAX_DEPTH = 4
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+    ),
     max_leaves=4,
 )
 
@@ -43,7 +45,9 @@ def _values(schema: Schema, root: Schema, depth: int) -> st.SearchStrategy[Any]:
         case "number":
             return st.integers(schema.get("minimum"), schema.get("maximum")) | st.floats(-1e6, 1e6)
         case "string":
-            return st.text(min_size=schema.get("minLength", 0), max_size=schema.get("minLength", 0) + 5)
+            return st.text(
+                min_size=schema.get("minLength", 0), max_size=schema.get("minLength", 0) + 5
+            )
         case "array":
             return _lists(schema, root, depth + 1)
         case "object":
@@ -58,7 +62,9 @@ def _lists(schema: Schema, root: Schema, depth: int) -> st.SearchStrategy[Any]:
     least = schema.get("minItems", 0)
     if depth > MAX_DEPTH:
         return st.just([])
-    return st.lists(_values(schema.get("items", {}), root, depth), min_size=least, max_size=least + 2)
+    return st.lists(
+        _values(schema.get("items", {}), root, depth), min_size=least, max_size=least + 2
+    )
 
 
 def _objects(schema: Schema, root: Schema, depth: int) -> st.SearchStrategy[Any]:
@@ -66,7 +72,11 @@ def _objects(schema: Schema, root: Schema, depth: int) -> st.SearchStrategy[Any]
     required = {name: _values(properties[name], root, depth) for name in schema.get("required", [])}
     if depth > MAX_DEPTH:
         return st.fixed_dictionaries(required)
-    optional = {name: _values(part, root, depth) for name, part in properties.items() if name not in required}
+    optional = {
+        name: _values(part, root, depth)
+        for name, part in properties.items()
+        if name not in required
+    }
     known = st.fixed_dictionaries(required, optional=optional)
     others = schema.get("additionalProperties", not properties)
     if not others:

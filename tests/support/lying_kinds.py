@@ -145,7 +145,9 @@ def _target(descriptor: int) -> str:
 
 @job("lie.fill", deadline_seconds=60)
 def fill(how: str, ctx: JobContext) -> None:
-    """Write without end: into one file, many, files without names, folders that others may not enter."""
+    """Write without end: into one file, many, files without names, folders that others may not
+    enter.
+    """
     number = 0
     hidden = ctx.folder / "hidden"
     hidden.mkdir()

@@ -37,7 +37,9 @@ def text_at(*items: tuple[float, float, str], size: float = 12) -> Draw:
     return draw
 
 
-def ruled(rows: Sequence[Sequence[str]], *, x: float = 60, y: float = 100, width: float = 120) -> Draw:
+def ruled(
+    rows: Sequence[Sequence[str]], *, x: float = 60, y: float = 100, width: float = 120
+) -> Draw:
     """Draws a table with lines around each cell, its upper left corner at x, y."""
 
     def draw(canvas: Canvas) -> None:
@@ -51,7 +53,9 @@ def ruled(rows: Sequence[Sequence[str]], *, x: float = 60, y: float = 100, width
     return draw
 
 
-def columns(rows: Sequence[Sequence[str]], *, x: float = 60, y: float = 100, width: float = 120) -> Draw:
+def columns(
+    rows: Sequence[Sequence[str]], *, x: float = 60, y: float = 100, width: float = 120
+) -> Draw:
     """Draws a table without any lines."""
     return text_at(
         *(

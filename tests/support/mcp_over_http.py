@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from checkback.api.mcp.server import build_server, http_app, http_caller
-from checkback.api.middleware.authentication import Gate, RequireCaller
+from checkback.api.middleware.authentication import AuthenticationMiddleware, RequireCaller
 from checkback.security.auth.authenticator import Authenticator
 from checkback.security.host_check import HostList
 from checkback.service import Service
@@ -25,7 +25,7 @@ async def over_http(service: Service, authenticator: Authenticator) -> AsyncGene
     inner = http_app(build_server(service, caller=http_caller, kind_wait_seconds=0.05))
     app = Starlette(routes=[Route("/mcp", RequireCaller(inner))], lifespan=inner.lifespan)
     async with app.router.lifespan_context(app):
-        yield Gate(app, authenticator=authenticator, allowed=HostList.of(8787))
+        yield AuthenticationMiddleware(app, authenticator=authenticator, allowed=HostList.of(8787))
 
 
 def transport_for(app: Any, token: str) -> StreamableHttpTransport:

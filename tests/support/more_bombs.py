@@ -1,4 +1,5 @@
-"""More documents made to break who reads them: pictures, texts, mails, office files, archives and PDFs.
+"""More documents made to break who reads them: pictures, texts, mails, office files, archives and
+PDFs.
 
 ``MORE_BOMBS`` lists each with the name that its file gets and the kind that takes it.
 """
@@ -34,7 +35,7 @@ class Bomb:
     kind: str
 
 
-# --- Pictures ---------------------------------------------------------------------------------------------
+# --- Pictures -------------------------------------------------------------------------------------
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
@@ -101,8 +102,12 @@ def _tiff_entry(tag: int, kind: int, count: int, value: int) -> bytes:
     return struct.pack("<HHII", tag, kind, count, value)
 
 
-def _tiff(width: int, height: int, compression: int, strips: tuple[int, int, int], pages: int = 1) -> bytes:
-    """A grey TIFF of equal pages; ``strips`` is how many, where the list begins, where their sizes are."""
+def _tiff(
+    width: int, height: int, compression: int, strips: tuple[int, int, int], pages: int = 1
+) -> bytes:
+    """A grey TIFF of equal pages; ``strips`` is how many, where the list begins, where their sizes
+    are.
+    """
     out = [struct.pack("<2sHI", b"II", 42, 16) + bytes(8)]
     count, offsets, sizes = strips
     size = 2 + 9 * 12 + 4
@@ -192,7 +197,13 @@ def bmp_of_a_lying_size() -> bytes:
 def bmp_of_runs() -> bytes:
     """A BMP of 9,900 by 10,000 pixels in runs, of which only one is there."""
     head = struct.pack("<IiiHHIIiiII", 40, 9_900, 10_000, 1, 8, 1, 4, 0, 0, 0, 0)
-    return b"BM" + struct.pack("<IHHI", 58 + 1024, 0, 0, 54 + 1024) + head + bytes(1024) + b"\xff\0\0\1"
+    return (
+        b"BM"
+        + struct.pack("<IHHI", 58 + 1024, 0, 0, 54 + 1024)
+        + head
+        + bytes(1024)
+        + b"\xff\0\0\1"
+    )
 
 
 def icon_of_many_pictures() -> bytes:
@@ -203,7 +214,7 @@ def icon_of_many_pictures() -> bytes:
     return struct.pack("<HHH", 0, 1, 65_535) + entry * 65_535 + picture
 
 
-# --- Drawings ---------------------------------------------------------------------------------------------
+# --- Drawings -------------------------------------------------------------------------------------
 
 
 def _svg(body: str, doctype: str = "") -> bytes:
@@ -223,7 +234,9 @@ def svg_of_a_huge_filter() -> bytes:
     """A drawing with a blur of a million pixels over an area of a million by a million."""
     blur = '<feGaussianBlur stdDeviation="1000000"/><feTurbulence numOctaves="100000" baseFrequency="9"/>'
     area = 'x="0" y="0" width="1000000" height="1000000" filterUnits="userSpaceOnUse"'
-    return _svg(f'<filter id="f" {area}>{blur * 50}</filter><rect width="300" height="99" filter="url(#f)"/>')
+    return _svg(
+        f'<filter id="f" {area}>{blur * 50}</filter><rect width="300" height="99" filter="url(#f)"/>'
+    )
 
 
 def svg_of_deep_groups() -> bytes:
@@ -239,7 +252,7 @@ def svg_of_laughs() -> bytes:
     return _svg("<text>&a10;</text>", f"<!DOCTYPE s [{entities}]>")
 
 
-# --- HTML, text, CSV --------------------------------------------------------------------------------------
+# --- HTML, text, CSV ------------------------------------------------------------------------------
 
 
 def html_of_deep_blocks() -> bytes:
@@ -269,7 +282,9 @@ def html_of_a_long_line() -> bytes:
 
 def html_of_many_rules() -> bytes:
     """100,000 CSS rules that each match every element."""
-    rules = b"".join(b".a%d,*:not(.b%d) *{color:red}" % (number, number) for number in range(50_000))
+    rules = b"".join(
+        b".a%d,*:not(.b%d) *{color:red}" % (number, number) for number in range(50_000)
+    )
     return b"<html><style>" + rules + b"</style><body>" + b"<p><b>words</b>" * 5_000
 
 
@@ -309,7 +324,7 @@ def csv_of_quotes() -> bytes:
     return b"a,b\n" + b'"' * 40_000_001
 
 
-# --- Mails ------------------------------------------------------------------------------------------------
+# --- Mails ----------------------------------------------------------------------------------------
 
 _MAIL = b"From: a@example.com\nTo: b@example.com\nSubject: s\nMIME-Version: 1.0\n"
 
@@ -363,7 +378,7 @@ def mail_of_uuencode() -> bytes:
     return _MAIL + head + b"begin 644 a.bin\n" + (b"M" + b"`" * 60 + b"\n") * 500_000
 
 
-# --- Spreadsheets -----------------------------------------------------------------------------------------
+# --- Spreadsheets ---------------------------------------------------------------------------------
 
 _SHEETS = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -375,15 +390,17 @@ def _package(main: str, media: str, relations: str, parts: dict[str, bytes]) -> 
     """A package of Office whose main part, with these relations, is among ``parts``."""
     folder, _, name = main.rpartition("/")
     kind = '<Default Extension="xml" ContentType="application/xml"/>'
-    kind += (
-        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-    )
+    kind += '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
     kind += f'<Override PartName="/{main}" ContentType="{_MEDIA}.{media}.main+xml"/>'
     for part in parts:
         if "/worksheets/" in part:
-            kind += f'<Override PartName="/{part}" ContentType="{_MEDIA}.spreadsheetml.worksheet+xml"/>'
+            kind += (
+                f'<Override PartName="/{part}" ContentType="{_MEDIA}.spreadsheetml.worksheet+xml"/>'
+            )
         if "/slides/" in part:
-            kind += f'<Override PartName="/{part}" ContentType="{_MEDIA}.presentationml.slide+xml"/>'
+            kind += (
+                f'<Override PartName="/{part}" ContentType="{_MEDIA}.presentationml.slide+xml"/>'
+            )
     root = f'<Relationship Id="r" Type="{_OFFICE}/officeDocument" Target="{main}"/>'
     entries = {
         "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types">{kind}</Types>'.encode(),
@@ -401,16 +418,19 @@ def _workbook(*sheets: bytes, shared: bytes = b"") -> bytes:
     parts: dict[str, bytes] = {}
     for number, sheet in enumerate(sheets, 1):
         named += f'<sheet name="S{number}" sheetId="{number}" r:id="r{number}"/>'
-        relations += (
-            f'<Relationship Id="r{number}" Type="{_OFFICE}/worksheet" Target="worksheets/s{number}.xml"/>'
-        )
+        relations += f'<Relationship Id="r{number}" Type="{_OFFICE}/worksheet" Target="worksheets/s{number}.xml"/>'
         parts[f"xl/worksheets/s{number}.xml"] = f'<worksheet xmlns="{_SHEETS}">'.encode() + sheet
     if shared:
-        relations += f'<Relationship Id="s" Type="{_OFFICE}/sharedStrings" Target="sharedStrings.xml"/>'
+        relations += (
+            f'<Relationship Id="s" Type="{_OFFICE}/sharedStrings" Target="sharedStrings.xml"/>'
+        )
         parts["xl/sharedStrings.xml"] = shared
     book = f'<workbook xmlns="{_SHEETS}" xmlns:r="{_OFFICE}"><sheets>{named}</sheets></workbook>'
     return _package(
-        "xl/workbook.xml", "spreadsheetml.sheet", relations, parts | {"xl/workbook.xml": book.encode()}
+        "xl/workbook.xml",
+        "spreadsheetml.sheet",
+        relations,
+        parts | {"xl/workbook.xml": book.encode()},
     )
 
 
@@ -434,12 +454,16 @@ def xlsx_of_a_repeated_text() -> bytes:
 def xlsx_of_far_corners() -> bytes:
     """A worksheet with two cells: the first and the last that a sheet can have."""
     rows = b'<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
-    return _workbook(b'<dimension ref="A1:XFD1048576"/><sheetData>' + rows + b"</sheetData></worksheet>")
+    return _workbook(
+        b'<dimension ref="A1:XFD1048576"/><sheetData>' + rows + b"</sheetData></worksheet>"
+    )
 
 
 def xlsx_of_many_rows() -> bytes:
     """A worksheet of a million rows, each of one styled and empty cell."""
-    return _workbook(b"<sheetData>" + b'<row><c s="0"/></row>' * 1_000_000 + b"</sheetData></worksheet>")
+    return _workbook(
+        b"<sheetData>" + b'<row><c s="0"/></row>' * 1_000_000 + b"</sheetData></worksheet>"
+    )
 
 
 def xlsx_of_many_sheets() -> bytes:
@@ -491,13 +515,17 @@ def ods_of_repeated_cells() -> bytes:
 
 def xls_that_was_cut() -> bytes:
     """The beginning of an old Excel file whose table of sectors points to itself."""
-    head = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6)
+    head = (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+        + bytes(16)
+        + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6)
+    )
     head += bytes(6) + struct.pack("<IIIIIIIIII", 0, 1, 0, 0, 4096, 0, 0, 0, 0, 0xFFFFFFFF)
     table = head.ljust(512, b"\0") + struct.pack("<I", 0) * 128
     return table + "Workbook".encode("utf-16-le").ljust(512, b"\0")
 
 
-# --- Texts and slides of Office ---------------------------------------------------------------------------
+# --- Texts and slides of Office -------------------------------------------------------------------
 
 
 def docx_of_many_paragraphs() -> bytes:
@@ -507,7 +535,11 @@ def docx_of_many_paragraphs() -> bytes:
 
 def docx_of_deep_tables() -> bytes:
     """A letter of 500 tables, each in the next."""
-    opened = b"</w:t></w:r></w:p>" + b"<w:tbl><w:tr><w:tc>" * 500 + b"<w:p><w:r><w:t>words</w:t></w:r></w:p>"
+    opened = (
+        b"</w:t></w:r></w:p>"
+        + b"<w:tbl><w:tr><w:tc>" * 500
+        + b"<w:p><w:r><w:t>words</w:t></w:r></w:p>"
+    )
     return docx(opened + b"<w:p/></w:tc></w:tr></w:tbl>" * 500 + b"<w:p><w:r><w:t>")
 
 
@@ -516,7 +548,9 @@ def docx_of_a_huge_picture() -> bytes:
     shape = (
         b"</w:t></w:r><w:r><w:pict>"
         b'<v:shape xmlns:v="urn:schemas-microsoft-com:vml" style="width:99pt;height:99pt">'
-        b'<v:imagedata r:id="p" xmlns:r="' + _OFFICE.encode() + b'"/></v:shape></w:pict></w:r><w:r><w:t>'
+        b'<v:imagedata r:id="p" xmlns:r="'
+        + _OFFICE.encode()
+        + b'"/></v:shape></w:pict></w:r><w:r><w:t>'
     )
     with zipfile.ZipFile(io.BytesIO(docx(shape))) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
@@ -537,13 +571,19 @@ def pptx_of_many_slides() -> bytes:
     parts: dict[str, bytes] = {}
     for number in range(900):
         listed += f'<p:sldId id="{256 + number}" r:id="r{number}"/>'
-        relations += f'<Relationship Id="r{number}" Type="{_OFFICE}/slide" Target="slides/s{number}.xml"/>'
+        relations += (
+            f'<Relationship Id="r{number}" Type="{_OFFICE}/slide" Target="slides/s{number}.xml"/>'
+        )
         parts[f"ppt/slides/s{number}.xml"] = (
             f'<p:sld xmlns:p="{space}"><p:cSld><p:spTree>'
             "<p:nvGrpSpPr/><p:grpSpPr/></p:spTree></p:cSld></p:sld>"
         ).encode()
-    show = f'<p:presentation xmlns:p="{space}" xmlns:r="{_OFFICE}"><p:sldIdLst>{listed}</p:sldIdLst>'
-    parts["ppt/presentation.xml"] = (show + '<p:sldSz cx="9144000" cy="6858000"/></p:presentation>').encode()
+    show = (
+        f'<p:presentation xmlns:p="{space}" xmlns:r="{_OFFICE}"><p:sldIdLst>{listed}</p:sldIdLst>'
+    )
+    parts["ppt/presentation.xml"] = (
+        show + '<p:sldSz cx="9144000" cy="6858000"/></p:presentation>'
+    ).encode()
     return _package("ppt/presentation.xml", "presentationml.presentation", relations, parts)
 
 
@@ -563,7 +603,7 @@ def odt_of_deep_lists() -> bytes:
     return text_document(opened * 5_000 + "<text:p>words</text:p>" + closed * 5_000)
 
 
-# --- Archives ---------------------------------------------------------------------------------------------
+# --- Archives -------------------------------------------------------------------------------------
 
 
 def zip_of_many_entries() -> bytes:

@@ -1,4 +1,6 @@
-"""More PDFs made to break who reads them: filters, functions, shadings, fonts, forms and objects."""
+"""More PDFs made to break who reads them: filters, functions, shadings, fonts,
+forms and objects.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,15 @@ def object_streams_in_a_circle() -> bytes:
         following = number + 1 if number < 102 else 3
         inside = b"%d 0 " % following
         entries = b"/Type/ObjStm/N 1/First %d/Extends %d 0 R" % (len(inside), following)
-        out += b"%d 0 obj\n" % number + stream(inside + b"<</Type/Catalog>>", entries) + b"\nendobj\n"
+        out += (
+            b"%d 0 obj\n" % number + stream(inside + b"<</Type/Catalog>>", entries) + b"\nendobj\n"
+        )
     rows = b"".join(b"\2" + (4 + number % 99).to_bytes(4, "big") + b"\0" for number in range(103))
     start = len(out)
     entries = b"/Type/XRef/Size 103/W[1 4 1]/Root 1 0 R"
-    return out + b"103 0 obj\n" + stream(rows, entries) + b"\nendobj\nstartxref\n%d\n%%%%EOF" % start
+    return (
+        out + b"103 0 obj\n" + stream(rows, entries) + b"\nendobj\nstartxref\n%d\n%%%%EOF" % start
+    )
 
 
 def a_million_objects() -> bytes:
@@ -38,7 +44,12 @@ def cross_references_of_wide_fields() -> bytes:
     """A stream of cross references whose fields are two thousand million bytes wide."""
     out = b"%PDF-1.7\n"
     entries = b"/Type/XRef/Size 2147483647/W[2147483647 2147483647 2147483647]/Index[0 2147483647]/Root 1 0 R"
-    return out + b"1 0 obj\n" + stream(b"\1" * 100, entries) + b"\nendobj\nstartxref\n%d\n%%%%EOF" % len(out)
+    return (
+        out
+        + b"1 0 obj\n"
+        + stream(b"\1" * 100, entries)
+        + b"\nendobj\nstartxref\n%d\n%%%%EOF" % len(out)
+    )
 
 
 def predictor_of_a_huge_row() -> bytes:
@@ -57,7 +68,9 @@ def fifty_filters() -> bytes:
         content = zlib.compress(content.hex().encode() + b">", 9)
     # The rest are filters that nothing was put through.
     filters = b"/ASCIIHexDecode" * 26 + b"/FlateDecode/ASCIIHexDecode" * 12
-    return pdf_of(page_objects(A4, content.hex().encode() + b">", entries=b"/Filter[" + filters + b"]"))
+    return pdf_of(
+        page_objects(A4, content.hex().encode() + b">", entries=b"/Filter[" + filters + b"]")
+    )
 
 
 def run_lengths_of_gigabytes() -> bytes:
@@ -71,7 +84,9 @@ def font_of_a_million_widths() -> bytes:
     """A font with a million widths."""
     font = b"<</Type/Font/Subtype/TrueType/BaseFont/A/FirstChar 0/LastChar 1000000/Widths["
     return _with(
-        b"BT /G 12 Tf 10 10 Td (words) Tj ET", b"<</Font<</G 6 0 R>>>>", font + b"9 " * 1_000_000 + b"]>>"
+        b"BT /G 12 Tf 10 10 Td (words) Tj ET",
+        b"<</Font<</G 6 0 R>>>>",
+        font + b"9 " * 1_000_000 + b"]>>",
     )
 
 
@@ -79,13 +94,19 @@ def characters_of_huge_ranges() -> bytes:
     """A font whose table of characters has 100,000 ranges of all four thousand million codes."""
     table = b"/CIDInit /ProcSet findresource begin begincmap\n"
     table += b"1 begincodespacerange <0000> <FFFF> endcodespacerange\n"
-    table += b"100 beginbfrange\n" + b"<00000000> <FFFFFFFF> <0041>\n" * 100_000 + b"endbfrange endcmap end"
+    table += (
+        b"100 beginbfrange\n"
+        + b"<00000000> <FFFFFFFF> <0041>\n" * 100_000
+        + b"endbfrange endcmap end"
+    )
     font = (
         b"<</Type/Font/Subtype/Type0/BaseFont/A/Encoding/Identity-H/ToUnicode 7 0 R/DescendantFonts["
         b"<</Type/Font/Subtype/CIDFontType2/BaseFont/A/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)"
         b"/Supplement 0>>/W[0 2147483647 9]>>]>>"
     )
-    return _with(b"BT /G 12 Tf 10 10 Td <00410042> Tj ET", b"<</Font<</G 6 0 R>>>>", font, stream(table))
+    return _with(
+        b"BT /G 12 Tf 10 10 Td <00410042> Tj ET", b"<</Font<</G 6 0 R>>>>", font, stream(table)
+    )
 
 
 def font_that_draws_itself() -> bytes:
@@ -100,7 +121,13 @@ def font_that_draws_itself() -> bytes:
 
 def function_of_a_million_steps() -> bytes:
     """A shading whose function computes a million steps for each of its points."""
-    steps = b"{" + b"{" * 30 + b"dup mul sqrt " * 300_000 + b"}" * 30 + b" dup dup 1000000 -999999 roll}"
+    steps = (
+        b"{"
+        + b"{" * 30
+        + b"dup mul sqrt " * 300_000
+        + b"}" * 30
+        + b" dup dup 1000000 -999999 roll}"
+    )
     shading = b"<</ShadingType 1/ColorSpace/DeviceRGB/Domain[0 999 0 999]/Function 7 0 R>>"
     function = stream(steps, b"/FunctionType 4/Domain[0 999 0 999]/Range[0 1 0 1 0 1]")
     return _with(b"/S sh", b"<</Shading<</S 6 0 R>>>>", shading, function)
@@ -117,20 +144,30 @@ def sampled_function_of_many_inputs() -> bytes:
     """A shading whose function has thirty-two inputs of two thousand million samples each."""
     shading = b"<</ShadingType 1/ColorSpace/DeviceGray/Function 7 0 R>>"
     size = b"2147483647 " * 32
-    entries = b"/FunctionType 0/BitsPerSample 32/Range[0 1]/Domain[" + b"0 1 " * 32 + b"]/Size[" + size + b"]"
+    entries = (
+        b"/FunctionType 0/BitsPerSample 32/Range[0 1]/Domain["
+        + b"0 1 " * 32
+        + b"]/Size["
+        + size
+        + b"]"
+    )
     return _with(b"/S sh", b"<</Shading<</S 6 0 R>>>>", shading, stream(bytes(99), entries))
 
 
 def pattern_that_fills_itself() -> bytes:
     """A pattern whose tile is filled with that pattern."""
     entries = b"/PatternType 1/PaintType 1/TilingType 1/BBox[0 0 9 9]/XStep 9/YStep 9"
-    tile = stream(b"/Pattern cs /P scn 0 0 9 9 re f", entries + b"/Resources<</Pattern<</P 6 0 R>>>>")
+    tile = stream(
+        b"/Pattern cs /P scn 0 0 9 9 re f", entries + b"/Resources<</Pattern<</P 6 0 R>>>>"
+    )
     return _with(b"/Pattern cs /P scn 0 0 595 842 re f", b"<</Pattern<</P 6 0 R>>>>", tile)
 
 
 def pattern_of_tiny_steps() -> bytes:
     """A pattern whose tiles are a hundred points wide and a millionth of one apart."""
-    entries = b"/PatternType 1/PaintType 1/TilingType 1/BBox[0 0 100 100]/XStep 0.000001/YStep 0.000001"
+    entries = (
+        b"/PatternType 1/PaintType 1/TilingType 1/BBox[0 0 100 100]/XStep 0.000001/YStep 0.000001"
+    )
     tile = stream(b"0 0 50 50 re f", entries + b"/Resources<<>>")
     return _with(b"/Pattern cs /P scn 0 0 595 842 re f", b"<</Pattern<</P 6 0 R>>>>", tile)
 
@@ -142,7 +179,9 @@ def mesh_of_a_million_patches() -> bytes:
         b"/Decode[0 600 0 900 0 1]/Filter/FlateDecode"
     )
     triangle = b"\0\0\0\0" + b"\0\xff\0\x80" + b"\0\0\xff\xff"
-    return _with(b"/S sh", b"<</Shading<</S 6 0 R>>>>", stream(packed(100, triangle * 10_000), entries))
+    return _with(
+        b"/S sh", b"<</Shading<</S 6 0 R>>>>", stream(packed(100, triangle * 10_000), entries)
+    )
 
 
 def _with_annotations(count: int, annotation: bytes, form: bytes = b"") -> list[bytes]:
@@ -163,7 +202,9 @@ def annotation_of_a_huge_look() -> bytes:
 
 def form_of_many_fields() -> bytes:
     """A form of 100,000 fields that all have the same name."""
-    field = b"<</Type/Annot/Subtype/Widget/FT/Tx/T(name)/V(words)/F 4/Rect[9 9 99 99]/AP<</N 6 0 R>>>>"
+    field = (
+        b"<</Type/Annot/Subtype/Widget/FT/Tx/T(name)/V(words)/F 4/Rect[9 9 99 99]/AP<</N 6 0 R>>>>"
+    )
     return pdf_of(_with_annotations(100_000, field, b"/AcroForm<</Fields[NUMBERS]>>"))
 
 
@@ -182,7 +223,8 @@ def outline_of_many_entries() -> bytes:
     objects[0] = objects[0][:-2] + b"/Outlines 6 0 R>>"
     for number in range(6, 200_006):
         objects.append(
-            b"<</Title(a)/Parent %d 0 R/First %d 0 R/Last %d 0 R>>" % (number - 1, number + 1, number + 1)
+            b"<</Title(a)/Parent %d 0 R/First %d 0 R/Last %d 0 R>>"
+            % (number - 1, number + 1, number + 1)
         )
     return pdf_of([*objects, b"<</Title(a)>>"])
 
@@ -192,7 +234,9 @@ def deep_tree_of_pages() -> bytes:
     objects = page_objects(A4, _WORDS)
     objects[1] = b"<</Type/Pages/Kids[6 0 R]/Count 1>>"
     for number in range(6, 100_006):
-        objects.append(b"<</Type/Pages/Kids[%d 0 R]/Count 1/Parent %d 0 R>>" % (number + 1, number - 1))
+        objects.append(
+            b"<</Type/Pages/Kids[%d 0 R]/Count 1/Parent %d 0 R>>" % (number + 1, number - 1)
+        )
     return pdf_of([*objects, objects[2]])
 
 
@@ -210,8 +254,19 @@ def line_of_many_dashes() -> bytes:
 def jpeg_2000_of_gigapixels() -> bytes:
     """A JPEG 2000 of 200 bytes that says it has 100,000 by 100,000 pixels in tiles of one."""
     side = (100_000).to_bytes(4, "big")
-    size = bytes(2) + side + side + bytes(8) + (1).to_bytes(4, "big") * 2 + bytes(8) + b"\0\3" + b"\7\1\1" * 3
+    size = (
+        bytes(2)
+        + side
+        + side
+        + bytes(8)
+        + (1).to_bytes(4, "big") * 2
+        + bytes(8)
+        + b"\0\3"
+        + b"\7\1\1" * 3
+    )
     code = b"\xff\x4f\xff\x51" + (len(size) + 2).to_bytes(2, "big") + size
     code += b"\xff\x52\0\x0c\0\0\0\1\0\0\4\4\0\0" + b"\xff\x5c\0\4\x40\x40" + b"\xff\xd9"
     entries = b"/Type/XObject/Subtype/Image/Width 100000/Height 100000/ColorSpace/DeviceRGB/Filter/JPXDecode"
-    return _with(b"q 500 0 0 500 0 0 cm /I Do Q", b"<</XObject<</I 6 0 R>>>>", stream(code, entries))
+    return _with(
+        b"q 500 0 0 500 0 0 cm /I Do Q", b"<</XObject<</I 6 0 R>>>>", stream(code, entries)
+    )

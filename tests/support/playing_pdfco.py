@@ -1,4 +1,6 @@
-"""A server on loopback that plays PDF.co's API as its documents describe it, with its ways to go wrong."""
+"""A server on loopback that plays PDF.co's API as its documents describe it, with its ways to go
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ JOB = "6YSZD3U872ZYYFEDMQCQSGEEO8YSF5WA--151-300"
 
 @dataclass
 class PlayedPdfco:
-    """What the server does next, and what it was asked. Answers are used up in order; the last one stays."""
+    """What the server does next, and what it was asked. Answers are used up in order; the last one
+    stays.
+    """
 
     url: str = ""
     submits: list[Any] = field(default_factory=list[Any])
@@ -27,7 +31,9 @@ class PlayedPdfco:
     #: What was handed in by PUT, by name, and the answer to it.
     taken: dict[str, bytes] = field(default_factory=dict[str, bytes])
     put_status: int = 200
-    seen: list[tuple[str, dict[str, str], Any]] = field(default_factory=list[tuple[str, dict[str, str], Any]])
+    seen: list[tuple[str, dict[str, str], Any]] = field(
+        default_factory=list[tuple[str, dict[str, str], Any]]
+    )
 
     def asked(self, path: str) -> list[Any]:
         """The bodies of all requests to a path."""
@@ -52,7 +58,9 @@ SUBMITTED = {
 HANG, RESET = "hang", "reset"
 
 
-def _handler(played: PlayedPdfco, ending: threading.Event) -> type[http.server.BaseHTTPRequestHandler]:
+def _handler(
+    played: PlayedPdfco, ending: threading.Event
+) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             played.seen.append((self.path, dict(self.headers), None))
@@ -86,7 +94,9 @@ def _handler(played: PlayedPdfco, ending: threading.Event) -> type[http.server.B
             if self.headers.get("x-api-key") != KEY:
                 answer = (401, {"error": True, "status": 401, "message": "Invalid API key"})
             parts = cast("tuple[Any, ...]", answer if isinstance(answer, tuple) else (200, answer))
-            self._send(int(parts[0]), json.dumps(parts[1]).encode(), parts[2] if len(parts) > 2 else {})
+            self._send(
+                int(parts[0]), json.dumps(parts[1]).encode(), parts[2] if len(parts) > 2 else {}
+            )
 
         def _send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)

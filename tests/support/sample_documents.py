@@ -87,7 +87,9 @@ def _invoice() -> bytes:
 
 def _scan() -> bytes:
     image = Image.new("L", (1654, 1000), 255)
-    ImageDraw.Draw(image).text((120, 200), "Scanned words here", font=ImageFont.load_default(90), fill=0)
+    ImageDraw.Draw(image).text(
+        (120, 200), "Scanned words here", font=ImageFont.load_default(90), fill=0
+    )
     buffer = io.BytesIO()
     image.save(buffer, "PDF", resolution=200)
     return buffer.getvalue()
@@ -111,7 +113,10 @@ def _attached() -> bytes:
 def _book() -> bytes:
     buffer = io.BytesIO()
     with xlsxwriter.Workbook(buffer) as book:
-        for name, rows in (("One", (("fruit", "count"), ("apple", 3))), ("Two", (("second sheet", 1),))):
+        for name, rows in (
+            ("One", (("fruit", "count"), ("apple", 3))),
+            ("Two", (("second sheet", 1),)),
+        ):
             sheet = book.add_worksheet(name)
             for number, row in enumerate(rows):
                 sheet.write_row(number, 0, row)
@@ -126,7 +131,11 @@ def _picture(kind: str) -> bytes:
 
 def _mail() -> bytes:
     mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = "ada@example.com", "bob@example.com", "The subject line"
+    mail["From"], mail["To"], mail["Subject"] = (
+        "ada@example.com",
+        "bob@example.com",
+        "The subject line",
+    )
     mail["Date"] = "Tue, 24 Nov 2026 10:00:00 +0000"
     mail.set_content("Words of the mail.")
     mail.add_attachment(b"attached text", maintype="text", subtype="plain", filename="more.txt")

@@ -82,7 +82,9 @@ def gate_of_worker(path: str, started: str) -> None:
     """As test.gate, and tell which worker process started this."""
     fork_server = os.getppid()
     with Path(started).open("a") as file:
-        file.write(Path(f"/proc/{fork_server}/stat").read_text().rpartition(")")[2].split()[1] + "\n")
+        file.write(
+            Path(f"/proc/{fork_server}/stat").read_text().rpartition(")")[2].split()[1] + "\n"
+        )
     wait_for_file(path)
 
 
@@ -167,8 +169,9 @@ async def once(path: str) -> str:
 
 @job("test.stubborn", deadline_seconds=120)
 def stubborn(pids: str) -> None:
-    """Ignore every cancel, with a process of its own below, in a session of its own, that ignores them
-    too."""
+    """Ignore every cancel, with a process of its own below, in a session of its own, that ignores
+    them too.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
     below = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
@@ -379,7 +382,9 @@ def split(paths: list[str], ctx: JobContext, fail_on: str | None = None) -> list
     while True:
         found = ctx.look(ids)
         if all(part.state.is_final for part in found):
-            return [{"id": part.id, "state": part.state.value, "result": part.result} for part in found]
+            return [
+                {"id": part.id, "state": part.state.value, "result": part.result} for part in found
+            ]
         if ctx.cancelled:
             raise JobFailed("cancelled", "The job was cancelled.", retryable=False)
         time.sleep(0.02)
@@ -431,7 +436,9 @@ def leak(how: str, ctx: JobContext) -> None:
         except ValueError:
             traceback.print_exc()
     else:
-        raise RuntimeError(f"POST https://ada:{key}@example.com failed, Authorization: Bearer {key}")
+        raise RuntimeError(
+            f"POST https://ada:{key}@example.com failed, Authorization: Bearer {key}"
+        )
 
 
 @job("test.inject")
@@ -451,7 +458,11 @@ def surroundings(ctx: JobContext) -> dict[str, object]:
     ctx.phase("looking")
     ctx.phase("words of a page")
     found = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
-    return {"traceparent": ctx.traceparent, "variables": found, "loaded": "opentelemetry" in sys.modules}
+    return {
+        "traceparent": ctx.traceparent,
+        "variables": found,
+        "loaded": "opentelemetry" in sys.modules,
+    }
 
 
 @job("test.leave")
@@ -473,7 +484,9 @@ def half(where: str, ctx: JobContext) -> object:
         "message": lambda: ctx.progress(50, HALF),
         "log": lambda: ctx.log(HALF),
         "print": lambda: print(HALF),
-        "artifact": lambda: [ctx.artifact(f"name{code}.txt", HALF) for code in ("\udce9", "\udce8")],
+        "artifact": lambda: [
+            ctx.artifact(f"name{code}.txt", HALF) for code in ("\udce9", "\udce8")
+        ],
         "media type": lambda: ctx.artifact("one.txt", b"x", "text/plain\r\nx: \udce9"),
         "failure": lambda: fail("broken \udce9", HALF, retryable=False),
         "exception": lambda: raise_error(HALF),

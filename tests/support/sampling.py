@@ -1,4 +1,6 @@
-"""Looks at the processes of a worker and their folders again and again, and keeps the most that it saw."""
+"""Looks at the processes of a worker and their folders again and again, and keeps the most that it
+saw.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Most:
 
 
 def _temporary_folders() -> set[str]:
-    """Where each process below this one was told to put its files, if that is elsewhere than where we do."""
+    """Where each process below this one was told to put its files, if that is elsewhere than where
+    we do.
+    """
     found: set[str] = set()
     for pid in descendants(os.getpid()):
         with suppress(OSError):

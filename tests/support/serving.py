@@ -1,4 +1,6 @@
-"""One server for all the tests that attack its doors, and ways to speak to it that no client library has."""
+"""One server for all the tests that attack its doors, and ways to speak to it that no client
+library has.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,10 @@ class Heard:
 def head(method: str, path: str, victim: Victim, headers: Mapping[str, str] | None = None) -> bytes:
     """The head of a request as one writes it by hand."""
     lines = {"host": victim.host, "authorization": f"Bearer {victim.ada}"} | dict(headers or {})
-    rows = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items() if value)]
+    rows = [
+        f"{method} {path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in lines.items() if value),
+    ]
     return "\r\n".join([*rows, "", ""]).encode("latin-1")
 
 
@@ -125,7 +130,9 @@ def read_answer(line: socket.socket) -> Heard:
         raw += piece
     first, _, body = raw.partition(b"\r\n\r\n")
     status, *rest = first.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (row.partition(":") for row in rest)}
+    headers = {
+        name.lower(): value.strip() for name, _, value in (row.partition(":") for row in rest)
+    }
     length = int(headers.get("content-length", "0"))
     chunked = headers.get("transfer-encoding") == "chunked"
     while len(body) < length or (chunked and not body.endswith(b"0\r\n\r\n")):
@@ -147,7 +154,9 @@ def ask(victim: Victim, raw: bytes, seconds: float = READ_SECONDS) -> Heard:
 
 def post(victim: Victim, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> Heard:
     """A POST of JSON."""
-    lines = {"content-type": "application/json", "content-length": str(len(body))} | dict(headers or {})
+    lines = {"content-type": "application/json", "content-length": str(len(body))} | dict(
+        headers or {}
+    )
     return ask(victim, head("POST", path, victim, lines) + body)
 
 

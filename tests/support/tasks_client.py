@@ -1,7 +1,8 @@
-"""FastMCP's own client for tasks, in a Python that has it: calls one tool as a task and prints what it saw.
+"""FastMCP's own client for tasks, in a Python that has it: calls one tool as a task and prints what
+it saw.
 
-``python tasks_client.py URL TOKEN TOOL ARGUMENTS-AS-JSON``. Prints one JSON object: the tools that were
-listed, the task's id, each status that was seen, and the result.
+``python tasks_client.py URL TOKEN TOOL ARGUMENTS-AS-JSON``. Prints one JSON object: the tools that
+were listed, the task's id, each status that was seen, and the result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Leaves a file in the data folder when it is imported. Nothing may import it because a caller names it."""
+"""Leaves a file in the data folder when it is imported. Nothing may import it because a caller
+names it.
+"""
 
 import os
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""An MCP server on standard input and output with tools and a resource that answer what cannot be encoded."""
+"""An MCP server on standard input and output with tools and a resource that answer what cannot be
+encoded.
+"""
 
 from __future__ import annotations
 

@@ -75,13 +75,19 @@ def _read(path: Path) -> None:
 
 
 def _read_by_program(path: str) -> None:
-    command = ["/bin/ls", "-A", path] if os.path.isdir(path) else ["/usr/bin/head", "-c", "16", path]
+    command = (
+        ["/bin/ls", "-A", path] if os.path.isdir(path) else ["/usr/bin/head", "-c", "16", path]
+    )
     subprocess.run(command, check=True, capture_output=True)
 
 
 def _connect(address: str) -> None:
     if address.startswith("port "):
-        socket.create_connection(("127.0.0.1", int(address.removeprefix("port "))), timeout=5).close()
+        socket.create_connection(
+            ("127.0.0.1", int(address.removeprefix("port "))), timeout=5
+        ).close()
         return
     with socket.socket(socket.AF_UNIX) as one:
-        one.connect("\0" + address.removeprefix("abstract ") if address.startswith("abstract ") else address)
+        one.connect(
+            "\0" + address.removeprefix("abstract ") if address.startswith("abstract ") else address
+        )

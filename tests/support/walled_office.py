@@ -1,8 +1,9 @@
-"""Converts the office files of a folder by LibreOffice, as a job's process does, with or without its walls.
+"""Converts the office files of a folder by LibreOffice, as a job's process does, with or without
+its walls.
 
-Run as ``python walled_office.py FOLDER MODE CLEAN``: MODE is a value of CHECKBACK_SANDBOX, or ``open`` for
-no walls at all, CLEAN is 1 to take links out first. Leaves ``NAME.pdf`` beside each file that could be
-converted.
+Run as ``python walled_office.py FOLDER MODE CLEAN``: MODE is a value of CHECKBACK_SANDBOX, or
+``open`` for no walls at all, CLEAN is 1 to take links out first. Leaves ``NAME.pdf`` beside each
+file that could be converted.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ def main(folder: Path, mode: str, clean: bool) -> None:
         if user is not None:
             for path in (folder, *files):
                 os.chown(path, *user)
-        sandboxing.shut_in(registry.get("document.to_pdf"), sandboxing.Own(folder), Environment(sandbox=mode))
+        sandboxing.shut_in(
+            registry.get("document.to_pdf"), sandboxing.Own(folder), Environment(sandbox=mode)
+        )
         if not policy.cut_network():
             sys.exit("the network could not be cut")
     for path in files:

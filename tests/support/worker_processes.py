@@ -15,7 +15,7 @@ from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.engine.processes import tree
 from checkback.engine.redis import store_users
-from checkback.engine.redis.connection import Address, Wire
+from checkback.engine.redis.connection import RedisAddress, RedisConnection
 from checkback.engine.redis.embedded import store_address
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings, to_environment
@@ -23,10 +23,12 @@ from checkback.settings import Settings, to_environment
 RESCUE_SECONDS = 45
 
 SHORT_LOCKS = """
-from checkback.engine import worker
-worker.LOCK_MS, worker.LOCK_RENEW_MS, worker.STALLED_CHECK_MS = 4_000, 1_000, 1_000
+from checkback.engine.worker import process
+process.LOCK_MS, process.LOCK_RENEW_MS, process.STALLED_CHECK_MS = 4_000, 1_000, 1_000
 """
-"""Locks that live for 4 s, not 30: for tests of what follows when one has run out, not of when it does."""
+"""Locks that live for 4 s, not 30: for tests of what follows when one has run out, not of when it
+does.
+"""
 
 RUN_WORKER = """
 import sys
@@ -94,10 +96,10 @@ async def as_admin(settings: Settings, *command: str | int) -> Any:
     if settings.redis_url is None:
         address = store_address(settings.home, store_users.ADMIN)
     else:
-        found = Address.parse(settings.redis_url)
+        found = RedisAddress.parse(settings.redis_url)
         password = store_users.password(Path(str(found.unix_path)).parent, store_users.ADMIN)
         address = replace(found, username=store_users.ADMIN, password=password)
-    wire = Wire(address, name="checkback-test-admin")
+    wire = RedisConnection(address, name="checkback-test-admin")
     try:
         return await wire.call(*command)
     finally:

@@ -1,4 +1,5 @@
-"""A server with a collector beside it: traces from the request to the job's process, figures, log lines.
+"""A server with a collector beside it: traces from the request to the job's process, figures, log
+lines.
 
 Everything is real: exporters, server, worker, the jobs' processes; only the collector is small.
 """
@@ -58,7 +59,9 @@ class Watched:
         return trace_id, span_id, self.ended(job_id)
 
     def scrape(self) -> Samples:
-        answer = self.client.get("/metrics", headers={"authorization": f"Bearer {self.metrics_token}"})
+        answer = self.client.get(
+            "/metrics", headers={"authorization": f"Bearer {self.metrics_token}"}
+        )
         assert answer.status_code == 200, answer.text
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
@@ -67,7 +70,9 @@ class Watched:
         }
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.server.home / "test.log").read_text().splitlines()]
+        return [
+            json.loads(line) for line in (self.server.home / "test.log").read_text().splitlines()
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -80,21 +85,28 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         patch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "200")
         home = tmp_path_factory.mktemp("watched") / "home"
         with serving(home, log_format="json") as server, client_of(server, server.root) as client:
-            # A call waits only some seconds for its job, and the first one comes before any worker is there.
-            first = client.post("/api/jobs", json={"kind": "test.add", "args": {"a": 1, "b": 1}}).json()["id"]
+            # A call waits only some seconds for its job, and the first one comes before any worker
+            # is there.
+            first = client.post(
+                "/api/jobs", json={"kind": "test.add", "args": {"a": 1, "b": 1}}
+            ).json()["id"]
             assert client.get(f"/api/jobs/{first}?wait=50").json()["state"] == "completed"
-            yield Watched(server, collector, client, add_token(home / "tokens.toml", "p", [Scope.METRICS]))
+            yield Watched(
+                server, collector, client, add_token(home / "tokens.toml", "p", [Scope.METRICS])
+            )
 
 
 def client_of(server: Victim, token: str) -> httpx2.Client:
-    return httpx2.Client(base_url=server.url, headers={"authorization": f"Bearer {token}"}, timeout=60)
+    return httpx2.Client(
+        base_url=server.url, headers={"authorization": f"Bearer {token}"}, timeout=60
+    )
 
 
 def value(samples: Samples, name: str, **labels: str) -> float:
     return samples.get((name, frozenset(labels.items())), 0.0)
 
 
-# --- Traces -----------------------------------------------------------------------------------------------
+# --- Traces ---------------------------------------------------------------------------------------
 
 
 def test_one_trace_leads_from_the_request_to_the_jobs_process(watched: Watched) -> None:
@@ -120,7 +132,9 @@ def test_one_trace_leads_from_the_request_to_the_jobs_process(watched: Watched) 
         "checkback.job.attempt": 1,
         "checkback.outcome": "completed",
     }
-    phases = [watched.collector.span(f"phase {name}", trace_id) for name in ("thinking", "speaking")]
+    phases = [
+        watched.collector.span(f"phase {name}", trace_id) for name in ("thinking", "speaking")
+    ]
     assert {one.parent_id for one in phases} == {process.span_id}
     assert sum(one.seconds for one in phases) <= process.seconds
     assert not any(CANARY.encode() in body for body in watched.collector.bodies)
@@ -149,13 +163,21 @@ def test_a_call_over_mcp_goes_on_with_the_trace_of_its_message(
         "mcp-name": "test_add",
     }
     answer = watched.client.post("/mcp", json=body, headers=headers).text
-    assert ('"resultType":"task"' if extensions else '"state":"completed"') in answer.replace(" ", ""), answer
+    assert ('"resultType":"task"' if extensions else '"state":"completed"') in answer.replace(
+        " ", ""
+    ), answer
     call = watched.collector.span("tools/call test.add", trace_id)
     submit = watched.collector.span("submit test.add", trace_id)
     run = watched.collector.span("run test.add", trace_id)
-    assert (call.parent_id, submit.parent_id, run.parent_id) == (span_id, call.span_id, submit.span_id)
+    assert (call.parent_id, submit.parent_id, run.parent_id) == (
+        span_id,
+        call.span_id,
+        submit.span_id,
+    )
     name = "checkback_mcp_calls_total"
-    found = until(watched.scrape, lambda found: value(found, name, tool="test.add", outcome="ok") > 0)
+    found = until(
+        watched.scrape, lambda found: value(found, name, tool="test.add", outcome="ok") > 0
+    )
     assert value(found, name, tool="test.add", outcome="ok") > 0
 
 
@@ -177,12 +199,17 @@ def test_every_attempt_is_a_child_of_the_submit(watched: Watched, tmp_path: Path
 
     found = watched.collector.wait(runs)
     assert {one.parent_id for one in found} == {submit.span_id}
-    told = {one.attributes["checkback.job.attempt"]: one.attributes["checkback.outcome"] for one in found}
+    told = {
+        one.attributes["checkback.job.attempt"]: one.attributes["checkback.outcome"]
+        for one in found
+    }
     assert told == {1: "failed", 2: "failed", 3: "completed"}
 
     def ended(samples: Samples) -> list[float]:
         name = "checkback_attempts_ended_total"
-        return [value(samples, name, kind="test.flaky", outcome=one) for one in ("retried", "completed")]
+        return [
+            value(samples, name, kind="test.flaky", outcome=one) for one in ("retried", "completed")
+        ]
 
     assert ended(until(watched.scrape, lambda found: ended(found) == [2, 1])) == [2, 1]
 
@@ -219,7 +246,7 @@ def test_figures_are_sent_to_the_collector_too(watched: Watched) -> None:
         assert watched.collector.arrived.wait_for(lambda: wanted <= watched.collector.metrics, 20)
 
 
-# --- Figures ----------------------------------------------------------------------------------------------
+# --- Figures --------------------------------------------------------------------------------------
 
 
 def test_what_ended_is_counted_by_kind_and_outcome(watched: Watched) -> None:
@@ -228,7 +255,9 @@ def test_what_ended_is_counted_by_kind_and_outcome(watched: Watched) -> None:
         assert watched.ended(job_id)["state"] == "completed"
     for job_id in [watched.submit("test.fail", {"retryable": False}) for _ in range(2)]:
         assert watched.ended(job_id)["state"] == "failed"
-    later = watched.client.post("/api/jobs", json={"kind": "test.pid", "delay_seconds": 600}).json()["id"]
+    later = watched.client.post(
+        "/api/jobs", json={"kind": "test.pid", "delay_seconds": 600}
+    ).json()["id"]
     assert watched.client.post(f"/api/jobs/{later}/cancel").status_code == 200
 
     def added(samples: Samples, name: str, **labels: str) -> float:
@@ -238,7 +267,10 @@ def test_what_ended_is_counted_by_kind_and_outcome(watched: Watched) -> None:
         return added(samples, "checkback_attempts_ended_total", kind=kind, outcome=outcome)
 
     def all_ended(samples: Samples) -> bool:
-        return ended(samples, "test.fail", "failed") == 2 and ended(samples, "test.pid", "cancelled") == 1
+        return (
+            ended(samples, "test.fail", "failed") == 2
+            and ended(samples, "test.pid", "cancelled") == 1
+        )
 
     found = until(watched.scrape, all_ended)
     assert ended(found, "test.pid", "cancelled") == 1
@@ -271,12 +303,16 @@ def test_figures_are_for_admins_and_for_tokens_that_are_for_nothing_else(watched
 
     assert status("/metrics", None) == 401
     assert status("/metrics", watched.server.ada) == 403
-    assert status("/metrics", watched.server.root) == status("/metrics", watched.metrics_token) == 200
+    assert (
+        status("/metrics", watched.server.root) == status("/metrics", watched.metrics_token) == 200
+    )
     for path in ("/api/jobs", "/api/kinds", "/", "/mcp", "/v1/account/credit/balance"):
         assert status(path, watched.metrics_token) == 403, path
 
 
-def test_every_figure_of_the_dashboard_and_the_document_is_one_that_is_there(watched: Watched) -> None:
+def test_every_figure_of_the_dashboard_and_the_document_is_one_that_is_there(
+    watched: Watched,
+) -> None:
     trace_id, _, _ = watched.traced("test.add", {"a": 1, "b": 2})
     watched.collector.span("run test.add", trace_id)
     answer = watched.client.get("/metrics").text
@@ -308,7 +344,7 @@ def test_the_dashboard_can_be_imported_as_it_is() -> None:
         assert panel["targets"] and all(target["expr"] for target in panel["targets"])
 
 
-# --- Log lines --------------------------------------------------------------------------------------------
+# --- Log lines ------------------------------------------------------------------------------------
 
 
 def test_every_line_of_the_log_is_an_object_that_names_job_and_request(watched: Watched) -> None:
@@ -329,7 +365,7 @@ def test_every_line_of_the_log_is_an_object_that_names_job_and_request(watched: 
     assert key not in (watched.server.home / "test.log").read_text()
 
 
-# --- Trace context ----------------------------------------------------------------------------------------
+# --- Trace context --------------------------------------------------------------------------------
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 

@@ -1,7 +1,7 @@
 """How the native API turns requests into calls and errors into answers.
 
-An ``Operation`` is one line of the API's table: the router, the checks of query and body, and the OpenAPI
-document are all made from it, so none of them can say something else than the others.
+An ``Operation`` is one line of the API's table: the router, the checks of query and body, and the
+OpenAPI document are all made from it, so none of them can say something else than the others.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ M = TypeVar("M", bound=BaseModel)
 log = logging.getLogger(__name__)
 
 
-class JsonAnswer(JSONResponse):
+class StrictJsonResponse(JSONResponse):
     """An answer in JSON, whatever is in it: what cannot be encoded is replaced."""
 
     def render(self, content: Any) -> bytes:
@@ -46,7 +46,7 @@ class JsonAnswer(JSONResponse):
             return super().render(clean_json(content))
 
 
-class NoSuchAddress(CheckbackError):
+class RouteNotFound(CheckbackError):
     """Nothing lies at this address."""
 
     code = "not_found"
@@ -54,7 +54,7 @@ class NoSuchAddress(CheckbackError):
     default_hint = "GET /openapi.json lists the addresses of this API."
 
 
-class WrongMethod(CheckbackError):
+class MethodNotAllowed(CheckbackError):
     """This address does not take this method."""
 
     code = "method_not_allowed"
@@ -62,7 +62,7 @@ class WrongMethod(CheckbackError):
     default_hint = "GET /openapi.json lists the methods of each address."
 
 
-class HeadTooLarge(CheckbackError):
+class HeadersTooLarge(CheckbackError):
     """The head of the request is too large."""
 
     code = "head_too_large"
@@ -79,8 +79,10 @@ class RequestTooSlow(CheckbackError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One way in which an operation can end well. ``schema`` is a type that pydantic knows, or None."""
+class OperationResult:
+    """One way in which an operation can end well. ``schema`` is a type that pydantic knows, or
+    None.
+    """
 
     description: str
     schema: Any = None
@@ -90,7 +92,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Call:
+class OperationCall:
     """A request that was let in: who asks, and under which request id."""
 
     request: Request
@@ -102,12 +104,18 @@ class Call:
         return str(self.request.path_params["job_id"])
 
     def query(self, model: type[M]) -> M:
-        """The query string as a checked model. Raises InvalidInput; unknown parameters are let be."""
-        known = {key: value for key, value in self.request.query_params.items() if key in model.model_fields}
+        """The query string as a checked model. Raises InvalidInput; unknown
+        parameters are let be.
+        """
+        known = {
+            key: value
+            for key, value in self.request.query_params.items()
+            if key in model.model_fields
+        }
         return check_model(model, known)
 
 
-Handler = Callable[[Call], Awaitable[ASGIApp]]
+Handler = Callable[[OperationCall], Awaitable[ASGIApp]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,7 @@ class Operation:
     path: str
     summary: str
     handler: Handler
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, OperationResult]
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -131,8 +139,8 @@ class Operation:
 class Resource:
     """Everything that one path answers, as an ASGI application.
 
-    An ASGI application rather than a handler function for each method, because Starlette answers a wrong
-    method in plain text.
+    An ASGI application rather than a handler function for each method, because Starlette answers a
+    wrong method in plain text.
     """
 
     def __init__(self, operations: Sequence[Operation], *, production: bool) -> None:
@@ -169,12 +177,14 @@ class Resource:
         operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
             if not self.operations:
-                raise NoSuchAddress
+                raise RouteNotFound
             allowed = ", ".join(sorted(self.operations))
-            wrong = WrongMethod(f"This address takes {allowed} only.")
-            return JsonAnswer(native.error(wrong, identity), wrong.http_status, {"allow": allowed})
+            wrong = MethodNotAllowed(f"This address takes {allowed} only.")
+            return StrictJsonResponse(
+                native.error(wrong, identity), wrong.http_status, {"allow": allowed}
+            )
         caller = Caller("") if operation.public else caller_of(request.scope)
-        return await operation.handler(Call(request, caller, identity))
+        return await operation.handler(OperationCall(request, caller, identity))
 
     def _refusal(self, error: Exception, identity: str) -> JSONResponse:
         return refusal(error, identity, production=self._production)
@@ -197,11 +207,12 @@ def refusal(error: Exception, identity: str, *, production: bool = True) -> JSON
         headers["www-authenticate"] = "Bearer"
     if after := native.retry_after(error):
         headers["retry-after"] = str(after)
-    return JsonAnswer(native.error(error, identity), error.http_status, headers)
+    return StrictJsonResponse(native.error(error, identity), error.http_status, headers)
 
 
 async def read_json(request: Request) -> JSON:
-    """The body as strictly read JSON; an empty body is an empty object. Raises InvalidInput or TooLarge.
+    """The body as strictly read JSON; an empty body is an empty object. Raises InvalidInput or
+    TooLarge.
 
     The size is counted while reading: a Content-Length can lie.
     """
@@ -230,7 +241,9 @@ def check_model(model: type[M], value: object) -> M:
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:
-    """The outcome of ``work``, which is cancelled when the client hangs up. Raises ClientDisconnect then."""
+    """The outcome of ``work``, which is cancelled when the client hangs up. Raises ClientDisconnect
+    then.
+    """
     working = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request))
     try:

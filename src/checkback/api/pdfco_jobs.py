@@ -1,4 +1,6 @@
-"""What PDF.co's HTTP API and its MCP tools have in common: submit a job, check on it, link its results."""
+"""What PDF.co's HTTP API and its MCP tools have in common: submit a job, check on it, link its
+results.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ _OURS = frozenset({"provider", "api_key", "apikey", "x-api-key", "async", "callb
 
 
 @dataclass(frozen=True, slots=True)
-class PdfcoDesk:
+class PdfcoJobs:
     """Jobs in the words of PDF.co, for one client: ``links`` lead to the address that it knows."""
 
     service: Service
@@ -55,7 +57,7 @@ class PdfcoDesk:
         *,
         request_id: str,
         api_key: str | None = None,
-    ) -> Submitted:
+    ) -> PdfcoSubmission:
         """Start the job that an endpoint stands for; names of parameters are in small letters.
 
         ``provider: "pdfco"`` runs it at PDF.co, with ``api_key`` or the server's own key.
@@ -87,7 +89,7 @@ class PdfcoDesk:
         answer = responses.submitted(
             done.job, url=url, name=name, valid_till=until, duration_ms=_since(began)
         )
-        return Submitted(done.job, name, answer)
+        return PdfcoSubmission(done.job, name, answer)
 
     def _remote_arguments(
         self, endpoint: Endpoint, parameters: Mapping[str, Any], name: str, api_key: str | None
@@ -103,13 +105,20 @@ class PdfcoDesk:
         }
         files: list[str] = []
         if isinstance(plain.get("url"), str):
-            plain["url"] = ",".join(self._remote_url(part, files) for part in parts_of(plain["url"]))
+            plain["url"] = ",".join(
+                self._remote_url(part, files) for part in parts_of(plain["url"])
+            )
         if isinstance(plain.get("images"), list):
             plain["images"] = [self._remote_image(image, files) for image in plain["images"]]
         secret = {key: parameters[key] for key in SECRET_PARAMETERS if parameters.get(key)}
         if "profiles" in secret:
             secret["profiles"] = json.dumps(secret["profiles"])
-        args: dict[str, Any] = {"endpoint": endpoint.path, "params": plain, "name": name, "files": files}
+        args: dict[str, Any] = {
+            "endpoint": endpoint.path,
+            "params": plain,
+            "name": name,
+            "files": files,
+        }
         if secret:
             args["secret_params"] = json.dumps(secret)
         if api_key:
@@ -131,7 +140,9 @@ class PdfcoDesk:
             files.append(source)
         return f"file:{files.index(source)}"
 
-    async def check(self, caller: Caller, job_id: str, *, force: bool) -> tuple[Job | None, dict[str, Any]]:
+    async def check(
+        self, caller: Caller, job_id: str, *, force: bool
+    ) -> tuple[Job | None, dict[str, Any]]:
         """The answer of a check, and the job where there is one."""
         began = time.monotonic()
         try:
@@ -150,14 +161,18 @@ class PdfcoDesk:
         links = self.links.of_job(job, until) if job.state is State.COMPLETED else {}
         return responses.check(job, links=links, valid_till=until, duration_ms=_since(began))
 
-    async def finished(self, caller: Caller, job: Job, name: str, *, inline: bool) -> dict[str, Any]:
+    async def finished(
+        self, caller: Caller, job: Job, name: str, *, inline: bool
+    ) -> dict[str, Any]:
         """The answer to a submission that waited for its job, which has completed."""
         until = valid_until(None)
         links = self.links.of_job(job, until)
         body = await self._body(caller, job, inline=inline)
         if is_many(job):
             links.pop("url", None)
-        return responses.finished(job, name=name, links=links, body=body, valid_till=until, duration_ms=0)
+        return responses.finished(
+            job, name=name, links=links, body=body, valid_till=until, duration_ms=0
+        )
 
     async def _body(self, caller: Caller, job: Job, *, inline: bool) -> JSON:
         """What the job's file says, where the result itself or the caller asks for it."""
@@ -175,7 +190,7 @@ class PdfcoDesk:
 
 
 @dataclass(frozen=True, slots=True)
-class Submitted:
+class PdfcoSubmission:
     """A job that was started, and what to answer."""
 
     job: Job
@@ -205,7 +220,10 @@ def _check_profiles(options: dict[str, Any] | None) -> None:
 def _callback(url: Any, links: FileLinks, args: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(url, str):
         raise InvalidInput("callback is an http(s) address.")
-    return {"url": url, "context": {"base_url": links.base_url, "expiration": args.get("expiration")}}
+    return {
+        "url": url,
+        "context": {"base_url": links.base_url, "expiration": args.get("expiration")},
+    }
 
 
 def _since(began: float) -> int:

@@ -1,7 +1,8 @@
 """Where tools get the use cases from: at once in a server, after connecting in ``checkback mcp``.
 
-A client that starts ``checkback mcp`` first asks for the list of tools, which needs no store, and some wait
-for it for a few seconds only. So it is answered before the folder's server is found; only a call waits.
+A client that starts ``checkback mcp`` first asks for the list of tools, which needs no store, and
+some wait for it for a few seconds only. So it is answered before the folder's server is found; only
+a call waits.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Links to results and uploads, signed and expiring, and the door that answers them.
 
-Who has a link needs no token; so it is good for one file, one method, and for an hour unless told otherwise.
+Who has a link needs no token; so it is good for one file, one method, and for an hour unless told
+otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from checkback.api.operations import JsonAnswer
+from checkback.api.operations import StrictJsonResponse
 from checkback.core.errors import CheckbackError, Forbidden, NotFound
 from checkback.core.job import Job
 from checkback.core.request_ids import request_id
@@ -97,8 +98,10 @@ BASE_URL = "checkback.base_url"
 """Where a request's scope has the server's public address, if one is set."""
 
 
-class FilesDoor:
-    """Answers signed links. A link that is not valid is refused in the same words for every reason."""
+class SignedFilesApi:
+    """Answers signed links. A link that is not valid is refused in the same
+    words for every reason.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -144,13 +147,15 @@ class FilesDoor:
         try:
             method = "PUT" if request.method == "PUT" else "GET"
             if not self._service.links.allows(method, path, request.query_params):
-                raise Forbidden("This link is not valid.", hint="Ask for a new one; links end after a while.")
+                raise Forbidden(
+                    "This link is not valid.", hint="Ask for a new one; links end after a while."
+                )
             return await work(request, path)
         except FileExistsError:
             error: CheckbackError = Forbidden("This link was used.", hint="Ask for a new one.")
         except CheckbackError as found:
             error = found
-        return JsonAnswer(native.error(error, identity), error.http_status, _headers(error))
+        return StrictJsonResponse(native.error(error, identity), error.http_status, _headers(error))
 
     def routes(self) -> list[BaseRoute]:
         """The routes of this door."""
@@ -166,7 +171,9 @@ def _headers(error: CheckbackError) -> dict[str, str]:
 
 
 def base_url(request: Request) -> str:
-    """Under which address a client called us, without a slash at its end. The gate has checked the host."""
+    """Under which address a client called us, without a slash at its end. The gate has checked the
+    host.
+    """
     named: str | None = request.scope.get(BASE_URL)
     return named or str(request.base_url).rstrip("/")
 

@@ -1,4 +1,6 @@
-"""A job as a stream of server-sent events: its record at once, then again at each change, until its end."""
+"""A job as a stream of server-sent events: its record at once, then again at each change, until its
+end.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ def event_id(job: Job) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
 
 
-class _Told:
+class _LastEvent:
     """What was last told of each job, so that those whom one change wakes share one encoding of it.
 
     They are given the very same record (``Queues.read_together``); another record is encoded anew.
@@ -55,7 +57,7 @@ class _Told:
         return name, text
 
 
-_told = _Told()
+_told = _LastEvent()
 
 
 async def events(
@@ -66,7 +68,9 @@ async def events(
     last_seen: str | None = None,
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
 ) -> AsyncGenerator[bytes, None]:
-    """The stream's text, event by event. ``last_seen`` is the id of the event that the client saw last."""
+    """The stream's text, event by event. ``last_seen`` is the id of the event that the client saw
+    last.
+    """
     watch = service.watch(caller, job_id)
 
     async def next_job() -> Job | None:
@@ -94,7 +98,8 @@ async def events(
 
 
 class EventStream:
-    """The answer that sends ``source``, as an ASGI application. Ends the source when the client hangs up.
+    """The answer that sends ``source``, as an ASGI application. Ends the source when the client
+    hangs up.
 
     ``ended`` is called then, or when the source ends.
     """

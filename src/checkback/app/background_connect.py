@@ -1,5 +1,6 @@
-"""The way to the folder's server for a process that does not wait for it: made in the background, or by the
-first who needs it, and tried again by the next should it fail."""
+"""The way to the folder's server for a process that does not wait for it: made in the background,
+or by the first who needs it, and tried again by the next should it fail.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Connecting(ServiceSource):
-    """A source of the use cases. ``arrived`` is awaited once, with the connection, before anybody gets it."""
+class BackgroundConnection(ServiceSource):
+    """A source of the use cases. ``arrived`` is awaited once, with the connection, before anybody
+    gets it.
+    """
 
     def __init__(
         self,
@@ -50,8 +53,9 @@ class Connecting(ServiceSource):
             self._attempt.add_done_callback(_log_failure)
 
     async def ready(self) -> None:
-        """Return once there is a connection. Raises EngineUnavailable or SettingsDiffer where there is none;
-        the next call tries again."""
+        """Return once there is a connection. Raises EngineUnavailable or SettingsDiffer where there
+        is none; the next call tries again.
+        """
         if self.connection is not None:
             return
         self.begin()
@@ -72,7 +76,9 @@ class Connecting(ServiceSource):
         from checkback.app.connect import connect
 
         try:
-            made = await self._stack.enter_async_context(connect(self._settings, chosen=self._chosen))
+            made = await self._stack.enter_async_context(
+                connect(self._settings, chosen=self._chosen)
+            )
         except (EngineUnavailable, SettingsDiffer):
             raise
         except CheckbackError as error:
@@ -95,4 +101,6 @@ def _log_failure(attempt: asyncio.Task[None]) -> None:
     if isinstance(error, CheckbackError):
         logger.warning("%s %s", error.message, error.hint)
     elif error is not None:
-        logger.error("Connecting to the server of this data folder failed.", exc_info=error)
+        logger.error(
+            "BackgroundConnection to the server of this data folder failed.", exc_info=error
+        )

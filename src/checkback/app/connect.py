@@ -1,4 +1,6 @@
-"""What a process needs to be a client of a data folder's jobs: the shell, the stdio MCP server, a script."""
+"""What a process needs to be a client of a data folder's jobs: the shell, the stdio MCP server, a
+script.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,13 @@ from checkback.app.daemon import (
 )
 from checkback.core.errors import EngineUnavailable, SettingsDiffer
 from checkback.engine.jobs.codec import Retention
-from checkback.engine.jobs.store import Queues
-from checkback.engine.redis.connection import Address, ReplyError, Wire
+from checkback.engine.jobs.store import JobStore
+from checkback.engine.redis.connection import RedisAddress, RedisConnection, ReplyError
 from checkback.engine.redis.embedded import store_address
-from checkback.engine.redis.event_feed import Feed
+from checkback.engine.redis.event_feed import EventFeed
 from checkback.engine.redis.keys import Keys
 from checkback.security.addresses import AddressPolicy
-from checkback.security.encryption import Sealer, derive, load_secret
+from checkback.security.encryption import SecretCipher, derive, load_secret
 from checkback.security.rate_limits import OwnerLimits, Quotas, StoreLimits
 from checkback.security.signed_urls import LinkSigner
 from checkback.service import Service
@@ -37,7 +39,8 @@ from checkback.storage.artifacts import ArtifactStore
 from checkback.storage.uploads import UploadStore
 
 CLIENT_NAME = "checkback-client"
-"""How a client's connections are called: serve counts them before it ends itself for want of work."""
+"""How a client's connections are called: serve counts them before it ends itself for want of work.
+"""
 
 PUBLISH_SECONDS = 20.0
 
@@ -59,17 +62,17 @@ class Connection:
     """A service and what belongs to it, for the time of ``connect``."""
 
     service: Service
-    queues: Queues
-    wire: Wire
-    feed: Feed
+    queues: JobStore
+    wire: RedisConnection
+    feed: EventFeed
     settings: Settings
     server: ServerRecord | None
 
 
-def address(settings: Settings) -> Address:
+def address(settings: Settings) -> RedisAddress:
     """Where the engine of these settings listens."""
     if settings.redis_url is not None:
-        return Address.parse(settings.redis_url)
+        return RedisAddress.parse(settings.redis_url)
     return store_address(settings.home)
 
 
@@ -79,13 +82,13 @@ def retention(settings: Settings) -> Retention:
     )
 
 
-def make_service(settings: Settings, queues: Queues) -> Service:
+def make_service(settings: Settings, queues: JobStore) -> Service:
     """The use cases over an engine."""
     secret = load_secret(settings.home, settings.secret_key)
     return Service(
         queues,
         ArtifactStore(settings.artifacts_folder),
-        sealer=Sealer(secret),
+        sealer=SecretCipher(secret),
         addresses=AddressPolicy.of(settings.allow_hosts, settings.deny_networks),
         key_secret=derive(secret, "idempotent ids"),
         uploads=UploadStore(settings.uploads_folder),
@@ -107,13 +110,15 @@ def make_service(settings: Settings, queues: Queues) -> Service:
     )
 
 
-def make_engine(settings: Settings, name: str) -> tuple[Wire, Feed, Queues]:
+def make_engine(settings: Settings, name: str) -> tuple[RedisConnection, EventFeed, JobStore]:
     """Connections that open themselves when first used, and the queues on them."""
     where, keys, names = address(settings), Keys(settings.prefix), tuple(settings.concurrency)
-    wire = Wire(where, name=name)
-    feed = Feed(where, keys, names, name=name)
+    wire = RedisConnection(where, name=name)
+    feed = EventFeed(where, keys, names, name=name)
     limits = StoreLimits(settings.owner_jobs, settings.queue_jobs, settings.owner_store_bytes)
-    queues = Queues(wire, feed, keys, names, retention(settings), disk=settings.home, limits=limits)
+    queues = JobStore(
+        wire, feed, keys, names, retention(settings), disk=settings.home, limits=limits
+    )
     return wire, feed, queues
 
 
@@ -123,9 +128,9 @@ async def connect(
 ) -> AsyncGenerator[Connection]:
     """Connect to the folder's server, starting one in the background when none runs.
 
-    ``chosen`` are options given on this command line. Raises SettingsDiffer when this process was told to
-    use server settings that the running server does not have, EngineUnavailable when there is no server
-    and none can be started.
+    ``chosen`` are options given on this command line. Raises SettingsDiffer when this process was
+    told to use server settings that the running server does not have, EngineUnavailable when there
+    is no server and none can be started.
     """
     chosen = chosen or {}
     record = await _find_server(settings, start=start)
@@ -139,7 +144,9 @@ async def connect(
         names = ", ".join(settings_table.PREFIX + name.upper() for name in differing)
         raise SettingsDiffer(f"The running server has another value for {names}.")
     if record is not None and record.version != find_version() and settings.own_valkey:
-        raise SettingsDiffer(f"The running server is checkback {record.version}; this is {find_version()}.")
+        raise SettingsDiffer(
+            f"The running server is checkback {record.version}; this is {find_version()}."
+        )
     adopted = _adopt(settings, record)
     wire, feed, queues = make_engine(adopted, CLIENT_NAME)
     try:
@@ -149,14 +156,18 @@ async def connect(
         await wire.close()
 
 
-async def read_record(wire: Wire, keys: Keys) -> ServerRecord | None:
+async def read_record(wire: RedisConnection, keys: Keys) -> ServerRecord | None:
     """What the server published, or None where none has."""
     text = await wire.call("GET", keys.server())
     if text is None:
         return None
     values = json.loads(text)
     return ServerRecord(
-        values["version"], values["pid"], values["url"], values["settings"], values.get("background", False)
+        values["version"],
+        values["pid"],
+        values["url"],
+        values["settings"],
+        values.get("background", False),
     )
 
 
@@ -165,10 +176,16 @@ async def find_url(settings: Settings) -> str | None:
     if settings.own_valkey and not server_runs(settings.home):
         return None
     record = await _read_patiently(settings)
-    return record.url if record and (_is_current(record, settings) or not settings.own_valkey) else None
+    return (
+        record.url
+        if record and (_is_current(record, settings) or not settings.own_valkey)
+        else None
+    )
 
 
-async def publish(wire: Wire, settings: Settings, url: str, *, background: bool = False) -> None:
+async def publish(
+    wire: RedisConnection, settings: Settings, url: str, *, background: bool = False
+) -> None:
     """Say that this process serves, with which settings and where."""
     values = {
         "version": find_version(),
@@ -223,14 +240,16 @@ async def _read_patiently(settings: Settings) -> ServerRecord | None:
 
 
 async def _read_once(settings: Settings) -> ServerRecord | None:
-    wire = Wire(address(settings), name=CLIENT_NAME)
+    wire = RedisConnection(address(settings), name=CLIENT_NAME)
     try:
         return await read_record(wire, Keys(settings.prefix))
     finally:
         await wire.close()
 
 
-def _differences(settings: Settings, chosen: Mapping[str, Any], record: ServerRecord | None) -> list[str]:
+def _differences(
+    settings: Settings, chosen: Mapping[str, Any], record: ServerRecord | None
+) -> list[str]:
     """Server settings that this process was told and the server does not have."""
     if record is None:
         return []
@@ -246,17 +265,26 @@ async def _is_idle(settings: Settings) -> bool:
     finally:
         await feed.close()
         await wire.close()
-    return not any(queue[state] for queue in counts.values() for state in ("waiting", "active", "delayed"))
+    return not any(
+        queue[state] for queue in counts.values() for state in ("waiting", "active", "delayed")
+    )
 
 
 def _may_replace(settings: Settings, record: ServerRecord, differing: list[str]) -> bool:
-    """Whether to end this server for one with our version and settings; never one that a person started."""
-    return bool(differing or record.version != find_version()) and record.background and settings.own_valkey
+    """Whether to end this server for one with our version and settings; never one that a person
+    started.
+    """
+    return (
+        bool(differing or record.version != find_version())
+        and record.background
+        and settings.own_valkey
+    )
 
 
 def _adopt(settings: Settings, record: ServerRecord | None) -> Settings:
-    """These settings with the server's own values in the place of defaults: retention, queues, allowed
-    hosts."""
+    """These settings with the server's own values in the place of defaults: retention, queues,
+    allowed hosts.
+    """
     if record is None:
         return settings
     theirs: dict[str, Any] = {

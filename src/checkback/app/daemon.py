@@ -1,6 +1,7 @@
 """The server that belongs to a data folder: is there one, start one, end it.
 
-A lock on ``serve.lock`` lives exactly as long as the server and names its process; nothing else is trusted.
+A lock on ``serve.lock`` lives exactly as long as the server and names its process; nothing else is
+trusted.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def prepare_home(home: Path) -> None:
     found = home.stat()
     if found.st_uid != os.getuid():
         raise Conflict(
-            f"The data folder {home} belongs to another user.", hint="Choose one with CHECKBACK_HOME."
+            f"The data folder {home} belongs to another user.",
+            hint="Choose one with CHECKBACK_HOME.",
         )
     if found.st_mode & OTHERS_MAY_WRITE:
         raise Conflict(
@@ -76,8 +78,9 @@ def prepare_home(home: Path) -> None:
 
 
 def take_server_lock(home: Path) -> int:
-    """The right to serve this folder, held until this process ends. Raises Conflict when another one has
-    it."""
+    """The right to serve this folder, held until this process ends. Raises Conflict when another
+    one has it.
+    """
     descriptor = os.open(home / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -115,9 +118,11 @@ def server_pid(home: Path) -> int | None:
 
 
 def remember_kinds(home: Path, kinds: tuple[str, ...]) -> None:
-    """Note the modules of kinds of this folder's server, for one that is started in the background later.
+    """Note the modules of kinds of this folder's server, for one that is started in the background
+    later.
 
-    Jobs outlive their server. The command that happens to start the next one does not know their modules.
+    Jobs outlive their server. The command that happens to start the next one does not know their
+    modules.
     """
     (home / KINDS_NAME).write_text("".join(f"{module}\n" for module in kinds))
 
@@ -141,9 +146,10 @@ def _is_there(module: str) -> bool:
 
 
 def start_in_background(settings: Settings) -> None:
-    """Start a server that outlives this process, and wait until it holds the folder. Of several that are
-    started at once one wins; that is no error. Raises EngineUnavailable, with what it said last, for one that
-    ended."""
+    """Start a server that outlives this process, and wait until it holds the folder. Of several
+    that are started at once one wins; that is no error. Raises EngineUnavailable, with what it said
+    last, for one that ended.
+    """
     prepare_home(settings.home)
     if not settings.kinds:
         settings = replace(settings, kinds=remembered_kinds(settings.home))
@@ -181,7 +187,9 @@ def _wait_for_lock(settings: Settings, process: subprocess.Popen[bytes]) -> None
             )
         if waited > TELL_SECONDS and not is_told:
             is_told = True
-            logger.warning("The background server is still importing its modules of kinds. Waiting for it.")
+            logger.warning(
+                "The background server is still importing its modules of kinds. Waiting for it."
+            )
         time.sleep(0.01)
 
 
@@ -195,7 +203,9 @@ def did_not_start(home: Path) -> EngineUnavailable:
 
 
 def last_error(log: Path) -> tuple[str, str]:
-    """What a server that has ended said last, and its hint: one of our errors, or else its last line."""
+    """What a server that has ended said last, and its hint: one of our errors, or else its last
+    line.
+    """
     with contextlib.suppress(OSError):
         lines = log.read_text(errors="replace")[-8000:].splitlines()
         for place in range(len(lines) - 1, -1, -1):
@@ -216,7 +226,9 @@ def stop(home: Path) -> bool:
         return False
     pid = server_pid(home)
     if pid is None:
-        raise EngineUnavailable("The server of this folder cannot be found.", hint="End it by hand.")
+        raise EngineUnavailable(
+            "The server of this folder cannot be found.", hint="End it by hand."
+        )
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     ends = time.monotonic() + STOP_SECONDS

@@ -1,4 +1,6 @@
-"""Keeps the log of a background server small while it runs: server, worker and all children append to it."""
+"""Keeps the log of a background server small while it runs: server, worker and all children append
+to it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ LOOK_SECONDS = 5.0
 
 
 async def keep_small(log: Path, most_bytes: int, *, look_seconds: float = LOOK_SECONDS) -> None:
-    """Move what is in the log to ``<log>.1`` whenever it has more than ``most_bytes``; never returns."""
+    """Move what is in the log to ``<log>.1`` whenever it has more than ``most_bytes``; never
+    returns.
+    """
     while True:
         await asyncio.sleep(look_seconds)
         await asyncio.to_thread(shorten, log, most_bytes)
@@ -20,8 +24,9 @@ async def keep_small(log: Path, most_bytes: int, *, look_seconds: float = LOOK_S
 def shorten(log: Path, most_bytes: int) -> bool:
     """Copy a log that is too large to ``<log>.1``, in place of the one before, and empty it.
 
-    It is copied and not renamed because several processes hold it open. All of them append, so they go on at
-    its new beginning; lines of the moment between copy and cut are lost. Whether it was too large.
+    It is copied and not renamed because several processes hold it open. All of them append, so they
+    go on at its new beginning; lines of the moment between copy and cut are lost. Whether it was
+    too large.
     """
     try:
         if log.stat().st_size <= most_bytes:

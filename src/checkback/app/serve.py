@@ -1,7 +1,7 @@
 """``checkback serve``: everything of one data folder in one place.
 
-It owns the embedded Valkey, the HTTP doors, and the worker, which is a process of its own. It starts what
-ends, and what it started ends with it, however it ends.
+It owns the embedded Valkey, the HTTP doors, and the worker, which is a process of its own. It
+starts what ends, and what it started ends with it, however it ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from checkback.api.middleware.timeouts import PatientProtocol, SlowBodies
+from checkback.api.middleware.timeouts import BodyTimeouts, TimeoutProtocol
 from checkback.app.connect import CLIENT_NAME, Connection, make_engine, make_service, publish
 from checkback.app.daemon import (
     LOG_BYTES,
@@ -39,7 +39,7 @@ from checkback.app.worker import load_kinds
 from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput
 from checkback.engine.processes import tree
 from checkback.engine.redis.bullmq_client import check_server
-from checkback.engine.redis.connection import ReplyError, Wire
+from checkback.engine.redis.connection import RedisConnection, ReplyError
 from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.engine.redis.keys import Keys
 from checkback.settings import Settings, to_environment
@@ -66,7 +66,9 @@ Announce = Callable[[str], None]
 
 @dataclass(slots=True)
 class Server:
-    """One running server. ``run`` returns when it was told to stop, or has been idle for long enough."""
+    """One running server. ``run`` returns when it was told to stop, or has been idle for long
+    enough.
+    """
 
     settings: Settings
     announce: Announce
@@ -84,7 +86,9 @@ class Server:
     _restarts: Counter[str] = field(default_factory=Counter[str])
 
     def start_store(self) -> None:
-        """Start the embedded Valkey, if this server owns one. On the main thread, before any event loop."""
+        """Start the embedded Valkey, if this server owns one. On the main thread, before any event
+        loop.
+        """
         if self.settings.own_valkey:
             self._valkey = EmbeddedValkey(
                 self.settings.home,
@@ -138,12 +142,14 @@ class Server:
             await wire.close()
 
     def shut_down(self) -> None:
-        """Close the doors and let the worker finish what it runs within the grace. Twice: at once."""
+        """Close the doors and let the worker finish what it runs within the
+        grace. Twice: at once.
+        """
         if self._stopping.is_set():
             self._hurry.set()
         self._stopping.set()
 
-    async def _publish(self, wire: Wire, url: str) -> None:
+    async def _publish(self, wire: RedisConnection, url: str) -> None:
         await publish(wire, self.settings, url, background=self.background)
 
     def stop_store(self) -> None:
@@ -153,12 +159,12 @@ class Server:
 
     async def _serve_http(self, application: ASGIApp, listener: socket.socket) -> None:
         config = uvicorn.Config(
-            SlowBodies(application),
+            BodyTimeouts(application),
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-            http=PatientProtocol,
+            http=TimeoutProtocol,
             h11_max_incomplete_event_size=32 * 1024,
         )
         server = _Uvicorn(config)
@@ -178,7 +184,7 @@ class Server:
             start_new_session=True,
         )  # fmt: skip
 
-    async def _watch(self, wire: Wire, url: str) -> None:
+    async def _watch(self, wire: RedisConnection, url: str) -> None:
         """Start again what has ended: the embedded Valkey at once, the worker after a moment."""
         looked = 0
         while True:
@@ -186,30 +192,42 @@ class Server:
             if self._stopping.is_set():
                 return
             if self._valkey is not None and self._valkey.poll() is not None:
-                logger.error("The embedded Valkey ended (code %s); it is started again.", self._valkey.poll())
+                logger.error(
+                    "The embedded Valkey ended (code %s); it is started again.", self._valkey.poll()
+                )
                 await self._start_store_again(self._valkey, wire, url)
             elif (looked := looked + 1) % LOOKS_A_RECORD == 0:
                 await self._publish_again(wire, url)
             if self._worker is not None and self._worker.returncode is not None:
-                logger.error("The worker ended (code %s); it is started again.", self._worker.returncode)
+                logger.error(
+                    "The worker ended (code %s); it is started again.", self._worker.returncode
+                )
                 self._end_orphans()
                 self._restarts["worker"] += 1
                 await asyncio.sleep(RESTART_SECONDS)
                 if not self._stopping.is_set():
                     await self._start_worker()
 
-    async def _publish_again(self, wire: Wire, url: str) -> None:
-        """Say again that this process serves, should the store have been emptied: clients look for it."""
+    async def _publish_again(self, wire: RedisConnection, url: str) -> None:
+        """Say again that this process serves, should the store have been emptied: clients look for
+        it.
+        """
         with contextlib.suppress(EngineUnavailable, ReplyError):
             if not await wire.call("EXISTS", Keys(self.settings.prefix).server()):
                 await self._publish(wire, url)
 
-    async def _start_store_again(self, valkey: EmbeddedValkey, wire: Wire, url: str) -> None:
-        """Start it on this thread, to which its life is tied. The doors answer 503 while it loads."""
+    async def _start_store_again(
+        self, valkey: EmbeddedValkey, wire: RedisConnection, url: str
+    ) -> None:
+        """Start it on this thread, to which its life is tied. The doors answer
+        503 while it loads.
+        """
         self._restarts["store"] += 1
         had_room = valkey.has_room()
         if not had_room:
-            logger.error("The disk of the embedded Valkey is full: it is tried until there is room.")
+            logger.error(
+                "The disk of the embedded Valkey is full: it is tried until there is room."
+            )
             await asyncio.sleep(FULL_DISK_SECONDS)
         valkey.launch()
         try:
@@ -230,7 +248,7 @@ class Server:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
 
-    async def _watch_idle(self, wire: Wire, connection: Connection) -> None:
+    async def _watch_idle(self, wire: RedisConnection, connection: Connection) -> None:
         """Return when there was no client and nothing to do for the time that the setting names."""
         while True:
             await asyncio.sleep(min(IDLE_CHECK_SECONDS, self.settings.idle_minutes * 60 / 4))
@@ -238,7 +256,9 @@ class Server:
                 clients: str = await wire.call("CLIENT", "LIST")
                 counts = await connection.queues.counts()
                 busy = any(
-                    queue[state] for queue in counts.values() for state in ("waiting", "active", "delayed")
+                    queue[state]
+                    for queue in counts.values()
+                    for state in ("waiting", "active", "delayed")
                 )
                 if busy or f"name={CLIENT_NAME}" in clients:
                     self._activity.touch()
@@ -252,7 +272,11 @@ class Server:
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
         """The doors close first, then the worker finishes or hands back what it runs."""
         self._stopping.set()
-        hurrying = asyncio.create_task(self._hurry_worker(self._worker)) if self._worker is not None else None
+        hurrying = (
+            asyncio.create_task(self._hurry_worker(self._worker))
+            if self._worker is not None
+            else None
+        )
         if self._worker is not None and self._worker.returncode is None:
             self._worker.terminate()
         await asyncio.wait({tasks[0]}, timeout=SHUTDOWN_SECONDS + 2)
@@ -272,13 +296,15 @@ class Server:
             hurrying.cancel()
 
     async def _hurry_worker(self, worker: asyncio.subprocess.Process) -> None:
-        """Pass a second signal on. Until it has ended: one that comes with the first is not counted twice."""
+        """Pass a second signal on. Until it has ended: one that comes with the first is not counted
+        twice.
+        """
         await self._hurry.wait()
         while worker.returncode is None:
             worker.terminate()
             await asyncio.sleep(WATCH_SECONDS)
 
-    async def _clear_record(self, wire: Wire) -> None:
+    async def _clear_record(self, wire: RedisConnection) -> None:
         """A record in the file is an earlier server's. Only the owner of a store may say so."""
         if self.settings.own_valkey:
             await wire.call("DEL", Keys(self.settings.prefix).server())
@@ -334,7 +360,11 @@ def serve(
 def _with_tokens(settings: Settings) -> Settings:
     """The settings with the folder's own list of tokens, where no other is named."""
     listed = settings.home / TOKENS_NAME
-    return replace(settings, tokens=listed) if settings.tokens is None and listed.exists() else settings
+    return (
+        replace(settings, tokens=listed)
+        if settings.tokens is None and listed.exists()
+        else settings
+    )
 
 
 def _check(settings: Settings, *, no_token: bool) -> None:
@@ -352,8 +382,9 @@ def _check(settings: Settings, *, no_token: bool) -> None:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The listening socket. A default port that is taken is no reason not to start: then a free one. Raises
-    InvalidInput for an address or a chosen port that cannot be had."""
+    """The listening socket. A default port that is taken is no reason not to start: then a free
+    one. Raises InvalidInput for an address or a chosen port that cannot be had.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,7 +1,7 @@
 """``checkback mcp``: the MCP server on standard input and output, for one client on this machine.
 
-Jobs run in the folder's server, not here: closing the chat closes this process and no job. What needs no job
-needs no server: the list of tools is answered while that is still starting.
+Jobs run in the folder's server, not here: closing the chat closes this process and no job. What
+needs no job needs no server: the list of tools is answered while that is still starting.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from checkback.api.mcp.server import build_server
 from checkback.api.mcp.tools.list_changed import ToolListChanges
 from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting
 from checkback.api.mcp.tools.tool_names import ToolNames
-from checkback.app.background_connect import Connecting
+from checkback.app.background_connect import BackgroundConnection
 from checkback.app.daemon import find_version, remembered_kinds, server_runs, start_in_background
 from checkback.core.errors import EngineUnavailable
 from checkback.kinds import registry
@@ -37,12 +37,17 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 5.0
 BEGIN_SECONDS = 0.5
-"""A server that starts takes the processor from us. So a client that only lists our tools, as hosts do at
-first, is answered before that; a call that needs the server does not wait for this."""
+"""A server that starts takes the processor from us. So a client that only lists our tools, as hosts
+do at first, is answered before that; a call that needs the server does not wait for this.
+"""
 
 
-def run_stdio(settings: Settings, chosen: Mapping[str, Any], *, save_folder: Path | None = None) -> None:
-    """Serve until the client closes our standard input. Agents may save files in ``save_folder``."""
+def run_stdio(
+    settings: Settings, chosen: Mapping[str, Any], *, save_folder: Path | None = None
+) -> None:
+    """Serve until the client closes our standard input. Agents may save files
+    in ``save_folder``.
+    """
     # Standard output belongs to the protocol: whatever logs goes to standard error.
     log_to_stderr("warning", settings.log_format, text="%(levelname)s:%(name)s:%(message)s")
     recording.start("mcp", find_version())
@@ -60,12 +65,15 @@ async def _serve(settings: Settings, chosen: Mapping[str, Any], save_folder: Pat
 
 
 class _Stdio:
-    """The server for the client at our standard input. It lists its tools by what is known here, and finds or
-    starts the folder's server meanwhile."""
+    """The server for the client at our standard input. It lists its tools by what is known here,
+    and finds or starts the folder's server meanwhile.
+    """
 
-    def __init__(self, settings: Settings, chosen: Mapping[str, Any], save_folder: Path | None) -> None:
+    def __init__(
+        self, settings: Settings, chosen: Mapping[str, Any], save_folder: Path | None
+    ) -> None:
         self._settings = settings
-        self._link = Connecting(settings, chosen, self._arrived)
+        self._link = BackgroundConnection(settings, chosen, self._arrived)
         self._changes = ToolListChanges()
         self._keeping: asyncio.Task[None] | None = None
         _load_kinds(_likely_kinds(settings))
@@ -117,15 +125,18 @@ class _Stdio:
 
 
 def _likely_kinds(settings: Settings) -> tuple[str, ...]:
-    """The modules of kinds that the folder's server has, or will be started with, as far as that is known
-    without asking it."""
+    """The modules of kinds that the folder's server has, or will be started with, as far as that is
+    known without asking it.
+    """
     if settings.kinds or not settings.own_valkey:
         return settings.kinds
     return remembered_kinds(settings.home)
 
 
 def _load_kinds(modules: tuple[str, ...]) -> None:
-    with contextlib.redirect_stdout(sys.stderr):  # a module may print, and standard output is the client's
+    with contextlib.redirect_stdout(
+        sys.stderr
+    ):  # a module may print, and standard output is the client's
         failed = registry.load_available(modules)
     for module, reason in failed.items():
         logger.warning("The module of kinds %r is left out: %s", module, reason)

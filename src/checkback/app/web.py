@@ -22,10 +22,10 @@ from checkback.api.mcp.tools.tool_names import ToolNames
 from checkback.api.mcp.transport.jsonrpc import StrictMessages
 from checkback.api.mcp.transport.session_limit import SessionLimit
 from checkback.api.mcp.transport.session_owners import OneAtATime, SessionOwners
-from checkback.api.middleware.authentication import Gate, RequireCaller
-from checkback.api.middleware.instrumentation import Observed
+from checkback.api.middleware.authentication import AuthenticationMiddleware, RequireCaller
+from checkback.api.middleware.instrumentation import Instrumentation
 from checkback.api.pdfco import endpoints
-from checkback.api.signed_files import BASE_URL, FilesDoor
+from checkback.api.signed_files import BASE_URL, SignedFilesApi
 from checkback.app.connect import Connection
 from checkback.app.daemon import find_version
 from checkback.core.errors import EngineUnavailable
@@ -82,7 +82,9 @@ def make_application(
     no_token: bool,
     lag: LoopLag | None = None,
 ) -> ASGIApp:
-    """Everything that listens on the port, behind one gate. ``restarts`` counts those of store and worker."""
+    """Everything that listens on the port, behind one gate. ``restarts`` counts those of store and
+    worker.
+    """
     settings = connection.settings
     authenticator = Authenticator(
         folder_token=folder_token(settings.home), token_file=settings.tokens, no_token=no_token
@@ -100,15 +102,15 @@ def make_application(
     own = Starlette(routes=routes, lifespan=mcp.lifespan)
     bounded = SessionLimit(mcp, limit=settings.owner_sessions)
     owned = SessionOwners(OneAtATime(bounded))
-    application = _Doors(own, RequireCaller(StrictMessages(owned)))
-    gate = Gate(
+    application = _Apis(own, RequireCaller(StrictMessages(owned)))
+    gate = AuthenticationMiddleware(
         application,
         authenticator=authenticator,
         allowed=hosts,
         guesses=guesses,
         quotas=connection.service.quotas,
     )
-    observed = Observed(gate, fixed=frozenset({MCP_PATH}))
+    observed = Instrumentation(gate, fixed=frozenset({MCP_PATH}))
     return _Watched(PublicAddress(observed, settings.public_url), activity)
 
 
@@ -135,8 +137,10 @@ def _own_routes(
         version=find_version(),
         production=production,
     )
-    routes += FilesDoor(service).routes()
-    routes += endpoints.build_routes(service, production=production, is_own_token=authenticator.knows)
+    routes += SignedFilesApi(service).routes()
+    routes += endpoints.build_routes(
+        service, production=production, is_own_token=authenticator.knows
+    )
     return routes
 
 
@@ -174,7 +178,9 @@ def mcp_application(
 
 
 class PublicAddress:
-    """Tells what is behind it under which address clients reach this server, where the settings name one."""
+    """Tells what is behind it under which address clients reach this server, where the settings
+    name one.
+    """
 
     def __init__(self, application: ASGIApp, public_url: str | None) -> None:
         self._application = application
@@ -186,7 +192,7 @@ class PublicAddress:
         await self._application(scope, receive, send)
 
 
-class _Doors:
+class _Apis:
     """Sends MCP's requests to MCP, everything else to our own routes."""
 
     def __init__(self, own: ASGIApp, mcp: ASGIApp) -> None:
@@ -199,10 +205,15 @@ class _Doors:
 
 
 async def check_readiness(connection: Connection, restarts: Mapping[str, int]) -> Readiness:
-    """Whether the store answers and a worker is alive, by the store's clock: workers' own may differ."""
+    """Whether the store answers and a worker is alive, by the store's clock: workers' own may
+    differ.
+    """
     workers = Keys(connection.settings.prefix).workers()
     walls = policy.standing(connection.settings.sandbox).to_json()
-    counts: dict[str, int] = {"store": restarts.get("store", 0), "worker": restarts.get("worker", 0)}
+    counts: dict[str, int] = {
+        "store": restarts.get("store", 0),
+        "worker": restarts.get("worker", 0),
+    }
     try:
         now, beats = await connection.wire.transaction([["TIME"], ["HVALS", workers]])
         warnings = await store_warnings(connection)

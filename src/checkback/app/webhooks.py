@@ -1,4 +1,6 @@
-"""What a callback says, and how it is signed: put together here, because the engine knows no door."""
+"""What a callback says, and how it is signed: put together here, because the
+engine knows no door.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,13 @@ from typing import Any
 
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
-from checkback.engine.worker.webhooks import CallbackSettings
-from checkback.security.encryption import Sealer, derive, load_secret
+from checkback.engine.worker.webhooks import WebhookSettings
+from checkback.security.encryption import SecretCipher, derive, load_secret
 from checkback.security.signed_urls import LinkSigner
 from checkback.settings import Settings
 
 
-def callback_settings(settings: Settings) -> CallbackSettings:
+def callback_settings(settings: Settings) -> WebhookSettings:
     """Callbacks in PDF.co's words, as a check would answer, with fresh links."""
     secret = load_secret(settings.home, settings.secret_key)
     chosen = settings.callback_secret
@@ -30,4 +32,4 @@ def callback_settings(settings: Settings) -> CallbackSettings:
         return responses.check(job, links=made, valid_till=until, duration_ms=0)
 
     key = chosen.encode() if chosen else derive(secret, "callbacks")
-    return CallbackSettings(render, key, Sealer(secret).open)
+    return WebhookSettings(render, key, SecretCipher(secret).open)

@@ -26,14 +26,16 @@ logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
 JOBS_OF_ROOT = Path("/var/lib/checkback")
-"""Where the processes of root's jobs have their folders, where the data folder is closed to all others."""
+"""Where the processes of root's jobs have their folders, where the data folder is closed to all
+others.
+"""
 
 
 def run_worker(settings: Settings, *, parent: int | None = None) -> int:
     """Work until SIGTERM or SIGINT; a second one ends at once. Returns the process's exit code.
 
-    ``parent`` is the server that this worker may not outlive, and that has looked at the store. A worker
-    without one raises UnfitStore for a store that would lose jobs.
+    ``parent`` is the server that this worker may not outlive, and that has looked at the store. A
+    worker without one raises UnfitStore for a store that would lose jobs.
     """
     if parent is not None:
         tree.die_with_parent(parent)
@@ -51,8 +53,9 @@ def run_worker(settings: Settings, *, parent: int | None = None) -> int:
 
 
 def make_worker(settings: Settings) -> WorkerProcess:
-    """A worker with these settings; its ``run`` does the work. Raises InvalidInput for a module that is
-    not there."""
+    """A worker with these settings; its ``run`` does the work. Raises InvalidInput for a module
+    that is not there.
+    """
     from checkback.engine.processes.child import ChildSettings
     from checkback.engine.redis.keys import Keys
     from checkback.engine.worker.process import WorkerProcess, WorkerSettings
@@ -97,10 +100,11 @@ def make_worker(settings: Settings) -> WorkerProcess:
 
 
 def children_folder(settings: Settings) -> Path:
-    """Where the processes of jobs have their folders: in the data folder, where these can get there.
+    """Where the processes of jobs have their folders: in the data folder, where these can get
+    there.
 
-    A server of root's gives each a user of its own. A data folder that no other user can enter, as in root's
-    home, has its folder for them below /var/lib.
+    A server of root's gives each a user of its own. A data folder that no other user can enter, as
+    in root's home, has its folder for them below /var/lib.
     """
     from checkback.security.sandbox import policy
 
@@ -133,15 +137,18 @@ def _let_pass(home: Path, folder: Path) -> None:
 
 
 def load_kinds(settings: Settings) -> None:
-    """Import every module that registers kinds. Raises InvalidInput, in one sentence, for one that cannot be
-    imported; a kind that is refused is left out with a warning."""
+    """Import every module that registers kinds. Raises InvalidInput, in one sentence, for one that
+    cannot be imported; a kind that is refused is left out with a warning.
+    """
     from checkback.kinds import registry
 
     try:
         registry.load(settings.kinds)
     except registry.ModuleNotLoaded as error:
         cause = error.__cause__
-        is_missing = isinstance(cause, ImportError) and (not cause.name or str(error).startswith(cause.name))
+        is_missing = isinstance(cause, ImportError) and (
+            not cause.name or str(error).startswith(cause.name)
+        )
         raise InvalidInput(
             f"The module of kinds {error}",
             hint="Name .py files in CHECKBACK_KINDS or --import, or modules that are on PYTHONPATH."
@@ -170,9 +177,9 @@ async def _work(settings: Settings, *, check: bool) -> int:
 async def _check_store(settings: Settings) -> None:
     """Refuse a store that would lose jobs. One that is away, or still loads, is waited for."""
     from checkback.engine.redis.bullmq_client import check_server
-    from checkback.engine.redis.connection import UnfitStore, Wire
+    from checkback.engine.redis.connection import RedisConnection, UnfitStore
 
-    wire = Wire(address(settings), name="checkback-check")
+    wire = RedisConnection(address(settings), name="checkback-check")
     try:
         while True:
             try:

@@ -1,8 +1,8 @@
 """The command ``checkback``. Data goes to standard output, everything else to standard error.
 
-Exit codes: 0 completed (or done), 1 failed, 2 wrong usage, 3 cancelled, 4 no such job, 5 still running.
-Each command imports what it needs when it runs: ``checkback check`` answers before MCP's libraries would
-be loaded.
+Exit codes: 0 completed (or done), 1 failed, 2 wrong usage, 3 cancelled, 4 no such job, 5 still
+running. Each command imports what it needs when it runs: ``checkback check`` answers before MCP's
+libraries would be loaded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. Errors are told in one sentence, with what to do next."""
+    """Run one command and return its exit code. Errors are told in one sentence, with what to do
+    next.
+    """
     from checkback.cli.parser import make_parser
 
     for stream in (sys.stdout, sys.stderr):

@@ -66,7 +66,9 @@ async def _draw_bar(changes: AsyncGenerator[Job]) -> Job:
             if job.phase != phase and phase is not None and not job.state.is_final:
                 progress.console.print(f"  done: {printable(phase)}", markup=False, highlight=False)
             phase = job.phase or phase
-            label = printable(job.phase or "running") if job.state is State.ACTIVE else job.state.value
+            label = (
+                printable(job.phase or "running") if job.state is State.ACTIVE else job.state.value
+            )
             note = printable(job.message or "")
             progress.update(bar, completed=job.progress, description=label, note=note)
     assert job is not None, "a watched job is told at least once"

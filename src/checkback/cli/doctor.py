@@ -1,4 +1,6 @@
-"""``checkback doctor``: tries each part for real, and says what to do about the ones that do not work."""
+"""``checkback doctor``: tries each part for real, and says what to do about the ones that do not
+work.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from checkback.cli.exit_codes import Exit
 from checkback.cli.terminal import printable
 from checkback.core.errors import CheckbackError, InvalidInput, JobFailed
 from checkback.engine.redis.bullmq_client import check_server
-from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.kinds.documents.files.external_programs import PROGRAMS
 from checkback.security.sandbox import policy as sandbox
@@ -31,7 +33,7 @@ FREE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """How one part is, and what to do when it is not well."""
 
     part: str
@@ -56,7 +58,7 @@ def doctor(options: Namespace) -> int:
     return Exit.DONE if all(finding.ok or finding.optional for finding in findings) else Exit.FAILED
 
 
-async def examine(settings: Settings) -> list[Finding]:
+async def examine(settings: Settings) -> list[CheckResult]:
     """Every part, tried."""
     checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
         ("folder", _folder),
@@ -65,15 +67,17 @@ async def examine(settings: Settings) -> list[Finding]:
         ("kinds", _kinds),
         ("browser", _browser),
     ]
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     for part, check in checks:
         try:
-            findings.append(Finding(part, ok=True, told=await check(settings)))
+            findings.append(CheckResult(part, ok=True, told=await check(settings)))
         except (CheckbackError, JobFailed) as error:
-            findings.append(Finding(part, ok=False, told=error.message, hint=error.hint or ""))
+            findings.append(CheckResult(part, ok=False, told=error.message, hint=error.hint or ""))
         except OSError as error:
             told = f"{type(error).__name__}: {error.strerror or error}"
-            findings.append(Finding(part, ok=False, told=told, hint=f"Look at {settings.home}."))
+            findings.append(
+                CheckResult(part, ok=False, told=told, hint=f"Look at {settings.home}.")
+            )
     return [*findings, await asyncio.to_thread(_sandbox, settings), *_programs()]
 
 
@@ -89,8 +93,9 @@ async def _folder(settings: Settings) -> str:
 
 
 async def _store(settings: Settings) -> str:
-    """The store that is configured; where no server runs, an embedded one in a folder of its own for a
-    moment."""
+    """The store that is configured; where no server runs, an embedded one in a folder of its own
+    for a moment.
+    """
     if settings.own_valkey and not daemon.server_runs(settings.home):
         with tempfile.TemporaryDirectory() as folder:
             store = EmbeddedValkey(Path(folder))
@@ -99,7 +104,7 @@ async def _store(settings: Settings) -> str:
             took = (time.monotonic() - started) * 1000
             store.stop()
         return f"the embedded Valkey starts in {took:.0f} ms"
-    wire = Wire(address(settings), name="checkback-doctor")
+    wire = RedisConnection(address(settings), name="checkback-doctor")
     try:
         info = await check_server(wire)
     finally:
@@ -126,7 +131,9 @@ async def _kinds(settings: Settings) -> str:
     load_kinds(replace(settings, kinds=modules))
     if refused := registry.refused():
         words = " ".join(str(one) for one in refused)
-        raise InvalidInput(words, hint="All other kinds work. Rename the kind in its @job, then try again.")
+        raise InvalidInput(
+            words, hint="All other kinds work. Rename the kind in its @job, then try again."
+        )
     return ", ".join(kind.name for kind in registry.all_kinds())
 
 
@@ -142,23 +149,33 @@ except PermissionError:
 """
 
 
-def _sandbox(settings: Settings) -> Finding:
-    """The walls around jobs that read strangers' bytes: a process behind them tries to read a file."""
+def _sandbox(settings: Settings) -> CheckResult:
+    """The walls around jobs that read strangers' bytes: a process behind them
+    tries to read a file.
+    """
     walls = sandbox.standing(settings.sandbox)
-    accepted = " (accepted by CHECKBACK_ACCEPT_MISSING_SANDBOX)" if settings.accept_missing_sandbox else ""
-    missing = "documents and pages are refused" if not accepted else f"jobs run without it{accepted}"
+    accepted = (
+        " (accepted by CHECKBACK_ACCEPT_MISSING_SANDBOX)" if settings.accept_missing_sandbox else ""
+    )
+    missing = (
+        "documents and pages are refused" if not accepted else f"jobs run without it{accepted}"
+    )
     hint = (
-        "Use Linux 5.13 or newer with Landlock, or install bubblewrap as root: `apt-get install bubblewrap`."
+        "Use Linux 5.13 or newer with Landlock, or install bubblewrap as root: "
+        "`apt-get install bubblewrap`."
     )
     if not walls.are_enough:
         told = f"{walls.describe()}: {missing}"
-        return Finding("sandbox", ok=False, told=told, hint=hint, optional=bool(accepted))
+        return CheckResult("sandbox", ok=False, told=told, hint=hint, optional=bool(accepted))
     if walls.landlock and not _is_held_off(settings.sandbox):
         told = "a process in the sandbox could read a file that it should not"
-        return Finding(
-            "sandbox", ok=False, told=told, hint="Report this; do not give the server strangers' files."
+        return CheckResult(
+            "sandbox",
+            ok=False,
+            told=told,
+            hint="Report this; do not give the server strangers' files.",
         )
-    return Finding("sandbox", ok=True, told=walls.describe())
+    return CheckResult("sandbox", ok=True, told=walls.describe())
 
 
 def _is_held_off(mode: str) -> bool:
@@ -167,9 +184,9 @@ def _is_held_off(mode: str) -> bool:
         return subprocess.run(command, check=False, capture_output=True, timeout=30).returncode == 7
 
 
-def _programs() -> list[Finding]:
+def _programs() -> list[CheckResult]:
     """The programs that document jobs start."""
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     for program in PROGRAMS:
         path = program.find()
         told = f"{program.name}: {path}"
@@ -177,7 +194,9 @@ def _programs() -> list[Finding]:
         if path is None:
             told = f"{program.name} is not installed; it is needed for {program.used_for}"
             hint = f"Install it as root with `{program.install}`."
-        findings.append(Finding("program", ok=path is not None, told=told, hint=hint, optional=True))
+        findings.append(
+            CheckResult("program", ok=path is not None, told=told, hint=hint, optional=True)
+        )
     return findings
 
 

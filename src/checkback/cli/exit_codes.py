@@ -20,6 +20,8 @@ class Exit(IntEnum):
 
 def of_state(state: State) -> Exit:
     """The exit code that tells a job's state."""
-    return {State.COMPLETED: Exit.DONE, State.FAILED: Exit.FAILED, State.CANCELLED: Exit.CANCELLED}.get(
-        state, Exit.RUNNING
-    )
+    return {
+        State.COMPLETED: Exit.DONE,
+        State.FAILED: Exit.FAILED,
+        State.CANCELLED: Exit.CANCELLED,
+    }.get(state, Exit.RUNNING)

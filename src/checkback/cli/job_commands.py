@@ -1,4 +1,6 @@
-"""The commands about jobs. Each connects to the data folder's server, starting one when none runs."""
+"""The commands about jobs. Each connects to the data folder's server, starting
+one when none runs.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ def wait(options: Namespace) -> int:
     """Wait, drawing on a terminal, and print the result."""
 
     async def run(connection: Connection) -> int:
-        return await _follow(connection, options.id, options, timeout=options.timeout, quiet=options.json)
+        return await _follow(
+            connection, options.id, options, timeout=options.timeout, quiet=options.json
+        )
 
     return _run(options, run)
 
@@ -197,7 +201,9 @@ def list(options: Namespace) -> int:
             return Exit.DONE
         for job in page.jobs:
             made = f"{job.created_at:%F %T}"
-            _print(f"{job.id}  {job.state:<9}  {job.progress:3d} %  {printable(job.kind):<20}  {made}")
+            _print(
+                f"{job.id}  {job.state:<9}  {job.progress:3d} %  {printable(job.kind):<20}  {made}"
+            )
         if page.cursor:
             sys.stderr.write(f"more: checkback list --cursor {page.cursor}\n")
         if not page.jobs:
@@ -239,7 +245,9 @@ def _run(options: Namespace, work: Callable[[Connection], Awaitable[int]]) -> in
     chosen: dict[str, Any] = {"kinds": tuple(kinds_given)} if kinds_given else {}
     settings = settings_table.read(None, **chosen)
     if kinds_given:
-        load_kinds(settings)  # a module that is not there is told before a server is asked to use it
+        load_kinds(
+            settings
+        )  # a module that is not there is told before a server is asked to use it
 
     async def run() -> int:
         async with connect(settings, chosen=chosen) as connection:
@@ -285,7 +293,8 @@ def _parse_argument(text: str) -> tuple[str, JSON]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise InvalidInput(
-            f"{printable(text)[:60]!r} is not NAME=VALUE.", hint="Write arguments as url=https://example.com."
+            f"{printable(text)[:60]!r} is not NAME=VALUE.",
+            hint="Write arguments as url=https://example.com.",
         )
     try:
         return name, json.loads(value)
@@ -293,8 +302,12 @@ def _parse_argument(text: str) -> tuple[str, JSON]:
         return name, value
 
 
-def _with_files(connection: Connection, kind: str, given: Sequence[tuple[str, JSON]]) -> dict[str, JSON]:
-    """The arguments, with each ``file=PATH`` handed in as an upload: no path leaves this process."""
+def _with_files(
+    connection: Connection, kind: str, given: Sequence[tuple[str, JSON]]
+) -> dict[str, JSON]:
+    """The arguments, with each ``file=PATH`` handed in as an upload: no path
+    leaves this process.
+    """
     from checkback.kinds import registry
 
     args = {name: value for name, value in given if name != "file"}
@@ -332,7 +345,9 @@ def _record(job: Job) -> Any:
     return native.job(job, now=datetime.now(UTC))
 
 
-def _print_job(job: Job, options: Namespace, *, lines: bool = False, to_error: bool = False) -> None:
+def _print_job(
+    job: Job, options: Namespace, *, lines: bool = False, to_error: bool = False
+) -> None:
     dialect = getattr(options, "dialect", None)
     if dialect == "reftrix":
         from checkback.dialects import reftrix
@@ -347,7 +362,9 @@ def _print_job(job: Job, options: Namespace, *, lines: bool = False, to_error: b
 
 
 def _print_json(value: JSON, *, lines: bool = False) -> None:
-    text = json.dumps(value, ensure_ascii=False, indent=None if lines or not sys.stdout.isatty() else 2)
+    text = json.dumps(
+        value, ensure_ascii=False, indent=None if lines or not sys.stdout.isatty() else 2
+    )
     _print(printable_block(text))
 
 

@@ -68,10 +68,14 @@ def _json_option(command: argparse.ArgumentParser) -> None:
 
 
 def _server_commands(commands: Any) -> None:
-    serve = _add(commands, "serve", "server_commands", "run the server: store, worker, HTTP and MCP")
+    serve = _add(
+        commands, "serve", "server_commands", "run the server: store, worker, HTTP and MCP"
+    )
     serve.add_argument("--host", help="address to listen on (127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (8787; 0: a free one)")
-    serve.add_argument("--no-token", action="store_true", help="ask nobody for a token; loopback only")
+    serve.add_argument(
+        "--no-token", action="store_true", help="ask nobody for a token; loopback only"
+    )
     serve.add_argument("--no-worker", action="store_true", help="run no worker; others do")
     serve.add_argument("--background", action="store_true", help=argparse.SUPPRESS)
     _kinds_option(serve)
@@ -83,15 +87,23 @@ def _server_commands(commands: Any) -> None:
     _kinds_option(worker)
     mcp = _add(commands, "mcp", "server_commands", "speak MCP on standard input and output")
     mcp.add_argument(
-        "--tool-names", choices=("underscore", "dotted", "auto"), help="how tools are listed (underscore)"
+        "--tool-names",
+        choices=("underscore", "dotted", "auto"),
+        help="how tools are listed (underscore)",
     )
     mcp.add_argument(
-        "--save-to", metavar="FOLDER", help="let agents save files of jobs in this folder (none by default)"
+        "--save-to",
+        metavar="FOLDER",
+        help="let agents save files of jobs in this folder (none by default)",
     )
     _kinds_option(mcp)
-    shim = _add(commands, "pdfco-mcp", "server_commands", "run PDF.co's own MCP server against this machine")
+    shim = _add(
+        commands, "pdfco-mcp", "server_commands", "run PDF.co's own MCP server against this machine"
+    )
     shim.set_defaults(run=_later("pdfco_shim", "run"))
-    config = _add(commands, "config", "server_commands", "print the configuration for an MCP client")
+    config = _add(
+        commands, "config", "server_commands", "print the configuration for an MCP client"
+    )
     config.add_argument("client", choices=CLIENTS)
     config.add_argument(
         "--stdio", action="store_true", help="let the client start checkback, instead of HTTP"
@@ -108,7 +120,10 @@ def _server_commands(commands: Any) -> None:
     token.add_argument("action", nargs="?", choices=("show", "link", "add"), default="show")
     token.add_argument("owner", nargs="?", help="who the new token stands for")
     token.add_argument(
-        "--scope", action="append", choices=("read", "write", "admin", "metrics"), help="(read and write)"
+        "--scope",
+        action="append",
+        choices=("read", "write", "admin", "metrics"),
+        help="(read and write)",
     )
 
 
@@ -122,8 +137,12 @@ def _job_commands(commands: Any) -> None:
         help="arguments; a value that is JSON is read as such; file=PATH hands in a file of this machine",
     )
     submit.add_argument("--key", help="idempotency key: the same key gives the same job")
-    submit.add_argument("--deadline", type=float, metavar="SECONDS", help="running time of one attempt")
-    submit.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="start that much later")
+    submit.add_argument(
+        "--deadline", type=float, metavar="SECONDS", help="running time of one attempt"
+    )
+    submit.add_argument(
+        "--delay", type=float, default=0.0, metavar="SECONDS", help="start that much later"
+    )
     submit.add_argument("--attempts", type=int, help="how often it may be tried in all")
     submit.add_argument("--wait", action="store_true", help="wait for the end and print the result")
     _kinds_option(submit)
@@ -151,7 +170,9 @@ def _job_commands(commands: Any) -> None:
     artifact = _add(commands, "artifact", "job_commands", "list a job's files, or get one of them")
     artifact.add_argument("id")
     artifact.add_argument("name", nargs="?", help="which file, by its name or id")
-    artifact.add_argument("--output", "-o", metavar="FILE", help="where to write it (standard output)")
+    artifact.add_argument(
+        "--output", "-o", metavar="FILE", help="where to write it (standard output)"
+    )
     _json_option(artifact)
     listing = _add(commands, "list", "job_commands", "list jobs, newest first")
     listing.add_argument("--state", choices=STATES)
@@ -166,5 +187,7 @@ def _other_commands(commands: Any) -> None:
     kinds = _add(commands, "kinds", "job_commands", "list the kinds of job")
     _kinds_option(kinds)
     _json_option(kinds)
-    doctor = _add(commands, "doctor", "doctor", "test browser, store and folders, and say what to do")
+    doctor = _add(
+        commands, "doctor", "doctor", "test browser, store and folders, and say what to do"
+    )
     _json_option(doctor)

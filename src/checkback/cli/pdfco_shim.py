@@ -1,8 +1,9 @@
-"""``checkback pdfco-mcp``: PDF.co's own MCP server, unmodified, with its API's address set to this machine.
+"""``checkback pdfco-mcp``: PDF.co's own MCP server, unmodified, with its API's address set to this
+machine.
 
-The package pdfco-mcp (PyPI) has the address in a module variable and nowhere else; this sets it and then
-calls the package's own ``main``. It runs where it is installed: beside checkback, or through ``uvx``, in an
-environment of its own, so that its dependencies never meet ours.
+The package pdfco-mcp (PyPI) has the address in a module variable and nowhere else; this sets it and
+then calls the package's own ``main``. It runs where it is installed: beside checkback, or through
+``uvx``, in an environment of its own, so that its dependencies never meet ours.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ LAUNCH = (
 
 
 def run(options: Namespace) -> int:
-    """Run the other server on this process's standard input and output, until its client closes them."""
+    """Run the other server on this process's standard input and output, until its client closes
+    them.
+    """
     return asyncio.run(_run(settings_table.read()))
 
 
@@ -38,9 +41,11 @@ async def _run(settings: Settings) -> int:
     async with connect(settings) as connection:
         if connection.server is None:
             raise InvalidInput(
-                "No server with HTTP runs here.", hint="Start one with `checkback serve`, then try again."
+                "No server with HTTP runs here.",
+                hint="Start one with `checkback serve`, then try again.",
             )
-        # The package wants a key; the folder's token is one, and a caller's own key would replace it.
+        # The package wants a key; the folder's token is one, and a caller's own key would replace
+        # it.
         environment = os.environ | {"X_API_KEY": folder_token(settings.home)}
         command = [*_python(), "-c", LAUNCH, connection.server.url]
         process = await asyncio.create_subprocess_exec(*command, env=environment)
@@ -48,7 +53,9 @@ async def _run(settings: Settings) -> int:
 
 
 def _python() -> list[str]:
-    """A Python that has the package: this one, one named in PDFCO_MCP_PYTHON, or one that uvx makes."""
+    """A Python that has the package: this one, one named in PDFCO_MCP_PYTHON, or one that uvx
+    makes.
+    """
     if named := os.environ.get("PDFCO_MCP_PYTHON"):
         return [named]
     if importlib.util.find_spec("pdfco") is not None:

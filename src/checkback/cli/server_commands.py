@@ -84,7 +84,9 @@ def repair(options: Namespace) -> int:
     if done is None:
         sys.stderr.write("the store is not damaged\n")
     else:
-        sys.stderr.write(f"repaired, without the last {done.lost_bytes} bytes; a copy lies in {done.copy}\n")
+        sys.stderr.write(
+            f"repaired, without the last {done.lost_bytes} bytes; a copy lies in {done.copy}\n"
+        )
     return Exit.DONE
 
 
@@ -133,14 +135,18 @@ def config(options: Namespace) -> int:
     settings = settings_table.read()
     url = asyncio.run(find_url(settings))
     if url is None:
-        sys.stderr.write("no server runs for this data folder; over HTTP a client needs `checkback serve`\n")
+        sys.stderr.write(
+            "no server runs for this data folder; over HTTP a client needs `checkback serve`\n"
+        )
     address = url or f"http://127.0.0.1:{settings.port or settings_table.Settings().port}"
     sys.stdout.write(_client_configuration(options.client, settings, address, options) + "\n")
     return Exit.DONE
 
 
 def token(options: Namespace) -> int:
-    """Show the folder's token, print a link that signs a browser in, or make a token for an owner."""
+    """Show the folder's token, print a link that signs a browser in, or make a
+    token for an owner.
+    """
     settings = settings_table.read()
     from checkback.security.auth.callers import Scope
     from checkback.security.auth.token_files import add_token, folder_token
@@ -156,7 +162,9 @@ def token(options: Namespace) -> int:
     path = settings.tokens or settings.home / daemon.TOKENS_NAME
     first = not path.exists()
     daemon.prepare_home(settings.home)
-    scopes = [Scope(scope) for scope in options.scope] if options.scope else [Scope.READ, Scope.WRITE]
+    scopes = (
+        [Scope(scope) for scope in options.scope] if options.scope else [Scope.READ, Scope.WRITE]
+    )
     made = add_token(path, options.owner, scopes)
     when = "Restart a server that runs: this is its first list of tokens. " if first else ""
     sys.stderr.write(f"added to {path}. {when}The token is shown only once:\n")
@@ -172,7 +180,8 @@ def _show_link(settings: Settings) -> int:
     url = asyncio.run(find_url(settings))
     if url is None:
         raise Conflict(
-            "No server runs for this data folder.", hint="Start one with `checkback serve`; it prints a link."
+            "No server runs for this data folder.",
+            hint="Start one with `checkback serve`; it prints a link.",
         )
     sys.stdout.write(_signin_link(url, folder_token(settings.home)) + "\n")
     return Exit.DONE
@@ -195,7 +204,9 @@ def _client_configuration(client: str, settings: Settings, address: str, options
     if options.dotted and stdio:
         program += ["--tool-names", "dotted"]
     elif options.dotted and settings.tool_names != "dotted":
-        sys.stderr.write("over HTTP the server decides: start it with CHECKBACK_TOOL_NAMES=dotted\n")
+        sys.stderr.write(
+            "over HTTP the server decides: start it with CHECKBACK_TOOL_NAMES=dotted\n"
+        )
     # The client starts it in another environment: it must find the same data folder.
     chosen = {name: value for name, value in os.environ.items() if name in _SAME_EVERYWHERE}
     url = f"{address}/mcp"
@@ -211,7 +222,9 @@ def _client_configuration(client: str, settings: Settings, address: str, options
     over_http: dict[str, Any] = {"url": url, "headers": {"Authorization": header}}
     entry = over_stdio if stdio else over_http
     if client == "vscode":
-        return json.dumps({"servers": {name: {"type": "stdio" if stdio else "http", **entry}}}, indent=2)
+        return json.dumps(
+            {"servers": {name: {"type": "stdio" if stdio else "http", **entry}}}, indent=2
+        )
     return json.dumps({"mcpServers": {name: entry}}, indent=2)
 
 

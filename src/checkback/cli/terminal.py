@@ -1,4 +1,6 @@
-"""Text from outside on its way to a terminal: nothing in it may move the cursor or reach the clipboard."""
+"""Text from outside on its way to a terminal: nothing in it may move the cursor or reach the
+clipboard.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Text and JSON values that every door can encode: no half of a surrogate pair, no NaN, no endless nesting.
+"""Text and JSON values that every door can encode: no half of a surrogate pair, no NaN, no endless
+nesting.
 
-Python and JavaScript allow half a surrogate pair in a string, and JSON can write one as ``\\ud800``, but it
-is not a character and UTF-8 cannot hold it. ``os.listdir`` gives such text for a file name that is not UTF-8.
+Python and JavaScript allow half a surrogate pair in a string, and JSON can write one as
+``\\ud800``, but it is not a character and UTF-8 cannot hold it. ``os.listdir`` gives such text for
+a file name that is not UTF-8.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ MAX_DEPTH = 100
 
 
 def clean(text: str) -> str:
-    """The text with U+FFFD in place of each half of a surrogate pair; the same object when there is none."""
+    """The text with U+FFFD in place of each half of a surrogate pair; the same object when there is
+    none.
+    """
     if text.isascii():
         return text
     try:
@@ -35,16 +39,19 @@ def replaced(where: str) -> str:
 
 
 def clean_json(value: JSON, *, numbers: bool = True) -> JSON:
-    """A JSON value of which every text is clean, keys too; with ``numbers``, NaN and infinities become null.
+    """A JSON value of which every text is clean, keys too; with ``numbers``, NaN and infinities
+    become null.
 
-    Keys that become equal are numbered, so that none is lost. Raises RecursionError for a value of more than
-    ``MAX_DEPTH`` levels. Tuples stay what they are, as does everything that is not JSON.
+    Keys that become equal are numbered, so that none is lost. Raises RecursionError for a value of
+    more than ``MAX_DEPTH`` levels. Tuples stay what they are, as does everything that is not JSON.
     """
     return _clean(value, numbers, 0)
 
 
 def numbered(name: str, is_taken: Callable[[str], bool], ending: str = "") -> str:
-    """``name + ending``, or with the first number between them that makes a name that is not taken."""
+    """``name + ending``, or with the first number between them that makes a
+    name that is not taken.
+    """
     tried, number = name + ending, 1
     while is_taken(tried):
         number += 1

@@ -38,7 +38,11 @@ class CheckbackError(Exception):
     default_hint: ClassVar[str] = "Look into the server's log for this time."
 
     def __init__(
-        self, message: str | None = None, *, hint: str | None = None, retry_after_seconds: int | None = None
+        self,
+        message: str | None = None,
+        *,
+        hint: str | None = None,
+        retry_after_seconds: int | None = None,
     ) -> None:
         self.message = message or inspect.getdoc(type(self)) or type(self).__name__
         self.hint = hint or self.default_hint
@@ -109,7 +113,9 @@ class NotFound(CheckbackError):
 
     code = "job_not_found"
     http_status = 404
-    default_hint = "Check the id; completed jobs are kept 24 hours. `checkback list` shows your jobs."
+    default_hint = (
+        "Check the id; completed jobs are kept 24 hours. `checkback list` shows your jobs."
+    )
 
 
 class Conflict(CheckbackError):
@@ -124,7 +130,9 @@ class KeyReused(Conflict):
     """This idempotency key was used before with other arguments."""
 
     code = "key_reused"
-    default_hint = "Use a new key for a new request, or send the first request's arguments unchanged."
+    default_hint = (
+        "Use a new key for a new request, or send the first request's arguments unchanged."
+    )
 
 
 class ArgumentsGone(Conflict):
@@ -171,11 +179,15 @@ class StorageFull(EngineUnavailable):
     """The server's disk is full."""
 
     code = "storage_full"
-    default_hint = "Free space on the server's disk, then try again. Jobs that were accepted are not lost."
+    default_hint = (
+        "Free space on the server's disk, then try again. Jobs that were accepted are not lost."
+    )
 
 
 class FailureCode(StrEnum):
-    """Why a job failed, where checkback itself says so. Kinds add codes of their own through JobFailed."""
+    """Why a job failed, where checkback itself says so. Kinds add codes of their own through
+    JobFailed.
+    """
 
     ARGUMENTS_GONE = "arguments_gone"
     CANCELLED = "cancelled"
@@ -202,7 +214,9 @@ class JobFailed(Exception):
     ``retryable=False`` ends the job at once, whatever attempts are left.
     """
 
-    def __init__(self, code: str, message: str, *, retryable: bool = True, hint: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, retryable: bool = True, hint: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

@@ -1,4 +1,6 @@
-"""How long a job will still take, from how long the last jobs of its kind took, and of those before it."""
+"""How long a job will still take, from how long the last jobs of its kind took, and of those before
+it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ LEAST_RUNS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Estimate:
     """What is known of the future of a job that has not ended."""
 
     #: 1 for the next one of its queue; None once it runs.
@@ -28,18 +30,20 @@ class Outlook:
     eta_seconds: int | None = None
 
 
-NO_OUTLOOK = Outlook()
+NO_ESTIMATE = Estimate()
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class KindRun:
     """A completed attempt: how long it took, and when its phases began."""
 
     seconds: float
     phases: tuple[PhaseStart, ...] = ()
 
     def left_after(self, phase: str | None) -> float | None:
-        """How long it still took from the beginning of a phase on; None where it had no such phase."""
+        """How long it still took from the beginning of a phase on; None where
+        it had no such phase.
+        """
         if phase is None:
             return self.seconds
         began = next((one.after_seconds for one in self.phases if one.phase == phase), None)
@@ -58,7 +62,9 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """One queue at one moment: what runs, what waits (the next one first), and how much its workers take."""
+    """One queue at one moment: what runs, what waits (the next one first), and how much its workers
+    take.
+    """
 
     #: How many jobs the workers alive run at once.
     slots: int
@@ -76,12 +82,16 @@ class Backlog:
         return {one.kind for one in (*self.running, *self.waiting[: place + 1])}
 
 
-def seconds_until_done(backlog: Backlog, place: int, typical: Mapping[str, float | None]) -> int | None:
-    """How long it will probably take until the job at a place of the backlog has run, 1 at the least.
+def seconds_until_done(
+    backlog: Backlog, place: int, typical: Mapping[str, float | None]
+) -> int | None:
+    """How long it will probably take until the job at a place of the backlog has run, 1 at the
+    least.
 
-    Each job takes the typical time of its kind, in the order in which they wait now, on so many slots as
-    there are. None where no worker is alive, or nothing is known of a kind among them. That other owners'
-    next jobs may still go before it, and that a kind may have a limit of its own, is not foreseen.
+    Each job takes the typical time of its kind, in the order in which they wait now, on so many
+    slots as there are. None where no worker is alive, or nothing is known of a kind among them.
+    That other owners' next jobs may still go before it, and that a kind may have a limit of its
+    own, is not foreseen.
     """
     slots = max(backlog.slots, len(backlog.running))
     needed = [typical.get(kind) for kind in backlog.kinds(place)]
@@ -97,16 +107,17 @@ def seconds_until_done(backlog: Backlog, place: int, typical: Mapping[str, float
     return max(1, round(done))
 
 
-def typical_seconds(runs: Sequence[Run]) -> float | None:
+def typical_seconds(runs: Sequence[KindRun]) -> float | None:
     """The median time of a whole run; None for fewer than ``LEAST_RUNS``."""
     return median(run.seconds for run in runs) if len(runs) >= LEAST_RUNS else None
 
 
-def eta_seconds(job: Job, runs: Sequence[Run], now: datetime) -> int | None:
-    """How long a running job will probably still take, 1 at the least; None where there is no telling.
+def eta_seconds(job: Job, runs: Sequence[KindRun], now: datetime) -> int | None:
+    """How long a running job will probably still take, 1 at the least; None where there is no
+    telling.
 
-    What the runs took from the beginning of the job's present phase on, in the median, less the time that
-    it has spent in it.
+    What the runs took from the beginning of the job's present phase on, in the median, less the
+    time that it has spent in it.
     """
     if job.state is not State.ACTIVE or job.started_at is None:
         return None

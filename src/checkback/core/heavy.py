@@ -1,7 +1,7 @@
 """Work in proportion to what a caller sent, kept away from the event loop that serves everybody.
 
-What is small is done at once: a thread would cost more. Everything else goes to one thread, one after the
-other, so that at most one piece of such work contends with the loop for the interpreter.
+What is small is done at once: a thread would cost more. Everything else goes to one thread, one
+after the other, so that at most one piece of such work contends with the loop for the interpreter.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Job ids: minted here, before the engine sees the job, so that a lost reply can be retried safely.
 
-Ids are unguessable: they are an address, never a permission, but a stranger should not even find one.
+Ids are unguessable: they are an address, never a permission, but a stranger should not even find
+one.
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ from checkback.core.job import JSON
 
 
 def new_job_id() -> str:
-    """A UUIDv7 (RFC 9562 section 5.7): 60 bits of time, so that ids sort by age, and 62 random bits.
+    """A UUIDv7 (RFC 9562 section 5.7): 60 bits of time, so that ids sort by age, and 62 random
+    bits.
 
-    The 12 bits after the milliseconds are their fraction (section 6.2, method 3): jobs of one millisecond
-    keep their order in a list.
+    The 12 bits after the milliseconds are their fraction (section 6.2, method 3): jobs of one
+    millisecond keep their order in a list.
     """
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
-    value = (milliseconds & ((1 << 48) - 1)) << 80 | (rest << 12) // 1_000_000 << 64 | secrets.randbits(62)
+    value = (
+        (milliseconds & ((1 << 48) - 1)) << 80
+        | (rest << 12) // 1_000_000 << 64
+        | secrets.randbits(62)
+    )
     return str(uuid.UUID(int=_stamped(value, version=7)))
 
 

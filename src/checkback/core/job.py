@@ -13,7 +13,9 @@ JSON = Any
 
 MAX_PAGE = 100
 MAX_RESULT_BYTES = 8 * 1024 * 1024
-"""What a server reads of a result that it has to take apart: longer ones are downloaded as they are."""
+"""What a server reads of a result that it has to take apart: longer ones are downloaded as they
+are.
+"""
 """So many jobs one page of a list can have."""
 
 
@@ -43,7 +45,9 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """How often a job ran: ended attempts, started attempts (a lost worker's too), allowed attempts."""
+    """How often a job ran: ended attempts, started attempts (a lost worker's too), allowed
+    attempts.
+    """
 
     made: int = 0
     started: int = 0

@@ -1,4 +1,6 @@
-"""Request ids: one for each call of a door, in its answer and on every line that is logged for it."""
+"""Request ids: one for each call of a door, in its answer and on every line
+that is logged for it.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The six states of a job and the legal moves between them.
 
-This table is the only place that says what may follow what; the service asks it before it moves a job.
-Foreign words for the same states live in ``checkback.dialects``.
+This table is the only place that says what may follow what; the service asks it before it moves a
+job. Foreign words for the same states live in ``checkback.dialects``.
 """
 
 from __future__ import annotations
@@ -36,8 +36,11 @@ FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 MOVES: dict[State, frozenset[State]] = {
     State.WAITING: frozenset({State.ACTIVE, State.CANCELLED, State.FAILED}),
     State.DELAYED: frozenset({State.WAITING, State.CANCELLED}),
-    # Back to waiting: its worker was lost or shut down. Delayed: the next attempt waits for its back-off.
-    State.ACTIVE: frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.WAITING, State.DELAYED}),
+    # Back to waiting: its worker was lost or shut down. Delayed: the next attempt waits for its
+    # back-off.
+    State.ACTIVE: frozenset(
+        {State.COMPLETED, State.FAILED, State.CANCELLED, State.WAITING, State.DELAYED}
+    ),
     State.COMPLETED: frozenset(),
     # An explicit retry, which starts a new attempt.
     State.FAILED: frozenset({State.WAITING}),

@@ -1,7 +1,7 @@
 """What MCP tools are called, and which names are taken before any kind of job has one.
 
-Every kind is a tool by itself, so a kind may not have a name that leads to another tool. Both forms of a name
-can be called: ``page.getJobStatus`` and ``page_get_job_status``.
+Every kind is a tool by itself, so a kind may not have a name that leads to another tool. Both forms
+of a name can be called: ``page.getJobStatus`` and ``page_get_job_status``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""W3C trace context: which trace a request or a job belongs to, as it travels in headers and with the job.
+"""W3C trace context: which trace a request or a job belongs to, as it travels in headers and with
+the job.
 
-It is passed on whether anybody records spans here or not: a caller's trace goes through to whoever does.
+It is passed on whether anybody records spans here or not: a caller's trace goes through to whoever
+does.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, cast
 
-_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_PARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
+)
 _STATE = re.compile(r"[\x20-\x7e]{1,512}")
 MAX_METADATA = 4096
 
@@ -29,7 +33,9 @@ class TraceContext:
 
     @classmethod
     def parse(cls, traceparent: object, tracestate: object = None) -> TraceContext | None:
-        """From the values of the two headers; None where they are not what the specification says."""
+        """From the values of the two headers; None where they are not what the
+        specification says.
+        """
         found = _PARENT.fullmatch(traceparent.strip()) if isinstance(traceparent, str) else None
         if found is None or (found[4] and found[0].startswith("00")):
             return None
@@ -43,14 +49,18 @@ class TraceContext:
 
     @classmethod
     def from_metadata(cls, text: object) -> TraceContext | None:
-        """From a job's telemetry metadata as BullMQ's OpenTelemetry package writes it; else None."""
+        """From a job's telemetry metadata as BullMQ's OpenTelemetry package
+        writes it; else None.
+        """
         if not isinstance(text, str) or len(text) > MAX_METADATA:
             return None
         try:
             found = json.loads(text)
         except (ValueError, RecursionError):
             return None
-        return cls.from_carrier(cast("dict[str, Any]", found).get) if isinstance(found, dict) else None
+        return (
+            cls.from_carrier(cast("dict[str, Any]", found).get) if isinstance(found, dict) else None
+        )
 
     @property
     def traceparent(self) -> str:

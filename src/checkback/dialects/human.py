@@ -1,7 +1,8 @@
-"""Jobs in words and numbers for people: pure functions from a record to what the web page and the card show.
+"""Jobs in words and numbers for people: pure functions from a record to what the web page and the
+card show.
 
-All words are ours. What comes from a page, a document or a job's code is passed on as a value of its own, and
-who shows it escapes it.
+All words are ours. What comes from a page, a document or a job's code is passed on as a value of
+its own, and who shows it escapes it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import quantiles
 
-from checkback.core.estimates import Outlook, Run, typical_seconds
+from checkback.core.estimates import Estimate, KindRun, typical_seconds
 from checkback.core.job import Job
 from checkback.core.states import State
 
@@ -55,12 +56,16 @@ class KindFigures:
 
 
 def kind_name(job: Job) -> str:
-    """The job's kind, for use in a sentence of ours: any BullMQ client can add a job with any name."""
+    """The job's kind, for use in a sentence of ours: any BullMQ client can add
+    a job with any name.
+    """
     return job.kind if _KIND_NAME.fullmatch(job.kind) else "unknown"
 
 
 def one_line(text: str, max_characters: int) -> str:
-    """A text from a job's code on one line: no control characters or line breaks, cut to a length."""
+    """A text from a job's code on one line: no control characters or line
+    breaks, cut to a length.
+    """
     visible = "".join(character if character.isprintable() else " " for character in text)
     line = " ".join(visible.split())
     return line if len(line) <= max_characters else f"{line[: max_characters - 1]}…"
@@ -97,12 +102,16 @@ def size(count: int) -> str:
 
 
 def ordinal(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    ending = (
+        "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    )
     return f"{number}{ending}"
 
 
-def sentence(job: Job, outlook: Outlook, now: datetime, *, with_elapsed: bool = True) -> str:
-    """How a job stands, in one line. ``with_elapsed`` says for how long it has run where no end is known."""
+def sentence(job: Job, outlook: Estimate, now: datetime, *, with_elapsed: bool = True) -> str:
+    """How a job stands, in one line. ``with_elapsed`` says for how long it has run where no end is
+    known.
+    """
     match job.state:
         case State.WAITING:
             place = outlook.queue_position
@@ -159,7 +168,7 @@ def bar(job: Job, now: datetime) -> list[Segment]:
     return segments
 
 
-def figures(kind: str, runs: Sequence[Run]) -> KindFigures | None:
+def figures(kind: str, runs: Sequence[KindRun]) -> KindFigures | None:
     """Median and 95th percentile of a kind's last runs; None for too few."""
     middle = typical_seconds(runs)
     if middle is None:

@@ -1,6 +1,7 @@
 """A job in the words of MCP's tasks extension (SEP-2663), where a task's id is the job's id.
 
-Pure functions. Words come from our own enums and a kind's declared phases, never from a page or a document.
+Pure functions. Words come from our own enums and a kind's declared phases, never from a page or a
+document.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from datetime import datetime
 from typing import Any
 
 from checkback.core.errors import FailureCode
-from checkback.core.estimates import NO_OUTLOOK, Outlook
+from checkback.core.estimates import NO_ESTIMATE, Estimate
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import native
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 PROGRESS_META = "checkback/progress"
-"""Under this key of ``_meta`` lie state, phase and percentage as data: tasks have no field for them."""
+"""Under this key of ``_meta`` lie state, phase and percentage as data: tasks have no field for
+them.
+"""
 
 WORKING, COMPLETED, FAILED, CANCELLED = "working", "completed", "failed", "cancelled"
 
@@ -25,7 +28,9 @@ _LOST = frozenset({FailureCode.WORKER_LOST, FailureCode.UNKNOWN_KIND})
 
 
 def status(job: Job) -> str:
-    """A failed job is a *completed* task whose result is an error; ``failed`` is left to what we lost."""
+    """A failed job is a *completed* task whose result is an error; ``failed`` is left to what we
+    lost.
+    """
     if not job.state.is_final:
         return WORKING
     if job.state is State.CANCELLED:
@@ -35,7 +40,9 @@ def status(job: Job) -> str:
     return COMPLETED
 
 
-def task(job: Job, *, now: datetime, kept_until: datetime, outlook: Outlook = NO_OUTLOOK) -> dict[str, Any]:
+def task(
+    job: Job, *, now: datetime, kept_until: datetime, outlook: Estimate = NO_ESTIMATE
+) -> dict[str, Any]:
     """The fields that every answer about a task has. ``ttlMs`` counts from ``createdAt``."""
     fields: dict[str, Any] = {
         "taskId": job.id,
@@ -59,7 +66,7 @@ def task(job: Job, *, now: datetime, kept_until: datetime, outlook: Outlook = NO
     return fields
 
 
-def message(job: Job, outlook: Outlook = NO_OUTLOOK) -> str:
+def message(job: Job, outlook: Estimate = NO_ESTIMATE) -> str:
     """State, phase, percentage and what is left, in a few words."""
     words = [f"{job.kind}: {job.state.value}"]
     if outlook.queue_position is not None:

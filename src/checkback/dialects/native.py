@@ -1,8 +1,9 @@
-"""Our own words: the job record as JSON, as the HTTP API, the client, the shell and the MCP tools show it.
+"""Our own words: the job record as JSON, as the HTTP API, the client, the shell and the MCP tools
+show it.
 
-Pure functions. ``state``, ``phase``, ``next_step`` and hints come from enums, a kind's own declarations and
-the templates below, never from a page, a document or a function's output; the fields that do carry such text
-are named in ``untrusted``.
+Pure functions. ``state``, ``phase``, ``next_step`` and hints come from enums, a kind's own
+declarations and the templates below, never from a page, a document or a function's output; the
+fields that do carry such text are named in ``untrusted``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from checkback.core.errors import CheckbackError
-from checkback.core.estimates import NO_OUTLOOK, Outlook
+from checkback.core.estimates import NO_ESTIMATE, Estimate
 from checkback.core.job import JSON, Artifact, Job
 from checkback.core.states import State
 
@@ -46,7 +47,9 @@ class ArtifactRecord(TypedDict):
     media_type: str
     size_bytes: int
     sha256: str
-    url: Annotated[str, Field(description="Where its content can be fetched, below the server's address.")]
+    url: Annotated[
+        str, Field(description="Where its content can be fetched, below the server's address.")
+    ]
 
 
 class FailureRecord(TypedDict):
@@ -66,7 +69,9 @@ class JobRecord(TypedDict):
     queue: str
     owner: str
     state: StateName
-    is_final: Annotated[bool, Field(description="Whether only an explicit retry can change the state.")]
+    is_final: Annotated[
+        bool, Field(description="Whether only an explicit retry can change the state.")
+    ]
     phase: str | None
     progress: Annotated[int, Field(ge=0, le=100)]
     message: str | None
@@ -74,18 +79,26 @@ class JobRecord(TypedDict):
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
-    expires_at: Annotated[Time | None, Field(description="When the record and its files are removed.")]
+    expires_at: Annotated[
+        Time | None, Field(description="When the record and its files are removed.")
+    ]
     deadline_seconds: float | None
     result: Annotated[Any, Field(description="Small JSON; null until the job is completed.")]
     artifacts: list[ArtifactRecord]
     failure: FailureRecord | None
-    queue_position: Annotated[int | None, Field(description="1 for the next one; null once it runs.")]
-    elapsed_seconds: Annotated[int | None, Field(description="Since it was started; null before that.")]
+    queue_position: Annotated[
+        int | None, Field(description="1 for the next one; null once it runs.")
+    ]
+    elapsed_seconds: Annotated[
+        int | None, Field(description="Since it was started; null before that.")
+    ]
     eta_seconds: Annotated[
-        int | None, Field(description="What it will probably still take; null where that is not known.")
+        int | None,
+        Field(description="What it will probably still take; null where that is not known."),
     ]
     check_after_seconds: Annotated[
-        int | None, Field(description="Asking earlier than this tells nothing new; null at the end.")
+        int | None,
+        Field(description="Asking earlier than this tells nothing new; null at the end."),
     ]
     next_step: str
     untrusted: Annotated[
@@ -94,13 +107,15 @@ class JobRecord(TypedDict):
     ]
 
 
-class Ticket(TypedDict):
+class JobSummary(TypedDict):
     """A job as an agent needs it: enough to go on with, small enough to be asked for often."""
 
     job_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})]
     kind: str
     state: StateName
-    is_final: Annotated[bool, Field(description="Whether only an explicit retry can change the state.")]
+    is_final: Annotated[
+        bool, Field(description="Whether only an explicit retry can change the state.")
+    ]
     phase: str | None
     progress: Annotated[int, Field(ge=0, le=100)]
     message: str | None
@@ -109,7 +124,9 @@ class Ticket(TypedDict):
     started_at: Time | None
     finished_at: Time | None
     expires_at: Time | None
-    result: Annotated[Any, Field(description="The job's result; null while it runs, or when it is long.")]
+    result: Annotated[
+        Any, Field(description="The job's result; null while it runs, or when it is long.")
+    ]
     result_is_longer: Annotated[
         bool, Field(description="Whether the result is left out here because it is long.")
     ]
@@ -174,8 +191,12 @@ HTTP = NextSteps(
 )
 
 
-def job(job: Job, *, now: datetime, steps: NextSteps = HTTP, outlook: Outlook = NO_OUTLOOK) -> JobRecord:
-    """The record of one job. ``now`` serves only to say how long it has run and when to ask again."""
+def job(
+    job: Job, *, now: datetime, steps: NextSteps = HTTP, outlook: Estimate = NO_ESTIMATE
+) -> JobRecord:
+    """The record of one job. ``now`` serves only to say how long it has run and
+    when to ask again.
+    """
     return {
         "id": job.id,
         "kind": job.kind,
@@ -209,10 +230,12 @@ def ticket(
     *,
     now: datetime,
     steps: NextSteps,
-    outlook: Outlook = NO_OUTLOOK,
+    outlook: Estimate = NO_ESTIMATE,
     max_result_characters: int = MAX_INLINE_CHARACTERS,
-) -> Ticket:
-    """What an agent is told about one job. A result that was spilled to a file, or is long, is left out."""
+) -> JobSummary:
+    """What an agent is told about one job. A result that was spilled to a file, or is long, is left
+    out.
+    """
     result = job.result
     longer = (isinstance(result, dict) and "spilled_to" in result) or (
         result is not None and len(json.dumps(result, ensure_ascii=False)) > max_result_characters
@@ -251,7 +274,9 @@ def row(job: Job) -> JobRow:
         "job_id": job.id,
         "kind": job.kind,
         "state": job.state.value,
-        "created_at": job.created_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "created_at": job.created_at.astimezone(UTC)
+        .isoformat(timespec="seconds")
+        .replace("+00:00", "Z"),
         "unread": job.unread,
     }
     if job.state is State.ACTIVE:
@@ -265,8 +290,10 @@ def row(job: Job) -> JobRow:
     return made
 
 
-def headline(job: Job, steps: NextSteps, outlook: Outlook = NO_OUTLOOK) -> str:
-    """One line on a job, made of our own words only: kind, state, phase, percentage, what to do next."""
+def headline(job: Job, steps: NextSteps, outlook: Estimate = NO_ESTIMATE) -> str:
+    """One line on a job, made of our own words only: kind, state, phase, percentage, what to do
+    next.
+    """
     parts = [f"{job.kind} is {job.state.value}"]
     if not job.state.is_final:
         if outlook.queue_position is not None:
@@ -354,8 +381,10 @@ def elapsed_seconds(job: Job, now: datetime) -> int | None:
     return max(0, round(((job.finished_at or now) - job.started_at).total_seconds()))
 
 
-def check_after_seconds(job: Job, now: datetime, outlook: Outlook = NO_OUTLOOK) -> int | None:
-    """When asking again can tell news: a third of the time that is probably left, 2 to 60 seconds."""
+def check_after_seconds(job: Job, now: datetime, outlook: Estimate = NO_ESTIMATE) -> int | None:
+    """When asking again can tell news: a third of the time that is probably
+    left, 2 to 60 seconds.
+    """
     if job.state.is_final:
         return None
     if outlook.eta_seconds is not None:
@@ -385,7 +414,9 @@ def next_step(job: Job, steps: NextSteps = HTTP) -> str:
 
 
 def iso(moment: datetime) -> str:
-    """A time as ISO 8601 in UTC, to the millisecond: fixed width, so that texts sort as times do."""
+    """A time as ISO 8601 in UTC, to the millisecond: fixed width, so that texts
+    sort as times do.
+    """
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -394,7 +425,9 @@ def iso_or_none(moment: datetime | None) -> str | None:
 
 
 def point(value: JSON, pointer: str) -> JSON:
-    """The part of ``value`` that a JSON pointer (RFC 6901) names. Raises LookupError when there is none."""
+    """The part of ``value`` that a JSON pointer (RFC 6901) names. Raises LookupError when there is
+    none.
+    """
     if not pointer:
         return value
     if not pointer.startswith("/"):

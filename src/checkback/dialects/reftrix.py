@@ -1,7 +1,8 @@
-"""The words of ReftrixMCP: ``page.analyze``, ``page.getJobStatus`` and the job data of its BullMQ queue.
+"""The words of ReftrixMCP: ``page.analyze``, ``page.getJobStatus`` and the job data of its BullMQ
+queue.
 
-Pure functions from our job record and our report to its answers. Its clients must not notice a difference, so
-nothing is renamed and additions stay where its schemas allow them.
+Pure functions from our job record and our report to its answers. Its clients must not notice a
+difference, so nothing is renamed and additions stay where its schemas allow them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ _STATUS = {
 
 
 def queued(job_id: str, status_tool: str = "page.getJobStatus") -> Fields:
-    """The answer to a ``page.analyze`` that runs in the background; ``status_tool`` reports on it."""
+    """The answer to a ``page.analyze`` that runs in the background;
+    ``status_tool`` reports on it.
+    """
     return {
         "async": True,
         "jobId": job_id,
@@ -63,7 +66,12 @@ def status(job: Job, request_id: str) -> Fields:
 
 def file(item: Artifact) -> Fields:
     """A file of an analysis, spelled as this wire format spells things."""
-    return {"id": item.id, "name": item.name, "mediaType": item.media_type, "sizeBytes": item.size_bytes}
+    return {
+        "id": item.id,
+        "name": item.name,
+        "mediaType": item.media_type,
+        "sizeBytes": item.size_bytes,
+    }
 
 
 def error(code: str, message: str, request_id: str) -> Fields:
@@ -80,7 +88,9 @@ def _timestamps(job: Job) -> dict[str, int]:
     if job.started_at is not None:
         times["started"] = _milliseconds(job.started_at)
     if job.finished_at is not None and job.state.is_final:
-        times["completed" if job.state is State.COMPLETED else "failed"] = _milliseconds(job.finished_at)
+        times["completed" if job.state is State.COMPLETED else "failed"] = _milliseconds(
+            job.finished_at
+        )
     return times
 
 
@@ -91,15 +101,21 @@ def _milliseconds(moment: datetime) -> int:
 def _failed_reason(job: Job) -> str:
     message = job.failure.message if job.failure is not None else ""
     if job.state is State.CANCELLED:
-        return message if "cancelled" in message.lower() else f"The job was cancelled. {message}".rstrip()
+        return (
+            message
+            if "cancelled" in message.lower()
+            else f"The job was cancelled. {message}".rstrip()
+        )
     return message or "The job failed."
 
 
-# --- The job data in the queue ---------------------------------------------------------------------------
+# --- The job data in the queue --------------------------------------------------------------------
 
 
 def queue_data(job_id: str, args: Mapping[str, JSON], created_at: datetime) -> Fields:
-    """The BullMQ job data that stands for these arguments, readable by a Node worker of ReftrixMCP."""
+    """The BullMQ job data that stands for these arguments, readable by a Node
+    worker of ReftrixMCP.
+    """
     options = {key: value for key, value in args.items() if key != "url"}
     return {
         "webPageId": job_id,
@@ -112,7 +128,8 @@ def queue_data(job_id: str, args: Mapping[str, JSON], created_at: datetime) -> F
 def args_from_queue_data(data: Mapping[str, JSON]) -> Fields:
     """The arguments that BullMQ job data stands for, whoever added the job.
 
-    Nothing is checked here: data of another form gives arguments that the kind's model refuses, by name.
+    Nothing is checked here: data of another form gives arguments that the kind's model refuses, by
+    name.
     """
     given: object = data.get("options")
     options: Mapping[str, JSON] = {}
@@ -124,7 +141,7 @@ def args_from_queue_data(data: Mapping[str, JSON]) -> Fields:
     return args
 
 
-# --- The synchronous answer ------------------------------------------------------------------------------
+# --- The synchronous answer -----------------------------------------------------------------------
 
 
 def sync_data(report: Mapping[str, JSON], args: Mapping[str, JSON]) -> Fields:
@@ -194,7 +211,9 @@ def _layout(report: Mapping[str, JSON], args: Mapping[str, JSON], full: bool) ->
             data["screenshot"] = {"artifact": layout["screenshot"]}
         if "html" in layout:
             data["html"] = {"artifact": layout["html"]}
-        data["sections"] = [_section(place, section) for place, section in enumerate(layout["sections"])]
+        data["sections"] = [
+            _section(place, section) for place, section in enumerate(layout["sections"])
+        ]
         if "colors" in report.get("design", {}):
             data["visualFeatures"] = _visual_features(report)
         if "design" in report:
@@ -222,7 +241,8 @@ def _visual_features(report: Mapping[str, JSON]) -> Fields:
             "dominant": colors["dominant"],
             "accent": colors["accent"],
             "palette": [
-                {"color": color, "percentage": round(share * 100, 1)} for color, share in colors["palette"]
+                {"color": color, "percentage": round(share * 100, 1)}
+                for color, share in colors["palette"]
             ],
         },
         "gradient": {"hasGradient": bool(colors["gradients"]), "gradients": colors["gradients"]},
@@ -288,7 +308,9 @@ def _quality(report: Mapping[str, JSON], full: bool) -> Fields:
         data["axisGrades"] = {name: axis["grade"] for name, axis in axes.items()}
         data["axisDetails"] = {name: _reasons(axis) for name, axis in axes.items()}
         data["cliches"] = quality["cliches"]
-        data["recommendations"] = [_recommendation(item) for item in quality.get("recommendations", ())]
+        data["recommendations"] = [
+            _recommendation(item) for item in quality.get("recommendations", ())
+        ]
     return data
 
 

@@ -1,4 +1,6 @@
-"""What a running job may do: tell its phase and progress, log, leave files, see that it was cancelled."""
+"""What a running job may do: tell its phase and progress, log, leave files, see that it was
+cancelled.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ MAX_SAVED_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """The way out: the one proxy through which a job may reach the network, and this job's key to it."""
+    """The way out: the one proxy through which a job may reach the network, and this job's key to
+    it.
+    """
 
     #: ``http://127.0.0.1:PORT``
     proxy_url: str
@@ -42,14 +46,17 @@ class Environment:
     #: The server's own key for PDF.co's API, and where that is.
     pdfco_key: str | None = None
     pdfco_url: str = "https://api.pdf.co"
-    #: Which walls are used, as ``guard.sandbox`` has them, and whether jobs run where there are too few.
+    #: Which walls are used, as ``guard.sandbox`` has them, and whether jobs run where there are too
+    #: few.
     sandbox: str = "auto"
     accept_missing_sandbox: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file of this server that a job works on, copied into the attempt's folder before it started."""
+    """A file of this server that a job works on, copied into the attempt's folder before it
+    started.
+    """
 
     path: str
     #: A plain file name, as its upload or its job calls it.
@@ -93,9 +100,11 @@ class Starter(Protocol):
 
 
 class JobContext:
-    """A running job's side of the conversation. All methods return at once and may be called from any thread.
+    """A running job's side of the conversation. All methods return at once and may be called from
+    any thread.
 
-    What is said is coalesced to four writes a second on its way to the engine, so calling often costs little.
+    What is said is coalesced to four writes a second on its way to the engine, so calling often
+    costs little.
     """
 
     def __init__(
@@ -127,13 +136,14 @@ class JobContext:
         self.egress = egress
         #: What the kind's ``warm`` factory made: a browser, a loaded model.
         self.resource = resource
-        #: What an earlier attempt of this job saved last, also one whose worker was lost; else None.
+        #: What an earlier attempt of this job saved last, also one whose worker was lost; else
+        #: None.
         self.saved = saved
-        #: The value of a ``traceparent`` header, for calls that shall belong to the trace of the job; None
-        #: where there is none.
+        #: The value of a ``traceparent`` header, for calls that shall belong to the trace of the
+        #: job; None where there is none.
         self.traceparent = trace.traceparent if trace is not None else None
-        #: The uploads and results among the job's sources, by their names in its arguments. One that is gone
-        #: is missing here.
+        #: The uploads and results among the job's sources, by their names in its arguments. One
+        #: that is gone is missing here.
         self.files: Mapping[str, LocalFile] = files or {}
         #: What the result, where it is an object, says under ``warnings``.
         self.warnings: list[ResultWarning] = []
@@ -150,7 +160,9 @@ class JobContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked for the end. A job that does not look is ended by force within 5 s."""
+        """Whether somebody asked for the end. A job that does not look is ended by force within 5
+        s.
+        """
         return self._cancelled
 
     @property
@@ -159,12 +171,15 @@ class JobContext:
         return max(0.0, self._ends_at - time.monotonic())
 
     def phase(self, name: str, message: str | None = None) -> None:
-        """Enter a phase. ``name`` is a word of the kind's own, never text from a page or document."""
+        """Enter a phase. ``name`` is a word of the kind's own, never text from
+        a page or document.
+        """
         self._phase, self._message = name, message
         self._reporter.progress(name, self._percent, message)
 
     def progress(self, percent: float, message: str | None = None) -> None:
-        """Say how much of the whole is done, 0 to 100. A smaller number than before changes nothing.
+        """Say how much of the whole is done, 0 to 100. A smaller number than before changes
+        nothing.
 
         100 is kept for the end: until the result is stored it shows as 99.
         """
@@ -174,19 +189,25 @@ class JobContext:
         self._reporter.progress(self._phase, self._percent, self._message)
 
     def log(self, line: str) -> None:
-        """Add a line to the job's log, where its owner reads it. Long lines are cut, old ones dropped."""
+        """Add a line to the job's log, where its owner reads it. Long lines are cut, old ones
+        dropped.
+        """
         self._reporter.log(line)
 
     def warn(self, code: str, message: str) -> None:
-        """Have the result and the log say something that its reader should know. ``message`` is a sentence of
-        ours."""
+        """Have the result and the log say something that its reader should know. ``message`` is a
+        sentence of ours.
+        """
         warning = ResultWarning(code, message)
         if warning not in self.warnings:
             self.warnings.append(warning)
             self.log(f"{code}: {message}")
 
-    def artifact(self, name: str, content: bytes | str | Path, media_type: str | None = None) -> Artifact:
-        """Keep a file: bytes, text, or a path in ``folder`` (which is moved). Seen once the job is completed.
+    def artifact(
+        self, name: str, content: bytes | str | Path, media_type: str | None = None
+    ) -> Artifact:
+        """Keep a file: bytes, text, or a path in ``folder`` (which is moved). Seen once the job is
+        completed.
 
         ``name`` is a plain file name; a name used twice in one attempt raises ValueError.
         """
@@ -195,11 +216,12 @@ class JobContext:
         return self._reporter.artifact(name, body, guessed)
 
     def save(self, value: JSON) -> None:
-        """Keep a small value for a later attempt of this job; on return it is stored, as durably as the job.
+        """Keep a small value for a later attempt of this job; on return it is stored, as durably as
+        the job.
 
-        For work that must not be done twice: save what it takes to go on. Raises ValueError for more than 16
-        KB, ConnectionError when it could not be stored. Blocks for a moment: in ``async`` work, call it in a
-        thread.
+        For work that must not be done twice: save what it takes to go on. Raises ValueError for
+        more than 16 KB, ConnectionError when it could not be stored. Blocks for a moment: in
+        ``async`` work, call it in a thread.
         """
         cleaned = clean_json(value, numbers=False)
         text = json.dumps(cleaned, allow_nan=False)
@@ -211,12 +233,13 @@ class JobContext:
         self.saved = cleaned
 
     def start(self, kind: str, args: dict[str, JSON], *, key: str) -> str:
-        """Start another job, a part of this one, as this job's owner; returns its id once it is stored.
+        """Start another job, a part of this one, as this job's owner; returns its id once it is
+        stored.
 
-        The same ``key`` gives the same part in every attempt of this job; one that had failed or was
-        cancelled runs again. Who cancels this job cancels its parts; so does its failure. Raises InvalidInput
-        for wrong args, ValueError for a kind that works on files, ConnectionError when it could not be
-        stored. Blocks for a moment.
+        The same ``key`` gives the same part in every attempt of this job; one that had failed or
+        was cancelled runs again. Who cancels this job cancels its parts; so does its failure.
+        Raises InvalidInput for wrong args, ValueError for a kind that works on files,
+        ConnectionError when it could not be stored. Blocks for a moment.
         """
         if self._starter is None:
             raise ConnectionError("This job cannot start others.")

@@ -39,10 +39,11 @@ def get(
     headers: Mapping[str, str],
     total_seconds: float | None = None,
 ) -> Generator[http.client.HTTPResponse]:
-    """The answer to one GET, its body unread; ``seconds`` is for each read, ``total_seconds`` for all until
-    the end of the ``with``. Redirects are answers.
+    """The answer to one GET, its body unread; ``seconds`` is for each read, ``total_seconds`` for
+    all until the end of the ``with``. Redirects are answers.
 
-    Raises FetchFailed, HostUnreachable or HostBlocked, also for what goes wrong inside the ``with``.
+    Raises FetchFailed, HostUnreachable or HostBlocked, also for what goes wrong inside the
+    ``with``.
     """
     with request(
         "GET", url, egress, seconds=seconds, headers=headers, total_seconds=total_seconds
@@ -89,8 +90,9 @@ def request(
 
 
 def _heed_proxy(response: http.client.HTTPResponse) -> None:
-    """Raise what the proxy says in place of an answer. It removes its own headers from what servers say; but
-    through a tunnel it sees nothing, and there a server could write them itself."""
+    """Raise what the proxy says in place of an answer. It removes its own headers from what servers
+    say; but through a tunnel it sees nothing, and there a server could write them itself.
+    """
     if (reason := response.getheader(FAILED_HEADER)) is not None:
         raise HostUnreachable(reason)
     if response.getheader(BLOCKED_HEADER) is not None:
@@ -98,12 +100,16 @@ def _heed_proxy(response: http.client.HTTPResponse) -> None:
 
 
 def is_same_origin(url: str, other: str) -> bool:
-    """Whether what belongs to one address may be shown to another one: scheme, host and port are the same.
+    """Whether what belongs to one address may be shown to another one: scheme, host and port are
+    the same.
 
-    The step from http to https on one host, each on its usual port, counts too: it only protects more.
+    The step from http to https on one host, each on its usual port, counts too: it only protects
+    more.
     """
     first, second = _origin(url), _origin(other)
-    return first == second or (first[0] == "http" and second == ("https", first[1], 443) and first[2] == 80)
+    return first == second or (
+        first[0] == "http" and second == ("https", first[1], 443) and first[2] == 80
+    )
 
 
 def _origin(url: str) -> tuple[str, str, int]:
@@ -116,21 +122,25 @@ def _origin(url: str) -> tuple[str, str, int]:
 
 
 class _End:
-    """Ends a connection when its time is over, whatever it waits for: a server that sends a byte now and then
-    keeps each read from running out of time."""
+    """Ends a connection when its time is over, whatever it waits for: a server that sends a byte
+    now and then keeps each read from running out of time.
+    """
 
     def __init__(self, connection: http.client.HTTPConnection, seconds: float | None) -> None:
         self._connection = connection
         self._socket: socket.socket | None = None
         self._is_over = False
-        self._timer = threading.Timer(max(0.0, seconds or 0.0), self._shut) if seconds is not None else None
+        self._timer = (
+            threading.Timer(max(0.0, seconds or 0.0), self._shut) if seconds is not None else None
+        )
         if self._timer is not None:
             self._timer.daemon = True
             self._timer.start()
 
     def hold(self) -> None:
-        """Remember the socket: the connection forgets it when it hands it over to its answer. Raises
-        TimeoutError."""
+        """Remember the socket: the connection forgets it when it hands it over to its answer.
+        Raises TimeoutError.
+        """
         self._socket = self._connection.sock
         if self._is_over:
             raise TimeoutError

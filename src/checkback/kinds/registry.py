@@ -1,4 +1,5 @@
-"""Which kinds of job exist: ``@job`` puts a function here, entry points and ``--import`` load modules.
+"""Which kinds of job exist: ``@job`` puts a function here, entry points and ``--import`` load
+modules.
 
 A kind's name, never a path to code, is what a caller sends: nothing is imported on a caller's word.
 """
@@ -73,7 +74,8 @@ class Kind:
     waits: bool = False
     #: False: an attempt whose worker was lost is not run again.
     safe_to_repeat: bool = True
-    #: True: its end depends on its arguments alone, so a crash or running out of time is not tried again.
+    #: True: its end depends on its arguments alone, so a crash or running out of time is not tried
+    #: again.
     deterministic: bool = False
     memory_bytes: int | None = None
     memory_limit: MemoryLimit = MemoryLimit.RESIDENT
@@ -81,8 +83,8 @@ class Kind:
     warm: WarmFactory | None = None
     #: Whether a job gets a key to the egress proxy.
     network: bool = False
-    #: Whether its processes see only the system's programs and their own folder (``guard.sandbox``). For
-    #: kinds that read strangers' bytes.
+    #: Whether its processes see only the system's programs and their own folder
+    #: (``guard.sandbox``). For kinds that read strangers' bytes.
     sandbox: bool = False
     #: Refuses arguments at the door, before anything is stored.
     admit: Admit | None = None
@@ -93,7 +95,8 @@ class Kind:
     idempotent: bool = False
     #: Whether it reaches beyond this machine; None for what ``network`` says.
     open_world: bool | None = None
-    #: The kinds of which its jobs may start others; None for any. Of a built-in kind None means none.
+    #: The kinds of which its jobs may start others; None for any. Of a built-in kind None means
+    #: none.
     starts: tuple[str, ...] | None = None
     #: How the function takes its arguments: as one model, or spread over its parameters.
     takes_model: bool = False
@@ -120,15 +123,20 @@ class Kind:
 
     @property
     def source_kinds(self) -> dict[str, str]:
-        """Of those arguments, the ones that take a file of a job of one kind alone, and that kind."""
+        """Of those arguments, the ones that take a file of a job of one kind
+        alone, and that kind.
+        """
         return source_arguments.of_kinds(self.args_model)
 
     def args_schema(self) -> dict[str, Any]:
-        """The JSON schema of the arguments. What JSON cannot describe is open, and checked with each job."""
+        """The JSON schema of the arguments. What JSON cannot describe is open, and checked with
+        each job.
+        """
         try:
             schema = self.args_model.model_json_schema(schema_generator=_OpenSchema)
         except Exception as error:
-            # A type of the user's own may bring a broken description; the other kinds are still to be listed.
+            # A type of the user's own may bring a broken description; the other kinds are still to
+            # be listed.
             logger.warning("The arguments of the kind %s cannot be described: %s", self.name, error)
             return {"type": "object", "properties": {}}
         return cast("dict[str, Any]", _as_json(schema))
@@ -141,7 +149,9 @@ class Kind:
             raise InvalidInput(describe(error)) from None
 
     def admitted(self, args: object, policy: AddressPolicy) -> dict[str, Any]:
-        """The arguments as given, checked in every way that does not need the job. Raises InvalidInput."""
+        """The arguments as given, checked in every way that does not need the job. Raises
+        InvalidInput.
+        """
         model = self.check_args(args)
         if self.admit is not None:
             self.admit(model, policy)
@@ -149,8 +159,9 @@ class Kind:
 
 
 class _OpenSchema(GenerateJsonSchema):
-    """Describes a type without a JSON schema as one that accepts anything: one such argument must not keep
-    every other kind from being listed."""
+    """Describes a type without a JSON schema as one that accepts anything: one such argument must
+    not keep every other kind from being listed.
+    """
 
     def emit_warning(self, kind: Any, detail: str) -> None:
         """A default that is not JSON is left out; nobody needs to be warned of it."""
@@ -160,7 +171,9 @@ class _OpenSchema(GenerateJsonSchema):
 
 
 def _as_json(value: Any) -> Any:
-    """Without what no JSON can hold: infinite numbers are left out, halves of surrogate pairs replaced."""
+    """Without what no JSON can hold: infinite numbers are left out, halves of surrogate pairs
+    replaced.
+    """
     if isinstance(value, dict):
         pairs = cast("dict[str, Any]", value).items()
         return {_as_json(key): _as_json(part) for key, part in pairs if not _is_infinite(part)}
@@ -193,7 +206,9 @@ class KindRefused(ValueError):
 
 
 class ModuleNotLoaded(ImportError):
-    """A module of kinds that cannot be imported; the text is one sentence with the module and the error."""
+    """A module of kinds that cannot be imported; the text is one sentence with the module and the
+    error.
+    """
 
 
 def job(
@@ -224,10 +239,10 @@ def job(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function, ``async def`` or ``def``, as a kind of job.
 
-    The form of the arguments is ``args``, or the function's one parameter that is a pydantic model, or is
-    made from its parameters. A parameter annotated with JobContext receives the context. The function itself
-    stays callable as before. Raises KindRefused, a ValueError, for a name that is taken or leads to another
-    tool, and for parameters that a kind cannot have.
+    The form of the arguments is ``args``, or the function's one parameter that is a pydantic model,
+    or is made from its parameters. A parameter annotated with JobContext receives the context. The
+    function itself stays callable as before. Raises KindRefused, a ValueError, for a name that is
+    taken or leads to another tool, and for parameters that a kind cannot have.
     """
     made = functools.partial(
         Kind,
@@ -269,8 +284,9 @@ def _register(
 
 
 def add(kind: Kind) -> None:
-    """Put a kind into the registry. Raises KindRefused for a bad name, one taken by another function, and one
-    under which agents would call another tool."""
+    """Put a kind into the registry. Raises KindRefused for a bad name, one taken by another
+    function, and one under which agents would call another tool.
+    """
     tool = underscore(kind.name)
     if not _NAME.fullmatch(kind.name) or not PORTABLE.fullmatch(tool):
         rule = "use lower-case words joined by dots, 64 characters at most"
@@ -280,11 +296,15 @@ def add(kind: Kind) -> None:
         where = known.function.__module__
         raise KindRefused(kind.name, f"The kind {kind.name!r} is registered already, by {where}.")
     if tool in RESERVED and not kind.function.__module__.startswith(_OURS):
-        raise KindRefused(kind.name, f"The kind {kind.name!r} has the name of the tool {tool}: rename it.")
+        raise KindRefused(
+            kind.name, f"The kind {kind.name!r} has the name of the tool {tool}: rename it."
+        )
     for other in _kinds:
         if other != kind.name and underscore(other) == tool:
             both = f"The kinds {other!r} and {kind.name!r}"
-            raise KindRefused(kind.name, f"{both} would both be the tool {tool}: rename one of them.")
+            raise KindRefused(
+                kind.name, f"{both} would both be the tool {tool}: rename one of them."
+            )
     _kinds[kind.name] = kind
 
 
@@ -297,8 +317,9 @@ def get(name: str) -> Kind:
 
 
 def unknown(name: str) -> UnknownKind:
-    """The error for a kind that is not registered. It says why that kind was refused, and names the modules
-    that ``load_available`` left out: one of them may have it."""
+    """The error for a kind that is not registered. It says why that kind was refused, and names the
+    modules that ``load_available`` left out: one of them may have it.
+    """
     reasons = [str(one) for one in _refused.values() if one.kind == name]
     reasons += [reason[:300] for reason in _failed.values()]
     return UnknownKind(" ".join([f"There is no kind of job called {name[:64]!r}.", *reasons]))
@@ -317,9 +338,10 @@ def all_kinds() -> list[Kind]:
 def load(modules: Iterable[str] = ()) -> None:
     """Import every module that registers kinds: the installed entry points, then ``modules``.
 
-    A module is named as in Python, or by the path of its file (``/home/ada/own_kind.py``), which every
-    process finds, whatever its folder. Each is imported once. Raises ModuleNotLoaded for one that cannot be
-    imported. A kind that is refused ends its module's import and nothing else: ``refused`` tells of it.
+    A module is named as in Python, or by the path of its file (``/home/ada/own_kind.py``), which
+    every process finds, whatever its folder. Each is imported once. Raises ModuleNotLoaded for one
+    that cannot be imported. A kind that is refused ends its module's import and nothing else:
+    ``refused`` tells of it.
     """
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         _load(entry.value, entry.load)
@@ -335,7 +357,8 @@ def load_built_in() -> None:
 
 
 def load_available(modules: Iterable[str] = ()) -> dict[str, str]:
-    """Like ``load``, but without the modules that cannot be imported. Returns the reason for each of those.
+    """Like ``load``, but without the modules that cannot be imported. Returns the reason for each
+    of those.
 
     For a process that lists kinds and runs none: one bad module must not hide all others.
     """
@@ -381,7 +404,9 @@ def _load(module: str, load_it: Callable[[], Any]) -> None:
         _refused[module] = error
     except (Exception, SystemExit) as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".: ")
-        raise ModuleNotLoaded(f"{module} cannot be imported: {what}{_place(module, error)}.") from error
+        raise ModuleNotLoaded(
+            f"{module} cannot be imported: {what}{_place(module, error)}."
+        ) from error
     else:
         _refused.pop(module, None)
 
@@ -406,10 +431,11 @@ def describe(error: ValidationError) -> str:
 
 
 def preload(*modules: str) -> None:
-    """Have the fork server import ``modules`` once, so that each job's process has them without waiting.
+    """Have the fork server import ``modules`` once, so that each job's process has them without
+    waiting.
 
-    For modules that take long to import, may be forked, and are imported by jobs only. What is missing is
-    left out: the job that needs it says so.
+    For modules that take long to import, may be forked, and are imported by jobs only. What is
+    missing is left out: the job that needs it says so.
     """
     _preloads.extend(module for module in modules if module not in _preloads)
 
@@ -463,7 +489,9 @@ def _args_model(
         if hint is JobContext:
             context_parameter = parameter.name
         elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise ValueError(f"{function.__qualname__} takes *args or **kwargs: name its parameters instead.")
+            raise ValueError(
+                f"{function.__qualname__} takes *args or **kwargs: name its parameters instead."
+            )
         else:
             default = _MISSING if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (hint, default)

@@ -1,4 +1,6 @@
-"""Puts the walls of ``guard.sandbox`` around the process of a job whose kind reads strangers' bytes."""
+"""Puts the walls of ``guard.sandbox`` around the process of a job whose kind reads strangers'
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,14 @@ from checkback.security.sandbox.policy import Reach, Walls
 PARTIAL = "sandbox_partial"
 
 _BROWSING = frozenset(
-    {"page.analyze", "webpage.to_pdf", "html.to_pdf", "document.to_pdf", "email.to_pdf", "pdf.merge"}
+    {
+        "page.analyze",
+        "webpage.to_pdf",
+        "html.to_pdf",
+        "document.to_pdf",
+        "email.to_pdf",
+        "pdf.merge",
+    }
 )
 _NO_SOCKETS_BROWSER = "headless-shell"
 """The one browser that is known to need no unix socket of its own."""
@@ -41,10 +50,11 @@ def prepare() -> None:
 
 
 def shut_in(kind: Kind, own: Own, environment: Environment) -> tuple[ResultWarning, ...]:
-    """Put the walls around this process that its kind needs. Returns what a result must say of them.
+    """Put the walls around this process that its kind needs. Returns what a result must say of
+    them.
 
-    Call it before other threads are started. Raises JobFailed ``sandbox_unavailable`` where there are too few
-    walls and nobody has accepted that.
+    Call it before other threads are started. Raises JobFailed ``sandbox_unavailable`` where there
+    are too few walls and nobody has accepted that.
     """
     if not kind.sandbox:
         return ()

@@ -29,7 +29,9 @@ def of_kinds(model: type[BaseModel]) -> dict[str, str]:
 def _sources(
     model: type[BaseModel], within: str = "", around: tuple[type[BaseModel], ...] = ()
 ) -> tuple[str, ...]:
-    """The paths of sources in a model. Of a model inside of itself only the outermost is looked into."""
+    """The paths of sources in a model. Of a model inside of itself only the outermost is looked
+    into.
+    """
     if model in around or not _holds_sources(model, set()):
         return ()
     found: list[str] = []
@@ -47,12 +49,16 @@ def _is_source(info: FieldInfo) -> bool:
 
 
 def _holds_sources(model: type[BaseModel], seen: set[type[BaseModel]]) -> bool:
-    """Whether a model or one inside of it has a source; each is looked at once, however they are nested."""
+    """Whether a model or one inside of it has a source; each is looked at once, however they are
+    nested.
+    """
     if model in seen:
         return False
     seen.add(model)
     for info in model.model_fields.values():
-        if _is_source(info) or any(_holds_sources(inner, seen) for inner in _models_in(info.annotation)):
+        if _is_source(info) or any(
+            _holds_sources(inner, seen) for inner in _models_in(info.annotation)
+        ):
             return True
     return False
 

@@ -1,1 +1,3 @@
-"""Every safety decision, each testable alone: addresses, the egress proxy, access, seals, redaction."""
+"""Every safety decision, each testable alone: addresses, the egress proxy, access, seals,
+redaction.
+"""

@@ -1,9 +1,10 @@
 """Which network addresses a job may reach.
 
-Default deny: an address is reachable when it is public unicast, or when the server was started with its
-``host:port`` in the list of allowed hosts. The egress proxy asks this for every connection, with the
-addresses that it is about to dial; ``check_url`` asks it once more at the door, so that a caller hears of a
-plain mistake at once. Only the proxy is a boundary: a name can answer anything by the time it is dialled.
+Default deny: an address is reachable when it is public unicast, or when the server was started with
+its ``host:port`` in the list of allowed hosts. The egress proxy asks this for every connection,
+with the addresses that it is about to dial; ``check_url`` asks it once more at the door, so that a
+caller hears of a plain mistake at once. Only the proxy is a boundary: a name can answer anything by
+the time it is dialled.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 DEFAULT_PORTS = frozenset({80, 443, 8080, 8443})
-"""The ports that web sites are served on; others are reached through the list of allowed hosts only."""
+"""The ports that web sites are served on; others are reached through the list of allowed hosts
+only.
+"""
 
 MAX_URL_LENGTH = 8192
 
@@ -30,7 +33,9 @@ _SCHEME_PORTS = {"http": 80, "https": 443}
 
 
 class BlockReason(StrEnum):
-    """Why an address is refused. The values are public: they stand in reports and response headers."""
+    """Why an address is refused. The values are public: they stand in reports
+    and response headers.
+    """
 
     LOOPBACK = "loopback"
     PRIVATE = "private"
@@ -65,7 +70,8 @@ _WORDS = {
     BlockReason.PORT: "a port that web sites do not use",
 }
 
-# Single addresses first. 168.63.129.16 is public by its number, yet inside Azure it is the host's own agent.
+# Single addresses first. 168.63.129.16 is public by its number, yet inside Azure it is the host's
+# own agent.
 _METADATA = frozenset(
     {
         IPv4Address("169.254.169.254"),
@@ -80,7 +86,8 @@ _METADATA = frozenset(
     }
 )
 
-# IANA's registries of special-purpose addresses, plus what is deprecated but still routed somewhere.
+# IANA's registries of special-purpose addresses, plus what is deprecated but still routed
+# somewhere.
 _SPECIAL_4: tuple[tuple[IPv4Network, BlockReason], ...] = tuple(
     (IPv4Network(network), reason)
     for network, reason in (
@@ -110,7 +117,10 @@ _SPECIAL_6: tuple[tuple[IPv6Network, BlockReason], ...] = tuple(
         ("fec0::/10", BlockReason.PRIVATE),  # site-local, deprecated; ipaddress calls it global
         ("fc00::/7", BlockReason.PRIVATE),
         ("ff00::/8", BlockReason.MULTICAST),
-        ("64:ff9b:1::/48", BlockReason.TRANSLATION),  # where the IPv4 address lies is the operator's choice
+        (
+            "64:ff9b:1::/48",
+            BlockReason.TRANSLATION,
+        ),  # where the IPv4 address lies is the operator's choice
         ("::ffff:0:0:0/96", BlockReason.TRANSLATION),
         ("::/96", BlockReason.TRANSLATION),  # IPv4-compatible
         ("2001::/32", BlockReason.TRANSLATION),  # Teredo
@@ -125,11 +135,16 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _ISATAP = frozenset({0x00005EFE, 0x02005EFE})
 
-# What an allowed *name* may answer. Whoever runs its DNS must not be able to point it at a metadata service.
-_NAME_MAY_BE = frozenset({BlockReason.LOOPBACK, BlockReason.PRIVATE, BlockReason.SHARED, BlockReason.OWN})
+# What an allowed *name* may answer. Whoever runs its DNS must not be able to point it at a metadata
+# service.
+_NAME_MAY_BE = frozenset(
+    {BlockReason.LOOPBACK, BlockReason.PRIVATE, BlockReason.SHARED, BlockReason.OWN}
+)
 
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
-_METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
+_METADATA_NAMES = frozenset(
+    {"metadata", "metadata.google.internal", "metadata.goog", "instance-data"}
+)
 _NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*"
 )
@@ -137,7 +152,9 @@ _NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
 
 
 def classify(address: Address) -> BlockReason | None:
-    """None for a public unicast address, else why it is not one. An embedded IPv4 address counts, too."""
+    """None for a public unicast address, else why it is not one. An embedded IPv4 address counts,
+    too.
+    """
     if address in _METADATA:
         return BlockReason.METADATA
     if isinstance(address, IPv4Address):
@@ -175,10 +192,12 @@ def _classify_4(address: IPv4Address) -> BlockReason | None:
 
 
 def parse_host(text: str) -> Address | str:
-    """An address for everything that a browser reads as one, else the name in lower case without a last dot.
+    """An address for everything that a browser reads as one, else the name in lower case without a
+    last dot.
 
     Browsers read ``127.1``, ``0``, ``0x7f.1``, ``0177.0.0.1`` and ``2130706433`` as IPv4 addresses
-    (https://url.spec.whatwg.org/#concept-ipv4-parser), and so does getaddrinfo. Raises InvalidInput.
+    (https://url.spec.whatwg.org/#concept-ipv4-parser), and so does getaddrinfo. Raises
+    InvalidInput.
     """
     if text.startswith("[") and text.endswith("]"):
         return _parse_6(text[1:-1])
@@ -230,7 +249,9 @@ def _parse_number(text: str) -> int:
 
 
 def _to_ascii(text: str) -> str:
-    """The host as a browser would send it: percent signs decoded, wide digits and dots folded, punycode."""
+    """The host as a browser would send it: percent signs decoded, wide digits and dots folded,
+    punycode.
+    """
     try:
         decoded = unquote_to_bytes(text).decode()
         folded = unicodedata.normalize("NFKC", decoded).replace("\u3002", ".").lower()
@@ -255,19 +276,22 @@ def _is_nobodys(_: Address) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Private ``host:port`` addresses that are allowed; everything else must be public, and not be denied.
+    """Private ``host:port`` addresses that are allowed; everything else must be public, and not be
+    denied.
 
-    An entry counts for the host as the URL writes it: ``127.0.0.1:8000`` does not allow ``localhost:8000``,
-    nor a name that somebody points at 127.0.0.1. A port of ``*`` allows every port of that host. An allowed
-    name may answer with loopback and private addresses; metadata and link-local ones must be listed
-    themselves. Make one with ``AddressPolicy.of``, which checks and normalises the entries.
+    An entry counts for the host as the URL writes it: ``127.0.0.1:8000`` does not allow
+    ``localhost:8000``, nor a name that somebody points at 127.0.0.1. A port of ``*`` allows every
+    port of that host. An allowed name may answer with loopback and private addresses; metadata and
+    link-local ones must be listed themselves. Make one with ``AddressPolicy.of``, which checks and
+    normalises the entries.
     """
 
     allow_hosts: frozenset[str] = frozenset()
     ports: frozenset[int] = DEFAULT_PORTS
     #: Networks that no job may reach, though their addresses are public.
     deny_networks: tuple[Network, ...] = ()
-    #: Whether an address is one of this machine's. The proxy is given it; elsewhere nothing is dialled.
+    #: Whether an address is one of this machine's. The proxy is given it; elsewhere nothing is
+    #: dialled.
     is_own: Callable[[Address], bool] = _is_nobodys
 
     @classmethod
@@ -292,7 +316,9 @@ class AddressPolicy:
         return f"{written}:{port}" in self.allow_hosts or f"{written}:*" in self.allow_hosts
 
     def refuse_host(self, host: Address | str, port: int) -> BlockReason | None:
-        """Why a host is refused before any name is resolved, or None. A name may still resolve badly."""
+        """Why a host is refused before any name is resolved, or None. A name may still resolve
+        badly.
+        """
         if self.allows(host, port):
             return None
         if isinstance(host, str):
@@ -304,10 +330,13 @@ class AddressPolicy:
             return reason
         return None if port in self.ports else BlockReason.PORT
 
-    def refuse(self, host: Address | str, port: int, addresses: Iterable[Address]) -> BlockReason | None:
+    def refuse(
+        self, host: Address | str, port: int, addresses: Iterable[Address]
+    ) -> BlockReason | None:
         """Why a connection to ``host``, which resolved to ``addresses``, is refused, or None.
 
-        One bad address among good ones refuses the whole name: which one is dialled is not the name's choice.
+        One bad address among good ones refuses the whole name: which one is dialled is not the
+        name's choice.
         """
         if (reason := self.refuse_host(host, port)) is not None:
             return reason
@@ -323,7 +352,9 @@ class AddressPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a checked URL leads: the scheme in lower case, the host normalised, the port filled in."""
+    """Where a checked URL leads: the scheme in lower case, the host normalised,
+    the port filled in.
+    """
 
     scheme: str
     host: Address | str
@@ -333,9 +364,10 @@ class Target:
 def check_url(url: str, policy: AddressPolicy) -> Target:
     """Refuse a URL that a job could never reach, without asking DNS.
 
-    Raises AddressBlocked for other schemes than http and https, for credentials, for hosts and ports that the
-    policy refuses; InvalidInput for what is no URL. Stricter than browsers, which repair backslashes, missing
-    slashes and control characters: what two programs read differently is refused.
+    Raises AddressBlocked for other schemes than http and https, for credentials, for hosts and
+    ports that the policy refuses; InvalidInput for what is no URL. Stricter than browsers, which
+    repair backslashes, missing slashes and control characters: what two programs read differently
+    is refused.
     """
     if not 0 < len(url) <= MAX_URL_LENGTH:
         raise InvalidInput(f"A URL has 1 to {MAX_URL_LENGTH} characters.")
@@ -346,7 +378,9 @@ def check_url(url: str, policy: AddressPolicy) -> Target:
         raise InvalidInput("The URL does not begin with http:// or https://.")
     scheme = scheme.lower()
     if scheme not in _SCHEME_PORTS:
-        raise AddressBlocked(f"URLs that begin with {scheme[:32]}: are not allowed; use http or https.")
+        raise AddressBlocked(
+            f"URLs that begin with {scheme[:32]}: are not allowed; use http or https."
+        )
     if not rest.startswith("//") or rest.startswith("///"):
         raise InvalidInput(f"The URL needs a host after {scheme}://.")
     return _checked_target(url, scheme, policy)
@@ -360,10 +394,13 @@ def _checked_target(url: str, scheme: str, policy: AddressPolicy) -> Target:
         raise InvalidInput("The URL has no valid host or port.") from None
     if "@" in parts.netloc:
         raise AddressBlocked(
-            "URLs with a user name or password are not allowed.", hint="Leave out the part before @."
+            "URLs with a user name or password are not allowed.",
+            hint="Leave out the part before @.",
         )
     written = (
-        parts.netloc.rpartition(":")[0] if port is not None or parts.netloc.endswith(":") else parts.netloc
+        parts.netloc.rpartition(":")[0]
+        if port is not None or parts.netloc.endswith(":")
+        else parts.netloc
     )
     if not written:
         raise InvalidInput(f"The URL needs a host after {scheme}://.")
@@ -374,7 +411,9 @@ def _checked_target(url: str, scheme: str, policy: AddressPolicy) -> Target:
     reason = policy.refuse_host(host, target.port)
     if reason is BlockReason.PORT:
         ports = ", ".join(str(number) for number in sorted(policy.ports))
-        raise AddressBlocked(f"Port {target.port} is not one that web sites use: {ports} are allowed.")
+        raise AddressBlocked(
+            f"Port {target.port} is not one that web sites use: {ports} are allowed."
+        )
     if reason is not None:
         raise AddressBlocked(sentence(_written(host), reason))
     return target
@@ -406,4 +445,6 @@ def _normal_entry(entry: str) -> str:
     try:
         return f"{_written(parse_host(host))}:{port if port == '*' else int(port)}"
     except InvalidInput:
-        raise InvalidInput(f"{entry.strip()[:100]!r} is no allowed host: its host is not valid.") from None
+        raise InvalidInput(
+            f"{entry.strip()[:100]!r} is no allowed host: its host is not valid."
+        ) from None

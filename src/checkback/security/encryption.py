@@ -1,10 +1,9 @@
 """Secret arguments: sealed before they are stored, opened only in the child that needs them, masked
 elsewhere.
 
-A secret is an argument whose model field is pydantic's ``SecretStr`` or ``SecretBytes``. It lies in the
-engine as
-``{"cb:sealed": "..."}``: authenticated encryption (Fernet, from the package cryptography) under a key
-that never does.
+A secret is an argument whose model field is pydantic's ``SecretStr`` or ``SecretBytes``. It lies in
+the engine as ``{"cb:sealed": "..."}``: authenticated encryption (Fernet, from the package
+cryptography) under a key that never does.
 """
 
 from __future__ import annotations
@@ -26,14 +25,16 @@ SECRET_FILE: Final = "secret"  # noqa: S105 - the name of a file
 
 
 def load_secret(home: Path, configured: str | None) -> bytes:
-    """The server's secret: ``CHECKBACK_SECRET_KEY`` if set, else a 0600 file in the data folder, made
-    when missing."""
+    """The server's secret: ``CHECKBACK_SECRET_KEY`` if set, else a 0600 file in the data folder,
+    made when missing.
+    """
     if configured:
         return hashlib.sha256(configured.encode()).digest()
     path = home / SECRET_FILE
     if not path.exists():  # one that is there is read, also where the disk is full
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # A second file and a link: of several processes that start at once, one's secret wins and is whole.
+        # A second file and a link: of several processes that start at once, one's secret wins and
+        # is whole.
         fresh = home / f"{SECRET_FILE}.{os.getpid()}"
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
@@ -51,7 +52,7 @@ def derive(secret: bytes, purpose: str) -> bytes:
     return hmac.new(secret, purpose.encode(), hashlib.sha256).digest()
 
 
-class Sealer:
+class SecretCipher:
     """Seals, opens and masks the secrets inside arguments of any shape."""
 
     def __init__(self, secret: bytes) -> None:
@@ -67,14 +68,18 @@ class Sealer:
         return self._walk(value, self.seal)
 
     def fingerprint(self, value: Any) -> Any:
-        """The value as JSON with every secret as a keyed hash, so that equal requests look equal."""
+        """The value as JSON with every secret as a keyed hash, so that equal
+        requests look equal.
+        """
         plain = _secret_text(value)
         if plain is not None:
             return {SEALED: hmac.new(self._hash_key, plain.encode(), hashlib.sha256).hexdigest()}
         return self._walk(value, self.fingerprint)
 
     def open(self, value: Any) -> Any:
-        """The value with its secrets in clear. Raises JobFailed when they were sealed under another key."""
+        """The value with its secrets in clear. Raises JobFailed when they were sealed under another
+        key.
+        """
         sealed = _sealed_token(value)
         if sealed is not None:
             from cryptography.fernet import InvalidToken
@@ -124,7 +129,9 @@ class Sealer:
 
 
 def revealed(value: Any) -> Any:
-    """The value with its secrets in clear, as JSON: for the way from a job's process to its worker."""
+    """The value with its secrets in clear, as JSON: for the way from a job's
+    process to its worker.
+    """
     plain = _secret_text(value)
     if plain is not None:
         return plain

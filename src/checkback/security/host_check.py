@@ -1,7 +1,9 @@
-"""Which Host and Origin headers a door answers: the wall against DNS rebinding and other sites' pages.
+"""Which Host and Origin headers a door answers: the wall against DNS rebinding and other sites'
+pages.
 
-A page on evil.example can make a browser send requests to 127.0.0.1, and can give its own name that address.
-Neither request can lie in Host or Origin, so both are compared with a list before any handler runs.
+A page on evil.example can make a browser send requests to 127.0.0.1, and can give its own name that
+address. Neither request can lie in Host or Origin, so both are compared with a list before any
+handler runs.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ class HostList:
 def check(allowed: HostList, hosts: Iterable[str], origins: Iterable[str]) -> None:
     """Raise Forbidden unless the request's one Host, and its Origin if it has one, are on the list.
 
-    Takes every header of these names, because two of them are how one proxy is made to read the other.
+    Takes every header of these names, because two of them are how one proxy is made to read the
+    other.
     """
     host_headers, origin_headers = list(hosts), list(origins)
     if len(host_headers) != 1 or not allowed.has(host_headers[0]):

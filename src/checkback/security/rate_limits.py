@@ -1,7 +1,7 @@
 """Who may ask for how much: rates for each owner, in memory, and the limits that the engine holds.
 
-The owner ``local`` and admins have no rates and no quotas of their own: they could change them. Limits of a
-queue and of the disk hold for everybody.
+The owner ``local`` and admins have no rates and no quotas of their own: they could change them.
+Limits of a queue and of the disk hold for everybody.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class StoreLimits:
 
 @dataclass(frozen=True, slots=True)
 class OwnerLimits:
-    """What one process lets each owner do; 0 is no limit. Rates are by the second, over ten seconds."""
+    """What one process lets each owner do; 0 is no limit. Rates are by the second, over ten
+    seconds.
+    """
 
     #: Requests of any sort.
     requests: float = 0
@@ -79,7 +81,9 @@ class Rate:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, name: str) -> float:
-        """Take one; returns 0, or for how many seconds there is none. Asking too early costs nothing."""
+        """Take one; returns 0, or for how many seconds there is none. Asking too early costs
+        nothing.
+        """
         if self._rate <= 0:
             return 0.0
         now = self._clock()
@@ -93,7 +97,9 @@ class Rate:
 
 
 class Quotas:
-    """The limits of each owner in one process. Methods raise QuotaExceeded, which says when to try again."""
+    """The limits of each owner in one process. Methods raise QuotaExceeded, which says when to try
+    again.
+    """
 
     def __init__(self, limits: OwnerLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
@@ -123,7 +129,9 @@ class Quotas:
         if has_quota(caller):
             wait = self._checks.take(f"{caller.owner} {job_id}")
             _hold(
-                wait, "You ask for this job too often.", "Wait for its end instead of asking again and again."
+                wait,
+                "You ask for this job too often.",
+                "Wait for its end instead of asking again and again.",
             )
 
     @contextmanager
@@ -155,8 +163,12 @@ class Quotas:
 
         return end
 
-    def begin_upload(self, caller: Caller, kept_bytes: int, kept_files: int = 0) -> Callable[[], None]:
-        """Count an upload that begins; call what is returned once when it has ended, whichever way."""
+    def begin_upload(
+        self, caller: Caller, kept_bytes: int, kept_files: int = 0
+    ) -> Callable[[], None]:
+        """Count an upload that begins; call what is returned once when it has
+        ended, whichever way.
+        """
         if not has_quota(caller):
             return lambda: None
         if self.limits.upload_bytes and kept_bytes >= self.limits.upload_bytes:
@@ -198,4 +210,6 @@ class Quotas:
 def _hold(wait_seconds: float, message: str, advice: str = "Send less at once.") -> None:
     if wait_seconds > 0:
         after = max(1, math.ceil(wait_seconds))
-        raise QuotaExceeded(message, hint=f"{advice} Try again in {after} s.", retry_after_seconds=after)
+        raise QuotaExceeded(
+            message, hint=f"{advice} Try again in {after} s.", retry_after_seconds=after
+        )

@@ -1,9 +1,9 @@
 """Takes what looks like a key out of text that is logged or told: messages, log lines, tracebacks.
 
-By form: keys of well-known makers, tokens in headers, passwords in addresses, ``password=...`` and its like;
-and by value, where the secrets of a job are known. A secret that looks like a plain word and is not known
-stays: nothing here is a reason to log one. Content (artifacts, results of kinds) is what the caller asked
-for: it is left alone, but for the report on a page.
+By form: keys of well-known makers, tokens in headers, passwords in addresses, ``password=...`` and
+its like; and by value, where the secrets of a job are known. A secret that looks like a plain word
+and is not known stays: nothing here is a reason to log one. Content (artifacts, results of kinds)
+is what the caller asked for: it is left alone, but for the report on a page.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 MASK = "***"
-MOST_CHARACTERS = 200_000
+MAX_CHARACTERS = 200_000
 """What is longer is cut: nobody reads it, and no pattern should have to."""
 SHORTEST_VALUE = 4
 """A known secret that is shorter is not looked for: it would mask half of every text."""
 
-# Each pattern needs time in proportion to the text: what may repeat is bounded by what cannot follow it.
+# Each pattern needs time in proportion to the text: what may repeat is bounded by what cannot
+# follow it.
 _KEYS = re.compile(
     r"""
     -----BEGIN\ [A-Z0-9 ]*PRIVATE\ KEY-----(?:(?!-----END).)*(?:-----END[A-Z0-9 ]*-----)?
@@ -38,11 +39,14 @@ _KEYS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _IN_ADDRESS = re.compile(r"(://)[^\s/?\#@\"'<>]+@")
-_IN_HEADER = re.compile(r"(?i)\b(bearer|basic)(\s+)(?=[^\s\"']{0,200}\d|[^\s\"']{24})[A-Za-z0-9._~+/=-]{6,}")
+_IN_HEADER = re.compile(
+    r"(?i)\b(bearer|basic)(\s+)(?=[^\s\"']{0,200}\d|[^\s\"']{24})[A-Za-z0-9._~+/=-]{6,}"
+)
 _PAIR = re.compile(
     r"""(?ix)
     (
-      (?: passw(?:or)?d | pwd | passphrase | secret | token | api[_-]?key | access[_-]?key(?:[_-]?id)?
+      (?: passw(?:or)?d | pwd | passphrase | secret | token | api[_-]?key |
+      access[_-]?key(?:[_-]?id)?
         | private[_-]?key | secret[_-]?key | credentials? | authorization | cookie | session[_-]?id
         | signature | x-amz-[a-z-]{1,40} | (?<=[?&])(?:key|sig|auth|code) )
       ["']? \s* (?: [:=] | %3d ) \s* (?: (?:bearer|basic|token) \s+ )? ["']?
@@ -61,20 +65,23 @@ _PAIR_HINTS = (
     "pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "session", "signature",
     "x-amz-", "sig=", "auth=", "code=",
 )  # fmt: skip
-"""What a text must hold, in small letters, for the pattern to find anything. Looking for these is a hundred
-times faster than the patterns are, and most lines hold none."""
+"""What a text must hold, in small letters, for the pattern to find anything. Looking for these is a
+hundred times faster than the patterns are, and most lines hold none.
+"""
 
 
 class Redactor:
     """Masks what looks like a key, and ``values`` wherever they stand."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        known = sorted({value for value in values if len(value) >= SHORTEST_VALUE}, key=len, reverse=True)
+        known = sorted(
+            {value for value in values if len(value) >= SHORTEST_VALUE}, key=len, reverse=True
+        )
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def __call__(self, text: str) -> str:
-        if len(text) > MOST_CHARACTERS:
-            text = "[cut] " + text[-MOST_CHARACTERS:]
+        if len(text) > MAX_CHARACTERS:
+            text = "[cut] " + text[-MAX_CHARACTERS:]
         if self._known is not None:
             text = self._known.sub(MASK, text)
         small = text.lower()
@@ -94,8 +101,9 @@ redact = Redactor()
 
 
 def mask_keys(value: Any) -> Any:
-    """A JSON value whose texts hold no key of a well-known form: for what is made of pages, where nothing
-    else can be told from words."""
+    """A JSON value whose texts hold no key of a well-known form: for what is made of pages, where
+    nothing else can be told from words.
+    """
     if isinstance(value, str):
         small = value.lower()
         return _KEYS.sub(MASK, value) if any(map(small.__contains__, _KEY_HINTS)) else value

@@ -1,4 +1,6 @@
-"""Signed links: who has one may do this one thing with this one path until it expires, without a token."""
+"""Signed links: who has one may do this one thing with this one path until it expires, without a
+token.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ class LinkSigner:
         self._key = key
 
     def query(self, method: str, path: str, expires_at: float) -> str:
-        """What makes ``path``, unquoted, a link for ``method`` until ``expires_at``, a Unix time."""
+        """What makes ``path``, unquoted, a link for ``method`` until
+        ``expires_at``, a Unix time.
+        """
         ends = int(expires_at)
         return f"exp={ends}&sig={self._sign(method, path, ends)}"
 

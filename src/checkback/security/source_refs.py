@@ -1,7 +1,8 @@
-"""What a job may work on besides public addresses: uploads and results, by their names or by signed links.
+"""What a job may work on besides public addresses: uploads and results, by their names or by signed
+links.
 
-A source is ``upload:ID``, ``artifact:JOB/NAME``, one of our own signed links to either, or an http(s)
-address. Our own links are never fetched over HTTP: the file lies here.
+A source is ``upload:ID``, ``artifact:JOB/NAME``, one of our own signed links to either, or an
+http(s) address. Our own links are never fetched over HTTP: the file lies here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ UPLOADS = "/files/upload/"
 
 @dataclass(frozen=True, slots=True)
 class UploadSource:
-    """An uploaded file. ``signed`` says that a valid link named it, so that its owner does not matter."""
+    """An uploaded file. ``signed`` says that a valid link named it, so that its owner does not
+    matter.
+    """
 
     upload_id: str
     signed: bool = False
@@ -68,7 +71,9 @@ def not_of_kind(path: str, kind: str) -> InvalidInput:
 
 
 def change_sources(args: dict[str, Any], path: str, change: Callable[[str], str]) -> dict[str, Any]:
-    """A copy of ``args`` with ``change`` applied to each text at ``path``: ``url``, or ``images.url``."""
+    """A copy of ``args`` with ``change`` applied to each text at ``path``: ``url``, or
+    ``images.url``.
+    """
     return cast("dict[str, Any]", _change(args, path.split("."), change))
 
 

@@ -1,4 +1,6 @@
-"""Reads JSON from strangers: what two parsers may read differently, or cannot write again, is refused."""
+"""Reads JSON from strangers: what two parsers may read differently, or cannot write again, is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ MAX_DEPTH = 64
 def parse(raw: bytes, *, max_depth: int = MAX_DEPTH) -> JSON:
     """The value of a JSON text in UTF-8.
 
-    Raises InvalidInput for bad UTF-8, duplicate keys, NaN, infinities (1e400 too), lone surrogates, more than
-    ``max_depth`` levels, and anything that is no JSON.
+    Raises InvalidInput for bad UTF-8, duplicate keys, NaN, infinities (1e400 too), lone surrogates,
+    more than ``max_depth`` levels, and anything that is no JSON.
     """
     try:
         value = json.loads(
@@ -29,7 +31,9 @@ def parse(raw: bytes, *, max_depth: int = MAX_DEPTH) -> JSON:
     except RecursionError:
         raise InvalidInput(f"The JSON is nested deeper than {max_depth} levels.") from None
     except json.JSONDecodeError as error:
-        raise InvalidInput(f"The body is not valid JSON: {error.msg} at character {error.pos}.") from None
+        raise InvalidInput(
+            f"The body is not valid JSON: {error.msg} at character {error.pos}."
+        ) from None
     except ValueError:  # a whole number of more digits than Python converts
         raise InvalidInput("The JSON holds a number that is too long.") from None
     check(value, max_depth=max_depth)
@@ -63,7 +67,9 @@ def _check_text(text: str) -> None:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            raise InvalidInput("The JSON holds half of a surrogate pair, which is no character.") from None
+            raise InvalidInput(
+                "The JSON holds half of a surrogate pair, which is no character."
+            ) from None
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

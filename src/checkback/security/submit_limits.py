@@ -27,7 +27,8 @@ def check_options(
 
 
 def check_deadline(deadline_seconds: float | None, *, of_kind: float, most: float) -> None:
-    """Raise InvalidInput for a deadline longer than an owner may ask for; the kind's own is always allowed.
+    """Raise InvalidInput for a deadline longer than an owner may ask for; the kind's own is always
+    allowed.
 
     A job that runs holds a slot that others wait for. ``most`` is 0 where there is no limit.
     """

@@ -1,9 +1,9 @@
 """Result files: a folder for each attempt of each job, under names that we generate.
 
-``<root>/<job id>/<attempt>/<artifact id>``: what a kind calls a file never becomes part of a path. A job's
-process never writes here: it hands its files in, in a folder of its attempt, and its worker checks them and
-takes them over (``engine/worker/artifact_intake.py``). A late attempt has a folder of its own, which nobody
-lists.
+``<root>/<job id>/<attempt>/<artifact id>``: what a kind calls a file never becomes part of a path.
+A job's process never writes here: it hands its files in, in a folder of its attempt, and its worker
+checks them and takes them over (``engine/worker/artifact_intake.py``). A late attempt has a folder
+of its own, which nobody lists.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class AttemptArtifacts:
     def write(self, name: str, content: bytes | Path, media_type: str) -> Artifact:
         """Hand a file in. The worker flushes it to the disk before it is named anywhere.
 
-        A media type that is not one is kept as ``application/octet-stream``. Raises ValueError for a name
-        that is no plain file name or was used before, JobFailed past the limits.
+        A media type that is not one is kept as ``application/octet-stream``. Raises ValueError for
+        a name that is no plain file name or was used before, JobFailed past the limits.
         """
         check_name(name)
         media_type = plain_media_type(media_type)
@@ -110,7 +110,9 @@ class AttemptArtifacts:
     def _require_room(self, size: int) -> None:
         """Raise JobFailed when one more file of this size is more than a job may make."""
         if len(self.written) >= MAX_ARTIFACTS:
-            raise JobFailed("too_large", f"The job made more than {MAX_ARTIFACTS} files.", retryable=False)
+            raise JobFailed(
+                "too_large", f"The job made more than {MAX_ARTIFACTS} files.", retryable=False
+            )
         if size > MAX_ARTIFACT_BYTES:
             raise JobFailed("too_large", "The job made a file of more than 1 GB.", retryable=False)
         if 0 < self._most_bytes < self._bytes + size:

@@ -1,7 +1,8 @@
 """Uploaded files: what a caller hands in for later jobs, under names that we generate.
 
-``<root>/<id>/content`` and ``<root>/<id>/record.json``. An upload appears whole or not at all, and is kept
-for a day after its last use; a job that names it as its source counts as use from submit to its end.
+``<root>/<id>/content`` and ``<root>/<id>/record.json``. An upload appears whole or not at all, and
+is kept for a day after its last use; a job that names it as its source counts as use from submit to
+its end.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class UploadUse:
     """How many uploads there are, and how large they are together."""
 
     files: int
@@ -59,21 +60,24 @@ class UploadStore:
         self._seen: dict[str, tuple[str, int]] = {}
         self._scanned_at = float("-inf")
 
-    def taken(self, owner: str | None = None) -> Taken:
+    def taken(self, owner: str | None = None) -> UploadUse:
         """What the uploads take, one owner's or all.
 
-        Those of this process count at once. What others bring and remove is looked at every ten seconds, not
-        each time: small uploads that follow each other fast would cost more with each that is there.
+        Those of this process count at once. What others bring and remove is looked at every ten
+        seconds, not each time: small uploads that follow each other fast would cost more with each
+        that is there.
         """
         if time.monotonic() - self._scanned_at > SCAN_SECONDS:
             self._scan()
         sizes = [size for whose, size in self._seen.values() if owner is None or whose == owner]
-        return Taken(len(sizes), sum(sizes))
+        return UploadUse(len(sizes), sum(sizes))
 
     def _scan(self) -> None:
         """Look what is there; the record of each upload is read once."""
         self._scanned_at = time.monotonic()
-        there = {entry.name for entry in os.scandir(self.root)} if self.root.is_dir() else set[str]()
+        there = (
+            {entry.name for entry in os.scandir(self.root)} if self.root.is_dir() else set[str]()
+        )
         self._seen = {name: seen for name, seen in self._seen.items() if name in there}
         for name in there - self._seen.keys():
             if (found := self.find(name)) is not None:
@@ -91,12 +95,15 @@ class UploadStore:
         most_bytes: int | None = None,
         ended: Callable[[], None] = lambda: None,
     ) -> UploadWriter:
-        """Where the content of a new upload is written; ``upload_id`` is one that ``new_id`` gave out.
+        """Where the content of a new upload is written; ``upload_id`` is one that ``new_id`` gave
+        out.
 
         ``ended`` is called when the writer is left, whichever way.
         """
         writer = UploadWriter(self.root, upload_id or new_id(), owner, plain_name(name))
-        writer.most_bytes = MAX_UPLOAD_BYTES if most_bytes is None else min(MAX_UPLOAD_BYTES, most_bytes)
+        writer.most_bytes = (
+            MAX_UPLOAD_BYTES if most_bytes is None else min(MAX_UPLOAD_BYTES, most_bytes)
+        )
         writer.ended = ended
         writer.appeared = self._note
         return writer
@@ -121,7 +128,9 @@ class UploadStore:
         return folder / "content"
 
     def keep(self, upload_id: str, seconds: float) -> None:
-        """Keep an upload for ``seconds`` from now, at least; it is never kept for less than before."""
+        """Keep an upload for ``seconds`` from now, at least; it is never kept
+        for less than before.
+        """
         folder = self._folder(upload_id)
         if folder is not None:
             with contextlib.suppress(FileNotFoundError):
@@ -131,8 +140,8 @@ class UploadStore:
     def remove(self, upload_id: str) -> None:
         """Remove an upload at once.
 
-        Its empty folder stays for an hour, longer than any link that takes bytes: a link that was used could
-        else be used again.
+        Its empty folder stays for an hour, longer than any link that takes bytes: a link that was
+        used could else be used again.
         """
         folder = self._folder(upload_id)
         if folder is not None and folder.is_dir():
@@ -163,7 +172,9 @@ class UploadStore:
 
 
 class UploadWriter:
-    """Takes the content of one upload, piece by piece. Leaving the ``with`` without ``finish`` removes it."""
+    """Takes the content of one upload, piece by piece. Leaving the ``with`` without ``finish``
+    removes it.
+    """
 
     def __init__(self, root: Path, upload_id: str, owner: str, name: str) -> None:
         self._folder = root / upload_id
@@ -185,7 +196,9 @@ class UploadWriter:
         return self
 
     def write(self, chunk: bytes) -> None:
-        """Add a piece. Raises TooLarge past 200 MB, QuotaExceeded past what its owner may still keep."""
+        """Add a piece. Raises TooLarge past 200 MB, QuotaExceeded past what its owner may still
+        keep.
+        """
         self._size += len(chunk)
         if self._size > MAX_UPLOAD_BYTES:
             raise TooLarge(f"A file may have {MAX_UPLOAD_BYTES >> 20} MB at most.")
@@ -201,7 +214,9 @@ class UploadWriter:
         """Make the upload appear; it is on disk when this returns."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        upload = Upload(self._upload_id, self._owner, self._name, self._size, self._hash.hexdigest())
+        upload = Upload(
+            self._upload_id, self._owner, self._name, self._size, self._hash.hexdigest()
+        )
         fresh = self._folder / "record.new"
         fresh.write_text(json.dumps(asdict(upload)))
         until = time.time() + KEEP_SECONDS
@@ -224,7 +239,8 @@ def new_id() -> str:
 
 
 def plain_name(name: str, default: str = "file") -> str:
-    """The last part of a path or URL, free of what could trick a file system, a terminal or a reader.
+    """The last part of a path or URL, free of what could trick a file system, a terminal or a
+    reader.
 
     At most 120 bytes; the ending survives the cut.
     """

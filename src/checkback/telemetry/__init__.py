@@ -1,4 +1,5 @@
-"""What this process tells of its own work: spans and figures for OpenTelemetry, figures for Prometheus.
+"""What this process tells of its own work: spans and figures for OpenTelemetry, figures for
+Prometheus.
 
 Names and attributes come from our own tables, enums and kinds: never arguments, texts or secrets.
 """

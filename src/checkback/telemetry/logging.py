@@ -1,4 +1,6 @@
-"""How log lines look: as text, or each as one JSON object. In both, what looks like a key is masked."""
+"""How log lines look: as text, or each as one JSON object. In both, what looks like a key is
+masked.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 class ContextFilter(logging.Filter):
-    """Notes on every record, while it is made, for which request, job and trace that is. Put it on a
-    handler."""
+    """Notes on every record, while it is made, for which request, job and trace that is. Put it on
+    a handler.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         found = log_context.fields()
@@ -34,7 +37,9 @@ class ContextFilter(logging.Filter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object in one line. Each text in it is masked by itself: masking the whole could break it."""
+    """One JSON object in one line. Each text in it is masked by itself: masking the whole could
+    break it.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -44,7 +49,10 @@ class JsonFormatter(logging.Formatter):
             "message": redact(record.getMessage()),
         }
         context: dict[str, Any] = getattr(record, "context", {})
-        line |= {name: redact(value) if isinstance(value, str) else value for name, value in context.items()}
+        line |= {
+            name: redact(value) if isinstance(value, str) else value
+            for name, value in context.items()
+        }
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
         if record.stack_info:
@@ -53,8 +61,9 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_to_stderr(level: str, form: str, *, text: str = TEXT) -> None:
-    """Send this process's log lines to standard error, from ``level`` on. ``form`` is ``text`` or ``json``;
-    in JSON warnings and what ends the process are lines of that form, too."""
+    """Send this process's log lines to standard error, from ``level`` on. ``form`` is ``text`` or
+    ``json``; in JSON warnings and what ends the process are lines of that form, too.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(ContextFilter())
     handler.setFormatter(JsonFormatter() if form == "json" else RedactingFormatter(text))
@@ -68,7 +77,9 @@ def log_to_stderr(level: str, form: str, *, text: str = TEXT) -> None:
 
 
 def _take_over_others() -> None:
-    """Let no library write lines of its own past this form and its masking, as FastMCP does when imported."""
+    """Let no library write lines of its own past this form and its masking, as FastMCP does when
+    imported.
+    """
     os.environ["FASTMCP_LOG_ENABLED"] = "false"
     for name in list(logging.Logger.manager.loggerDict):
         other = logging.getLogger(name)
@@ -76,7 +87,9 @@ def _take_over_others() -> None:
         other.propagate = True
 
 
-def _log_the_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _log_the_end(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return

@@ -1,7 +1,7 @@
 """What this process counts for Prometheus: its own requests, calls and streams, since its start.
 
-What belongs to the store is read from the store instead (``checkback.engine.jobs.statistics``), so that it
-is right with any number of processes and after restarts.
+What belongs to the store is read from the store instead (``checkback.engine.jobs.statistics``), so
+that it is right with any number of processes and after restarts.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ event_streams = Gauge(
 
 
 def answered(route: str, method: str, status: int, seconds: float | None) -> None:
-    """Count an HTTP request; ``seconds`` is None for a stream, which lasts as long as its reader stays."""
+    """Count an HTTP request; ``seconds`` is None for a stream, which lasts as long as its reader
+    stays.
+    """
     _requests.labels(route, method, status).inc()
     if seconds is not None:
         _request_seconds.labels(route, method).observe(seconds)
@@ -90,12 +92,15 @@ class ToolCall:
 def tool_call(tool: str, parent: TraceContext | None) -> Generator[ToolCall]:
     """Around the answer of an MCP tool: its span, a count, and how long it took.
 
-    ``parent`` is the trace that the message names itself; it goes before the one of its HTTP request.
+    ``parent`` is the trace that the message names itself; it goes before the one of its HTTP
+    request.
     """
     attributes = {"mcp.method.name": "tools/call", "gen_ai.tool.name": tool}
     call, began = ToolCall(), time.perf_counter()
     parent = parent or trace_context.current.get()
-    with recording.span(f"tools/call {tool}", SpanKind.SERVER, parent=parent, attributes=attributes) as span:
+    with recording.span(
+        f"tools/call {tool}", SpanKind.SERVER, parent=parent, attributes=attributes
+    ) as span:
         try:
             yield call
         except BaseException:

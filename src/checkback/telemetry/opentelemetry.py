@@ -43,7 +43,9 @@ class _Span(Span):
         self._span.set_attribute("error.type", error_type)
         self._span.set_status(trace.StatusCode.ERROR)
 
-    def part(self, name: str, began: float, ended: float, attributes: Attributes | None = None) -> None:
+    def part(
+        self, name: str, began: float, ended: float, attributes: Attributes | None = None
+    ) -> None:
         made = self._tracer.start_span(
             name,
             context=trace.set_span_in_context(self._span),
@@ -54,10 +56,15 @@ class _Span(Span):
 
 
 class OpenTelemetry(Recorder):
-    """Records with a tracer and a meter. ``shut_down`` are what ends the providers that are ours."""
+    """Records with a tracer and a meter. ``shut_down`` are what ends the
+    providers that are ours.
+    """
 
     def __init__(
-        self, tracer: trace.Tracer, meter: metrics.Meter, shut_down: list[Callable[[], object]] | None = None
+        self,
+        tracer: trace.Tracer,
+        meter: metrics.Meter,
+        shut_down: list[Callable[[], object]] | None = None,
     ) -> None:
         self._tracer = tracer
         self._meter = meter
@@ -108,8 +115,9 @@ class OpenTelemetry(Recorder):
 
 
 def make_recorder(process: str, version: str, *, export: bool) -> OpenTelemetry | None:
-    """A recorder on the providers that are there, else on ones that send to where the environment says, if
-    ``export``. Raises ImportError where the SDK or the exporter is not installed."""
+    """A recorder on the providers that are there, else on ones that send to where the environment
+    says, if ``export``. Raises ImportError where the SDK or the exporter is not installed.
+    """
     shut_down: list[Callable[[], object]] = []
     if export and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         shut_down = _set_up(process, version)
@@ -131,8 +139,12 @@ def _set_up(process: str, version: str) -> list[Callable[[], object]]:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     if "grpc" in os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", ""):
-        logger.warning("OTEL_EXPORTER_OTLP_PROTOCOL: checkback speaks http/protobuf, usually on port 4318.")
-    resource = Resource.create({"service.version": version, "service.instance.id": str(uuid.uuid4())})
+        logger.warning(
+            "OTEL_EXPORTER_OTLP_PROTOCOL: checkback speaks http/protobuf, usually on port 4318."
+        )
+    resource = Resource.create(
+        {"service.version": version, "service.instance.id": str(uuid.uuid4())}
+    )
     if resource.attributes.get("service.name", "").startswith("unknown_service"):  # type: ignore[union-attr]
         resource = resource.merge(Resource({"service.name": "checkback"}))
     resource = resource.merge(Resource({"checkback.process": process}))
@@ -143,7 +155,9 @@ def _set_up(process: str, version: str) -> list[Callable[[], object]]:
         trace.set_tracer_provider(tracers)
         shut_down.append(tracers.shutdown)
     where = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
-    if os.environ.get("OTEL_METRICS_EXPORTER", "otlp") != "none" and any(map(os.environ.get, where)):
+    if os.environ.get("OTEL_METRICS_EXPORTER", "otlp") != "none" and any(
+        map(os.environ.get, where)
+    ):
         reader = PeriodicExportingMetricReader(OTLPMetricExporter())
         meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
         metrics.set_meter_provider(meters)
@@ -152,7 +166,9 @@ def _set_up(process: str, version: str) -> list[Callable[[], object]]:
 
 
 def _below(parent: TraceContext) -> ambient.Context:
-    """The context in which a span becomes a child of ``parent``, which another process may have made."""
+    """The context in which a span becomes a child of ``parent``, which another process may have
+    made.
+    """
     state = TraceState.from_header([parent.tracestate]) if parent.tracestate else None
     remote = SpanContext(
         int(parent.trace_id, 16),

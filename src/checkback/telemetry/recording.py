@@ -1,7 +1,9 @@
-"""Spans and figures for OpenTelemetry, where somebody wants them; otherwise this costs next to nothing.
+"""Spans and figures for OpenTelemetry, where somebody wants them; otherwise this costs next to
+nothing.
 
-OpenTelemetry itself is imported here only by a process that records (``checkback.telemetry.opentelemetry``):
-the shell commands never load it. A trace that comes with a request is passed on in either case.
+OpenTelemetry itself is imported here only by a process that records
+(``checkback.telemetry.opentelemetry``): the shell commands never load it. A trace that comes with a
+request is passed on in either case.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class SpanKind(StrEnum):
 
 
 class Span:
-    """A piece of work. This one is recorded nowhere; its ``context`` still says where the work belongs to."""
+    """A piece of work. This one is recorded nowhere; its ``context`` still says where the work
+    belongs to.
+    """
 
     def __init__(self, context: TraceContext | None) -> None:
         self.context = context
@@ -54,7 +58,9 @@ class Span:
         """Mark it as failed; ``error_type`` is a code of ours or the name of a class."""
         self.error_type = error_type
 
-    def part(self, name: str, began: float, ended: float, attributes: Attributes | None = None) -> None:
+    def part(
+        self, name: str, began: float, ended: float, attributes: Attributes | None = None
+    ) -> None:
         """Record a part of it that is over. The times are seconds since 1970."""
 
 
@@ -87,7 +93,8 @@ def use(recorder: Recorder | None) -> None:
 def start(process: str, version: str) -> None:
     """Record from now on, if the environment names a collector or a provider was set up before us.
 
-    ``process`` is which one this is: serve, worker, mcp. Never before a fork: the exporter has a thread.
+    ``process`` is which one this is: serve, worker, mcp. Never before a fork: the exporter has a
+    thread.
     """
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return
@@ -122,8 +129,8 @@ def span(
 ) -> Generator[Span]:
     """A piece of work, from here to the end of the ``with``; what happens inside belongs to it.
 
-    Without a ``parent`` it is a part of what is being done, or begins a trace. An exception that passes
-    marks it as failed, with the name of its class and not its text.
+    Without a ``parent`` it is a part of what is being done, or begins a trace. An exception that
+    passes marks it as failed, with the name of its class and not its text.
     """
     if _recorder is None:
         token = trace_context.current.set(parent or trace_context.current.get())
@@ -155,8 +162,9 @@ def measure(name: str, seconds: float, attributes: Attributes) -> None:
 def of_job(
     operation: str, operation_type: str, kind: str | None, queue: str, job_id: str
 ) -> dict[str, str | int]:
-    """What every span about a job says, in the words of OpenTelemetry's conventions for messaging. ``kind``
-    is None where nobody has looked whether it is one of those that are loaded."""
+    """What every span about a job says, in the words of OpenTelemetry's conventions for messaging.
+    ``kind`` is None where nobody has looked whether it is one of those that are loaded.
+    """
     found: dict[str, str | int] = {
         "messaging.system": "bullmq",
         "messaging.operation.name": operation,
@@ -168,7 +176,8 @@ def of_job(
 
 
 def for_children(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what is set for OpenTelemetry: a job's process must not find the collector,
-    nor the keys to it, and no thread of an exporter may be where processes are forked."""
+    """The environment without what is set for OpenTelemetry: a job's process must not find the
+    collector, nor the keys to it, and no thread of an exporter may be where processes are forked.
+    """
     kept = {name: value for name, value in environment.items() if not name.startswith("OTEL_")}
     return kept | {"OTEL_SDK_DISABLED": "true"}

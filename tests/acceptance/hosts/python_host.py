@@ -1,6 +1,7 @@
 """Runs one agent framework against a model and a stdio MCP server, with its default settings.
 
-``python python_host.py FRAMEWORK MODEL_URL COMMAND ...``, with the Python of an environment that has it.
+``python python_host.py FRAMEWORK MODEL_URL COMMAND ...``, with the Python of an environment that
+has it.
 """
 
 from __future__ import annotations
@@ -21,9 +22,16 @@ async def langchain(model_url: str, command: list[str]) -> None:
     from langchain_mcp_adapters.tools import load_mcp_tools
     from langchain_openai import ChatOpenAI
 
-    server: Any = {"transport": "stdio", "command": command[0], "args": command[1:], "env": dict(os.environ)}
+    server: Any = {
+        "transport": "stdio",
+        "command": command[0],
+        "args": command[1:],
+        "env": dict(os.environ),
+    }
     async with MultiServerMCPClient({"checkback": server}).session("checkback") as session:
-        model = ChatOpenAI(model="scripted", base_url=f"{model_url}/v1", api_key="none", max_retries=0)
+        model = ChatOpenAI(
+            model="scripted", base_url=f"{model_url}/v1", api_key="none", max_retries=0
+        )
         agent = create_agent(model, await load_mcp_tools(session))
         await agent.ainvoke({"messages": [("user", "Go.")]}, {"recursion_limit": 2 * MAX_TURNS})
 
@@ -37,8 +45,12 @@ async def openai_agents(model_url: str, command: list[str]) -> None:
     client = AsyncOpenAI(base_url=f"{model_url}/v1", api_key="none", max_retries=0)
     parameters: Any = {"command": command[0], "args": command[1:], "env": dict(os.environ)}
     # The one setting: a wait of 40 seconds is longer than its default of five.
-    async with MCPServerStdio(params=parameters, client_session_timeout_seconds=SERVER_SECONDS) as server:
-        agent = Agent(name="agent", model=OpenAIResponsesModel("scripted", client), mcp_servers=[server])
+    async with MCPServerStdio(
+        params=parameters, client_session_timeout_seconds=SERVER_SECONDS
+    ) as server:
+        agent = Agent(
+            name="agent", model=OpenAIResponsesModel("scripted", client), mcp_servers=[server]
+        )
         await Runner.run(agent, "Go.", max_turns=MAX_TURNS)
 
 
@@ -61,7 +73,9 @@ async def llama_index(model_url: str, command: list[str]) -> None:
     from llama_index.llms.openai_like import OpenAILike
     from llama_index.tools.mcp import BasicMCPClient, McpToolSpec
 
-    client = BasicMCPClient(command[0], args=command[1:], env=dict(os.environ), timeout=SERVER_SECONDS)
+    client = BasicMCPClient(
+        command[0], args=command[1:], env=dict(os.environ), timeout=SERVER_SECONDS
+    )
     tools = await McpToolSpec(client=client).to_tool_list_async()
     model = OpenAILike(
         model="scripted", api_base=f"{model_url}/v1", api_key="none", is_chat_model=True,

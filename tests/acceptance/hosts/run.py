@@ -1,8 +1,9 @@
 """Runs hosts against checkback and prints what became of each step.
 
-``python -m tests.acceptance.hosts.run [HOST ...]``; without names, all. Frameworks are installed from PyPI
-into environments of their own, programs from npm, all into the folder that CHECKBACK_HOSTS names (default:
-the cache of the user). Nothing is sent anywhere but to this machine and the registries.
+``python -m tests.acceptance.hosts.run [HOST ...]``; without names, all. Frameworks are installed
+from PyPI into environments of their own, programs from npm, all into the folder that
+CHECKBACK_HOSTS names (default: the cache of the user). Nothing is sent anywhere but to this machine
+and the registries.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from tests.acceptance.hosts.scripted_model import scripted_model
 
 HERE = Path(__file__).parent
 HOSTS = Path(
-    os.environ.get("CHECKBACK_HOSTS") or platformdirs.user_cache_dir("checkback-hosts", appauthor=False)
+    os.environ.get("CHECKBACK_HOSTS")
+    or platformdirs.user_cache_dir("checkback-hosts", appauthor=False)
 )
 SERVER = [sys.executable, "-m", "checkback", "mcp", "--import", str(HERE / "host_kinds.py")]
 SECONDS = 300
@@ -69,7 +71,9 @@ def data_folder() -> Generator[dict[str, str]]:
         yield variables
     finally:
         subprocess.run(
-            [sys.executable, "-m", "checkback", "stop"], env=os.environ | variables, capture_output=True
+            [sys.executable, "-m", "checkback", "stop"],
+            env=os.environ | variables,
+            capture_output=True,
         )
         shutil.rmtree(home, ignore_errors=True)
 
@@ -81,11 +85,12 @@ def framework(name: str) -> Report:
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
     subprocess.run([uv, "venv", "-q", "--allow-existing", HOSTS / name], check=True)
     subprocess.run([uv, "pip", "install", "-q", "-U", "--python", python, *packages], check=True)
-    ask = (
-        "import importlib.metadata as m, sys; print(*[f'{n} {m.version(n)}' for n in sys.argv[1:]], sep=', ')"
-    )
+    ask = "import importlib.metadata as m, sys; "
+    ask += "print(*[f'{n} {m.version(n)}' for n in sys.argv[1:]], sep=', ')"
     names = [package.partition("[")[0] for package in packages] + ["mcp"]
-    version = subprocess.run([python, "-c", ask, *names], capture_output=True, text=True).stdout.strip()
+    version = subprocess.run(
+        [python, "-c", ask, *names], capture_output=True, text=True
+    ).stdout.strip()
     with data_folder() as variables:
         return run_framework(name, python, version, variables)
 
@@ -109,7 +114,9 @@ def typescript(name: str) -> Report:
         return run_typescript(name, "node", folder, version, variables)
 
 
-def run_typescript(name: str, node: str, folder: Path, version: str, variables: dict[str, str]) -> Report:
+def run_typescript(
+    name: str, node: str, folder: Path, version: str, variables: dict[str, str]
+) -> Report:
     """Run an SDK that is installed in a folder."""
     steps = json.dumps([dataclasses.asdict(step) for step in STEPS])
     done = subprocess.run(
@@ -117,20 +124,26 @@ def run_typescript(name: str, node: str, folder: Path, version: str, variables: 
         input=steps, env=os.environ | variables, capture_output=True, text=True, timeout=SECONDS,
     )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout or '{"tools": [], "answers": []}')
-    return Report(name, version, outcome(found["answers"]), len(found["tools"]), [], done.stderr[-2000:])
+    return Report(
+        name, version, outcome(found["answers"]), len(found["tools"]), [], done.stderr[-2000:]
+    )
 
 
 def npm(folder: Path, package: str) -> str:
     """Install a package of npm's into a folder; gives its version."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "package.json").write_text('{"private": true}')
-    subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", package], cwd=folder, check=True)
+    subprocess.run(
+        ["npm", "install", "--silent", "--no-audit", "--no-fund", package], cwd=folder, check=True
+    )
     name = package[: package.rindex("@")] if package.rfind("@") > 0 else package
     return f"{name} {json.loads((folder / 'node_modules' / name / 'package.json').read_text())['version']}"
 
 
 def program(name: str) -> Report:
-    """A program with an agent of its own, with the scripted model behind it and a home folder of its own."""
+    """A program with an agent of its own, with the scripted model behind it and a home folder of
+    its own.
+    """
     package, configure = PROGRAMS[name]
     version = npm(HOSTS / name, package)
     with data_folder() as variables, scripted_model() as (url, told):
@@ -179,9 +192,16 @@ def codex(home: Path, url: str, variables: dict[str, str]) -> Configured:
 def gemini_cli(home: Path, url: str, variables: dict[str, str]) -> Configured:
     (home / ".gemini").mkdir()
     server = {"command": SERVER[0], "args": SERVER[1:], "env": variables, "trust": True}
-    settings = {"mcpServers": {"checkback": server}, "security": {"auth": {"selectedType": "gemini-api-key"}}}
+    settings = {
+        "mcpServers": {"checkback": server},
+        "security": {"auth": {"selectedType": "gemini-api-key"}},
+    }
     (home / ".gemini" / "settings.json").write_text(json.dumps(settings))
-    more = {"GEMINI_API_KEY": "none", "GOOGLE_GEMINI_BASE_URL": url, "GEMINI_CLI_TRUST_WORKSPACE": "true"}
+    more = {
+        "GEMINI_API_KEY": "none",
+        "GOOGLE_GEMINI_BASE_URL": url,
+        "GEMINI_CLI_TRUST_WORKSPACE": "true",
+    }
     return ["gemini", "-y", "-m", "scripted", "-p", "Go."], more
 
 
@@ -193,7 +213,11 @@ def opencode(home: Path, url: str, variables: dict[str, str]) -> Configured:
         "models": {"scripted": model},
     }
     server = {"type": "local", "command": SERVER, "environment": variables, "enabled": True}
-    settings = {"provider": {"scripted": provider}, "mcp": {"checkback": server}, "autoupdate": False}
+    settings = {
+        "provider": {"scripted": provider},
+        "mcp": {"checkback": server},
+        "autoupdate": False,
+    }
     (home / "opencode.json").write_text(json.dumps(settings))
     return ["opencode", "run", "-m", "scripted/scripted", "Go."], {}
 
@@ -225,7 +249,11 @@ def inspector(name: str) -> Report:
             if step.job_of is not None:
                 found = UUID.search(answers[[one.name for one in STEPS].index(step.job_of)])
                 arguments["job_id"] = found.group() if found else ""
-            pairs = [part for key, value in arguments.items() for part in ("--tool-arg", f"{key}={value}")]
+            pairs = [
+                part
+                for key, value in arguments.items()
+                for part in ("--tool-arg", f"{key}={value}")
+            ]
             call = [*command, "--method", "tools/call", "--tool-name", step.tool, *pairs]
             done = subprocess.run(call, capture_output=True, text=True, timeout=SECONDS)
             is_picture = '"type": "image"' in done.stdout or '"type":"image"' in done.stdout
@@ -250,7 +278,11 @@ def main() -> int:
         report = RUNNERS[name](name)
         passed &= report.passed
         seen = ", and saw the picture" if report.outcome["picture"] == "ok, seen" else ""
-        told = f"all {len(STEPS)} steps{seen}" if report.passed else json.dumps(report.outcome, indent=1)
+        told = (
+            f"all {len(STEPS)} steps{seen}"
+            if report.passed
+            else json.dumps(report.outcome, indent=1)
+        )
         sys.stdout.write(f"{name} ({report.version}): {report.tools} tools, {told}\n")
         for line in report.faults if report.passed else [*report.faults, report.error]:
             sys.stdout.write(f"  {line}\n")

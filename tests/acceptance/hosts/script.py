@@ -1,7 +1,8 @@
-"""What the scripted model does: submit, poll, cancel, submit, wait, read, look at a picture, make a mistake.
+"""What the scripted model does: submit, poll, cancel, submit, wait, read, look at a picture, make a
+mistake.
 
-It goes by what a host shows of each answer, as a model would: a step whose answer does not show what it takes
-to go on has failed, and so has the host.
+It goes by what a host shows of each answer, as a model would: a step whose answer does not show
+what it takes to go on has failed, and so has the host.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ IMAGE = "[image]"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call: what it is called in reports, the tool's name, and a pattern that the answer must show."""
+    """One call: what it is called in reports, the tool's name, and a pattern that the answer must
+    show.
+    """
 
     name: str
     tool: str

@@ -1,6 +1,8 @@
-"""A model that follows ``script``, behind the HTTP APIs of OpenAI, Anthropic and Google, on loopback.
+"""A model that follows ``script``, behind the HTTP APIs of OpenAI, Anthropic and Google, on
+loopback.
 
-It refuses tools by the rules that these APIs are publicly known to have, as they would: with status 400.
+It refuses tools by the rules that these APIs are publicly known to have, as they would: with status
+400.
 """
 
 # What comes over these wires has no types of its own.
@@ -26,7 +28,9 @@ FINDERS: dict[str, Json] = {
     "WaitForMcpServers": {},
     "ToolSearch": {"query": "checkback job host count picture", "max_results": 40},
 }
-"""Tools of Claude Code's by which a model comes to those of servers that start slowly, or have many tools."""
+"""Tools of Claude Code's by which a model comes to those of servers that start slowly, or have many
+tools.
+"""
 
 
 @dataclass
@@ -138,7 +142,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: Json | str) -> None:
         content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("content-type", "text/event-stream" if isinstance(body, str) else "application/json")
+        self.send_header(
+            "content-type", "text/event-stream" if isinstance(body, str) else "application/json"
+        )
         self.send_header("content-length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -155,7 +161,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.heard.faults.append(fault)
         if found:
             message = f"Invalid tool: {found[0]}"
-            self._send(400, {"error": {"message": message, "type": "invalid_request_error", "code": 400}})
+            self._send(
+                400, {"error": {"message": message, "type": "invalid_request_error", "code": 400}}
+            )
         return bool(found)
 
     def _next(self, names: list[str], answers: list[str]) -> tuple[str, Json] | str:
@@ -166,12 +174,17 @@ class _Handler(BaseHTTPRequestHandler):
     # --- OpenAI's chat completions
 
     def _chat(self, body: Json) -> None:
-        tools = [tool["function"] for tool in body.get("tools") or [] if tool.get("type") == "function"]
+        tools = [
+            tool["function"] for tool in body.get("tools") or [] if tool.get("type") == "function"
+        ]
         given = [(tool["name"], tool.get("parameters")) for tool in tools]
         if self._refuses("openai", given):
             return
-        answers = [shown(message["content"]) for message in body["messages"] if message["role"] == "tool"]
-        # Hosts hand pictures over in a message after the tool's, which this API takes no pictures in.
+        answers = [
+            shown(message["content"]) for message in body["messages"] if message["role"] == "tool"
+        ]
+        # Hosts hand pictures over in a message after the tool's, which this API takes no pictures
+        # in.
         for message in body["messages"]:
             if message["role"] == "user" and answers and IMAGE in shown(message["content"]):
                 answers[-1 if len(answers) < 9 else 8] += IMAGE
@@ -185,7 +198,9 @@ class _Handler(BaseHTTPRequestHandler):
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
         if not body.get("stream"):
             choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
-            self._send(200, {**head, "object": "chat.completion", "choices": [choice], "usage": usage})
+            self._send(
+                200, {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
+            )
             return
         delta = dict(message)
         if "tool_calls" in delta:
@@ -194,7 +209,9 @@ class _Handler(BaseHTTPRequestHandler):
         last: Json = {"index": 0, "delta": {}, "finish_reason": finish}
         chunk = {**head, "object": "chat.completion.chunk"}
         events = [{**chunk, "choices": [first]}, {**chunk, "choices": [last], "usage": usage}]
-        self._send(200, "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n")
+        self._send(
+            200, "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+        )
 
     # --- OpenAI's responses
 
@@ -211,16 +228,28 @@ class _Handler(BaseHTTPRequestHandler):
         items = body["input"] if isinstance(body.get("input"), list) else []
         ours = {item["call_id"] for item in items if item.get("type") == "function_call"}
         outputs = [
-            item for item in items if item.get("type") == "function_call_output" and item["call_id"] in ours
+            item
+            for item in items
+            if item.get("type") == "function_call_output" and item["call_id"] in ours
         ]
         said = self._next(list(tools), [shown(item["output"]) for item in outputs])
         if isinstance(said, str):
             text = {"type": "output_text", "text": said, "annotations": []}
-            item: Json = {"type": "message", "id": _id("msg"), "role": "assistant", "status": "completed"}
+            item: Json = {
+                "type": "message",
+                "id": _id("msg"),
+                "role": "assistant",
+                "status": "completed",
+            }
             item["content"] = [text]
         else:
             tool, namespace = tools[said[0]]
-            item = {"type": "function_call", "id": _id("fc"), "call_id": _id("call"), "name": tool["name"]}
+            item = {
+                "type": "function_call",
+                "id": _id("fc"),
+                "call_id": _id("call"),
+                "name": tool["name"],
+            }
             item |= {"arguments": json.dumps(said[1]), "status": "completed"}
             if namespace is not None:
                 item["namespace"] = namespace
@@ -229,14 +258,22 @@ class _Handler(BaseHTTPRequestHandler):
             "input_tokens_details": {"cached_tokens": 0},
             "output_tokens_details": {"reasoning_tokens": 0},
         }
-        answer: Json = {"id": _id("resp"), "object": "response", "created_at": 1, "status": "completed"}
+        answer: Json = {
+            "id": _id("resp"),
+            "object": "response",
+            "created_at": 1,
+            "status": "completed",
+        }
         answer |= {"model": body.get("model", "scripted"), "output": [item], "usage": usage}
         answer |= {"parallel_tool_calls": False, "tool_choice": "auto", "tools": []}
         if not body.get("stream"):
             self._send(200, answer)
             return
         events: list[Json] = [
-            {"type": "response.created", "response": {**answer, "status": "in_progress", "output": []}},
+            {
+                "type": "response.created",
+                "response": {**answer, "status": "in_progress", "output": []},
+            },
             {"type": "response.output_item.added", "output_index": 0, "item": item},
             {"type": "response.output_item.done", "output_index": 0, "item": item},
             {"type": "response.completed", "response": answer},
@@ -259,7 +296,10 @@ class _Handler(BaseHTTPRequestHandler):
             for block in message["content"] if isinstance(message["content"], list) else []:
                 if block.get("type") == "tool_use":
                     called[block["id"]] = block["name"]
-                elif block.get("type") == "tool_result" and called.get(block["tool_use_id"]) not in FINDERS:
+                elif (
+                    block.get("type") == "tool_result"
+                    and called.get(block["tool_use_id"]) not in FINDERS
+                ):
                     answers.append(shown(block.get("content")))
         said = self._next(names, answers)
         for finder, arguments in FINDERS.items():
@@ -275,7 +315,12 @@ class _Handler(BaseHTTPRequestHandler):
             delta = {"type": "input_json_delta", "partial_json": json.dumps(said[1])}
         stop = "end_turn" if isinstance(said, str) else "tool_use"
         usage = {"input_tokens": 1, "output_tokens": 1}
-        answer: Json = {"id": _id("msg"), "type": "message", "role": "assistant", "content": [block]}
+        answer: Json = {
+            "id": _id("msg"),
+            "type": "message",
+            "role": "assistant",
+            "content": [block],
+        }
         answer |= {"stop_reason": stop, "stop_sequence": None, "usage": usage}
         answer["model"] = body.get("model", "scripted")
         if not body.get("stream"):
@@ -294,7 +339,11 @@ class _Handler(BaseHTTPRequestHandler):
     # --- Google's generateContent
 
     def _gemini(self, body: Json, *, streams: bool) -> None:
-        declared = [one for tool in body.get("tools") or [] for one in tool.get("functionDeclarations") or []]
+        declared = [
+            one
+            for tool in body.get("tools") or []
+            for one in tool.get("functionDeclarations") or []
+        ]
         given: list[tuple[str, Any]] = []
         for one in declared:
             schema = one.get("parametersJsonSchema") or one.get("parameters")
@@ -310,9 +359,15 @@ class _Handler(BaseHTTPRequestHandler):
                     answers[-1] += IMAGE
         said = self._next([one["name"] for one in declared], answers)
         part = (
-            {"text": said} if isinstance(said, str) else {"functionCall": {"name": said[0], "args": said[1]}}
+            {"text": said}
+            if isinstance(said, str)
+            else {"functionCall": {"name": said[0], "args": said[1]}}
         )
-        candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
+        candidate = {
+            "content": {"role": "model", "parts": [part]},
+            "finishReason": "STOP",
+            "index": 0,
+        }
         usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
         answer = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "scripted"}
         self._send(200, f"data: {json.dumps(answer)}\n\n" if streams else answer)

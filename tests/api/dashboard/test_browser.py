@@ -48,7 +48,9 @@ async def test_an_analysis_is_followed_to_its_end_and_shown(site: Site, demo_sit
     async with site.page() as page:
         # The site answers when told to: at first, and again when the page is loaded in other sizes.
         job_id = await site.submit(
-            "page.analyze", url=f"http://{demo_site}/?hold=followed", responsiveOptions={"reload": True}
+            "page.analyze",
+            url=f"http://{demo_site}/?hold=followed",
+            responsiveOptions={"reload": True},
         )
         await page.goto(f"{site.url}/jobs/{job_id}")
         await page.evaluate("window.loadedOnce = true")
@@ -76,7 +78,9 @@ async def test_two_analyses_of_a_page_are_compared(site: Site, demo_site: str) -
     after = await site.run("page.analyze", url=address)
     async with site.page() as page:
         await page.goto(f"{site.url}/jobs/{after}")
-        await expect(page.get_by_label("with the analysis of this address from")).to_contain_text(before[-4:])
+        await expect(page.get_by_label("with the analysis of this address from")).to_contain_text(
+            before[-4:]
+        )
         await page.get_by_role("button", name="Compare").click()
         await expect(page.get_by_role("heading", name="What changed")).to_be_visible()
         await expect(page.get_by_role("link", name=address)).to_have_count(2)
@@ -84,7 +88,9 @@ async def test_two_analyses_of_a_page_are_compared(site: Site, demo_site: str) -
         await is_sound(page, "comparison")
 
 
-async def test_a_job_is_cancelled_after_a_question_and_run_again(site: Site, tmp_path: Path) -> None:
+async def test_a_job_is_cancelled_after_a_question_and_run_again(
+    site: Site, tmp_path: Path
+) -> None:
     gate = tmp_path / "gate"
     async with site.page() as page:
         job_id = await site.submit("test.gate", path=str(gate))
@@ -97,7 +103,9 @@ async def test_a_job_is_cancelled_after_a_question_and_run_again(site: Site, tmp
         await expect(page.locator("h1 .state-cancelled")).to_be_visible()
         gate.touch()
         again = page.get_by_role("button", name="Run it again")
-        while (await site.job(job_id))["attempts"]["made"] == 0:  # its last process is still being stopped
+        while (await site.job(job_id))["attempts"][
+            "made"
+        ] == 0:  # its last process is still being stopped
             pass
         await again.click()
         await expect(page.locator("h1 .state-completed")).to_be_visible()

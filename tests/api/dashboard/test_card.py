@@ -1,4 +1,6 @@
-"""The card in the chat: in Chromium, in a page that plays its host and hands questions on to a server."""
+"""The card in the chat: in Chromium, in a page that plays its host and hands questions on to a
+server.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ class Chat:
         return [one for one in await self.page.evaluate("said") if one["method"] == method]
 
     async def sound(self, name: str) -> None:
-        """Photograph the chat and hold the card to axe, to its width, and to the height that it asked for."""
+        """Photograph the chat and hold the card to axe, to its width, and to the height that it
+        asked for.
+        """
         await expect(self.card().locator("main")).to_be_visible()
         await self.page.wait_for_function(
             "said.findLast((one) => one.place === 0 && one.method === 'ui/notifications/size-changed')"
@@ -88,9 +92,12 @@ async def chat(
     theme: str = "light",
     size: tuple[int, int] = (680, 500),
 ) -> AsyncGenerator[Chat]:
-    """A host that has just called these tools, with a card for each. Errors, and what its policy forbids,
-    fail the test."""
-    transport = StreamableHttpTransport(f"{site.url}/mcp", headers={"authorization": f"Bearer {site.token}"})
+    """A host that has just called these tools, with a card for each. Errors, and what its policy
+    forbids, fail the test.
+    """
+    transport = StreamableHttpTransport(
+        f"{site.url}/mcp", headers={"authorization": f"Bearer {site.token}"}
+    )
     extensions: Sequence[ClientExtension] = (Apps(),) if apps else ()
     async with Client(transport, extensions=extensions) as client:
         tools = {tool.name: (tool.meta or {}).get("ui", {}) for tool in await client.list_tools()}
@@ -132,7 +139,10 @@ async def chat(
         page = await context.new_page()
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: wrong.append(message.text) if message.type == "error" else None,
+        )
         await page.expose_function("mcp", mcp)  # pyright: ignore[reportUnknownMemberType]
         await page.goto(f"{HOST}/")
         yield Chat(page)
@@ -152,7 +162,9 @@ async def test_a_card_follows_a_job_that_its_tool_started(site: Site, tmp_path: 
         await expect(card.locator("#says")).to_have_text("second, 70 %")
         await expect(card.get_by_role("progressbar")).to_have_js_property("value", 70)
         await expect(card.get_by_role("img", name="second")).to_be_visible()
-        await expect(card.locator("#legend li")).to_contain_text(["in the queue", "first", "second"])
+        await expect(card.locator("#legend li")).to_contain_text(
+            ["in the queue", "first", "second"]
+        )
         await expect(card.get_by_role("status")).to_have_text("test.stages: active. second")
         await host.sound("active")
         end.touch()
@@ -192,7 +204,9 @@ async def test_a_job_is_cancelled_after_a_question_by_keyboard(site: Site, tmp_p
         await host.page.evaluate(
             "send(1, { id: 7, method: 'ui/resource-teardown', params: { reason: 'gone' } })"
         )
-        await host.page.wait_for_function("said.some((one) => one.place === 1 && one.id === 7 && one.result)")
+        await host.page.wait_for_function(
+            "said.some((one) => one.place === 1 && one.id === 7 && one.result)"
+        )
         await host.until("!following", 1)
         (tmp_path / "other").touch()
         await site.run("test.gate", path=str(tmp_path / "other"))
@@ -262,4 +276,6 @@ async def test_a_host_that_does_not_say_it_shows_cards_gets_one_all_the_same(
             while await card.locator("#state").inner_text() != "● completed":
                 await host.page.clock.run_for(1000)
         await expect(card.locator("#out")).to_be_hidden()
-        assert all(one["params"]["name"] != "job_card" for one in (await host.said("tools/call"))[2:])
+        assert all(
+            one["params"]["name"] != "job_card" for one in (await host.said("tools/call"))[2:]
+        )

@@ -11,7 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from checkback.api import dashboard
-from checkback.api.middleware.authentication import Gate
+from checkback.api.middleware.authentication import AuthenticationMiddleware
 from checkback.core.states import State
 from checkback.security.auth.authenticator import Authenticator, GuessLimit
 from checkback.security.auth.callers import Caller, Scope
@@ -36,7 +36,9 @@ def token(tmp_path: Any) -> dict[str, str]:
 
 
 @pytest.fixture
-async def http(service: Service, token: dict[str, str], tmp_path: Any) -> AsyncIterator[httpx2.AsyncClient]:
+async def http(
+    service: Service, token: dict[str, str], tmp_path: Any
+) -> AsyncIterator[httpx2.AsyncClient]:
     """A browser without anything in it, as far as HTTP goes."""
     authenticator = Authenticator(folder_token="cb_local", token_file=tmp_path / "tokens.toml")
     guesses = GuessLimit(limit=3)
@@ -44,9 +46,14 @@ async def http(service: Service, token: dict[str, str], tmp_path: Any) -> AsyncI
     async def workers() -> int:
         return 1
 
-    routes = dashboard.build_routes(service, authenticator=authenticator, guesses=guesses, workers=workers)
-    gate = Gate(
-        Starlette(routes=routes), authenticator=authenticator, allowed=HostList.of(8787), guesses=guesses
+    routes = dashboard.build_routes(
+        service, authenticator=authenticator, guesses=guesses, workers=workers
+    )
+    gate = AuthenticationMiddleware(
+        Starlette(routes=routes),
+        authenticator=authenticator,
+        allowed=HostList.of(8787),
+        guesses=guesses,
     )
     transport = httpx2.ASGITransport(gate)
     async with httpx2.AsyncClient(transport=transport, base_url=BASE, timeout=30) as client:
@@ -86,7 +93,13 @@ async def test_strangers_see_the_page_to_sign_in_and_nothing_else(
 async def test_a_wrong_token_is_told_and_guessing_gets_slow(http: httpx2.AsyncClient) -> None:
     answers = [await http.post("/signin", data={"token": f"cb_{n}"}) for n in range(5)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
-    assert [answer.headers.get("retry-after") for answer in answers] == [None, None, None, "30", "30"]
+    assert [answer.headers.get("retry-after") for answer in answers] == [
+        None,
+        None,
+        None,
+        "30",
+        "30",
+    ]
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
@@ -146,7 +159,9 @@ async def test_a_job_of_somebody_else_is_one_that_does_not_exist(
     assert job_id not in (await http.get("/")).text
     assert f"/jobs/{job_id}" not in (await http.get(f"/?q={job_id}")).text
     assert (await http.get("/?q=owner:ada")).status_code == 403
-    assert (await http.post(f"/jobs/{job_id}/cancel", data={"form_token": form_token})).status_code == 404
+    assert (
+        await http.post(f"/jobs/{job_id}/cancel", data={"form_token": form_token})
+    ).status_code == 404
 
 
 async def test_who_may_only_read_is_offered_no_button_and_refused(
@@ -156,7 +171,9 @@ async def test_who_may_only_read_is_offered_no_button_and_refused(
     form_token = await sign_in(http, token["reader"])
     page = (await http.get(f"/jobs/{job_id}")).text
     assert "/cancel" not in page
-    assert (await http.post(f"/jobs/{job_id}/cancel", data={"form_token": form_token})).status_code == 403
+    assert (
+        await http.post(f"/jobs/{job_id}/cancel", data={"form_token": form_token})
+    ).status_code == 403
 
 
 async def test_what_others_wrote_is_shown_as_text(
@@ -181,9 +198,15 @@ async def test_a_secret_argument_is_never_shown(
     http: httpx2.AsyncClient, service: Service, token: dict[str, str]
 ) -> None:
     form_token = await sign_in(http, token["ada"])
-    form = {"url": "http://nowhere.invalid/a.pdf", "password": "correct-horse", "form_token": form_token}
+    form = {
+        "url": "http://nowhere.invalid/a.pdf",
+        "password": "correct-horse",
+        "form_token": form_token,
+    }
     # What is wrong keeps the form as it was, but for the password.
-    refused = await http.post("/submit/pdf.to_text", data=form | {"pages": "x" * 5000, "nonsense": "1"})
+    refused = await http.post(
+        "/submit/pdf.to_text", data=form | {"pages": "x" * 5000, "nonsense": "1"}
+    )
     assert "correct-horse" not in refused.text
     taken = await http.post("/submit/pdf.to_text", data=form)
     assert taken.status_code == 303, taken.text
@@ -204,7 +227,9 @@ async def test_wrong_input_keeps_what_was_filled_in(
     assert (await service.list(ADA)).jobs == []
 
 
-async def test_a_whole_id_is_found(http: httpx2.AsyncClient, service: Service, token: dict[str, str]) -> None:
+async def test_a_whole_id_is_found(
+    http: httpx2.AsyncClient, service: Service, token: dict[str, str]
+) -> None:
     job_id = await start(service)
     await start(service)
     await sign_in(http, token["ada"])

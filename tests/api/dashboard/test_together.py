@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from checkback.api.dashboard.singleflight import Together
+from checkback.api.dashboard.singleflight import SingleFlight
 
 
 async def test_all_who_ask_at_once_share_an_answer_that_began_after_they_asked() -> None:
-    together, made = Together[int](), list[int]()
+    together, made = SingleFlight[int](), list[int]()
     gates = [asyncio.Event(), asyncio.Event()]
     begun = asyncio.Event()
 
@@ -33,18 +33,20 @@ async def test_all_who_ask_at_once_share_an_answer_that_began_after_they_asked()
 
 
 async def test_what_is_wrong_is_told_to_all_and_the_next_question_is_answered() -> None:
-    together = Together[int]()
+    together = SingleFlight[int]()
 
     async def fail() -> int:
         raise ValueError("wrong")
 
-    told = await asyncio.gather(*(together.ask("q", fail) for _ in range(3)), return_exceptions=True)
+    told = await asyncio.gather(
+        *(together.ask("q", fail) for _ in range(3)), return_exceptions=True
+    )
     assert [type(one) for one in told] == [ValueError] * 3
     assert await together.ask("q", lambda: asyncio.sleep(0, 1)) == 1
 
 
 async def test_questions_one_after_the_other_are_each_answered_anew() -> None:
-    together, made = Together[int](), list[int]()
+    together, made = SingleFlight[int](), list[int]()
 
     async def make() -> int:
         made.append(1)

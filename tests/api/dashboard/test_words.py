@@ -10,7 +10,7 @@ import pytest
 from checkback.api.dashboard import forms
 from checkback.api.dashboard.search import parse
 from checkback.core.errors import InvalidInput
-from checkback.core.estimates import Outlook, Run
+from checkback.core.estimates import Estimate, KindRun
 from checkback.core.job import Job, PhaseStart
 from checkback.core.states import State
 from checkback.dialects import human
@@ -21,10 +21,12 @@ ID = "01a21596-ac39-79bb-b205-fa1e5ded59bd"
 
 
 def job(state: State, **fields: Any) -> Job:
-    return Job(ID, "page.analyze", "page-analyze", "ada", state, NOW - timedelta(seconds=60), **fields)
+    return Job(
+        ID, "page.analyze", "page-analyze", "ada", state, NOW - timedelta(seconds=60), **fields
+    )
 
 
-# --- Words ------------------------------------------------------------------------------------------------
+# --- Words ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -38,12 +40,16 @@ def test_durations_are_told_in_words(seconds: float | None, text: str) -> None:
     assert human.duration(seconds) == text
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 bytes"), (1500, "1.5 kB"), (2_500_000, "2.5 MB")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 bytes"), (1500, "1.5 kB"), (2_500_000, "2.5 MB")]
+)
 def test_sizes_are_told_in_words(count: int, text: str) -> None:
     assert human.size(count) == text
 
 
-@pytest.mark.parametrize(("number", "text"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (11, "11th"), (22, "22nd")])
+@pytest.mark.parametrize(
+    ("number", "text"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (11, "11th"), (22, "22nd")]
+)
 def test_places_are_told_in_words(number: int, text: str) -> None:
     assert human.ordinal(number) == text
 
@@ -51,23 +57,25 @@ def test_places_are_told_in_words(number: int, text: str) -> None:
 @pytest.mark.parametrize(
     ("one", "outlook", "text"),
     [
-        (job(State.WAITING), Outlook(3), "3rd in the queue"),
-        (job(State.WAITING), Outlook(3, 20), "3rd in the queue, done in about 20 s"),
-        (job(State.DELAYED), Outlook(), "Starts later"),
+        (job(State.WAITING), Estimate(3), "3rd in the queue"),
+        (job(State.WAITING), Estimate(3, 20), "3rd in the queue, done in about 20 s"),
+        (job(State.DELAYED), Estimate(), "Starts later"),
         (
-            job(State.ACTIVE, phase="responsive", progress=82, started_at=NOW - timedelta(seconds=9)),
-            Outlook(eta_seconds=3),
+            job(
+                State.ACTIVE, phase="responsive", progress=82, started_at=NOW - timedelta(seconds=9)
+            ),
+            Estimate(eta_seconds=3),
             "responsive, 82 %, about 3.0 s left",
         ),
         (
             job(State.ACTIVE, phase="layout", started_at=NOW - timedelta(seconds=9)),
-            Outlook(),
+            Estimate(),
             "layout, for 9.0 s",
         ),
-        (job(State.CANCELLED), Outlook(), "Cancelled"),
+        (job(State.CANCELLED), Estimate(), "Cancelled"),
     ],
 )
-def test_a_job_stands_in_one_sentence(one: Job, outlook: Outlook, text: str) -> None:
+def test_a_job_stands_in_one_sentence(one: Job, outlook: Estimate, text: str) -> None:
     assert human.sentence(one, outlook, NOW) == text
 
 
@@ -87,13 +95,13 @@ def test_the_bar_shows_the_queue_first_and_each_phase_with_its_time() -> None:
 
 
 def test_a_kinds_figures_need_some_runs() -> None:
-    assert human.figures("k", [Run(1.0)] * 4) is None
-    found = human.figures("k", [Run(float(n)) for n in range(1, 21)])
+    assert human.figures("k", [KindRun(1.0)] * 4) is None
+    found = human.figures("k", [KindRun(float(n)) for n in range(1, 21)])
     assert found is not None
     assert (found.median, found.runs) == ("10 s", 20)
 
 
-# --- Searches ---------------------------------------------------------------------------------------------
+# --- Searches -------------------------------------------------------------------------------------
 
 
 def test_a_search_has_fields_and_words() -> None:
@@ -120,7 +128,7 @@ def test_words_are_looked_for_in_ids_and_kinds(text: str, finds: bool) -> None:
     assert parse(text, now=NOW).finds(job(State.WAITING)) is finds
 
 
-# --- Forms ------------------------------------------------------------------------------------------------
+# --- Forms ----------------------------------------------------------------------------------------
 
 
 def test_every_kind_that_can_be_filled_in_has_a_form() -> None:
@@ -147,4 +155,6 @@ def test_a_file_can_be_given_where_a_kind_takes_one() -> None:
     assert by_name["password"].control == "password"
     (urls,) = [field for field in forms.fields(registry.get("pdf.merge")) if field.name == "urls"]
     assert (urls.control, urls.is_source) == ("lines", True)
-    assert forms.arguments([urls], {"urls": "upload:a\n\n upload:b "}) == {"urls": ["upload:a", "upload:b"]}
+    assert forms.arguments([urls], {"urls": "upload:a\n\n upload:b "}) == {
+        "urls": ["upload:a", "upload:b"]
+    }

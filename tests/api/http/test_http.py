@@ -1,4 +1,6 @@
-"""The native API over the whole ASGI stack: gate, routes, service, store, and a worker where jobs run."""
+"""The native API over the whole ASGI stack: gate, routes, service, store, and a worker where jobs
+run.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ import pytest
 from starlette.applications import Starlette
 
 from checkback.api.http.jobs import Readiness, build_routes
-from checkback.api.middleware.authentication import Gate
+from checkback.api.middleware.authentication import AuthenticationMiddleware
 from checkback.kinds import registry
 from checkback.security.auth.authenticator import Authenticator
 from checkback.security.auth.signin_codes import make_code
@@ -37,7 +39,9 @@ def check(api: dict[str, Any], response: httpx2.Response, path: str, method: str
     described = api["paths"][path][method]["responses"][str(response.status_code)]
     schema = described["content"]["application/json"]["schema"] | {"components": api["components"]}
     body = response.json()
-    validator: Any = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    validator: Any = jsonschema.Draft202012Validator(
+        schema, format_checker=jsonschema.FormatChecker()
+    )
     validator.validate(body)
     return body
 
@@ -60,7 +64,9 @@ async def test_wait_result_log_and_artifact(http: httpx2.AsyncClient, api: dict[
     ended = check(api, await http.get(one, params={"wait": 50}), "/api/jobs/{job_id}")
     assert (ended["state"], ended["progress"], ended["is_final"]) == ("completed", 100, True)
     assert ended["result"] == {"said": "<script>hello</script>"}
-    assert check(api, await http.get(one + "/result"), "/api/jobs/{job_id}/result") == ended["result"]
+    assert (
+        check(api, await http.get(one + "/result"), "/api/jobs/{job_id}/result") == ended["result"]
+    )
     log = check(api, await http.get(one + "/log"), "/api/jobs/{job_id}/log")
     assert any("log: <script>" in line for line in log["lines"])
 
@@ -83,13 +89,17 @@ async def test_waiting_longer_than_allowed_is_no_error(http: httpx2.AsyncClient,
 
 
 @pytest.mark.parametrize("wait", ["-1", "soon", "nan", "inf"])
-async def test_a_wait_that_is_no_number_of_seconds(http: httpx2.AsyncClient, post: Any, wait: str) -> None:
+async def test_a_wait_that_is_no_number_of_seconds(
+    http: httpx2.AsyncClient, post: Any, wait: str
+) -> None:
     job = await post("test.add", a=1, b=2)
     response = await http.get(f"/api/jobs/{job['id']}", params={"wait": wait})
     assert (response.status_code, response.json()["error"]["code"]) == (422, "invalid_input")
 
 
-async def test_the_same_key_gives_the_same_job(http: httpx2.AsyncClient, api: dict[str, Any]) -> None:
+async def test_the_same_key_gives_the_same_job(
+    http: httpx2.AsyncClient, api: dict[str, Any]
+) -> None:
     body = {"kind": "test.add", "args": {"a": 1, "b": 2}}
     first = await http.post("/api/jobs", json=body, headers={"idempotency-key": "k1"})
     again = await http.post("/api/jobs", json={**body, "key": "k1"})
@@ -98,7 +108,9 @@ async def test_the_same_key_gives_the_same_job(http: httpx2.AsyncClient, api: di
 
     other = await http.post("/api/jobs", json={**body, "args": {"a": 2, "b": 2}, "key": "k1"})
     assert (other.status_code, other.json()["error"]["code"]) == (409, "key_reused")
-    both = await http.post("/api/jobs", json={**body, "key": "k2"}, headers={"idempotency-key": "k1"})
+    both = await http.post(
+        "/api/jobs", json={**body, "key": "k2"}, headers={"idempotency-key": "k1"}
+    )
     assert both.status_code == 422
 
 
@@ -109,7 +121,9 @@ async def test_fifty_submits_with_one_key_at_once_make_one_job(http: httpx2.Asyn
     assert sorted(answer.status_code for answer in answers) == [200] * 49 + [202]
 
 
-async def test_cancel_twice_and_retry(http: httpx2.AsyncClient, api: dict[str, Any], post: Any) -> None:
+async def test_cancel_twice_and_retry(
+    http: httpx2.AsyncClient, api: dict[str, Any], post: Any
+) -> None:
     job = await post("test.add", a=1, b=2)
     one = f"/api/jobs/{job['id']}"
     for _ in range(2):
@@ -197,11 +211,15 @@ async def test_a_job_that_runs_or_is_completed_cannot_be_retried(
     assert started.read_text().split() == ["1"]
 
 
-async def test_list_pages_and_filters(http: httpx2.AsyncClient, api: dict[str, Any], post: Any) -> None:
+async def test_list_pages_and_filters(
+    http: httpx2.AsyncClient, api: dict[str, Any], post: Any
+) -> None:
     ids = [(await post("test.add", a=number, b=0))["id"] for number in range(3)]
     await post("test.say", words="x")
     first = check(api, await http.get("/api/jobs?kind=test.add&limit=2"), "/api/jobs")
-    second = (await http.get("/api/jobs", params={"kind": "test.add", "cursor": first["cursor"]})).json()
+    second = (
+        await http.get("/api/jobs", params={"kind": "test.add", "cursor": first["cursor"]})
+    ).json()
     assert [job["id"] for job in first["jobs"] + second["jobs"]] == ids[::-1]
     assert second["cursor"] is None
     assert (await http.get("/api/jobs?state=completed")).json()["jobs"] == []
@@ -218,7 +236,9 @@ async def test_request_ids_are_kept_or_made(http: httpx2.AsyncClient) -> None:
     assert refused.json()["request_id"] == refused.headers["x-request-id"] == "mine-2"
 
 
-async def test_health_says_what_is_missing(open_http: Any, problems: list[str], api: dict[str, Any]) -> None:
+async def test_health_says_what_is_missing(
+    open_http: Any, problems: list[str], api: dict[str, Any]
+) -> None:
     async with open_http(None) as stranger:
         well = await stranger.get("/health")
         problems.append("No worker is alive.")
@@ -271,10 +291,15 @@ async def test_streams_past_an_owners_limit_are_refused_for_that_owner_alone(
     async with open_http(tokens.ada) as ada, open_http(tokens.bob) as bob:
         async with ada.stream("GET", one + "/events"), ada.stream("GET", one + "/events"):
             for refused in (await http.get(one + "/events"), await http.get(one + "?wait=20")):
-                assert (refused.status_code, refused.json()["error"]["code"]) == (429, "quota_exceeded")
+                assert (refused.status_code, refused.json()["error"]["code"]) == (
+                    429,
+                    "quota_exceeded",
+                )
                 assert refused.headers["retry-after"] == "5"
             assert (await http.get(one)).status_code == 200
-            own = (await bob.post("/api/jobs", json={"kind": "test.add", "args": {"a": 1, "b": 2}})).json()
+            own = (
+                await bob.post("/api/jobs", json={"kind": "test.add", "args": {"a": 1, "b": 2}})
+            ).json()
             async with bob.stream("GET", f"/api/jobs/{own['id']}/events") as stream:
                 assert stream.status_code == 200
         async with asyncio.timeout(10):
@@ -327,7 +352,9 @@ def _references(value: Any) -> list[str]:
     return []
 
 
-async def test_signing_in_exchanges_the_code_of_a_link_for_a_cookie(open_http: Any, tokens: Any) -> None:
+async def test_signing_in_exchanges_the_code_of_a_link_for_a_cookie(
+    open_http: Any, tokens: Any
+) -> None:
     async with open_http(None) as browser:
         code = make_code(tokens.local)
         response = await browser.get("/signin", params={"code": code})
@@ -342,15 +369,32 @@ async def test_signing_in_exchanges_the_code_of_a_link_for_a_cookie(open_http: A
         assert forged.status_code == 401
         old = make_code(tokens.local, now=time.time() - 601)
         other = make_code("cb_another-folder")
-        for none in (code, old, other, code[:-1], "", "1.2.3", "9" * 11 + ".a.b", tokens.local, "\ud800"):
-            wrong = await browser.get("/signin", params={"code": none.encode("utf-8", "surrogatepass")})
+        for none in (
+            code,
+            old,
+            other,
+            code[:-1],
+            "",
+            "1.2.3",
+            "9" * 11 + ".a.b",
+            tokens.local,
+            "\ud800",
+        ):
+            wrong = await browser.get(
+                "/signin", params={"code": none.encode("utf-8", "surrogatepass")}
+            )
             assert (wrong.status_code, "set-cookie" in wrong.headers) == (401, False)
             assert wrong.json()["error"]["message"] == "This link was used, or it has ended."
         in_the_address = await browser.get("/signin", params={"token": tokens.local})
         assert in_the_address.status_code == 422  # a token would stay in the browser's history
-        for site in ("cross-site", "same-site"):  # the second is a page on another port of this machine
+        for site in (
+            "cross-site",
+            "same-site",
+        ):  # the second is a page on another port of this machine
             lured = await browser.get(
-                "/signin", params={"code": make_code(tokens.local)}, headers={"sec-fetch-site": site}
+                "/signin",
+                params={"code": make_code(tokens.local)},
+                headers={"sec-fetch-site": site},
             )
             assert (lured.status_code, "set-cookie" in lured.headers) == (403, False)
         assert (await browser.get("/signin")).status_code == 422
@@ -376,7 +420,10 @@ async def test_events_end_with_the_job(
     states: list[str] = []
     heartbeats = 0
     last = ""
-    async with open_http(tokens.ada) as ada, ada.stream("GET", f"/api/jobs/{job['id']}/events") as response:
+    async with (
+        open_http(tokens.ada) as ada,
+        ada.stream("GET", f"/api/jobs/{job['id']}/events") as response,
+    ):
         assert response.headers["content-type"].startswith("text/event-stream")
         async for event in events_of(response):
             if event.get("event") != "job":
@@ -425,7 +472,7 @@ async def test_without_the_store_every_answer_comes_within_two_seconds(
         raise RuntimeError("/secret/path")
 
     app = Starlette(routes=build_routes(stranded, authenticator=authenticator, readiness=readiness))
-    gate = Gate(app, authenticator=authenticator, allowed=HostList.of(8787))
+    gate = AuthenticationMiddleware(app, authenticator=authenticator, allowed=HostList.of(8787))
     headers = {"authorization": f"Bearer {tokens.ada}"}
     transport = httpx2.ASGITransport(gate)
     async with httpx2.AsyncClient(

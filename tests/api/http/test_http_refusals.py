@@ -12,7 +12,9 @@ from starlette.types import ASGIApp
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
-async def test_jobs_of_others_are_jobs_that_do_not_exist(open_http: Any, tokens: Any, post: Any) -> None:
+async def test_jobs_of_others_are_jobs_that_do_not_exist(
+    open_http: Any, tokens: Any, post: Any
+) -> None:
     job = await post("test.add", a=1, b=2)
     async with open_http(tokens.bob) as bob:
         for method, path in [
@@ -55,7 +57,9 @@ async def test_without_a_token_nothing_is_told(open_http: Any, path: str) -> Non
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-async def test_guessing_tokens_is_slowed_down_but_the_right_one_works(open_http: Any, tokens: Any) -> None:
+async def test_guessing_tokens_is_slowed_down_but_the_right_one_works(
+    open_http: Any, tokens: Any
+) -> None:
     async with open_http(None) as stranger:
         seen: list[int] = []
         for number in range(12):
@@ -70,11 +74,21 @@ async def test_guessing_tokens_is_slowed_down_but_the_right_one_works(open_http:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"host": "evil.com"}, {"host": "127.0.0.1:80"}, {"origin": "https://evil"}, {"origin": "null"}],
+    [
+        {"host": "evil.com"},
+        {"host": "127.0.0.1:80"},
+        {"origin": "https://evil"},
+        {"origin": "null"},
+    ],
 )
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/health"), ("POST", "/api/jobs"), ("GET", f"/api/jobs/{UNKNOWN}/events"), ("GET", "/nowhere")],
+    [
+        ("GET", "/health"),
+        ("POST", "/api/jobs"),
+        ("GET", f"/api/jobs/{UNKNOWN}/events"),
+        ("GET", "/nowhere"),
+    ],
 )
 async def test_other_hosts_and_origins_reach_no_handler(
     http: httpx2.AsyncClient, headers: dict[str, str], method: str, path: str
@@ -84,9 +98,16 @@ async def test_other_hosts_and_origins_reach_no_handler(
 
 
 async def test_a_form_of_another_site_submits_nothing(http: httpx2.AsyncClient) -> None:
-    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
+    for kind in (
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "",
+    ):
         response = await http.post(
-            "/api/jobs", content=b'{"kind":"test.add","args":{"a":1,"b":2}}', headers={"content-type": kind}
+            "/api/jobs",
+            content=b'{"kind":"test.add","args":{"a":1,"b":2}}',
+            headers={"content-type": kind},
         )
         assert response.status_code == 422
     assert (await http.get("/api/jobs")).json()["jobs"] == []
@@ -138,7 +159,9 @@ async def test_an_address_on_this_machine_is_refused_at_the_door(http: httpx2.As
 
 
 async def test_a_large_body_is_refused_while_it_is_read(application: ASGIApp, tokens: Any) -> None:
-    """Spoken in raw ASGI: no HTTP client sends a lying Content-Length, nor tells how much was read."""
+    """Spoken in raw ASGI: no HTTP client sends a lying Content-Length, nor
+    tells how much was read.
+    """
     read = 0
 
     async def receive() -> dict[str, Any]:
@@ -152,7 +175,11 @@ async def test_a_large_body_is_refused_while_it_is_read(application: ASGIApp, to
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = {"host": "127.0.0.1:8787", "authorization": f"Bearer {tokens.ada}", "content-length": "5"}
+    headers = {
+        "host": "127.0.0.1:8787",
+        "authorization": f"Bearer {tokens.ada}",
+        "content-length": "5",
+    }
     headers["content-type"] = "application/json"
     scope = {
         "type": "http",
@@ -168,11 +195,15 @@ async def test_a_large_body_is_refused_while_it_is_read(application: ASGIApp, to
 
 
 async def test_args_have_a_limit_of_their_own(http: httpx2.AsyncClient) -> None:
-    response = await http.post("/api/jobs", json={"kind": "test.say", "args": {"words": "x" * 300_000}})
+    response = await http.post(
+        "/api/jobs", json={"kind": "test.say", "args": {"words": "x" * 300_000}}
+    )
     assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
 
 
-@pytest.mark.parametrize("job_id", ["meta", "wait", "1", UNKNOWN[:-1], UNKNOWN + "0", "%00", "x" * 36])
+@pytest.mark.parametrize(
+    "job_id", ["meta", "wait", "1", UNKNOWN[:-1], UNKNOWN + "0", "%00", "x" * 36]
+)
 async def test_an_id_that_is_no_uuid(http: httpx2.AsyncClient, job_id: str) -> None:
     assert (await http.get(f"/api/jobs/{job_id}")).status_code == 422
 
@@ -202,4 +233,6 @@ async def test_the_servers_key_for_pdfco_is_not_everybodys(
         own = {**args, "api_key": "a key of mine"}
         assert (await ada.post("/api/jobs", json={"kind": kind, "args": own})).status_code == 202
         for one in (admin, local):
-            assert (await one.post("/api/jobs", json={"kind": kind, "args": args})).status_code == 202
+            assert (
+                await one.post("/api/jobs", json={"kind": kind, "args": args})
+            ).status_code == 202

@@ -24,8 +24,12 @@ MCP = {"accept": "application/json, text/event-stream", "content-type": "applica
 def test_streams_end_with_their_server_and_leave_no_trace_in_its_log(tmp_path: Path) -> None:
     with serving(tmp_path / "home") as victim:
         waiting = {"kind": "test.add", "args": {"a": 1, "b": 2}, "delay_seconds": 600}
-        done = post(victim, "/api/jobs", json.dumps(waiting).encode(), {"content-type": "application/json"})
-        session = post(victim, "/mcp", json.dumps(INITIALIZE).encode(), MCP).headers["mcp-session-id"]
+        done = post(
+            victim, "/api/jobs", json.dumps(waiting).encode(), {"content-type": "application/json"}
+        )
+        session = post(victim, "/mcp", json.dumps(INITIALIZE).encode(), MCP).headers[
+            "mcp-session-id"
+        ]
         paths = {
             f"/api/jobs/{done.json()['id']}/events": {},
             "/changes": {},

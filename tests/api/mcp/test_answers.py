@@ -1,5 +1,6 @@
-"""What an agent is told of a job over MCP: its place, its time left, its result from another session, and at
-what cost."""
+"""What an agent is told of a job over MCP: its place, its time left, its result from another
+session, and at what cost.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ async def run(service: Service, kind: str, **args: Any) -> str:
     return job.id
 
 
-# --- Before the end ---------------------------------------------------------------------------------------
+# --- Before the end -------------------------------------------------------------------------------
 
 
 async def test_a_waiting_job_tells_its_place_in_the_queue(server: FastMCP[None]) -> None:
@@ -93,7 +94,7 @@ async def test_the_phases_of_a_job_are_kept_with_their_beginnings(service: Servi
     assert starts[0] >= 0
 
 
-# --- After the end ----------------------------------------------------------------------------------------
+# --- After the end --------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("worker")
@@ -103,19 +104,27 @@ async def test_a_result_is_marked_as_not_read_until_somebody_was_given_it(
     job_id = await run(service, "test.add", a=1, b=2)
     async with Client(server) as client:
         assert [job["unread"] for job in (await call(client, "job.list"))["jobs"]] == [True]
-        assert (await call(client, "job.list"))["jobs"][0]["unread"] is True  # a list is not reading
+        assert (await call(client, "job.list"))["jobs"][0][
+            "unread"
+        ] is True  # a list is not reading
         ended = await call(client, "job.wait", job_id=job_id)
         assert (ended["result"], ended["unread"]) == (3, True)
         assert (await call(client, "job.list"))["jobs"][0]["unread"] is False
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_long_result_is_named_and_read_in_parts(service: Service, server: FastMCP[None]) -> None:
+async def test_a_long_result_is_named_and_read_in_parts(
+    service: Service, server: FastMCP[None]
+) -> None:
     job_id = await run(service, "test.say", words="x" * 20_000)
     async with Client(server) as client:
         result = await client.call_tool("job.wait", {"job_id": job_id})
         ticket: Any = result.structured_content
-        assert (ticket["result"], ticket["result_is_longer"], ticket["unread"]) == (None, True, True)
+        assert (ticket["result"], ticket["result_is_longer"], ticket["unread"]) == (
+            None,
+            True,
+            True,
+        )
         assert {block.type for block in result.content} == {"text"}
         assert "job_result" in ticket["next_step"]
         part = await call(client, "job.result", job_id=job_id, path="/said", offset=15_000)
@@ -160,7 +169,7 @@ async def test_a_resource_of_somebody_else_does_not_exist(service: Service) -> N
             assert told[0] == told[1]
 
 
-# --- The cost ---------------------------------------------------------------------------------------------
+# --- The cost -------------------------------------------------------------------------------------
 
 
 async def test_schemas_are_written_out_for_listing_and_only_once(service: Service) -> None:

@@ -57,11 +57,22 @@ async def test_hosts_that_declare_apps_are_offered_the_card_and_all_others_see_w
             assert content.text.startswith("<!doctype html>")
             assert 'call("job_card"' in content.text and 'call("job_cancel"' in content.text
             assert content.meta is not None
-            nothing: dict[str, list[str]] = {"connectDomains": [], "resourceDomains": [], "frameDomains": []}
+            nothing: dict[str, list[str]] = {
+                "connectDomains": [],
+                "resourceDomains": [],
+                "frameDomains": [],
+            }
             assert content.meta["ui"] == {"csp": nothing, "prefersBorder": True}
     assert listed[True].keys() - listed[False].keys() == {"job_card"}
     assert listed[True]["job_card"] == {"resourceUri": CARD, "visibility": ["app"]}
-    for name in ("test_add", "page_analyze", "page_get_job_status", "job_wait", "job_status", "job_cancel"):
+    for name in (
+        "test_add",
+        "page_analyze",
+        "page_get_job_status",
+        "job_wait",
+        "job_status",
+        "job_cancel",
+    ):
         assert listed[False][name] == {"resourceUri": CARD}, name
     assert listed[False]["job_list"] is None
     assert listed[False]["job_result"] is None
@@ -75,7 +86,9 @@ async def test_the_card_names_nothing_outside_itself() -> None:
     assert "innerHTML" not in text and "insertAdjacentHTML" not in text and "eval(" not in text
 
 
-async def test_a_look_is_held_until_there_is_news(server: FastMCP[None], worker: Any, tmp_path: Path) -> None:
+async def test_a_look_is_held_until_there_is_news(
+    server: FastMCP[None], worker: Any, tmp_path: Path
+) -> None:
     gate = tmp_path / "gate"
     async with Client(server) as client:
         started = await client.call_tool("test.gate", {"path": str(gate)})

@@ -1,4 +1,6 @@
-"""The short way of calls and lists answers as the long one does, and goes the long one for all else."""
+"""The short way of calls and lists answers as the long one does, and goes the long one for all
+else.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from checkback.api.mcp.tools import fast_path
 from checkback.api.mcp.tools.fast_path import Shortcut
 from checkback.api.mcp.transport.jsonrpc import StrictMessages
 from checkback.api.mcp.transport.response_mode import is_brief
-from checkback.api.middleware.authentication import Gate, RequireCaller
+from checkback.api.middleware.authentication import AuthenticationMiddleware, RequireCaller
 from checkback.dialects.mcp_tasks import EXTENSION
 from checkback.security.auth.authenticator import Authenticator
 from checkback.security.auth.callers import Caller
@@ -135,8 +137,10 @@ async def speaker(
 ) -> AsyncGenerator[Speaker]:
     """A client of the application that a server puts at /mcp."""
     inner = http_app(server)
-    app = Starlette(routes=[Route("/mcp", RequireCaller(StrictMessages(inner)))], lifespan=inner.lifespan)
-    gate = Gate(app, authenticator=authenticator, allowed=HostList.of(8787))
+    app = Starlette(
+        routes=[Route("/mcp", RequireCaller(StrictMessages(inner)))], lifespan=inner.lifespan
+    )
+    gate = AuthenticationMiddleware(app, authenticator=authenticator, allowed=HostList.of(8787))
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(
@@ -175,7 +179,10 @@ async def questions(service: Service) -> list[tuple[str, dict[str, Any]]]:
     files = await ended(service, "test.two_files")
     long = await ended(service, "test.say", words="x" * 30_000)
     calls: list[tuple[str, Any]] = [
-        *(("job_status", {"job_id": one}) for one in (done, failed, files, long, UNKNOWN, "no-id", 5)),
+        *(
+            ("job_status", {"job_id": one})
+            for one in (done, failed, files, long, UNKNOWN, "no-id", 5)
+        ),
         ("job.status", {"jobId": done}),
         ("job_status", {}),
         ("job_status", {"job_id": done, "more": 1}),
@@ -230,7 +237,11 @@ async def test_both_ways_give_the_same_answers(
 
 @pytest.mark.parametrize("extensions", EXTENSIONS, ids=lambda one: "+".join(one) or "none")
 async def test_both_ways_list_the_same_to_every_client(
-    service: Service, authenticator: Authenticator, tokens: Any, era: str, extensions: dict[str, Any]
+    service: Service,
+    authenticator: Authenticator,
+    tokens: Any,
+    era: str,
+    extensions: dict[str, Any],
 ) -> None:
     short, long = server_of(service), long_way(server_of(service))
     # A list that was made for another client must not be given to this one.
@@ -321,7 +332,9 @@ async def test_a_client_that_was_listed_no_tool_of_tasks_gets_none(
     async with speaker(server, authenticator, tokens.ada, MODERN, {EXTENSION: {}}) as client:
         assert messages(await client.post("tools/call", call))[0]["result"]["resultType"] == "task"
     async with speaker(server, authenticator, tokens.ada, MODERN) as client:
-        assert messages(await client.post("tools/call", call))[0]["result"]["resultType"] == "complete"
+        assert (
+            messages(await client.post("tools/call", call))[0]["result"]["resultType"] == "complete"
+        )
 
 
 def no_tasks(_: Context, __: str) -> bool:
@@ -334,7 +347,9 @@ class Sees(Middleware):
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    async def on_call_tool(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
+    async def on_call_tool(
+        self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]
+    ) -> Any:
         self.seen.append(context.message.name)
         return await call_next(context)
 
@@ -347,7 +362,9 @@ def test_without_the_seams_of_the_sdk_there_is_no_shortcut(service: Service) -> 
     server = long_way(build_server(service, caller=lambda: ADA))
 
     def install() -> bool:
-        return fast_path.install(server, {}, unneeded=(Middleware,), starts_task=no_tasks, variant=tuple)
+        return fast_path.install(
+            server, {}, unneeded=(Middleware,), starts_task=no_tasks, variant=tuple
+        )
 
     own: Any = server._mcp_server  # pyright: ignore
     server._mcp_server = Server2027()  # pyright: ignore
@@ -369,7 +386,7 @@ async def test_a_middleware_that_wants_to_see_calls_sees_them(service: Service) 
     assert sees.seen == ["job.list"]
 
 
-# --- One piece or a stream --------------------------------------------------------------------------------
+# --- One piece or a stream ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Files of jobs, as agents get them: pictures to look at, links that open, copies in an allowed folder."""
+"""Files of jobs, as agents get them: pictures to look at, links that open, copies in an allowed
+folder.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from starlette.applications import Starlette
 
 from checkback.api.mcp.server import build_server
 from checkback.api.mcp.tools.job_files import MAX_SIDE, read_picture
-from checkback.api.signed_files import FilesDoor
+from checkback.api.signed_files import SignedFilesApi
 from checkback.security.auth.callers import Caller
 from checkback.service import Service
 
@@ -63,9 +65,13 @@ def picture(size: tuple[int, int], form: str = "PNG", *, noise: bool = False) ->
     return buffer.getvalue()
 
 
-async def result(server: FastMCP[None], job_id: str, *, error: bool = False, **arguments: Any) -> Any:
+async def result(
+    server: FastMCP[None], job_id: str, *, error: bool = False, **arguments: Any
+) -> Any:
     async with Client(server) as client:
-        answer = await client.call_tool("job_result", {"job_id": job_id, **arguments}, raise_on_error=False)
+        answer = await client.call_tool(
+            "job_result", {"job_id": job_id, **arguments}, raise_on_error=False
+        )
         assert answer.is_error is error, answer.content
         return answer
 
@@ -116,7 +122,9 @@ MODES = {
 
 
 @pytest.mark.parametrize("form", MODES)
-async def test_every_kind_of_picture_is_shown_whole_and_made_smaller(tmp_path: Path, form: str) -> None:
+async def test_every_kind_of_picture_is_shown_whole_and_made_smaller(
+    tmp_path: Path, form: str
+) -> None:
     for mode in MODES[form]:
         for size in ((40, 30), (MAX_SIDE + 500, 400)):
             path = tmp_path / f"{mode.replace(';', '')}-{size[0]}"
@@ -143,7 +151,9 @@ async def test_pages_that_are_not_shown_are_counted(
     assert ("Only the first of 3 pages is shown" in said) is (pages > 1)
 
 
-async def test_a_broken_picture_is_not_handed_to_a_model(server: FastMCP[None], leave: Leave) -> None:
+async def test_a_broken_picture_is_not_handed_to_a_model(
+    server: FastMCP[None], leave: Leave
+) -> None:
     cut_off = picture((400, 400), noise=True)[:2000]
     for content in (b"\x89PNG\r\n\x1a\n broken", cut_off, b"<svg/>", b"GIF89a"):
         answer = await result(server, await leave("shot.png", content), artifact="shot.png")
@@ -166,7 +176,8 @@ async def test_every_file_has_a_link_that_opens_without_a_token_and_a_name_that_
     assert told["url"].startswith(f"{BASE}/files/{job_id}/")
     assert json.loads(ticket.content[1].text)["artifacts"][0]["url"] == told["url"]
     async with httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(Starlette(routes=FilesDoor(service).routes())), base_url=BASE
+        transport=httpx2.ASGITransport(Starlette(routes=SignedFilesApi(service).routes())),
+        base_url=BASE,
     ) as http:
         urls: list[str] = [told["url"], answer.structured_content["file"]["url"]]
         for url in urls:
@@ -216,7 +227,9 @@ async def test_nothing_is_overwritten_and_no_link_is_followed(
     assert not outside.exists()
 
 
-async def test_without_an_allowed_folder_saving_is_not_there(service: Service, leave: Leave) -> None:
+async def test_without_an_allowed_folder_saving_is_not_there(
+    service: Service, leave: Leave
+) -> None:
     server = build_server(service, caller=lambda: ADA)
     job_id = await leave("a.bin", b"\x00")
     answer = await result(server, job_id, error=True, artifact="a.bin", save_as="x.bin")
@@ -227,7 +240,9 @@ async def test_without_an_allowed_folder_saving_is_not_there(service: Service, l
     assert tool.annotations is not None and tool.annotations.read_only_hint is True
 
 
-async def test_a_file_of_somebody_else_does_not_exist(service: Service, leave: Leave, folder: Path) -> None:
+async def test_a_file_of_somebody_else_does_not_exist(
+    service: Service, leave: Leave, folder: Path
+) -> None:
     job_id = await leave("a.bin", b"\x00")
     server = build_server(service, caller=lambda: Caller("bob"), save_folder=folder)
     for more in ({}, {"save_as": "x"}):

@@ -15,7 +15,15 @@ from checkback.service import Service
 from tool_rules import faults
 
 ADA = Caller("ada")
-TOOLS = {"kind_search", "kind_describe", "job_submit", "job_wait", "job_result", "job_list", "job_cancel"}
+TOOLS = {
+    "kind_search",
+    "kind_describe",
+    "job_submit",
+    "job_wait",
+    "job_result",
+    "job_list",
+    "job_cancel",
+}
 
 
 @pytest.fixture
@@ -32,7 +40,9 @@ async def test_seven_tools_are_listed_and_pass_the_rules(
     server: FastMCP[None], mode: Literal["legacy", "auto"]
 ) -> None:
     async with Client(server, mode=mode) as client:
-        tools = [tool.model_dump(by_alias=True, exclude_none=True) for tool in await client.list_tools()]
+        tools = [
+            tool.model_dump(by_alias=True, exclude_none=True) for tool in await client.list_tools()
+        ]
     assert {tool["name"] for tool in tools} == TOOLS
     assert [fault for tool in tools for fault in faults(tool)] == []
 
@@ -44,7 +54,9 @@ async def test_a_kind_is_found_described_submitted_and_read(server: FastMCP[None
         assert found["kinds"][0] == {"kind": "test.add", "about": "Add two numbers."}
         described = await call(client, "kind_describe", kind="test.add")
         assert described["args"]["required"] == ["a", "b"]
-        ticket = await call(client, "job_submit", kind="test.add", args={"a": 1, "b": 2}, key="once")
+        ticket = await call(
+            client, "job_submit", kind="test.add", args={"a": 1, "b": 2}, key="once"
+        )
         again = await call(client, "job_submit", kind="test.add", args={"a": 1, "b": 2}, key="once")
         assert again["job_id"] == ticket["job_id"]
         ended = await call(client, "job_wait", job_id=ticket["job_id"])
@@ -62,7 +74,9 @@ async def test_a_kind_is_found_described_submitted_and_read(server: FastMCP[None
         ("e-mail", "email.to_pdf"),
     ],
 )
-async def test_words_find_the_kind_that_they_name(server: FastMCP[None], query: str, kind: str) -> None:
+async def test_words_find_the_kind_that_they_name(
+    server: FastMCP[None], query: str, kind: str
+) -> None:
     async with Client(server) as client:
         found = await call(client, "kind_search", query=query)
     assert kind in [one["kind"] for one in found["kinds"][:3]]
@@ -94,7 +108,9 @@ async def test_unknown_kinds_and_wrong_arguments_are_refused_by_name(server: Fas
             assert word in error["message"]
 
 
-async def test_next_steps_name_only_tools_that_are_there(server: FastMCP[None], service: Service) -> None:
+async def test_next_steps_name_only_tools_that_are_there(
+    server: FastMCP[None], service: Service
+) -> None:
     async with Client(server) as client:
         ticket = await call(client, "job_submit", kind="test.add", args={"a": 1, "b": 2})
         cancelled = await call(client, "job_cancel", job_id=ticket["job_id"])

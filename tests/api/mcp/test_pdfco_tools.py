@@ -1,4 +1,6 @@
-"""The tools of PDF.co's MCP server in our own: envelope, waiting, sources, and what goes to PDF.co."""
+"""The tools of PDF.co's MCP server in our own: envelope, waiting, sources, and
+what goes to PDF.co.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def pdfco() -> Iterator[PlayedPdfco]:
 @pytest.fixture
 def settings(settings: Settings, pdfco: PlayedPdfco) -> Settings:
     hosts = (pdfco.url.removeprefix("http://"),)
-    return replace(settings, pdfco_url=pdfco.url, allow_hosts=hosts, pdfco_key_owners=("local", "eve"))
+    return replace(
+        settings, pdfco_url=pdfco.url, allow_hosts=hosts, pdfco_key_owners=("local", "eve")
+    )
 
 
 @pytest.fixture
@@ -99,7 +103,9 @@ async def test_every_tool_has_annotations_and_an_output_schema(client: Client[An
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_small_result_comes_inline_and_with_a_link(client: Client[Any], report: Path) -> None:
+async def test_a_small_result_comes_inline_and_with_a_link(
+    client: Client[Any], report: Path
+) -> None:
     uploaded = await call(client, "upload_file", file_path=str(report))
     assert uploaded["status"] == "success"
     result = await client.call_tool("pdf_to_text", {"url": uploaded["content"]["url"]})
@@ -144,7 +150,9 @@ async def test_bad_arguments_are_refused_with_a_reason(client: Client[Any]) -> N
         answer = await call(client, "pdf_to_text", **arguments)
         assert answer["status"] == "error"
         assert answer["content"]["message"]
-    assert (await call(client, "pdf_to_image", url="https://a.example/x", type="gif"))["status"] == "error"
+    assert (await call(client, "pdf_to_image", url="https://a.example/x", type="gif"))[
+        "status"
+    ] == "error"
 
 
 async def test_a_path_crosses_no_network(build: Build, report: Path) -> None:
@@ -174,7 +182,9 @@ async def test_the_servers_key_asks_nothing_there_for_an_owner_who_may_not_use_i
     build: Build, service: Service
 ) -> None:
     async with Client(build(has_key=True)) as client:
-        answer = await call(client, "get_job_check", job_id="6YSZD3U872ZYYFEDMQCQSGEEO8YSF5WA--151-300")
+        answer = await call(
+            client, "get_job_check", job_id="6YSZD3U872ZYYFEDMQCQSGEEO8YSF5WA--151-300"
+        )
     assert answer["status"] == "unknown"
     assert (await service.list(ADA)).jobs == []
 
@@ -188,7 +198,9 @@ async def test_a_job_there_has_one_follower_however_often_it_is_asked_for(
         answers.append(await call(client, "get_job_check", job_id=remote, api_key="their-key"))
     assert [answer["status"] for answer in answers] == ["working"] * 3
     jobs = (await service.list(EVE)).jobs
-    assert [job.kind for job in jobs] == ["pdfco.track"] * 2  # one for the server's key, one for the caller's
+    assert [job.kind for job in jobs] == [
+        "pdfco.track"
+    ] * 2  # one for the server's key, one for the caller's
     assert answers[0]["content"]["jobId"] == answers[1]["content"]["jobId"]
 
 
@@ -200,7 +212,9 @@ async def test_our_own_job_is_never_asked_for_there(build: Build, service: Servi
     assert [job.kind for job in (await service.list(ADA)).jobs] == ["test.add"]
 
 
-async def test_a_job_for_pdfco_is_one_of_ours_that_runs_there(build: Build, service: Service) -> None:
+async def test_a_job_for_pdfco_is_one_of_ours_that_runs_there(
+    build: Build, service: Service
+) -> None:
     async with Client(build(wait_seconds=0.05)) as client:
         await call(
             client, "pdf_to_text", url="https://example.com/a.pdf", provider="pdfco", api_key="their-key",

@@ -1,4 +1,6 @@
-"""``page.analyze`` and ``page.getJobStatus`` to the letter, as ReftrixMCP's clients send and read them."""
+"""``page.analyze`` and ``page.getJobStatus`` to the letter, as ReftrixMCP's clients send and read
+them.
+"""
 
 from __future__ import annotations
 
@@ -114,12 +116,9 @@ async def test_the_analyze_tool_takes_every_key(
     schema = tools["page.analyze"].input_schema
     assert schema["required"] == ["url"]
     assert schema["additionalProperties"] is False
-    keys = (
-        "url sourceType usageScope features summary async timeout waitUntil timeout_strategy partial_results"
-    )
-    keys += (
-        " layoutTimeout motionTimeout qualityTimeout auto_retry max_retries auto_timeout respect_robots_txt"
-    )
+    keys = "url sourceType usageScope features summary async timeout waitUntil timeout_strategy"
+    keys += " partial_results layoutTimeout motionTimeout qualityTimeout auto_retry max_retries"
+    keys += " auto_timeout respect_robots_txt"
     keys += " layoutOptions motionOptions qualityOptions narrativeOptions visionOptions responsiveOptions"
     assert set(keys.split()) <= schema["properties"].keys()
 
@@ -184,11 +183,17 @@ async def test_status_errors(
     ],
 )
 async def test_an_own_job_of_another_kind_is_named_with_the_tool_for_it(
-    service: Service, tool_names: Any, toolsets: tuple[str, ...], words: str, mode: Literal["legacy", "auto"]
+    service: Service,
+    tool_names: Any,
+    toolsets: tuple[str, ...],
+    words: str,
+    mode: Literal["legacy", "auto"],
 ) -> None:
     job_id = (await service.submit(ADA, "test.add", {"a": 1, "b": 2})).job.id
     pdfco = PdfcoSetting(base_url=lambda: "http://127.0.0.1:1", is_own_token=lambda _: False)
-    server = build_server(service, caller=lambda: ADA, tool_names=tool_names, toolsets=toolsets, pdfco=pdfco)
+    server = build_server(
+        service, caller=lambda: ADA, tool_names=tool_names, toolsets=toolsets, pdfco=pdfco
+    )
     async with Client(server, mode=mode) as client:
         error = await status_error(client, {"job_id": job_id})
         named = words.removeprefix("use ").split()[0]
@@ -205,7 +210,10 @@ async def test_a_job_of_another_kind_is_not_named_to_another_owner(
     async with Client(build_server(service, caller=lambda: ADA), mode=mode) as client:
         for one in (job_id, UNKNOWN):
             answer = await client.call_tool(
-                "page.getJobStatus", {"job_id": one}, meta={"request_id": "r-1"}, raise_on_error=False
+                "page.getJobStatus",
+                {"job_id": one},
+                meta={"request_id": "r-1"},
+                raise_on_error=False,
             )
             told.append(cast("Any", answer.content[0]).text)
     assert told[0] == told[1]
@@ -259,7 +267,10 @@ async def test_an_analysis_that_is_refused(
         assert envelope["success"] is False
         assert envelope["error"]["code"] in {code, "SSRF_BLOCKED"}
         assert envelope["error"]["message"]
-        assert (await client.call_tool("job.list", {})).structured_content == {"jobs": [], "cursor": None}
+        assert (await client.call_tool("job.list", {})).structured_content == {
+            "jobs": [],
+            "cursor": None,
+        }
 
 
 async def test_without_the_store_the_answer_comes_within_two_seconds(
@@ -318,7 +329,9 @@ async def test_a_job_that_a_bullmq_client_added_is_the_local_owners(
         ("something_new", "INTERNAL_ERROR"),
     ],
 )
-async def test_failures_speak_in_the_formats_own_codes(service: Service, code: str, told: str) -> None:
+async def test_failures_speak_in_the_formats_own_codes(
+    service: Service, code: str, told: str
+) -> None:
     job = (await service.submit(ADA, "page.analyze", {"url": PAGE})).job
     failed: Job = replace(
         job, state=State.FAILED, attempts=Attempts(1, 1, 1), failure=Failure(code, "It failed.")
@@ -343,7 +356,7 @@ async def test_a_failed_analysis_says_why(settings: Settings, service: Service) 
         assert {"created", "started", "failed"} <= status["timestamps"].keys()
 
 
-# --- With a browser ---------------------------------------------------------------------------------------
+# --- With a browser -------------------------------------------------------------------------------
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -381,10 +394,15 @@ async def test_an_analysis_awaited_to_its_end(settings: Settings, site: str) -> 
     async with open_connection(allowing) as connection, running_worker(allowing):  # pyright: ignore
         service = cast("Any", connection).service
         server = build_server(
-            service, caller=lambda: ADA, wait_seconds=50, base_url=lambda: "https://jobs.example.com"
+            service,
+            caller=lambda: ADA,
+            wait_seconds=50,
+            base_url=lambda: "https://jobs.example.com",
         )
         async with Client(server) as client:
-            envelope = await call(client, "page.analyze", {"url": f"http://{site}/", "summary": True})
+            envelope = await call(
+                client, "page.analyze", {"url": f"http://{site}/", "summary": True}
+            )
             assert envelope.keys() == {"success", "data"}
             data = envelope["data"]
             assert data["url"] == f"http://{site}/"

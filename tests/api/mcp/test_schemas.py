@@ -1,4 +1,6 @@
-"""What is listed passes the rules of hosts and model APIs, whatever the kinds, and refuses nothing valid."""
+"""What is listed passes the rules of hosts and model APIs, whatever the kinds, and refuses nothing
+valid.
+"""
 
 from __future__ import annotations
 
@@ -45,14 +47,28 @@ async def listed(service: Service, mode: Mode = "auto", **options: Any) -> Tools
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-async def test_every_listed_tool_passes_the_rules_of_all_hosts(service: Service, mode: Mode) -> None:
+async def test_every_listed_tool_passes_the_rules_of_all_hosts(
+    service: Service, mode: Mode
+) -> None:
     tools = await listed(service, mode, toolsets=EVERYTHING)
-    assert {"awkward_tuples", "awkward_tree", "page_crop", "pdf_to_text", "kind_search"} <= tools.keys()
+    assert {
+        "awkward_tuples",
+        "awkward_tree",
+        "page_crop",
+        "pdf_to_text",
+        "kind_search",
+    } <= tools.keys()
     assert [fault for tool in tools.values() for fault in faults(tool)] == []
 
 
 def test_the_rules_find_what_pydantic_writes() -> None:
-    for name in ("awkward.tuples", "awkward.tree", "awkward.values", "awkward.unions", "awkward.choice"):
+    for name in (
+        "awkward.tuples",
+        "awkward.tree",
+        "awkward.values",
+        "awkward.unions",
+        "awkward.choice",
+    ):
         schema = registry.get(name).args_schema()
         assert faults({"name": "a.b", "description": "x", "inputSchema": schema}), name
 
@@ -67,7 +83,9 @@ async def test_a_listed_schema_takes_what_the_kind_takes(service: Service, name:
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(data=st.data())
 def test_no_listed_schema_is_narrower_than_pydantics(data: st.DataObject) -> None:
@@ -78,11 +96,17 @@ def test_no_listed_schema_is_narrower_than_pydantics(data: st.DataObject) -> Non
     validate(portable(lists), arguments)
 
 
-async def test_a_call_is_checked_against_the_real_model_and_the_path_is_named(service: Service) -> None:
+async def test_a_call_is_checked_against_the_real_model_and_the_path_is_named(
+    service: Service,
+) -> None:
     async with Client(build_server(service, caller=lambda: ADA, kind_wait_seconds=0.05)) as client:
         for tool, arguments, path in (
             ("awkward_tuples", {"box": [1, 2, 3]}, "box"),
-            ("awkward_tree", {"root": {"name": "a", "children": [{"name": 5}]}}, "root.children.0.name"),
+            (
+                "awkward_tree",
+                {"root": {"name": "a", "children": [{"name": 5}]}},
+                "root.children.0.name",
+            ),
             ("awkward_unions", {"pet": {"sort": "cow"}}, "pet"),
         ):
             refused = await client.call_tool(tool, arguments, raise_on_error=False)
@@ -179,7 +203,9 @@ async def test_answers_fit_the_output_schemas(service: Service, tmp_path: Path) 
     pdfco = PdfcoSetting(
         base_url=lambda: "http://127.0.0.1:1", is_own_token=lambda _: False, local_files=True
     )
-    server = build_server(service, caller=lambda: ADA, pdfco=pdfco, toolsets=EVERYTHING, kind_wait_seconds=30)
+    server = build_server(
+        service, caller=lambda: ADA, pdfco=pdfco, toolsets=EVERYTHING, kind_wait_seconds=30
+    )
     (tmp_path / "a.txt").write_text("text")
     async with Client(server) as client:
         schemas = {tool.name: tool.output_schema or {} for tool in await client.list_tools()}

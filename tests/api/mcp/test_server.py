@@ -1,4 +1,6 @@
-"""The MCP door, as clients of both eras of the protocol see it: in memory, and over HTTP behind the gate."""
+"""The MCP door, as clients of both eras of the protocol see it: in memory, and over HTTP behind the
+gate.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,15 @@ UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 ADA = Caller("ada")
 PAGE = "https://example.com/"
 MODES: tuple[Literal["legacy", "auto"], ...] = ("legacy", "auto")
-JOB_TOOLS = ["job.cancel", "job.delete", "job.list", "job.result", "job.retry", "job.status", "job.wait"]
+JOB_TOOLS = [
+    "job.cancel",
+    "job.delete",
+    "job.list",
+    "job.result",
+    "job.retry",
+    "job.status",
+    "job.wait",
+]
 
 
 @pytest.fixture(params=MODES)
@@ -75,7 +85,7 @@ def text_of(result: Any) -> list[str]:
     return [block.text for block in result.content]
 
 
-# --- Names ------------------------------------------------------------------------------------------------
+# --- Names ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -97,12 +107,22 @@ def test_two_tools_cannot_share_a_name() -> None:
         aliases(["a.b", "a_b"])
 
 
-async def listed(server: FastMCP[None], client_name: str, mode: Literal["legacy", "auto"]) -> set[str]:
+async def listed(
+    server: FastMCP[None], client_name: str, mode: Literal["legacy", "auto"]
+) -> set[str]:
     async with Client(server, mode=mode, client_info=named(client_name)) as client:
         return {tool.name for tool in await client.list_tools()}
 
 
-CLIENTS = ("mcp", "fastmcp", "claude-code", "claude-ai", "inspector-cli", "codex-mcp-client", "somebody new")
+CLIENTS = (
+    "mcp",
+    "fastmcp",
+    "claude-code",
+    "claude-ai",
+    "inspector-cli",
+    "codex-mcp-client",
+    "somebody new",
+)
 
 
 async def test_underscore_names_are_listed_to_every_client(
@@ -156,10 +176,14 @@ async def test_every_text_uses_the_names_that_are_listed(
             tools = await client.list_tools()
             texts = [client.instructions or ""]
             if "pages" in toolsets:
-                texts.append(json.dumps(await call(client, "page.analyze", url=PAGE, **{"async": True})))
+                texts.append(
+                    json.dumps(await call(client, "page.analyze", url=PAGE, **{"async": True}))
+                )
             if toolsets == ("lean",):
                 texts.append(
-                    json.dumps(await call(client, "job.submit", kind="test.add", args={"a": 1, "b": 2}))
+                    json.dumps(
+                        await call(client, "job.submit", kind="test.add", args={"a": 1, "b": 2})
+                    )
                 )
             elif "jobs" in toolsets:
                 texts.append(json.dumps(await call(client, "test_add", a=1, b=2)))
@@ -172,7 +196,9 @@ async def test_every_text_uses_the_names_that_are_listed(
                     (name, underscore(name)) if tool_names == "dotted" else (underscore(name), name)
                 )
                 assert not mentions(text, other), (other, text)
-                assert shown in there or not mentions(text, shown) or f'"kind": "{shown}"' in text, (
+                assert (
+                    shown in there or not mentions(text, shown) or f'"kind": "{shown}"' in text
+                ), (
                     shown,
                     text,
                 )
@@ -191,14 +217,22 @@ def mentions(text: str, name: str) -> bool:
     return re.search(rf"(?<![\w.]){re.escape(name)}(?!\w|\.\w)", text) is not None
 
 
-# --- What is listed ---------------------------------------------------------------------------------------
+# --- What is listed -------------------------------------------------------------------------------
 
 
-async def test_every_tool_says_what_it_is(server: FastMCP[None], mode: Literal["legacy", "auto"]) -> None:
+async def test_every_tool_says_what_it_is(
+    server: FastMCP[None], mode: Literal["legacy", "auto"]
+) -> None:
     async with Client(server, mode=mode) as client:
         tools = {tool.name: tool for tool in await client.list_tools()}
         instructions = client.instructions
-    assert {"job_wait", "page_analyze", "page_get_job_status", "test_add", "test_say"} <= tools.keys()
+    assert {
+        "job_wait",
+        "page_analyze",
+        "page_get_job_status",
+        "test_add",
+        "test_say",
+    } <= tools.keys()
     for tool in tools.values():
         assert tool.title
         assert tool.description
@@ -229,7 +263,11 @@ def test_kinds_that_other_tools_cover_get_none(service: Service) -> None:
     [
         (("jobs",), {"job.status", "test.say"}, {"page.analyze", "pdf_to_text"}),
         (("pages",), {"page.analyze"}, {"job.status", "test.say", "pdf_to_text"}),
-        (("documents",), {"pdf_to_text", "get_job_check"}, {"page.analyze", "job.status", "test.say"}),
+        (
+            ("documents",),
+            {"pdf_to_text", "get_job_check"},
+            {"page.analyze", "job.status", "test.say"},
+        ),
     ],
 )
 def test_toolsets_say_which_tools_there_are(
@@ -242,7 +280,7 @@ def test_toolsets_say_which_tools_there_are(
     assert not absent & names
 
 
-# --- Work -------------------------------------------------------------------------------------------------
+# --- Work -----------------------------------------------------------------------------------------
 
 
 async def test_a_kinds_tool_answers_with_a_ticket_when_nothing_runs(
@@ -251,7 +289,7 @@ async def test_a_kinds_tool_answers_with_a_ticket_when_nothing_runs(
     async with Client(server, mode=mode) as client:
         result = await client.call_tool("test.add", {"a": 1, "b": 2})
         ticket: Any = result.structured_content
-        TypeAdapter(native.Ticket).validate_python(ticket)
+        TypeAdapter(native.JobSummary).validate_python(ticket)
         assert (ticket["state"], ticket["is_final"], ticket["result"]) == ("waiting", False, None)
         headline, record = text_of(result)
         assert headline.startswith("test.add is waiting, number 1 in its queue. Call job_wait")
@@ -312,7 +350,10 @@ def test_a_progress_message_has_our_words_first_and_the_jobs_own_on_one_short_li
     assert progress_message(job) == "active"
     assert progress_message(replace(job, phase="layout")) == "active, layout"
     said = "Page 3\r\n\x1b[31mof\u202e 9\ud800\x00!"
-    assert progress_message(replace(job, phase="layout", message=said)) == "active, layout: Page 3 [31mof 9 !"
+    assert (
+        progress_message(replace(job, phase="layout", message=said))
+        == "active, layout: Page 3 [31mof 9 !"
+    )
     assert progress_message(replace(job, message=" \n ")) == "active"
     long = progress_message(replace(job, message="word " * 200))
     assert long.startswith("active: word word")
@@ -339,7 +380,9 @@ async def test_progress_notifications_carry_the_jobs_message(
     assert {"active, first: half of the first", "active, second: half of the second"} <= set(told)
 
 
-async def test_cancel_retry_and_list(server: FastMCP[None], mode: Literal["legacy", "auto"]) -> None:
+async def test_cancel_retry_and_list(
+    server: FastMCP[None], mode: Literal["legacy", "auto"]
+) -> None:
     async with Client(server, mode=mode) as client:
         job_id = (await call(client, "test.add", a=1, b=2))["job_id"]
         for _ in range(2):
@@ -353,7 +396,10 @@ async def test_cancel_retry_and_list(server: FastMCP[None], mode: Literal["legac
 async def test_a_deleted_job_is_gone(server: FastMCP[None]) -> None:
     async with Client(server) as client:
         job_id = (await call(client, "test.add", a=1, b=2))["job_id"]
-        assert await call(client, "job_delete", job_id=job_id) == {"job_id": job_id, "deleted": True}
+        assert await call(client, "job_delete", job_id=job_id) == {
+            "job_id": job_id,
+            "deleted": True,
+        }
         for tool in ("job.status", "job.delete"):
             assert (await fail(client, tool, job_id=job_id))["code"] == "job_not_found"
         (tool,) = [tool for tool in await client.list_tools() if tool.name == "job_delete"]
@@ -364,7 +410,8 @@ async def test_a_deleted_job_is_gone(server: FastMCP[None]) -> None:
 @pytest.mark.usefixtures("worker")
 async def test_retry_runs_a_failed_job_again(server: FastMCP[None]) -> None:
     async with Client(server) as client:
-        job_id = (await client.call_tool("test.fail", {}, raise_on_error=False)).structured_content["job_id"]  # pyright: ignore
+        failed: Any = await client.call_tool("test.fail", {}, raise_on_error=False)
+        job_id = failed.structured_content["job_id"]
         assert (await call(client, "job.wait", job_id=job_id))["state"] == "failed"
         assert (await call(client, "job.retry", job_id=job_id))["is_final"] is False
         ended = await call(client, "job.wait", job_id=job_id)
@@ -379,9 +426,15 @@ async def test_results_and_artifacts_are_read_whole_or_in_parts(server: FastMCP[
         whole = await call(client, "job.result", job_id=said)
         assert (whole["result"], whole["next_offset"]) == ({"said": "hello"}, None)
         assert (await call(client, "job.result", job_id=said, pointer="/said"))["result"] == "hello"
-        assert (await call(client, "job.result", job_id=said, artifact="words.txt"))["result"] == "hello"
-        assert (await fail(client, "job.result", job_id=said, pointer="/nothing"))["code"] == "invalid_input"
-        assert (await fail(client, "job.result", job_id=said, artifact="../x"))["code"] == "job_not_found"
+        assert (await call(client, "job.result", job_id=said, artifact="words.txt"))[
+            "result"
+        ] == "hello"
+        assert (await fail(client, "job.result", job_id=said, pointer="/nothing"))[
+            "code"
+        ] == "invalid_input"
+        assert (await fail(client, "job.result", job_id=said, artifact="../x"))[
+            "code"
+        ] == "job_not_found"
 
         long = (await call(client, "test.large", size=SLICE_CHARACTERS + 5))["job_id"]
         ticket = await call(client, "job.wait", job_id=long)
@@ -396,7 +449,7 @@ async def test_results_and_artifacts_are_read_whole_or_in_parts(server: FastMCP[
         assert (await call(client, "job.result", job_id=spilled))["total_characters"] == 100_000
 
 
-# --- Errors -----------------------------------------------------------------------------------------------
+# --- Errors ---------------------------------------------------------------------------------------
 
 
 async def test_bad_input_is_a_result_that_names_the_field(
@@ -428,8 +481,17 @@ async def test_a_job_of_somebody_else_does_not_exist(
 ) -> None:
     theirs = (await service.submit(Caller("bob"), "test.add", {"a": 1, "b": 2})).job.id
     async with Client(server, mode=mode) as client:
-        for tool in ("job.status", "job.wait", "job.result", "job.cancel", "job.retry", "job.delete"):
-            assert await fail(client, tool, job_id=theirs) == await fail(client, tool, job_id=UNKNOWN)
+        for tool in (
+            "job.status",
+            "job.wait",
+            "job.result",
+            "job.cancel",
+            "job.retry",
+            "job.delete",
+        ):
+            assert await fail(client, tool, job_id=theirs) == await fail(
+                client, tool, job_id=UNKNOWN
+            )
         assert (await call(client, "job.list"))["jobs"] == []
 
 
@@ -475,13 +537,15 @@ async def test_a_client_that_goes_away_ends_the_wait_and_not_the_job(
     assert (await service.get(ADA, job_id)).state == "waiting"
 
 
-# --- Polling too often ------------------------------------------------------------------------------------
+# --- Polling too often ----------------------------------------------------------------------------
 
 
 async def test_a_question_that_comes_too_early_is_held(service: Service) -> None:
     clock = [100.0]
     early = EarlyPolls(clock=lambda: clock[0], max_jobs=2, max_hold_seconds=5)
-    jobs = [(await service.submit(ADA, "test.add", {"a": 1, "b": number})).job for number in range(3)]
+    jobs = [
+        (await service.submit(ADA, "test.add", {"a": 1, "b": number})).job for number in range(3)
+    ]
     assert early.hold_seconds("ada", jobs[0].id) == 0
     early.told("ada", jobs[0])
     assert early.hold_seconds("ada", jobs[0].id) == 2
@@ -493,7 +557,7 @@ async def test_a_question_that_comes_too_early_is_held(service: Service) -> None
     assert early.hold_seconds("ada", jobs[0].id) == 0  # forgotten: there is room for two
 
 
-# --- Over HTTP --------------------------------------------------------------------------------------------
+# --- Over HTTP ------------------------------------------------------------------------------------
 
 
 async def test_each_token_sees_its_own_jobs_over_http(
@@ -519,8 +583,13 @@ async def raw(service: Service, authenticator: Authenticator) -> AsyncIterator[A
     async def post(content: bytes, headers: dict[str, str]) -> httpx2.Response:
         async with over_http(service, authenticator) as app:
             transport = StreamingASGITransport(app)
-            async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8787") as client:
-                common = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+            async with httpx2.AsyncClient(
+                transport=transport, base_url="http://127.0.0.1:8787"
+            ) as client:
+                common = {
+                    "content-type": "application/json",
+                    "accept": "application/json, text/event-stream",
+                }
                 return await client.post("/mcp", content=content, headers=common | headers)
 
     yield post
@@ -558,12 +627,17 @@ async def test_strangers_reach_no_tool(raw: Any, headers: dict[str, str], status
         b'{"jsonrpc":"2.0","id":{"a":1},"method":"tools/list"}',
         b'{"jsonrpc":"2.0","id":1,"method":"no/such"}',
         b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":[]}',
-        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":'
+        + b"[" * 10_000
+        + b"]" * 10_000
+        + b"}",
         b'{"jsonrpc":"2.0","id":1,"method":"\xff"}',
     ],
     ids=lambda body: repr(body[:50]),
 )
-async def test_what_is_no_request_is_refused_and_the_server_lives(raw: Any, tokens: Any, body: bytes) -> None:
+async def test_what_is_no_request_is_refused_and_the_server_lives(
+    raw: Any, tokens: Any, body: bytes
+) -> None:
     response = await raw(body, {"authorization": f"Bearer {tokens.ada}"})
     assert 400 <= response.status_code < 500, response.text
 

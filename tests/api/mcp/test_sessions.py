@@ -67,7 +67,9 @@ def test_a_session_that_its_client_ended_makes_room(server: Victim) -> None:
 
 
 def test_a_session_whose_call_is_being_answered_is_not_the_idle_one(server: Victim) -> None:
-    submit = json.dumps({"kind": "test.add", "args": {"a": 1, "b": 2}, "delay_seconds": 600}).encode()
+    submit = json.dumps(
+        {"kind": "test.add", "args": {"a": 1, "b": 2}, "delay_seconds": 600}
+    ).encode()
     job_id = post(server, "/api/jobs", submit).json()["id"]
     first, second, _ = fresh(server, server.ada)
     wait = message("tools/call", name="job_wait", arguments={"job_id": job_id, "wait_seconds": 40})
@@ -103,12 +105,20 @@ def test_admins_and_messages_without_a_session_have_no_limit(server: Victim) -> 
 def test_a_session_of_another_owner_is_answered_as_one_that_does_not_exist(server: Victim) -> None:
     mine = opened(server, server.ada)
     gone = mine[:-1] + ("0" if mine[-1] != "0" else "1")
-    for token, session in ((server.bob, mine), (server.root, mine), (server.ada, gone), (server.ada, "x")):
+    for token, session in (
+        (server.bob, mine),
+        (server.root, mine),
+        (server.ada, gone),
+        (server.ada, "x"),
+    ):
         for method in ("POST", "GET", "DELETE"):
             theirs, nobodys = (
                 ask(
                     server,
-                    head(method, "/mcp", server, as_(token, one) | {"content-length": str(len(body))}) + body,
+                    head(
+                        method, "/mcp", server, as_(token, one) | {"content-length": str(len(body))}
+                    )
+                    + body,
                 )
                 for one in (session, "0" * 32)
                 for body in (message("ping") if method == "POST" else b"",)
@@ -122,7 +132,9 @@ def test_a_session_of_another_owner_is_answered_as_one_that_does_not_exist(serve
 def test_an_id_that_is_being_answered_is_refused_and_the_first_request_is_answered(
     server: Victim, second: str | int
 ) -> None:
-    submit = json.dumps({"kind": "test.add", "args": {"a": 1, "b": 2}, "delay_seconds": 600}).encode()
+    submit = json.dumps(
+        {"kind": "test.add", "args": {"a": 1, "b": 2}, "delay_seconds": 600}
+    ).encode()
     job_id = post(server, "/api/jobs", submit).json()["id"]
     session = opened(server, server.ada)
     wait = message("tools/call", name="job_wait", arguments={"job_id": job_id, "wait_seconds": 40})

@@ -1,4 +1,6 @@
-"""Jobs as MCP tasks, on the wire: what a client sends and gets, behind the gate, for owners of their own."""
+"""Jobs as MCP tasks, on the wire: what a client sends and gets, behind the gate, for owners of
+their own.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from checkback.api.mcp.server import build_server, http_app, http_caller
 from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting
 from checkback.api.mcp.tools.tool_list import POLL_TOOLS
 from checkback.api.mcp.tools.tool_names import underscore
-from checkback.api.middleware.authentication import Gate, RequireCaller
+from checkback.api.middleware.authentication import AuthenticationMiddleware, RequireCaller
 from checkback.core.states import State
 from checkback.dialects.mcp_tasks import EXTENSION, PROGRESS_META
 from checkback.security.auth.authenticator import Authenticator
@@ -45,10 +47,17 @@ class Wire:
         meta: dict[str, Any] = {
             "io.modelcontextprotocol/protocolVersion": VERSION,
             "io.modelcontextprotocol/clientInfo": {"name": "mcp", "version": "1"},
-            "io.modelcontextprotocol/clientCapabilities": {"extensions": {EXTENSION: {}}} if tasks else {},
+            "io.modelcontextprotocol/clientCapabilities": {"extensions": {EXTENSION: {}}}
+            if tasks
+            else {},
         }
         number = next(self._numbers)
-        return {"jsonrpc": "2.0", "id": number, "method": method, "params": {**params, "_meta": meta}}
+        return {
+            "jsonrpc": "2.0",
+            "id": number,
+            "method": method,
+            "params": {**params, "_meta": meta},
+        }
 
     def headers(self, token: str, method: str, params: dict[str, Any]) -> dict[str, str]:
         named = params.get("taskId") or params.get("name")
@@ -108,7 +117,7 @@ async def wire(service: Service, authenticator: Authenticator) -> AsyncIterator[
     )
     hosts = HostList.of(8787)
     app = http_app(server, allowed_hosts=sorted(hosts.hosts))
-    gate = Gate(RequireCaller(app), authenticator=authenticator, allowed=hosts)
+    gate = AuthenticationMiddleware(RequireCaller(app), authenticator=authenticator, allowed=hosts)
     opened = asyncio.get_running_loop().create_future()
     closing = asyncio.Event()
 
@@ -121,7 +130,8 @@ async def wire(service: Service, authenticator: Authenticator) -> AsyncIterator[
             opened.set_result(Wire(http))
             await closing.wait()
 
-    # The application's lifespan has to end in the task that it began in, which a fixture's own is not.
+    # The application's lifespan has to end in the task that it began in, which a fixture's own is
+    # not.
     serving = asyncio.create_task(serve())
     yield await opened
     closing.set()
@@ -147,7 +157,9 @@ async def test_a_tool_that_starts_a_job_answers_with_a_task_that_can_be_asked_fo
     assert (told["queuePosition"], told["etaSeconds"]) == (1, None)
 
 
-async def test_without_the_extension_the_same_call_is_answered_with_a_ticket(wire: Wire, tokens: Any) -> None:
+async def test_without_the_extension_the_same_call_is_answered_with_a_ticket(
+    wire: Wire, tokens: Any
+) -> None:
     params = {"name": "test.add", "arguments": {"a": 1, "b": 2}}
     result = (await wire.ask(tokens.ada, "tools/call", params, tasks=False))["result"]
     assert result["resultType"] == "complete"
@@ -185,11 +197,18 @@ async def test_a_document_tools_task_ends_in_that_tools_own_words(
         writer.write(source.encode())
         kept = writer.finish()
     task = await wire.start(tokens.ada, "pdf_to_text", url=f"upload:{kept.id}")
-    assert await ended(service, task["taskId"]) is State.FAILED  # it is no PDF, and the tool says so
+    assert (
+        await ended(service, task["taskId"]) is State.FAILED
+    )  # it is no PDF, and the tool says so
     result = (await wire.get(tokens.ada, task["taskId"]))["result"]
     assert result["isError"] is True
     assert result["structuredContent"]["status"] == "failed"
-    assert result["structuredContent"].keys() >= {"content", "credits_used", "credits_remaining", "tips"}
+    assert result["structuredContent"].keys() >= {
+        "content",
+        "credits_used",
+        "credits_remaining",
+        "tips",
+    }
 
 
 async def test_wrong_arguments_make_no_task(wire: Wire, service: Service, tokens: Any) -> None:
@@ -200,7 +219,9 @@ async def test_wrong_arguments_make_no_task(wire: Wire, service: Service, tokens
     assert (await service.list(Caller("ada"))).jobs == []
 
 
-async def test_a_cancelled_task_says_so_and_a_second_cancel_is_the_same(wire: Wire, tokens: Any) -> None:
+async def test_a_cancelled_task_says_so_and_a_second_cancel_is_the_same(
+    wire: Wire, tokens: Any
+) -> None:
     task_id = (await wire.start(tokens.ada, "test.add", a=1, b=2))["taskId"]
     for _ in range(2):
         answer = await wire.ask(tokens.ada, "tasks/cancel", {"taskId": task_id})
@@ -226,7 +247,9 @@ async def test_a_task_of_somebody_else_is_a_task_that_does_not_exist(
 
 async def test_a_header_that_names_another_task_is_refused(wire: Wire, tokens: Any) -> None:
     task_id = (await wire.start(tokens.ada, "test.add", a=1, b=2))["taskId"]
-    answer = await wire.ask(tokens.ada, "tasks/get", {"taskId": task_id}, headers={"mcp-name": UNKNOWN})
+    answer = await wire.ask(
+        tokens.ada, "tasks/get", {"taskId": task_id}, headers={"mcp-name": UNKNOWN}
+    )
     assert answer["error"]["code"] == HEADER_MISMATCH
 
 
@@ -234,13 +257,17 @@ async def test_there_is_no_list_of_tasks(wire: Wire, tokens: Any) -> None:
     assert (await wire.ask(tokens.ada, "tasks/list", {}))["error"]["code"] == METHOD_NOT_FOUND
 
 
-async def test_tools_that_only_ask_are_not_listed_to_clients_with_tasks(wire: Wire, tokens: Any) -> None:
+async def test_tools_that_only_ask_are_not_listed_to_clients_with_tasks(
+    wire: Wire, tokens: Any
+) -> None:
     async def names(tasks: bool) -> set[str]:
         result = (await wire.ask(tokens.ada, "tools/list", {}, tasks=tasks))["result"]
         return {tool["name"] for tool in result["tools"]}
 
     assert await names(tasks=False) - await names(tasks=True) == set(map(underscore, POLL_TOOLS))
-    result = (await wire.ask(tokens.ada, "tools/call", {"name": "job.list", "arguments": {}}))["result"]
+    result = (await wire.ask(tokens.ada, "tools/call", {"name": "job.list", "arguments": {}}))[
+        "result"
+    ]
     assert result["resultType"] == "complete"  # it starts nothing, so it is no task
 
 
@@ -253,7 +280,10 @@ async def test_who_listens_is_told_of_every_change_until_the_end(
     async with asyncio.timeout(PROMPT_SECONDS):
         async for message in wire.listen(tokens.ada, [task_id, UNKNOWN]):
             heard.append(message)
-            if message.get("params", {}).get("_meta", {}).get(PROGRESS_META, {}).get("phase") == "waiting":
+            if (
+                message.get("params", {}).get("_meta", {}).get(PROGRESS_META, {}).get("phase")
+                == "waiting"
+            ):
                 gate_file.touch()
     acknowledged, *changes, closed = heard
     assert acknowledged["method"] == "notifications/subscriptions/acknowledged"
@@ -266,7 +296,9 @@ async def test_who_listens_is_told_of_every_change_until_the_end(
     assert "result" in closed
 
 
-async def test_nobody_hears_of_another_owners_task(wire: Wire, service: Service, tokens: Any) -> None:
+async def test_nobody_hears_of_another_owners_task(
+    wire: Wire, service: Service, tokens: Any
+) -> None:
     task_id = (await wire.start(tokens.ada, "test.add", a=1, b=2))["taskId"]
     async with asyncio.timeout(PROMPT_SECONDS):
         heard = [message async for message in wire.listen(tokens.bob, [task_id])]

@@ -65,7 +65,9 @@ async def definitions(service: Service, *toolsets: str) -> list[str]:
         tools = await client.list_tools()
     of_tests = {underscore(kind.name) for kind in registry.all_kinds() if not kind.is_built_in}
     return [
-        compact({"name": tool.name, "description": tool.description, "parameters": tool.input_schema})
+        compact(
+            {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}
+        )
         for tool in tools
         if tool.name not in of_tests
     ]
@@ -93,7 +95,9 @@ def of_answer(result: Any) -> tuple[str, str]:
     return compact(result.structured_content), "\n".join(texts)
 
 
-async def test_a_list_of_twenty_jobs_costs_no_more_than_promised(service: Service, count: Count) -> None:
+async def test_a_list_of_twenty_jobs_costs_no_more_than_promised(
+    service: Service, count: Count
+) -> None:
     for number in range(25):
         await service.submit(ADA, "test.gate_with_pid", {"path": "/nowhere", "pid": str(number)})
     async with Client(build_server(service, caller=lambda: ADA)) as client:
@@ -104,7 +108,9 @@ async def test_a_list_of_twenty_jobs_costs_no_more_than_promised(service: Servic
 
 
 @pytest.mark.usefixtures("worker")
-async def test_submit_wait_and_result_cost_no_more_than_promised(service: Service, count: Count) -> None:
+async def test_submit_wait_and_result_cost_no_more_than_promised(
+    service: Service, count: Count
+) -> None:
     server = build_server(
         service, caller=lambda: ADA, kind_wait_seconds=0, base_url=lambda: "http://127.0.0.1:8787"
     )

@@ -1,4 +1,6 @@
-"""PDF.co's HTTP API over the whole stack: gate, routes, service, store, and a worker where jobs run."""
+"""PDF.co's HTTP API over the whole stack: gate, routes, service, store, and a worker where jobs
+run.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from checkback.api.middleware.authentication import Gate
+from checkback.api.middleware.authentication import AuthenticationMiddleware
 from checkback.api.pdfco import endpoints
-from checkback.api.signed_files import FilesDoor
+from checkback.api.signed_files import SignedFilesApi
 from checkback.security.auth.authenticator import Authenticator
 from checkback.security.auth.callers import LOCAL, Caller
 from checkback.security.host_check import HostList
@@ -66,10 +68,12 @@ def settings(settings: Settings, site: str) -> Settings:
 @pytest.fixture
 def application(service: Service, authenticator: Authenticator) -> ASGIApp:
     routes = [
-        *FilesDoor(service).routes(),
+        *SignedFilesApi(service).routes(),
         *endpoints.build_routes(service, is_own_token=authenticator.knows),
     ]
-    return Gate(Starlette(routes=routes), authenticator=authenticator, allowed=HostList.of(8787))
+    return AuthenticationMiddleware(
+        Starlette(routes=routes), authenticator=authenticator, allowed=HostList.of(8787)
+    )
 
 
 @pytest.fixture
@@ -89,10 +93,12 @@ def other(api: httpx2.AsyncClient, token: str | None) -> dict[str, str]:
     return {"x-api-key": token or ""}
 
 
-# --- Uploads and links ------------------------------------------------------------------------------------
+# --- Uploads and links ----------------------------------------------------------------------------
 
 
-async def test_a_file_is_uploaded_as_a_form_and_read_back_by_its_link(api: httpx2.AsyncClient) -> None:
+async def test_a_file_is_uploaded_as_a_form_and_read_back_by_its_link(
+    api: httpx2.AsyncClient,
+) -> None:
     answer = (await api.post("/v1/file/upload", files={"file": ("../a b.txt", TEXT)})).json()
     assert (answer["error"], answer["status"], answer["name"]) == (False, 200, "a b.txt")
     assert isinstance(answer["credits"], int)
@@ -109,7 +115,9 @@ async def test_a_file_is_uploaded_as_base64(api: httpx2.AsyncClient, prefix: str
     assert (await api.get(answer["url"])).content == TEXT
 
 
-async def test_a_file_of_many_pieces_is_uploaded_as_base64(api: httpx2.AsyncClient, service: Service) -> None:
+async def test_a_file_of_many_pieces_is_uploaded_as_base64(
+    api: httpx2.AsyncClient, service: Service
+) -> None:
     content = bytes(range(256)) * 12_001
     body = {"file": base64.b64encode(content).decode(), "name": "x.bin"}
     answer = (await api.post("/v1/file/upload/base64", json=body)).json()
@@ -117,7 +125,9 @@ async def test_a_file_of_many_pieces_is_uploaded_as_base64(api: httpx2.AsyncClie
 
 
 @pytest.mark.parametrize("place", [10, 70_000])
-async def test_base64_that_ends_before_its_end_is_refused(api: httpx2.AsyncClient, place: int) -> None:
+async def test_base64_that_ends_before_its_end_is_refused(
+    api: httpx2.AsyncClient, place: int
+) -> None:
     text = base64.b64encode(bytes(90_000)).decode()
     broken = text[:place] + "=" + text[place + 1 :]
     response = await api.post("/v1/file/upload/base64", json={"file": broken})
@@ -125,7 +135,9 @@ async def test_base64_that_ends_before_its_end_is_refused(api: httpx2.AsyncClien
     assert response.json()["message"].startswith("The parameter file is not base64.")
 
 
-async def test_a_large_body_of_many_values_is_refused_before_it_is_parsed(api: httpx2.AsyncClient) -> None:
+async def test_a_large_body_of_many_values_is_refused_before_it_is_parsed(
+    api: httpx2.AsyncClient,
+) -> None:
     body = b'{"file":"aGVsbG8=","a":[' + b"{}," * 1_000_000 + b"{}]}"
     headers = {"content-type": "application/json"}
     response = await api.post("/v1/file/upload/base64", content=body, headers=headers)
@@ -146,16 +158,22 @@ async def test_a_presigned_address_takes_one_file_without_a_token(api: httpx2.As
     nobody = other(api, None)
     assert (await api.put(answer["presignedUrl"], content=TEXT, headers=nobody)).status_code == 200
     assert (await api.get(answer["url"], headers=nobody)).content == TEXT
-    assert (await api.put(answer["presignedUrl"], content=b"again", headers=nobody)).status_code == 403
+    assert (
+        await api.put(answer["presignedUrl"], content=b"again", headers=nobody)
+    ).status_code == 403
     assert (await api.get(answer["url"])).content == TEXT
 
 
-async def test_a_presigned_address_takes_no_file_after_the_first_was_removed(api: httpx2.AsyncClient) -> None:
+async def test_a_presigned_address_takes_no_file_after_the_first_was_removed(
+    api: httpx2.AsyncClient,
+) -> None:
     answer = (await api.get("/v1/file/upload/get-presigned-url", params={"name": "a.txt"})).json()
     nobody = other(api, None)
     assert (await api.put(answer["presignedUrl"], content=TEXT, headers=nobody)).status_code == 200
     assert (await api.post("/v1/file/delete", json={"url": answer["url"]})).status_code == 200
-    assert (await api.put(answer["presignedUrl"], content=b"again", headers=nobody)).status_code == 403
+    assert (
+        await api.put(answer["presignedUrl"], content=b"again", headers=nobody)
+    ).status_code == 403
     assert (await api.get(answer["url"])).status_code == 404
 
 
@@ -223,7 +241,7 @@ async def test_nothing_costs_credits(api: httpx2.AsyncClient) -> None:
     assert (await api.get("/v1/account/credit/balance")).json() == {"remainingCredits": 0}
 
 
-# --- Checks -----------------------------------------------------------------------------------------------
+# --- Checks ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("prefix", ["/v1", ""])
@@ -234,7 +252,9 @@ async def test_a_check_takes_five_forms(api: httpx2.AsyncClient, prefix: str) ->
         await api.post(path, json={"jobId": job_id}),
         await api.post(path, json={"jobid": job_id}),
         await api.post(path, data={"jobid": job_id}),
-        await api.post(path, content=json.dumps({"jobid": job_id}), headers={"content-type": "text/plain"}),
+        await api.post(
+            path, content=json.dumps({"jobid": job_id}), headers={"content-type": "text/plain"}
+        ),
         await api.get(path, params={"JobId": job_id}),
     ]
     for answer in answers:
@@ -243,7 +263,9 @@ async def test_a_check_takes_five_forms(api: httpx2.AsyncClient, prefix: str) ->
         assert "error" not in answer.json()
 
 
-@pytest.mark.parametrize("job_id", [UNKNOWN, "6YSZD3U872ZYYFEDMQCQSGEEO8YSF5WA--151-300", "nonsense"])
+@pytest.mark.parametrize(
+    "job_id", [UNKNOWN, "6YSZD3U872ZYYFEDMQCQSGEEO8YSF5WA--151-300", "nonsense"]
+)
 async def test_what_there_is_not_is_working_and_with_force_unknown(
     api: httpx2.AsyncClient, job_id: str
 ) -> None:
@@ -281,10 +303,12 @@ async def submit(api: httpx2.AsyncClient, path: str, **parameters: Any) -> dict[
     return response.json()
 
 
-# --- Submissions ------------------------------------------------------------------------------------------
+# --- Submissions ----------------------------------------------------------------------------------
 
 
-async def test_a_submission_is_answered_before_its_source_is_fetched(api: httpx2.AsyncClient) -> None:
+async def test_a_submission_is_answered_before_its_source_is_fetched(
+    api: httpx2.AsyncClient,
+) -> None:
     answer = await submit(
         api, "pdf/convert/to/text", url="https://unreachable.example/big.pdf", name="out.pdf"
     )
@@ -303,8 +327,23 @@ async def test_a_submission_is_answered_before_its_source_is_fetched(api: httpx2
         ({"url": "filetoken://x"}, 400),
         ({"url": "http://169.254.169.254/latest/meta-data"}, 403),
         ({"url": "file:///etc/passwd"}, 403),
-        ({"url": "https://example.com/a.pdf", "pages": 5, "httppassword": ["x"], "unwrap": "maybe"}, 400),
-        ({"url": "https://example.com/a.pdf", "async": True, "callback": "http://127.0.0.1:1/hook"}, 403),
+        (
+            {
+                "url": "https://example.com/a.pdf",
+                "pages": 5,
+                "httppassword": ["x"],
+                "unwrap": "maybe",
+            },
+            400,
+        ),
+        (
+            {
+                "url": "https://example.com/a.pdf",
+                "async": True,
+                "callback": "http://127.0.0.1:1/hook",
+            },
+            403,
+        ),
         ({"url": "https://example.com/a.pdf", "provider": "elsewhere"}, 400),
     ],
 )
@@ -340,7 +379,7 @@ async def test_an_endpoint_that_there_is_not(api: httpx2.AsyncClient) -> None:
     assert (response.status_code, response.json()["errorCode"]) == (404, 404)
 
 
-# --- Whole jobs -------------------------------------------------------------------------------------------
+# --- Whole jobs -----------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("worker")
@@ -360,7 +399,10 @@ async def test_a_document_goes_through_upload_job_check_and_link(
         assert "Second page" in (await api.get(url, headers=other(api, None))).text
     # And the result is a source, too.
     hashed = (await api.post("/v1/file/hash", json={"url": answer["url"]})).json()["hash"]
-    assert hashed == hashlib.md5((await api.get(answer["url"])).content, usedforsecurity=False).hexdigest()
+    assert (
+        hashed
+        == hashlib.md5((await api.get(answer["url"])).content, usedforsecurity=False).hexdigest()
+    )
 
 
 @pytest.mark.usefixtures("worker")
@@ -393,7 +435,9 @@ async def test_a_call_that_waits_gets_the_result_or_the_error(
     assert "First page" in answer["body"]
     info = (await api.post("/v1/pdf/info", json={"url": upload["url"]})).json()
     assert info["info"]["PageCount"] == 2
-    damaged = (await api.post("/v1/file/upload", files={"file": ("no.pdf", b"not a PDF at all")})).json()
+    damaged = (
+        await api.post("/v1/file/upload", files={"file": ("no.pdf", b"not a PDF at all")})
+    ).json()
     response = await api.post("/v1/pdf/info", json={"url": damaged["url"]})
     assert (response.status_code, response.json()["errorCode"]) == (442, 442)
 
@@ -402,7 +446,9 @@ async def test_a_call_that_waits_too_long_is_told_to_be_async(
     service: Service, authenticator: Authenticator, tokens: Any
 ) -> None:
     routes = endpoints.build_routes(service, is_own_token=authenticator.knows, sync_seconds=0.05)
-    gate = Gate(Starlette(routes=routes), authenticator=authenticator, allowed=HostList.of(8787))
+    gate = AuthenticationMiddleware(
+        Starlette(routes=routes), authenticator=authenticator, allowed=HostList.of(8787)
+    )
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(gate),
         base_url="http://127.0.0.1:8787",
@@ -451,7 +497,8 @@ async def test_a_key_of_theirs_goes_with_a_job_there_and_a_token_of_ours_does_no
     args: Any = (await service.get_with_args(Caller("ada"), answer["jobId"])).args
     assert "api_key" in args
     assert "their-key" not in str(args)
-    # A token of ours is no key: without one of hers there is the server's, which is not for Ada's jobs.
+    # A token of ours is no key: without one of hers there is the server's, which is not for Ada's
+    # jobs.
     refused = await api.post("/v1/pdf/info", json={**body, "api_key": tokens.ada})
     assert refused.status_code == 403
     assert [job.id for job in (await service.list(Caller("ada"))).jobs] == [answer["jobId"]]
@@ -463,13 +510,14 @@ async def test_a_key_of_theirs_goes_with_a_job_there_and_a_token_of_ours_does_no
     assert tokens.ada not in str(args)
 
 
-# --- Options in profiles ----------------------------------------------------------------------------------
+# --- Options in profiles --------------------------------------------------------------------------
 
 KEYS = "'{0}Algorithm': 'AES128', '{0}Key': 'HelloThisKey1234', '{0}IV': 'TreloThisKey1234'"
 
 
 @pytest.mark.parametrize(
-    "profiles", ["no object at all", "{'OCRMode': 'by magic'}", "{'DataEncryptionAlgorithm': 'AES128'}"]
+    "profiles",
+    ["no object at all", "{'OCRMode': 'by magic'}", "{'DataEncryptionAlgorithm': 'AES128'}"],
 )
 async def test_profiles_that_cannot_be_are_refused_with_444(
     api: httpx2.AsyncClient, service: Service, profiles: str
@@ -488,7 +536,9 @@ async def test_results_are_encrypted_and_sources_decrypted_by_the_callers_key(
     upload = (await api.post("/v1/file/upload", files={"file": ("r.pdf", report)})).json()
     profiles = "{" + KEYS.format("DataEncryption") + "}"
     split = (
-        await api.post("/v1/pdf/split", json={"url": upload["url"], "pages": "1", "profiles": profiles})
+        await api.post(
+            "/v1/pdf/split", json={"url": upload["url"], "pages": "1", "profiles": profiles}
+        )
     ).json()
     encrypted = (await api.get(split["urls"][0])).content
     assert not encrypted.startswith(b"%PDF")
@@ -499,7 +549,9 @@ async def test_results_are_encrypted_and_sources_decrypted_by_the_callers_key(
     body["profiles"] = keys.replace("Hello", "Jello")
     assert (await api.post("/v1/pdf/convert/to/text", json=body)).json()["errorCode"] == 442
     for job in (await service.list(Caller("ada"))).jobs:
-        assert "HelloThisKey1234" not in str((await service.get_with_args(Caller("ada"), job.id)).args)
+        assert "HelloThisKey1234" not in str(
+            (await service.get_with_args(Caller("ada"), job.id)).args
+        )
 
 
 @pytest.mark.usefixtures("worker")
@@ -528,7 +580,9 @@ async def test_permissions_of_the_author_are_minded_when_asked_for(api: httpx2.A
     with pikepdf.open(io.BytesIO(pdf_of(text_at((72, 100, "words"))))) as pdf:
         nothing = pikepdf.Permissions(extract=False, modify_other=False)
         pdf.save(locked, encryption=pikepdf.Encryption(owner="boss", user="", allow=nothing))
-    url = (await api.post("/v1/file/upload", files={"file": ("r.pdf", locked.getvalue())})).json()["url"]
+    url = (await api.post("/v1/file/upload", files={"file": ("r.pdf", locked.getvalue())})).json()[
+        "url"
+    ]
     for endpoint in ("pdf/convert/to/text", "pdf/makeunsearchable"):
         answers = [
             (await api.post(f"/v1/{endpoint}", json={"url": url, **more})).json()

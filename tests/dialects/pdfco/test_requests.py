@@ -6,7 +6,14 @@ import pytest
 
 from checkback.core.errors import InvalidInput
 from checkback.dialects.pdfco.mcp_tools import TOOLS
-from checkback.dialects.pdfco.requests import ENDPOINTS, arguments, flag, flattened, lowered, source_url
+from checkback.dialects.pdfco.requests import (
+    ENDPOINTS,
+    arguments,
+    flag,
+    flattened,
+    lowered,
+    source_url,
+)
 from checkback.kinds import registry
 
 URL = "https://example.com/a.pdf"
@@ -36,7 +43,10 @@ def test_every_tool_has_an_endpoint_and_its_parameters_are_known_there() -> None
                 tool.name == "pdf_to_image" and name in ("unwrap", "rect", "lang", "line_grouping")
             ):
                 continue
-            assert name.replace("_", "") in {one.replace("_", "") for one in known}, (tool.name, name)
+            assert name.replace("_", "") in {one.replace("_", "") for one in known}, (
+                tool.name,
+                name,
+            )
 
 
 def test_names_are_read_in_any_case_and_unknown_ones_ignored() -> None:
@@ -50,7 +60,10 @@ def test_empty_texts_and_nulls_are_not_given() -> None:
 
 def test_texts_of_a_form_become_what_they_stand_for() -> None:
     args = args_of(
-        "pdf/edit/add", fields='[{"fieldName": "a", "text": "b"}]', flatten="true", expiration="99999"
+        "pdf/edit/add",
+        fields='[{"fieldName": "a", "text": "b"}]',
+        flatten="true",
+        expiration="99999",
     )
     assert args["fields"] == [{"fieldName": "a", "text": "b"}]
     assert args["flatten"] is True
@@ -74,7 +87,9 @@ def test_a_missing_source_is_refused(url: Any) -> None:
 
 
 def test_html_is_no_address() -> None:
-    assert arguments(ENDPOINTS["pdf/convert/from/html"], {"html": "<p>x</p>"}) == {"html": "<p>x</p>"}
+    assert arguments(ENDPOINTS["pdf/convert/from/html"], {"html": "<p>x</p>"}) == {
+        "html": "<p>x</p>"
+    }
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from checkback.core.estimates import Outlook
+from checkback.core.estimates import Estimate
 from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
@@ -20,14 +20,18 @@ PROMPT_SECONDS = 20
 
 
 async def test_a_waiting_job_tells_when_it_will_be_done_while_a_worker_lives(
-    service: Service, submit: Submit, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service,
+    submit: Submit,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("ESTIMATE_SECONDS", "BACKLOG_SECONDS"):
         monkeypatch.setattr(f"checkback.engine.jobs.estimator.{name}", 0.0)
     open_gate, gate = tmp_path / "open", tmp_path / "gate"
     open_gate.touch()
 
-    async def outlook(job_id: str) -> Outlook:
+    async def outlook(job_id: str) -> Estimate:
         return await service.outlook(await service.get(LOCAL, job_id))
 
     async with running_worker(replace(settings, job_concurrency=1)):
@@ -39,13 +43,18 @@ async def test_a_waiting_job_tells_when_it_will_be_done_while_a_worker_lives(
                 break
         known, new = await submit("test.gate", path=str(gate)), await submit("test.add", a=1, b=2)
         behind = await submit("test.gate", path=str(gate))
-        async with asyncio.timeout(PROMPT_SECONDS):  # the worker's first sign of life may still be on its way
+        async with asyncio.timeout(
+            PROMPT_SECONDS
+        ):  # the worker's first sign of life may still be on its way
             while (first := await outlook(known)).eta_seconds is None:
                 pass
         assert (first.queue_position, first.eta_seconds) == (1, 1)
-        # Nobody knows how long test.add takes, so nothing is said of it, nor of what waits behind it.
-        assert await outlook(new) == Outlook(2, None)
-        assert await outlook(behind) == Outlook(3, None)
+        # Nobody knows how long test.add takes, so nothing is said of it, nor of what waits behind
+        # it.
+        assert await outlook(new) == Estimate(2, None)
+        assert await outlook(behind) == Estimate(3, None)
         gate.touch()
         await service.wait(LOCAL, behind, PROMPT_SECONDS)
-    assert await outlook(await submit("test.gate", path=str(gate))) == Outlook(1, None)  # no worker is alive
+    assert await outlook(await submit("test.gate", path=str(gate))) == Estimate(
+        1, None
+    )  # no worker is alive

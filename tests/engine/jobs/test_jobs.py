@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from checkback.core.errors import Conflict, InvalidInput, KeyReused, NotFound, NotReady, TooLarge, UnknownKind
+from checkback.core.errors import (
+    Conflict,
+    InvalidInput,
+    KeyReused,
+    NotFound,
+    NotReady,
+    TooLarge,
+    UnknownKind,
+)
 from checkback.core.ids import new_job_id
 from checkback.core.states import State
 from checkback.engine.redis.keys import Keys
@@ -33,7 +41,9 @@ async def test_a_job_runs_in_a_child_and_its_result_is_read(
     assert job.expires_at - job.finished_at == timedelta(hours=24)  # type: ignore[operator]
 
 
-async def test_what_a_job_says_is_in_its_record_and_log(service: Service, worker: Any, submit: Any) -> None:
+async def test_what_a_job_says_is_in_its_record_and_log(
+    service: Service, worker: Any, submit: Any
+) -> None:
     job = await service.wait(LOCAL, await submit("test.say", words="hello"), 10)
     assert job.phase == "speaking"
     assert sorted(await service.log(LOCAL, job.id)) == ["log: hello", "printed: hello"]
@@ -117,7 +127,9 @@ async def test_another_owners_job_is_as_one_that_does_not_exist(service: Service
     assert (await service.get(Caller("root", frozenset({Scope.ADMIN})), job.id)).owner == "alice"
 
 
-async def test_a_list_has_the_newest_first_and_goes_on_where_it_ended(service: Service, submit: Any) -> None:
+async def test_a_list_has_the_newest_first_and_goes_on_where_it_ended(
+    service: Service, submit: Any
+) -> None:
     ids = [await submit("test.add", a=number, b=0) for number in range(7)]
     found: list[str] = []
     cursor: str | None = None
@@ -130,7 +142,9 @@ async def test_a_list_has_the_newest_first_and_goes_on_where_it_ended(service: S
     assert found == ids[::-1]
 
 
-async def test_a_list_can_be_narrowed(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+async def test_a_list_can_be_narrowed(
+    service: Service, worker: Any, submit: Any, tmp_path: Path
+) -> None:
     done = await submit("test.add", a=1, b=2)
     await service.wait(LOCAL, done, 10)
     failed = await submit("test.fail")
@@ -171,14 +185,18 @@ async def test_a_delayed_job_waits_for_its_time(service: Service, worker: Any) -
     assert job.started_at - job.created_at >= timedelta(seconds=0.5)  # type: ignore[operator]
 
 
-async def test_a_large_result_becomes_an_artifact(service: Service, worker: Any, submit: Any) -> None:
+async def test_a_large_result_becomes_an_artifact(
+    service: Service, worker: Any, submit: Any
+) -> None:
     for size in (200_000, 20_000_000):
         job = await service.wait(LOCAL, await submit("test.large", size=size), 20)
         assert job.result == {"spilled_to": "result.json", "size_bytes": size + 2}
         assert await service.result(LOCAL, job.id) == "x" * size
 
 
-async def test_progress_never_falls(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
+async def test_progress_never_falls(
+    service: Service, worker: Any, submit: Any, tmp_path: Path
+) -> None:
     go = tmp_path / "go"
     job_id = await submit("test.progress_back", path=str(go))
     seen: list[int] = []
@@ -195,7 +213,9 @@ async def test_progress_never_falls(service: Service, worker: Any, submit: Any, 
 async def test_a_flood_of_words_is_coalesced_and_capped(
     service: Service, worker: Any, submit: Any, connection: Any, settings: Any
 ) -> None:
-    """A million lines, with a progress each: told four times a second, or so, and kept within a bound."""
+    """A million lines, with a progress each: told four times a second, or so, and kept within a
+    bound.
+    """
     started = time.monotonic()
     job = await service.wait(LOCAL, await submit("test.talk", lines=1_000_000), 55)
     took = time.monotonic() - started
@@ -206,7 +226,9 @@ async def test_a_flood_of_words_is_coalesced_and_capped(
     assert any("dropped" in line for line in lines)
     events = Keys(settings.prefix).queue("jobs", "events")
     told = [
-        entry for _, entry in await connection.wire.call("XRANGE", events, "-", "+") if "progress" in entry
+        entry
+        for _, entry in await connection.wire.call("XRANGE", events, "-", "+")
+        if "progress" in entry
     ]
     assert len(told) <= 10 + 4 * took
 
@@ -240,7 +262,9 @@ async def test_a_kinds_own_limit_of_jobs_at_once_holds(
     assert [job.result for job in jobs] == [1, 1, 1, 1]
 
 
-async def test_every_fresh_job_has_a_process_of_its_own(service: Service, worker: Any, submit: Any) -> None:
+async def test_every_fresh_job_has_a_process_of_its_own(
+    service: Service, worker: Any, submit: Any
+) -> None:
     ids = [await submit("test.pid") for _ in range(3)]
     jobs = [await service.wait(LOCAL, job_id, 10) for job_id in ids]
     assert len({job.result for job in jobs}) == 3
@@ -255,7 +279,9 @@ async def test_a_warm_child_keeps_its_resource_between_jobs(
     assert counts == (1, 2, 3)
 
 
-async def test_result_of_a_job_that_has_none_is_refused(service: Service, worker: Any, submit: Any) -> None:
+async def test_result_of_a_job_that_has_none_is_refused(
+    service: Service, worker: Any, submit: Any
+) -> None:
     job_id = await submit("test.fail")
     await service.wait(LOCAL, job_id, 10)
     with pytest.raises(Conflict, match="It broke"):
@@ -264,7 +290,14 @@ async def test_result_of_a_job_that_has_none_is_refused(service: Service, worker
 
 @pytest.mark.parametrize(
     "job_id",
-    ["", "meta", "wait", "x" * 36, "01a201ae-de92-792d-a279", "{01a201ae-de92-792d-a279-f3d27cb99f9e}"],
+    [
+        "",
+        "meta",
+        "wait",
+        "x" * 36,
+        "01a201ae-de92-792d-a279",
+        "{01a201ae-de92-792d-a279-f3d27cb99f9e}",
+    ],
 )
 async def test_what_is_no_id_is_refused(service: Service, job_id: str) -> None:
     with pytest.raises(InvalidInput):

@@ -16,8 +16,8 @@ from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.engine.jobs.codec import Retention
 from checkback.engine.jobs.memory_limit import StoreMemory
-from checkback.engine.jobs.owner_usage import StoreShares
-from checkback.engine.redis.connection import Wire
+from checkback.engine.jobs.owner_usage import OwnerUsage
+from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.engine.redis.keys import Keys
 from checkback.engine.worker.sweeper import Sweeper
@@ -47,7 +47,10 @@ async def counted(connection: Connection, owner: str) -> int:
 
 
 async def sum_of_jobs(connection: Connection, ids: list[str]) -> int:
-    sizes = [await connection.wire.call("HGET", f"{prefix(connection)}:jobs:{one}", "cb:size") for one in ids]
+    sizes = [
+        await connection.wire.call("HGET", f"{prefix(connection)}:jobs:{one}", "cb:size")
+        for one in ids
+    ]
     return sum(int(size) for size in sizes if size is not None)
 
 
@@ -123,7 +126,9 @@ async def test_the_memory_that_small_jobs_take_is_about_what_is_counted(
 
 async def used_memory(connection: Connection) -> int:
     text: str = await connection.wire.call("INFO", "memory")
-    return int(dict(line.split(":", 1) for line in text.splitlines() if ":" in line)["used_memory_dataset"])
+    return int(
+        dict(line.split(":", 1) for line in text.splitlines() if ":" in line)["used_memory_dataset"]
+    )
 
 
 async def test_a_wrong_sum_is_corrected_by_the_sweeper(
@@ -153,17 +158,19 @@ def make_sweeper(connection: Connection, settings: Settings) -> Sweeper:
 def no_recount(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sweeper would correct a sum that a test makes up."""
 
-    async def leave_it(_: StoreShares) -> None:
+    async def leave_it(_: OwnerUsage) -> None:
         return None
 
-    monkeypatch.setattr(StoreShares, "recount", leave_it)
+    monkeypatch.setattr(OwnerUsage, "recount", leave_it)
 
 
 @pytest.mark.usefixtures("no_recount", "worker")
 async def test_past_the_share_a_running_jobs_log_grows_no_more(
     service: Service, connection: Connection, tmp_path: Path
 ) -> None:
-    done = await service.submit(ADA, "test.gate_much", {"path": str(tmp_path / "go"), "characters": 10})
+    done = await service.submit(
+        ADA, "test.gate_much", {"path": str(tmp_path / "go"), "characters": 10}
+    )
     await until_waiting(service, done.job.id)
     await connection.wire.call("HSET", Keys(prefix(connection)).sizes(), "ada", 2 << 20)
     (tmp_path / "go").touch()
@@ -179,7 +186,7 @@ async def until_waiting(service: Service, job_id: str) -> Job:
     raise AssertionError("the job ended")
 
 
-# --- Deleting ---------------------------------------------------------------------------------------------
+# --- Deleting -------------------------------------------------------------------------------------
 
 
 async def test_a_deleted_job_is_gone_with_all_that_was_of_it(
@@ -241,7 +248,7 @@ async def test_after_a_deletion_the_same_key_makes_a_new_job(service: Service, w
     assert (await service.wait(ADA, again.job.id, 30)).result == 3
 
 
-# --- What tells of it -------------------------------------------------------------------------------------
+# --- What tells of it -----------------------------------------------------------------------------
 
 
 async def test_health_counts_owners_whose_share_is_nearly_used_up_and_names_none(
@@ -264,7 +271,7 @@ def small_store(tmp_path: Path) -> Iterator[EmbeddedValkey]:
 
 
 async def test_a_nearly_full_store_is_told(small_store: EmbeddedValkey) -> None:
-    wire = Wire(small_store.address, name="checkback-test")
+    wire = RedisConnection(small_store.address, name="checkback-test")
     memory = StoreMemory(wire)
     assert not await memory.is_nearly_full()
     for number in range(24):
@@ -277,10 +284,12 @@ async def test_a_nearly_full_store_is_told(small_store: EmbeddedValkey) -> None:
 async def test_events_with_large_results_do_not_fill_the_store(
     connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checkback.engine.worker.sweeper.MOST_EVENT_BYTES", 1 << 20)
+    monkeypatch.setattr("checkback.engine.worker.sweeper.MAX_EVENT_BYTES", 1 << 20)
     events = Keys(settings.prefix).queue("jobs", "events")
     for number in range(200):
-        await connection.wire.call("XADD", events, "*", "event", "completed", "jobId", number, "data", LARGE)
+        await connection.wire.call(
+            "XADD", events, "*", "event", "completed", "jobId", number, "data", LARGE
+        )
     await make_sweeper(connection, settings).sweep()
     assert await connection.wire.call("MEMORY", "USAGE", events) <= 1 << 20
     assert await connection.wire.call("XLEN", events) > 0
@@ -290,7 +299,9 @@ async def test_a_job_that_another_client_retried_without_its_arguments_says_so(
     service: Service, connection: Connection, settings: Settings
 ) -> None:
     one = await submit(service, ADA, "gone")
-    await connection.wire.call("HSET", f"{prefix(connection)}:jobs:{one}", "data", "{}", "cb:gone", "1")
+    await connection.wire.call(
+        "HSET", f"{prefix(connection)}:jobs:{one}", "data", "{}", "cb:gone", "1"
+    )
     async with running_worker(settings):
         job = await service.wait(ADA, one, 30)
     assert job.failure is not None

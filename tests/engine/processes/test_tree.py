@@ -11,9 +11,9 @@ def test_a_server_may_hold_as_many_connections_as_the_machine_allows() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     code = """
 import resource
-from checkback.engine import process_tree
+from checkback.engine.processes import tree
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-process_tree.allow_many_files()
+tree.allow_many_files()
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

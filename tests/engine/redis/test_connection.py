@@ -1,4 +1,6 @@
-"""The connection that all calls share: what is not answered in time fails, nobody gets another's answer."""
+"""The connection that all calls share: what is not answered in time fails, nobody gets another's
+answer.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ import pytest
 
 from checkback.core.errors import EngineUnavailable
 from checkback.engine.processes import tree
-from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import EmbeddedValkey
 
 CALL_SECONDS = 0.3
@@ -28,13 +30,15 @@ async def store(tmp_path: Path) -> AsyncIterator[EmbeddedValkey]:
 
 
 @pytest.fixture
-async def wire(store: EmbeddedValkey) -> AsyncIterator[Wire]:
-    opened = Wire(store.address, name="test", call_seconds=CALL_SECONDS)
+async def wire(store: EmbeddedValkey) -> AsyncIterator[RedisConnection]:
+    opened = RedisConnection(store.address, name="test", call_seconds=CALL_SECONDS)
     yield opened
     await opened.close()
 
 
-async def test_calls_that_are_not_answered_fail_each_in_its_time(store: EmbeddedValkey, wire: Wire) -> None:
+async def test_calls_that_are_not_answered_fail_each_in_its_time(
+    store: EmbeddedValkey, wire: RedisConnection
+) -> None:
     assert await wire.call("ECHO", "before") == "before"
     assert store.pid is not None
     tree.send(store.pid, signal.SIGSTOP)
@@ -62,7 +66,7 @@ async def test_calls_that_are_not_answered_fail_each_in_its_time(store: Embedded
 
 
 async def test_a_lost_connection_fails_what_was_sent_and_opens_again(
-    store: EmbeddedValkey, wire: Wire
+    store: EmbeddedValkey, wire: RedisConnection
 ) -> None:
     assert await wire.call("ECHO", "before") == "before"
     assert store.pid is not None
@@ -78,11 +82,15 @@ async def test_a_lost_connection_fails_what_was_sent_and_opens_again(
     assert await wire.call("ECHO", "after") == "after"
 
 
-async def test_an_answer_that_came_in_time_counts_however_late_this_loop_reads_it(wire: Wire) -> None:
+async def test_an_answer_that_came_in_time_counts_however_late_this_loop_reads_it(
+    wire: RedisConnection,
+) -> None:
     assert await wire.call("ECHO", "before") == "before"
     call = asyncio.create_task(wire.call("ECHO", "one"))
     several = asyncio.create_task(wire.transaction([["ECHO", "two"], ["ECHO", "three"]]))
     await asyncio.sleep(0)  # both are sent at the end of this turn
-    asyncio.get_running_loop().call_soon(time.sleep, 2 * CALL_SECONDS)  # a thousand requests at once, say
+    asyncio.get_running_loop().call_soon(
+        time.sleep, 2 * CALL_SECONDS
+    )  # a thousand requests at once, say
     assert await call == "one"
     assert await several == ["two", "three"]

@@ -24,7 +24,7 @@ from checkback.core.errors import EngineUnavailable, InvalidInput
 from checkback.core.states import State
 from checkback.engine.processes import tree
 from checkback.engine.redis.bullmq_client import check_server
-from checkback.engine.redis.connection import Address, ReplyError, Wire
+from checkback.engine.redis.connection import RedisAddress, RedisConnection, ReplyError
 from checkback.engine.redis.embedded import EmbeddedValkey, ping, socket_path
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
@@ -58,7 +58,8 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
         )
         .sign(key, hashes.SHA256())
     )
@@ -66,7 +67,9 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_path.write_bytes(
         key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
     )
     return certificate_path, key_path
@@ -82,7 +85,9 @@ class RedisServers:
     def start(self, *options: str) -> int:
         program = shutil.which("redis-server")
         if program is None:
-            pytest.skip("redis-server is not installed (scripts/setup dev installs it where it may)")
+            pytest.skip(
+                "redis-server is not installed (scripts/setup dev installs it where it may)"
+            )
         port = free_port()
         listening = () if "--tls-port" in options else ("--port", str(port))
         chosen = [str(port) if option == "PORT" else option for option in options]
@@ -152,7 +157,9 @@ async def test_everything_works_on_a_redis_server_with_a_password(
 
 
 @pytest.mark.timeout(90)
-async def test_everything_works_over_tls(settings: Settings, redis: RedisServers, tmp_path: Path) -> None:
+async def test_everything_works_over_tls(
+    settings: Settings, redis: RedisServers, tmp_path: Path
+) -> None:
     certificate, key = make_certificate(tmp_path)
     port = redis.start(
         "--port", "0", "--tls-port", "PORT", "--tls-cert-file", str(certificate), "--tls-key-file", str(key),
@@ -172,7 +179,12 @@ async def test_everything_works_over_tls(settings: Settings, redis: RedisServers
 )
 @pytest.mark.parametrize("program", ["serve", "worker"])
 async def test_a_server_that_would_lose_jobs_is_refused_by_the_name_of_the_setting(
-    redis: RedisServers, tmp_path: Path, options: tuple[str, ...], user: str, words: str, program: str
+    redis: RedisServers,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    user: str,
+    words: str,
+    program: str,
 ) -> None:
     port = redis.start(*options)
     environment = os.environ | {
@@ -198,7 +210,9 @@ async def test_an_old_server_is_refused() -> None:
             if line.strip() in (b"SETNAME", b"INFO"):
                 text = b"redis_version:5.0.14\r\nmaxmemory_policy:noeviction\r\n"
                 writer.write(
-                    b"+OK\r\n" if line.strip() == b"SETNAME" else b"$%d\r\n%s\r\n" % (len(text), text)
+                    b"+OK\r\n"
+                    if line.strip() == b"SETNAME"
+                    else b"$%d\r\n%s\r\n" % (len(text), text)
                 )
         writer.close()
         await writer.wait_closed()
@@ -206,7 +220,7 @@ async def test_an_old_server_is_refused() -> None:
 
     # No Redis that old runs here: this only says that it is one.
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        wire = Wire(Address(port=server.sockets[0].getsockname()[1]), name="test")
+        wire = RedisConnection(RedisAddress(port=server.sockets[0].getsockname()[1]), name="test")
         with pytest.raises(EngineUnavailable, match=r"5\.0\.14"):
             await check_server(wire)
         await wire.close()
@@ -217,7 +231,7 @@ async def test_an_old_server_is_refused() -> None:
 @pytest.mark.parametrize("url", ["http://x", "redis:", "redis://host/name", "nonsense"])
 def test_what_is_no_address_of_a_store_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="CHECKBACK_REDIS_URL"):
-        Address.parse(url)
+        RedisAddress.parse(url)
 
 
 async def test_a_store_that_is_away_is_told_within_two_seconds(settings: Settings) -> None:
@@ -230,7 +244,9 @@ async def test_a_store_that_is_away_is_told_within_two_seconds(settings: Setting
                 await connection.service.submit(LOCAL, "test.add", {"a": 1, "b": 2})
 
 
-async def test_a_store_that_hangs_is_told_within_two_seconds(settings: Settings, tmp_path: Path) -> None:
+async def test_a_store_that_hangs_is_told_within_two_seconds(
+    settings: Settings, tmp_path: Path
+) -> None:
     store = EmbeddedValkey(tmp_path / "store")
     store.start()
     assert store.pid is not None
@@ -249,7 +265,10 @@ async def test_a_store_that_hangs_is_told_within_two_seconds(settings: Settings,
 
 
 async def test_many_processes_that_start_at_once_share_one_server(tmp_path: Path) -> None:
-    environment = os.environ | {"CHECKBACK_HOME": str(tmp_path / "home"), "CHECKBACK_KINDS": "sample_kinds"}
+    environment = os.environ | {
+        "CHECKBACK_HOME": str(tmp_path / "home"),
+        "CHECKBACK_KINDS": "sample_kinds",
+    }
     command = [sys.executable, "-m", "checkback", "submit", "test.add", "a=1", "b=2", "--wait"]
     started = [
         await asyncio.create_subprocess_exec(*command, env=environment, stdout=-1, stderr=-1)
@@ -257,9 +276,9 @@ async def test_many_processes_that_start_at_once_share_one_server(tmp_path: Path
     ]
     try:
         answers = await asyncio.gather(*(process.communicate() for process in started))
-        assert [(process.returncode, out) for process, (out, _) in zip(started, answers, strict=True)] == [
-            (0, b"3\n")
-        ] * 6, answers
+        assert [
+            (process.returncode, out) for process, (out, _) in zip(started, answers, strict=True)
+        ] == [(0, b"3\n")] * 6, answers
     finally:
         stop = [sys.executable, "-m", "checkback", "stop"]
         await asyncio.to_thread(subprocess.run, stop, env=environment, check=True, timeout=60)
@@ -308,7 +327,9 @@ def test_another_user_of_the_machine_cannot_enter_the_store(tmp_path: Path) -> N
         shutil.rmtree(open_to_all)
 
 
-def test_two_stores_on_one_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_stores_on_one_folder_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("checkback.engine.redis.embedded.LOCK_SECONDS", 0.1)
     first = EmbeddedValkey(tmp_path)
     first.start()
@@ -322,7 +343,7 @@ def test_two_stores_on_one_folder_are_refused(tmp_path: Path, monkeypatch: pytes
 async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     store = EmbeddedValkey(tmp_path)
     store.start()
-    wire = Wire(store.address, name="test")
+    wire = RedisConnection(store.address, name="test")
     for number in range(200):
         await wire.call("SET", f"key{number}", number)
     assert store.pid is not None
@@ -331,14 +352,16 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     assert Path(store.socket_path).exists()  # stale, and no obstacle
     store.start()
     await wire.close()
-    wire = Wire(store.address, name="test")
+    wire = RedisConnection(store.address, name="test")
     assert await wire.call("DBSIZE") == 200
     await wire.close()
     store.stop()
 
 
 @pytest.mark.timeout(90)
-async def test_a_damaged_file_is_told_with_a_cure_that_works(start_server: Any, tmp_path: Path) -> None:
+async def test_a_damaged_file_is_told_with_a_cure_that_works(
+    start_server: Any, tmp_path: Path
+) -> None:
     home = tmp_path / "home"
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -348,7 +371,9 @@ async def test_a_damaged_file_is_told_with_a_cure_that_works(start_server: Any, 
 
     server = start_server(home=home, job_concurrency="1", grace_seconds="0")
     async with connect(Settings(home=home), start=False) as connection:
-        gate = (await connection.service.submit(LOCAL, "test.gate", {"path": str(tmp_path / "never")})).job.id
+        gate = (
+            await connection.service.submit(LOCAL, "test.gate", {"path": str(tmp_path / "never")})
+        ).job.id
         args = {"a": 1, "b": 1}
         ids = [(await connection.service.submit(LOCAL, "test.add", args)).job.id for _ in range(30)]
     tree.kill_tree(server.process.pid)
@@ -395,9 +420,9 @@ async def test_a_refusal_of_the_store_is_no_loss_of_the_connection(connection: A
 
 async def test_calls_that_come_while_connecting_wait_for_the_greeting(redis: RedisServers) -> None:
     port = redis.start("--requirepass", PASSWORD)
-    wire = Wire(Address(port=port, password=PASSWORD, database=5), name="greeting")
+    wire = RedisConnection(RedisAddress(port=port, password=PASSWORD, database=5), name="greeting")
     await asyncio.gather(*(wire.call("SET", f"key{number}", number) for number in range(50)))
-    other = Wire(Address(port=port, password=PASSWORD, database=5), name="other")
+    other = RedisConnection(RedisAddress(port=port, password=PASSWORD, database=5), name="other")
     assert await other.call("DBSIZE") == 50
     await wire.close()
     await other.close()

@@ -1,4 +1,6 @@
-"""Stores that die, stay away, are full, damaged or emptied: what was accepted ends once, and doors say so."""
+"""Stores that die, stay away, are full, damaged or emptied: what was accepted ends once, and doors
+say so.
+"""
 
 from __future__ import annotations
 
@@ -68,12 +70,16 @@ async def submit(connection: Any, kind: str, **args: Any) -> str:
 
 
 @pytest.mark.timeout(90)
-async def test_running_jobs_end_once_when_the_store_is_killed(start_server: Any, tmp_path: Path) -> None:
+async def test_running_jobs_end_once_when_the_store_is_killed(
+    start_server: Any, tmp_path: Path
+) -> None:
     server = start_server()
     go = tmp_path / "go"
     marks = [tmp_path / f"started-{number}" for number in range(4)]
     async with connect(Settings(home=server.home), start=False) as connection:
-        ids = [await submit(connection, "test.gate", path=str(go), started=str(mark)) for mark in marks]
+        ids = [
+            await submit(connection, "test.gate", path=str(go), started=str(mark)) for mark in marks
+        ]
         for job_id in ids:
             await until(connection, job_id, State.ACTIVE, "waiting")
         (victim,) = [
@@ -112,7 +118,7 @@ async def test_a_store_that_stays_away_ends_what_runs_and_the_job_runs_again(
         (child,) = [
             child
             for forks in tree.children(worker.pid)
-            if b"forkserver" in Path(f"/proc/{forks}/cmdline").read_bytes()
+            if b"fork_server" in Path(f"/proc/{forks}/cmdline").read_bytes()
             for child in tree.children(forks)
         ]
         kill(store)
@@ -164,7 +170,9 @@ async def test_a_store_that_keeps_no_file_is_warned_of(
     assert "appendonly yes" in said
 
 
-async def test_a_store_whose_memory_is_full_refuses_new_jobs_and_answers_checks(own: Settings) -> None:
+async def test_a_store_whose_memory_is_full_refuses_new_jobs_and_answers_checks(
+    own: Settings,
+) -> None:
     async with open_connection(own) as connection:
         service = connection.service
         ids = [await submit(connection, "test.add", a=number, b=0) for number in range(5)]
@@ -222,8 +230,12 @@ async def test_a_store_that_was_emptied_has_no_jobs_and_a_living_worker(
     started = tmp_path / "started"
     async with open_connection(own) as connection, running_worker(own):
         service = connection.service
-        job_id = await submit(connection, "test.gate", path=str(tmp_path / "never"), started=str(started))
-        waiting = (await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)).job.id
+        job_id = await submit(
+            connection, "test.gate", path=str(tmp_path / "never"), started=str(started)
+        )
+        waiting = (
+            await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)
+        ).job.id
         await there(started)
         await as_admin(connection.settings, "FLUSHALL")
         for gone_id in (job_id, waiting):
@@ -274,7 +286,9 @@ async def test_a_full_disk_refuses_new_jobs_and_fails_those_that_write(
         left = Settings(home=server.home).artifacts_folder.rglob("*")
         assert [path for path in left if path.is_file()] == []
         (small_disk / "ballast").unlink()
-        assert (await service.wait(LOCAL, await submit(connection, "test.add", a=1, b=1), 20)).result == 2
+        assert (
+            await service.wait(LOCAL, await submit(connection, "test.add", a=1, b=1), 20)
+        ).result == 2
     server.stop()
 
 
@@ -330,7 +344,9 @@ def ask(server: ServerProcess) -> Answer:
         connection.request("POST", "/api/jobs", body, headers)
         response = connection.getresponse()
         job_id = json.loads(response.read()).get("id")
-        return Answer(response.status, time.monotonic() - began, response.getheader("Retry-After"), job_id)
+        return Answer(
+            response.status, time.monotonic() - began, response.getheader("Retry-After"), job_id
+        )
     finally:
         connection.close()
 
@@ -357,13 +373,17 @@ def check(server: ServerProcess, job_id: str, route: str) -> Answer:
         if route == "/v1/job/check":
             connection.request("POST", route, json.dumps({"jobId": job_id}), headers)
         elif route == "/mcp":
-            connection.request("POST", route, json.dumps(status_call(job_id)), headers | STATUS_HEADERS)
+            connection.request(
+                "POST", route, json.dumps(status_call(job_id)), headers | STATUS_HEADERS
+            )
         else:
             connection.request("GET", f"{route}/{job_id}", headers=headers)
         response = connection.getresponse()
         content = response.read()
         assert route != "/mcp" or b'"isError"' in content, content
-        return Answer(response.status, time.monotonic() - began, response.getheader("Retry-After"), None)
+        return Answer(
+            response.status, time.monotonic() - began, response.getheader("Retry-After"), None
+        )
     finally:
         connection.close()
 
@@ -398,7 +418,9 @@ async def test_doors_answer_within_two_seconds_while_the_store_is_killed_under_l
     server = start_server(before=LOADS_SLOWLY if loads_slowly else "")
     if loads_slowly:
         async with connect(Settings(home=server.home), start=False) as connection:
-            await connection.wire.transaction([["SET", f"ballast{number}", 1] for number in range(3000)])
+            await connection.wire.transaction(
+                [["SET", f"ballast{number}", 1] for number in range(3000)]
+            )
     over = asyncio.Event()
     asking = [asyncio.create_task(ask_until(server, over)) for _ in range(4)]
     await asyncio.sleep(1)  # the load itself
@@ -414,14 +436,19 @@ async def test_doors_answer_within_two_seconds_while_the_store_is_killed_under_l
     answers = [answer for some in await asyncio.gather(*asking) for answer in some]
     statuses = {answer.status for answer in answers}
     # A store that is back within a tenth of a second may not have been missed by anybody.
-    assert statuses == {200, 202, 503} if loads_slowly else statuses in ({200, 202}, {200, 202, 503})
-    assert max(answer.seconds for answer in answers) < 2.5  # 1.5 s for the store, the rest for a busy machine
+    assert (
+        statuses == {200, 202, 503} if loads_slowly else statuses in ({200, 202}, {200, 202, 503})
+    )
+    assert (
+        max(answer.seconds for answer in answers) < 2.5
+    )  # 1.5 s for the store, the rest for a busy machine
     assert {answer.retry_after for answer in answers if answer.status == 503} <= {"5"}
     assert away > 2.5 if loads_slowly else away < 3
     async with connect(Settings(home=server.home), start=False) as connection:
         for answer in answers:
             if answer.job_id is not None:
-                # One whose start was lost together with the store runs again when its lock has ended.
+                # One whose start was lost together with the store runs again when its lock has
+                # ended.
                 ended = await connection.service.wait(LOCAL, answer.job_id, RESCUE_SECONDS)
                 assert ended.result == 2
 
@@ -450,7 +477,9 @@ async def test_a_job_that_ends_while_the_store_loads_its_data_ends_well(
     go = tmp_path / "go"
     try:
         async with open_connection(own) as connection, running_worker(own):
-            await connection.wire.transaction([["SET", f"ballast{number}", 1] for number in range(8000)])
+            await connection.wire.transaction(
+                [["SET", f"ballast{number}", 1] for number in range(8000)]
+            )
             job_id = await submit(connection, "test.gate", path=str(go))
             await until(connection, job_id, State.ACTIVE, "waiting")
             kill(store)
@@ -514,7 +543,9 @@ async def test_ten_thousand_waiting_jobs_slow_nobody_down(own: Settings) -> None
         assert time.monotonic() - began < 0.3
         assert page.jobs[0].id == last
         memory = dict(
-            line.split(":") for line in (await connection.wire.call("INFO", "memory")).split() if ":" in line
+            line.split(":")
+            for line in (await connection.wire.call("INFO", "memory")).split()
+            if ":" in line
         )
         assert int(memory["used_memory"]) < 100_000_000
         async with running_worker(replace(own, job_concurrency=1)):

@@ -1,4 +1,6 @@
-"""Who may do what in the embedded store: nothing without a password, nothing dangerous with ours."""
+"""Who may do what in the embedded store: nothing without a password, nothing
+dangerous with ours.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ import pytest
 from checkback.app.connect import address, connect
 from checkback.core.errors import EngineUnavailable
 from checkback.engine.redis import store_users
-from checkback.engine.redis.connection import Address, ReplyError, Wire
+from checkback.engine.redis.connection import RedisAddress, RedisConnection, ReplyError
 from checkback.engine.redis.embedded import EmbeddedValkey, ping, store_address, store_url
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
@@ -37,27 +39,27 @@ def own_store(tmp_path: Path) -> Iterator[EmbeddedValkey]:
 
 
 @pytest.fixture
-async def wire(own_store: EmbeddedValkey) -> AsyncIterator[Wire]:
-    opened = Wire(own_store.address, name="test")
+async def wire(own_store: EmbeddedValkey) -> AsyncIterator[RedisConnection]:
+    opened = RedisConnection(own_store.address, name="test")
     yield opened
     await opened.close()
 
 
-async def refusal(wire: Wire, command: str) -> str:
+async def refusal(wire: RedisConnection, command: str) -> str:
     with pytest.raises(ReplyError) as caught:
         await wire.call(*command.split())
     return str(caught.value)
 
 
 @pytest.mark.parametrize("command", DANGEROUS)
-async def test_what_is_ours_has_no_dangerous_command(wire: Wire, command: str) -> None:
+async def test_what_is_ours_has_no_dangerous_command(wire: RedisConnection, command: str) -> None:
     said = await refusal(wire, command)
-    assert said.startswith(("NOPERM", "ERR DEBUG command not allowed", "ERR MODULE command not allowed")), (
-        said
-    )
+    assert said.startswith(
+        ("NOPERM", "ERR DEBUG command not allowed", "ERR MODULE command not allowed")
+    ), said
 
 
-async def test_a_script_has_no_more_rights_than_who_sends_it(wire: Wire) -> None:
+async def test_a_script_has_no_more_rights_than_who_sends_it(wire: RedisConnection) -> None:
     with pytest.raises(ReplyError, match="permission"):
         await wire.call("EVAL", "return redis.call('KEYS', '*')", 0)
     assert await wire.call("EVAL", "return redis.call('SET', 'a', '1')", 0) == "OK"
@@ -66,8 +68,10 @@ async def test_a_script_has_no_more_rights_than_who_sends_it(wire: Wire) -> None
 @pytest.mark.parametrize(
     "command", ["GET a", "SET a b", "INFO", "EVAL return(1) 0", "CLIENT LIST", "SUBSCRIBE a"]
 )
-async def test_without_a_password_there_is_nothing_but_ping(own_store: EmbeddedValkey, command: str) -> None:
-    stranger = Wire(Address(unix_path=own_store.socket_path), name="stranger")
+async def test_without_a_password_there_is_nothing_but_ping(
+    own_store: EmbeddedValkey, command: str
+) -> None:
+    stranger = RedisConnection(RedisAddress(unix_path=own_store.socket_path), name="stranger")
     with pytest.raises((ReplyError, EngineUnavailable)) as caught:
         await stranger.call(*command.split())
     assert "NOPERM" in str(caught.value)
@@ -76,15 +80,18 @@ async def test_without_a_password_there_is_nothing_but_ping(own_store: EmbeddedV
 
 
 async def test_a_wrong_password_opens_nothing(own_store: EmbeddedValkey) -> None:
-    wrong = Wire(replace(own_store.address, password="x"), name="wrong")
+    wrong = RedisConnection(replace(own_store.address, password="x"), name="wrong")
     with pytest.raises((ReplyError, EngineUnavailable), match="NOPERM"):
         await wrong.call("GET", "a")
     await wrong.close()
 
 
 async def test_the_admin_has_every_command(own_store: EmbeddedValkey) -> None:
-    admin = Wire(own_store.admin_address, name="admin")
-    assert await admin.call("CONFIG", "GET", "maxmemory-policy") == ["maxmemory-policy", "noeviction"]
+    admin = RedisConnection(own_store.admin_address, name="admin")
+    assert await admin.call("CONFIG", "GET", "maxmemory-policy") == [
+        "maxmemory-policy",
+        "noeviction",
+    ]
     assert await admin.call("FLUSHALL") == "OK"
     await admin.close()
 
@@ -92,7 +99,10 @@ async def test_the_admin_has_every_command(own_store: EmbeddedValkey) -> None:
 def test_passwords_lie_in_files_for_this_user_alone(own_store: EmbeddedValkey) -> None:
     files = [own_store.folder / name for name in ("password", "admin-password", "users.acl")]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-    words = [store_users.password(own_store.folder, user) for user in (store_users.APP, store_users.ADMIN)]
+    words = [
+        store_users.password(own_store.folder, user)
+        for user in (store_users.APP, store_users.ADMIN)
+    ]
     assert len({*words}) == 2
     assert min(map(len, words)) >= 40
     assert not [word for word in words if word in files[2].read_text()]
@@ -105,7 +115,7 @@ async def test_a_store_that_starts_again_keeps_its_passwords(own_store: Embedded
     own_store.stop()
     own_store.start()
     assert own_store.address == before
-    again = Wire(Address.parse(own_store.url), name="again")
+    again = RedisConnection(RedisAddress.parse(own_store.url), name="again")
     assert await again.call("SET", "a", "b") == "OK"
     await again.close()
 
@@ -119,7 +129,7 @@ async def test_a_data_folder_of_an_older_version_gets_its_users(
         old = EmbeddedValkey(home)
         old.start()
         # A client of this version reaches the store of an older one that still runs.
-        wire = Wire(store_address(home), name="test")
+        wire = RedisConnection(store_address(home), name="test")
         assert await wire.call("SET", "kept", "1") == "OK"
         await wire.close()
         old.stop()
@@ -130,14 +140,16 @@ async def test_a_data_folder_of_an_older_version_gets_its_users(
         assert await connection.wire.call("GET", "kept") == "1"
         job = (await connection.service.submit(LOCAL, "test.add", {"a": 1, "b": 1})).job
         assert (await connection.service.wait(LOCAL, job.id, 20)).result == 2
-        shared = Wire(Address.parse(store_url(home)), name="shared")
+        shared = RedisConnection(RedisAddress.parse(store_url(home)), name="shared")
         assert await shared.call("GET", "kept") == "1"
         await shared.close()
     assert address(Settings(home=home)).password
     assert server.health()["ready"] is True
 
 
-def without_users(command: Callable[[EmbeddedValkey], list[str]]) -> Callable[[EmbeddedValkey], list[str]]:
+def without_users(
+    command: Callable[[EmbeddedValkey], list[str]],
+) -> Callable[[EmbeddedValkey], list[str]]:
     """The server's command line as it was before it had users."""
 
     def run(self: EmbeddedValkey) -> list[str]:

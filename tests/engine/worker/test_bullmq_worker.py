@@ -13,7 +13,14 @@ from checkback.core.states import State
 from checkback.engine.processes import tree
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
-from worker_processes import RESCUE_SECONDS, RUN_WORKER, SHORT_LOCKS, WorkerProcesses, until, until_attempt
+from worker_processes import (
+    RESCUE_SECONDS,
+    RUN_WORKER,
+    SHORT_LOCKS,
+    WorkerProcesses,
+    until,
+    until_attempt,
+)
 
 
 async def submit(connection: Connection, kind: str, **args: Any) -> str:

@@ -109,7 +109,9 @@ async def test_a_stopping_worker_keeps_its_jobs_to_the_end_of_its_grace(
     connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
 ) -> None:
     first = workers.start(replace(settings, grace_seconds=15), "-c", SHORT_LOCKS + RUN_WORKER)
-    gates, marks = ([tmp_path / f"{what}-{number}" for number in range(4)] for what in ("go", "started"))
+    gates, marks = (
+        [tmp_path / f"{what}-{number}" for number in range(4)] for what in ("go", "started")
+    )
     ids = [
         await submit(connection, "test.gate", path=str(go), started=str(mark))
         for go, mark in zip(gates, marks, strict=True)
@@ -118,7 +120,9 @@ async def test_a_stopping_worker_keeps_its_jobs_to_the_end_of_its_grace(
         await until(connection, job_id, State.ACTIVE, "waiting")
     first.send_signal(signal.SIGTERM)
     workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
-    await asyncio.sleep(12)  # what is tried: three lives of a lock, beside a worker that looks for lost jobs
+    await asyncio.sleep(
+        12
+    )  # what is tried: three lives of a lock, beside a worker that looks for lost jobs
     assert first.poll() is None
     assert [mark.read_text().split() for mark in marks] == [["1"]] * 4
     for go in gates[:2]:
@@ -128,7 +132,9 @@ async def test_a_stopping_worker_keeps_its_jobs_to_the_end_of_its_grace(
     for go in gates[2:]:
         go.touch()
     rest = [await connection.service.wait(LOCAL, job_id, 20) for job_id in ids[2:]]
-    assert [(job.state, job.attempts.started) for job in (*ended, *rest)] == [(State.COMPLETED, 1)] * 4
+    assert [(job.state, job.attempts.started) for job in (*ended, *rest)] == [
+        (State.COMPLETED, 1)
+    ] * 4
     assert [mark.read_text().split() for mark in marks] == [["1"]] * 2 + [["1", "2"]] * 2
 
 
@@ -173,7 +179,10 @@ async def test_an_outage_of_the_store_runs_nothing_twice(
             workers.start(own)
             workers.start(own)
             marks = [tmp_path / f"started-{number}" for number in range(6)]
-            ids = [await submit(connection, "test.gate", path=str(go), started=str(mark)) for mark in marks]
+            ids = [
+                await submit(connection, "test.gate", path=str(go), started=str(mark))
+                for mark in marks
+            ]
             for job_id in ids:
                 await until(connection, job_id, State.ACTIVE, "waiting")
             assert store.pid is not None
@@ -276,7 +285,9 @@ async def times(mark: Path, number: int) -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_accepted_jobs_survive_the_death_of_everything(start_server: Any, tmp_path: Path) -> None:
+async def test_accepted_jobs_survive_the_death_of_everything(
+    start_server: Any, tmp_path: Path
+) -> None:
     short = tmp_path / "short_locks.py"
     short.write_text(SHORT_LOCKS)
     more = {"job_concurrency": "2", "kinds": f"sample_kinds,{short}"}
@@ -293,7 +304,9 @@ async def test_accepted_jobs_survive_the_death_of_everything(start_server: Any, 
     async with client(again) as connection:
         found = await connection.service.list(LOCAL, kind="test.add", limit=100)
         assert {job.id for job in found.jobs} == set(waiting)
-        jobs = [await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS + 15) for job_id in waiting]
+        jobs = [
+            await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS + 15) for job_id in waiting
+        ]
         assert [job.result for job in jobs] == list(range(50))
         for job_id in blocking:
             job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)

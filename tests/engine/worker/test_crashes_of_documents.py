@@ -97,7 +97,9 @@ async def kill_and_replace(
             args = {"html": f"<h1>A picture</h1><img src={source}>"}
         ids[kind] = (await service.submit(LOCAL, kind, args)).job.id
     for kind, job_id in ids.items():
-        await until(connection, job_id, State.ACTIVE, "convert" if kind == "html.to_pdf" else "fetch")
+        await until(
+            connection, job_id, State.ACTIVE, "convert" if kind == "html.to_pdf" else "fetch"
+        )
     below = tree.descendants(first.pid)
     first.kill()
     killed = asyncio.get_running_loop().time()

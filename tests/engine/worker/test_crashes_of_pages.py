@@ -1,4 +1,6 @@
-"""A worker killed in each phase of a page analysis: another one finishes the job, and no browser is left."""
+"""A worker killed in each phase of a page analysis: another one finishes the job, and no browser is
+left.
+"""
 
 from __future__ import annotations
 
@@ -89,12 +91,15 @@ def end_worker(process: subprocess.Popen[bytes]) -> None:
 async def kill_in_phase(
     connection: Connection, settings: Settings, url: str, phase: str
 ) -> tuple[str, list[int], float]:
-    """Analyse the page and kill the worker while it is in ``phase``; returns the job, the dead processes, and
-    the moment."""
+    """Analyse the page and kill the worker while it is in ``phase``; returns the job, the dead
+    processes, and the moment.
+    """
     for _ in range(TRIES):
         worker = start_worker(settings)
         try:
-            job_id = (await connection.service.submit(LOCAL, "page.analyze", {"url": url, **WINDOW})).job.id
+            job_id = (
+                await connection.service.submit(LOCAL, "page.analyze", {"url": url, **WINDOW})
+            ).job.id
             async for job in connection.service.watch(LOCAL, job_id):
                 if job.phase == phase:
                     break
@@ -135,7 +140,9 @@ async def rescue(settings: Settings, url: str, phase: str) -> None:
             job = await connection.service.wait(LOCAL, job_id, 60)
             assert (job.state, job.attempts.started) == (State.COMPLETED, 2)
             assert job.result["success"] is True
-            assert any("worker_lost" in line for line in await connection.service.log(LOCAL, job_id))
+            assert any(
+                "worker_lost" in line for line in await connection.service.log(LOCAL, job_id)
+            )
         finally:
             end_worker(second)
 
@@ -164,7 +171,9 @@ async def test_a_worker_killed_amid_a_batch_is_replaced(settings: Settings, site
         finally:
             end_worker(first)
         assert (await service.get(LOCAL, batch)).state is State.ACTIVE
-        before = {part.id: part.state for part in (await service.list(LOCAL, kind="page.analyze")).jobs}
+        before = {
+            part.id: part.state for part in (await service.list(LOCAL, kind="page.analyze")).jobs
+        }
         second = start_worker(settings, SHORT_LOCKS)
         try:
             job = await service.wait(LOCAL, batch, RESCUE_SECONDS + 60)
@@ -175,7 +184,9 @@ async def test_a_worker_killed_amid_a_batch_is_replaced(settings: Settings, site
         assert [page["url"] for page in job.result["pages"]] == urls
         # One job for each page, whichever attempt of the batch started it. What had ended was kept.
         parts = (await service.list(LOCAL, kind="page.analyze")).jobs
-        assert sorted(part.id for part in parts) == sorted(page["job_id"] for page in job.result["pages"])
+        assert sorted(part.id for part in parts) == sorted(
+            page["job_id"] for page in job.result["pages"]
+        )
         assert {part.id for part in parts} >= set(before)
         again = {State.COMPLETED: 1, State.ACTIVE: 2}
         for part in parts:
@@ -185,9 +196,16 @@ async def test_a_worker_killed_amid_a_batch_is_replaced(settings: Settings, site
 @pytest.mark.chromium
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_a_worker_killed_in_any_phase_of_an_analysis_is_replaced(settings: Settings, site: str) -> None:
+async def test_a_worker_killed_in_any_phase_of_an_analysis_is_replaced(
+    settings: Settings, site: str
+) -> None:
     own = [
-        replace(settings, home=settings.home / phase, prefix=f"t{secrets.token_hex(6)}", allow_hosts=(site,))
+        replace(
+            settings,
+            home=settings.home / phase,
+            prefix=f"t{secrets.token_hex(6)}",
+            allow_hosts=(site,),
+        )
         for phase in PHASES
     ]
     # Side by side: each waits for the lock of its dead worker to run out.
@@ -202,7 +220,9 @@ async def test_a_worker_killed_in_any_phase_of_an_analysis_is_replaced(settings:
 async def test_no_browser_is_left_when_serve_is_killed(start_server: Any, site: str) -> None:
     server = start_server(allow_hosts=site)
     async with connect(Settings(home=server.home), start=False) as connection:
-        job_id = (await connection.service.submit(LOCAL, "page.analyze", {"url": f"http://{site}/"})).job.id
+        job_id = (
+            await connection.service.submit(LOCAL, "page.analyze", {"url": f"http://{site}/"})
+        ).job.id
         async for job in connection.service.watch(LOCAL, job_id):
             if job.phase == "layout":
                 break

@@ -39,12 +39,14 @@ def fork_server() -> int:
     (found,) = [
         pid
         for pid in tree.children(os.getpid())
-        if re.search(rb"engine\.forkserver.*own", Path(f"/proc/{pid}/cmdline").read_bytes())
+        if re.search(rb"processes\.fork_server.*own", Path(f"/proc/{pid}/cmdline").read_bytes())
     ]
     return found
 
 
-async def test_what_would_crash_every_time_is_tried_once(service: Service, worker: Any, submit: Any) -> None:
+async def test_what_would_crash_every_time_is_tried_once(
+    service: Service, worker: Any, submit: Any
+) -> None:
     job = await service.wait(LOCAL, await submit("test.segfault_for_sure"), 20)
     assert job.failure is not None
     assert (job.failure.code, job.failure.retryable, job.attempts.started) == ("crashed", False, 1)
@@ -54,17 +56,25 @@ async def test_a_kind_fails_in_its_own_words(service: Service, worker: Any, subm
     job = await service.wait(LOCAL, await submit("test.fail"), 10)
     assert job.state is State.FAILED
     assert job.failure is not None
-    assert (job.failure.code, job.failure.message, job.failure.hint) == ("broken", "It broke.", "Mend it.")
+    assert (job.failure.code, job.failure.message, job.failure.hint) == (
+        "broken",
+        "It broke.",
+        "Mend it.",
+    )
     assert job.result is None
 
 
 async def test_an_unexpected_error_is_masked(
     service: Service, worker: Any, submit: Any, connection: Any
 ) -> None:
-    job = await service.wait(LOCAL, await submit("test.raise", text="SELECT * FROM /etc/secret"), 10)
+    job = await service.wait(
+        LOCAL, await submit("test.raise", text="SELECT * FROM /etc/secret"), 10
+    )
     assert job.failure is not None
     assert job.failure.code == "internal_error"
-    stored = str(await connection.wire.call("HGETALL", f"{connection.settings.prefix}:jobs:{job.id}"))
+    stored = str(
+        await connection.wire.call("HGETALL", f"{connection.settings.prefix}:jobs:{job.id}")
+    )
     assert "/etc/secret" not in job.failure.message + str(await service.log(LOCAL, job.id))
     assert "Traceback" not in stored
     assert "sample_kinds" not in stored
@@ -86,7 +96,13 @@ async def test_an_unexpected_error_is_masked(
     ],
 )
 async def test_a_child_that_breaks_fails_its_job_and_nothing_else(
-    service: Service, worker: Any, submit: Any, tmp_path: Path, kind: str, args: dict[str, Any], code: str
+    service: Service,
+    worker: Any,
+    submit: Any,
+    tmp_path: Path,
+    kind: str,
+    args: dict[str, Any],
+    code: str,
 ) -> None:
     go = tmp_path / "go"
     bystander = await submit("test.gate", path=str(go))
@@ -117,7 +133,9 @@ async def test_a_job_that_forks_without_end_is_ended_with_all_of_them(
     service: Service, worker: Any, submit: Any, tmp_path: Path
 ) -> None:
     pids_file = tmp_path / "pids"
-    job = await service.wait(LOCAL, await submit("test.fork_many", pids=str(pids_file), count=500), 40)
+    job = await service.wait(
+        LOCAL, await submit("test.fork_many", pids=str(pids_file), count=500), 40
+    )
     assert job.failure is not None
     assert (job.failure.code, job.failure.retryable) == ("too_many_processes", False)
     pids = [int(pid) for pid in pids_file.read_text().split()]
@@ -142,17 +160,25 @@ async def test_a_flood_on_standard_output_is_cut_and_holds_nobody_up(
 async def test_attempts_are_made_with_a_pause_between(
     service: Service, worker: Any, submit: Any, tmp_path: Path
 ) -> None:
-    job = await service.wait(LOCAL, await submit("test.flaky", path=str(tmp_path / "runs"), failures=2), 20)
+    job = await service.wait(
+        LOCAL, await submit("test.flaky", path=str(tmp_path / "runs"), failures=2), 20
+    )
     assert (job.state, job.result) == (State.COMPLETED, 3)
     assert (job.attempts.made, job.attempts.started, job.attempts.max) == (3, 3, 3)
 
 
-async def test_the_last_attempt_decides(service: Service, worker: Any, submit: Any, tmp_path: Path) -> None:
-    job = await service.wait(LOCAL, await submit("test.flaky", path=str(tmp_path / "runs"), failures=9), 20)
+async def test_the_last_attempt_decides(
+    service: Service, worker: Any, submit: Any, tmp_path: Path
+) -> None:
+    job = await service.wait(
+        LOCAL, await submit("test.flaky", path=str(tmp_path / "runs"), failures=9), 20
+    )
     assert (job.state, job.attempts.made) == (State.FAILED, 3)
 
 
-async def test_a_failure_that_cannot_be_mended_is_not_tried_again(service: Service, worker: Any) -> None:
+async def test_a_failure_that_cannot_be_mended_is_not_tried_again(
+    service: Service, worker: Any
+) -> None:
     done = await service.submit(LOCAL, "test.fail", {"retryable": False}, attempts=5)
     job = await service.wait(LOCAL, done.job.id, 10)
     assert (job.state, job.attempts.made) == (State.FAILED, 1)
@@ -161,7 +187,9 @@ async def test_a_failure_that_cannot_be_mended_is_not_tried_again(service: Servi
 async def test_a_deadline_of_the_job_goes_before_its_kinds(
     service: Service, worker: Any, tmp_path: Path
 ) -> None:
-    done = await service.submit(LOCAL, "test.gate", {"path": str(tmp_path / "never")}, deadline_seconds=0.3)
+    done = await service.submit(
+        LOCAL, "test.gate", {"path": str(tmp_path / "never")}, deadline_seconds=0.3
+    )
     job = await service.wait(LOCAL, done.job.id, 10)
     assert job.failure is not None
     assert job.failure.code == "timeout"
@@ -177,7 +205,9 @@ async def test_a_waiting_job_that_was_cancelled_never_starts(
     cancelled = await service.cancel(LOCAL, job_id)
     assert cancelled.state is State.CANCELLED
     async with running_worker(settings):
-        assert (await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)).state is State.COMPLETED
+        assert (
+            await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)
+        ).state is State.COMPLETED
         assert (await service.get(LOCAL, job_id)).state is State.CANCELLED
     assert not started.exists()
 
@@ -215,10 +245,14 @@ async def test_a_running_job_that_was_cancelled_is_dead_with_everything_below_it
     assert (again.state, again.failure) == (State.CANCELLED, job.failure)
 
 
-async def test_an_ended_job_is_not_changed_by_a_cancel(service: Service, worker: Any, submit: Any) -> None:
+async def test_an_ended_job_is_not_changed_by_a_cancel(
+    service: Service, worker: Any, submit: Any
+) -> None:
     completed = await service.wait(LOCAL, await submit("test.add", a=1, b=1), 10)
     failed = await service.wait(LOCAL, await submit("test.fail", retryable=False), 10)
-    cancelled_id = (await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)).job.id
+    cancelled_id = (
+        await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)
+    ).job.id
     await service.cancel(LOCAL, cancelled_id)
     async with asyncio.timeout(5):
         while (cancelled := await service.get(LOCAL, cancelled_id)).finished_at is None:
@@ -287,7 +321,9 @@ async def test_jobs_that_are_cancelled_while_they_wait_and_retried_at_once_compl
         return await service.wait(LOCAL, done.job.id, 20)
 
     jobs = await asyncio.gather(*(change_mind(number) for number in range(60)))
-    assert [(job.state, job.result) for job in jobs] == [(State.COMPLETED, number) for number in range(60)]
+    assert [(job.state, job.result) for job in jobs] == [
+        (State.COMPLETED, number) for number in range(60)
+    ]
 
 
 async def test_word_of_a_cancel_that_comes_late_does_not_end_the_attempt_after_a_retry(
@@ -296,7 +332,8 @@ async def test_word_of_a_cancel_that_comes_late_does_not_end_the_attempt_after_a
     go = tmp_path / "go"
     job_id = await submit("test.gate", path=str(go))
     await until(service, job_id, State.ACTIVE, "waiting")
-    # On a busy machine the worker hears of a waiting job's cancel when the job was retried and runs.
+    # On a busy machine the worker hears of a waiting job's cancel when the job was retried and
+    # runs.
     events = connection.queues.keys.queue("jobs", "events")
     await connection.wire.call("XADD", events, "*", "event", "cb:cancel", "jobId", job_id)
     other = await submit("test.gate", path=str(tmp_path / "never"))

@@ -10,7 +10,7 @@ import pytest
 
 from checkback.app.connect import Connection
 from checkback.engine.processes.runner import Stop
-from checkback.engine.worker.attempt import Attempt, Extras, WorkerParts
+from checkback.engine.worker.attempt import Attempt, JobExtras, WorkerParts
 from checkback.engine.worker.slots import Slots
 
 
@@ -21,7 +21,9 @@ async def test_an_attempt_that_is_stopped_as_its_place_gets_free_leaves_it_free(
     places = asyncio.Semaphore(1)
     parts = SimpleNamespace(wire=connection.wire, keys=connection.queues.keys)
     job = SimpleNamespace(id="one", name="test.add")
-    attempt: Any = Attempt(cast(WorkerParts, parts), "jobs", cast(Any, job), "token", Extras(), Slots(1))
+    attempt: Any = Attempt(
+        cast(WorkerParts, parts), "jobs", cast(Any, job), "token", JobExtras(), Slots(1)
+    )
     await places.acquire()
     inside, leave = asyncio.Event(), asyncio.Event()
 
@@ -54,7 +56,9 @@ async def test_of_two_that_come_in_the_same_moment_the_second_is_known_to_wait(
     async def run(name: str) -> None:
         await connection.wire.call("HSET", connection.queues.keys.job("jobs", name), "timestamp", 1)
         job = SimpleNamespace(id=name, name="test.add")
-        attempt: Any = Attempt(cast(WorkerParts, parts), "jobs", cast(Any, job), "token", Extras(), Slots(1))
+        attempt: Any = Attempt(
+            cast(WorkerParts, parts), "jobs", cast(Any, job), "token", JobExtras(), Slots(1)
+        )
         ready.append(name)
         await both_ready.wait()
         async with attempt._place(places, None):

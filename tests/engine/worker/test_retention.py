@@ -40,7 +40,10 @@ def make_sweeper(connection: Connection) -> Sweeper:
 
 async def keys_of(connection: Connection) -> set[str]:
     prefix = connection.settings.prefix + ":"
-    return {key.removeprefix(prefix) for key in await as_admin(connection.settings, "KEYS", prefix + "*")}
+    return {
+        key.removeprefix(prefix)
+        for key in await as_admin(connection.settings, "KEYS", prefix + "*")
+    }
 
 
 async def run_one_of_each(connection: Connection) -> list[str]:
@@ -50,7 +53,9 @@ async def run_one_of_each(connection: Connection) -> list[str]:
     failed = (await service.submit(LOCAL, "test.fail", {})).job.id
     for job_id in (said, failed):
         await service.wait(LOCAL, job_id, 20)
-    cancelled = (await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)).job.id
+    cancelled = (
+        await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)
+    ).job.id
     await service.cancel(LOCAL, cancelled)
     async with asyncio.timeout(10):
         while (await service.get(LOCAL, cancelled)).finished_at is None:
@@ -132,9 +137,9 @@ async def test_a_foreign_job_comes_into_the_local_list(connection: Connection) -
     from bullmq import Queue
 
     from checkback.engine.redis.bullmq_client import worker_client
-    from checkback.engine.redis.connection import Address
+    from checkback.engine.redis.connection import RedisAddress
 
-    client = worker_client(Address.parse(connection.settings.redis_url or ""), "test")
+    client = worker_client(RedisAddress.parse(connection.settings.redis_url or ""), "test")
     queue = Queue("jobs", {"connection": client, "prefix": connection.settings.prefix})
     job_id = new_job_id()
     await queue.add("test.add", {"a": 1, "b": 1}, {"jobId": job_id})
@@ -149,7 +154,9 @@ async def test_a_list_goes_on_through_jobs_of_one_moment(connection: Connection)
     index = Keys(connection.settings.prefix).owner(LOCAL_OWNER)
     submitted = [connection.service.submit(LOCAL, "test.add", {"a": 1, "b": 1}) for _ in range(250)]
     ids = [done.job.id for done in await asyncio.gather(*submitted)]
-    await connection.wire.call("ZADD", index, *(part for job_id in ids for part in (1_000_000, job_id)))
+    await connection.wire.call(
+        "ZADD", index, *(part for job_id in ids for part in (1_000_000, job_id))
+    )
     found: list[str] = []
     cursor: str | None = None
     while True:
@@ -167,9 +174,13 @@ async def test_a_list_of_all_owners_leaves_nobody_out(connection: Connection) ->
     times: list[tuple[int, str]] = []
     for owner, at, count in (("ann", 3_000, 30), ("bob", 2_000, 250), ("ann", 1_000, 30)):
         caller = Caller(owner)
-        done = [connection.service.submit(caller, "test.add", {"a": 1, "b": 1}) for _ in range(count)]
+        done = [
+            connection.service.submit(caller, "test.add", {"a": 1, "b": 1}) for _ in range(count)
+        ]
         ids = [submission.job.id for submission in await asyncio.gather(*done)]
-        await connection.wire.call("ZADD", keys.owner(owner), *(part for one in ids for part in (at, one)))
+        await connection.wire.call(
+            "ZADD", keys.owner(owner), *(part for one in ids for part in (at, one))
+        )
         times += [(at, one) for one in ids]
     found: list[str] = []
     cursor: str | None = None
@@ -196,11 +207,11 @@ async def test_a_foreign_count_does_not_delete_other_results(
     from bullmq import Queue
 
     from checkback.engine.redis.bullmq_client import worker_client
-    from checkback.engine.redis.connection import Address
+    from checkback.engine.redis.connection import RedisAddress
 
     first = (await connection.service.submit(LOCAL, "test.add", {"a": 1, "b": 1})).job.id
     await connection.service.wait(LOCAL, first, 20)
-    client = worker_client(Address.parse(connection.settings.redis_url or ""), "test")
+    client = worker_client(RedisAddress.parse(connection.settings.redis_url or ""), "test")
     queue = Queue("jobs", {"connection": client, "prefix": connection.settings.prefix})
     job_id = new_job_id()
     name, data = ("test.add", {"a": 2, "b": 2}) if removed == "completed" else ("test.fail", {})

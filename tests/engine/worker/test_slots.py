@@ -17,7 +17,9 @@ from checkback.settings import Settings
 from conftest import running_worker
 from worker_processes import RESCUE_SECONDS, RUN_WORKER, SHORT_LOCKS, WorkerProcesses
 
-ADA, BOB, EVE = (Caller(name, frozenset({Scope.READ, Scope.WRITE})) for name in ("ada", "bob", "eve"))
+ADA, BOB, EVE = (
+    Caller(name, frozenset({Scope.READ, Scope.WRITE})) for name in ("ada", "bob", "eve")
+)
 SOON_SECONDS = 10.0
 """What an owner who runs nothing may have to wait."""
 
@@ -31,7 +33,9 @@ async def submit(service: Service, caller: Caller, path: Path, **more: Any) -> s
     return (await service.submit(caller, "test.gate", {"path": str(path)}, **more)).job.id
 
 
-async def until_active(service: Service, caller: Caller, job_id: str, seconds: float = SOON_SECONDS) -> Job:
+async def until_active(
+    service: Service, caller: Caller, job_id: str, seconds: float = SOON_SECONDS
+) -> Job:
     async with asyncio.timeout(seconds):
         async for job in service.watch(caller, job_id):
             if job.state is State.ACTIVE and job.phase == "waiting":

@@ -1,4 +1,6 @@
-"""Jobs that a job starts: its owner's, found again by a later attempt, gone with it when it is cancelled."""
+"""Jobs that a job starts: its owner's, found again by a later attempt, gone with it when it is
+cancelled.
+"""
 
 from __future__ import annotations
 

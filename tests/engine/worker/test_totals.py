@@ -27,7 +27,13 @@ async def test_totals_of_several_workers_add_up(connection: Connection) -> None:
     assert totals.ended == {("test.add", "completed"): 3, ("test.add", "cancelled"): 1}
     buckets, seconds = totals.histograms(RUN)["test.add"]
     counts = dict(buckets)
-    assert (counts["0.1"], counts["0.25"], counts["0.5"], counts["3600.0"], counts["+Inf"]) == (1, 1, 2, 2, 3)
+    assert (counts["0.1"], counts["0.25"], counts["0.5"], counts["3600.0"], counts["+Inf"]) == (
+        1,
+        1,
+        2,
+        2,
+        3,
+    )
     assert seconds == pytest.approx(7200.35)
     waits, seconds = totals.histograms(WAIT)["test.add"]
     assert (dict(waits)["0.1"], dict(waits)["+Inf"], seconds) == (1, 2, 2.0)
@@ -43,7 +49,9 @@ async def test_what_a_full_store_refuses_is_counted_later(connection: Connection
     assert (await read_figures(connection.queues)).totals.ended == {("test.add", "failed"): 1}
 
 
-async def test_the_longest_wait_is_told_whoever_is_next(connection: Connection, submit: Any) -> None:
+async def test_the_longest_wait_is_told_whoever_is_next(
+    connection: Connection, submit: Any
+) -> None:
     queues, keys = connection.queues, connection.queues.keys
     first, second, tried, delayed = [await submit("test.add", a=1, b=1) for _ in range(4)]
 

@@ -1,4 +1,6 @@
-"""Who asked for it is told of a job's end: once it has ended, signed, again after trouble, never for ever."""
+"""Who asked for it is told of a job's end: once it has ended, signed, again after trouble, never
+for ever.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from checkback.app import webhooks as callbacks_module
 from checkback.app.connect import Connection
 from checkback.core.errors import AddressBlocked
 from checkback.engine.redis.keys import Keys
-from checkback.engine.worker.webhooks import Callbacks, CallbackSettings
+from checkback.engine.worker.webhooks import Webhooks, WebhookSettings
 from checkback.security.auth.callers import LOCAL, Caller, Scope
 from checkback.security.egress.client import EgressProxy
 from checkback.service import Service
@@ -59,7 +61,9 @@ class Receiver:
     async def next(self) -> tuple[dict[str, str], dict[str, Any]]:
         """Headers and body of the next callback; fails when none comes."""
         headers, body = await asyncio.to_thread(self.got.get, timeout=30)
-        moment, signature = (part.split("=")[1] for part in headers["checkback-signature"].split(","))
+        moment, signature = (
+            part.split("=")[1] for part in headers["checkback-signature"].split(",")
+        )
         signed = hmac.new(SECRET.encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
         assert hmac.compare_digest(signed, signature)
         return headers, json.loads(body)
@@ -99,9 +103,9 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def settings(settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    made: Callable[[Settings], CallbackSettings] = callbacks_module.callback_settings
+    made: Callable[[Settings], WebhookSettings] = callbacks_module.callback_settings
 
-    def quick(given: Settings) -> CallbackSettings:
+    def quick(given: Settings) -> WebhookSettings:
         return replace(made(given), backoff_seconds=(0.05, 0.05))
 
     monkeypatch.setattr("checkback.app.worker.callback_settings", quick)
@@ -127,7 +131,9 @@ async def told_in_the_log(service: Service, job_id: str) -> str:
     """The line that says how it went, which is written after the answer was read."""
     async with asyncio.timeout(20):
         while True:
-            lines = [line for line in await service.log(LOCAL, job_id) if line.startswith("callback:")]
+            lines = [
+                line for line in await service.log(LOCAL, job_id) if line.startswith("callback:")
+            ]
             if lines:
                 return lines[0]
             await asyncio.sleep(0.02)
@@ -154,7 +160,9 @@ async def test_a_failed_job_is_told(service: Service, receiver: Receiver) -> Non
     assert (body["status"], body["jobId"]) == ("failed", job_id)
 
 
-async def test_a_cancelled_job_is_told(service: Service, receiver: Receiver, settings: Settings) -> None:
+async def test_a_cancelled_job_is_told(
+    service: Service, receiver: Receiver, settings: Settings
+) -> None:
     job_id = await submit(service, receiver)
     await service.cancel(LOCAL, job_id)
     async with running_worker(settings):
@@ -165,13 +173,17 @@ async def test_a_cancelled_job_is_told(service: Service, receiver: Receiver, set
 async def test_telling_ends_when_it_is_told_to_even_as_something_happens(
     connection: Connection, settings: Settings
 ) -> None:
-    """A worker that stops just as a job ends waited for ever: the end of a wait can swallow a cancel."""
+    """A worker that stops just as a job ends waited for ever: the end of a wait can swallow a
+    cancel.
+    """
     proxy = await EgressProxy.start()
     made = callbacks_module.callback_settings(settings)
     assert made is not None
     queues = connection.queues
     for turns in range(6):
-        telling: Any = Callbacks(connection.wire, queues.keys, queues.names, queues.retention, proxy, made)
+        telling: Any = Webhooks(
+            connection.wire, queues.keys, queues.names, queues.retention, proxy, made
+        )
         task = asyncio.create_task(telling.run(connection.feed))
         async with asyncio.timeout(20):
             while not telling._wake._waiters:
@@ -204,7 +216,9 @@ async def test_it_is_given_up(
 ) -> None:
     receiver.answers = [answer]
     job_id = await submit(service, receiver)
-    assert f"given up, its server answered {answer}, try {tries}" in await told_in_the_log(service, job_id)
+    assert f"given up, its server answered {answer}, try {tries}" in await told_in_the_log(
+        service, job_id
+    )
     assert receiver.got.qsize() == tries
     assert await left(connection) == []
 
@@ -236,7 +250,9 @@ async def test_a_receiver_that_drips_its_answer_delays_nobody_elses_callback(
     monkeypatch.setattr("checkback.engine.worker.webhooks.POST_SECONDS", 1.0)
     context = {"base_url": "http://127.0.0.1:8787"}
     slow = {"url": receiver.url.replace("/hook", "/drip"), "context": context}
-    drips = [await service.submit(ADA, "test.add", {"a": 1, "b": 2}, callback=slow) for _ in range(8)]
+    drips = [
+        await service.submit(ADA, "test.add", {"a": 1, "b": 2}, callback=slow) for _ in range(8)
+    ]
     for one in drips:
         await service.wait(ADA, one.job.id, 30)
     quick = {"url": receiver.url, "context": context}
@@ -261,7 +277,9 @@ async def test_an_address_that_the_worker_may_not_reach_is_not_reached(
 async def test_a_private_address_is_refused_with_the_job(service: Service) -> None:
     for url in ("http://127.0.0.1/hook", "http://169.254.169.254/", "file:///etc/passwd"):
         with pytest.raises(AddressBlocked):
-            await service.submit(LOCAL, "test.add", {"a": 1, "b": 2}, callback={"url": url, "context": {}})
+            await service.submit(
+                LOCAL, "test.add", {"a": 1, "b": 2}, callback={"url": url, "context": {}}
+            )
     assert (await service.list(LOCAL)).jobs == []
 
 
@@ -277,7 +295,9 @@ async def test_a_redirect_is_not_followed_and_nothing_of_ours_goes_along(
     assert not {"authorization", "cookie", "proxy-authorization", "x-api-key"} & headers.keys()
 
 
-async def test_the_address_lies_sealed_in_the_store(service: Service, connection: Connection) -> None:
+async def test_the_address_lies_sealed_in_the_store(
+    service: Service, connection: Connection
+) -> None:
     callback: dict[str, Any] = {"url": "https://example.com/hook?key=hunter2", "context": {}}
     job = (await service.submit(LOCAL, "test.add", {"a": 1, "b": 2}, callback=callback)).job
     key = Keys(connection.settings.prefix).job(job.queue, job.id)

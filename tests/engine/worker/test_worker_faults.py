@@ -1,4 +1,6 @@
-"""Workers that die, stop, hang or are cut off at a bad moment: one end, one result, nothing lost."""
+"""Workers that die, stop, hang or are cut off at a bad moment: one end, one
+result, nothing lost.
+"""
 
 from __future__ import annotations
 
@@ -72,8 +74,9 @@ async def hold_or_store(self, *told):
 
 Attempt._store_end, Attempt._remember = hold_or_store, hold
 """
-"""A worker that gets no further than to the end: of test.leave_file before anything of it is stored, of the
-others before BullMQ has moved the job."""
+"""A worker that gets no further than to the end: of test.leave_file before anything of it is
+stored, of the others before BullMQ has moved the job.
+"""
 
 
 @pytest.mark.slow
@@ -213,7 +216,11 @@ async def test_a_worker_that_was_cut_off_cannot_write_when_it_is_back(
 async def test_a_worker_loop_that_ends_is_started_again(
     connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    for name, milliseconds in (("LOCK_MS", 4000), ("LOCK_RENEW_MS", 1000), ("STALLED_CHECK_MS", 1000)):
+    for name, milliseconds in (
+        ("LOCK_MS", 4000),
+        ("LOCK_RENEW_MS", 1000),
+        ("STALLED_CHECK_MS", 1000),
+    ):
         monkeypatch.setattr(worker_module, name, milliseconds)
     async with running_worker(settings) as worker:
         assert (
@@ -272,7 +279,9 @@ async def test_a_server_whose_worker_breaks_its_loop_says_so_and_works(
     server = start_server(kinds=f"sample_kinds,{module}")
     async with connect(Settings(home=server.home), start=False) as connection:
         async with asyncio.timeout(40):
-            while (health := await asyncio.to_thread(server.health))["restarts"]["worker_loop"] != 1:
+            while (health := await asyncio.to_thread(server.health))["restarts"][
+                "worker_loop"
+            ] != 1:
                 await asyncio.sleep(0.1)
         assert health["ready"]
         job_id = await submit(connection, "test.add", a=1, b=1)
@@ -292,7 +301,10 @@ async def test_two_servers_on_one_store_start_each_job_once(
         start_server(home=tmp_path / name, **common)
     go = tmp_path / "go"
     marks = [tmp_path / f"started-{number}" for number in range(30)]
-    ids = [await submit(connection, "test.gate_of_worker", path=str(go), started=str(mark)) for mark in marks]
+    ids = [
+        await submit(connection, "test.gate_of_worker", path=str(go), started=str(mark))
+        for mark in marks
+    ]
     async with asyncio.timeout(20):
         while len(workers_of(marks)) < 2:
             await asyncio.sleep(0.02)
@@ -363,7 +375,9 @@ async def test_a_worker_whose_clock_is_wrong_and_jumps_runs_jobs_once_and_sweeps
     assert (await check_readiness(connection, {})).ready
     (tmp_path / "new").write_text(str(later))
     (tmp_path / "new").replace(file)
-    workers.start(settings)  # a right one beside it may not take the job for lost, nor the other worker
+    workers.start(
+        settings
+    )  # a right one beside it may not take the job for lost, nor the other worker
     other = await submit(connection, "test.add", a=2, b=2)
     assert (await connection.service.wait(LOCAL, other, 20)).result == 4
     go.touch()

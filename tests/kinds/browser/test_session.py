@@ -32,7 +32,9 @@ def program(path: Path) -> Path:
 
 @pytest.fixture
 def empty_system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A system without any browser, as a folder to put some into. Everybody may enter it, as with /."""
+    """A system without any browser, as a folder to put some into. Everybody may enter it, as with
+    /.
+    """
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         root.chmod(0o755)
@@ -65,7 +67,9 @@ def test_browsers_are_looked_for_in_order(empty_system: Path) -> None:
 
 def test_the_newest_download_is_taken(empty_system: Path) -> None:
     for revision in (999, 1200, 1100):
-        program(empty_system / f"cache/chromium_headless_shell-{revision}/chrome-linux/headless_shell")
+        program(
+            empty_system / f"cache/chromium_headless_shell-{revision}/chrome-linux/headless_shell"
+        )
     assert "chromium_headless_shell-1200" in str(find_browser(root=empty_system).path)
 
 
@@ -150,7 +154,9 @@ def descendants(pid: int) -> dict[int, Path]:
     parents: dict[int, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            parents[int(folder.name)] = int(folder.joinpath("stat").read_text().rpartition(")")[2].split()[1])
+            parents[int(folder.name)] = int(
+                folder.joinpath("stat").read_text().rpartition(")")[2].split()[1]
+            )
         except OSError:
             continue
     found = {pid}
@@ -161,7 +167,11 @@ def descendants(pid: int) -> dict[int, Path]:
 
 def browsers(pid: int) -> dict[int, Path]:
     """All processes of browsers below this one."""
-    return {child: folder for child, folder in descendants(pid).items() if b"--headless" in command(folder)}
+    return {
+        child: folder
+        for child, folder in descendants(pid).items()
+        if b"--headless" in command(folder)
+    }
 
 
 def browser_of(session: BrowserSession) -> dict[int, Path]:
@@ -199,7 +209,9 @@ async def test_pictures_are_shared_in_memory_where_it_has_room(
     tmp_path.chmod(mode)
     async with browser_session(Environment()) as session:
         started = [command(folder) for folder in browser_of(session).values()]
-    used = {b"--disable-dev-shm-usage" not in line for line in started if b"--remote-debugging" in line}
+    used = {
+        b"--disable-dev-shm-usage" not in line for line in started if b"--remote-debugging" in line
+    }
     assert used == {in_memory}
 
 
@@ -209,14 +221,18 @@ def fields(folder: Path) -> dict[str, str]:
 
 
 def has_namespaces() -> bool:
-    """Whether this system gives a process a user namespace of its own: not inside of a chroot, say."""
+    """Whether this system gives a process a user namespace of its own: not
+    inside of a chroot, say.
+    """
     done = subprocess.run(["unshare", "--user", "true"], capture_output=True, timeout=20)
     return done.returncode == 0
 
 
 @chromium
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root changes its user")
-async def test_for_root_the_browser_runs_as_nobody_in_its_sandbox(session: BrowserSession, way: Way) -> None:
+async def test_for_root_the_browser_runs_as_nobody_in_its_sandbox(
+    session: BrowserSession, way: Way
+) -> None:
     if not has_namespaces():
         assert (session.sandboxed, session.environment_note) == (False, NO_SANDBOX)
         return
@@ -232,8 +248,8 @@ async def test_for_root_the_browser_runs_as_nobody_in_its_sandbox(session: Brows
             assert set(status["Uid"].split()) == {"65534"}
             assert set(status["Gid"].split()) == {"65534"}
             assert status["Groups"] == ""
-            # A zygote, and the renderers that come from it, have capabilities in their own user namespace
-            # only.
+            # A zygote, and the renderers that come from it, have capabilities in their own user
+            # namespace only.
             assert b"--no-sandbox" not in command(folder)
             if b"--type=renderer" in command(folder):
                 renderers += 1
@@ -286,7 +302,9 @@ async def test_without_namespaces_the_browser_runs_without_its_sandbox_and_says_
 
 
 @chromium
-async def test_the_browser_sees_nothing_of_our_environment(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_browser_sees_nothing_of_our_environment(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CHECKBACK_SECRET_KEY", "hidden")
     async with browser_session(Environment()) as session:
         assert re.fullmatch(r"\d+(\.\d+)+", session.version)
@@ -305,7 +323,9 @@ async def test_a_context_has_no_past_and_its_own_key(session: BrowserSession, wa
             assert await page.evaluate("[innerWidth, innerHeight]") == [800, 600], number
     revoked = await way.proxy.grant("job")
     await way.proxy.revoke(revoked)
-    async with session.context(Egress(revoked.proxy_url, revoked.username, revoked.password)) as context:
+    async with session.context(
+        Egress(revoked.proxy_url, revoked.username, revoked.password)
+    ) as context:
         page = await context.new_page()
         with pytest.raises(PlaywrightError):
             response = await page.goto(way.url)
@@ -343,7 +363,9 @@ async def test_a_page_made_ready_serves_the_next_job_that_wants_the_same_and_no_
 
 
 @chromium
-async def test_without_its_proxy_a_context_has_no_network(session: BrowserSession, way: Way) -> None:
+async def test_without_its_proxy_a_context_has_no_network(
+    session: BrowserSession, way: Way
+) -> None:
     async with session.context(Egress("http://127.0.0.1:1", "x", "y")) as context:
         with pytest.raises(PlaywrightError, match="ERR_PROXY_CONNECTION_FAILED"):
             await (await context.new_page()).goto(way.url)
@@ -353,7 +375,9 @@ async def test_without_its_proxy_a_context_has_no_network(session: BrowserSessio
 async def test_popups_are_closed_and_too_many_cost_the_page_its_scripts(
     session: BrowserSession, way: Way
 ) -> None:
-    way.site.html = "<title>0</title><script>setInterval(()=>{open('about:blank');open('/')},5)</script>"
+    way.site.html = (
+        "<title>0</title><script>setInterval(()=>{open('about:blank');open('/')},5)</script>"
+    )
     async with session.context(await way.egress()) as context:
         page = await context.new_page()
         await page.goto(way.url)
@@ -380,7 +404,9 @@ async def test_too_many_dialogs_cost_the_page_its_scripts(
 
 
 @chromium
-async def test_an_endless_loop_of_dialogs_ends_with_its_job(session: BrowserSession, way: Way) -> None:
+async def test_an_endless_loop_of_dialogs_ends_with_its_job(
+    session: BrowserSession, way: Way
+) -> None:
     way.site.html = "<title>t</title><script>for(;;)alert(1)</script>"
     async with session.context(await way.egress()) as context:
         page = await context.new_page()
@@ -491,7 +517,9 @@ asyncio.run(main())
 async def test_no_browser_outlives_its_killed_parent(tmp_path: Path, victim: str) -> None:
     script = tmp_path / "child.py"
     script.write_text(KILLED)
-    child = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=subprocess.PIPE)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), stdout=subprocess.PIPE
+    )
     try:
         assert child.stdout is not None
         folder = Path((await child.stdout.readline()).decode().strip())
@@ -508,7 +536,8 @@ async def test_no_browser_outlives_its_killed_parent(tmp_path: Path, victim: str
             child.kill()
         await child.wait()
     if victim == "playwright":
-        # A driver whose job process was killed may still have had the time to clean up after itself.
+        # A driver whose job process was killed may still have had the time to clean up after
+        # itself.
         assert list(folder.glob("playwright*"))
     # What the killed one left behind goes when the next one starts.
     assert folder.is_dir()
@@ -517,10 +546,14 @@ async def test_no_browser_outlives_its_killed_parent(tmp_path: Path, victim: str
 
 
 @chromium
-async def test_no_playwright_outlives_its_killed_parent_though_its_browser_hangs(tmp_path: Path) -> None:
+async def test_no_playwright_outlives_its_killed_parent_though_its_browser_hangs(
+    tmp_path: Path,
+) -> None:
     script = tmp_path / "child.py"
     script.write_text(KILLED)
-    child = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=subprocess.PIPE)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), stdout=subprocess.PIPE
+    )
     assert child.stdout is not None
     folder = Path((await child.stdout.readline()).decode().strip())
     watched = [os.pidfd_open(pid) for pid in (*drivers(child.pid), *browsers(child.pid))]
@@ -541,7 +574,9 @@ async def readable(descriptor: int) -> None:
     asyncio.get_running_loop().remove_reader(descriptor)
 
 
-async def test_a_driver_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_driver_that_cannot_start_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", "/bin/false")
     with pytest.raises(JobFailed) as caught:
         async with browser_session(Environment(temporary_folder=tmp_path)):

@@ -1,4 +1,6 @@
-"""Saved bundles for the tests without a browser; a site, a proxy and a browser for those with one."""
+"""Saved bundles for the tests without a browser; a site, a proxy and a browser
+for those with one.
+"""
 
 from __future__ import annotations
 
@@ -12,34 +14,39 @@ from typing import Any
 import pytest
 
 from checkback.core.job import Artifact
-from checkback.kinds.browser.capture import Bundle, load_bundle
+from checkback.kinds.browser.capture import PageCapture, load_bundle
 from checkback.kinds.context import Egress, Environment, JobContext
-from checkback.kinds.pages.report.builder import Reading
+from checkback.kinds.pages.report.builder import ReportBuilder
 from checkback.security.egress.client import EgressProxy
 
 HERE = Path(__file__).parent
 DEMO_SITE = HERE.parents[2] / "examples" / "demo-site"
-_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
 
 
 @pytest.fixture
-def home() -> Bundle:
+def home() -> PageCapture:
     """The front page of the demo site."""
     return load_bundle(HERE / "bundles" / "home.json.gz")
 
 
 @pytest.fixture
-def tides() -> Bundle:
+def tides() -> PageCapture:
     """The article of the demo site."""
     return load_bundle(HERE / "bundles" / "tides.json.gz")
 
 
 @pytest.fixture
-def parts(home: Bundle) -> dict[str, Any]:
+def parts(home: PageCapture) -> dict[str, Any]:
     """The report's parts for the front page, without the score."""
     from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
 
-    reading = Reading(home)
+    reading = ReportBuilder(home)
     args = PageAnalyzeArgs(url=home.requested_url)
     return {
         **reading.ingest(),
@@ -51,13 +58,15 @@ def parts(home: Bundle) -> dict[str, Any]:
 
 
 @pytest.fixture
-def report(home: Bundle, parts: dict[str, Any]) -> dict[str, Any]:
+def report(home: PageCapture, parts: dict[str, Any]) -> dict[str, Any]:
     """The whole report of the front page."""
-    from checkback.kinds.pages.report.report import Outcome, add_score, assemble
+    from checkback.kinds.pages.report.report import AnalysisOutcome, add_score, assemble
     from checkback.kinds.pages.scoring.score import Measure
 
     add_score(parts, Measure({"originality": 0.35, "craftsmanship": 0.4, "contextuality": 0.25}))
-    outcome = Outcome(["ingest", "layout", "motion", "quality", "responsive"], [], {"layout": 12}, 1500)
+    outcome = AnalysisOutcome(
+        ["ingest", "layout", "motion", "quality", "responsive"], [], {"layout": 12}, 1500
+    )
     made = assemble("0192f1f0-0000-7000-8000-000000000001", home, parts, outcome, [])
     return made | {"completedAt": "2026-11-22T12:00:00.123000+00:00"}
 
@@ -73,7 +82,9 @@ class Page:
 
 
 class Site:
-    """A site on loopback: pages given by path, else the demo site's files. Remembers what was asked."""
+    """A site on loopback: pages given by path, else the demo site's files. Remembers what was
+    asked.
+    """
 
     def __init__(self) -> None:
         self.pages: dict[str, Page] = {}
@@ -176,7 +187,9 @@ async def analyze(site: Site, tmp_path: Path) -> AsyncIterator[Analyze]:
     from checkback.kinds.pages.jobs.analyze import analyze as function
     from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
 
-    proxy = await EgressProxy.start(allow_hosts=(f"127.0.0.1:{site.port}", f"localhost:{site.port}"))
+    proxy = await EgressProxy.start(
+        allow_hosts=(f"127.0.0.1:{site.port}", f"localhost:{site.port}")
+    )
     environment = Environment()
     try:
         async with browser_session(environment) as session:

@@ -1,4 +1,6 @@
-"""Jobs that live at PDF.co, against a server that plays it, through the real egress proxy and worker."""
+"""Jobs that live at PDF.co, against a server that plays it, through the real egress proxy and
+worker.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ from checkback.settings import Settings
 from playing_pdfco import HANG, JOB, KEY, RESET, SUBMITTED, WORKING, PlayedPdfco, playing, success
 from worker_processes import as_admin
 
-QUICK = PollPolicy(first_seconds=0.0, seconds_per_page=0.0, growth=1.0, longest_seconds=0.0, most_checks=6)
+QUICK = PollPolicy(
+    first_seconds=0.0, seconds_per_page=0.0, growth=1.0, longest_seconds=0.0, most_checks=6
+)
 
 
 @pytest.fixture
@@ -93,13 +97,19 @@ def code_of(work: Callable[[], object]) -> str:
     return caught.value.code
 
 
-async def test_a_job_is_followed_and_its_file_fetched_without_the_key(pdfco: PlayedPdfco, job: Job) -> None:
+async def test_a_job_is_followed_and_its_file_fetched_without_the_key(
+    pdfco: PlayedPdfco, job: Job
+) -> None:
     pdfco.files["/result.txt"] = b"some text"
     pdfco.checks = [WORKING, WORKING, success(f"{pdfco.url}/result.txt")]
     ctx, notes = job()
     result = await asyncio.to_thread(tracked, ctx)
     assert notes.files == {"result.txt": b"some text"}
-    assert (result["outputs"], result["body"], result["page_count"]) == (["result.txt"], "some text", 3)
+    assert (result["outputs"], result["body"], result["page_count"]) == (
+        ["result.txt"],
+        "some text",
+        3,
+    )
     assert result["provider"] == {
         "job_id": JOB, "name": "pdfco", "checks": 3, "credits_used": 2 + 2 + 5, "credits_on_checks": 6,
         "credits_remaining": 900,
@@ -187,7 +197,10 @@ async def test_a_submission_of_unknown_outcome_is_never_repeated(
     pdfco.submits = [trouble]
     ctx, notes = job()
     remote = Remote.of(ctx, SecretStr(KEY))
-    assert await asyncio.to_thread(code_of, lambda: submit(remote, ctx, "pdf/info", {})) == "provider_unknown"
+    assert (
+        await asyncio.to_thread(code_of, lambda: submit(remote, ctx, "pdf/info", {}))
+        == "provider_unknown"
+    )
     again, _ = job(saved=json.loads(notes.saved[-1]))
     assert code_of(lambda: submit(remote, again, "pdf/info", {})) == "provider_unknown"
     assert len(pdfco.asked("/v1/pdf/info")) == 1
@@ -197,7 +210,10 @@ async def test_a_refused_submission_may_be_corrected(pdfco: PlayedPdfco, job: Jo
     pdfco.submits = [(400, {"error": True, "status": 400, "message": "bad"})]
     ctx, notes = job()
     remote = Remote.of(ctx, SecretStr(KEY))
-    assert await asyncio.to_thread(code_of, lambda: submit(remote, ctx, "pdf/info", {})) == "provider_refused"
+    assert (
+        await asyncio.to_thread(code_of, lambda: submit(remote, ctx, "pdf/info", {}))
+        == "provider_refused"
+    )
     again, _ = job(saved=json.loads(notes.saved[-1]))
     pdfco.submits = [SUBMITTED]
     assert await asyncio.to_thread(submit, remote, again, "pdf/info", {}) == (JOB, 1)
@@ -220,7 +236,9 @@ async def test_a_submission_that_came_too_soon_is_tried_again(
     assert await asyncio.to_thread(submit, remote, again, "pdf/info", {}) == (JOB, 1)
 
 
-async def test_what_the_checks_cost_is_told_and_outlives_an_attempt(pdfco: PlayedPdfco, job: Job) -> None:
+async def test_what_the_checks_cost_is_told_and_outlives_an_attempt(
+    pdfco: PlayedPdfco, job: Job
+) -> None:
     pdfco.checks = [WORKING, WORKING, {"status": "failed", "errorCode": 442, "credits": 2}]
     ctx, notes = job()
     with pytest.raises(JobFailed) as caught:
@@ -230,7 +248,11 @@ async def test_what_the_checks_cost_is_told_and_outlives_an_attempt(pdfco: Playe
     pdfco.files["/r.txt"], pdfco.checks = b"x", [success(f"{pdfco.url}/r.txt")]
     again, _ = job(saved=json.loads(notes.saved[-1]))
     provider = (await asyncio.to_thread(tracked, again))["provider"]
-    assert (provider["checks"], provider["credits_on_checks"], provider["credits_used"]) == (4, 8, 11)
+    assert (provider["checks"], provider["credits_on_checks"], provider["credits_used"]) == (
+        4,
+        8,
+        11,
+    )
 
 
 async def test_without_a_key_nothing_is_asked(pdfco: PlayedPdfco, job: Job) -> None:
@@ -246,7 +268,7 @@ async def test_the_servers_own_key_is_used_when_none_is_given(job: Job) -> None:
     assert "of-the-server" not in repr(remote)
 
 
-# --- Through the worker -----------------------------------------------------------------------------------
+# --- Through the worker ---------------------------------------------------------------------------
 
 
 class TestWholeJobs:
@@ -254,10 +276,14 @@ class TestWholeJobs:
 
     @pytest.fixture
     def settings(self, settings: Settings, pdfco: PlayedPdfco) -> Settings:
-        return replace(settings, pdfco_url=pdfco.url, allow_hosts=(pdfco.url.removeprefix("http://"),))
+        return replace(
+            settings, pdfco_url=pdfco.url, allow_hosts=(pdfco.url.removeprefix("http://"),)
+        )
 
     @pytest.mark.usefixtures("worker")
-    async def test_a_file_that_lies_here_goes_there_first(self, pdfco: PlayedPdfco, service: Service) -> None:
+    async def test_a_file_that_lies_here_goes_there_first(
+        self, pdfco: PlayedPdfco, service: Service
+    ) -> None:
         pdfco.files["/result.json"] = b"{}"
         pdfco.submits, pdfco.checks = [SUBMITTED], [success(f"{pdfco.url}/result.json")]
         with service.begin_upload(LOCAL, "a report.pdf") as writer:
@@ -306,7 +332,10 @@ class TestWholeJobs:
         assert job.state is State.COMPLETED, job.failure
         assert job.result["body"] == {"a": 1}
         assert pdfco.asked("/v1/pdf/info")[0]["password"] == "canary-password"
-        shown = [str(await service.get_with_args(LOCAL, job_id)), *(await service.log(LOCAL, job_id))]
+        shown = [
+            str(await service.get_with_args(LOCAL, job_id)),
+            *(await service.log(LOCAL, job_id)),
+        ]
         for key in await as_admin(connection.settings, "KEYS", f"{settings.prefix}:*"):
             if await connection.wire.call("TYPE", key) == "hash":
                 shown += [str(part) for part in await connection.wire.call("HGETALL", key)]

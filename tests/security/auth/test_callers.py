@@ -12,7 +12,13 @@ import pytest
 from checkback.core.errors import Forbidden, InvalidInput, QuotaExceeded, Unauthorized
 from checkback.security.auth.authenticator import Authenticator, GuessLimit
 from checkback.security.auth.callers import LOCAL, Caller, Scope, attach, caller_of
-from checkback.security.auth.token_files import add_token, folder_token, load_tokens, new_token, token_hash
+from checkback.security.auth.token_files import (
+    add_token,
+    folder_token,
+    load_tokens,
+    new_token,
+    token_hash,
+)
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -70,7 +76,8 @@ def test_an_owner_has_a_plain_name(file: Path, owner: str) -> None:
 
 
 ENTRY = (
-    f'[[token]]\nowner = "ada"\nhash = "{"0" * 64}"\nscopes = ["read"]\ncreated_at = 2026-11-22T10:00:00Z\n'
+    f'[[token]]\nowner = "ada"\nhash = "{"0" * 64}"\n'
+    'scopes = ["read"]\ncreated_at = 2026-11-22T10:00:00Z\n'
 )
 
 

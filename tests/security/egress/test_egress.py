@@ -24,7 +24,9 @@ def header(answer: bytes, name: str) -> str | None:
     return None
 
 
-async def test_without_a_key_nobody_is_served(start_proxy: Any, client_of: Any, canary: Any) -> None:
+async def test_without_a_key_nobody_is_served(
+    start_proxy: Any, client_of: Any, canary: Any
+) -> None:
     proxy = await start_proxy(allow_hosts=(f"127.0.0.1:{canary.port}",))
     client = client_of(await proxy.grant("job"))
     url = f"http://127.0.0.1:{canary.port}/".encode()
@@ -142,7 +144,11 @@ async def test_a_name_that_changes_its_address_is_checked_again(
     client = client_of(await proxy.grant("job"))
     answers = [await client.get("http://rebind.test/") for _ in range(3)]
     assert [status(answer) for answer in answers] == [200, 403, 403]
-    assert [header(answer, "X-Checkback-Blocked") for answer in answers] == [None, "loopback", "metadata"]
+    assert [header(answer, "X-Checkback-Blocked") for answer in answers] == [
+        None,
+        "loopback",
+        "metadata",
+    ]
 
 
 async def test_a_name_keeps_its_address_for_a_while_but_only_for_its_job(
@@ -163,7 +169,9 @@ async def test_a_tunnel_carries_bytes_both_ways_until_both_ends_are_done(
         writer.close()
 
     async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
-        proxy = await start_proxy({"shop.test": [[PUBLIC]]}, {PUBLIC: server.sockets[0].getsockname()[1]})
+        proxy = await start_proxy(
+            {"shop.test": [[PUBLIC]]}, {PUBLIC: server.sockets[0].getsockname()[1]}
+        )
         grant = await proxy.grant("job")
         answer, reader, writer = await client_of(grant).connect("shop.test:443")
         assert status(answer) == 200
@@ -186,7 +194,9 @@ async def test_a_websocket_may_be_opened_by_upgrade(start_proxy: Any, client_of:
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        proxy = await start_proxy({"shop.test": [[PUBLIC]]}, {PUBLIC: server.sockets[0].getsockname()[1]})
+        proxy = await start_proxy(
+            {"shop.test": [[PUBLIC]]}, {PUBLIC: server.sockets[0].getsockname()[1]}
+        )
         client = client_of(await proxy.grant("job"))
         reader, writer = await client.open()
         writer.write(b"GET http://shop.test/ws HTTP/1.1\r\n" + client.key)
@@ -247,11 +257,18 @@ async def test_a_request_that_could_be_read_two_ways_is_refused(
     assert site.asked == []
 
 
-async def test_one_connection_carries_one_request(start_proxy: Any, client_of: Any, site: Any) -> None:
+async def test_one_connection_carries_one_request(
+    start_proxy: Any, client_of: Any, site: Any
+) -> None:
     proxy = await start_proxy({"shop.test": [[PUBLIC]]}, {PUBLIC: site.port})
     client = client_of(await proxy.grant("job"))
     smuggled = b"GET /smuggled HTTP/1.1\r\nHost: admin.test\r\n\r\n"
-    raw = b"POST http://shop.test/ HTTP/1.1\r\n" + client.key + b"Content-Length: 3\r\n\r\nabc" + smuggled
+    raw = (
+        b"POST http://shop.test/ HTTP/1.1\r\n"
+        + client.key
+        + b"Content-Length: 3\r\n\r\nabc"
+        + smuggled
+    )
     assert status(await client.send(raw)) == 200
     assert [asked.rpartition(b"\r\n\r\n")[2] for asked in site.asked] == [b"abc"]
 
@@ -259,7 +276,10 @@ async def test_one_connection_carries_one_request(start_proxy: Any, client_of: A
 @pytest.mark.parametrize(
     ("sent", "received"),
     [
-        (b"HTTP/1.1 200 OK\nA: b\n\nbody", b"HTTP/1.1 200 OK\r\nA: b\r\nConnection: close\r\n\r\nbody"),
+        (
+            b"HTTP/1.1 200 OK\nA: b\n\nbody",
+            b"HTTP/1.1 200 OK\r\nA: b\r\nConnection: close\r\n\r\nbody",
+        ),
         (b"HTTP/1.0 200\r\n\r\nbody", b"HTTP/1.1 200\r\nConnection: close\r\n\r\nbody"),
         (
             b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 4\r\n\r\nbodyHTTP/1.1 200 OK\r\n",
@@ -339,18 +359,25 @@ async def test_a_job_reads_its_own_report_through_the_proxy_and_a_page_does_not(
     url = "http://egress.invalid/report"
     answer = await client.get(url)
     report = json.loads(answer.partition(b"\r\n\r\n")[2])
-    assert report["blocked"] == [{"host": "127.0.0.1", "port": 80, "reason": "loopback", "count": 1}]
+    assert report["blocked"] == [
+        {"host": "127.0.0.1", "port": 80, "reason": "loopback", "count": 1}
+    ]
     assert header(answer, "Cross-Origin-Resource-Policy") == "same-origin"
     assert header(answer, "X-Frame-Options") == "DENY"
     assert b'"blocked": []' in await other.get(url)
     assert status(await client.get(url, b"Origin: http://evil.test\r\n")) == 404
     assert status(await client.get(url, b"Referer: http://evil.test/\r\n")) == 404
     assert (
-        status(await client.send(b"OPTIONS " + url.encode() + b" HTTP/1.1\r\n" + client.key + b"\r\n")) == 404
+        status(
+            await client.send(b"OPTIONS " + url.encode() + b" HTTP/1.1\r\n" + client.key + b"\r\n")
+        )
+        == 404
     )
 
 
-async def test_the_list_of_what_was_refused_is_bounded_and_counted(start_proxy: Any, client_of: Any) -> None:
+async def test_the_list_of_what_was_refused_is_bounded_and_counted(
+    start_proxy: Any, client_of: Any
+) -> None:
     proxy = await start_proxy(remembered=3)
     grant = await proxy.grant("job")
     for number in range(6):

@@ -1,4 +1,6 @@
-"""What the egress proxy bears: floods, slowness, greed. And its life: start, death, replacement, end."""
+"""What the egress proxy bears: floods, slowness, greed. And its life: start, death, replacement,
+end.
+"""
 
 import asyncio
 import os
@@ -57,10 +59,14 @@ async def test_a_job_gets_no_more_bytes_than_its_share(start_proxy: Any, client_
         assert (await proxy.report(await proxy.grant("next"))).bytes == 0
 
 
-async def test_a_job_opens_no_more_connections_than_its_share(start_proxy: Any, client_of: Any) -> None:
+async def test_a_job_opens_no_more_connections_than_its_share(
+    start_proxy: Any, client_of: Any
+) -> None:
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        proxy = await start_proxy({"a.test": [[PUBLIC]]}, {PUBLIC: port}, open_connections=2, connections=3)
+        proxy = await start_proxy(
+            {"a.test": [[PUBLIC]]}, {PUBLIC: port}, open_connections=2, connections=3
+        )
         client = client_of(await proxy.grant("job"))
         tunnels = [await client.connect("a.test:443") for _ in range(3)]
         assert [status(answer) for answer, _, _ in tunnels] == [200, 200, 403]
@@ -73,7 +79,9 @@ async def test_a_job_opens_no_more_connections_than_its_share(start_proxy: Any, 
             writer.close()
 
 
-async def test_revoking_a_key_cuts_what_is_open_and_closes_the_door(start_proxy: Any, client_of: Any) -> None:
+async def test_revoking_a_key_cuts_what_is_open_and_closes_the_door(
+    start_proxy: Any, client_of: Any
+) -> None:
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         proxy = await start_proxy({"a.test": [[PUBLIC]]}, {PUBLIC: port})
@@ -90,7 +98,9 @@ async def test_revoking_a_key_cuts_what_is_open_and_closes_the_door(start_proxy:
         others_writer.close()
 
 
-async def test_a_connection_on_which_nothing_moves_is_ended(start_proxy: Any, client_of: Any) -> None:
+async def test_a_connection_on_which_nothing_moves_is_ended(
+    start_proxy: Any, client_of: Any
+) -> None:
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         proxy = await start_proxy({"a.test": [[PUBLIC]]}, {PUBLIC: port}, idle_seconds=0.2)
@@ -113,13 +123,17 @@ async def test_a_head_that_does_not_end_is_not_waited_for(
 
 
 @pytest.mark.parametrize("field", [b"A: " + b"a" * 200_000, b"A: b\r\n" * 1000])
-async def test_a_head_that_is_too_large_is_refused(start_proxy: Any, client_of: Any, field: bytes) -> None:
+async def test_a_head_that_is_too_large_is_refused(
+    start_proxy: Any, client_of: Any, field: bytes
+) -> None:
     proxy = await start_proxy()
     client = client_of(await proxy.grant("job"))
     assert status(await client.get("http://a.test/", field + b"\r\n")) in (431, 400)
 
 
-async def test_strangers_cannot_lock_the_jobs_out(start_proxy: Any, client_of: Any, site: Any) -> None:
+async def test_strangers_cannot_lock_the_jobs_out(
+    start_proxy: Any, client_of: Any, site: Any
+) -> None:
     proxy = await start_proxy({"shop.test": [[PUBLIC]]}, {PUBLIC: site.port})
     client = client_of(await proxy.grant("job"))
     strangers = [await client.open() for _ in range(300)]
@@ -162,7 +176,9 @@ async def test_it_ends_when_its_worker_is_killed(tmp_path: Path) -> None:
         "    await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )
-    worker = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=subprocess.PIPE)
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), stdout=subprocess.PIPE
+    )
     assert worker.stdout is not None
     watched = os.pidfd_open(int(await worker.stdout.readline()))
     worker.kill()
@@ -180,7 +196,9 @@ async def readable(descriptor: int) -> None:
     asyncio.get_running_loop().remove_reader(descriptor)
 
 
-async def test_it_sees_no_secret_of_its_workers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_sees_no_secret_of_its_workers_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("CHECKBACK_SECRET_KEY", "hidden")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
     proxy = await EgressProxy.start()
@@ -201,6 +219,8 @@ def test_the_process_imports_nothing_but_the_standard_library() -> None:
         text=True,
         check=True,
     )
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     extra = set(loaded.stdout.split()) - set(bare.stdout.split()) - sys.stdlib_module_names
     assert extra == {"checkback"}

@@ -1,4 +1,4 @@
-"""What a program started through confine.py is and when it ends."""
+"""What a program started through launcher.py is and when it ends."""
 
 import asyncio
 import os
@@ -23,7 +23,8 @@ def test_for_root_a_program_runs_as_nobody_without_any_rights(tmp_path: Path) ->
         check=True,
     )
     status = {
-        name: value.split() for name, _, value in (line.partition(":") for line in done.stdout.splitlines())
+        name: value.split()
+        for name, _, value in (line.partition(":") for line in done.stdout.splitlines())
     }
     user, group = launcher.nobody()
     assert status["Uid"] == [str(user)] * 4
@@ -71,6 +72,10 @@ def running_sleep(pid_file: Path) -> bool:
 
 def test_a_program_whose_parent_is_gone_does_not_start() -> None:
     script = f"import sys; sys.path.insert(0, {str(Path(launcher.__file__).parent)!r}); import launcher; "
-    script += "print(launcher.die_with_parent(1), launcher.die_with_parent(__import__('os').getppid()))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    script += (
+        "print(launcher.die_with_parent(1), launcher.die_with_parent(__import__('os').getppid()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "False True\n"

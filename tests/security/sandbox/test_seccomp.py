@@ -1,5 +1,6 @@
-"""The network and dangerous system calls are taken from a process and from whatever it starts; tried in a
-process that may lose them."""
+"""The network and dangerous system calls are taken from a process and from whatever it starts;
+tried in a process that may lose them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ NETWORK = textwrap.dedent(
     asked.set()
     thread.join()
     assert told == ["refused"], "a thread that was there before has a network"
-    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET, socket.AF_VSOCK):
+    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET,
+    socket.AF_VSOCK):
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, 1 | socket.SOCK_NONBLOCK):
             try:
                 socket.socket(family, kind)
@@ -51,23 +53,24 @@ NETWORK = textwrap.dedent(
     try: named.connect(sys.argv[2])
     except PermissionError: pass
     else: raise SystemExit("a unix socket was reached")
-    child = "import socket\\ntry: socket.create_connection(('127.0.0.1', int(__import__('sys').argv[1])))\\n"
-    child += "except PermissionError: print('refused')"
-    print(subprocess.run([sys.executable, "-c", child, sys.argv[1]], capture_output=True, text=True).stdout)
+    child = "import socket\\ntry: socket.create_connection(('127.0.0.1',
+    int(__import__('sys').argv[1])))\\n" child += "except PermissionError: print('refused')"
+    print(subprocess.run([sys.executable, "-c", child, sys.argv[1]], capture_output=True,
+    text=True).stdout)
     """
 )
 
 CALLS = textwrap.dedent(
     """
     import ctypes, json, os, platform, sys
-    from checkback.security import offline
+    from checkback.security.sandbox import seccomp
 
     if sys.argv[1] != "none":
-        assert offline.cut_network() if sys.argv[1] == "offline" else offline.refuse_dangerous()
+        assert seccomp.cut_network() if sys.argv[1] == "offline" else seccomp.refuse_dangerous()
     library = ctypes.CDLL(None, use_errno=True)
     place = 0 if platform.machine() == "x86_64" else 1
     errors = {}
-    for name, numbers in (offline.REFUSED | offline.MOUNTS).items():
+    for name, numbers in (seccomp.REFUSED | seccomp.MOUNTS).items():
         done = os.fork()
         if done == 0:
             # Arguments that no call takes: without the filter each fails, and changes nothing.
@@ -78,10 +81,14 @@ CALLS = textwrap.dedent(
     """
 )
 
-pytestmark = pytest.mark.skipif(not seccomp.is_available(), reason="no filter is known for this machine")
+pytestmark = pytest.mark.skipif(
+    not seccomp.is_available(), reason="no filter is known for this machine"
+)
 
 
-def test_no_socket_can_be_connected_and_no_child_has_one(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_no_socket_can_be_connected_and_no_child_has_one(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     path = tmp_path_factory.mktemp("s") / "listens"
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket(socket.AF_UNIX) as named:
         named.bind(str(path))
@@ -122,7 +129,9 @@ def test_the_filter_ends_and_jumps_to_lines_that_are_there(machine: str) -> None
 
 
 def test_the_gap_to_32_bit_calls_is_closed() -> None:
-    call = "import ctypes; from checkback.security.sandbox.seccomp import cut_network as cut; cut(); "
+    call = (
+        "import ctypes; from checkback.security.sandbox.seccomp import cut_network as cut; cut(); "
+    )
     call += "library = ctypes.CDLL(None, use_errno=True); library.syscall(0x40000000 | 39); "
     call += "print(ctypes.get_errno())"
     done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, timeout=30)

@@ -1,4 +1,6 @@
-"""Two analyses of one page beside each other: which there are to compare, and what a comparison found."""
+"""Two analyses of one page beside each other: which there are to compare, and what a comparison
+found.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,18 @@ from checkback.security.auth.callers import Caller
 from checkback.service import Service
 
 ANALYSIS, COMPARISON = "page.analyze", "page.compare"
-LOOKED_AT = 30
+SCAN_LIMIT = 30
 
 
 async def comparable(service: Service, caller: Caller, job: Job) -> list[Job]:
-    """Other completed analyses of the same address, newest first, among the newest ``LOOKED_AT``."""
+    """Other completed analyses of the same address, newest first, among the
+    newest ``SCAN_LIMIT``.
+    """
     if job.kind != ANALYSIS or job.state is not State.COMPLETED:
         return []
-    page = await service.list(caller, owner=job.owner, state=State.COMPLETED, kind=ANALYSIS, limit=LOOKED_AT)
+    page = await service.list(
+        caller, owner=job.owner, state=State.COMPLETED, kind=ANALYSIS, limit=SCAN_LIMIT
+    )
     others = [one.id for one in page.jobs if one.id != job.id]
     found = await asyncio.gather(*(service.get_with_args(caller, one) for one in others))
     return [one for one in found if _url(one) is not None and _url(one) == _url(job)]

@@ -15,8 +15,9 @@ SHOWN_FIELDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One control. ``control``: text, password, number, checkbox, select, lines for a list of texts, or json
-    for what has parts."""
+    """One control. ``control``: text, password, number, checkbox, select, lines for a list of
+    texts, or json for what has parts.
+    """
 
     name: str
     label: str
@@ -31,7 +32,9 @@ class Field:
 
 
 def can_be_filled_in(kind: Kind) -> bool:
-    """Whether a person has any use for a form of this kind: not for those that follow other services."""
+    """Whether a person has any use for a form of this kind: not for those that follow other
+    services.
+    """
     return not kind.name.startswith("pdfco.")
 
 
@@ -52,12 +55,18 @@ def split(form: Sequence[Field]) -> tuple[list[Field], list[Field]]:
     """What a form shows at once, and what only to who asks for more."""
     return (
         [field for number, field in enumerate(form) if field.required or number < SHOWN_FIELDS],
-        [field for number, field in enumerate(form) if not field.required and number >= SHOWN_FIELDS],
+        [
+            field
+            for number, field in enumerate(form)
+            if not field.required and number >= SHOWN_FIELDS
+        ],
     )
 
 
 def arguments(form: Sequence[Field], given: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments that a filled-in form means; what was left empty is left out. Raises InvalidInput."""
+    """The arguments that a filled-in form means; what was left empty is left out. Raises
+    InvalidInput.
+    """
     args: dict[str, Any] = {}
     for field in form:
         text = given.get(field.name, "").strip()
@@ -87,7 +96,9 @@ def _value(field: Field, text: str) -> Any:
         ) from None
 
 
-def _field(name: str, part: dict[str, Any], schema: dict[str, Any], required: bool, source: bool) -> Field:
+def _field(
+    name: str, part: dict[str, Any], schema: dict[str, Any], required: bool, source: bool
+) -> Field:
     form = _resolved(part, schema)
     default = part.get("default")
     choices = tuple(str(choice) for choice in form.get("enum", ()))

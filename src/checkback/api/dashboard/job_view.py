@@ -1,4 +1,6 @@
-"""One job: how it stands, where its time went, what it left behind, and how to ask for it elsewhere."""
+"""One job: how it stands, where its time went, what it left behind, and how to ask for it
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ MAX_TEXT = 4_000
 MAX_REPORT_BYTES = 8 * 1024 * 1024
 REPORT = "report.json"
 PDF = "application/pdf"
-MOST_PDFS = 5
-MOST_PAGES = 12
+MAX_PDFS = 5
+MAX_PAGES = 12
 PICTURES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"})
 
 
@@ -45,7 +47,9 @@ async def collect(service: Service, caller: Caller, job_id: str, base_url: str) 
         "log": log[-LOG_LINES:],
         "left_out": max(0, len(log) - LOG_LINES),
         "can_cancel": caller.may(Scope.WRITE) and may_move(job.state, State.CANCELLED),
-        "can_retry": caller.may(Scope.WRITE) and job.state.is_final and may_move(job.state, State.WAITING),
+        "can_retry": caller.may(Scope.WRITE)
+        and job.state.is_final
+        and may_move(job.state, State.WAITING),
         "can_delete": caller.may(Scope.WRITE) and job.state is not State.ACTIVE,
         "summary": native.summary(job),
         "report": report,
@@ -56,13 +60,17 @@ async def collect(service: Service, caller: Caller, job_id: str, base_url: str) 
         "text": await _text(service, caller, job) if report is None else None,
         "dialects": _dialects(service, job, now),
         "curl": f"curl -H 'Authorization: Bearer TOKEN' '{base_url}/api/jobs/{job.id}?wait=25'",
-        "mcp_call": shown({"name": "job.wait", "arguments": {"job_id": job.id, "wait_seconds": 50}}),
+        "mcp_call": shown(
+            {"name": "job.wait", "arguments": {"job_id": job.id, "wait_seconds": 50}}
+        ),
         "next_step": native.next_step(job),
     }
 
 
 async def _report(service: Service, caller: Caller, job: Job) -> dict[str, Any] | None:
-    """What a page analysis is shown as: its picture with the sections over it, palette and score."""
+    """What a page analysis is shown as: its picture with the sections over it,
+    palette and score.
+    """
     if job.kind != "page.analyze" or job.state is not State.COMPLETED:
         return None
     content = await _read(service, caller, job, REPORT, MAX_REPORT_BYTES)
@@ -96,20 +104,26 @@ def _viewports(report: dict[str, Any], job: Job) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for entry in report.get("artifacts") or ():
         item = by_name.get(entry.get("name"))
-        if item is not None and entry.get("kind") == "screenshot" and entry.get("viewport") != "base":
+        if (
+            item is not None
+            and entry.get("kind") == "screenshot"
+            and entry.get("viewport") != "base"
+        ):
             found.append({"id": item.id, "name": str(entry.get("viewport"))})
     return found
 
 
 def _pdfs(job: Job) -> list[tuple[str, str]]:
-    """Names of the PDFs that a job left, each with the pages to draw for a look at it: none may run over."""
-    names = [item.name for item in job.artifacts if item.media_type == PDF][:MOST_PDFS]
+    """Names of the PDFs that a job left, each with the pages to draw for a look at it: none may run
+    over.
+    """
+    names = [item.name for item in job.artifacts if item.media_type == PDF][:MAX_PDFS]
     try:
         count = native.point(job.result, "/page_count")
     except LookupError:
         count = None
     if len(names) == 1 and isinstance(count, int) and count > 0:
-        return [(names[0], f"0-{min(count, MOST_PAGES) - 1}")]
+        return [(names[0], f"0-{min(count, MAX_PAGES) - 1}")]
     return [(name, "0") for name in names]
 
 
@@ -144,5 +158,7 @@ def _dialects(service: Service, job: Job, now: datetime) -> list[tuple[str, str]
         listed.append(("ReftrixMCP", shown(reftrix.status(job, "REQUEST-ID"))))
     else:
         until = job.expires_at or now
-        listed.append(("PDF.co", shown(responses.check(job, links={}, valid_till=until, duration_ms=0))))
+        listed.append(
+            ("PDF.co", shown(responses.check(job, links={}, valid_till=until, duration_ms=0)))
+        )
     return listed

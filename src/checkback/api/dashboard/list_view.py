@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from checkback.api.dashboard.search import Search, parse
 from checkback.core import ids
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound
-from checkback.core.estimates import NO_OUTLOOK
+from checkback.core.estimates import NO_ESTIMATE
 from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.dialects import human
@@ -25,20 +25,31 @@ LOOKED_THROUGH = 1000
 
 
 async def collect(
-    service: Service, caller: Caller, query: Mapping[str, str], workers: Callable[[], Awaitable[int]]
+    service: Service,
+    caller: Caller,
+    query: Mapping[str, str],
+    workers: Callable[[], Awaitable[int]],
 ) -> dict[str, Any]:
-    """Everything that the template shows. Raises Forbidden for an owner that is not the caller's to list."""
+    """Everything that the template shows. Raises Forbidden for an owner that is not the caller's to
+    list.
+    """
     search = parse(query.get("q", ""))
     owner = search.owner or ("*" if caller.is_admin else None)
     found, looked, more = await _search(service, caller, search, owner)
     now = datetime.now(UTC)
     rows = [
-        {"job": job, "says": human.sentence(job, NO_OUTLOOK, now), "took": human.run_seconds(job, now)}
+        {
+            "job": job,
+            "says": human.sentence(job, NO_ESTIMATE, now),
+            "took": human.run_seconds(job, now),
+        }
         for job in found[:SHOWN]
     ]
     waiting = [job for job in looked if job.state is State.WAITING]
     oldest = min((job.created_at for job in waiting), default=None)
-    figures = await asyncio.gather(*(service.runs(kind) for kind in sorted({job.kind for job in looked})))
+    figures = await asyncio.gather(
+        *(service.runs(kind) for kind in sorted({job.kind for job in looked}))
+    )
     kinds = zip(sorted({job.kind for job in looked}), figures, strict=True)
     return {
         "search": search,
@@ -49,7 +60,9 @@ async def collect(
         "depth": len(waiting),
         "oldest_wait": (now - oldest).total_seconds() if oldest else None,
         "workers": await _alive(workers),
-        "figures": [made for kind, runs in kinds if (made := human.figures(kind, runs)) is not None],
+        "figures": [
+            made for kind, runs in kinds if (made := human.figures(kind, runs)) is not None
+        ],
         "shows_owner": owner == "*",
         "changes": "/changes" + (f"?{urlencode({'owner': owner})}" if owner else ""),
         "links": {state: _link(search, state) for state in State},
@@ -67,10 +80,14 @@ async def _search(
     looked: list[Job] = []
     cursor: str | None = None
     while len(looked) < LOOKED_THROUGH:
-        page = await service.list(caller, owner=owner, kind=search.kind, limit=MAX_PAGE, cursor=cursor)
+        page = await service.list(
+            caller, owner=owner, kind=search.kind, limit=MAX_PAGE, cursor=cursor
+        )
         looked += page.jobs
         cursor = page.cursor
-        if cursor is None or (search.since is not None and looked and looked[-1].created_at < search.since):
+        if cursor is None or (
+            search.since is not None and looked and looked[-1].created_at < search.since
+        ):
             break
     found = [job for job in looked if search.finds(job) and search.state in (None, job.state)]
     if not found and len(search.words) == 1:

@@ -1,4 +1,6 @@
-"""The addresses of the web page. Reading is GET; what changes something is a form of ours, sent by POST."""
+"""The addresses of the web page. Reading is GET; what changes something is a form of ours, sent by
+POST.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +20,36 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from checkback.api.dashboard import forms, job_view, list_view
-from checkback.api.dashboard.singleflight import Together
+from checkback.api.dashboard.singleflight import SingleFlight
 from checkback.api.dashboard.templating import HEADERS, html
 from checkback.api.middleware.authentication import bearer, comes_from_elsewhere, session_cookie
 from checkback.api.signed_files import base_url
 from checkback.api.sse import EventStream
-from checkback.core.errors import CheckbackError, Forbidden, InvalidInput, NotFound, TooLarge, Unauthorized
+from checkback.core.errors import (
+    CheckbackError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    Unauthorized,
+)
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
 from checkback.kinds import registry
 from checkback.security.auth.authenticator import SESSION_SECONDS, Authenticator, GuessLimit
-from checkback.security.auth.callers import SESSION_COOKIE, Caller, caller_of, client_of, user_of_client
+from checkback.security.auth.callers import (
+    SESSION_COOKIE,
+    Caller,
+    caller_of,
+    client_of,
+    user_of_client,
+)
 from checkback.service import Service
 
 STATIC = Path(__file__).parent / "static"
 STATIC_TYPES = {"checkback.css": "text/css", "checkback.js": "text/javascript"}
 MAX_FORM_BYTES = 512 * 1024
-MOST_FIELDS = 500
+MAX_FIELDS = 500
 HEARTBEAT_SECONDS = 15.0
 LEAST_SECONDS = 0.25
 """A list that changes all the time is told at most so often."""
@@ -54,13 +69,15 @@ class Dashboard:
         self._authenticator = authenticator
         self._guesses = guesses
         self._workers = workers
-        self._lists = Together[bytes]()
+        self._lists = SingleFlight[bytes]()
 
-    # --- Reading ---------------------------------------------------------------------------------------
+    # --- Reading
+    # ---------------------------------------------------------------------------------------
 
     async def jobs(self, request: Request, caller: Caller) -> Response:
         query = request.query_params
-        # The page holds the form token of the cookie: only pages that were opened with one cookie share it.
+        # The page holds the form token of the cookie: only pages that were opened with one cookie
+        # share it.
         question = (caller, session_cookie(request.scope), query.get("q", ""))
         body = await self._lists.ask(question, lambda: self._list(request, caller, query))
         return HTMLResponse(body, headers=HEADERS)
@@ -76,7 +93,9 @@ class Dashboard:
         return self._page(request, "job.html", caller=caller, **page)
 
     async def changes(self, request: Request, caller: Caller) -> ASGIApp:
-        """A stream that says ``changed`` when any of the caller's jobs did: the page fetches itself anew."""
+        """A stream that says ``changed`` when any of the caller's jobs did: the page fetches itself
+        anew.
+        """
         owner = request.query_params.get("owner") or None
         ended = self._service.quotas.open_stream(caller)
         return EventStream(self._changes(caller, owner), _identity(request), ended)
@@ -94,7 +113,8 @@ class Dashboard:
                 yield b"event: changed\ndata: {}\n\n"
                 await asyncio.sleep(LEAST_SECONDS)
 
-    # --- Changing --------------------------------------------------------------------------------------
+    # --- Changing
+    # --------------------------------------------------------------------------------------
 
     async def cancel(self, request: Request, caller: Caller) -> Response:
         await self._form(request)
@@ -133,7 +153,9 @@ class Dashboard:
         return _see(f"/jobs/{done.job.id}")
 
     async def signin(self, request: Request) -> Response:
-        """Exchange a token for the cookie. The form needs no form token: who sends it knows a token."""
+        """Exchange a token for the cookie. The form needs no form token: who sends it knows a
+        token.
+        """
         if comes_from_elsewhere(request.scope):
             raise Forbidden("Open this page yourself; pages of other sites may not sign you in.")
         token = (await _fields(request)).get("token", "").strip()
@@ -163,7 +185,8 @@ class Dashboard:
             STATIC / name, media_type=STATIC_TYPES[name], headers={"cache-control": "no-cache"}
         )
 
-    # --- What they share -------------------------------------------------------------------------------
+    # --- What they share
+    # -------------------------------------------------------------------------------
 
     def known(self, answer: Answer) -> Callable[[Request], Awaitable[Any]]:
         """``answer`` for those who are signed in; all others see the page to sign in."""
@@ -177,7 +200,9 @@ class Dashboard:
 
         return self.guarded(run)
 
-    def guarded(self, answer: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Any]]:
+    def guarded(
+        self, answer: Callable[[Request], Awaitable[Any]]
+    ) -> Callable[[Request], Awaitable[Any]]:
         """``answer``, with every error as a page."""
 
         async def run(request: Request) -> Any:
@@ -198,7 +223,9 @@ class Dashboard:
 
         return run
 
-    def _page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+    def _page(
+        self, request: Request, template: str, *, status: int = 200, **values: Any
+    ) -> Response:
         values["form_token"] = self._authenticator.form_token(session_cookie(request.scope))
         values["now"] = datetime.now(UTC)
         page = html(template, values, status)
@@ -208,18 +235,21 @@ class Dashboard:
         return page
 
     async def _form(self, request: Request) -> dict[str, str]:
-        """The fields of a form of ours. Raises Forbidden for one that another site made its visitor send.
+        """The fields of a form of ours. Raises Forbidden for one that another site made its visitor
+        send.
 
-        Three locks: the cookie goes with no request of another site (SameSite=Strict), the gate refuses
-        foreign origins, and the form carries a token that only our own pages show. A request with a bearer
-        token was made by a program that knows it.
+        Three locks: the cookie goes with no request of another site (SameSite=Strict), the gate
+        refuses foreign origins, and the form carries a token that only our own pages show. A
+        request with a bearer token was made by a program that knows it.
         """
         given = await _fields(request)
         expected = self._authenticator.form_token(session_cookie(request.scope))
         if bearer(request.scope) is None and not hmac.compare_digest(
             expected.encode(), given.get("form_token", "").encode("utf-8", "surrogatepass")
         ):
-            raise Forbidden("This form is not from this page, or it is too old.", hint="Load the page again.")
+            raise Forbidden(
+                "This form is not from this page, or it is too old.", hint="Load the page again."
+            )
         return given
 
 
@@ -265,10 +295,11 @@ async def _fields(request: Request) -> dict[str, str]:
             raise TooLarge(f"The form is larger than {MAX_FORM_BYTES // 1024} KB.")
     text = body.decode("utf-8", "replace")
     try:
-        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:
         raise InvalidInput(
-            f"The form has more than {MOST_FIELDS} fields.", hint="Load the page again and use its form."
+            f"The form has more than {MAX_FIELDS} fields.",
+            hint="Load the page again and use its form.",
         ) from None
 
 

@@ -1,4 +1,6 @@
-"""The words of the search box: ``kind:page.analyze state:failed since:2h 01a2``, and the list they give."""
+"""The words of the search box: ``kind:page.analyze state:failed since:2h 01a2``, and the list they
+give.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Search:
         if self.since is not None and job.created_at < self.since:
             return False
         code = job.failure.code if job.failure is not None else ""
-        return all(job.id.startswith(word) or word in job.kind or word == code for word in self.words)
+        return all(
+            job.id.startswith(word) or word in job.kind or word == code for word in self.words
+        )
 
 
 def parse(text: str, *, now: datetime | None = None) -> Search:
@@ -65,7 +69,9 @@ def _field(name: str, value: str, now: datetime) -> Mapping[str, object]:
         case "since":
             return {"since": _moment(value, now)}
         case _:
-            raise ValueError(f"{name[:20]!r} is nothing to search by: use kind, state, owner or since.")
+            raise ValueError(
+                f"{name[:20]!r} is nothing to search by: use kind, state, owner or since."
+            )
 
 
 def _moment(value: str, now: datetime) -> datetime:
@@ -74,5 +80,7 @@ def _moment(value: str, now: datetime) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
-        raise ValueError(f"{value[:20]!r} is no time: use since:30m, since:2h, since:3d or a date.") from None
+        raise ValueError(
+            f"{value[:20]!r} is no time: use since:30m, since:2h, since:3d or a date."
+        ) from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,4 +1,6 @@
-"""Templates to pages. Everything is escaped; a strict policy keeps out what would come in all the same."""
+"""Templates to pages. Everything is escaped; a strict policy keeps out what would come in all the
+same.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ HEADERS = {
 
 
 def html(template: str, values: dict[str, Any], status: int = 200) -> HTMLResponse:
-    """A page. Values that a template names and ``values`` lacks raise: a page has no silent gaps."""
+    """A page. Values that a template names and ``values`` lacks raise: a page
+    has no silent gaps.
+    """
     defaults = {"caller": None, "error": None}
     text = clean(_ENVIRONMENT.get_template(template).render(defaults | values))
     return HTMLResponse(text, status, headers=dict(HEADERS))

@@ -1,6 +1,7 @@
 """The native API: ``/api/jobs`` and what belongs to it, as Starlette routes.
 
-``app`` puts ``checkback.api.middleware.authentication.Gate`` around them, which finds out who is asking.
+``app`` puts ``checkback.api.middleware.authentication.AuthenticationMiddleware`` around them, which finds out who is
+asking.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from checkback.api.http.openapi import document
 from checkback.api.http.uploads import upload_operations
 from checkback.api.middleware.authentication import comes_from_elsewhere
 from checkback.api.operations import (
-    Answer,
-    Call,
-    JsonAnswer,
     Operation,
+    OperationCall,
+    OperationResult,
     Resource,
+    StrictJsonResponse,
     check_model,
     read_json,
     while_connected,
@@ -57,13 +58,13 @@ from checkback.core.errors import (
     Unauthorized,
     UnknownKind,
 )
-from checkback.core.estimates import NO_OUTLOOK
+from checkback.core.estimates import NO_ESTIMATE
 from checkback.core.job import Job
 from checkback.dialects import native
 from checkback.kinds import registry
 from checkback.security.auth.authenticator import SESSION_SECONDS, Authenticator, GuessLimit
 from checkback.security.auth.callers import SESSION_COOKIE, client_of, user_of_client
-from checkback.service import Service, Submission
+from checkback.service import Service, SubmitResult
 
 MAX_WAIT_SECONDS = 50.0
 
@@ -89,12 +90,12 @@ class _Api:
         self._listed_kinds: list[registry.Kind] = []
         self._kinds_body = b""
 
-    async def submit(self, call: Call) -> Response:
+    async def submit(self, call: OperationCall) -> Response:
         body = check_model(SubmitBody, await read_json(call.request))
         header = call.request.headers.get("idempotency-key")
         if header is not None and body.key is not None and header != body.key:
             raise InvalidInput("The Idempotency-Key header and the key in the body differ.")
-        done: Submission = await self.service.submit(
+        done: SubmitResult = await self.service.submit(
             call.caller,
             body.kind,
             body.args,
@@ -107,42 +108,44 @@ class _Api:
         headers = {"location": f"/api/jobs/{done.job.id}"}
         return await self._job(done.job, 200 if done.existing else 202, headers)
 
-    async def get(self, call: Call) -> Response:
+    async def get(self, call: OperationCall) -> Response:
         seconds = min(call.query(WaitQuery).wait, MAX_WAIT_SECONDS)
         if seconds <= 0:
             return await self._job(await self.service.get(call.caller, call.job_id))
         waiting = self.service.wait(call.caller, call.job_id, seconds, or_refuse=True)
         return await self._job(await while_connected(call.request, waiting))
 
-    async def list(self, call: Call) -> Response:
+    async def list(self, call: OperationCall) -> Response:
         query = call.query(ListQuery)
         page = await self.service.list(call.caller, **query.model_dump())
         now = datetime.now(UTC)
         jobs = [native.job(job, now=now) for job in page.jobs]
         return _json({"jobs": jobs, "cursor": page.cursor})
 
-    async def cancel(self, call: Call) -> Response:
+    async def cancel(self, call: OperationCall) -> Response:
         return await self._job(await self.service.cancel(call.caller, call.job_id))
 
-    async def retry(self, call: Call) -> Response:
+    async def retry(self, call: OperationCall) -> Response:
         return await self._job(await self.service.retry(call.caller, call.job_id), 202)
 
-    async def delete(self, call: Call) -> Response:
+    async def delete(self, call: OperationCall) -> Response:
         await self.service.delete(call.caller, call.job_id)
         return Response(status_code=204, headers={"cache-control": "no-store"})
 
-    async def result(self, call: Call) -> Response:
+    async def result(self, call: OperationCall) -> Response:
         result = await self.service.stored_result(call.caller, call.job_id)
         await self.service.mark_read(await self.service.get(call.caller, call.job_id))
-        if isinstance(result, Path):  # as it lies there: to read and write it again would stop everybody else
+        if isinstance(
+            result, Path
+        ):  # as it lies there: to read and write it again would stop everybody else
             headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
             return FileResponse(result, media_type="application/json", headers=headers)
         return _json(result)
 
-    async def log(self, call: Call) -> Response:
+    async def log(self, call: OperationCall) -> Response:
         return _json({"lines": await self.service.log(call.caller, call.job_id)})
 
-    async def artifact(self, call: Call) -> Response:
+    async def artifact(self, call: OperationCall) -> Response:
         name = str(call.request.path_params["name"])
         found, path = await self.service.artifact(call.caller, call.job_id, name)
         # It may be HTML out of a hostile page: never to be shown as a page of ours.
@@ -153,7 +156,7 @@ class _Api:
         }
         return FileResponse(path, media_type=found.media_type, filename=found.name, headers=headers)
 
-    async def events(self, call: Call) -> ASGIApp:
+    async def events(self, call: OperationCall) -> ASGIApp:
         # Asked for first: what is wrong with the request can only be said before the stream begins.
         job = await self.service.get(call.caller, call.job_id)
         last_seen = call.request.headers.get("last-event-id")
@@ -168,14 +171,14 @@ class _Api:
         )
         return EventStream(source, call.request_id, self.service.quotas.open_stream(call.caller))
 
-    async def kinds(self, call: Call) -> Response:
+    async def kinds(self, call: OperationCall) -> Response:
         listed = registry.all_kinds()
         if listed != self._listed_kinds:
             answer = await heavy.run(lambda: _json({"kinds": [_kind(kind) for kind in listed]}))
             self._listed_kinds, self._kinds_body = listed, bytes(answer.body)
         return Response(self._kinds_body, 200, {"cache-control": "no-store"}, "application/json")
 
-    async def health(self, call: Call) -> Response:
+    async def health(self, call: OperationCall) -> Response:
         found = await self._readiness()
         body: Health = {
             "live": True,
@@ -190,10 +193,10 @@ class _Api:
             body["sandbox"] = dict(found.sandbox)
         return _json(body, 200 if found.ready else 503)
 
-    async def openapi(self, call: Call) -> Response:
+    async def openapi(self, call: OperationCall) -> Response:
         return _json(self.openapi_document)
 
-    async def signin(self, call: Call) -> Response:
+    async def signin(self, call: OperationCall) -> Response:
         request = call.request
         code = call.query(SigninQuery).code
         if comes_from_elsewhere(request.scope):
@@ -203,7 +206,9 @@ class _Api:
         except Unauthorized:
             self._guesses.failed(client_of(request.scope))
             raise
-        response = RedirectResponse("/", 303, {"referrer-policy": "no-referrer", "cache-control": "no-store"})
+        response = RedirectResponse(
+            "/", 303, {"referrer-policy": "no-referrer", "cache-control": "no-store"}
+        )
         response.set_cookie(
             SESSION_COOKIE,
             session,
@@ -214,11 +219,13 @@ class _Api:
         )
         return response
 
-    async def _job(self, job: Job, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    async def _job(
+        self, job: Job, status: int = 200, headers: dict[str, str] | None = None
+    ) -> Response:
         try:
             outlook = await self.service.outlook(job)
         except EngineUnavailable:  # that takes away the outlook, not the answer
-            outlook = NO_OUTLOOK
+            outlook = NO_ESTIMATE
         return _json(native.job(job, now=datetime.now(UTC), outlook=outlook), status, headers)
 
 
@@ -234,8 +241,8 @@ def build_routes(
 ) -> list[BaseRoute]:
     """Every route of the native API, with ``/health``, ``/openapi.json`` and ``/signin``.
 
-    ``readiness`` is asked for each ``/health``. Give ``guesses`` the limit that the gate has, so that both
-    count together. Outside of ``production`` an unexpected error shows its text.
+    ``readiness`` is asked for each ``/health``. Give ``guesses`` the limit that the gate has, so
+    that both count together. Outside of ``production`` an unexpected error shows its text.
     """
     api = _Api(service, authenticator, readiness, guesses or GuessLimit(), heartbeat_seconds)
     table = operations(api)
@@ -262,7 +269,13 @@ def operations(api: _Api) -> list[Operation]:
 
 
 def _list_operations(api: _Api) -> Sequence[Operation]:
-    refused: list[type[CheckbackError]] = [InvalidInput, UnknownKind, AddressBlocked, TooLarge, KeyReused]
+    refused: list[type[CheckbackError]] = [
+        InvalidInput,
+        UnknownKind,
+        AddressBlocked,
+        TooLarge,
+        KeyReused,
+    ]
     return [
         Operation(
             "submitJob",
@@ -271,8 +284,8 @@ def _list_operations(api: _Api) -> Sequence[Operation]:
             "Submit a job. The answer comes once it is stored, long before it has run.",
             api.submit,
             {
-                202: Answer("The job was accepted.", native.JobRecord),
-                200: Answer("This key gave it before.", native.JobRecord),
+                202: OperationResult("The job was accepted.", native.JobRecord),
+                200: OperationResult("This key gave it before.", native.JobRecord),
             },
             body=SubmitBody,
             headers={"Idempotency-Key": "The same as `key` in the body."},
@@ -284,7 +297,7 @@ def _list_operations(api: _Api) -> Sequence[Operation]:
             "/api/jobs",
             "List your jobs, newest first.",
             api.list,
-            {200: Answer("Some jobs, and where the next page begins.", JobList)},
+            {200: OperationResult("Some jobs, and where the next page begins.", JobList)},
             query=ListQuery,
             errors=[InvalidInput, Forbidden],
         ),
@@ -292,7 +305,7 @@ def _list_operations(api: _Api) -> Sequence[Operation]:
 
 
 def _job_operations(api: _Api) -> Sequence[Operation]:
-    a_job = Answer("The job as it stands.", native.JobRecord)
+    a_job = OperationResult("The job as it stands.", native.JobRecord)
     one = "/api/jobs/{job_id}"
     return [
         Operation(
@@ -333,7 +346,7 @@ def _delete_operation(api: _Api) -> Operation:
         "/api/jobs/{job_id}",
         "Delete a job that does not run, with its result, log and files. Cancel a running one first.",
         api.delete,
-        {204: Answer("The job is gone.", empty=True)},
+        {204: OperationResult("The job is gone.", empty=True)},
         errors=[InvalidInput, NotFound, Forbidden, Conflict],
     )
 
@@ -349,8 +362,10 @@ def _part_operations(api: _Api) -> Sequence[Operation]:
             "The job at each change as server-sent events, until its end.",
             api.events,
             {
-                200: Answer("Events called job, each with a job record.", media_type="text/event-stream"),
-                204: Answer("Last-Event-ID was the end.", empty=True),
+                200: OperationResult(
+                    "Events called job, each with a job record.", media_type="text/event-stream"
+                ),
+                204: OperationResult("Last-Event-ID was the end.", empty=True),
             },
             headers={"Last-Event-ID": "The event that was seen last."},
             errors=[*missing, QuotaExceeded],
@@ -361,7 +376,7 @@ def _part_operations(api: _Api) -> Sequence[Operation]:
             one + "/result",
             "The whole result of a completed job.",
             api.result,
-            {200: Answer("Whatever JSON the job returned.")},
+            {200: OperationResult("Whatever JSON the job returned.")},
             errors=[*missing, NotReady, Conflict],
         ),
         Operation(
@@ -370,7 +385,7 @@ def _part_operations(api: _Api) -> Sequence[Operation]:
             one + "/log",
             "The lines that the job logged; of very many the newest.",
             api.log,
-            {200: Answer("The lines.", LogRecord)},
+            {200: OperationResult("The lines.", LogRecord)},
             errors=missing,
         ),
         Operation(
@@ -379,7 +394,11 @@ def _part_operations(api: _Api) -> Sequence[Operation]:
             one + "/artifacts/{name}",
             "The content of one of the job's files, always as a download.",
             api.artifact,
-            {200: Answer("The file, of the type that its record tells.", media_type="*/*")},
+            {
+                200: OperationResult(
+                    "The file, of the type that its record tells.", media_type="*/*"
+                )
+            },
             errors=missing,
         ),
     ]
@@ -393,7 +412,7 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "/api/kinds",
             "The kinds of job that this server runs, and the form of their arguments.",
             api.kinds,
-            {200: Answer("The kinds.", KindList)},
+            {200: OperationResult("The kinds.", KindList)},
         ),
         Operation(
             "getHealth",
@@ -401,7 +420,10 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "/health",
             "Whether the server is ready, and why not.",
             api.health,
-            {200: Answer("Ready.", Health), 503: Answer("Alive, but not ready.", Health)},
+            {
+                200: OperationResult("Ready.", Health),
+                503: OperationResult("Alive, but not ready.", Health),
+            },
             public=True,
         ),
         Operation(
@@ -410,7 +432,7 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "/openapi.json",
             "This document.",
             api.openapi,
-            {200: Answer("An OpenAPI 3.1 document.")},
+            {200: OperationResult("An OpenAPI 3.1 document.")},
             public=True,
         ),
         Operation(
@@ -419,7 +441,7 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "/signin",
             "Exchange the code of a sign-in link for a browser session.",
             api.signin,
-            {303: Answer("Signed in; go to the web page.", empty=True)},
+            {303: OperationResult("Signed in; go to the web page.", empty=True)},
             query=SigninQuery,
             errors=[InvalidInput, Unauthorized, Forbidden, QuotaExceeded],
             public=True,
@@ -440,5 +462,7 @@ def _kind(kind: registry.Kind) -> KindRecord:
     }
 
 
-def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> JsonAnswer:
-    return JsonAnswer(content, status, {"cache-control": "no-store", **(headers or {})})
+def _json(
+    content: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> StrictJsonResponse:
+    return StrictJsonResponse(content, status, {"cache-control": "no-store", **(headers or {})})

@@ -1,4 +1,6 @@
-"""``GET /metrics``: figures for Prometheus. They are of everybody's jobs, so not every token will do."""
+"""``GET /metrics``: figures for Prometheus. They are of everybody's jobs, so not every token will
+do.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from checkback.api.middleware.authentication import METRICS_PATH
-from checkback.api.operations import Answer, Call, Operation, Resource
+from checkback.api.operations import Operation, OperationCall, OperationResult, Resource
 from checkback.core.errors import EngineUnavailable, Forbidden
-from checkback.engine.jobs.statistics import Figures
+from checkback.engine.jobs.statistics import Statistics
 from checkback.engine.worker.totals import RUN, WAIT
 from checkback.service import Service
 from checkback.telemetry.measures import REGISTRY
@@ -29,7 +31,9 @@ from checkback.telemetry.measures import REGISTRY
 
 @dataclass(frozen=True, slots=True)
 class ServerFigures:
-    """What the server itself knows: how often what had ended was started again, and of its connections."""
+    """What the server itself knows: how often what had ended was started again, and of its
+    connections.
+    """
 
     restarts: Mapping[str, int]
     commands: int
@@ -52,8 +56,10 @@ class Metrics:
         self._version = version
         self._disk_budget = disk_budget_bytes
 
-    async def show(self, call: Call) -> Response:
-        """All figures. Without the store, those of the server alone, and ``checkback_store_up`` says so."""
+    async def show(self, call: OperationCall) -> Response:
+        """All figures. Without the store, those of the server alone, and ``checkback_store_up``
+        says so.
+        """
         began = time.perf_counter()
         families = [InfoMetricFamily("checkback_build", "This server.", {"version": self._version})]
         try:
@@ -63,13 +69,15 @@ class Metrics:
         else:
             seconds = time.perf_counter() - began
             families += [_gauge("checkback_store_up", "Whether the store answers.", 1)]
-            families += [_gauge("checkback_store_read_seconds", "How long it took to read this.", seconds)]
+            families += [
+                _gauge("checkback_store_read_seconds", "How long it took to read this.", seconds)
+            ]
             families += [*_queues(found), *_workers(found), *_totals(found), *self._disk(found)]
         families += _of_server(self._server())
         body = generate_latest(_Families(families)) + generate_latest(REGISTRY)
         return Response(body, 200, {"cache-control": "no-store"}, CONTENT_TYPE_PLAIN_0_0_4)
 
-    def _disk(self, found: Figures) -> Iterable[Metric]:
+    def _disk(self, found: Statistics) -> Iterable[Metric]:
         words = "What artifacts and uploads take on the disk, where it is most."
         yield _gauge("checkback_disk_bytes", words, found.disk_bytes)
         words = "What artifacts and uploads may take; 0 for no limit."
@@ -92,9 +100,9 @@ def build_routes(metrics: Metrics, *, production: bool) -> list[BaseRoute]:
         "getMetrics",
         "GET",
         METRICS_PATH,
-        "Figures in Prometheus's text format.",
+        "Statistics in Prometheus's text format.",
         metrics.show,
-        {200: Answer("The figures.", media_type="text/plain")},
+        {200: OperationResult("The figures.", media_type="text/plain")},
         errors=[Forbidden],
     )
     return [Route(METRICS_PATH, Resource([operation], production=production))]
@@ -104,9 +112,11 @@ def _gauge(name: str, words: str, value: float | None) -> Metric:
     return GaugeMetricFamily(name, words, value)
 
 
-def _queues(found: Figures) -> Iterable[Metric]:
+def _queues(found: Statistics) -> Iterable[Metric]:
     jobs = GaugeMetricFamily(
-        "checkback_jobs", "Jobs in each queue; cancelled ones count as failed.", labels=["queue", "state"]
+        "checkback_jobs",
+        "Jobs in each queue; cancelled ones count as failed.",
+        labels=["queue", "state"],
     )
     oldest = GaugeMetricFamily(
         "checkback_queue_oldest_wait_seconds",
@@ -120,10 +130,12 @@ def _queues(found: Figures) -> Iterable[Metric]:
     return jobs, oldest
 
 
-def _workers(found: Figures) -> Iterable[Metric]:
+def _workers(found: Statistics) -> Iterable[Metric]:
     yield _gauge("checkback_workers", "Workers that are alive.", len(found.workers))
     words = "How often the loops of the workers that are alive were started again."
-    yield _gauge("checkback_worker_loop_restarts", words, sum(one["restarts"] for one in found.workers))
+    yield _gauge(
+        "checkback_worker_loop_restarts", words, sum(one["restarts"] for one in found.workers)
+    )
     processes = GaugeMetricFamily(
         "checkback_job_processes",
         "Processes of jobs that run, and idle ones that are kept for the next (a browser each, for pages).",
@@ -135,7 +147,7 @@ def _workers(found: Figures) -> Iterable[Metric]:
     yield processes
 
 
-def _totals(found: Figures) -> Iterable[Metric]:
+def _totals(found: Statistics) -> Iterable[Metric]:
     ended = CounterMetricFamily(
         "checkback_attempts_ended",
         "Attempts that ended in workers of ours; all but retried ones ended their job.",
@@ -156,7 +168,9 @@ def _totals(found: Figures) -> Iterable[Metric]:
 
 def _of_server(found: ServerFigures) -> Iterable[Metric]:
     restarts = CounterMetricFamily(
-        "checkback_restarts", "How often this server started store and worker again.", labels=["what"]
+        "checkback_restarts",
+        "How often this server started store and worker again.",
+        labels=["what"],
     )
     for what in ("store", "worker"):
         restarts.add_metric([what], found.restarts.get(what, 0))

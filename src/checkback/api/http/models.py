@@ -1,4 +1,6 @@
-"""What the native API takes and gives, as models: the checks and the OpenAPI document are made from them."""
+"""What the native API takes and gives, as models: the checks and the OpenAPI document are made from
+them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from checkback.dialects import native
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the server can do its work, and if not why: one sentence for each reason, free of internals."""
+    """Whether the server can do its work, and if not why: one sentence for each reason, free of
+    internals.
+    """
 
     reasons: tuple[str, ...] = ()
     workers: int = 0
@@ -41,7 +45,8 @@ class SubmitBody(BaseModel):
     kind: str = Field(max_length=64, description="What kind of job; GET /api/kinds lists them.")
     args: dict[str, Any] = Field(default_factory=dict, description="The kind's arguments.")
     key: str | None = Field(
-        None, description="Idempotency key: the same key gives the same job, however often it is sent."
+        None,
+        description="Idempotency key: the same key gives the same job, however often it is sent.",
     )
     deadline_seconds: float | None = Field(None, description="Running time of one attempt.")
     delay_seconds: float = Field(0.0, description="Start that much later.")
@@ -53,7 +58,11 @@ class WaitQuery(BaseModel):
 
     wait: Annotated[
         float,
-        Field(ge=0, allow_inf_nan=False, description="Wait for the end up to so many seconds, at most 50."),
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="Wait for the end up to so many seconds, at most 50.",
+        ),
     ] = 0.0
 
 
@@ -62,7 +71,9 @@ class ListQuery(BaseModel):
 
     state: State | None = Field(None, description="Only jobs in this state.")
     kind: str | None = Field(None, description="Only jobs of this kind.")
-    owner: str | None = Field(None, description="Another owner's jobs, or * for all: admin tokens only.")
+    owner: str | None = Field(
+        None, description="Another owner's jobs, or * for all: admin tokens only."
+    )
     limit: int = Field(20, ge=1, le=MAX_PAGE, description="How many at most.")
     cursor: str | None = Field(None, description="Where to go on: the cursor of the page before.")
 
@@ -71,7 +82,8 @@ class SigninQuery(BaseModel):
     """The code to exchange."""
 
     code: str = Field(
-        max_length=200, description="The code of the link that serve printed: good once, for ten minutes."
+        max_length=200,
+        description="The code of the link that serve printed: good once, for ten minutes.",
     )
 
 
@@ -115,12 +127,13 @@ class Health(TypedDict):
     reasons: list[str]
     #: How many workers are alive.
     workers: int
-    #: How often what had ended was started again: the embedded store, the server's worker, and the loops
-    #: of the workers that are alive.
+    #: How often what had ended was started again: the embedded store, the server's worker, and the
+    #: loops of the workers that are alive.
     restarts: dict[str, int]
     #: What is nearly used up.
     warnings: list[str]
     #: The longest time within the last minute that the server answered nobody.
     loop_lag_seconds: float
-    #: Which walls this machine puts around jobs that read strangers' bytes, and whether they are enough.
+    #: Which walls this machine puts around jobs that read strangers' bytes, and whether they are
+    #: enough.
     sandbox: NotRequired[dict[str, Any]]

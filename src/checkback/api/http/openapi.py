@@ -10,7 +10,13 @@ from typing import Any, cast
 from pydantic import BaseModel, TypeAdapter
 
 from checkback.api.operations import Operation
-from checkback.core.errors import CheckbackError, EngineUnavailable, Forbidden, QuotaExceeded, Unauthorized
+from checkback.core.errors import (
+    CheckbackError,
+    EngineUnavailable,
+    Forbidden,
+    QuotaExceeded,
+    Unauthorized,
+)
 from checkback.dialects import native
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -50,7 +56,11 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
-        "parameters": [*_path_parameters(operation), *_query_parameters(operation), *_headers(operation)],
+        "parameters": [
+            *_path_parameters(operation),
+            *_query_parameters(operation),
+            *_headers(operation),
+        ],
         "responses": _responses(operation, schemas),
     }
     if operation.public:
@@ -66,7 +76,13 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
 def _path_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
     for name in _PARAMETER.findall(operation.path):
         schema = {"type": "string"} | ({"format": "uuid"} if name == "job_id" else {})
-        yield {"name": name, "in": "path", "required": True, "description": _ABOUT[name], "schema": schema}
+        yield {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": _ABOUT[name],
+            "schema": schema,
+        }
 
 
 def _query_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
@@ -86,7 +102,12 @@ def _query_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
 
 def _headers(operation: Operation) -> Iterable[dict[str, Any]]:
     for name, description in operation.headers.items():
-        yield {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+        yield {
+            "name": name,
+            "in": "header",
+            "description": description,
+            "schema": {"type": "string"},
+        }
 
 
 def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:

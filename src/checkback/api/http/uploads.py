@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
-from checkback.api.operations import Answer, Call, JsonAnswer, Operation
+from checkback.api.operations import Operation, OperationCall, OperationResult, StrictJsonResponse
 from checkback.api.signed_files import save
 from checkback.core.errors import Forbidden, InvalidInput, TooLarge
 from checkback.service import Service
@@ -17,7 +17,9 @@ from checkback.service import Service
 class UploadQuery(BaseModel):
     """What the file is called."""
 
-    name: str = Field("file", max_length=500, description="The file's name; results are called after it.")
+    name: str = Field(
+        "file", max_length=500, description="The file's name; results are called after it."
+    )
 
 
 class UploadRecord(TypedDict):
@@ -33,7 +35,7 @@ class UploadRecord(TypedDict):
 def upload_operations(service: Service) -> Sequence[Operation]:
     """The operations about uploads."""
 
-    async def upload(call: Call) -> Response:
+    async def upload(call: OperationCall) -> Response:
         name = call.query(UploadQuery).name
         found = await save(service.begin_upload(call.caller, name), call.request.stream())
         record: UploadRecord = {
@@ -43,7 +45,7 @@ def upload_operations(service: Service) -> Sequence[Operation]:
             "size_bytes": found.size_bytes,
             "md5": found.md5,
         }
-        return JsonAnswer(record, 201, {"cache-control": "no-store"})
+        return StrictJsonResponse(record, 201, {"cache-control": "no-store"})
 
     return [
         Operation(
@@ -52,7 +54,7 @@ def upload_operations(service: Service) -> Sequence[Operation]:
             "/api/uploads",
             "Hand in a file: the body is its content, 200 MB at most. Kept for a day after its last use.",
             upload,
-            {201: Answer("The upload.", UploadRecord)},
+            {201: OperationResult("The upload.", UploadRecord)},
             query=UploadQuery,
             errors=[InvalidInput, TooLarge, Forbidden],
         )

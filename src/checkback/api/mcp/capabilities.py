@@ -1,7 +1,7 @@
 """What the server says that it can do: only what it really does.
 
-FastMCP and the SDK declare a ``listChanged`` for everything, prompts that there are none of, and logging. The
-lists' ``ttlMs`` is set here as well.
+FastMCP and the SDK declare a ``listChanged`` for everything, prompts that there are none of, and
+logging. The lists' ``ttlMs`` is set here as well.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ LIST_TTL_MS: Final = 5 * 60 * 1000
 _OWN = CacheHint(ttl_ms=LIST_TTL_MS, scope="private")
 _SAME_FOR_ALL = CacheHint(ttl_ms=LIST_TTL_MS, scope="public")
 CACHE_HINTS: Mapping[str, CacheHint] = {
-    # Which tools and resources are listed depends on the client's capabilities, and on whose jobs they are.
+    # Which tools and resources are listed depends on the client's capabilities, and on whose jobs
+    # they are.
     "tools/list": _OWN,
     "resources/list": _OWN,
     "resources/templates/list": _SAME_FOR_ALL,
@@ -38,8 +39,9 @@ CACHE_HINTS: Mapping[str, CacheHint] = {
 
 
 class Capabilities(Middleware):
-    """Corrects the declaration in both eras. ``tools_change``: ``tools/list_changed`` is sent; ``has_card``:
-    there is something to show in hosts with MCP Apps."""
+    """Corrects the declaration in both eras. ``tools_change``: ``tools/list_changed`` is sent;
+    ``has_card``: there is something to show in hosts with MCP Apps.
+    """
 
     def __init__(self, *, tools_change: bool, has_card: bool) -> None:
         self._tools_change = tools_change
@@ -98,5 +100,7 @@ class Capabilities(Middleware):
 
 
 def hint_caches(server: FastMCP[Any]) -> None:
-    """Say for how long lists may be kept; FastMCP's own setting would say it of what is read as well."""
+    """Say for how long lists may be kept; FastMCP's own setting would say it of what is read as
+    well.
+    """
     server._mcp_server.cache_hints |= CACHE_HINTS  # pyright: ignore[reportPrivateUsage]

@@ -1,8 +1,8 @@
 """The card: a job that shows itself live in the chat, in hosts that support MCP Apps (SEP-1865).
 
-One HTML resource, ``ui://checkback/job``, that names nothing outside itself. A host shows it beside the
-answer of a tool that starts or follows a job; it then asks ``job.card`` through the host, which tells all it
-shows and answers when there is news. Clients without MCP Apps are listed neither.
+One HTML resource, ``ui://checkback/job``, that names nothing outside itself. A host shows it beside
+the answer of a tool that starts or follows a job; it then asks ``job.card`` through the host, which
+tells all it shows and answers when there is news. Clients without MCP Apps are listed neither.
 """
 
 from __future__ import annotations
@@ -26,12 +26,20 @@ from pydantic import AnyUrl, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from checkback.api.mcp.resources import MAX_READ_BYTES
-from checkback.api.mcp.tools.context import Arguments, Desk, DoorTool, JobTool, checked, reply, schema_of
+from checkback.api.mcp.tools.context import (
+    ApiTool,
+    Arguments,
+    JobTool,
+    ToolContext,
+    checked,
+    reply,
+    schema_of,
+)
 from checkback.api.mcp.tools.job_tools import JobId
 from checkback.api.mcp.tools.tool_list import CARD, CARD_TOOL
 from checkback.api.mcp.tools.tool_names import Names
 from checkback.core.errors import NotFound, QuotaExceeded
-from checkback.core.estimates import Outlook
+from checkback.core.estimates import Estimate
 from checkback.core.job import Artifact, Job
 from checkback.core.states import State, may_move
 from checkback.dialects import human, native
@@ -60,9 +68,9 @@ class CardInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     job_id: JobId
-    seen: Annotated[str | None, Field(max_length=64, description="What the card shows now: its `seen`.")] = (
-        None
-    )
+    seen: Annotated[
+        str | None, Field(max_length=64, description="What the card shows now: its `seen`.")
+    ] = None
     wait_seconds: Annotated[
         float, Field(ge=0, le=MAX_HOLD_SECONDS, description="How long to wait for news of it.")
     ] = 0
@@ -111,12 +119,14 @@ class CardRecord(TypedDict):
     icon: str
     bar: list[BarRecord]
     can_cancel: bool
-    page_url: Annotated[str | None, Field(description="The job's web page, where the server has one.")]
+    page_url: Annotated[
+        str | None, Field(description="The job's web page, where the server has one.")
+    ]
     preview: PreviewRecord | None
     seen: str
 
 
-class CardTicket(native.Ticket):
+class CardSummary(native.JobSummary):
     """A ticket, with what the card shows beside it."""
 
     card: CardRecord
@@ -124,13 +134,16 @@ class CardTicket(native.Ticket):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """The handler of ``job.card``. ``base_url`` gives the address of the web page, where there is one."""
+    """The handler of ``job.card``. ``base_url`` gives the address of the web page, where there is
+    one.
+    """
 
-    desk: Desk
+    desk: ToolContext
     base_url: Callable[[], str] | None = None
 
     async def answer(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        """The job as the card shows it: at once if it is not what the card has seen, else at the next change.
+        """The job as the card shows it: at once if it is not what the card has seen, else at the
+        next change.
 
         It never counts as reading the result: a person sees the card, the agent has not been told.
         """
@@ -146,13 +159,16 @@ class Card:
     async def _news(self, caller: Caller, job: Job, seconds: float) -> Job:
         before = _seen(job)
         with suppress(TimeoutError, QuotaExceeded), self.desk.service.quotas.stream(caller):
-            async with asyncio.timeout(seconds), aclosing(self.desk.service.watch(caller, job.id)) as watch:
+            async with (
+                asyncio.timeout(seconds),
+                aclosing(self.desk.service.watch(caller, job.id)) as watch,
+            ):
                 async for job in watch:
                     if _seen(job) != before:
                         break
         return job
 
-    async def _card(self, caller: Caller, job: Job, outlook: Outlook, now: datetime) -> CardRecord:
+    async def _card(self, caller: Caller, job: Job, outlook: Estimate, now: datetime) -> CardRecord:
         return {
             "says": human.sentence(job, outlook, now, with_elapsed=False),
             "icon": human.ICONS[job.state],
@@ -200,22 +216,22 @@ class Card:
         return b""
 
 
-def card_tool(desk: Desk, base_url: Callable[[], str] | None) -> DoorTool:
+def card_tool(desk: ToolContext, base_url: Callable[[], str] | None) -> ApiTool:
     """The tool that the card asks: for apps only, and listed to hosts of them only."""
-    return DoorTool.of(
+    return ApiTool.of(
         CARD_TOOL,
         desk.guarded(Card(desk, base_url).answer),
         title="Card of a job",
         description="Report a job to the card that shows it in the chat. Agents use job.status.",
         parameters=CardInput.model_json_schema(),
-        output_schema=schema_of(CardTicket),
+        output_schema=schema_of(CardSummary),
         annotations=ToolAnnotations(
             title="Card of a job", read_only_hint=True, idempotent_hint=True, open_world_hint=False
         ),
     )
 
 
-def show_card(tools: Iterable[DoorTool | JobTool]) -> None:
+def show_card(tools: Iterable[ApiTool | JobTool]) -> None:
     """Say of every tool whose answer is about one job that the card shows it.
 
     An addition beside the tool's schema, which hosts without MCP Apps pass over: no answer changes.
@@ -229,9 +245,11 @@ def show_card(tools: Iterable[DoorTool | JobTool]) -> None:
 
 
 def add_card(server: FastMCP[None], names: Names) -> None:
-    """Add the resource. It may fetch nothing from anywhere: pictures come through the host, as data.
+    """Add the resource. It may fetch nothing from anywhere: pictures come through the host, as
+    data.
 
-    It calls tools by the names that are listed: a host may refuse a card what it has not seen in the list.
+    It calls tools by the names that are listed: a host may refuse a card what it has not seen in
+    the list.
     """
     html = HTML.read_text("utf-8")
     for name in CALLED_BY_CARD:
@@ -259,7 +277,11 @@ def _seen(job: Job) -> str:
 def _picture(job: Job, name: str | None) -> PictureRecord | None:
     """A picture of the job's that a host can read: the one of that name, or the first."""
     for item in job.artifacts:
-        if item.media_type in PICTURES and item.size_bytes <= MAX_READ_BYTES and name in (None, item.name):
+        if (
+            item.media_type in PICTURES
+            and item.size_bytes <= MAX_READ_BYTES
+            and name in (None, item.name)
+        ):
             uri = f"job://{job.id}/artifacts/{item.id}"
             return {"uri": uri, "name": item.name, "media_type": item.media_type}
     return None

@@ -1,4 +1,6 @@
-"""``completion/complete``: ids of the caller's recent jobs, and names of kinds, by what is typed so far."""
+"""``completion/complete``: ids of the caller's recent jobs, and names of kinds, by what is typed so
+far.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from mcp_types import (
 )
 
 from checkback.api.mcp.resources import JOB_TEMPLATES, KIND_TEMPLATE
-from checkback.api.mcp.tools.context import Desk
+from checkback.api.mcp.tools.context import ToolContext
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 from checkback.core.job import MAX_PAGE
 from checkback.kinds import registry
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from checkback.service import Service
 
 MAX_VALUES = 100
-LOOKED_AT = 500
+SCAN_LIMIT = 500
 """So many of the newest jobs are looked at for ids that begin so."""
 NOTHING = Completion(values=[], total=0, has_more=False)
 
@@ -34,7 +36,7 @@ NOTHING = Completion(values=[], total=0, has_more=False)
 class Completions:
     """Completes the arguments of the resource templates."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ToolContext) -> None:
         self._desk = desk
 
     @property
@@ -45,14 +47,19 @@ class Completions:
         server.add_completion_handler(self.complete)
 
     async def complete(
-        self, ref: CompletionReference, argument: CompletionArgument, context: CompletionContext | None
+        self,
+        ref: CompletionReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
     ) -> Completion:
         """The values that begin with what is typed; none for what nobody can complete."""
         if not isinstance(ref, ResourceTemplateReference):
             return NOTHING
         typed = argument.value.lower()
         if ref.uri == KIND_TEMPLATE and argument.name == "name":
-            return _completion([kind.name for kind in registry.all_kinds() if kind.name.startswith(typed)])
+            return _completion(
+                [kind.name for kind in registry.all_kinds() if kind.name.startswith(typed)]
+            )
         if ref.uri not in JOB_TEMPLATES:
             return NOTHING
         given = (context.arguments if context is not None else None) or {}
@@ -72,7 +79,7 @@ class Completions:
     async def _jobs(self, caller: Caller, typed: str) -> Completion:
         found: list[str] = []
         cursor: str | None = None
-        for _ in range(LOOKED_AT // MAX_PAGE):
+        for _ in range(SCAN_LIMIT // MAX_PAGE):
             page = await self._service.list(caller, limit=MAX_PAGE, cursor=cursor)
             found += [job.id for job in page.jobs if job.id.startswith(typed)]
             cursor = page.cursor
@@ -90,4 +97,6 @@ class Completions:
 
 
 def _completion(values: list[str]) -> Completion:
-    return Completion(values=values[:MAX_VALUES], total=len(values), has_more=len(values) > MAX_VALUES)
+    return Completion(
+        values=values[:MAX_VALUES], total=len(values), has_more=len(values) > MAX_VALUES
+    )

@@ -1,4 +1,6 @@
-"""The icons of the server and its tools: drawings inside of their own address, so nothing is fetched."""
+"""The icons of the server and its tools: drawings inside of their own address, so nothing is
+fetched.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The caller's recent jobs in ``resources/list``, newest first, beside the resources that everybody has.
+"""The caller's recent jobs in ``resources/list``, newest first, beside the resources that everybody
+has.
 
-A job is listed by its kind and state, in our words only: a list goes into an agent's context unasked.
+A job is listed by its kind and state, in our words only: a list goes into an agent's context
+unasked.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from mcp_types import (
 )
 
 from checkback.api.mcp.resources import JSON_TYPE
-from checkback.api.mcp.tools.context import Desk
+from checkback.api.mcp.tools.context import ToolContext
 from checkback.core.errors import CheckbackError, InvalidInput
 from checkback.core.job import Job
 from checkback.dialects import human, native
@@ -41,7 +43,7 @@ Listed = tuple[tuple[str, str], ...]
 class JobListing:
     """Answers ``resources/list``."""
 
-    def __init__(self, server: FastMCP[Any], desk: Desk) -> None:
+    def __init__(self, server: FastMCP[Any], desk: ToolContext) -> None:
         self._server = server
         self._desk = desk
 
@@ -50,7 +52,9 @@ class JobListing:
         return self._desk.service
 
     def add_to(self, server: FastMCP[Any]) -> None:
-        """Take the place of FastMCP's own handler, which lists only what is the same for all callers."""
+        """Take the place of FastMCP's own handler, which lists only what is the same for all
+        callers.
+        """
         server._mcp_server.add_request_handler(  # pyright: ignore[reportPrivateUsage]
             "resources/list", PaginatedRequestParams, self._list
         )
@@ -68,9 +72,13 @@ class JobListing:
                 await self._desk.ready()
                 return await self._page(params.cursor)
             except InvalidInput as error:
-                raise MCPError(code=INVALID_PARAMS, message=f"{error.message} {error.hint}") from None
+                raise MCPError(
+                    code=INVALID_PARAMS, message=f"{error.message} {error.hint}"
+                ) from None
             except CheckbackError as error:
-                raise MCPError(code=INTERNAL_ERROR, message=f"{error.message} {error.hint}") from None
+                raise MCPError(
+                    code=INTERNAL_ERROR, message=f"{error.message} {error.hint}"
+                ) from None
 
     async def _page(self, cursor: str | None) -> ListResourcesResult:
         number, after = _parsed(cursor)
@@ -102,5 +110,7 @@ def _parsed(cursor: str | None) -> tuple[int, str | None]:
         return 1, None
     number, _, after = cursor.partition(":")
     if not after or number not in {str(one) for one in range(2, MAX_PAGES + 1)}:
-        raise InvalidInput("`cursor` is not one that this list returned.", hint="List again without it.")
+        raise InvalidInput(
+            "`cursor` is not one that this list returned.", hint="List again without it."
+        )
     return int(number), after

@@ -1,4 +1,5 @@
-"""Jobs as MCP resources: ``job://ID``, its result, its log and its files, for their owner in any session.
+"""Jobs as MCP resources: ``job://ID``, its result, its log and its files, for their owner in any
+session.
 
 ``kind://NAME`` is a kind of job: what it does, the form of its arguments, its limits.
 """
@@ -17,7 +18,7 @@ from fastmcp.resources import ResourceContent, ResourceResult, ResourceTemplate
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
-from checkback.api.mcp.tools.context import Desk, current_request_id
+from checkback.api.mcp.tools.context import ToolContext, current_request_id
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLarge
 from checkback.core.job import MAX_RESULT_BYTES
 from checkback.kinds import registry
@@ -41,7 +42,7 @@ Read = Callable[[Caller, str, str], Awaitable[ResourceContent]]
 class JobResources:
     """Reads what the templates name."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ToolContext) -> None:
         self._desk = desk
 
     @property
@@ -58,7 +59,9 @@ class JobResources:
         value = await self._service.result(caller, job_id, most_bytes=MAX_RESULT_BYTES)
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         if len(text) > MAX_READ_BYTES:
-            raise TooLarge("This result is too large to be read as a resource.", hint="Read it in parts.")
+            raise TooLarge(
+                "This result is too large to be read as a resource.", hint="Read it in parts."
+            )
         await self._service.mark_read(await self._service.get(caller, job_id))
         return ResourceContent(text, JSON_TYPE)
 
@@ -68,7 +71,9 @@ class JobResources:
     async def artifact(self, caller: Caller, job_id: str, artifact_id: str) -> ResourceContent:
         artifact, path = await self._service.artifact(caller, job_id, artifact_id)
         if artifact.size_bytes > MAX_READ_BYTES:
-            raise TooLarge("This file is too large to be read as a resource.", hint="Fetch it from its url.")
+            raise TooLarge(
+                "This file is too large to be read as a resource.", hint="Fetch it from its url."
+            )
         content = await asyncio.to_thread(path.read_bytes)
         if artifact.media_type.startswith("text/") or artifact.media_type == JSON_TYPE:
             return ResourceContent(content.decode("utf-8", "replace"), artifact.media_type)
@@ -76,7 +81,9 @@ class JobResources:
 
 
 def job_uri(uri: str) -> tuple[str, str] | None:
-    """The id of the job that a URI names, and which part of the job (empty: its record); None for others."""
+    """The id of the job that a URI names, and which part of the job (empty: its record); None for
+    others.
+    """
     found = _JOB_URI.fullmatch(uri)
     return (found[1], found[2] or "") if found is not None else None
 
@@ -92,13 +99,27 @@ def resource_not_found(uri: str) -> MCPError:
     return MCPError(code=INVALID_PARAMS, message=f"Resource not found: {uri!r}", data={"uri": uri})
 
 
-def add_job_resources(server: FastMCP[None], desk: Desk) -> None:
+def add_job_resources(server: FastMCP[None], desk: ToolContext) -> None:
     """Add the four templates of jobs, and the one of kinds."""
     resources = JobResources(desk)
     for uri, name, title, mime_type, about, read in (
         (JOB_TEMPLATES[0], "job", "Job", JSON_TYPE, "The status of a job.", resources.record),
-        (JOB_TEMPLATES[1], "job-result", "Job result", JSON_TYPE, "The job's result.", resources.result),
-        (JOB_TEMPLATES[2], "job-log", "Job log", "text/plain", "What the job logged.", resources.log),
+        (
+            JOB_TEMPLATES[1],
+            "job-result",
+            "Job result",
+            JSON_TYPE,
+            "The job's result.",
+            resources.result,
+        ),
+        (
+            JOB_TEMPLATES[2],
+            "job-log",
+            "Job log",
+            "text/plain",
+            "What the job logged.",
+            resources.log,
+        ),
     ):
         function = _reader(desk, uri, read)
         server.add_template(
@@ -149,21 +170,25 @@ def _kind(name: str) -> ResourceResult:
     return ResourceResult([ResourceContent(json.dumps(record, ensure_ascii=False), JSON_TYPE)])
 
 
-def _reader(desk: Desk, template: str, read: Read) -> Callable[[str], Awaitable[ResourceResult]]:
+def _reader(
+    desk: ToolContext, template: str, read: Read
+) -> Callable[[str], Awaitable[ResourceResult]]:
     async def resource(job_id: str) -> ResourceResult:
         return await _answer(desk, template, read, job_id, "")
 
     return resource
 
 
-def _file_reader(desk: Desk, read: Read) -> Callable[[str, str], Awaitable[ResourceResult]]:
+def _file_reader(desk: ToolContext, read: Read) -> Callable[[str, str], Awaitable[ResourceResult]]:
     async def resource(job_id: str, artifact_id: str) -> ResourceResult:
         return await _answer(desk, FILE_TEMPLATE, read, job_id, artifact_id)
 
     return resource
 
 
-async def _answer(desk: Desk, template: str, read: Read, job_id: str, artifact_id: str) -> ResourceResult:
+async def _answer(
+    desk: ToolContext, template: str, read: Read, job_id: str, artifact_id: str
+) -> ResourceResult:
     try:
         await desk.ready()
         return ResourceResult([await read(desk.caller(), job_id, artifact_id)])

@@ -1,7 +1,9 @@
-"""The MCP door: a FastMCP server for stdio and Streamable HTTP, for clients of both eras of the protocol.
+"""The MCP door: a FastMCP server for stdio and Streamable HTTP, for clients of both eras of the
+protocol.
 
-Who may speak to it over HTTP is found out before it, by ``checkback.api.middleware.authentication``; put
-its ``RequireCaller`` around what ``http_app`` gives.
+Who may speak to it over HTTP is found out before it, by
+``checkback.api.middleware.authentication``; put its ``RequireCaller`` around what ``http_app``
+gives.
 """
 
 from __future__ import annotations
@@ -27,11 +29,16 @@ from checkback.api.mcp.resources import add_job_resources
 from checkback.api.mcp.subscriptions import Subscriptions
 from checkback.api.mcp.tasks import Tasks
 from checkback.api.mcp.tools import fast_path
-from checkback.api.mcp.tools.context import Desk, DoorTool, JobTool, Told
+from checkback.api.mcp.tools.context import ApiTool, JobTool, Told, ToolContext
 from checkback.api.mcp.tools.job_tools import job_told, job_tools, kind_tools
 from checkback.api.mcp.tools.lean_tools import lean_tools
 from checkback.api.mcp.tools.list_changed import ToolListChanges
-from checkback.api.mcp.tools.pdfco_tools import PdfcoSetting, PdfcoTools, covered_kinds, pdfco_tools_of
+from checkback.api.mcp.tools.pdfco_tools import (
+    PdfcoSetting,
+    PdfcoTools,
+    covered_kinds,
+    pdfco_tools_of,
+)
 from checkback.api.mcp.tools.reftrix_tools import KIND, ReftrixTools, reftrix_tools
 from checkback.api.mcp.tools.tool_list import Listing
 from checkback.api.mcp.tools.tool_names import Names, ToolNames
@@ -58,7 +65,9 @@ fastmcp.settings.telemetry_mode = "off"
 
 
 def http_caller() -> Caller:
-    """Who sent the HTTP request that is being answered, as the gate found out. Raises Unauthorized."""
+    """Who sent the HTTP request that is being answered, as the gate found out.
+    Raises Unauthorized.
+    """
     return caller_of(get_http_request().scope)
 
 
@@ -85,17 +94,19 @@ def build_server(
     save_folder: Path | None = None,
     tool_changes: ToolListChanges | None = None,
 ) -> JobServer:
-    """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that gives LOCAL.
+    """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that
+    gives LOCAL.
 
-    ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``), ``jobs`` and
-    ``lean``. Every kind that is registered by now and that no other tool covers gets one. Tools named in
-    ``task_only`` refuse clients that do not speak tasks. ``page_url`` gives the address of the web page, for
-    those who can reach it; ``base_url`` the address of files, where ``pdfco`` has none. ``save_folder`` is
-    where job.result may save files. ``tool_changes`` announces new lists of tools; without it the list is
-    declared not to change. Raises ValueError when two tools would have the same name.
+    ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``),
+    ``jobs`` and ``lean``. Every kind that is registered by now and that no other tool covers gets
+    one. Tools named in ``task_only`` refuse clients that do not speak tasks. ``page_url`` gives the
+    address of the web page, for those who can reach it; ``base_url`` the address of files, where
+    ``pdfco`` has none. ``save_folder`` is where job.result may save files. ``tool_changes``
+    announces new lists of tools; without it the list is declared not to change. Raises ValueError
+    when two tools would have the same name.
     """
     names = Names(tool_names)
-    desk = Desk(
+    desk = ToolContext(
         source=service if isinstance(service, ServiceSource) else Connected(service),
         caller=caller,
         names=names,
@@ -134,7 +145,7 @@ def _server(
 
 def _extend(
     server: JobServer,
-    desk: Desk,
+    desk: ToolContext,
     task_only: Collection[str],
     tool_changes: ToolListChanges | None,
     *,
@@ -143,7 +154,10 @@ def _extend(
     """What is there besides tools."""
     toolbox, otherwise = server.toolbox, job_told(desk)
     tasks = Tasks(
-        desk, toolbox.starters, lambda job: toolbox.told.get(job.kind, otherwise), task_only=task_only
+        desk,
+        toolbox.starters,
+        lambda job: toolbox.told.get(job.kind, otherwise),
+        task_only=task_only,
     )
     fast_path.install(
         server, toolbox.called, unneeded=(Names, LeftOut), starts_task=tasks.answers, variant=tuple
@@ -164,9 +178,14 @@ def _extend(
 
 
 def _made(
-    desk: Desk, toolsets: Collection[str], pdfco: PdfcoSetting | None, page_url: Callable[[], str] | None
+    desk: ToolContext,
+    toolsets: Collection[str],
+    pdfco: PdfcoSetting | None,
+    page_url: Callable[[], str] | None,
 ) -> Made:
-    """The tools for the kinds that are registered by now, with texts that name only tools that are there."""
+    """The tools for the kinds that are registered by now, with texts that name only tools that are
+    there.
+    """
     found, told = _tools(desk, toolsets, pdfco, page_url)
     tools = [one.tool if isinstance(one, JobTool) else one for one in found]
     desk.names.learn(tool.name for tool in tools)
@@ -175,13 +194,13 @@ def _made(
 
 
 def _tools(
-    desk: Desk,
+    desk: ToolContext,
     toolsets: Collection[str],
     pdfco: PdfcoSetting | None,
     page_url: Callable[[], str] | None,
-) -> tuple[list[DoorTool | JobTool], dict[str, Told]]:
+) -> tuple[list[ApiTool | JobTool], dict[str, Told]]:
     """The tools that there are, and by kind who tells of an ended job in its own words."""
-    found: list[DoorTool | JobTool] = []
+    found: list[ApiTool | JobTool] = []
     told: dict[str, Told] = {}
     covered = {KIND, *covered_kinds()}
     kinds = [kind for kind in registry.all_kinds() if kind.name not in covered]
@@ -217,13 +236,16 @@ def _status_tool(toolsets: Collection[str], pdfco: PdfcoSetting | None) -> str |
 
 
 def _has_documents(toolsets: Collection[str], pdfco: PdfcoSetting | None) -> bool:
-    return "documents" in toolsets and pdfco is not None and registry.find(DOCUMENT_KIND) is not None
+    return (
+        "documents" in toolsets and pdfco is not None and registry.find(DOCUMENT_KIND) is not None
+    )
 
 
 def http_app(
     server: FastMCP[None], *, path: str = "/mcp", allowed_hosts: Sequence[str] = ()
 ) -> StarletteWithLifespan:
-    """The server as an ASGI application for Streamable HTTP. Its lifespan has to run while it serves.
+    """The server as an ASGI application for Streamable HTTP. Its lifespan has to run while it
+    serves.
 
     FastMCP's own check of Host and Origin stays on behind our gate: two locks cost nothing.
     """

@@ -1,8 +1,9 @@
-"""Change notifications: ``resources/subscribe`` of the handshake era, ``subscriptions/listen`` of 2026-07-28.
+"""Change notifications: ``resources/subscribe`` of the handshake era, ``subscriptions/listen`` of
+2026-07-28.
 
-A client subscribes to the resources of a job (``job://ID`` and what is below it) and is told when one of them
-has changed; a resource that never changes can be subscribed to as well. Somebody else's job is treated as one
-that does not exist. ``subscriptions/listen`` also serves tasks.
+A client subscribes to the resources of a job (``job://ID`` and what is below it) and is told when
+one of them has changed; a resource that never changes can be subscribed to as well. Somebody else's
+job is treated as one that does not exist. ``subscriptions/listen`` also serves tasks.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from mcp_types import (
 from checkback.api.mcp.resource_list import JobListing, Listed
 from checkback.api.mcp.resources import job_uri, kind_named, resource_not_found
 from checkback.api.mcp.tasks import Tasks
-from checkback.api.mcp.tools.context import Desk
+from checkback.api.mcp.tools.context import ToolContext
 from checkback.api.mcp.tools.list_changed import Send, ToolListChanges
 from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput, NotFound
 from checkback.core.job import Job
@@ -73,7 +74,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A resource that is subscribed to. ``job`` is the job as it was then, or None if it never changes."""
+    """A resource that is subscribed to. ``job`` is the job as it was then, or None if it never
+    changes.
+    """
 
     uri: str
     job: Job | None = None
@@ -93,7 +96,9 @@ class SessionSubscriptions:
             raise MCPError(code=INVALID_PARAMS, message=message)
 
     def add(self, uri: str, stream: Stream, ended: Callable[[], None]) -> None:
-        """Run ``stream`` until it ends, or the subscription or the session does; then call ``ended``."""
+        """Run ``stream`` until it ends, or the subscription or the session does; then call
+        ``ended``.
+        """
         if uri in self._tasks:
             ended()
             return
@@ -124,7 +129,7 @@ class Subscriptions:
     def __init__(
         self,
         server: FastMCP[Any],
-        desk: Desk,
+        desk: ToolContext,
         tasks: Tasks,
         listing: JobListing,
         tool_changes: ToolListChanges | None,
@@ -144,9 +149,15 @@ class Subscriptions:
     def add_to(self, server: FastMCP[Any]) -> None:
         """Serve the three methods, which FastMCP leaves to others."""
         low_level = server._mcp_server  # pyright: ignore[reportPrivateUsage]
-        low_level.add_request_handler("resources/subscribe", SubscribeRequestParams, self._subscribe)
-        low_level.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe)
-        low_level.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, self._listen)
+        low_level.add_request_handler(
+            "resources/subscribe", SubscribeRequestParams, self._subscribe
+        )
+        low_level.add_request_handler(
+            "resources/unsubscribe", UnsubscribeRequestParams, self._unsubscribe
+        )
+        low_level.add_request_handler(
+            "subscriptions/listen", SubscriptionsListenRequestParams, self._listen
+        )
 
     async def _subscribe(self, ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
         with bind_request_context(ctx):
@@ -161,7 +172,9 @@ class Subscriptions:
             async def send(_: ServerEvent) -> None:
                 await connection.send_resource_updated(params.uri)
 
-            subscriptions.check_room(params.uri)  # others may have come while we looked for this one
+            subscriptions.check_room(
+                params.uri
+            )  # others may have come while we looked for this one
             try:
                 ended = self._service.quotas.open_stream(caller)
             except CheckbackError as error:
@@ -169,14 +182,18 @@ class Subscriptions:
             subscriptions.add(params.uri, partial(self._follow, caller, found, send), ended)
             return EmptyResult()
 
-    async def _unsubscribe(self, ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
+    async def _unsubscribe(
+        self, ctx: RequestContext, params: UnsubscribeRequestParams
+    ) -> EmptyResult:
         _subscriptions(_connection(ctx)).remove(params.uri)
         return EmptyResult()
 
     async def _listen(
         self, ctx: RequestContext, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
-        """Send what was asked for and can be had, until nothing more can come or the client hangs up."""
+        """Send what was asked for and can be had, until nothing more can come or the client hangs
+        up.
+        """
         meta: Any = {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
         with bind_request_context(ctx), self._counted():
             honoured, streams = await self._honoured(ctx, params.notifications, meta)
@@ -278,7 +295,9 @@ class Subscriptions:
         before = _shown(found.part, found.job)
         while True:
             try:
-                async with aclosing(self._service.watch(caller, found.job.id, past_end=True)) as watch:
+                async with aclosing(
+                    self._service.watch(caller, found.job.id, past_end=True)
+                ) as watch:
                     async for job in watch:
                         if (shown := _shown(found.part, job)) != before:
                             before = shown

@@ -1,8 +1,10 @@
-"""MCP's tasks extension ``io.modelcontextprotocol/tasks`` (SEP-2663): a job is a task, its id the task's id.
+"""MCP's tasks extension ``io.modelcontextprotocol/tasks`` (SEP-2663): a job is a task, its id the
+task's id.
 
-A client opts in with each request. Then a tool that starts a job answers with the task at once, and the
-client asks for it, cancels it, or listens to it; without that it never sees one. The tool's whole result
-stands in the task when the job has ended, in the words of the tool that stands for the job's kind.
+A client opts in with each request. Then a tool that starts a job answers with the task at once, and
+the client asks for it, cancels it, or listens to it; without that it never sees one. The tool's
+whole result stands in the task when the job has ended, in the words of the tool that stands for the
+job's kind.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from mcp_types.jsonrpc import HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILIT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, Field
 
-from checkback.api.mcp.tools.context import Desk, JobTool, Told
+from checkback.api.mcp.tools.context import JobTool, Told, ToolContext
 from checkback.api.mcp.tools.list_changed import ToolListChanges
 from checkback.core.clean_text import clean_json
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound
@@ -90,7 +92,8 @@ class _Wire(BaseModel):
 
 
 class Tasks(ServerExtension):
-    """Answers for tasks. ``tools`` are those that start jobs, by name; ``told`` finds the words for a job.
+    """Answers for tasks. ``tools`` are those that start jobs, by name; ``told`` finds the words for
+    a job.
 
     ``task_only`` names tools that refuse a client without tasks, with error -32021.
     """
@@ -99,7 +102,7 @@ class Tasks(ServerExtension):
 
     def __init__(
         self,
-        desk: Desk,
+        desk: ToolContext,
         tools: Mapping[str, JobTool],
         told: Callable[[Job], Told],
         *,
@@ -151,7 +154,9 @@ class Tasks(ServerExtension):
                 raise _missing_capability()
             return await call_next()
         job = await tool.begin_task(params.arguments or {})
-        if isinstance(job, ToolResult):  # refused: an error of the tool's input is a result of the tool
+        if isinstance(
+            job, ToolResult
+        ):  # refused: an error of the tool's input is a result of the tool
             return job
         return _Wire.model_validate({"resultType": "task", **await self._fields(job)})
 
@@ -160,7 +165,8 @@ class Tasks(ServerExtension):
         return {"resultType": "complete", **await self._detailed(caller, job)}
 
     async def _update(self, ctx: RequestContext, params: TaskUpdateParams) -> dict[str, Any]:
-        # No job of ours asks for input while it runs: whatever comes is for a question nobody asked.
+        # No job of ours asks for input while it runs: whatever comes is for a question nobody
+        # asked.
         await self._read(ctx, params.task_id)
         return {"resultType": "complete"}
 
@@ -172,13 +178,19 @@ class Tasks(ServerExtension):
             raise _refusal(error, job.id) from None
         return {"resultType": "complete"}
 
-    async def listened(self, ctx: RequestContext, caller: Caller, asked: SubscriptionFilter) -> list[str]:
-        """Those of the tasks in ``subscriptions/listen`` that are the caller's; of others nothing is said."""
+    async def listened(
+        self, ctx: RequestContext, caller: Caller, asked: SubscriptionFilter
+    ) -> list[str]:
+        """Those of the tasks in ``subscriptions/listen`` that are the caller's; of others nothing
+        is said.
+        """
         if read_client_extension_settings(ctx, self.identifier) is None:
             return []
         given: Any = (asked.model_extra or {}).get("taskIds") or []
         if not isinstance(given, list) or len(given) > MAX_LISTENED:  # pyright: ignore[reportUnknownArgumentType]
-            raise MCPError(code=INVALID_PARAMS, message=f"taskIds is a list of up to {MAX_LISTENED} ids.")
+            raise MCPError(
+                code=INVALID_PARAMS, message=f"taskIds is a list of up to {MAX_LISTENED} ids."
+            )
         wanted: dict[str, None] = {}
         for task_id in given:  # pyright: ignore[reportUnknownVariableType]
             try:
@@ -238,7 +250,9 @@ class Tasks(ServerExtension):
     async def _fields(self, job: Job) -> dict[str, Any]:
         now = datetime.now(UTC)
         outlook = await self._desk.outlook(job)
-        return mcp_tasks.task(job, now=now, kept_until=self._service.kept_until(job, now), outlook=outlook)
+        return mcp_tasks.task(
+            job, now=now, kept_until=self._service.kept_until(job, now), outlook=outlook
+        )
 
     async def _caller(self) -> Caller:
         try:
@@ -249,7 +263,9 @@ class Tasks(ServerExtension):
 
 
 def _check_name_header(task_id: str) -> None:
-    """SEP-2663, routing headers: where there is an ``Mcp-Name``, it names the task. Raises MCPError."""
+    """SEP-2663, routing headers: where there is an ``Mcp-Name``, it names the task. Raises
+    MCPError.
+    """
     try:
         named = get_http_request().headers.get(MCP_NAME_HEADER)
     except RuntimeError:  # not over HTTP

@@ -1,9 +1,10 @@
-"""What stands before every HTTP door: pure ASGI middleware, put around the whole application by ``app``.
+"""What stands before every HTTP door: pure ASGI middleware, put around the whole application by
+``app``.
 
-``Gate`` refuses hosts and origins that are not on the list, before any handler; then it finds out who is
-asking and leaves the answer in the scope (``checkback.security.auth.callers.caller_of``). It does not
-refuse a bad token itself: each door does, in its own words. ``RequireCaller`` does it for MCP's application,
-not ours.
+``AuthenticationMiddleware`` refuses hosts and origins that are not on the list, before any handler;
+then it finds out who is asking and leaves the answer in the scope
+(``checkback.security.auth.callers.caller_of``). It does not refuse a bad token itself: each door
+does, in its own words. ``RequireCaller`` does it for MCP's application, not ours.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from checkback.api.middleware.request_id import named
-from checkback.api.operations import HeadTooLarge
+from checkback.api.operations import HeadersTooLarge
 from checkback.core.errors import CheckbackError, Forbidden, QuotaExceeded, Unauthorized
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
@@ -31,12 +32,14 @@ from checkback.security.host_check import HostList, check
 from checkback.security.rate_limits import Quotas
 
 METRICS_PATH = "/metrics"
-MOST_HEADERS = 100
-MOST_HEAD_BYTES = 32 * 1024
+MAX_HEADERS = 100
+MAX_HEAD_BYTES = 32 * 1024
 
 
-class Gate:
-    """Host, Origin, caller and id of each request. ``allowed`` may be a function where a port comes later."""
+class AuthenticationMiddleware:
+    """Host, Origin, caller and id of each request. ``allowed`` may be a function where a port comes
+    later.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,7 @@ class Gate:
         if scope["type"] == "http":
             send = named(scope, send)
             if is_large(scope):
-                await refuse(HeadTooLarge(), scope, send)
+                await refuse(HeadersTooLarge(), scope, send)
                 return
             allowed = self._allowed if isinstance(self._allowed, HostList) else self._allowed()
             try:
@@ -116,11 +119,13 @@ class RequireCaller:
 
 
 def is_large(scope: Scope) -> bool:
-    """Whether a head is more than anybody needs. uvicorn limits only those that are not whole yet."""
+    """Whether a head is more than anybody needs. uvicorn limits only those that
+    are not whole yet.
+    """
     lines = scope["headers"]
     size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
     size += sum(len(name) + len(value) for name, value in lines)
-    return len(lines) > MOST_HEADERS or size > MOST_HEAD_BYTES
+    return len(lines) > MAX_HEADERS or size > MAX_HEAD_BYTES
 
 
 def headers(scope: Scope, name: str) -> Iterator[str]:
@@ -135,7 +140,9 @@ def header(scope: Scope, name: str) -> str | None:
 
 
 def bearer(scope: Scope) -> str | None:
-    """The token of the request: ``Authorization: Bearer`` or, as some clients send it, ``X-API-Key``."""
+    """The token of the request: ``Authorization: Bearer`` or, as some clients send it,
+    ``X-API-Key``.
+    """
     scheme, _, value = (header(scope, "authorization") or "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()
@@ -143,15 +150,17 @@ def bearer(scope: Scope) -> str | None:
 
 
 def comes_from_elsewhere(scope: Scope) -> bool:
-    """Whether a browser says that another site's page sends this, of this machine's other ports too."""
+    """Whether a browser says that another site's page sends this, of this machine's other ports
+    too.
+    """
     return header(scope, "sec-fetch-site") not in (None, "same-origin", "none")
 
 
 def refuse_other_pages(scope: Scope) -> None:
     """Raise Forbidden for what another site's page makes a browser send, unless it brings a token.
 
-    For addresses where a GET changes something: it has no Origin, and pages on another port of this machine
-    count as the same site, so the cookie comes along.
+    For addresses where a GET changes something: it has no Origin, and pages on another port of this
+    machine count as the same site, so the cookie comes along.
     """
     if bearer(scope) is None and comes_from_elsewhere(scope):
         raise Forbidden("Pages of other sites may change nothing here.")
@@ -160,7 +169,8 @@ def refuse_other_pages(scope: Scope) -> None:
 def session_cookie(scope: Scope) -> str | None:
     """The value of our cookie, if the request brings one.
 
-    Read by hand: ``http.cookies`` takes time in the square of a header's size before Python 3.11.10 and
+    Read by hand: ``http.cookies`` takes time in the square of a header's size before Python 3.11.10
+    and
     3.12.6 (CVE-2024-7592), and this is read before it is known who asks. Our values need no quotes.
     """
     for line in headers(scope, "cookie"):

@@ -1,4 +1,6 @@
-"""Stands around all HTTP doors: counts requests, and records a span for each where spans are recorded."""
+"""Stands around all HTTP doors: counts requests, and records a span for each where spans are
+recorded.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,14 @@ from checkback.telemetry.recording import SpanKind
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 OTHER = "other"
-"""Stands for every method and address that is none of ours: strangers make up as many as they like."""
+"""Stands for every method and address that is none of ours: strangers make up as many as they like.
+"""
 UNRECORDED = frozenset({"/health", METRICS_PATH})
 """Asked all day long by programs: no span is worth it."""
 EVENT_STREAM = b"text/event-stream"
 
 
-class Observed:
+class Instrumentation:
     """Pure ASGI middleware. ``fixed`` are paths that no router of ours serves."""
 
     def __init__(self, app: ASGIApp, *, fixed: frozenset[str] = frozenset()) -> None:
@@ -55,7 +58,9 @@ class Observed:
                 await self._app(scope, receive, watched)
                 return
             attributes = {"http.request.method": method}
-            with recording.span(method, SpanKind.SERVER, parent=parent, attributes=attributes) as span:
+            with recording.span(
+                method, SpanKind.SERVER, parent=parent, attributes=attributes
+            ) as span:
                 try:
                     await self._app(scope, receive, watched)
                 finally:
@@ -78,7 +83,9 @@ class Observed:
 
 def _trace_of(scope: Scope) -> TraceContext | None:
     """Where the request says that it belongs to."""
-    found = {name: value for name, value in scope["headers"] if name in (b"traceparent", b"tracestate")}
+    found = {
+        name: value for name, value in scope["headers"] if name in (b"traceparent", b"tracestate")
+    }
     if b"traceparent" not in found:
         return None
     return TraceContext.from_carrier(lambda name: found.get(name.encode(), b"").decode("latin-1"))

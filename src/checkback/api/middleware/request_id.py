@@ -1,4 +1,6 @@
-"""Every request has one id: in its scope, for whoever works on it or logs for it, and in its answer."""
+"""Every request has one id: in its scope, for whoever works on it or logs for it, and in its
+answer.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ HEADER = b"x-request-id"
 
 
 def named(scope: Scope, send: Send) -> Send:
-    """``send``, which puts the request's id into the answer; in ``scope`` it stands as if it had been sent.
+    """``send``, which puts the request's id into the answer; in ``scope`` it stands as if it had
+    been sent.
 
     So all that read the header find the same one, whether the caller chose it or it was made here.
     """

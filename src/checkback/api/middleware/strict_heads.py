@@ -1,9 +1,10 @@
-"""Refuses request heads that a proxy before this server may read differently, so that no request is smuggled
-past it: bare line feeds, folded lines, a length beside a transfer encoding (RFC 9112, sections 2.2, 5.2 and
+"""Refuses request heads that a proxy before this server may read differently, so that no request is
+smuggled past it: bare line feeds, folded lines, a length beside a transfer encoding (RFC 9112,
+sections 2.2, 5.2 and
 6.1).
 
-h11 accepts them all, as old clients may need; no client of ours does. Its buffer is the one place where the
-bytes of a head are seen as they came.
+h11 accepts them all, as old clients may need; no client of ours does. Its buffer is the one place
+where the bytes of a head are seen as they came.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ class StrictBuffer(ReceiveBuffer):
         return self._raw
 
     def maybe_extract_lines(self) -> list[bytearray] | None:
-        """The lines of a head, or of what follows chunks, once all are there. Raises h11.LocalProtocolError,
-        which h11 turns into an error of the client's."""
+        """The lines of a head, or of what follows chunks, once all are there. Raises
+        h11.LocalProtocolError, which h11 turns into an error of the client's.
+        """
         lines = super().maybe_extract_lines()
         if lines is None:
             return None
@@ -36,6 +38,8 @@ class StrictBuffer(ReceiveBuffer):
         if b"\n " in raw or b"\n\t" in raw:
             raise h11.LocalProtocolError("a header is folded")
         names = {bytes(line.partition(b":")[0]).lower() for line in lines[1:]}
-        if b"transfer-encoding" in names and (b"content-length" in names or lines[0].endswith(b"HTTP/1.0")):
+        if b"transfer-encoding" in names and (
+            b"content-length" in names or lines[0].endswith(b"HTTP/1.0")
+        ):
             raise h11.LocalProtocolError("a length beside a transfer encoding")
         return lines

@@ -1,6 +1,7 @@
 """How long the HTTP doors wait for a client: for the head of a request, and for its body.
 
-uvicorn itself waits without end for both. What is too slow is told so (408) and its connection closed.
+uvicorn itself waits without end for both. What is too slow is told so (408) and its connection
+closed.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length
 REST_SECONDS = 2.0
 """For a client to hear an answer that came before it had sent its body."""
 STREAM = "checkback.stream"
-"""In a request's scope: its answer is a stream of events, which ends only when somebody hangs up."""
+"""In a request's scope: its answer is a stream of events, which ends only when somebody hangs up.
+"""
 
 
-class PatientProtocol(H11Protocol):
-    """uvicorn's protocol, which ends connections whose heads do not come, or whose bodies nobody wants."""
+class TimeoutProtocol(H11Protocol):
+    """uvicorn's protocol, which ends connections whose heads do not come, or whose bodies nobody
+    wants.
+    """
 
     head_seconds = HEAD_SECONDS
     _waiting: asyncio.TimerHandle | None = None
@@ -57,7 +61,9 @@ class PatientProtocol(H11Protocol):
         elif self.conn.their_state is h11.IDLE:
             if self._waiting is None and self.conn.our_state is h11.IDLE:
                 self._wait(self.head_seconds, self._too_slow)
-        elif (cycle := cast("RequestResponseCycle | None", self.cycle)) and not cycle.response_complete:
+        elif (
+            cycle := cast("RequestResponseCycle | None", self.cycle)
+        ) and not cycle.response_complete:
             self._wait(None)
 
     def on_response_complete(self) -> None:
@@ -66,7 +72,9 @@ class PatientProtocol(H11Protocol):
             self._wait(REST_SECONDS, self.transport.close)
 
     def shutdown(self) -> None:
-        """Also hang up on those who listen to events: they come back by themselves, and have no other end."""
+        """Also hang up on those who listen to events: they come back by themselves, and have no
+        other end.
+        """
         super().shutdown()
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is not None and STREAM in cycle.scope:
@@ -85,8 +93,10 @@ class PatientProtocol(H11Protocol):
             self.transport.close()
 
 
-class SlowBodies:
-    """Answers requests whose bodies come too slowly with 408; what works on them sees its client hang up."""
+class BodyTimeouts:
+    """Answers requests whose bodies come too slowly with 408; what works on them sees its client
+    hang up.
+    """
 
     def __init__(self, app: ASGIApp, *, seconds: float = BODY_SECONDS) -> None:
         self._app = app
@@ -112,7 +122,9 @@ class _Body:
         self._gave_up = False
 
     async def receive(self) -> Message:
-        """The next piece, or that the client is gone: after the body only that is waited for, without end."""
+        """The next piece, or that the client is gone: after the body only that is waited for,
+        without end.
+        """
         if self._gave_up:
             return {"type": "http.disconnect"}
         if self._whole:

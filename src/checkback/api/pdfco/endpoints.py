@@ -1,7 +1,8 @@
 """PDF.co's HTTP API: ``/v1/...``, and the same without ``/v1``, as Starlette routes.
 
-Every submission is answered before its source is fetched. Requests come as JSON, as a form, with files, or as
-a query; errors have this API's own form and numbers (``checkback.dialects.pdfco.responses``).
+Every submission is answered before its source is fetched. Requests come as JSON, as a form, with
+files, or as a query; errors have this API's own form and numbers
+(``checkback.dialects.pdfco.responses``).
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from checkback.api.middleware.authentication import refuse_other_pages
-from checkback.api.operations import JsonAnswer
-from checkback.api.pdfco_jobs import PdfcoDesk, wants_async
+from checkback.api.operations import StrictJsonResponse
+from checkback.api.pdfco_jobs import PdfcoJobs, wants_async
 from checkback.api.signed_files import FileLinks, base_url, save, valid_until
 from checkback.core import heavy
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLarge
@@ -45,8 +46,8 @@ from checkback.storage.uploads import MAX_UPLOAD_BYTES, Upload, plain_name
 
 MAX_JSON_BYTES = 2 * 1024 * 1024
 MAX_BASE64_BYTES = 64 * 1024 * 1024
-MOST_FIELDS = 200
-MOST_LARGE_VALUES = 10_000
+MAX_FIELDS = 200
+MAX_LARGE_VALUES = 10_000
 """What a body may hold that is larger than any but one with a file."""
 BASE64_PIECE = 1 << 16
 """A multiple of four characters, which stand for three bytes."""
@@ -59,14 +60,16 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A request whose caller is known and whose parameters are read; their names are in small letters."""
+class PdfcoCall:
+    """A request whose caller is known and whose parameters are read; their names are in small
+    letters.
+    """
 
     request: Request
     caller: Caller
     request_id: str
     parameters: Parameters
-    desk: PdfcoDesk
+    desk: PdfcoJobs
 
     def text(self, *names: str) -> str:
         """The first of these parameters that is given. Raises InvalidInput when none is."""
@@ -77,11 +80,11 @@ class Call:
         raise InvalidInput(f"The parameter {names[0]} is missing.")
 
 
-Handler = Callable[[Call], Awaitable[Response]]
+Handler = Callable[[PdfcoCall], Awaitable[Response]]
 OwnToken = Callable[[str], bool]
 
 
-class PdfcoDoor:
+class PdfcoApi:
     """The handlers of the whole API."""
 
     def __init__(
@@ -97,7 +100,7 @@ class PdfcoDoor:
         self._production = production
         self._sync_seconds = sync_seconds
 
-    async def submit(self, call: Call, endpoint: Endpoint) -> Response:
+    async def submit(self, call: PdfcoCall, endpoint: Endpoint) -> Response:
         """Start a job; with ``async: false`` wait for its end, for 25 seconds at most."""
         # A key of PDF.co's for this one job; a token of ours is never sent there.
         key = call.parameters.get("api_key")
@@ -114,13 +117,13 @@ class PdfcoDoor:
         inline = flag(call.parameters.get("inline"))
         return _json(await call.desk.finished(call.caller, job, done.name, inline=inline))
 
-    async def check(self, call: Call) -> Response:
+    async def check(self, call: PdfcoCall) -> Response:
         """How a job stands."""
         force = flag(call.parameters.get("force"))
         _, answer = await call.desk.check(call.caller, call.text("jobid"), force=force)
         return _json(answer)
 
-    async def upload(self, call: Call) -> Response:
+    async def upload(self, call: PdfcoCall) -> Response:
         """Take a file out of a multipart form."""
         file: Any = call.parameters.get("file")
         if not isinstance(file, UploadFile):
@@ -130,7 +133,7 @@ class PdfcoDoor:
         writer = self._service.begin_upload(call.caller, wanted)
         return self._uploaded(call, await save(writer, _pieces(file)))
 
-    async def upload_base64(self, call: Call) -> Response:
+    async def upload_base64(self, call: PdfcoCall) -> Response:
         """Take a file as base64 text, also as a data: URL."""
         text = call.text("file")
         if text.startswith("data:"):
@@ -139,14 +142,16 @@ class PdfcoDoor:
         writer = self._service.begin_upload(call.caller, name)
         return self._uploaded(call, await save(writer, _decoded(text)))
 
-    async def upload_url(self, call: Call) -> Response:
+    async def upload_url(self, call: PdfcoCall) -> Response:
         """Fetch a file for later jobs."""
         job = await self._fetched(call, call.text("url"), str(call.parameters.get("name") or ""))
         until = valid_until(None)
-        answer = _file_answer(call.desk.links.of_job(job, until)["url"], pdfco.outputs(job)[0], until)
+        answer = _file_answer(
+            call.desk.links.of_job(job, until)["url"], pdfco.outputs(job)[0], until
+        )
         return _json(answer)
 
-    async def presigned(self, call: Call) -> Response:
+    async def presigned(self, call: PdfcoCall) -> Response:
         """An address that takes a file by PUT, and the one to read it from."""
         name = plain_name(str(call.parameters.get("name") or "file"))
         upload_id = self._service.announce_upload(call.caller)
@@ -157,7 +162,7 @@ class PdfcoDoor:
         answer["presignedUrl"] = links.put(call.caller.owner, upload_id, name, put_until)
         return _json(answer)
 
-    async def delete(self, call: Call) -> Response:
+    async def delete(self, call: PdfcoCall) -> Response:
         """Remove an upload or a result file that a link names."""
         match parse_source(source_url(call.text("url")), self._service.links):
             case UploadSource(upload_id):
@@ -165,10 +170,12 @@ class PdfcoDoor:
             case ArtifactSource(job_id, name):
                 await self._service.remove_artifact(call.caller, job_id, name)
             case None:
-                raise NotFound("This address is none of a file here.", hint="Give the link as it was given.")
+                raise NotFound(
+                    "This address is none of a file here.", hint="Give the link as it was given."
+                )
         return _json({"error": False, "status": 200, "credits": 0, "remainingCredits": 0})
 
-    async def hash(self, call: Call) -> Response:
+    async def hash(self, call: PdfcoCall) -> Response:
         """The MD5 of a file, here or at an address."""
         url = source_url(call.text("url"))
         match parse_source(url, self._service.links):
@@ -180,13 +187,15 @@ class PdfcoDoor:
             case None:
                 job = await self._fetched(call, url, "")
                 digest = str(cast("dict[str, Any]", job.result)["md5"])
-        return _json({"hash": digest, "error": False, "status": 200, "credits": 0, "remainingCredits": 0})
+        return _json(
+            {"hash": digest, "error": False, "status": 200, "credits": 0, "remainingCredits": 0}
+        )
 
-    async def balance(self, call: Call) -> Response:
+    async def balance(self, call: PdfcoCall) -> Response:
         """Nothing costs credits here."""
         return _json({"remainingCredits": 0})
 
-    async def _fetched(self, call: Call, url: str, name: str) -> Job:
+    async def _fetched(self, call: PdfcoCall, url: str, name: str) -> Job:
         """A completed job that has fetched a file. Raises the reason why it has not."""
         args = {"url": source_url(url), "name": name}
         done = await self._service.submit(call.caller, FETCH_KIND, args, request_id=call.request_id)
@@ -196,7 +205,7 @@ class PdfcoDoor:
             raise _Answered(number, answer)
         return job
 
-    def _uploaded(self, call: Call, upload: Upload) -> Response:
+    def _uploaded(self, call: PdfcoCall, upload: Upload) -> Response:
         until = valid_until(None)
         return _json(_file_answer(call.desk.links.upload(upload, until), upload.name, until))
 
@@ -217,8 +226,8 @@ class PdfcoDoor:
             refuse_other_pages(request.scope)
             links = FileLinks(self._service.links, base_url(request))
             async with _read_parameters(request, limit) as parameters:
-                desk = PdfcoDesk(self._service, links)
-                return await handler(Call(request, caller, identity, parameters, desk))
+                desk = PdfcoJobs(self._service, links)
+                return await handler(PdfcoCall(request, caller, identity, parameters, desk))
         except _Answered as answered:
             return _json(answered.answer, answered.number)
         except ClientDisconnect:
@@ -268,14 +277,15 @@ class _read_parameters:
     async def _read_form(self) -> FormData:
         limited = Request(self._request.scope, _Limited(self._request, MAX_UPLOAD_BYTES).receive)
         try:
-            return await limited.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=self._limit)
+            return await limited.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=self._limit)
         except (CheckbackError, ClientDisconnect):
             raise
         except (HTTPException, MultiPartException, FormParserError, LookupError, ValueError):
-            # The parser has an exception for each fault, and Python's own for bytes that are no text.
+            # The parser has an exception for each fault, and Python's own for bytes that are no
+            # text.
             raise InvalidInput(
                 "The body is not a form that can be read.",
-                hint=f"Send well-formed form fields, {MOST_FIELDS} at most, and one file at most.",
+                hint=f"Send well-formed form fields, {MAX_FIELDS} at most, and one file at most.",
             ) from None
 
     async def __aexit__(self, *_: object) -> None:
@@ -306,16 +316,18 @@ async def _read_body(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise TooLarge(f"The body is larger than {limit >> 20} MB.")
         values += sum(chunk.count(mark) for mark in (b",", b"{", b"["))
-        if len(body) > MAX_JSON_BYTES and values > MOST_LARGE_VALUES:
+        if len(body) > MAX_JSON_BYTES and values > MAX_LARGE_VALUES:
             raise TooLarge(
-                f"A body of more than {MAX_JSON_BYTES >> 20} MB may have {MOST_LARGE_VALUES} values at most.",
+                f"A body of more than {MAX_JSON_BYTES >> 20} MB may have {MAX_LARGE_VALUES} values at most.",
                 hint="Send the file's content as one base64 text in `file`, and nothing else that is large.",
             )
     return bytes(body)
 
 
 async def _decoded(text: str) -> AsyncIterator[bytes]:
-    """What base64 stands for, in pieces: all at once it would stop everybody else. Raises InvalidInput."""
+    """What base64 stands for, in pieces: all at once it would stop everybody else. Raises
+    InvalidInput.
+    """
     for start in range(0, len(text), BASE64_PIECE):
         piece = text[start : start + BASE64_PIECE]
         is_last = start + BASE64_PIECE >= len(text)
@@ -358,9 +370,12 @@ def build_routes(
     production: bool = True,
     sync_seconds: float = SYNC_SECONDS,
 ) -> list[BaseRoute]:
-    """Every route of this API. The gate before them finds out who is asking; ``is_own_token`` tells our
-    tokens from keys of PDF.co's."""
-    door = PdfcoDoor(service, production=production, is_own_token=is_own_token, sync_seconds=sync_seconds)
+    """Every route of this API. The gate before them finds out who is asking; ``is_own_token`` tells
+    our tokens from keys of PDF.co's.
+    """
+    door = PdfcoApi(
+        service, production=production, is_own_token=is_own_token, sync_seconds=sync_seconds
+    )
     both = ("GET", "POST")
     routes = [
         *door.route("job/check", door.check, *both),
@@ -377,16 +392,16 @@ def build_routes(
     return [*routes, *door.route("{rest:path}", _unknown, *both)[:1]]
 
 
-def _submitter(door: PdfcoDoor, endpoint: Endpoint) -> Handler:
-    async def submit(call: Call) -> Response:
+def _submitter(door: PdfcoApi, endpoint: Endpoint) -> Handler:
+    async def submit(call: PdfcoCall) -> Response:
         return await door.submit(call, endpoint)
 
     return submit
 
 
-async def _unknown(call: Call) -> Response:
+async def _unknown(call: PdfcoCall) -> Response:
     raise NotFound("There is no such endpoint here.", hint="docs/pdfco.md lists them.")
 
 
-def _json(content: Any, status: int = 200) -> JsonAnswer:
-    return JsonAnswer(content, status, {"cache-control": "no-store"})
+def _json(content: Any, status: int = 200) -> StrictJsonResponse:
+    return StrictJsonResponse(content, status, {"cache-control": "no-store"})

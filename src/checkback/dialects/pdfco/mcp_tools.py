@@ -1,8 +1,9 @@
 """The 38 tools of PDF.co's MCP server: names, parameters and defaults, as data.
 
-36 of them start a job at one endpoint each or upload a file; ``get_job_check`` and ``wait_job_completion``
-ask for one. Texts are ours; names and defaults are theirs. Parameters that every tool repeats are listed
-bare, because an agent's context carries each of them 36 times: the server's instructions explain them once.
+36 of them start a job at one endpoint each or upload a file; ``get_job_check`` and
+``wait_job_completion`` ask for one. Texts are ours; names and defaults are theirs. Parameters that
+every tool repeats are listed bare, because an agent's context carries each of them 36 times: the
+server's instructions explain them once.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class ToolRow:
-    """One tool that starts a job. ``endpoint`` of ``pdf_to_image`` depends on its parameter ``type``."""
+    """One tool that starts a job. ``endpoint`` of ``pdf_to_image`` depends on its parameter
+    ``type``.
+    """
 
     name: str
     title: str
@@ -101,7 +104,12 @@ _TEXT = (
     _NAME,
 )
 _OFFICE = (_URL, _flag("autosize", "Fit pages to their content."), *_LOGIN, _text("pages"), _NAME)
-_SHEET = (_URL, *_LOGIN, _NAME, _text("worksheetIndex", "Worksheet number from 1. Default: the first."))
+_SHEET = (
+    _URL,
+    *_LOGIN,
+    _NAME,
+    _text("worksheetIndex", "Worksheet number from 1. Default: the first."),
+)
 _PAPER = (
     _text("margins", "As in CSS: 10mm, or top right bottom left."),
     _text("paperSize", "A4, Letter, or width and height: 200mm 300mm."),
@@ -141,7 +149,10 @@ def _row(
 
 
 def _pdf_to(kind: str, endpoint: str, what: str) -> ToolRow:
-    path, title = f"pdf/convert/to/{endpoint}", f"PDF to {'text' if kind == 'text' else kind.upper()}"
+    path, title = (
+        f"pdf/convert/to/{endpoint}",
+        f"PDF to {'text' if kind == 'text' else kind.upper()}",
+    )
     return _row(f"pdf_to_{kind}", title, path, what, *_TEXT, *_END, read_only=True)
 
 

@@ -1,8 +1,8 @@
 """The parameter ``profiles`` of PDF.co's API: further options, as clients write them.
 
-A JSON object; its text; the same with single quotes, with ``True`` and ``False``, without its braces, with
-comments, or with its options inside ``{"profiles": [{"profile1": {...}}]}`` as the vendor's samples have them
-(spec section 1.5).
+A JSON object; its text; the same with single quotes, with ``True`` and ``False``, without its
+braces, with comments, or with its options inside ``{"profiles": [{"profile1": {...}}]}`` as the
+vendor's samples have them (spec section 1.5).
 """
 
 from __future__ import annotations
@@ -43,12 +43,16 @@ def parse_profiles(profiles: Any) -> Fields:
     for candidate in (text, f"{{{text}}}"):
         found = _read(candidate)
         if isinstance(found, dict):
-            return _flattened({str(name): value for name, value in cast("dict[Any, Any]", found).items()})
+            return _flattened(
+                {str(name): value for name, value in cast("dict[Any, Any]", found).items()}
+            )
     raise InvalidProfiles
 
 
 def _flattened(options: Fields) -> Fields:
-    """Without the wrapping that samples have: a list of objects that name their options' objects."""
+    """Without the wrapping that samples have: a list of objects that name their
+    options' objects.
+    """
     wrapped = options.get("profiles")
     if not isinstance(wrapped, list):
         return options
@@ -66,7 +70,9 @@ def _read(text: str) -> Any:
         except (ValueError, RecursionError):
             continue
     words = {"true": "True", "false": "False", "null": "None"}
-    pythonic = re.sub(r"\b(true|false|null)\b", lambda match: words[match[1]], _COMMENT.sub("", text))
+    pythonic = re.sub(
+        r"\b(true|false|null)\b", lambda match: words[match[1]], _COMMENT.sub("", text)
+    )
     try:
         return ast.literal_eval(pythonic)
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):

@@ -1,7 +1,7 @@
 """PDF.co's endpoints and parameters, and the kinds and arguments of ours that they stand for.
 
-Parameter names are read in any case, unknown ones are ignored, and values may be texts where a form or a
-query brought them: that is how clients in the wild send them (spec section 1).
+Parameter names are read in any case, unknown ones are ignored, and values may be texts where a form
+or a query brought them: that is how clients in the wild send them (spec section 1).
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ _DRIVE = re.compile(r"https://drive\.google\.com/file/d/([\w-]+)", re.IGNORECASE
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint of the API: the kind that does its work, and how its parameters are called there."""
+    """One endpoint of the API: the kind that does its work, and how its parameters are called
+    there.
+    """
 
     path: str
     kind: str
@@ -125,11 +127,18 @@ def _endpoints() -> list[Endpoint]:
         ("html", "html"),
     ):  # fmt: skip
         ending = "txt" if kind == "text" else kind
-        rows.append(Endpoint(f"pdf/convert/to/{format_name}", f"pdf.to_{kind}", ending, _TEXT, none))
+        rows.append(
+            Endpoint(f"pdf/convert/to/{format_name}", f"pdf.to_{kind}", ending, _TEXT, none)
+        )
     for picture in ("jpg", "png", "webp", "tiff"):
         rows.append(
             Endpoint(
-                f"pdf/convert/to/{picture}", "pdf.to_image", picture, _IMAGE, {"type": picture}, many=True
+                f"pdf/convert/to/{picture}",
+                "pdf.to_image",
+                picture,
+                _IMAGE,
+                {"type": picture},
+                many=True,
             )
         )
     for sheet in ("csv", "json", "html", "txt", "xml", "pdf"):
@@ -170,7 +179,8 @@ MANY_SOURCES = frozenset({"pdf.merge", "image.to_pdf"})
 def arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Fields:
     """The arguments of our kind for a request's parameters, as ``flattened`` gives them.
 
-    Empty texts and nulls mean "not given". Raises InvalidInput when the source is missing, or a list is none.
+    Empty texts and nulls mean "not given". Raises InvalidInput when the source is missing, or a
+    list is none.
     """
     args: Fields = dict(endpoint.fixed)
     for name, argument in endpoint.arguments.items():
@@ -189,7 +199,11 @@ def arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Fields:
         args["url"] = source_url(source)
     if endpoint.kind == "pdf.edit":
         _add_legacy_lists(args)
-        args |= {"images": [_with_direct_url(image) for image in args["images"]]} if "images" in args else {}
+        args |= (
+            {"images": [_with_direct_url(image) for image in args["images"]]}
+            if "images" in args
+            else {}
+        )
     return args
 
 
@@ -199,7 +213,9 @@ def parts_of(urls: str) -> list[str]:
 
 
 def source_url(text: str) -> str:
-    """A source as clients write it, as an address: with a scheme, without ``cache:``, a direct download."""
+    """A source as clients write it, as an address: with a scheme, without ``cache:``, a direct
+    download.
+    """
     url = text.strip()
     if url.lower().startswith("cache:"):
         url = url[len("cache:") :]
@@ -239,8 +255,10 @@ def lowered(parameters: Mapping[str, Any]) -> Fields:
 
 
 def flattened(parameters: Mapping[str, Any]) -> Fields:
-    """The parameters, whose names are in small letters, with ``profiles`` as an object, and with what that
-    says under ``std_params`` in place of normal parameters (spec section 1.5). Raises InvalidProfiles."""
+    """The parameters, whose names are in small letters, with ``profiles`` as an object, and with
+    what that says under ``std_params`` in place of normal parameters (spec section 1.5). Raises
+    InvalidProfiles.
+    """
     profiles = parse_profiles(parameters.get("profiles"))
     standard = profiles.pop(STANDARD, None)
     more = lowered(cast("Fields", standard)) if isinstance(standard, dict) else {}
@@ -330,7 +348,9 @@ def _annotation(parts: list[str]) -> Fields:
         item["size"] = _as_number(number)
     item |= {f"font{style.strip().capitalize()}": True for style in styles if style.strip()}
     item |= {
-        key: value for key, value in (("fontName", font), ("color", color), ("link", link)) if value.strip()
+        key: value
+        for key, value in (("fontName", font), ("color", color), ("link", link))
+        if value.strip()
     }
     if transparent.strip():
         item["transparent"] = flag(transparent)
@@ -342,7 +362,11 @@ def _image(parts: list[str]) -> Fields:
     item: Fields = {"x": _as_number(x), "y": _as_number(y), "pages": pages, "url": source_url(url)}
     if link.strip():
         item["link"] = link
-    item |= {key: _as_number(value) for key, value in (("width", width), ("height", height)) if value.strip()}
+    item |= {
+        key: _as_number(value)
+        for key, value in (("width", width), ("height", height))
+        if value.strip()
+    }
     return item
 
 

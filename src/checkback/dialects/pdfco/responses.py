@@ -1,7 +1,7 @@
 """The words of PDF.co's HTTP API: answers to submissions, to ``/v1/job/check``, and errors.
 
-Pure functions from our job record. Links are made by the door and handed in. Credits are whole numbers and
-nothing here costs any, so they are 0.
+Pure functions from our job record. Links are made by the door and handed in. Credits are whole
+numbers and nothing here costs any, so they are 0.
 """
 
 from __future__ import annotations
@@ -71,12 +71,15 @@ _NUMBERS: dict[str, int] = {
     FailureCode.TOO_LARGE: 413,
     FailureCode.INVALID_INPUT: 454,
     FailureCode.TIMEOUT: 445,
-    # A hostile document ends its process, or asks for all the memory: it is the document that is bad.
+    # A hostile document ends its process, or asks for all the memory: it is the document that is
+    # bad.
     FailureCode.CRASHED: 442,
     FailureCode.OUT_OF_MEMORY: 442,
     FailureCode.TOO_MANY_PROCESSES: 442,
 }
-"""The API's error number for each code of a failed job; 500 for the rest (spec: table of error codes)."""
+"""The API's error number for each code of a failed job; 500 for the rest (spec: table of error
+codes).
+"""
 
 _HTTP: tuple[tuple[type[CheckbackError], int], ...] = (
     (InvalidProfiles, 444),
@@ -93,7 +96,9 @@ _HTTP: tuple[tuple[type[CheckbackError], int], ...] = (
 def status(job: Job) -> str:
     """The job's state in this API's words."""
     if job.failure is not None:
-        remote = {"provider_aborted": ABORTED, "provider_unknown_job": UNKNOWN}.get(job.failure.code)
+        remote = {"provider_aborted": ABORTED, "provider_unknown_job": UNKNOWN}.get(
+            job.failure.code
+        )
         if remote is not None:
             return remote
     return _STATUS[job.state]
@@ -116,7 +121,9 @@ def outputs(job: Job) -> list[str]:
 
 
 def submitted(job: Job, *, url: str, name: str, valid_till: datetime, duration_ms: int) -> Fields:
-    """The answer to a submission with ``async: true``. ``url`` can be read once a check says success."""
+    """The answer to a submission with ``async: true``. ``url`` can be read once a check says
+    success.
+    """
     return {
         "url": url,
         "jobId": job.id,
@@ -131,7 +138,13 @@ def submitted(job: Job, *, url: str, name: str, valid_till: datetime, duration_m
 
 
 def finished(
-    job: Job, *, name: str, links: Mapping[str, JSON], body: JSON, valid_till: datetime, duration_ms: int
+    job: Job,
+    *,
+    name: str,
+    links: Mapping[str, JSON],
+    body: JSON,
+    valid_till: datetime,
+    duration_ms: int,
 ) -> Fields:
     """The answer to a submission with ``async: false`` whose job has completed."""
     answer: Fields = {**links, "error": False, "status": 200, "name": name}
@@ -139,7 +152,11 @@ def finished(
         answer["body"] = body
         if isinstance(body, dict):
             # info, find and tables answer with their content beside the link.
-            answer |= {key: value for key, value in cast("Fields", body).items() if key in ("info", "tables")}
+            answer |= {
+                key: value
+                for key, value in cast("Fields", body).items()
+                if key in ("info", "tables")
+            }
     if (count := page_count(job)) is not None:
         answer["pageCount"] = count
     answer |= {"credits": 0, "remainingCredits": 0, "duration": duration_ms}
@@ -157,7 +174,11 @@ def check(job: Job, *, links: Mapping[str, JSON], valid_till: datetime, duration
     if found == WORKING:
         answer |= {"progress": job.progress, "phase": job.phase}
         # A job that runs at PDF.co says what the checks there have cost so far.
-        return answer | {"message": job.message} if job.message and job.kind in REMOTE_KINDS else answer
+        return (
+            answer | {"message": job.message}
+            if job.message and job.kind in REMOTE_KINDS
+            else answer
+        )
     answer |= {"credits": 0, "duration": duration_ms}
     if job.started_at is not None and job.finished_at is not None:
         # A clock that was set back between start and end must not show.
@@ -176,7 +197,8 @@ def check(job: Job, *, links: Mapping[str, JSON], valid_till: datetime, duration
 def no_such_job(job_id: str, *, force: bool) -> Fields:
     """What a check says of an id that there is not, has expired, or is another owner's.
 
-    The API itself answers ``working`` unless it is forced (spec section 0, 6); the message tells more.
+    The API itself answers ``working`` unless it is forced (spec section 0, 6); the message tells
+    more.
     """
     return {
         "status": UNKNOWN if force else WORKING,
@@ -203,7 +225,8 @@ def failure_answer(job: Job) -> tuple[int, Fields]:
     """HTTP status and answer to a submission with ``async: false`` whose job did not complete."""
     if job.failure is None or not job.state.is_final:
         return SYNC_TIMEOUT, error(
-            SYNC_TIMEOUT, "The job takes longer than a call may wait: send async: true and check on it."
+            SYNC_TIMEOUT,
+            "The job takes longer than a call may wait: send async: true and check on it.",
         ) | {"jobId": job.id}
     number = number_of(job.failure.code)
     return number, error(number, _sentence(job))

@@ -1,4 +1,6 @@
-"""What runs and waits in one queue, in order, and how many jobs its workers can run: for estimates."""
+"""What runs and waits in one queue, in order, and how many jobs its workers can
+run: for estimates.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +8,36 @@ from typing import Any
 
 from checkback.core.estimates import Ahead, Backlog
 from checkback.engine.jobs.codec import kind_of
-from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.keys import Keys
 from checkback.engine.worker.heartbeat import alive
 
-LOOKED_AT = 100
+SCAN_LIMIT = 100
 """So many of the next jobs are looked at: further back nothing is foretold."""
 
 
-async def read_backlog(wire: Wire, keys: Keys, queue: str) -> Backlog:
+async def read_backlog(wire: RedisConnection, keys: Keys, queue: str) -> Backlog:
     """A queue as it stands now, in two round trips. Raises EngineUnavailable, ReplyError."""
-    wait, prioritized, active = (keys.queue(queue, part) for part in ("wait", "prioritized", "active"))
+    wait, prioritized, active = (
+        keys.queue(queue, part) for part in ("wait", "prioritized", "active")
+    )
     commands: list[list[Any]] = [
         ["TIME"],
         ["HVALS", keys.workers()],
         ["LLEN", wait],
-        ["ZRANGE", prioritized, 0, LOOKED_AT - 1],
-        ["LRANGE", active, 0, LOOKED_AT - 1],
+        ["ZRANGE", prioritized, 0, SCAN_LIMIT - 1],
+        ["LRANGE", active, 0, SCAN_LIMIT - 1],
     ]
     time, beats, first, waiting, running = await wire.transaction(commands)
     now = int(time[0]) + int(time[1]) / 1e6
     jobs = [*running, *waiting]
-    fields = await wire.transaction([["HMGET", keys.job(queue, one), "name", "processedOn"] for one in jobs])
+    fields = await wire.transaction(
+        [["HMGET", keys.job(queue, one), "name", "processedOn"] for one in jobs]
+    )
     found = {
-        one: Ahead(one, kind_of(name or "", queue), max(0.0, now - float(began) / 1000) if began else 0.0)
+        one: Ahead(
+            one, kind_of(name or "", queue), max(0.0, now - float(began) / 1000) if began else 0.0
+        )
         for one, (name, began) in zip(jobs, fields, strict=True)
     }
     return Backlog(

@@ -1,6 +1,7 @@
 """A job's hash in the engine -> our job record, and back for what is ours in it.
 
-Jobs that another BullMQ client added lack our fields: they belong to ``local`` and get defaults for the rest.
+Jobs that another BullMQ client added lack our fields: they belong to ``local`` and get defaults for
+the rest.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from checkback.storage.artifacts import plain_media_type
 
 PAGE_KIND: Final = "page.analyze"
 PAGE_JOB_NAME: Final = "page-analyze"
-"""What ReftrixMCP's queue calls the job (docs/reftrix.md); everywhere else the job's name is its kind."""
+"""What ReftrixMCP's queue calls the job (docs/reftrix.md); everywhere else the job's name is its
+kind.
+"""
 
 CANCEL_REASON: Final = "cancelled: somebody asked for the end of this job"
 """BullMQ has no cancelled state: its own clients see a failed job with this reason."""
@@ -51,7 +54,7 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredJob:
     """A job as read, with what only the engine needs."""
 
     job: Job
@@ -69,7 +72,9 @@ def kind_of(name: str, queue: str) -> str:
     return PAGE_KIND if (name, queue) == (PAGE_JOB_NAME, PAGES_QUEUE) else name
 
 
-def queue_data(kind: str, queue: str, job_id: str, args: Mapping[str, JSON], created: datetime) -> JSON:
+def queue_data(
+    kind: str, queue: str, job_id: str, args: Mapping[str, JSON], created: datetime
+) -> JSON:
     """The job's data as BullMQ's other clients expect to find it in that queue."""
     if queue == PAGES_QUEUE and kind == PAGE_KIND:
         return reftrix.queue_data(job_id, args, created)
@@ -84,7 +89,7 @@ def args_of(data: JSON, kind: str, queue: str) -> JSON:
 
 def decode(
     queue: str, job_id: str, engine_state: str, fields: list[str | None], retention: Retention
-) -> Stored:
+) -> StoredJob:
     """The record that ``status.lua`` read; ``fields`` are in the order of that script."""
     (
         timestamp, name, progress, returnvalue, failed_reason, processed, finished, made, started, stalled,
@@ -96,7 +101,8 @@ def decode(
     if cancel is not None and _is_cancelled(cancel, made_count, state, deferred, failed_reason):
         state = State.CANCELLED
     created_at = _time(timestamp) or datetime.fromtimestamp(0, UTC)
-    # Each was written by another process, and their clocks may differ: no time is before the one before it.
+    # Each was written by another process, and their clocks may differ: no time is before the one
+    # before it.
     started_at = _not_before(created_at, _time(processed))
     finished_at = _not_before(started_at or created_at, _time(finished)) if state.is_final else None
     phase, percent, message, phases = decode_progress(progress)
@@ -113,7 +119,9 @@ def decode(
         created_at=created_at,
         args=args_of(_json(data), kind, queue) if data is not None and gone is None else None,
         phase=phase if state is not State.WAITING else None,
-        progress=100 if state is State.COMPLETED else (0 if state is State.WAITING else min(percent, 99)),
+        progress=100
+        if state is State.COMPLETED
+        else (0 if state is State.WAITING else min(percent, 99)),
         message=message if state is State.ACTIVE else None,
         attempts=Attempts(made=made_count, started=started_count, max=_max_attempts(opts)),
         started_at=started_at,
@@ -126,12 +134,13 @@ def decode(
         phases=phases if state is not State.WAITING else (),
         unread=state is State.COMPLETED and read != finished,
     )
-    return Stored(job, args_hash, engine_state)
+    return StoredJob(job, args_hash, engine_state)
 
 
 def decode_progress(text: str | None) -> tuple[str | None, int, str | None, tuple[PhaseStart, ...]]:
-    """Phase, percentage, message and phases so far of a progress field: our object, another client's, or a
-    plain number."""
+    """Phase, percentage, message and phases so far of a progress field: our object, another
+    client's, or a plain number.
+    """
     value = _json(text)
     if isinstance(value, bool) or value is None:
         return None, 0, None, ()
@@ -165,7 +174,9 @@ def encode_phases(phases: Sequence[PhaseStart]) -> JSON:
 def encode_progress(
     phase: str | None, percent: int, message: str | None, phases: Sequence[PhaseStart] = ()
 ) -> str:
-    """The progress object that ReftrixMCP's own clients read, with our message and phases beside it."""
+    """The progress object that ReftrixMCP's own clients read, with our message and phases beside
+    it.
+    """
     value: dict[str, JSON] = {"overallProgress": percent}
     if phases:
         value["phases"] = encode_phases(phases)
@@ -197,10 +208,11 @@ def _is_cancelled(
 ) -> bool:
     """Whether the marker speaks of this attempt.
 
-    It holds the number of attempts that had ended when the job was cancelled. Until the job has failed
-    there is a deferred failure with it: a marker without one is left from before a retry by a Node
-    client, which may have set the numbers back. A Node worker that knows nothing of the marker may end
-    the attempt as failed with another one to come; then the deferred failure still tells.
+    It holds the number of attempts that had ended when the job was cancelled. Until the job has
+    failed there is a deferred failure with it: a marker without one is left from before a retry by
+    a Node client, which may have set the numbers back. A Node worker that knows nothing of the
+    marker may end the attempt as failed with another one to come; then the deferred failure still
+    tells.
     """
     if CANCEL_REASON in (deferred, failed_reason):
         return True
@@ -210,7 +222,9 @@ def _is_cancelled(
 
 def _failure(state: State, stored: str | None, reason: str | None, stalled: int) -> Failure | None:
     if state is State.CANCELLED:
-        return Failure(FailureCode.CANCELLED, "The job was cancelled.", hint="Retry it to run it again.")
+        return Failure(
+            FailureCode.CANCELLED, "The job was cancelled.", hint="Retry it to run it again."
+        )
     if state is not State.FAILED:
         return None
     if reason == STALLED_REASON:
@@ -241,8 +255,9 @@ def _percent(value: float) -> int:
 
 
 def _json(text: str | None) -> JSON:
-    """A stored value, so that every door can encode it. Other clients write what they like: what is not
-    JSON, or nested too deeply, is taken as text."""
+    """A stored value, so that every door can encode it. Other clients write what they like: what is
+    not JSON, or nested too deeply, is taken as text.
+    """
     if text is None:
         return None
     try:

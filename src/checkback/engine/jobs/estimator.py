@@ -9,43 +9,49 @@ from datetime import UTC, datetime
 from checkback.core import estimates
 from checkback.core.job import Job
 from checkback.core.states import State
-from checkback.engine.jobs.backlog import LOOKED_AT
-from checkback.engine.jobs.store import Queues
+from checkback.engine.jobs.backlog import SCAN_LIMIT
+from checkback.engine.jobs.store import JobStore
 
 ESTIMATE_SECONDS = 10.0
 BACKLOG_SECONDS = 1.0
 
 
-class Outlooks:
+class Estimator:
     """The outlook of any job, and what was read for it a moment ago."""
 
-    def __init__(self, queues: Queues) -> None:
+    def __init__(self, queues: JobStore) -> None:
         self._queues = queues
-        self._estimates: dict[str, tuple[float, list[estimates.Run]]] = {}
+        self._estimates: dict[str, tuple[float, list[estimates.KindRun]]] = {}
         self._backlogs: dict[str, tuple[float, estimates.Backlog]] = {}
 
-    async def runs(self, kind: str) -> list[estimates.Run]:
-        """How long the last completed runs of a kind took, newest first; up to ``ESTIMATE_SECONDS`` old."""
+    async def runs(self, kind: str) -> list[estimates.KindRun]:
+        """How long the last completed runs of a kind took, newest first; up to ``ESTIMATE_SECONDS``
+        old.
+        """
         read_at, runs = self._estimates.get(kind, (-math.inf, []))
         if time.monotonic() - read_at > ESTIMATE_SECONDS:
             runs = await self._queues.runs(kind)
             self._estimates[kind] = (time.monotonic(), runs)
         return runs
 
-    async def of(self, job: Job) -> estimates.Outlook:
+    async def of(self, job: Job) -> estimates.Estimate:
         """Where a job stands in its queue, and how long it will take, as far as that can be told.
 
-        How long the last jobs of a kind took is read again every ``ESTIMATE_SECONDS`` at most, what waits in
-        a queue every ``BACKLOG_SECONDS``, or for a job that is newer than that.
+        How long the last jobs of a kind took is read again every ``ESTIMATE_SECONDS`` at most, what
+        waits in a queue every ``BACKLOG_SECONDS``, or for a job that is newer than that.
         """
         if job.state.is_final:
-            return estimates.NO_OUTLOOK
+            return estimates.NO_ESTIMATE
         if job.state is State.WAITING:
             position = await self._queues.position(job)
-            seconds = await self._seconds_until_done(job) if (position or math.inf) <= LOOKED_AT else None
-            return estimates.Outlook(position, seconds)
+            seconds = (
+                await self._seconds_until_done(job)
+                if (position or math.inf) <= SCAN_LIMIT
+                else None
+            )
+            return estimates.Estimate(position, seconds)
         runs = await self.runs(job.kind)
-        return estimates.Outlook(None, estimates.eta_seconds(job, runs, datetime.now(UTC)))
+        return estimates.Estimate(None, estimates.eta_seconds(job, runs, datetime.now(UTC)))
 
     async def _seconds_until_done(self, job: Job) -> int | None:
         if len(await self.runs(job.kind)) < estimates.LEAST_RUNS:
@@ -58,5 +64,7 @@ class Outlooks:
             place = backlog.place(job.id)
         if place is None:
             return None
-        typical = {kind: estimates.typical_seconds(await self.runs(kind)) for kind in backlog.kinds(place)}
+        typical = {
+            kind: estimates.typical_seconds(await self.runs(kind)) for kind in backlog.kinds(place)
+        }
         return estimates.seconds_until_done(backlog, place, typical)

@@ -1,7 +1,9 @@
-"""Whether the store has room for another job: new ones are refused while those accepted can still end.
+"""Whether the store has room for another job: new ones are refused while those accepted can still
+end.
 
-A store that has reached its ``maxmemory`` takes no write at all, the end of a job included. So its last tenth
-is kept for what accepted jobs still have to say; the embedded store and one of yours alike.
+A store that has reached its ``maxmemory`` takes no write at all, the end of a job included. So its
+last tenth is kept for what accepted jobs still have to say; the embedded store and one of yours
+alike.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import asyncio
 import time
 
 from checkback.core.errors import QueueFull
-from checkback.engine.redis.connection import ReplyError, Wire
+from checkback.engine.redis.connection import RedisConnection, ReplyError
 
 RESERVE = 0.10
 NEARLY = 0.75
@@ -24,7 +26,7 @@ ASK_BYTES = 256 * 1024
 class StoreMemory:
     """Asks the store now and then how full it is."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: RedisConnection) -> None:
         self._wire = wire
         self._asked_at = float("-inf")
         self._stored_bytes = 0

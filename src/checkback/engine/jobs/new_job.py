@@ -35,7 +35,7 @@ class NewJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class AddResult:
     job: Job
     existing: bool
     args_hash: str | None

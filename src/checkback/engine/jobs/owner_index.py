@@ -33,8 +33,12 @@ class OwnerIndex:
             if cursor == "0":
                 return sorted(set(found))
 
-    async def entries(self, indexes: list[str], before: tuple[int, str] | None, size: int) -> list[Entry]:
-        """The next ``size`` (id, score, index) entries, newest first, across some owners' indexes."""
+    async def entries(
+        self, indexes: list[str], before: tuple[int, str] | None, size: int
+    ) -> list[Entry]:
+        """The next ``size`` (id, score, index) entries, newest first, across
+        some owners' indexes.
+        """
         found = await asyncio.gather(*(self._newest(index, before, size) for index in indexes))
         entries = [entry for some in found for entry in some]
         entries.sort(key=lambda entry: (entry[1], entry[0]), reverse=True)
@@ -43,8 +47,8 @@ class OwnerIndex:
     async def _newest(self, index: str, before: tuple[int, str] | None, size: int) -> list[Entry]:
         """The newest ``size`` entries of one index before a place in it, or as many as there are.
 
-        Any number of jobs may share the boundary's millisecond (another client's bulk add gives all the same
-        time), so one batch may lie partly or wholly before the place.
+        Any number of jobs may share the boundary's millisecond (another client's bulk add gives all
+        the same time), so one batch may lie partly or wholly before the place.
         """
         top: str | int = "+inf" if before is None else before[0]
         kept: list[Entry] = []
@@ -53,8 +57,15 @@ class OwnerIndex:
             flat: list[str] = await self._call(
                 "ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", offset, LIST_BATCH
             )
-            batch = [(job_id, int(float(score))) for job_id, score in zip(flat[::2], flat[1::2], strict=True)]
-            kept += [(job_id, at, index) for job_id, at in batch if before is None or (at, job_id) < before]
+            batch = [
+                (job_id, int(float(score)))
+                for job_id, score in zip(flat[::2], flat[1::2], strict=True)
+            ]
+            kept += [
+                (job_id, at, index)
+                for job_id, at in batch
+                if before is None or (at, job_id) < before
+            ]
             if len(batch) < LIST_BATCH:
                 break
             offset += LIST_BATCH

@@ -1,7 +1,7 @@
 """What the jobs of each owner take in the store, in bytes: counted, bounded, and given back.
 
-Our scripts count a job's arguments, log, result and saved value in its hash, and the sum for each owner in
-one more hash, in the same step in which they store them. So all servers and workers agree.
+Our scripts count a job's arguments, log, result and saved value in its hash, and the sum for each
+owner in one more hash, in the same step in which they store them. So all servers and workers agree.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from checkback.core.errors import QuotaExceeded
-from checkback.engine.redis.connection import Script, Wire
+from checkback.engine.redis.connection import RedisConnection, Script
 from checkback.engine.redis.keys import Keys
 from checkback.security.auth.callers import LOCAL_OWNER
 
@@ -21,17 +21,19 @@ JOB_BYTES = 1200
 """What a job takes beside what its caller and its process wrote: other fields, index entries."""
 FREED_SHARE = 0.1
 """How much of a share is freed at once, so that not each submit has to look for more."""
-LOOKED_AT = 500
-MOST_LOOKS = 20
+SCAN_LIMIT = 500
+MAX_LOOKS = 20
 IN_VAIN_SECONDS = 1.0
 COUNTED_AT_ONCE = 500
 NEARLY_FULL = 0.9
 
 
-class StoreShares:
+class OwnerUsage:
     """The owners' parts of one store. ``share_bytes`` is what one owner may take; 0 is no limit."""
 
-    def __init__(self, wire: Wire, keys: Keys, queues: Sequence[str], *, share_bytes: int) -> None:
+    def __init__(
+        self, wire: RedisConnection, keys: Keys, queues: Sequence[str], *, share_bytes: int
+    ) -> None:
         self._wire = wire
         self._keys = keys
         self._queues = queues
@@ -54,17 +56,19 @@ class StoreShares:
         return sum(int(size) > NEARLY_FULL * self.share_bytes for size in sizes.values())
 
     async def relieve(self, owner: str) -> bool:
-        """Whether arguments of the owner's failed and cancelled jobs were removed; the oldest go first."""
+        """Whether arguments of the owner's failed and cancelled jobs were removed; the oldest go
+        first.
+        """
         if time.monotonic() - self._in_vain.get(owner, -IN_VAIN_SECONDS) < IN_VAIN_SECONDS:
             return False
         goal = int(self.share_bytes * FREED_SHARE)
         prefixes = [self._keys.queue(queue, "") for queue in self._queues]
         listed = [self._keys.owner(owner), self._keys.sizes()]
         freed = 0
-        for _ in range(MOST_LOOKS):
+        for _ in range(MAX_LOOKS):
             begin = self._looked_from.get(owner, "-inf")
             found = await self._wire.script(
-                RELIEVE, listed, [owner, goal - freed, begin, LOOKED_AT, *prefixes]
+                RELIEVE, listed, [owner, goal - freed, begin, SCAN_LIMIT, *prefixes]
             )
             freed += found[0]
             if len(found) < 2:
@@ -83,7 +87,8 @@ class StoreShares:
         self._in_vain.pop(owner, None)
 
     async def recount(self) -> None:
-        """Correct the sums of all owners whose jobs others have removed: BullMQ's own tools do not count.
+        """Correct the sums of all owners whose jobs others have removed: BullMQ's own tools do not
+        count.
 
         A sum that changes meanwhile is left for the next time.
         """

@@ -8,19 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checkback.engine.jobs.store import Queues
+from checkback.engine.jobs.store import JobStore
 from checkback.engine.redis.connection import Script
 from checkback.engine.worker.heartbeat import alive
 from checkback.engine.worker.totals import Totals
 
 OLDEST = Script.named("oldest")
-LOOKED_AT = 1000
-"""So many of the jobs that are next are looked at for the one that waits longest. The owners of a queue take
-turns, so each one's oldest job stands near the front."""
+SCAN_LIMIT = 1000
+"""So many of the jobs that are next are looked at for the one that waits longest. The owners of a
+queue take turns, so each one's oldest job stands near the front.
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Statistics:
     """One reading."""
 
     #: For each queue, how many jobs lie where.
@@ -32,7 +33,9 @@ class Figures:
     totals: Totals
 
     def processes(self, state: str) -> Counter[str]:
-        """How many job processes there are by kind: ``busy`` ones, or those kept ``idle`` for the next."""
+        """How many job processes there are by kind: ``busy`` ones, or those kept ``idle`` for the
+        next.
+        """
         found: Counter[str] = Counter()
         for worker in self.workers:
             found.update(worker.get(state, {}))
@@ -40,12 +43,14 @@ class Figures:
 
     @property
     def disk_bytes(self) -> int | None:
-        """What artifacts and uploads take, where it is most; None where no worker has looked yet."""
+        """What artifacts and uploads take, where it is most; None where no
+        worker has looked yet.
+        """
         taken = [one["disk_bytes"] for one in self.workers if one.get("disk_bytes") is not None]
         return max(taken, default=None)
 
 
-async def read_figures(queues: Queues) -> Figures:
+async def read_figures(queues: JobStore) -> Statistics:
     """Everything in two round trips. Raises EngineUnavailable."""
     keys = queues.keys
     counting = asyncio.ensure_future(queues.counts())
@@ -53,7 +58,7 @@ async def read_figures(queues: Queues) -> Figures:
         names = queues.names
         commands: list[list[Any]] = [
             ["EVALSHA", OLDEST.sha, 2, keys.queue(name, "prioritized"), keys.queue(name, "wait"),
-             keys.queue(name, ""), LOOKED_AT]
+             keys.queue(name, ""), SCAN_LIMIT]
             for name in names
         ]  # fmt: skip
         commands += [["TIME"], ["HVALS", keys.workers()], ["HGETALL", keys.totals()]]
@@ -63,4 +68,6 @@ async def read_figures(queues: Queues) -> Figures:
         counting.cancel()
     at = int(now[0]) + int(now[1]) / 1e6
     waits = [max(0.0, at - int(since) / 1000) if since else 0.0 for since in oldest]
-    return Figures(counts, dict(zip(names, waits, strict=True)), alive(int(now[0]), beats), Totals(totals))
+    return Statistics(
+        counts, dict(zip(names, waits, strict=True)), alive(int(now[0]), beats), Totals(totals)
+    )

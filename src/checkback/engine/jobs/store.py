@@ -1,4 +1,6 @@
-"""Jobs in the engine: add, read, list, cancel, retry. BullMQ is the only truth about a job's state."""
+"""Jobs in the engine: add, read, list, cancel, retry. BullMQ is the only truth
+about a job's state.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from checkback.core.errors import (
     QueueFull,
     StorageFull,
 )
-from checkback.core.estimates import Backlog, Run
+from checkback.core.estimates import Backlog, KindRun
 from checkback.core.job import Job
 from checkback.core.states import State, may_move
 from checkback.engine.jobs.admission import STORE_SHARE_FULL, TOO_MANY, no_room
@@ -30,19 +32,19 @@ from checkback.engine.jobs.backlog import read_backlog
 from checkback.engine.jobs.codec import (
     CANCEL_REASON,
     Retention,
-    Stored,
+    StoredJob,
     decode,
     decode_phases,
     job_name,
     queue_data,
 )
 from checkback.engine.jobs.memory_limit import StoreMemory
-from checkback.engine.jobs.new_job import Added, NewJob
+from checkback.engine.jobs.new_job import AddResult, NewJob
 from checkback.engine.jobs.owner_index import LIST_BATCH, OwnerIndex, parse_cursor
-from checkback.engine.jobs.owner_usage import JOB_BYTES, StoreShares
+from checkback.engine.jobs.owner_usage import JOB_BYTES, OwnerUsage
 from checkback.engine.redis import bullmq_scripts
-from checkback.engine.redis.connection import ReplyError, Script, Wire
-from checkback.engine.redis.event_feed import Changes, Feed
+from checkback.engine.redis.connection import RedisConnection, ReplyError, Script
+from checkback.engine.redis.event_feed import Changes, EventFeed
 from checkback.engine.redis.keys import PAGES_QUEUE, Keys
 from checkback.engine.redis.owner_feed import OwnerFeed
 from checkback.security.rate_limits import StoreLimits
@@ -59,21 +61,26 @@ DELETE = Script.named("delete")
 REFUSED = -1
 
 PRUNE_SECONDS = 0.25
-"""An owner at the limit costs the store a look through all of that owner's jobs: not more often than this."""
+"""An owner at the limit costs the store a look through all of that owner's jobs: not more often
+than this.
+"""
 
 PRIORITY = 10
-"""ReftrixMCP's own priority in its queue. Ours are added with it, then get their turn (keep.lua)."""
+"""ReftrixMCP's own priority in its queue. Ours are added with it, then get their turn (keep.lua).
+"""
 
 KEEP_GRACE_SECONDS = 3600
-"""BullMQ removes finished jobs by itself, but only keys: our sweeper, which takes files too, must come
-first."""
+"""BullMQ removes finished jobs by itself, but only keys: our sweeper, which takes files too, must
+come first.
+"""
 
 DISK_RESERVE_BYTES = 64 << 20
-"""Below so much free disk no job is accepted: the rest is for what accepted jobs still have to store. A store
-that syncs each write ends itself at the first one that finds the disk full."""
+"""Below so much free disk no job is accepted: the rest is for what accepted jobs still have to
+store. A store that syncs each write ends itself at the first one that finds the disk full.
+"""
 
 
-class Queues:
+class JobStore:
     """All queues of one engine, for any number of callers in one event loop.
 
     Every call ends within 2 s; EngineUnavailable says that the engine could not be asked.
@@ -81,8 +88,8 @@ class Queues:
 
     def __init__(
         self,
-        wire: Wire,
-        feed: Feed,
+        wire: RedisConnection,
+        feed: EventFeed,
         keys: Keys,
         names: tuple[str, ...],
         retention: Retention,
@@ -105,16 +112,17 @@ class Queues:
         #: How full the store is.
         self.memory = StoreMemory(wire)
         #: What each owner's jobs take in the store.
-        self.shares = StoreShares(wire, keys, names, share_bytes=self._limits.owner_bytes)
+        self.shares = OwnerUsage(wire, keys, names, share_bytes=self._limits.owner_bytes)
         self._together: dict[str, asyncio.Future[Job | None]] = {}
         #: When each owner's jobs were last looked through for ended ones, in vain.
         self._pruned_in_vain: dict[str, float] = {}
 
-    async def add(self, new: NewJob) -> Added:
+    async def add(self, new: NewJob) -> AddResult:
         """Store a job in one MULTI with its owner's index; on return a read by its id finds it.
 
-        Adding an id that is there changes nothing and gives the first job, with ``existing`` set. Raises
-        QuotaExceeded, QueueFull or StorageFull for a new one that has no room; then nothing is stored.
+        Adding an id that is there changes nothing and gives the first job, with ``existing`` set.
+        Raises QuotaExceeded, QueueFull or StorageFull for a new one that has no room; then nothing
+        is stored.
         """
         if new.queue not in self.names:
             raise InvalidInput(
@@ -126,7 +134,12 @@ class Queues:
         scripts = [ADMIT, KEEP, STATUS, bullmq_scripts.add_script(new.delay_seconds > 0)]
         commands = self._add_commands(new)
         await self.memory.require(
-            sum(len(part) for command in commands for part in command if isinstance(part, str | bytes))
+            sum(
+                len(part)
+                for command in commands
+                for part in command
+                if isinstance(part, str | bytes)
+            )
         )
         repair = self.keys.job(new.queue, new.id)
         verdict, _, kept, status = await self._transaction(commands, scripts, repair=repair)
@@ -136,24 +149,31 @@ class Queues:
             raise no_room(verdict, self._limits, self.shares)
         stored = self._decode(new.id, status)
         if stored is None:
-            raise EngineUnavailable("The job store lost the job at once.", hint="Look into the server's log.")
-        return Added(stored.job, existing=kept == 0, args_hash=stored.args_hash)
+            raise EngineUnavailable(
+                "The job store lost the job at once.", hint="Look into the server's log."
+            )
+        return AddResult(stored.job, existing=kept == 0, args_hash=stored.args_hash)
 
-    async def read(self, job_id: str, *, with_args: bool = False, owner: str | None = None) -> Job | None:
-        """The job as it stands, or None: one round trip, one atomic step. Expired jobs are None, and so are
-        those of others than ``owner``, where one is named."""
+    async def read(
+        self, job_id: str, *, with_args: bool = False, owner: str | None = None
+    ) -> Job | None:
+        """The job as it stands, or None: one round trip, one atomic step. Expired jobs are None,
+        and so are those of others than ``owner``, where one is named.
+        """
         arguments = [job_id, "1" if with_args else "0", owner or ""]
         reply = await self._run(STATUS, self._hashes(job_id), arguments)
         stored = self._decode(job_id, reply)
         return stored.job if stored else None
 
     async def read_together(self, job_id: str) -> Job | None:
-        """As ``read``, in one with all who ask for the same job in this turn of the event loop: those whom
-        one change has woken."""
+        """As ``read``, in one with all who ask for the same job in this turn of the event loop:
+        those whom one change has woken.
+        """
         reading = self._together.get(job_id)
         if reading is None:
             reading = self._together[job_id] = asyncio.ensure_future(self.read(job_id))
-            # Nothing is sent before this turn is over, so what all of them get was read after they asked.
+            # Nothing is sent before this turn is over, so what all of them get was read after they
+            # asked.
             asyncio.get_running_loop().call_soon(self._together.pop, job_id)
         return await asyncio.shield(reading)
 
@@ -173,7 +193,9 @@ class Queues:
             if not entries:
                 return found, None
             jobs = await asyncio.gather(*(self.read(job_id) for job_id, _, _ in entries))
-            await self._index.drop([entry for entry, job in zip(entries, jobs, strict=True) if job is None])
+            await self._index.drop(
+                [entry for entry, job in zip(entries, jobs, strict=True) if job is None]
+            )
             for (job_id, score, _), job in zip(entries, jobs, strict=True):
                 before = (score, job_id)
                 if job is None or (state and job.state is not state) or (kind and job.kind != kind):
@@ -184,7 +206,8 @@ class Queues:
         return found, None
 
     async def cancel(self, job: Job) -> list[str]:
-        """Mark the job; from now on a read says cancelled. A delayed one is promoted so that it ends soon.
+        """Mark the job; from now on a read says cancelled. A delayed one is promoted so that it
+        ends soon.
 
         Returns the ids of its parts, which go on until somebody cancels them, too.
         """
@@ -214,17 +237,22 @@ class Queues:
                 await self.cancel_parts(await self.cancel(job))
 
     async def retry(self, job: Job, *, has_quota: bool = False) -> None:
-        """Put a failed or cancelled job back into its queue. Raises Conflict while it is still being
-        stopped, and as ``add`` where there is no room."""
-        verdict = await self._run(*self._admission(job.queue, job.id, job.owner, has_quota, again=True))
+        """Put a failed or cancelled job back into its queue. Raises Conflict while it is still
+        being stopped, and as ``add`` where there is no room.
+        """
+        verdict = await self._run(
+            *self._admission(job.queue, job.id, job.owner, has_quota, again=True)
+        )
         if verdict == TOO_MANY and await self._prune(job.owner):
-            verdict = await self._run(*self._admission(job.queue, job.id, job.owner, has_quota, again=True))
+            verdict = await self._run(
+                *self._admission(job.queue, job.id, job.owner, has_quota, again=True)
+            )
         if verdict < 0:
             raise no_room(verdict, self._limits, self.shares)
         key, events = self.keys.job(job.queue, job.id), self.keys.queue(job.queue, "events")
         revive = ["EVALSHA", REVIVE.sha, 2, key, events, job.id]
-        # A cancelled job lies in the failed set, in the completed one if it ended at that moment, or
-        # still waits.
+        # A cancelled job lies in the failed set, in the completed one if it ended at that moment,
+        # or still waits.
         back = [
             bullmq_scripts.reprocess(self.keys, job.queue, job.id, ended_as=ended_as)
             for ended_as in ("failed", "completed")
@@ -242,8 +270,19 @@ class Queues:
             raise ArgumentsGone
 
     async def delete(self, job: Job) -> None:
-        """Remove a job that does not run, with everything of it in the store. Raises Conflict or NotFound."""
-        names = ("active", "events", "wait", "paused", "prioritized", "delayed", "completed", "failed")
+        """Remove a job that does not run, with everything of it in the store. Raises Conflict or
+        NotFound.
+        """
+        names = (
+            "active",
+            "events",
+            "wait",
+            "paused",
+            "prioritized",
+            "delayed",
+            "completed",
+            "failed",
+        )
         parts = [self.keys.queue(job.queue, name) for name in names]
         listed = [self.keys.job(job.queue, job.id), *parts[:2], self.keys.owner(job.owner)]
         listed += [self.keys.open(job.owner), self.keys.callbacks(), self.keys.sizes(), *parts[2:]]
@@ -253,21 +292,26 @@ class Queues:
         if reply == -2 and job.state is State.CANCELLED:
             raise Conflict("The job is still being stopped.", hint="Try again in a few seconds.")
         if reply == -2:
-            raise Conflict("A job that runs cannot be deleted.", hint="Cancel it first, then delete it.")
+            raise Conflict(
+                "A job that runs cannot be deleted.", hint="Cancel it first, then delete it."
+            )
 
     async def log(self, job: Job) -> list[str]:
         """The log lines that are kept, oldest first."""
         return await self._call("LRANGE", self.keys.job(job.queue, job.id) + ":logs", 0, -1)
 
     async def counts(self) -> dict[str, dict[str, int]]:
-        """For each queue, how many jobs lie in which of BullMQ's sets: cancelled ones count as failed."""
+        """For each queue, how many jobs lie in which of BullMQ's sets: cancelled ones count as
+        failed.
+        """
         commands: list[list[Any]] = []
         for name in self.names:
             for part in ("wait", "prioritized", "paused", "active"):
                 length = "ZCARD" if part == "prioritized" else "LLEN"
                 commands.append([length, self.keys.queue(name, part)])
             commands.extend(
-                ["ZCARD", self.keys.queue(name, part)] for part in ("delayed", "completed", "failed")
+                ["ZCARD", self.keys.queue(name, part)]
+                for part in ("delayed", "completed", "failed")
             )
         try:
             replies = iter(await self.wire.transaction(commands))
@@ -285,7 +329,9 @@ class Queues:
         await self._run(READ, [self.keys.job(job.queue, job.id)], [])
 
     async def position(self, job: Job) -> int | None:
-        """The job's place among those that wait in its queue, 1 for the next one; None if it is not there."""
+        """The job's place among those that wait in its queue, 1 for the next one; None if it is not
+        there.
+        """
         wait, prioritized = (self.keys.queue(job.queue, part) for part in ("wait", "prioritized"))
         commands: list[list[Any]] = [
             ["LLEN", wait],
@@ -304,15 +350,19 @@ class Queues:
         """What runs and waits in a queue."""
         return await read_backlog(self.wire, self.keys, queue)
 
-    async def runs(self, kind: str) -> list[Run]:
+    async def runs(self, kind: str) -> list[KindRun]:
         """The last completed runs of a kind, newest first."""
         kept: str | None = await self._call("HGET", self.keys.runs(), kind)
         found = [json.loads(line) for line in kept.splitlines()] if kept else []
-        return [Run(milliseconds / 1000, decode_phases(phases)) for milliseconds, phases in found]
+        return [
+            KindRun(milliseconds / 1000, decode_phases(phases)) for milliseconds, phases in found
+        ]
 
     @asynccontextmanager
     async def changes(self, job_id: str) -> AsyncGenerator[Changes]:
-        """Be woken by every change of a job. Subscribe before reading, so that none falls in between."""
+        """Be woken by every change of a job. Subscribe before reading, so that none falls in
+        between.
+        """
         async with self._feed.subscribe(job_id) as changes:
             yield changes
 
@@ -330,8 +380,12 @@ class Queues:
         created = datetime.now(UTC)
         milliseconds = int(created.timestamp() * 1000)
         keep = {
-            "removeOnComplete": {"age": int(self.retention.completed.total_seconds()) + KEEP_GRACE_SECONDS},
-            "removeOnFail": {"age": int(self.retention.failed.total_seconds()) + KEEP_GRACE_SECONDS},
+            "removeOnComplete": {
+                "age": int(self.retention.completed.total_seconds()) + KEEP_GRACE_SECONDS
+            },
+            "removeOnFail": {
+                "age": int(self.retention.failed.total_seconds()) + KEEP_GRACE_SECONDS
+            },
         }
         opts: dict[str, Any] = {
             "jobId": new.id,
@@ -360,10 +414,21 @@ class Queues:
             ours["cb:callback"] = json.dumps(dict(new.callback))
             due = created.timestamp() + new.delay_seconds
         add = list(bullmq_scripts.add(self.keys, new.queue, new.id, name, data, opts, milliseconds))
-        size = JOB_BYTES + sum(len(part) for part in (*add, *ours.values()) if isinstance(part, str | bytes))
-        script, listed, args = self._admission(new.queue, new.id, new.owner, new.has_quota, size=size)
+        size = JOB_BYTES + sum(
+            len(part) for part in (*add, *ours.values()) if isinstance(part, str | bytes)
+        )
+        script, listed, args = self._admission(
+            new.queue, new.id, new.owner, new.has_quota, size=size
+        )
         kept = self._keep(
-            new.queue, new.id, new.owner, milliseconds, counted=new.has_quota, due=due, size=size, fields=ours
+            new.queue,
+            new.id,
+            new.owner,
+            milliseconds,
+            counted=new.has_quota,
+            due=due,
+            size=size,
+            fields=ours,
         )
         return [
             ["EVALSHA", script.sha, len(listed), *listed, *args],
@@ -373,7 +438,14 @@ class Queues:
         ]
 
     def _admission(
-        self, queue: str, job_id: str, owner: str, has_quota: bool, *, again: bool = False, size: int = 0
+        self,
+        queue: str,
+        job_id: str,
+        owner: str,
+        has_quota: bool,
+        *,
+        again: bool = False,
+        size: int = 0,
     ) -> tuple[Script, list[str], list[Any]]:
         """The script that says whether there is room for a job, with its keys and arguments."""
         keys = [self.keys.job(queue, job_id)]
@@ -430,7 +502,9 @@ class Queues:
         if now - self._pruned_in_vain.get(owner, -PRUNE_SECONDS) < PRUNE_SECONDS:
             return False
         prefix = self.keys.queue("", "")[:-1]
-        pruned = await self._run(PRUNE, [self.keys.open(owner)], [prefix, self._limits.owner_jobs]) > 0
+        pruned = (
+            await self._run(PRUNE, [self.keys.open(owner)], [prefix, self._limits.owner_jobs]) > 0
+        )
         if pruned:
             self._pruned_in_vain.pop(owner, None)
         else:
@@ -440,7 +514,7 @@ class Queues:
     def _hashes(self, job_id: str) -> list[str]:
         return [self.keys.job(name, job_id) for name in self.names]
 
-    def _decode(self, job_id: str, reply: Any) -> Stored | None:
+    def _decode(self, job_id: str, reply: Any) -> StoredJob | None:
         if not reply:
             return None
         place, engine_state, fields = cast("tuple[int, str, list[str | None]]", reply)
@@ -463,8 +537,9 @@ class Queues:
     async def _transaction(
         self, commands: list[list[Any]], scripts: list[Script], *, repair: str | None = None
     ) -> list[Any]:
-        """One MULTI. Where the server was made to forget its scripts, whatever half of it was carried out
-        is undone."""
+        """One MULTI. Where the server was made to forget its scripts, whatever half of it was
+        carried out is undone.
+        """
         try:
             return await self.wire.transaction(commands, scripts)
         except ReplyError as error:

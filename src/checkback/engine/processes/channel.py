@@ -1,9 +1,9 @@
 """The child's side of its talk with the worker: JSON lines over one socket.
 
-In: ``assignment``, ``cancel``, ``answer``. Out: ``progress``, ``log``, ``completed``, ``failed``, and what is
-answered: ``save``, ``start``, ``look``. A thread reads and flushes, so that a cancel is heard and the newest
-progress leaves even while the job computes. What is said faster than four times a second is coalesced here,
-in the child: it never loads the worker's loop.
+In: ``assignment``, ``cancel``, ``answer``. Out: ``progress``, ``log``, ``completed``, ``failed``,
+and what is answered: ``save``, ``start``, ``look``. A thread reads and flushes, so that a cancel is
+heard and the newest progress leaves even while the job computes. What is said faster than four
+times a second is coalesced here, in the child: it never loads the worker's loop.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MAX_LOG_BURST = 200
 """Log lines that one flush carries; of more, the oldest are dropped and counted."""
 
 
-class Conversation:
+class Channel:
     """One child's talk with its worker. All methods may be called from any thread."""
 
     def __init__(self, channel: socket.socket) -> None:
@@ -69,8 +69,8 @@ class Conversation:
     def first_assignment(self) -> dict[str, Any] | None:
         """Block for the first job, before ``start``; None when the worker wants none.
 
-        Walls hold for the thread that enters them and those that it starts later: the first job says which
-        are needed, so it is read before there is a second thread.
+        Walls hold for the thread that enters them and those that it starts later: the first job
+        says which are needed, so it is read before there is a second thread.
         """
         while self._assignments.empty():
             self._receive()
@@ -85,7 +85,9 @@ class Conversation:
         return self._assignments.get()
 
     def on_cancel(self, action: Callable[[], None]) -> None:
-        """What to do when the worker says that the current job was cancelled; runs in the reading thread."""
+        """What to do when the worker says that the current job was cancelled; runs in the reading
+        thread.
+        """
         self._cancel = action
 
     def reporter(self, artifacts: AttemptArtifacts) -> _Reporter:
@@ -95,7 +97,12 @@ class Conversation:
         message = None if message is None else self.redact(message)[:MAX_MESSAGE]
         phase = None if phase is None else phase[:MAX_PHASE]
         with self._waiting:
-            self._progress = {"say": "progress", "phase": phase, "percent": percent, "message": message}
+            self._progress = {
+                "say": "progress",
+                "phase": phase,
+                "percent": percent,
+                "message": message,
+            }
             entered = phase != self._phase
             self._phase = phase
             if entered and len(self._entered) < MAX_ENTERED:
@@ -117,7 +124,9 @@ class Conversation:
         return masked if len(masked) <= MAX_LOG_LINE else masked[:MAX_LOG_LINE] + " [cut]"
 
     def save(self, text: str) -> None:
-        """Have the worker store a value; returns once it has. Raises ConnectionError when it could not."""
+        """Have the worker store a value; returns once it has. Raises ConnectionError when it could
+        not.
+        """
         if not self.ask({"say": "save", "value": text})["stored"]:
             raise ConnectionError("The value could not be saved.")
 
@@ -131,9 +140,16 @@ class Conversation:
                 raise ConnectionError("The worker does not answer.") from None
 
     def end_completed(self, result: str, artifacts: Sequence[Artifact]) -> None:
-        """Say that the attempt is done. ``result`` is JSON text, so that it is taken apart only by its
-        readers."""
-        self._end({"say": "completed", "result": result, "artifacts": [asdict(item) for item in artifacts]})
+        """Say that the attempt is done. ``result`` is JSON text, so that it is taken apart only by
+        its readers.
+        """
+        self._end(
+            {
+                "say": "completed",
+                "result": result,
+                "artifacts": [asdict(item) for item in artifacts],
+            }
+        )
 
     def end_failed(
         self, code: str, message: str, *, retryable: bool, hint: str | None = None, detail: str = "",
@@ -212,7 +228,9 @@ class Conversation:
             self._send(progress | {"entered": entered})
 
     def note_replaced(self, where: str) -> None:
-        """Say in the job's log that text which no door could encode was replaced, once for each place."""
+        """Say in the job's log that text which no door could encode was replaced, once for each
+        place.
+        """
         if where in self._replaced:
             return
         self._replaced.add(where)
@@ -242,7 +260,7 @@ _PLACES = {
 class _Reporter:
     """What a JobContext says, put into messages."""
 
-    def __init__(self, conversation: Conversation, artifacts: AttemptArtifacts) -> None:
+    def __init__(self, conversation: Channel, artifacts: AttemptArtifacts) -> None:
         self._conversation = conversation
         self._artifacts = artifacts
 

@@ -1,8 +1,8 @@
 """What runs inside a child process: take an assignment, call the kind's function, say how it ended.
 
-A fresh child serves one job. A warm child keeps what its kind's ``warm`` factory made (a browser, say)
-and serves one job after another. Either speaks JSON lines with its worker on one socket; see
-``Conversation``.
+A fresh child serves one job. A warm child keeps what its kind's ``warm`` factory made (a browser,
+say) and serves one job after another. Either speaks JSON lines with its worker on one socket; see
+``Channel``.
 """
 
 from __future__ import annotations
@@ -31,11 +31,18 @@ from checkback.core.job import JSON, Failure
 from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
 from checkback.engine.processes import tree
-from checkback.engine.processes.channel import Conversation
+from checkback.engine.processes.channel import Channel
 from checkback.engine.processes.environment import live_in
 from checkback.engine.processes.job_folders import OUTGOING, own_folder
 from checkback.kinds import registry, sandboxing
-from checkback.kinds.context import Egress, Environment, JobContext, LocalFile, ResultWarning, StartedJob
+from checkback.kinds.context import (
+    Egress,
+    Environment,
+    JobContext,
+    LocalFile,
+    ResultWarning,
+    StartedJob,
+)
 from checkback.kinds.registry import Kind, MemoryLimit
 from checkback.security.encryption import revealed
 from checkback.security.redaction import Redactor
@@ -45,8 +52,8 @@ MAX_RESULT_BYTES = 64 * 1024
 RESULT_ARTIFACT = "result.json"
 OPEN_FILES = 4096
 LEAST_SLACK_BYTES = 64 << 20
-#: Of warm children: the first is how many more objects are made than freed before the young ones are looked
-#: through. Python's own number, 700, is meant for programs that make few.
+#: Of warm children: the first is how many more objects are made than freed before the young ones
+#: are looked through. Python's own number, 700, is meant for programs that make few.
 _GARBAGE_THRESHOLDS = (20_000, 20, 20)
 
 
@@ -80,16 +87,19 @@ class Assignment:
     args: JSON
     attempt: int
     deadline_seconds: float
-    #: The attempt's own folder, and the one folder that its child may write: the same, or around it.
+    #: The attempt's own folder, and the one folder that its child may write: the same, or around
+    #: it.
     folder: str = ""
     home: str = ""
     #: The files of this server that it works on: source -> path and name.
     files: dict[str, LocalFile] = field(default_factory=dict[str, LocalFile])
-    #: What its files may take together, 0 for any amount, and what room their owner has, None for any.
+    #: What its files may take together, 0 for any amount, and what room their owner has, None for
+    #: any.
     most_bytes: int = 0
     owner_room: int | None = None
     egress: dict[str, str] | None = None
-    #: The secrets among the arguments, to be masked in what it says, and the server's own key for PDF.co.
+    #: The secrets among the arguments, to be masked in what it says, and the server's own key for
+    #: PDF.co.
     secrets: list[str] = field(default_factory=list[str], repr=False)
     pdfco_key: str | None = field(default=None, repr=False)
     #: What an earlier attempt saved.
@@ -110,8 +120,9 @@ class Assignment:
 
 
 def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> None:
-    """Serve the assignments that come on ``channel`` until it closes, or one job for a kind that is not
-    warm."""
+    """Serve the assignments that come on ``channel`` until it closes, or one job for a kind that is
+    not warm.
+    """
     os.setsid()
     tree.adopt_orphans()
     _redirect_output(output)
@@ -119,7 +130,7 @@ def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> N
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _lower_limit(resource.RLIMIT_NOFILE, OPEN_FILES)
-    conversation = Conversation(channel)
+    conversation = Channel(channel)
     first = conversation.first_assignment()
     if first is None:
         return
@@ -129,7 +140,9 @@ def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> N
     try:
         warnings = sandboxing.shut_in(kind, Assignment.of(first).reach(), settings.environment)
     except JobFailed as error:
-        conversation.end_failed(error.code, error.message, retryable=error.retryable, hint=error.hint)
+        conversation.end_failed(
+            error.code, error.message, retryable=error.retryable, hint=error.hint
+        )
         return
     conversation.start()
     _limit_memory(kind)
@@ -140,7 +153,7 @@ def run_child(channel: socket.socket, output: int, settings: ChildSettings) -> N
 
 
 def _serve_fresh(
-    conversation: Conversation,
+    conversation: Channel,
     first: dict[str, Any],
     kind: Kind,
     settings: ChildSettings,
@@ -155,7 +168,7 @@ def _serve_fresh(
 
 
 async def _serve_warm(
-    conversation: Conversation,
+    conversation: Channel,
     first: dict[str, Any],
     kind: Kind,
     settings: ChildSettings,
@@ -167,13 +180,17 @@ async def _serve_warm(
         kept: Any = None
         while message is not None:
             assignment = Assignment.of(message)
-            environment = replace(settings.environment, temporary_folder=own_folder(kind, assignment.home))
+            environment = replace(
+                settings.environment, temporary_folder=own_folder(kind, assignment.home)
+            )
             try:
                 if kept is None and kind.warm is not None:
                     kept = await stack.enter_async_context(kind.warm(environment))
                     _spare_what_stays()
             except JobFailed as error:
-                conversation.end_failed(error.code, error.message, retryable=error.retryable, hint=error.hint)
+                conversation.end_failed(
+                    error.code, error.message, retryable=error.retryable, hint=error.hint
+                )
                 return
             except Exception as error:
                 conversation.end_failed(
@@ -199,7 +216,7 @@ class _Attempt:
 
     def __init__(
         self,
-        conversation: Conversation,
+        conversation: Channel,
         assignment: Assignment,
         kind: Kind,
         settings: ChildSettings,
@@ -327,18 +344,24 @@ class _Attempt:
             )
         elif isinstance(error, MemoryError):
             message = "The job needed more memory than its kind allows."
-            self._conversation.end_failed(FailureCode.OUT_OF_MEMORY, message, retryable=False, detail=detail)
+            self._conversation.end_failed(
+                FailureCode.OUT_OF_MEMORY, message, retryable=False, detail=detail
+            )
         elif isinstance(error, SystemExit):
             message = "The job's process ended itself before the job was done."
-            self._conversation.end_failed(FailureCode.CRASHED, message, retryable=True, detail=detail)
+            self._conversation.end_failed(
+                FailureCode.CRASHED, message, retryable=True, detail=detail
+            )
         else:
-            self._conversation.end_failed(*_internal(error, self._settings), retryable=True, detail=detail)
+            self._conversation.end_failed(
+                *_internal(error, self._settings), retryable=True, detail=detail
+            )
 
 
 class _Starter:
     """Starts other jobs for a running one: asks the worker, which checks, seals and stores."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Channel) -> None:
         self._conversation = conversation
 
     def start(self, kind: str, args: dict[str, JSON], key: str) -> str:
@@ -346,7 +369,9 @@ class _Starter:
         if found.sources:
             raise ValueError(f"{kind} works on files and cannot be started by a job.")
         found.check_args(args)
-        answer = self._conversation.ask({"say": "start", "kind": kind, "key": key, "args": revealed(args)})
+        answer = self._conversation.ask(
+            {"say": "start", "kind": kind, "key": key, "args": revealed(args)}
+        )
         if "error" in answer:
             raise ConnectionError(answer["error"])
         return str(answer["id"])
@@ -358,7 +383,9 @@ class _Starter:
 
 def _started(job_id: str, found: dict[str, Any] | None) -> StartedJob:
     if found is None:
-        return StartedJob(job_id, State.FAILED, failure=Failure("job_not_found", "The job is gone."))
+        return StartedJob(
+            job_id, State.FAILED, failure=Failure("job_not_found", "The job is gone.")
+        )
     failure = Failure(**found["failure"]) if found["failure"] else None
     return StartedJob(job_id, State(found["state"]), found["progress"], found["result"], failure)
 
@@ -373,15 +400,18 @@ def _internal(error: BaseException, settings: ChildSettings) -> tuple[str, str]:
 
 
 def _plain(value: Any) -> tuple[JSON, bool]:
-    """A result as plain JSON values, and whether all its text was valid Unicode; models and dataclasses are
-    taken apart. Raises RecursionError, TypeError or ValueError for what is not JSON."""
+    """A result as plain JSON values, and whether all its text was valid Unicode; models and
+    dataclasses are taken apart. Raises RecursionError, TypeError or ValueError for what is not
+    JSON.
+    """
     if value is None or isinstance(value, bool | int):
         return value, True
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError("not a JSON number")
         return value, True
-    # Before, because pydantic refuses keys that are not clean; after, for what was in models and paths.
+    # Before, because pydantic refuses keys that are not clean; after, for what was in models and
+    # paths.
     cleaned = clean_json(value, numbers=False)
     if isinstance(cleaned, str):
         return cleaned, cleaned == value
@@ -417,14 +447,14 @@ def _redirect_output(output: int) -> None:
 class _MaskedOutput(io.TextIOWrapper):
     """What Python code prints, without what looks like a key or is one of the job's own secrets."""
 
-    conversation: Conversation
+    conversation: Channel
 
     def write(self, text: str, /) -> int:
         super().write(clean(self.conversation.redact(text)))
         return len(text)
 
 
-def _mask_output(conversation: Conversation) -> None:
+def _mask_output(conversation: Channel) -> None:
     """Put a mask before standard output and error; a warm child has it from its first job on."""
     if isinstance(sys.stdout, _MaskedOutput):
         return
@@ -436,10 +466,11 @@ def _mask_output(conversation: Conversation) -> None:
 
 
 def _limit_memory(kind: Kind) -> None:
-    """Have the kernel hold the kind's limit, exactly or, where the worker watches it, a tenth above.
+    """Have the kernel hold the kind's limit, exactly or, where the worker watches it, a tenth
+    above.
 
-    The second is a wall in each process alone, for one that grows faster than it is looked at; a program that
-    knows that it only reserves what it does not use may raise it for itself.
+    The second is a wall in each process alone, for one that grows faster than it is looked at; a
+    program that knows that it only reserves what it does not use may raise it for itself.
     """
     if not kind.memory_bytes:
         return

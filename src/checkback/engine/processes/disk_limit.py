@@ -1,4 +1,6 @@
-"""What a running job has on the disk, watched while it writes: past its own limit or its owner's it ends."""
+"""What a running job has on the disk, watched while it writes: past its own limit or its owner's it
+ends.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from checkback.security.auth.callers import LOCAL_OWNER
 
 SCAN_SECONDS = 0.5
 HIDDEN_EVERY = 4
-"""How many scans there are to one look at files that have no name any more: it asks every process."""
+"""How many scans there are to one look at files that have no name any more: it asks every process.
+"""
 MAX_DEPTH = 64
 MAX_FILES = 100_000
 BLOCK = 512
@@ -28,7 +31,7 @@ _GONE = (errno.ENOENT, errno.ENOTDIR)
 
 
 @dataclass(slots=True)
-class Taken:
+class DiskUse:
     """What is in a folder."""
 
     #: On the disk, and of that in files that were handed in.
@@ -63,7 +66,9 @@ class Ledger:
         """How much more of results this owner may have; None for any amount."""
         if self.owner_bytes <= 0 or owner == LOCAL_OWNER:
             return None
-        handed_in = sum(one.outgoing for one in self._running if one.owner == owner and one is not besides)
+        handed_in = sum(
+            one.outgoing for one in self._running if one.owner == owner and one is not besides
+        )
         return max(0, self.owner_bytes - self._kept[owner] - handed_in)
 
     def keep(self, share: Share, size: int) -> None:
@@ -91,7 +96,7 @@ class Share:
         """How much it may hand in; None for any amount."""
         return self.ledger.room(self.owner, besides=self)
 
-    def problem(self, taken: Taken) -> Failure | None:
+    def problem(self, taken: DiskUse) -> Failure | None:
         """Why the job must end, if it must."""
         if taken.is_too_deep or taken.files > MAX_FILES:
             return Failure(
@@ -141,16 +146,16 @@ async def watch(pid: int, folder: Path, share: Share) -> Failure:
             return problem
 
 
-def _look(pid: int, folder: Path, with_hidden: bool) -> Taken:
+def _look(pid: int, folder: Path, with_hidden: bool) -> DiskUse:
     taken = measure(folder)
     if with_hidden:
         taken.total += nameless_bytes((pid, *tree.descendants(pid)))
     return taken
 
 
-def measure(folder: Path) -> Taken:
+def measure(folder: Path) -> DiskUse:
     """What the files below a folder take, however a hostile job has made it."""
-    taken = Taken()
+    taken = DiskUse()
     left = [(str(folder), 0, False)]
     while left and taken.files <= MAX_FILES and not taken.is_too_deep:
         path, depth, is_outgoing = left.pop()

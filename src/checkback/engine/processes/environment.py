@@ -1,4 +1,6 @@
-"""What jobs' processes know of the worker's environment: nothing of checkback's, no keys of anybody's."""
+"""What jobs' processes know of the worker's environment: nothing of checkback's, no keys of
+anybody's.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +30,25 @@ _PASSED_ON = frozenset(
         "TESSDATA_PREFIX",
     }
 )
-"""What built-in kinds and their programs need: to be found, to show text, to know whom TLS trusts."""
+"""What built-in kinds and their programs need: to be found, to show text, to know whom TLS trusts.
+"""
 
 
 def for_own_kinds(environment: Mapping[str, str]) -> dict[str, str]:
     """For the kinds of a user's own: all but what belongs to checkback and to its telemetry."""
-    return {name: value for name, value in for_children(environment).items() if not name.startswith(_OURS)}
+    return {
+        name: value
+        for name, value in for_children(environment).items()
+        if not name.startswith(_OURS)
+    }
 
 
 def for_built_in_kinds(environment: Mapping[str, str]) -> dict[str, str]:
     """For the built-in kinds, which read strangers' bytes: a short list."""
     kept = {
-        name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith("LC_")
+        name: value
+        for name, value in environment.items()
+        if name in _PASSED_ON or name.startswith("LC_")
     }
     # Each job has a home of its own, and a downloaded browser is in the worker's.
     kept.setdefault("PLAYWRIGHT_BROWSERS_PATH", str(playwright_cache()))

@@ -35,7 +35,7 @@ class KindsNotLoaded(Exception):
 
 
 @dataclass(slots=True)
-class Child:
+class ChildProcess:
     """A running child process and the three things that connect to it."""
 
     pid: int
@@ -52,10 +52,11 @@ class Child:
 
 
 class ForkServers:
-    """The fork servers of a worker: one for the built-in kinds, one for its user's own, where there are any.
+    """The fork servers of a worker: one for the built-in kinds, one for its user's own, where there
+    are any.
 
-    What a user's modules hold in memory, and the environment that they need, is nothing for a process that
-    reads strangers' documents.
+    What a user's modules hold in memory, and the environment that they need, is nothing for a
+    process that reads strangers' documents.
     """
 
     def __init__(self, settings: ChildSettings) -> None:
@@ -65,11 +66,12 @@ class ForkServers:
             self._own = Forks(replace(settings, built_in=False))
 
     async def start(self) -> None:
-        """Start the one that imports the user's modules; else that of the built-in kinds, which the first of
-        their jobs starts otherwise. Raises KindsNotLoaded."""
+        """Start the one that imports the user's modules; else that of the built-in kinds, which the
+        first of their jobs starts otherwise. Raises KindsNotLoaded.
+        """
         await (self._own or self._built_in).start()
 
-    async def fork(self, kind: Kind) -> Child:
+    async def fork(self, kind: Kind) -> ChildProcess:
         """A fresh child for jobs of this kind, waiting for its first assignment."""
         if kind.is_built_in or self._own is None:
             return await self._built_in.fork()
@@ -113,7 +115,9 @@ class Forks:
                 "checkback.engine.processes.fork_server",
                 str(theirs.fileno()),
                 str(os.getpid()),
-                "built-in" if self._settings.built_in else "own",  # for people who look at the processes
+                "built-in"
+                if self._settings.built_in
+                else "own",  # for people who look at the processes
             ]
             # It takes a ms, and happens once in a worker's life.
             self._process = subprocess.Popen(  # noqa: ASYNC220
@@ -143,7 +147,7 @@ class Forks:
         if not ready["ready"]:
             raise KindsNotLoaded(ready["problem"])
 
-    async def fork(self) -> Child:
+    async def fork(self) -> ChildProcess:
         """A fresh child, waiting for its first assignment."""
         if self._control is None:
             await self.start()
@@ -176,7 +180,7 @@ class Forks:
         transport, _ = await loop.connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(output, "rb", buffering=0)
         )
-        return Child(pid, reader, writer, lines, exited, transport)
+        return ChildProcess(pid, reader, writer, lines, exited, transport)
 
     async def close(self) -> None:
         """End the server; children that still run end with it."""

@@ -1,13 +1,13 @@
 """The fork server: a small process that has every kind imported and forks one child for each job.
 
-Forking it takes a few milliseconds where a new Python takes hundreds. It is single-threaded and imports
-neither BullMQ nor a door, so nothing of the worker's is copied into a child. It lives exactly as long as
-its worker.
+Forking it takes a few milliseconds where a new Python takes hundreds. It is single-threaded and
+imports neither BullMQ nor a door, so nothing of the worker's is copied into a child. It lives
+exactly as long as its worker.
 
-Run as ``python -m checkback.engine.processes.fork_server FD``; speaks JSON datagrams on that socket, one
-request each:
-``{"fork": token}`` with two descriptors (the child's control socket, its output pipe) is answered by
-``{"forked": token, "pid": n}``; ``{"exited": pid, "status": n}`` follows when a child has ended.
+Run as ``python -m checkback.engine.processes.fork_server FD``; speaks JSON datagrams on that
+socket, one request each: ``{"fork": token}`` with two descriptors (the child's control socket, its
+output pipe) is answered by ``{"forked": token, "pid": n}``; ``{"exited": pid, "status": n}``
+follows when a child has ended.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ class ForkServer:
             with contextlib.suppress(Exception):
                 sys.stdout.flush()
                 sys.stderr.flush()
-            # Never back into the server's loop, nor through exit handlers that belong to the server.
+            # Never back into the server's loop, nor through exit handlers that belong to the
+            # server.
             os._exit(status)
 
     def _reap(self, pid: int) -> None:
@@ -103,7 +104,9 @@ class ForkServer:
         self._tell({"exited": pid, "status": os.waitstatus_to_exitcode(status)})
 
     def _kill_orphans(self) -> None:
-        """End what a dead child left: it hangs on us now, while a living child keeps its own orphans."""
+        """End what a dead child left: it hangs on us now, while a living child keeps its own
+        orphans.
+        """
         for pid in tree.children(os.getpid()):
             if pid not in self._children:
                 tree.kill_tree(pid)
@@ -115,7 +118,9 @@ class ForkServer:
 
 
 def _close_all_but(*kept: int) -> None:
-    """Close every descriptor but the standard ones and these: what else is open belongs to the server."""
+    """Close every descriptor but the standard ones and these: what else is open belongs to the
+    server.
+    """
     first = 3
     for descriptor in sorted(kept):
         os.closerange(first, descriptor)

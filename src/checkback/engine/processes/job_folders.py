@@ -1,10 +1,11 @@
-"""The folders that jobs' processes may write: one for each attempt, below the folder for temporary files.
+"""The folders that jobs' processes may write: one for each attempt, below the folder for temporary
+files.
 
-A fresh child has ``<temporary>/<job>-<attempt>``. A warm child has ``<temporary>/child-<token>`` for its
-whole life, with its attempts' folders below: a wall that it entered once holds for all its jobs. In an
-attempt's folder ``.in`` holds the files of this server that the job works on, copied before it starts, and
-``.out`` what it hands in. A lock on each tells a folder in use from one whose worker was killed; the sweeper
-removes those.
+A fresh child has ``<temporary>/<job>-<attempt>``. A warm child has ``<temporary>/child-<token>``
+for its whole life, with its attempts' folders below: a wall that it entered once holds for all its
+jobs. In an attempt's folder ``.in`` holds the files of this server that the job works on, copied
+before it starts, and ``.out`` what it hands in. A lock on each tells a folder in use from one whose
+worker was killed; the sweeper removes those.
 """
 
 from __future__ import annotations
@@ -31,9 +32,13 @@ from checkback.storage.uploads import UploadStore
 
 INCOMING, OUTGOING, OWN = ".in", ".out", "own"
 YOUNG_SECONDS = 60.0
-"""So old a folder without a lock is before it counts as left behind: it is locked after it was made."""
+"""So old a folder without a lock is before it counts as left behind: it is locked after it was
+made.
+"""
 MAX_DEPTH = 64
-"""Folders within folders that a job may make. What lies deeper is not looked for, so there may be none."""
+"""JobFolders within folders that a job may make. What lies deeper is not looked for, so there may
+be none.
+"""
 
 _JOB = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 _ARTIFACT = re.compile(r"[0-9a-f]{1,64}", re.ASCII)
@@ -64,7 +69,7 @@ class Home:
 
 
 @dataclass(frozen=True, slots=True)
-class Folders:
+class JobFolders:
     """Makes the folders of one worker's children."""
 
     root: Path
@@ -72,13 +77,17 @@ class Folders:
     uploads: UploadStore
 
     def for_child(self, kind: Kind, job_id: str, attempt: int) -> Home:
-        """A folder for a child that is about to be started: for this attempt, or of a warm one for all."""
+        """A folder for a child that is about to be started: for this attempt, or of a warm one for
+        all.
+        """
         name = f"child-{secrets.token_hex(8)}" if kind.warm is not None else f"{job_id}-{attempt}"
         home = Home(self.root / name)
         # Another user of the machine may pass, if it knows the name of what is in there.
         home.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         if kind.warm is not None:
-            home.path.chmod(0o711)  # by chmod: a server's umask closes what it makes to everybody else
+            home.path.chmod(
+                0o711
+            )  # by chmod: a server's umask closes what it makes to everybody else
         home.lock()
         return home
 
@@ -91,7 +100,8 @@ class Folders:
         return path
 
     def bring_sources(self, wanted: Iterable[str], folder: Path) -> dict[str, LocalFile]:
-        """Copy files of this server into an attempt's folder, each once; those that are gone are left out.
+        """Copy files of this server into an attempt's folder, each once; those that are gone are
+        left out.
 
         Call it in a thread. Raises OSError where there is no room.
         """
@@ -121,14 +131,18 @@ class Folders:
         if not parts[1].isascii() or not parts[1].isdigit() or len(parts[1]) > 9:
             return None
         job_id, attempt, artifact_id, name = parts
-        return self.artifacts.path(job_id, Artifact(artifact_id, name, "", 0, "", int(attempt))), name
+        return self.artifacts.path(
+            job_id, Artifact(artifact_id, name, "", 0, "", int(attempt))
+        ), name
 
     def give(self, home: Home, folder: Path) -> None:
-        """Make an attempt's folder, with what was brought there, the child's own where it is another user."""
+        """Make an attempt's folder, with what was brought there, the child's own where it is
+        another user.
+        """
         paths = [folder]
         if folder != home.path:
-            # The folder around it stays the worker's: a child that owned it could exchange the next attempt's
-            # folder for a link while the worker writes there.
+            # The folder around it stays the worker's: a child that owned it could exchange the next
+            # attempt's folder for a link while the worker writes there.
             own = home.path / OWN
             own.mkdir(exist_ok=True, mode=0o700)
             paths.append(own)
@@ -171,7 +185,9 @@ def local_sources(kind: Kind, args: JSON) -> list[str]:
 
 
 def _copy(path: Path, target: Path) -> bool:
-    """Whether the file was there to be copied; where the file system can, both share their blocks."""
+    """Whether the file was there to be copied; where the file system can, both
+    share their blocks.
+    """
     try:
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -192,7 +208,10 @@ def _copy(path: Path, target: Path) -> bool:
 
 def _is_left_behind(entry: os.DirEntry[str]) -> bool:
     with contextlib.suppress(OSError):
-        if entry.is_symlink() or entry.stat(follow_symlinks=False).st_mtime > time.time() - YOUNG_SECONDS:
+        if (
+            entry.is_symlink()
+            or entry.stat(follow_symlinks=False).st_mtime > time.time() - YOUNG_SECONDS
+        ):
             return False
         lock = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -212,7 +231,9 @@ def remove_tree(folder: Path) -> None:
 
 
 def _remove_deep(folder: Path) -> None:
-    """Bring every folder up to the top before it is emptied: no path gets long, nothing calls itself."""
+    """Bring every folder up to the top before it is emptied: no path gets long, nothing calls
+    itself.
+    """
     left = [str(folder)]
     while left:
         current = left.pop()

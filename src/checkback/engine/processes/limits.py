@@ -14,19 +14,23 @@ from checkback.kinds.registry import Kind, MemoryLimit
 CHECK_SECONDS = 0.5
 LEAST_SECONDS = 0.004
 FASTEST = 4 << 30
-"""Bytes a second: faster than the processes of a job get memory. So much later the next look is at most."""
+"""Bytes a second: faster than the processes of a job get memory. So much later the next look is at
+most.
+"""
 SHARE_OF_LOOKING = 0.1
 """How much of its time a look may take: at a large browser one takes some ms."""
 MAX_PROCESSES = 256
-"""Below the child of one job. A browser has about ten, and one more for each foreign site that a page frames;
-LibreOffice has two."""
+"""Below the child of one job. A browser has about ten, and one more for each foreign site that a
+page frames; LibreOffice has two.
+"""
 
 
 async def watch(pid: int, kind: Kind) -> Failure:
-    """Return when the tree of this child holds more memory than its kind may, or more processes than any.
+    """Return when the tree of this child holds more memory than its kind may, or more processes
+    than any.
 
-    The closer it is to its limit, the sooner it is looked at again: one that takes memory as fast as it can
-    is found before it has taken a tenth more than it may.
+    The closer it is to its limit, the sooner it is looked at again: one that takes memory as fast
+    as it can is found before it has taken a tenth more than it may.
     """
     held = _Memory(kind)
     while True:
@@ -72,14 +76,19 @@ class _Memory:
         a_second_ago = (self._held - before) / max(began - self._looked_at, LEAST_SECONDS)
         self._looked_at = began
         if self._held > self._limit:
-            # The cheap figure counts shared pages more than once; the exact one decides, and takes its time.
-            self._held = await _exactly(pids, self._limit, is_growing=a_second_ago > self._limit / 4)
+            # The cheap figure counts shared pages more than once; the exact one decides, and takes
+            # its time.
+            self._held = await _exactly(
+                pids, self._limit, is_growing=a_second_ago > self._limit / 4
+            )
         self._look_seconds = time.monotonic() - began
         return self._held > self._limit
 
 
 async def _exactly(pids: tuple[int, ...], limit: int, *, is_growing: bool) -> int:
-    """What the processes hold. Those that grow fast stand still meanwhile, and go on only where they may."""
+    """What the processes hold. Those that grow fast stand still meanwhile, and go on only where
+    they may.
+    """
     if not is_growing:
         return await asyncio.to_thread(process_tree.proportional_bytes, pids[0])
     for pid in pids:

@@ -1,7 +1,7 @@
 """What a job's process may say to its worker, checked word by word.
 
-The process may have been taken over by what it read. Whatever it sends costs its own job at most: a line that
-is not one of these messages ends it as ``invalid_message``.
+The process may have been taken over by what it read. Whatever it sends costs its own job at most: a
+line that is not one of these messages ends it as ``invalid_message``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _ARTIFACT_TEXTS = {"id": 16, "name": 200, "media_type": 800, "sha256": 64}
 
 
-class BadMessage(Exception):
+class BadChildMessage(Exception):
     """The process said something that no job's process says; the text is for the server's log."""
 
 
@@ -52,21 +52,21 @@ def plain_code(code: str) -> str:
 
 
 def parse(line: bytes) -> dict[str, Any]:
-    """The message of one line. Raises BadMessage."""
+    """The message of one line. Raises BadChildMessage."""
     try:
         message = strict_json.parse(line, max_depth=MAX_DEPTH + 4)
     except InvalidInput as error:
-        raise BadMessage(error.message) from None
+        raise BadChildMessage(error.message) from None
     if not isinstance(message, dict):
-        raise BadMessage("not an object")
+        raise BadChildMessage("not an object")
     checked = cast("dict[str, Any]", message)
     say = checked.get("say")
     check = _CHECKS.get(say) if isinstance(say, str) else None
     if check is None:
-        raise BadMessage("no known word")
+        raise BadChildMessage("no known word")
     names, look = check
     if checked.keys() != {"say", *names}:
-        raise BadMessage(f"{say}: other fields than it has")
+        raise BadChildMessage(f"{say}: other fields than it has")
     look(checked)
     return checked
 
@@ -97,7 +97,7 @@ def _progress(message: dict[str, Any]) -> None:
     _text(message["phase"], MAX_PHASE, or_none=True)
     _text(message["message"], MAX_MESSAGE, or_none=True)
     if not 0 <= _number(message["percent"]) <= 100:
-        raise BadMessage("progress: percent")
+        raise BadChildMessage("progress: percent")
     for entry in _list(message["entered"], MAX_ENTERED):
         phase, at = _list(entry, 2, least=2)
         _text(phase, MAX_PHASE, or_none=True)
@@ -117,12 +117,12 @@ def _completed(message: dict[str, Any]) -> None:
 def _failed(message: dict[str, Any]) -> None:
     _text(message["code"], 64)
     if not CODE.fullmatch(message["code"]):
-        raise BadMessage("failed: code")
+        raise BadChildMessage("failed: code")
     _text(message["message"], MAX_MESSAGE)
     _text(message["hint"], MAX_MESSAGE)
     _text(message["detail"], MAX_DETAIL)
     if not isinstance(message["retryable"], bool):
-        raise BadMessage("failed: retryable")
+        raise BadChildMessage("failed: retryable")
     _artifacts(message["artifacts"])
 
 
@@ -134,7 +134,7 @@ def _start(message: dict[str, Any]) -> None:
     _text(message["kind"], 200)
     _text(message["key"], MAX_KEY)
     if not isinstance(message["args"], dict):
-        raise BadMessage("start: args")
+        raise BadChildMessage("start: args")
 
 
 def _look(message: dict[str, Any]) -> None:
@@ -157,33 +157,33 @@ _CHECKS: dict[str, tuple[tuple[str, ...], Check]] = {
 def _artifacts(value: Any) -> None:
     for item in _list(value, MAX_ARTIFACTS):
         if not isinstance(item, dict):
-            raise BadMessage("artifacts: not an object")
+            raise BadChildMessage("artifacts: not an object")
         found = cast("dict[str, Any]", item)
         if found.keys() != {*_ARTIFACT_TEXTS, "size_bytes", "attempt"}:
-            raise BadMessage("artifacts: other fields than they have")
+            raise BadChildMessage("artifacts: other fields than they have")
         for name, most in _ARTIFACT_TEXTS.items():
             _text(found[name], most)
         for name in ("size_bytes", "attempt"):
             if type(found[name]) is not int or not 0 <= found[name] < 1 << 53:
-                raise BadMessage(f"artifacts: {name}")
+                raise BadChildMessage(f"artifacts: {name}")
 
 
 def _text(value: Any, most: int, *, or_none: bool = False) -> None:
     if value is None and or_none:
         return
     if not isinstance(value, str) or len(value) > most:
-        raise BadMessage(f"not a text of {most} characters at most")
+        raise BadChildMessage(f"not a text of {most} characters at most")
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not -1e15 < value < 1e15:
-        raise BadMessage("not a number")
+        raise BadChildMessage("not a number")
     return value
 
 
 def _list(value: Any, most: int, *, least: int = 0) -> list[Any]:
     if not isinstance(value, list) or not least <= len(cast("list[Any]", value)) <= most:
-        raise BadMessage(f"not a list of {most} items at most")
+        raise BadChildMessage(f"not a list of {most} items at most")
     return cast("list[Any]", value)
 
 
@@ -193,7 +193,7 @@ def _json_text(value: Any, most: int) -> None:
     try:
         strict_json.parse(value.encode(), max_depth=MAX_DEPTH + 1)
     except InvalidInput as error:
-        raise BadMessage(error.message) from None
+        raise BadChildMessage(error.message) from None
 
 
 def dump(message: dict[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
 """Runs one attempt in a child process and makes sure that it ends: deadline, memory, cancel, crash.
 
-A fresh child serves one job. A warm child keeps a resource and goes back to the pool when its job ended
-well; it is replaced after some jobs, some idle time, or at the first sign of trouble.
+A fresh child serves one job. A warm child keeps a resource and goes back to the pool when its job
+ended well; it is replaced after some jobs, some idle time, or at the first sign of trouble.
 """
 
 from __future__ import annotations
@@ -24,10 +24,16 @@ from checkback.core.job import Artifact, Failure
 from checkback.engine.processes import disk_limit, limits
 from checkback.engine.processes import tree as process_tree
 from checkback.engine.processes.child import Assignment
-from checkback.engine.processes.disk_limit import Share, Taken
-from checkback.engine.processes.fork_client import Child, ForkServers
-from checkback.engine.processes.job_folders import OUTGOING, Folders, Home, local_sources, remove_tree
-from checkback.engine.processes.messages import BadMessage, Pace, artifacts_of, dump, parse
+from checkback.engine.processes.disk_limit import DiskUse, Share
+from checkback.engine.processes.fork_client import ChildProcess, ForkServers
+from checkback.engine.processes.job_folders import (
+    OUTGOING,
+    Home,
+    JobFolders,
+    local_sources,
+    remove_tree,
+)
+from checkback.engine.processes.messages import BadChildMessage, Pace, artifacts_of, dump, parse
 from checkback.engine.worker.artifact_intake import adopt
 from checkback.kinds.context import LocalFile
 from checkback.kinds.registry import Kind
@@ -38,8 +44,9 @@ from checkback.storage.artifacts import disk_full
 logger = logging.getLogger(__name__)
 
 CANCEL_GRACE_SECONDS = 2.0
-"""What a cancelled job gets to clean up before it is killed; with the killing, well under the promised 5
-s."""
+"""What a cancelled job gets to clean up before it is killed; with the killing, well under the
+promised 5 s.
+"""
 RECYCLE_JOBS = 100
 RECYCLE_IDLE_SECONDS = 600.0
 MAX_OUTPUT_LINE = 2000
@@ -62,7 +69,7 @@ class Stop(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """How an attempt ended: a result, a failure, or stopped by us."""
 
     result: str | None = None
@@ -83,7 +90,7 @@ ASKING = ("save", "start", "look")
 class Warm:
     """An idle child of a warm kind."""
 
-    child: Child
+    child: ChildProcess
     home: Home
     #: The egress proxy that it was started with: its walls let it connect to no other.
     proxy_url: str | None = None
@@ -94,7 +101,7 @@ class Warm:
 class Runner:
     """All children of one worker."""
 
-    def __init__(self, forks: ForkServers, folders: Folders) -> None:
+    def __init__(self, forks: ForkServers, folders: JobFolders) -> None:
         self._forks = forks
         self._folders = folders
         self._warm: defaultdict[str, list[Warm]] = defaultdict(list)
@@ -108,13 +115,14 @@ class Runner:
         stop: asyncio.Future[Stop],
         answer: Answer,
         share: Share,
-    ) -> Outcome:
+    ) -> RunOutcome:
         """Run an attempt to its end, whatever it does. ``say`` hears its progress and log messages;
-        ``answer`` is asked what it wants to know or have done; ``share`` is what it may have on the disk."""
+        ``answer`` is asked what it wants to know or have done; ``share`` is what it may have on the
+        disk."""
         try:
             warm = self._take(kind, assignment) or await self._start(kind, assignment)
         except OSError as error:
-            return Outcome(failure=_not_started(error), detail=repr(error))
+            return RunOutcome(failure=_not_started(error), detail=repr(error))
         child = warm.child
         folder = self._folders.for_attempt(kind, warm.home, assignment.job_id, assignment.attempt)
         printing = asyncio.create_task(_forward_output(child, say))
@@ -126,7 +134,7 @@ class Runner:
                 await asyncio.wait({printing}, timeout=OUTPUT_DRAIN_SECONDS)
             outcome = await self._adopted(kind, child, assignment, outcome, share)
         except OSError as error:
-            outcome = Outcome(failure=_not_started(error), detail=repr(error))
+            outcome = RunOutcome(failure=_not_started(error), detail=repr(error))
         except BaseException:
             self._end(warm)
             raise
@@ -136,7 +144,9 @@ class Runner:
         return outcome
 
     async def _start(self, kind: Kind, assignment: Assignment) -> Warm:
-        """A fresh child, with a folder of its own. Raises OSError where there is no process, or no room."""
+        """A fresh child, with a folder of its own. Raises OSError where there is no process, or no
+        room.
+        """
         home = self._folders.for_child(kind, assignment.job_id, assignment.attempt)
         try:
             child = await self._forks.fork(kind)
@@ -150,7 +160,9 @@ class Runner:
     async def _prepared(
         self, kind: Kind, assignment: Assignment, home: Home, folder: Path, share: Share
     ) -> Assignment:
-        """The assignment with the attempt's folder, where the files of this server lie that it works on."""
+        """The assignment with the attempt's folder, where the files of this server lie that it
+        works on.
+        """
         wanted = local_sources(kind, assignment.args)
         files: dict[str, LocalFile] = {}
         if wanted:
@@ -166,8 +178,13 @@ class Runner:
         )
 
     async def _adopted(
-        self, kind: Kind, child: Child, assignment: Assignment, outcome: Outcome, share: Share
-    ) -> Outcome:
+        self,
+        kind: Kind,
+        child: ChildProcess,
+        assignment: Assignment,
+        outcome: RunOutcome,
+        share: Share,
+    ) -> RunOutcome:
         """The outcome, once the files that belong to it are in the store.
 
         Files that are not as the child said fail a job that was completed.
@@ -177,11 +194,12 @@ class Runner:
         if outcome.failure is not None and outcome.failure.code == FailureCode.QUOTA_EXCEEDED:
             return replace(outcome, artifacts=())  # what there is no room for is not kept in part
         size = sum(one.size_bytes for one in outcome.artifacts)
-        problem = share.problem(Taken(total=size, outgoing=size))
+        problem = share.problem(DiskUse(total=size, outgoing=size))
         if problem is not None:
             return replace(outcome, result=None, failure=outcome.failure or problem, artifacts=())
         if kind.warm is None:
-            # When its end is reported, all that it started is gone as well: nobody can write to the files.
+            # When its end is reported, all that it started is gone as well: nobody can write to the
+            # files.
             await _wait_for_exit(child)
         try:
             await asyncio.to_thread(
@@ -194,7 +212,9 @@ class Runner:
                 may_move=kind.warm is None,
             )
         except JobFailed as error:
-            failure = outcome.failure or Failure(error.code, error.message, error.retryable, error.hint or "")
+            failure = outcome.failure or Failure(
+                error.code, error.message, error.retryable, error.hint or ""
+            )
             return replace(outcome, result=None, failure=failure, artifacts=(), detail=str(error))
         share.ledger.keep(share, size)
         return outcome
@@ -215,20 +235,22 @@ class Runner:
         """End warm children that nobody has needed for a while."""
         oldest = time.monotonic() - RECYCLE_IDLE_SECONDS
         for idle in self._warm.values():
-            for warm in [warm for warm in idle if warm.idle_since < oldest or warm.child.exited.done()]:
+            for warm in [
+                warm for warm in idle if warm.idle_since < oldest or warm.child.exited.done()
+            ]:
                 idle.remove(warm)
                 self._end(warm)
 
     async def _converse(
         self,
         kind: Kind,
-        child: Child,
+        child: ChildProcess,
         assignment: Assignment,
         say: Say,
         stop: asyncio.Future[Stop],
         answer: Answer,
         share: Share,
-    ) -> Outcome:
+    ) -> RunOutcome:
         message = {"say": "assignment", "assignment": asdict(assignment)}
         child.writer.write(dump(message))
         reading = asyncio.create_task(_read_to_end(child, say, answer))
@@ -246,9 +268,9 @@ class Runner:
                 return await self._stop(child, reading, stop.result())
             for looking in (watching, measuring):
                 if looking.done():
-                    return Outcome(failure=looking.result())
+                    return RunOutcome(failure=looking.result())
             seconds = f"{assignment.deadline_seconds:.0f}"
-            return Outcome(
+            return RunOutcome(
                 failure=Failure(
                     FailureCode.TIMEOUT,
                     f"The job did not end within its deadline of {seconds} s.",
@@ -261,38 +283,44 @@ class Runner:
             watching.cancel()
             measuring.cancel()
 
-    async def _stop(self, child: Child, reading: asyncio.Task[dict[str, Any] | None], why: Stop) -> Outcome:
+    async def _stop(
+        self, child: ChildProcess, reading: asyncio.Task[dict[str, Any] | None], why: Stop
+    ) -> RunOutcome:
         if why is not Stop.LOCK_LOST:
             with contextlib.suppress(OSError):
                 child.writer.write(b'{"say": "cancel"}\n')
             await asyncio.wait({reading}, timeout=CANCEL_GRACE_SECONDS)
-        return Outcome(stopped=why)
+        return RunOutcome(stopped=why)
 
-    async def _ended(self, child: Child, reading: asyncio.Task[dict[str, Any] | None], kind: Kind) -> Outcome:
+    async def _ended(
+        self, child: ChildProcess, reading: asyncio.Task[dict[str, Any] | None], kind: Kind
+    ) -> RunOutcome:
         try:
             end = reading.result()
-        except BadMessage as error:
-            return Outcome(failure=_unheard(), detail=f"invalid message: {error}")
+        except BadChildMessage as error:
+            return RunOutcome(failure=_unheard(), detail=f"invalid message: {error}")
         if end is None:
             return await self._crash(child, kind)
         artifacts = artifacts_of(end)
         if end["say"] == "completed":
-            return Outcome(result=end["result"], artifacts=artifacts)
+            return RunOutcome(result=end["result"], artifacts=artifacts)
         failure = Failure(end["code"], end["message"], end["retryable"], end["hint"])
-        return Outcome(failure=failure, artifacts=artifacts, detail=end["detail"])
+        return RunOutcome(failure=failure, artifacts=artifacts, detail=end["detail"])
 
-    async def _crash(self, child: Child, kind: Kind) -> Outcome:
+    async def _crash(self, child: ChildProcess, kind: Kind) -> RunOutcome:
         """The child went without a word: say how."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5):
                 status = await asyncio.shield(child.exited)
             if status < 0:
-                name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
+                name = (
+                    signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
+                )
                 how = f"The job's process was ended by the signal {name}."
             else:
                 how = f"The job's process ended itself with exit code {status}."
-            return Outcome(failure=_crashed(how, retryable=not kind.deterministic))
-        return Outcome(failure=_crashed("The job's process closed its connection."))
+            return RunOutcome(failure=_crashed(how, retryable=not kind.deterministic))
+        return RunOutcome(failure=_crashed("The job's process closed its connection."))
 
     def _take(self, kind: Kind, assignment: Assignment) -> Warm | None:
         idle = self._warm[kind.name]
@@ -304,7 +332,7 @@ class Runner:
             self._end(warm)
         return None
 
-    def _give_back(self, kind: Kind, warm: Warm, outcome: Outcome, folder: Path) -> None:
+    def _give_back(self, kind: Kind, warm: Warm, outcome: RunOutcome, folder: Path) -> None:
         warm.jobs += 1
         fine = outcome.result is not None or (
             outcome.failure is not None and outcome.failure.code not in _TROUBLE
@@ -350,22 +378,23 @@ async def _end_child(warm: Warm) -> None:
     await asyncio.to_thread(warm.home.remove)
 
 
-async def _wait_for_exit(child: Child) -> None:
+async def _wait_for_exit(child: ChildProcess) -> None:
     """Return when a child that has said its last word is gone, with all that it started."""
     await asyncio.wait({child.exited}, timeout=EXIT_SECONDS)
     await _kill(child)
 
 
-async def _kill(child: Child) -> None:
+async def _kill(child: ChildProcess) -> None:
     if not child.exited.done():
         await asyncio.to_thread(process_tree.kill_tree, child.pid)
         await asyncio.wait({child.exited}, timeout=5)
 
 
-async def _read_to_end(child: Child, say: Say, answer: Answer) -> dict[str, Any] | None:
-    """Pass on what the child says until it says how its job ended; None when it went without a word.
+async def _read_to_end(child: ChildProcess, say: Say, answer: Answer) -> dict[str, Any] | None:
+    """Pass on what the child says until it says how its job ended; None when it went without a
+    word.
 
-    Raises BadMessage.
+    Raises BadChildMessage.
     """
     pace = Pace()
     while True:
@@ -375,7 +404,7 @@ async def _read_to_end(child: Child, say: Say, answer: Answer) -> dict[str, Any]
         except OSError:
             return None
         except ValueError:
-            raise BadMessage("a line without an end") from None
+            raise BadChildMessage("a line without an end") from None
         if not line.endswith(b"\n"):
             return None
         message = parse(line)
@@ -388,18 +417,24 @@ async def _read_to_end(child: Child, say: Say, answer: Answer) -> dict[str, Any]
         say(message)
 
 
-async def _forward_output(child: Child, say: Say) -> None:
-    """Put what the job prints into its log; of a flood only the newest lines, so that it never loads this
-    loop."""
+async def _forward_output(child: ChildProcess, say: Say) -> None:
+    """Put what the job prints into its log; of a flood only the newest lines, so that it never
+    loads this loop.
+    """
     rest = b""
     while chunk := await child.output.read(OUTPUT_CHUNK):
         *lines, rest = (rest + chunk).split(b"\n")
         rest = rest[:MAX_OUTPUT_LINE]
         if lines:
-            shown = (line[:MAX_OUTPUT_LINE].decode(errors="replace") for line in lines[-MAX_OUTPUT_LINES:])
+            shown = (
+                line[:MAX_OUTPUT_LINE].decode(errors="replace")
+                for line in lines[-MAX_OUTPUT_LINES:]
+            )
             kept = [redact(line) for line in shown]
             if len(lines) > len(kept):
-                kept.insert(0, f"[{len(lines) - len(kept)} lines were dropped: the job printed too fast]")
+                kept.insert(
+                    0, f"[{len(lines) - len(kept)} lines were dropped: the job printed too fast]"
+                )
             say({"say": "log", "lines": kept})
         if len(chunk) > MAX_OUTPUT_LINE * MAX_OUTPUT_LINES // 4:
             await asyncio.sleep(OUTPUT_PAUSE_SECONDS)

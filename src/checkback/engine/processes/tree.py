@@ -1,4 +1,6 @@
-"""Whole process trees on Linux: tie them to a parent's life, find their members, measure and end them."""
+"""Whole process trees on Linux: tie them to a parent's life, find their members, measure and end
+them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent(parent: int, death_signal: signal.Signals = signal.SIGKILL) -> None:
-    """Have the kernel end this process when its parent dies. ``parent`` closes the gap before this call."""
+    """Have the kernel end this process when its parent dies. ``parent`` closes the gap before this
+    call.
+    """
     if IS_LINUX:
         _prctl(PR_SET_PDEATHSIG, death_signal)
     if os.getppid() != parent:
@@ -35,8 +39,9 @@ def adopt_orphans() -> None:
 
 
 def allow_many_files() -> None:
-    """Let this process open as many files as it may, up to 65,536: each client that waits is one. Often only
-    1,024 are allowed until somebody asks for more."""
+    """Let this process open as many files as it may, up to 65,536: each client that waits is one.
+    Often only 1,024 are allowed until somebody asks for more.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -65,7 +70,9 @@ def children(pid: int) -> list[int]:
 
 
 def resident_bytes(pids: Iterable[int]) -> int:
-    """Memory that processes really hold, shared pages counted once for each process that uses them."""
+    """Memory that processes really hold, shared pages counted once for each
+    process that uses them.
+    """
     total = 0
     for member in pids:
         with contextlib.suppress(OSError, IndexError, ValueError):
@@ -74,7 +81,9 @@ def resident_bytes(pids: Iterable[int]) -> int:
 
 
 def proportional_bytes(pid: int) -> int:
-    """Memory of a process tree with shared pages divided among their users: exact, some ms a process."""
+    """Memory of a process tree with shared pages divided among their users: exact, some ms a
+    process.
+    """
     total = 0
     for member in (pid, *descendants(pid)):
         with contextlib.suppress(OSError, IndexError, ValueError):
@@ -87,8 +96,8 @@ def proportional_bytes(pid: int) -> int:
 def kill_tree(pid: int) -> None:
     """Kill a process and everything below it, orphans it had adopted too.
 
-    The root is stopped first and dies last: while it lives, whatever its descendants leave behind still
-    hangs on it.
+    The root is stopped first and dies last: while it lives, whatever its descendants leave behind
+    still hangs on it.
     """
     send(pid, signal.SIGSTOP)
     for _ in range(20):

@@ -50,8 +50,9 @@ def repair(folder: Path) -> Repaired | None:
 
 
 def _newest(files: Path) -> Path | None:
-    """The file that is appended to: the one that a crash or a bad disk damages. (The program would look
-    through all that the manifest lists, but takes Valkey's own snapshots for damaged.)"""
+    """The file that is appended to: the one that a crash or a bad disk damages. (The program would
+    look through all that the manifest lists, but takes Valkey's own snapshots for damaged.)
+    """
     numbered = [(int(path.name.split(".")[-3]), path) for path in files.glob("*.incr.aof")]
     return max(numbered)[1] if numbered else None
 

@@ -1,8 +1,8 @@
 """redis-py clients for BullMQ's worker, and the checks of a server before it is used.
 
-The worker is patient: a finished job's result must be stored, however long the server is away. Doors are
-not: they use
-``wire.py`` and fail within 2 s. The figures behind both are in ``docs/engine.md``.
+The worker is patient: a finished job's result must be stored, however long the server is away.
+Doors are not: they use ``wire.py`` and fail within 2 s. The figures behind both are in
+``docs/engine.md``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 
-from checkback.engine.redis.connection import Address, ReplyError, UnfitStore, Wire
+from checkback.engine.redis.connection import RedisAddress, RedisConnection, ReplyError, UnfitStore
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +28,11 @@ NETWORK_SOCKET_SECONDS = 30.0
 MINIMUM_VERSION = (6, 2)
 
 
-def worker_client(address: Address, name: str) -> Redis:
+def worker_client(address: RedisAddress, name: str) -> Redis:
     """A client that waits out an outage.
 
-    ``socket_timeout`` is never redis-py's default of 5 s: BullMQ's blocking wait is as long, and each
-    time-out would leave an idle worker deaf for up to 15 s.
+    ``socket_timeout`` is never redis-py's default of 5 s: BullMQ's blocking wait is as long, and
+    each time-out would leave an idle worker deaf for up to 15 s.
     """
     common: dict[str, Any] = {
         "decode_responses": True,
@@ -59,9 +59,10 @@ def worker_client(address: Address, name: str) -> Redis:
     )
 
 
-async def check_server(wire: Wire) -> dict[str, str]:
-    """What the server says of itself. Raises UnfitStore, naming the setting, for one that would lose jobs,
-    EngineUnavailable for one that is away."""
+async def check_server(wire: RedisConnection) -> dict[str, str]:
+    """What the server says of itself. Raises UnfitStore, naming the setting, for one that would
+    lose jobs, EngineUnavailable for one that is away.
+    """
     try:
         text: str = await wire.call("INFO")
     except ReplyError as error:

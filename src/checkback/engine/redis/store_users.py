@@ -1,8 +1,9 @@
-"""Who may do what in the embedded store: passwords in files of mode 0600, and the list of users for Valkey.
+"""Who may do what in the embedded store: passwords in files of mode 0600, and the list of users for
+Valkey.
 
-Without a password a connection can do nothing but PING. The user ``checkback``, which everything of ours
-is, has no command that stops or copies the server, changes its settings or reaches another one; ``admin`` has
-all.
+Without a password a connection can do nothing but PING. The user ``checkback``, which everything of
+ours is, has no command that stops or copies the server, changes its settings or reaches another
+one; ``admin`` has all.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ _RULES = {
 
 
 def password(folder: Path, user: str = APP) -> str:
-    """A user's password, made where there is none yet. ``folder`` is the store's. Raises OSError."""
+    """A user's password, made where there is none yet. ``folder`` is the
+    store's. Raises OSError.
+    """
     path = folder / _FILES[user]
     with contextlib.suppress(FileNotFoundError):
         return path.read_text().strip()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # A second file and a link: of several processes that start at once, one's password wins and is whole.
+    # A second file and a link: of several processes that start at once, one's password wins and is
+    # whole.
     fresh = folder / f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}"
     _write(fresh, secrets.token_urlsafe(32))
     with contextlib.suppress(FileExistsError):

@@ -1,7 +1,8 @@
-"""Takes the files that a job's process handed in over into the artifact store. Nothing it says is believed.
+"""Takes the files that a job's process handed in over into the artifact store. Nothing it says is
+believed.
 
-Each file must be a plain one in the attempt's own folder, with one name, of the size and the hash that were
-said. Files are on the disk, under their names in the store, when ``adopt`` returns.
+Each file must be a plain one in the attempt's own folder, with one name, of the size and the hash
+that were said. Files are on the disk, under their names in the store, when ``adopt`` returns.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ def adopt(
 ) -> None:
     """Bring the listed files from ``handed_in`` into the store, all or none. Call it in a thread.
 
-    ``may_move`` says that every process that could write to them has ended; else they are copied. Raises
-    JobFailed: ``invalid_result`` for what is not as it was said, ``storage_full`` where there is no room.
+    ``may_move`` says that every process that could write to them has ended; else they are copied.
+    Raises JobFailed: ``invalid_result`` for what is not as it was said, ``storage_full`` where
+    there is no room.
     """
     if not listed:
         return
@@ -76,7 +78,9 @@ def check_list(listed: Sequence[Artifact], attempt: int) -> None:
     """Raise JobFailed unless this could be a list of files that one attempt handed in."""
     if len(listed) > MAX_ARTIFACTS:
         raise _invalid(f"It handed in more than {MAX_ARTIFACTS} files.")
-    if len({one.id for one in listed}) < len(listed) or len({one.name for one in listed}) < len(listed):
+    if len({one.id for one in listed}) < len(listed) or len({one.name for one in listed}) < len(
+        listed
+    ):
         raise _invalid("It handed in two files under one name.")
     for one in listed:
         if not ID.fullmatch(one.id) or one.attempt != attempt:
@@ -170,7 +174,9 @@ def _open_folder(path: Path) -> int:
 
 
 def _flush(paths: Sequence[Path]) -> None:
-    """Have files and folders on the disk: at once, because the disk then does much of the work only once."""
+    """Have files and folders on the disk: at once, because the disk then does much of the work only
+    once.
+    """
     list(_FLUSHING.map(_flush_one, paths))
 
 

@@ -1,7 +1,7 @@
 """One attempt of one job in this worker: from BullMQ's hand to a stored end.
 
-Every write is fenced: BullMQ's lock token guards the end, our scripts check the same token for progress
-and files. An attempt that lost its lock stores nothing.
+Every write is fenced: BullMQ's lock token guards the end, our scripts check the same token for
+progress and files. An attempt that lost its lock stores nothing.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from checkback.engine.jobs.codec import (
 )
 from checkback.engine.processes.child import Assignment
 from checkback.engine.processes.disk_limit import Ledger
-from checkback.engine.processes.runner import Outcome, Runner, Stop
+from checkback.engine.processes.runner import Runner, RunOutcome, Stop
 from checkback.engine.redis import bullmq_scripts
-from checkback.engine.redis.connection import ReplyError, Script, Wire
+from checkback.engine.redis.connection import RedisConnection, ReplyError, Script
 from checkback.engine.redis.keys import Keys
 from checkback.engine.worker.instrumentation import process_of, record_phases
 from checkback.engine.worker.slots import Slots
-from checkback.engine.worker.subjobs import Parts
+from checkback.engine.worker.subjobs import Subjobs
 from checkback.kinds import registry
 from checkback.kinds.registry import Kind
 from checkback.security.auth.callers import LOCAL_OWNER
 from checkback.security.egress.client import EgressProxy
-from checkback.security.encryption import Sealer
+from checkback.security.encryption import SecretCipher
 from checkback.storage.artifacts import ArtifactStore
 from checkback.telemetry.recording import Span
 
@@ -66,8 +66,9 @@ KEPT_PHASES = 64
 MAX_LOST_WORKERS = 2
 """Lost workers that a job survives; with the third it fails."""
 LAST_CHANCE_SECONDS = 10.0
-"""How long a job that lost two workers runs before another such job may begin: one that brings its worker
-down does so soon, and a job may wait for parts of its own that have lost as many."""
+"""How long a job that lost two workers runs before another such job may begin: one that brings its
+worker down does so soon, and a job may wait for parts of its own that have lost as many.
+"""
 STORED, STORED_AND_CANCELLED, NO_JOB, NOT_OURS = 1, 2, -1, -2
 END_RETRY_SECONDS = 0.25
 PASSING_REFUSALS = (
@@ -92,27 +93,27 @@ class AttemptFailed(Exception):
 class WorkerParts:
     """What all attempts of a worker share."""
 
-    wire: Wire
+    wire: RedisConnection
     keys: Keys
     runner: Runner
     egress: EgressProxy | None
     artifacts: ArtifactStore
-    started: Parts
+    started: Subjobs
     #: Opens the secrets of a job's arguments: no process of a job has the key.
-    sealer: Sealer
+    sealer: SecretCipher
     ledger: Ledger
     #: The server's own key for PDF.co, for the jobs that run there.
     pdfco_key: str | None = field(default=None, repr=False)
     #: What the jobs of one owner may take in the store; 0 is no limit.
     owner_store_bytes: int = 0
     semaphores: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
-    #: For jobs whose next lost worker is their last: one at a time, or the one that brings workers down would
-    #: take those beside it along each time.
+    #: For jobs whose next lost worker is their last: one at a time, or the one that brings workers
+    #: down would take those beside it along each time.
     last_chance: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
+class JobExtras:
     """What is ours in a job's hash and BullMQ's own job object leaves out."""
 
     owner: str | None = None
@@ -135,7 +136,13 @@ class Attempt:
     understands."""
 
     def __init__(
-        self, parts: WorkerParts, queue: str, job: BullJob, token: str, extras: Extras, slots: Slots
+        self,
+        parts: WorkerParts,
+        queue: str,
+        job: BullJob,
+        token: str,
+        extras: JobExtras,
+        slots: Slots,
     ) -> None:
         self._parts = parts
         self._slots = slots
@@ -167,8 +174,9 @@ class Attempt:
             self._stop.set_result(why)
 
     async def stop_if_cancelled(self) -> None:
-        """End the attempt if its job is cancelled now. Word of a cancel may come so late that the job was
-        retried since."""
+        """End the attempt if its job is cancelled now. Word of a cancel may come so late that the
+        job was retried since.
+        """
         while not self._stop.done():
             try:
                 self._heed(await self._store_said("", []))
@@ -194,7 +202,11 @@ class Attempt:
         if self._extras.arguments_gone:
             # Our doors refuse to retry such a job; another client did.
             await self._fail(
-                Failure(FailureCode.ARGUMENTS_GONE, ArgumentsGone().message, hint=ArgumentsGone.default_hint)
+                Failure(
+                    FailureCode.ARGUMENTS_GONE,
+                    ArgumentsGone().message,
+                    hint=ArgumentsGone.default_hint,
+                )
             )
             raise UnrecoverableError(ArgumentsGone().message)
         await self._own_foreign_job()
@@ -204,21 +216,27 @@ class Attempt:
             await self._fail_as_lost(lost)
         async with AsyncExitStack() as places:
             if kind.concurrency is not None:
-                free = self._parts.semaphores.setdefault(kind.name, asyncio.Semaphore(kind.concurrency))
+                free = self._parts.semaphores.setdefault(
+                    kind.name, asyncio.Semaphore(kind.concurrency)
+                )
                 await places.enter_async_context(self._place(free))
             if lost == MAX_LOST_WORKERS:
-                await places.enter_async_context(self._place(self._parts.last_chance, LAST_CHANCE_SECONDS))
+                await places.enter_async_context(
+                    self._place(self._parts.last_chance, LAST_CHANCE_SECONDS)
+                )
             return await self._run_kind(kind)
 
     @property
     def _lost_workers(self) -> int:
         """How many workers died, or lost the job, while they ran it.
 
-        BullMQ's own count has those too that only held the job; attempts that neither ended nor came back
-        are also made by what another client's workers do.
+        BullMQ's own count has those too that only held the job; attempts that neither ended nor
+        came back are also made by what another client's workers do.
         """
         open_ends = self._job.attemptsStarted - 1 - self._job.attemptsMade
-        return min(self._job.stalledCounter, open_ends - self._extras.returned - self._extras.forgiven)
+        return min(
+            self._job.stalledCounter, open_ends - self._extras.returned - self._extras.forgiven
+        )
 
     async def _fail_as_lost(self, times: int) -> NoReturn:
         """End a job that may be what its workers died of."""
@@ -227,8 +245,11 @@ class Attempt:
         raise UnrecoverableError(failure.message)
 
     @asynccontextmanager
-    async def _place(self, places: asyncio.Semaphore, seconds: float | None = None) -> AsyncGenerator[None]:
-        """Hold one of these places, for so long at most, unless the attempt is stopped before it has one.
+    async def _place(
+        self, places: asyncio.Semaphore, seconds: float | None = None
+    ) -> AsyncGenerator[None]:
+        """Hold one of these places, for so long at most, unless the attempt is stopped before it
+        has one.
 
         A job that waits has not been begun: should the worker die, it was not the job's doing.
         """
@@ -238,7 +259,8 @@ class Attempt:
             noted = await self._count_returned(1)
             taking = asyncio.create_task(places.acquire())
         else:
-            # At once: of two that come in the same moment, the second is to see that it has to wait.
+            # At once: of two that come in the same moment, the second is to see that it has to
+            # wait.
             await places.acquire()
             taking.set_result(None)
         try:
@@ -263,7 +285,7 @@ class Attempt:
 
     async def _run_kind(self, kind: Kind) -> Any:
         if self._stop.done():
-            outcome = Outcome(stopped=self._stop.result())
+            outcome = RunOutcome(stopped=self._stop.result())
         else:
             outcome = await self._run_child(kind)
         if outcome.detail:
@@ -273,7 +295,8 @@ class Attempt:
         if outcome.stopped is Stop.LOCK_LOST:
             raise WaitingChildrenError("The lock was lost; the job is another worker's.")
         if outcome.stopped is Stop.CANCELLED:
-            # Who cancelled the job did the same; this is for parts that were started at that very moment.
+            # Who cancelled the job did the same; this is for parts that were started at that very
+            # moment.
             await self._parts.started.cancel_all(self.queue, self.job_id)
             raise UnrecoverableError(CANCEL_REASON)
         if outcome.failure is not None:
@@ -289,7 +312,7 @@ class Attempt:
         await self._remember(kind.name, seconds)
         return json.loads(outcome.result or "null")
 
-    async def _run_child(self, kind: Kind) -> Outcome:
+    async def _run_child(self, kind: Kind) -> RunOutcome:
         """Run the job's process, and tell of it."""
         with process_of(kind, self._job.attemptsStarted) as span:
             try:
@@ -300,12 +323,14 @@ class Attempt:
                 span.failed(outcome.failure.code)
             return outcome
 
-    async def _run_process(self, kind: Kind, span: Span) -> Outcome:
+    async def _run_process(self, kind: Kind, span: Span) -> RunOutcome:
         args = args_of(self._job.data, kind.name, self.queue)
         try:
             secrets, args = self._parts.sealer.secrets(args), self._parts.sealer.open(args)
         except JobFailed as error:
-            return Outcome(failure=Failure(error.code, error.message, error.retryable, error.hint or ""))
+            return RunOutcome(
+                failure=Failure(error.code, error.message, error.retryable, error.hint or "")
+            )
         grant = None
         if kind.network and self._parts.egress is not None:
             grant = await self._parts.egress.grant(self.job_id)
@@ -320,7 +345,11 @@ class Attempt:
             pdfco_key=self._parts.pdfco_key if kind.uses_pdfco else None,
             attempt=attempt,
             deadline_seconds=self._extras.deadline_seconds or kind.deadline_seconds,
-            egress={"proxy_url": grant.proxy_url, "username": grant.username, "password": grant.password}
+            egress={
+                "proxy_url": grant.proxy_url,
+                "username": grant.username,
+                "password": grant.password,
+            }
             if grant
             else None,
             saved=json.loads(self._extras.saved) if self._extras.saved else None,
@@ -328,13 +357,17 @@ class Attempt:
         )
         self._began = time.monotonic()
         if lost := self._job.stalledCounter:
-            self._lines.append(f"worker_lost: this job is started again; {lost} of its workers died or hung")
+            self._lines.append(
+                f"worker_lost: this job is started again; {lost} of its workers died or hung"
+            )
         self._say({"say": "progress", "phase": None, "percent": 0, "message": None, "entered": []})
         writing = asyncio.create_task(self._write_said())
         share = self._parts.ledger.begin(self._extras.owner or LOCAL_OWNER)
         try:
             answer = partial(self._answer, kind)
-            return await self._parts.runner.run(kind, assignment, self._say, self._stop, answer, share)
+            return await self._parts.runner.run(
+                kind, assignment, self._say, self._stop, answer, share
+            )
         finally:
             share.end()
             writing.cancel()
@@ -361,7 +394,9 @@ class Attempt:
             ]
             del self._phases[KEPT_PHASES:]
             self._phase = message["phase"]
-            self._progress = encode_progress(self._phase, self._percent, message["message"], self._phases)
+            self._progress = encode_progress(
+                self._phase, self._percent, message["message"], self._phases
+            )
         self._writing.set()
 
     async def _answer(self, kind: Kind, message: dict[str, Any]) -> JSON:
@@ -376,7 +411,9 @@ class Attempt:
         return await self._parts.started.look(job, owner, message["ids"])
 
     async def _set_apart(self) -> None:
-        """Give the slot back: this job waits for others. Where that cannot be stored, it keeps its slot."""
+        """Give the slot back: this job waits for others. Where that cannot be stored, it keeps its
+        slot.
+        """
         if not self._slots.may_set_apart(self._job):
             return
         with contextlib.suppress(EngineUnavailable, ReplyError):
@@ -384,7 +421,9 @@ class Attempt:
                 self._slots.set_apart(self._job)
 
     async def _save(self, text: str) -> bool:
-        """Store what the job wants to keep for a later attempt, unless another attempt has the job by now."""
+        """Store what the job wants to keep for a later attempt, unless another attempt has the job
+        by now.
+        """
         try:
             listed = [self._key, self._sizes]
             return await self._parts.wire.script(SAVE, listed, [self._token, text]) == STORED
@@ -421,7 +460,9 @@ class Attempt:
         elif reply in (NOT_OURS, NO_JOB):
             self.stop(Stop.LOCK_LOST)
 
-    async def _fail(self, failure: Failure, outcome: Outcome | None = None, *, forgiven: str = "") -> None:
+    async def _fail(
+        self, failure: Failure, outcome: RunOutcome | None = None, *, forgiven: str = ""
+    ) -> None:
         self.failure_code = failure.code
         artifacts = encode_artifacts(outcome.artifacts) if outcome and outcome.artifacts else ""
         await self._store_end(artifacts, encode_failure(failure), "", forgiven)
@@ -429,7 +470,9 @@ class Attempt:
     async def _store_end(
         self, artifacts: str, failure: str, progress: str, forgiven: str = "", result_bytes: int = 0
     ) -> None:
-        """Store what belongs to the end, waiting out an outage or a full store while the lock may live."""
+        """Store what belongs to the end, waiting out an outage or a full store while the lock may
+        live.
+        """
         while True:
             try:
                 reply = await self._parts.wire.script(
@@ -448,7 +491,9 @@ class Attempt:
             raise WaitingChildrenError("The lock was lost; nothing is stored.")
         if self._job.attemptsStarted > 1:
             # What earlier attempts left behind is nobody's now.
-            await asyncio.to_thread(self._parts.artifacts.keep_only, self.job_id, self._job.attemptsStarted)
+            await asyncio.to_thread(
+                self._parts.artifacts.keep_only, self.job_id, self._job.attemptsStarted
+            )
         if reply == STORED_AND_CANCELLED:
             raise UnrecoverableError(CANCEL_REASON)
 
@@ -456,14 +501,26 @@ class Attempt:
         """Note how long this took, for the estimates of later jobs; nothing depends on it."""
         run = json.dumps([round(seconds * 1000), encode_phases(self._phases)])
         try:
-            await self._parts.wire.script(REMEMBER, [self._parts.keys.runs()], [kind, run, REMEMBERED_RUNS])
+            await self._parts.wire.script(
+                REMEMBER, [self._parts.keys.runs()], [kind, run, REMEMBERED_RUNS]
+            )
         except (EngineUnavailable, ReplyError) as error:
             logger.info("how long job %s took was not noted: %s", self.job_id, error)
 
     async def _hand_back(self) -> None:
         """Put the job back to the front of its queue, with this attempt not counted."""
         keys = self._parts.keys
-        names = ("active", "wait", "stalled", "paused", "meta", "limiter", "prioritized", "marker", "events")
+        names = (
+            "active",
+            "wait",
+            "stalled",
+            "paused",
+            "meta",
+            "limiter",
+            "prioritized",
+            "marker",
+            "events",
+        )
         listed = [keys.queue(self.queue, name) for name in names]
         script = bullmq_scripts.script("moveJobFromActiveToWait-9")
         reply = await self._parts.wire.script(script, listed, [self.job_id, self._token, self._key])
@@ -472,7 +529,9 @@ class Attempt:
         raise WaitingChildrenError("The job went back to its queue.")
 
     async def _end_with_parent(self) -> None:
-        """End a part whose job was cancelled before it could begin. One that is retried by hand may run."""
+        """End a part whose job was cancelled before it could begin. One that is retried by hand may
+        run.
+        """
         parent = self._extras.parent
         if parent is None or self._job.attemptsStarted > 1:
             return
@@ -487,6 +546,12 @@ class Attempt:
         await self._parts.wire.transaction(
             [
                 ["HSETNX", self._key, "cb:owner", LOCAL_OWNER],
-                ["ZADD", self._parts.keys.owner(LOCAL_OWNER), "NX", self._job.timestamp, self.job_id],
+                [
+                    "ZADD",
+                    self._parts.keys.owner(LOCAL_OWNER),
+                    "NX",
+                    self._job.timestamp,
+                    self.job_id,
+                ],
             ]
         )

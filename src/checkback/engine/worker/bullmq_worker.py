@@ -1,4 +1,6 @@
-"""BullMQ's worker loop, with what is ours in a job, and without the ways in which it would lose one."""
+"""BullMQ's worker loop, with what is ours in a job, and without the ways in which it would lose
+one.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from redis.exceptions import RedisError
 from checkback.core.trace_context import TraceContext
 from checkback.engine.jobs.codec import Retention
 from checkback.engine.jobs.store import KEEP_GRACE_SECONDS
-from checkback.engine.worker.attempt import END_RETRY_SECONDS, PASSING_REFUSALS, Extras
+from checkback.engine.worker.attempt import END_RETRY_SECONDS, PASSING_REFUSALS, JobExtras
 from checkback.engine.worker.slots import Slots, take_newcomer
 from checkback.security.auth.callers import LOCAL_OWNER
 
@@ -30,12 +32,16 @@ MOVES_OF_AN_END = ("moveToCompleted", "moveToFailed", "moveToDelayed", "retryJob
 
 
 def waiting_name(prefix: str, queue: str, worker_id: str) -> str:
-    """What the one connection is called by which ``getWorkers`` of BullMQ for Node counts a worker."""
+    """What the one connection is called by which ``getWorkers`` of BullMQ for
+    Node counts a worker.
+    """
     return f"{prefix}:{base64.b64encode(queue.encode()).decode()}:w:checkback-{worker_id}"
 
 
 class QueueWorker(BullWorker):
-    """BullMQ's worker, which hands over what is ours in a job and lets nobody's options delete results."""
+    """BullMQ's worker, which hands over what is ours in a job and lets nobody's options delete
+    results.
+    """
 
     retention: Retention
     #: Ends the attempt at this job that runs here, if one does: another has begun.
@@ -53,13 +59,14 @@ class QueueWorker(BullWorker):
         self._waiting_client = waiting
         self.backend.blocking_connection = RedisConnection(waiting)
         #: What is ours in the jobs that run, by job id; taken by the attempt.
-        self.extras: dict[str, Extras] = {}
+        self.extras: dict[str, JobExtras] = {}
         self._under_way: dict[str, asyncio.Task[Any]] = {}
         for move in MOVES_OF_AN_END:
             setattr(self.backend, move, self._patiently(getattr(self.backend, move)))
 
     async def _ensure_client_names(self) -> None:
-        """Open the connection that waits, and leave it its name: BullMQ's programs count workers by it.
+        """Open the connection that waits, and leave it its name: BullMQ's programs count workers by
+        it.
 
         At once, because a worker with much to do does not wait, and would not be counted.
         """
@@ -72,8 +79,8 @@ class QueueWorker(BullWorker):
     async def processJob(self, job: BullJob, token: str) -> None:
         """One attempt, begun when no earlier one at this job runs here any more.
 
-        One that has lost its lock unnoticed may. BullMQ keeps account of locks by job id: the end of the
-        earlier one would end the renewal of the later one's.
+        One that has lost its lock unnoticed may. BullMQ keeps account of locks by job id: the end
+        of the earlier one would end the renewal of the later one's.
         """
         this = cast("asyncio.Task[Any]", asyncio.current_task())
         before = self._under_way.get(job.id)
@@ -91,8 +98,8 @@ class QueueWorker(BullWorker):
     def _patiently(self, move: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """A move of BullMQ's that waits where the store takes it later, while the lock may live.
 
-        BullMQ would fail a job whose result was not taken at once. Where it is not known what the store has
-        done, the job is left to another attempt.
+        BullMQ would fail a job whose result was not taken at once. Where it is not known what the
+        store has done, the job is left to another attempt.
         """
 
         async def move_patiently(*told: Any, **more: Any) -> Any:
@@ -111,8 +118,8 @@ class QueueWorker(BullWorker):
     def drain(self) -> None:
         """Take no more jobs, and go on renewing the locks of those that run.
 
-        Not by ``closing``: BullMQ's loop would end with jobs still running, and its lock renewal with it. Nor
-        by its ``pause``, in which a job that is just being taken is held by nobody.
+        Not by ``closing``: BullMQ's loop would end with jobs still running, and its lock renewal
+        with it. Nor by its ``pause``, in which a job that is just being taken is held by nobody.
         """
         self.is_draining = True
         self.opts["concurrency"] = 0
@@ -168,15 +175,15 @@ class QueueWorker(BullWorker):
     ) -> BullJob | None:
         """The next job, with our fields on it, and our retention in place of its producer's.
 
-        A foreign count of 1 would delete other jobs' results; a trace of our own code belongs into our
-        log only.
+        A foreign count of 1 would delete other jobs' results; a trace of our own code belongs into
+        our log only.
         """
         job = await super().nextJobFromJobData(job_data, job_id, limit_until, delay_until, token)
         if job is None or job_data is None:
             return job
         self.slots.hold(job, job_data.get("cb:owner") or LOCAL_OWNER)
         deadline = job_data.get("cb:deadline")
-        self.extras[job.id] = Extras(
+        self.extras[job.id] = JobExtras(
             job_data.get("cb:owner"),
             float(deadline) if deadline else None,
             job_data.get("cb:saved"),

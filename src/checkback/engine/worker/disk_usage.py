@@ -1,5 +1,6 @@
-"""What artifacts and uploads take on this machine's disk, and whose: too much, and the store is told, whose
-script lets no new job in."""
+"""What artifacts and uploads take on this machine's disk, and whose: too much, and the store is
+told, whose script lets no new job in.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from checkback.engine.processes.disk_limit import Ledger
-from checkback.engine.redis.connection import Wire
+from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.keys import Keys
 from checkback.security.auth.callers import LOCAL_OWNER
 from checkback.storage.artifacts import ArtifactStore
@@ -23,12 +24,12 @@ FULL_SECONDS = 60
 ASKED_AT_ONCE = 500
 
 
-class Disk:
+class DiskWatch:
     """The folders of one data folder, and what they may take; 0 is no limit."""
 
     def __init__(
         self,
-        wire: Wire,
+        wire: RedisConnection,
         keys: Keys,
         queues: tuple[str, ...],
         artifacts: ArtifactStore,
@@ -60,14 +61,18 @@ class Disk:
         if self._budget > 0:
             self.taken_bytes = artifacts + await asyncio.to_thread(folder_bytes, self._uploads.root)
             if self.taken_bytes >= self._budget:
-                logger.warning("Artifacts and uploads take %d MB: no new jobs.", self.taken_bytes >> 20)
+                logger.warning(
+                    "Artifacts and uploads take %d MB: no new jobs.", self.taken_bytes >> 20
+                )
                 await self._tell(self._keys.disk_full())
         if most > 0:
             owners = await self._by_owner(jobs)
             self._ledger.measured(owners)
             for owner, taken in owners.items():
                 if taken >= most and owner != LOCAL_OWNER:
-                    logger.warning("Artifacts of %s take %d MB: no new jobs of theirs.", owner, taken >> 20)
+                    logger.warning(
+                        "Artifacts of %s take %d MB: no new jobs of theirs.", owner, taken >> 20
+                    )
                     await self._tell(self._keys.disk_full(owner))
 
     async def _tell(self, key: str) -> None:
@@ -75,7 +80,10 @@ class Disk:
 
     def _measure(self) -> Counter[str]:
         return Counter(
-            {job_id: folder_bytes(self._artifacts.root / job_id) for job_id in self._artifacts.job_ids()}
+            {
+                job_id: folder_bytes(self._artifacts.root / job_id)
+                for job_id in self._artifacts.job_ids()
+            }
         )
 
     async def _by_owner(self, jobs: Counter[str]) -> Counter[str]:

@@ -1,4 +1,6 @@
-"""What a worker tells of its attempts: a span around each, its job's names on every log line, the totals."""
+"""What a worker tells of its attempts: a span around each, its job's names on every log line, the
+totals.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ OTHER_PHASE = "other"
 """Stands for every phase that its kind does not declare."""
 
 
-class Outcome(StrEnum):
+class AttemptOutcome(StrEnum):
     """How a job or an attempt ended."""
 
     COMPLETED = "completed"
@@ -62,10 +64,11 @@ class Observer:
     def attempt(
         self, queue: str, job: BullJob, *, trace: TraceContext | None, request_id: str | None
     ) -> Generator[Span]:
-        """Around one attempt: what it logs names the job, and its span goes on with the submitter's trace.
+        """Around one attempt: what it logs names the job, and its span goes on with the submitter's
+        trace.
 
-        Every attempt is a child of the submit, also one after a lost worker: which one it is, its number
-        says. What passes as an exception says how it ended.
+        Every attempt is a child of the submit, also one after a lost worker: which one it is, its
+        number says. What passes as an exception says how it ended.
         """
         kind = known_kind(job.name, queue)
         wait = None
@@ -78,7 +81,9 @@ class Observer:
             "checkback.job.attempt": job.attemptsStarted
         }
         with (
-            recording.span(f"run {kind}", SpanKind.CONSUMER, parent=trace, attributes=attributes) as span,
+            recording.span(
+                f"run {kind}", SpanKind.CONSUMER, parent=trace, attributes=attributes
+            ) as span,
             log_context.working_on(in_hand, request_id=request_id),
         ):
             try:
@@ -87,28 +92,32 @@ class Observer:
                 problem = error
             outcome, seconds = _outcome(problem), time.monotonic() - began
             span.set({"checkback.outcome": outcome.value})
-            if outcome is Outcome.FAILED and span.error_type is None:
+            if outcome is AttemptOutcome.FAILED and span.error_type is None:
                 span.failed(type(problem).__name__)
-            if outcome is not Outcome.GIVEN_UP:
+            if outcome is not AttemptOutcome.GIVEN_UP:
                 self._timings[job] = Timing(seconds, wait)
-            logger.info("Attempt %d ended: %s, after %.3f s.", job.attemptsStarted, outcome, seconds)
+            logger.info(
+                "Attempt %d ended: %s, after %.3f s.", job.attemptsStarted, outcome, seconds
+            )
         if problem is not None:
             raise problem
 
     def completed(self, queue: str, job: BullJob) -> None:
         """BullMQ has stored a completed job."""
-        self._ended(queue, job, Outcome.COMPLETED)
+        self._ended(queue, job, AttemptOutcome.COMPLETED)
 
     def failed(self, queue: str, job: BullJob, error: Exception) -> None:
         """BullMQ has stored a failed attempt."""
         if CANCEL_REASON in str(error):
-            self._ended(queue, job, Outcome.CANCELLED)
-        elif isinstance(error, UnrecoverableError) or job.attemptsMade >= job.opts.get("attempts", 1):
-            self._ended(queue, job, Outcome.FAILED)
+            self._ended(queue, job, AttemptOutcome.CANCELLED)
+        elif isinstance(error, UnrecoverableError) or job.attemptsMade >= job.opts.get(
+            "attempts", 1
+        ):
+            self._ended(queue, job, AttemptOutcome.FAILED)
         else:
-            self._ended(queue, job, Outcome.RETRIED)
+            self._ended(queue, job, AttemptOutcome.RETRIED)
 
-    def _ended(self, queue: str, job: BullJob, outcome: Outcome) -> None:
+    def _ended(self, queue: str, job: BullJob, outcome: AttemptOutcome) -> None:
         kind = known_kind(job.name, queue)
         timing = self._timings.pop(job, None)
         attributes = {"checkback.job.kind": kind, "checkback.outcome": outcome.value}
@@ -128,8 +137,9 @@ class Observer:
 
 @contextmanager
 def process_of(kind: Kind, attempt: int) -> Generator[Span]:
-    """The span of a job's own process, recorded here: it holds also where the process is killed, and the
-    process needs neither the network nor an exporter's thread for it."""
+    """The span of a job's own process, recorded here: it holds also where the process is killed,
+    and the process needs neither the network nor an exporter's thread for it.
+    """
     attributes = {"checkback.job.kind": kind.name, "checkback.job.attempt": attempt}
     with recording.span(f"process {kind.name}", attributes=attributes) as span:
         yield span
@@ -151,11 +161,13 @@ def known_kind(name: str, queue: str) -> str:
     return kind if registry.find(kind) is not None else recording.UNKNOWN_KIND
 
 
-def _outcome(problem: BaseException | None) -> Outcome:
+def _outcome(problem: BaseException | None) -> AttemptOutcome:
     if problem is None:
-        return Outcome.COMPLETED
-    if isinstance(problem, DelayedError | WaitingChildrenError) or not isinstance(problem, Exception):
-        return Outcome.GIVEN_UP
+        return AttemptOutcome.COMPLETED
+    if isinstance(problem, DelayedError | WaitingChildrenError) or not isinstance(
+        problem, Exception
+    ):
+        return AttemptOutcome.GIVEN_UP
     if CANCEL_REASON in str(problem):
-        return Outcome.CANCELLED
-    return Outcome.FAILED
+        return AttemptOutcome.CANCELLED
+    return AttemptOutcome.FAILED

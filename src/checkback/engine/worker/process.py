@@ -1,7 +1,7 @@
 """The worker process: takes jobs, renews their locks, supervises their children, stores their ends.
 
-No job's code runs here: code that blocks this loop would starve lock renewal, and then two workers run
-one job.
+No job's code runs here: code that blocks this loop would starve lock renewal, and then two workers
+run one job.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from bullmq.custom_errors import DelayedError, WaitingChildrenError
 
 from checkback.core.errors import EngineUnavailable
 from checkback.engine.jobs.codec import Retention
-from checkback.engine.jobs.store import Queues
+from checkback.engine.jobs.store import JobStore
 from checkback.engine.processes.child import ChildSettings
 from checkback.engine.processes.disk_limit import Ledger
 from checkback.engine.processes.fork_client import ForkServers
-from checkback.engine.processes.job_folders import Folders
+from checkback.engine.processes.job_folders import JobFolders
 from checkback.engine.processes.runner import Runner, Stop
 from checkback.engine.redis.bullmq_client import worker_client
-from checkback.engine.redis.connection import Address, ReplyError, Wire
-from checkback.engine.redis.event_feed import Feed
+from checkback.engine.redis.connection import RedisAddress, RedisConnection, ReplyError
+from checkback.engine.redis.event_feed import EventFeed
 from checkback.engine.redis.keys import Keys
-from checkback.engine.worker.attempt import Attempt, AttemptFailed, Extras, WorkerParts
+from checkback.engine.worker.attempt import Attempt, AttemptFailed, JobExtras, WorkerParts
 from checkback.engine.worker.bullmq_worker import QueueWorker, waiting_name
 from checkback.engine.worker.instrumentation import Observer, known_kind
-from checkback.engine.worker.subjobs import Parts
+from checkback.engine.worker.subjobs import Subjobs
 from checkback.engine.worker.sweeper import Sweeper
 from checkback.engine.worker.totals import Tally
-from checkback.engine.worker.webhooks import Callbacks, CallbackSettings
+from checkback.engine.worker.webhooks import Webhooks, WebhookSettings
 from checkback.security.egress.client import EgressProxy
-from checkback.security.encryption import Sealer
+from checkback.security.encryption import SecretCipher
 from checkback.storage.artifacts import ArtifactStore
 from checkback.storage.uploads import UploadStore
 
@@ -50,15 +50,18 @@ logger = logging.getLogger(__name__)
 
 LOCK_MS = 30_000
 LOCK_RENEW_MS = 10_000
-"""Renewed early: after a renewal at least 20 s of the lock are left, so 12 s without Valkey run nothing
-twice."""
+"""Renewed early: after a renewal at least 20 s of the lock are left, so 12 s without Valkey run
+nothing twice.
+"""
 LOCK_LOOK_SECONDS = 1.0
 LOCK_TRUSTED_SHARE = 0.9
 """The rest is for the way of a renewal's answer, and for the end of the children."""
 STALLED_CHECK_MS = 5_000
 """Every worker of a queue must use the same: the longest of them rules all (docs/engine.md)."""
 MAX_STALLED = 10
-"""Lost workers that a job survives where none of ours ever ran it: see ``attempt.MAX_LOST_WORKERS``."""
+"""Lost workers that a job survives where none of ours ever ran it: see
+``attempt.MAX_LOST_WORKERS``.
+"""
 GRACE_SECONDS = 25.0
 HEARTBEAT_SECONDS = 5.0
 RESTART_SECONDS = 0.5
@@ -74,7 +77,7 @@ CHANGES_OF_SLOTS = frozenset({"waiting", "completed", "failed"})
 class WorkerSettings:
     """Plain values, from the settings table."""
 
-    address: Address
+    address: RedisAddress
     keys: Keys
     #: How many jobs of each queue run at once.
     concurrency: dict[str, int]
@@ -91,7 +94,7 @@ class WorkerSettings:
     grace_seconds: float = GRACE_SECONDS
     version: str = ""
     #: Who is told of a job's end, and how; None tells nobody.
-    callbacks: CallbackSettings | None = None
+    callbacks: WebhookSettings | None = None
     #: What artifacts and uploads may take together; 0 is no limit.
     disk_budget_bytes: int = 0
     #: What the artifacts of one owner may take; 0 is no limit.
@@ -121,18 +124,21 @@ class WorkerProcess:
     async def run(self) -> None:
         """Work until ``shut_down``. Raises KindsNotLoaded, or EngineUnavailable at start only."""
         settings = self._settings
-        wire = Wire(settings.address, name=f"checkback-worker:{self.id}")
+        wire = RedisConnection(settings.address, name=f"checkback-worker:{self.id}")
         forks = ForkServers(settings.children)
         await forks.start()
         egress = await EgressProxy.start(
             allow_hosts=settings.allow_hosts, deny_networks=settings.deny_networks
         )
-        store, uploads = ArtifactStore(settings.artifacts_folder), UploadStore(settings.uploads_folder)
-        folders = Folders(settings.temporary_folder, store, uploads)
+        store, uploads = (
+            ArtifactStore(settings.artifacts_folder),
+            UploadStore(settings.uploads_folder),
+        )
+        folders = JobFolders(settings.temporary_folder, store, uploads)
         runner = Runner(forks, folders)
         queues = tuple(settings.concurrency)
-        feed = Feed(settings.address, settings.keys, queues, name=f"checkback-feed:{self.id}")
-        reads = Queues(wire, feed, settings.keys, queues, settings.retention)
+        feed = EventFeed(settings.address, settings.keys, queues, name=f"checkback-feed:{self.id}")
+        reads = JobStore(wire, feed, settings.keys, queues, settings.retention)
         parts = self._make_parts(wire, reads, runner, egress, store)
         sweeper = self._make_sweeper(wire, folders, parts.ledger)
         tally = Tally(wire, settings.keys.totals())
@@ -146,7 +152,9 @@ class WorkerProcess:
             asyncio.create_task(forks.warm_up(), name="warm-up"),
         ]
         if settings.callbacks is not None:
-            callbacks = Callbacks(wire, settings.keys, queues, settings.retention, egress, settings.callbacks)
+            callbacks = Webhooks(
+                wire, settings.keys, queues, settings.retention, egress, settings.callbacks
+            )
             background.append(asyncio.create_task(callbacks.run(feed), name="callbacks"))
         loops = [
             asyncio.create_task(self._supervise(queue, parts, observer), name=f"queue-{queue}")
@@ -169,7 +177,12 @@ class WorkerProcess:
             await wire.close()
 
     def _make_parts(
-        self, wire: Wire, reads: Queues, runner: Runner, egress: EgressProxy | None, store: ArtifactStore
+        self,
+        wire: RedisConnection,
+        reads: JobStore,
+        runner: Runner,
+        egress: EgressProxy | None,
+        store: ArtifactStore,
     ) -> WorkerParts:
         settings = self._settings
         return WorkerParts(
@@ -178,14 +191,14 @@ class WorkerProcess:
             runner,
             egress,
             store,
-            Parts(wire, settings.keys, reads, settings.secret),
-            Sealer(settings.secret),
+            Subjobs(wire, settings.keys, reads, settings.secret),
+            SecretCipher(settings.secret),
             Ledger(settings.job_disk_bytes, settings.owner_artifact_bytes),
             settings.pdfco_key,
             settings.owner_store_bytes,
         )
 
-    def _make_sweeper(self, wire: Wire, folders: Folders, ledger: Ledger) -> Sweeper:
+    def _make_sweeper(self, wire: RedisConnection, folders: JobFolders, ledger: Ledger) -> Sweeper:
         settings = self._settings
         return Sweeper(
             wire,
@@ -200,14 +213,17 @@ class WorkerProcess:
         )
 
     def shut_down(self) -> None:
-        """Take no new job, let the running ones finish within the grace, hand the rest back. Twice: at
-        once."""
+        """Take no new job, let the running ones finish within the grace, hand the rest back. Twice:
+        at once.
+        """
         if self._closing.is_set():
             self._hurry.set()
         self._closing.set()
 
     async def _supervise(self, queue: str, parts: WorkerParts, observer: Observer) -> None:
-        """Keep one BullMQ worker loop running: it can end silently, and its ``close`` knows no time limit."""
+        """Keep one BullMQ worker loop running: it can end silently, and its ``close`` knows no time
+        limit.
+        """
         while not self._closing.is_set():
             worker = self._make_worker(queue, parts, observer)
             self._workers[queue] = worker
@@ -221,7 +237,9 @@ class WorkerProcess:
             closing.cancel()
             problem = None if running.cancelled() else running.exception()
             logger.error(
-                "The worker loop of %s ended unexpectedly (%r); it is started again.", queue, problem
+                "The worker loop of %s ended unexpectedly (%r); it is started again.",
+                queue,
+                problem,
             )
             self.restarts += 1
             for attempt in self._running(queue):
@@ -231,8 +249,10 @@ class WorkerProcess:
 
     def _make_worker(self, queue: str, parts: WorkerParts, observer: Observer) -> QueueWorker:
         async def process(job: BullJob, token: str) -> Any:
-            extras = worker.extras.pop(job.id, Extras())
-            with observer.attempt(queue, job, trace=extras.trace, request_id=extras.request_id) as span:
+            extras = worker.extras.pop(job.id, JobExtras())
+            with observer.attempt(
+                queue, job, trace=extras.trace, request_id=extras.request_id
+            ) as span:
                 attempt = Attempt(parts, queue, job, token, extras, worker.slots)
                 try:
                     return await self._process(attempt)
@@ -255,7 +275,9 @@ class WorkerProcess:
                 "drainDelay": 1,
                 "runRetryDelay": 250,
             },
-            worker_client(self._settings.address, waiting_name(self._settings.keys.prefix, queue, self.id)),
+            worker_client(
+                self._settings.address, waiting_name(self._settings.keys.prefix, queue, self.id)
+            ),
         )
         worker.retention = self._settings.retention
         worker.give_up = self._give_up
@@ -281,7 +303,9 @@ class WorkerProcess:
         return worker
 
     async def _process(self, attempt: Attempt) -> Any:
-        """Run an attempt in a task of its own: nothing that leaks out of it may end BullMQ's loop."""
+        """Run an attempt in a task of its own: nothing that leaks out of it may
+        end BullMQ's loop.
+        """
         self._attempts[attempt.job_id] = attempt
         if self._closing.is_set():
             attempt.stop(Stop.HAND_BACK)
@@ -311,7 +335,7 @@ class WorkerProcess:
             raise problem
         raise AttemptFailed(f"{type(problem).__name__} in the worker.")
 
-    async def _watch_cancels(self, feed: Feed) -> None:
+    async def _watch_cancels(self, feed: EventFeed) -> None:
         def hear(queue: str, event: str, job_id: str) -> None:
             if event in CHANGES_OF_SLOTS and queue in self._workers:
                 self._workers[queue].slots.ring()
@@ -326,7 +350,7 @@ class WorkerProcess:
                 return
             await asyncio.sleep(RESTART_SECONDS)
 
-    async def _beat(self, wire: Wire, runner: Runner, sweeper: Sweeper) -> None:
+    async def _beat(self, wire: RedisConnection, runner: Runner, sweeper: Sweeper) -> None:
         """Say that this worker lives."""
         started = time.time()
         while True:
@@ -351,7 +375,9 @@ class WorkerProcess:
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def _watch_locks(self) -> None:
-        """End attempts before their locks run out unrenewed, so that none runs beside the next one."""
+        """End attempts before their locks run out unrenewed, so that none runs
+        beside the next one.
+        """
         while True:
             await asyncio.sleep(LOCK_LOOK_SECONDS)
             oldest = time.monotonic() - LOCK_TRUSTED_SHARE * LOCK_MS / 1000
@@ -394,15 +420,17 @@ class WorkerProcess:
     async def _close(worker: QueueWorker, running: asyncio.Task[None]) -> None:
         """End a worker loop within a few seconds.
 
-        Not by BullMQ's own ``close``: it waits without limit, and spins for ever when it is cancelled
-        meanwhile.
+        Not by BullMQ's own ``close``: it waits without limit, and spins for ever when it is
+        cancelled meanwhile.
         """
         worker.closing = True
         worker.slots.ring()
         if worker.waiting:
             worker.waiting.cancel()
         await asyncio.wait({running}, timeout=CLOSE_SECONDS)
-        left: set[asyncio.Future[Any]] = {task for task in (running, *worker.processing) if not task.done()}
+        left: set[asyncio.Future[Any]] = {
+            task for task in (running, *worker.processing) if not task.done()
+        }
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
@@ -410,6 +438,6 @@ class WorkerProcess:
         with contextlib.suppress(Exception):
             await worker.backend.close(force=True)
 
-    async def _forget(self, wire: Wire) -> None:
+    async def _forget(self, wire: RedisConnection) -> None:
         with contextlib.suppress(EngineUnavailable, ReplyError):
             await wire.call("HDEL", self._settings.keys.workers(), self.id)

@@ -1,9 +1,11 @@
-"""Which job may begin next in a worker: its slots in one queue, and one more that no owner can hold twice.
+"""Which job may begin next in a worker: its slots in one queue, and one more that no owner can hold
+twice.
 
-A queue has as many slots in a worker as its concurrency says. Above that there is one extra slot, for an
-owner who runs nothing in the queue, in whatever worker. So an owner who is alone loses nothing, and one who
-takes every slot for an hour keeps nobody else waiting. Who runs what is read from BullMQ's own list of active
-jobs, so all workers of a store agree, and a killed worker leaves nothing to clean up.
+A queue has as many slots in a worker as its concurrency says. Above that there is one extra slot,
+for an owner who runs nothing in the queue, in whatever worker. So an owner who is alone loses
+nothing, and one who takes every slot for an hour keeps nobody else waiting. Who runs what is read
+from BullMQ's own list of active jobs, so all workers of a store agree, and a killed worker leaves
+nothing to clean up.
 
 A job that only waits for others is set apart: it holds no slot, up to a limit.
 """
@@ -23,13 +25,17 @@ from checkback.engine.redis import bullmq_scripts
 from checkback.engine.redis.connection import Script
 
 NEWCOMER = Script.named("newcomer")
-LOOKED_AT = 200
-"""How many waiting jobs are looked at for one whose owner runs nothing. Turns bring it to the front."""
+SCAN_LIMIT = 200
+"""How many waiting jobs are looked at for one whose owner runs nothing. Turns bring it to the
+front.
+"""
 LOOK_SECONDS = 1.0
 """How often it is looked without a sign that anything has changed."""
 APART_OF_OWNER = 8
 APART_IN_ALL = 32
-"""Jobs that wait for others and hold no slot. Each has a process, so further ones hold one like any job."""
+"""Jobs that wait for others and hold no slot. Each has a process, so further ones hold one like any
+job.
+"""
 
 
 class Slots:
@@ -39,7 +45,9 @@ class Slots:
     """
 
     def __init__(self, concurrency: int, *, follow: Callable[[int], None] = lambda _: None) -> None:
-        """``follow`` is called with how many jobs and looks for a job BullMQ's loop should have under way."""
+        """``follow`` is called with how many jobs and looks for a job BullMQ's loop should have
+        under way.
+        """
         self._concurrency = concurrency
         self._follow = follow
         self._owners: dict[object, str] = {}
@@ -49,7 +57,9 @@ class Slots:
 
     @property
     def wanted_tasks(self) -> int:
-        """How many jobs and looks for a job BullMQ's loop should have under way: always one look."""
+        """How many jobs and looks for a job BullMQ's loop should have under
+        way: always one look.
+        """
         return self._concurrency + len(self._apart) + 2
 
     @property
@@ -113,24 +123,29 @@ class Slots:
 
 
 async def take_newcomer(worker: BullWorker, token: str) -> tuple[dict[str, Any], str] | None:
-    """The hash and id of the next job whose owner runs nothing in the queue, taken as BullMQ takes any.
+    """The hash and id of the next job whose owner runs nothing in the queue, taken as BullMQ takes
+    any.
 
-    BullMQ's own script is run with other names for the lists: in the waiting one lies the job that our
-    script has set aside in the same MULTI, and nothing else.
+    BullMQ's own script is run with other names for the lists: in the waiting one lies the job that
+    our script has set aside in the same MULTI, and nothing else.
     """
     bull: Any = worker
     prefix: str = bull.keys[""]
     now = bullmq_scripts.now_ms()
     aside, nothing = f"{prefix}cb-aside", f"{prefix}cb-nothing"
     listed = [bull.keys[part] for part in ("active", "wait", "prioritized", "delayed", "meta")]
-    options = msgpack.packb({"token": token, "lockDuration": bull.opts["lockDuration"]}, use_bin_type=True)
+    options = msgpack.packb(
+        {"token": token, "lockDuration": bull.opts["lockDuration"]}, use_bin_type=True
+    )
     keys = [aside, bull.keys["active"], nothing, bull.keys["events"], bull.keys["stalled"], nothing]
     keys += [nothing, nothing, nothing, nothing, bull.keys["marker"]]
     client = bull.client
     newcomer = client.register_script(NEWCOMER.text)
     async with client.pipeline(transaction=True) as pipe:
-        await newcomer(keys=[*listed, aside], args=[prefix, LOOKED_AT, now], client=pipe)
-        await bull.scripts.commands["moveToActive"](keys=keys, args=[prefix, now, options], client=pipe)
+        await newcomer(keys=[*listed, aside], args=[prefix, SCAN_LIMIT, now], client=pipe)
+        await bull.scripts.commands["moveToActive"](
+            keys=keys, args=[prefix, now, options], client=pipe
+        )
         found, raw = await pipe.execute()
     if found != 1:
         return None

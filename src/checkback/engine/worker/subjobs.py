@@ -1,7 +1,8 @@
 """Jobs that a running job starts, its parts: made under its lock, ended with it.
 
-A part's id comes from its job and a key, so that a later attempt of the job finds the same part instead of
-making a second one. The job's hash lists its parts before they are added: whoever cancels the job sees all.
+A part's id comes from its job and a key, so that a later attempt of the job finds the same part
+instead of making a second one. The job's hash lists its parts before they are added: whoever
+cancels the job sees all.
 """
 
 from __future__ import annotations
@@ -14,16 +15,22 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from checkback.core import ids, request_ids, trace_context
-from checkback.core.errors import CheckbackError, Conflict, EngineUnavailable, InvalidInput, TooLarge
+from checkback.core.errors import (
+    CheckbackError,
+    Conflict,
+    EngineUnavailable,
+    InvalidInput,
+    TooLarge,
+)
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
 from checkback.engine.jobs.new_job import NewJob
-from checkback.engine.jobs.store import Queues
-from checkback.engine.redis.connection import ReplyError, Script, Wire
+from checkback.engine.jobs.store import JobStore
+from checkback.engine.redis.connection import RedisConnection, ReplyError, Script
 from checkback.engine.redis.keys import Keys
 from checkback.kinds import registry
 from checkback.kinds.registry import Kind
-from checkback.security.encryption import Sealer, derive
+from checkback.security.encryption import SecretCipher, derive
 
 MAX_ARGS_BYTES = 256 * 1024
 PART = Script.named("part")
@@ -34,23 +41,25 @@ STOPPING_TRIES = 20
 T = TypeVar("T")
 
 
-class Parts:
+class Subjobs:
     """The parts of any job, for the worker that runs it."""
 
-    def __init__(self, wire: Wire, keys: Keys, queues: Queues, secret: bytes) -> None:
+    def __init__(self, wire: RedisConnection, keys: Keys, queues: JobStore, secret: bytes) -> None:
         self._wire = wire
         self._keys = keys
         self._queues = queues
         self._secret = derive(secret, "ids of parts")
-        self._sealer = Sealer(secret)
+        self._sealer = SecretCipher(secret)
 
     async def start(
         self, job: tuple[str, str], token: str, owner: str, starter: Kind, message: dict[str, Any]
     ) -> JSON:
-        """Make a part of ``job`` (its queue and id), or find the one of this key; the answer to the child.
+        """Make a part of ``job`` (its queue and id), or find the one of this key; the answer to the
+        child.
 
-        One that had failed or was cancelled before runs again. Nothing that the child says is believed: its
-        kind must be one that may start such a part, and the arguments are checked and sealed here.
+        One that had failed or was cancelled before runs again. Nothing that the child says is
+        believed: its kind must be one that may start such a part, and the arguments are checked and
+        sealed here.
         """
         queue, job_id = job
         try:
@@ -86,9 +95,13 @@ class Parts:
         return {"id": part_id}
 
     def _checked(self, starter: Kind, kind: Kind, args: dict[str, JSON]) -> tuple[JSON, str]:
-        """The arguments of a part as they are stored, and their hash. Raises what keeps it from starting."""
+        """The arguments of a part as they are stored, and their hash. Raises what keeps it from
+        starting.
+        """
         if not starter.may_start(kind.name) or kind.sources:
-            raise InvalidInput(f"A job of the kind {starter.name} may not start one of {kind.name}.")
+            raise InvalidInput(
+                f"A job of the kind {starter.name} may not start one of {kind.name}."
+            )
         given = kind.check_args(args).model_dump(mode="python", by_alias=True, exclude_unset=True)
         text = json.dumps([kind.name, self._sealer.fingerprint(given)], sort_keys=True)
         sealed = self._sealer.seal(given)
@@ -101,7 +114,9 @@ class Parts:
         own = set(await _patiently(lambda: self._queues.parts(*job)))
         job_ids = [one if one in own else "" for one in job_ids]
         jobs = await asyncio.gather(*(self._read(one) for one in job_ids))
-        return {"jobs": [_told(job) if job is not None and job.owner == owner else None for job in jobs]}
+        return {
+            "jobs": [_told(job) if job is not None and job.owner == owner else None for job in jobs]
+        }
 
     async def _read(self, job_id: str) -> Job | None:
         return await _patiently(lambda: self._queues.read(job_id)) if job_id else None

@@ -1,7 +1,7 @@
 """Removes what has had its time: expired jobs with their files and index entries, and strays.
 
-Runs in every worker, every 20 s, in small batches; two sweepers at once do no harm. Expired jobs are
-unreadable before they are swept: each read checks.
+Runs in every worker, every 20 s, in small batches; two sweepers at once do no harm. Expired jobs
+are unreadable before they are swept: each read checks.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from datetime import timedelta
 
 from checkback.core.errors import EngineUnavailable
 from checkback.engine.jobs.codec import Retention
-from checkback.engine.jobs.owner_usage import StoreShares
+from checkback.engine.jobs.owner_usage import OwnerUsage
 from checkback.engine.processes.disk_limit import Ledger
-from checkback.engine.processes.job_folders import Folders
-from checkback.engine.redis.connection import ReplyError, Script, Wire
+from checkback.engine.processes.job_folders import JobFolders
+from checkback.engine.redis.connection import RedisConnection, ReplyError, Script
 from checkback.engine.redis.keys import Keys
-from checkback.engine.worker.disk_usage import Disk
+from checkback.engine.worker.disk_usage import DiskWatch
 from checkback.security.auth.callers import LOCAL_OWNER
 from checkback.storage.artifacts import ArtifactStore
 from checkback.storage.uploads import UploadStore
@@ -35,7 +35,7 @@ DEAD_WORKER_SECONDS = 60.0
 FOREIGN_JOBS = 200
 """How many waiting jobs at each end of a queue are looked at for ones that no index knows."""
 PRUNED_JOBS = 100_000
-MOST_EVENT_BYTES = 32 << 20
+MAX_EVENT_BYTES = 32 << 20
 """What the events of one queue may take in the store."""
 
 
@@ -44,14 +44,14 @@ class Sweeper:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: RedisConnection,
         keys: Keys,
         queues: tuple[str, ...],
         retention: Retention,
         artifacts: ArtifactStore,
         uploads: UploadStore,
         *,
-        folders: Folders | None = None,
+        folders: JobFolders | None = None,
         disk_budget_bytes: int = 0,
         ledger: Ledger | None = None,
     ) -> None:
@@ -62,7 +62,7 @@ class Sweeper:
         self._artifacts = artifacts
         self._uploads = uploads
         self._folders = folders
-        self.disk = Disk(
+        self.disk = DiskWatch(
             wire, keys, queues, artifacts, uploads,
             budget_bytes=disk_budget_bytes, ledger=ledger or Ledger(),
         )  # fmt: skip
@@ -93,7 +93,7 @@ class Sweeper:
             await asyncio.to_thread(self._uploads.sweep)
             if self._folders is not None:
                 await asyncio.to_thread(self._folders.remove_left_behind)
-            await StoreShares(self._wire, self._keys, self._queues, share_bytes=0).recount()
+            await OwnerUsage(self._wire, self._keys, self._queues, share_bytes=0).recount()
         await self._forget_dead_workers()
         await self._prune_owners()
         await self.disk.look()
@@ -107,8 +107,18 @@ class Sweeper:
             cancelled_cutoff = now - int(self._retention.failed.total_seconds() * 1000)
             gone = await self._wire.script(
                 SWEEP,
-                [self._keys.queue(queue, part), self._keys.queue(queue, "events"), self._keys.sizes()],
-                [self._keys.queue(queue, ""), cutoff, self._keys.owner_prefix(), BATCH, cancelled_cutoff],
+                [
+                    self._keys.queue(queue, part),
+                    self._keys.queue(queue, "events"),
+                    self._keys.sizes(),
+                ],
+                [
+                    self._keys.queue(queue, ""),
+                    cutoff,
+                    self._keys.owner_prefix(),
+                    BATCH,
+                    cancelled_cutoff,
+                ],
             )
             await asyncio.to_thread(self._remove_files, gone)
             removed += len(gone)
@@ -122,8 +132,8 @@ class Sweeper:
             size = await self._wire.call("MEMORY", "USAGE", events)
         except ReplyError:  # not everybody may ask
             return
-        if size is not None and size > MOST_EVENT_BYTES:
-            kept = await self._wire.call("XLEN", events) * MOST_EVENT_BYTES // (2 * size)
+        if size is not None and size > MAX_EVENT_BYTES:
+            kept = await self._wire.call("XLEN", events) * MAX_EVENT_BYTES // (2 * size)
             await self._wire.call("XTRIM", events, "MAXLEN", kept)
 
     def _remove_files(self, job_ids: list[str]) -> None:
@@ -132,10 +142,15 @@ class Sweeper:
 
     async def _index_foreign(self, queue: str) -> None:
         """Put waiting jobs that another BullMQ client added into the local owner's list."""
-        found = await self._wire.call("LRANGE", self._keys.queue(queue, "wait"), 0, FOREIGN_JOBS - 1)
-        # Ours lie by their turns; another client's lie before them, or behind, as it gave them priority.
+        found = await self._wire.call(
+            "LRANGE", self._keys.queue(queue, "wait"), 0, FOREIGN_JOBS - 1
+        )
+        # Ours lie by their turns; another client's lie before them, or behind, as it gave them
+        # priority.
         for first, last in ((0, FOREIGN_JOBS - 1), (-FOREIGN_JOBS, -1)):
-            found += await self._wire.call("ZRANGE", self._keys.queue(queue, "prioritized"), first, last)
+            found += await self._wire.call(
+                "ZRANGE", self._keys.queue(queue, "prioritized"), first, last
+            )
         for job_id in dict.fromkeys(found):
             key = self._keys.job(queue, job_id)
             owner, timestamp = await self._wire.call("HMGET", key, "cb:owner", "timestamp")
@@ -148,9 +163,13 @@ class Sweeper:
                 )
 
     async def _remove_stray_folders(self) -> None:
-        """Files whose job is gone: removed by BullMQ itself, by another client, or while no server ran."""
+        """Files whose job is gone: removed by BullMQ itself, by another client, or while no server
+        ran.
+        """
         for job_id in await asyncio.to_thread(self._artifacts.job_ids):
-            known = [self._wire.call("EXISTS", self._keys.job(queue, job_id)) for queue in self._queues]
+            known = [
+                self._wire.call("EXISTS", self._keys.job(queue, job_id)) for queue in self._queues
+            ]
             if not any(await asyncio.gather(*known)):
                 await asyncio.to_thread(self._artifacts.remove, job_id)
 
@@ -173,6 +192,8 @@ class Sweeper:
                 await self._wire.call("HDEL", self._keys.workers(), worker_id)
 
     async def _now_ms(self) -> int:
-        """The store's time: with this machine's clock an hour ahead, jobs would go an hour early."""
+        """The store's time: with this machine's clock an hour ahead, jobs would
+        go an hour early.
+        """
         seconds, microseconds = await self._wire.call("TIME")
         return int(seconds) * 1000 + int(microseconds) // 1000

@@ -1,7 +1,9 @@
-"""Totals of ended jobs, kept in the store: right with any number of workers and servers, and after restarts.
+"""Totals of ended jobs, kept in the store: right with any number of workers and servers, and after
+restarts.
 
-A worker notes an end once BullMQ has stored it. Notes are sent together, one transaction at a time, so that
-a flood of small jobs costs the store little. A worker that is killed loses those of the last moment.
+A worker notes an end once BullMQ has stored it. Notes are sent together, one transaction at a time,
+so that a flood of small jobs costs the store little. A worker that is killed loses those of the
+last moment.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 from checkback.core.errors import EngineUnavailable
-from checkback.engine.redis.connection import ReplyError, Wire
+from checkback.engine.redis.connection import RedisConnection, ReplyError
 
 BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, math.inf)
 """Upper ends, in seconds. Totals that are kept were counted by them: add none in between."""
@@ -24,7 +26,7 @@ ENDED, RUN, WAIT = "ended", "run", "wait"
 class Tally:
     """What one worker adds to the totals."""
 
-    def __init__(self, wire: Wire, key: str) -> None:
+    def __init__(self, wire: RedisConnection, key: str) -> None:
         self._wire = wire
         self._key = key
         self._notes: Counter[str] = Counter()
@@ -51,13 +53,16 @@ class Tally:
                 self._noted.set()
 
     async def send(self) -> bool:
-        """Send what is noted; False where the store is away. A total may then miss what was under way:
-        it was sent, perhaps, and must not be counted twice."""
+        """Send what is noted; False where the store is away. A total may then miss what was under
+        way: it was sent, perhaps, and must not be counted twice.
+        """
         notes, self._notes = self._notes, Counter[str]()
         if not notes:
             return True
         try:
-            await self._wire.transaction([["HINCRBY", self._key, name, by] for name, by in notes.items()])
+            await self._wire.transaction(
+                [["HINCRBY", self._key, name, by] for name, by in notes.items()]
+            )
         except ReplyError:
             self._notes.update(notes)  # refused as a whole: the store is full, say
             return False
@@ -82,7 +87,9 @@ class Totals:
                 self._counts.setdefault((what, kind), {})[label] = int(value)
 
     def histograms(self, what: str) -> dict[str, tuple[list[tuple[str, int]], float]]:
-        """By kind: how many took at most so long, for each of BUCKETS as text; and the seconds of all."""
+        """By kind: how many took at most so long, for each of BUCKETS as text; and the seconds of
+        all.
+        """
         found: dict[str, tuple[list[tuple[str, int]], float]] = {}
         for (of, kind), counts in self._counts.items():
             if of == what:

@@ -1,10 +1,10 @@
 """Tells those who asked for it of a job's end, by POST: at least once, and never for ever.
 
-What is to be told lies in the store: a field of the job with the address, and a sorted set of the jobs that
-are still to be told of, by when to look next. Every worker looks, at each end it hears of and every few
-seconds; a short claim keeps two from telling at once. A worker that dies between the end and the telling
-loses nothing. Each owner's callbacks are sent apart, two at a time at most, each within a total time: a
-receiver that is slow delays nobody else's.
+What is to be told lies in the store: a field of the job with the address, and a sorted set of the
+jobs that are still to be told of, by when to look next. Every worker looks, at each end it hears of
+and every few seconds; a short claim keeps two from telling at once. A worker that dies between the
+end and the telling loses nothing. Each owner's callbacks are sent apart, two at a time at most,
+each within a total time: a receiver that is slow delays nobody else's.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from typing import Any
 from checkback.core.errors import EngineUnavailable
 from checkback.core.job import JSON, Job
 from checkback.engine.jobs.codec import Retention
-from checkback.engine.jobs.store import Queues
-from checkback.engine.redis.connection import ReplyError, Script, Wire
-from checkback.engine.redis.event_feed import Feed
+from checkback.engine.jobs.store import JobStore
+from checkback.engine.redis.connection import RedisConnection, ReplyError, Script
+from checkback.engine.redis.event_feed import EventFeed
 from checkback.engine.redis.keys import Keys
 from checkback.kinds import proxy_client
 from checkback.kinds.context import Egress
@@ -42,7 +42,7 @@ Render = Callable[[Job, Mapping[str, Any]], JSON]
 LOOK_SECONDS = 2.0
 UNHEARD_SECONDS = 15.0
 BATCH = 50
-MOST_BATCHES = 20
+MAX_BATCHES = 20
 AT_ONCE_OF_OWNER = 2
 AT_ONCE = 32
 POST_SECONDS = 10.0
@@ -50,12 +50,12 @@ POST_SECONDS = 10.0
 CLAIM_MS = 60_000
 CLAIMED, NO_PLACE = 1, -1
 TELLING = Script.named("telling")
-MOST_RETRY_AFTER = 600.0
+MAX_RETRY_AFTER = 600.0
 WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class CallbackSettings:
+class WebhookSettings:
     """How callbacks look, how they are signed, and how often they are tried."""
 
     #: Makes the body from the job and the context that its submit gave.
@@ -67,17 +67,17 @@ class CallbackSettings:
     backoff_seconds: tuple[float, ...] = (2.0, 10.0, 60.0, 300.0)
 
 
-class Callbacks:
+class Webhooks:
     """One worker's messenger."""
 
     def __init__(
         self,
-        wire: Wire,
+        wire: RedisConnection,
         keys: Keys,
         queues: tuple[str, ...],
         retention: Retention,
         egress: EgressProxy,
-        settings: CallbackSettings,
+        settings: WebhookSettings,
     ) -> None:
         self._wire = wire
         self._keys = keys
@@ -94,9 +94,9 @@ class Callbacks:
         self._tellers: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="callback")
 
-    async def run(self, feed: Feed) -> None:
+    async def run(self, feed: EventFeed) -> None:
         """Tell for ever; an outage only delays it."""
-        queues = Queues(self._wire, feed, self._keys, self._names, self._retention)
+        queues = JobStore(self._wire, feed, self._keys, self._names, self._retention)
         try:
             await self._run(queues, feed)
         finally:
@@ -105,7 +105,7 @@ class Callbacks:
             await asyncio.gather(*self._tellers, return_exceptions=True)
             self._threads.shutdown(wait=False)
 
-    async def _run(self, queues: Queues, feed: Feed) -> None:
+    async def _run(self, queues: JobStore, feed: EventFeed) -> None:
         listening = False
         while True:
             try:
@@ -114,10 +114,11 @@ class Callbacks:
                     listening = True
                 await self._look_at_due(queues)
             except (EngineUnavailable, ReplyError) as error:
-                logger.info("Callbacks wait for the job store: %s", error)
+                logger.info("Webhooks wait for the job store: %s", error)
             except Exception:
                 logger.exception("A round of callbacks failed")
-            # Not asyncio.wait_for, which in Python 3.11 forgets a cancel that comes just as the wait is over.
+            # Not asyncio.wait_for, which in Python 3.11 forgets a cancel that comes just as the
+            # wait is over.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._wake.wait()
@@ -129,13 +130,15 @@ class Callbacks:
             self._ended.add(f"{queue} {job_id}")
             self._wake.set()
 
-    async def _look_at_due(self, queues: Queues) -> None:
+    async def _look_at_due(self, queues: JobStore) -> None:
         ended, self._ended = sorted(self._ended), set()
         if ended:
             scores = await self._wire.call("ZMSCORE", self._keys.callbacks(), *ended)
-            there = [member for member, score in zip(ended, scores, strict=True) if score is not None]
+            there = [
+                member for member, score in zip(ended, scores, strict=True) if score is not None
+            ]
             await asyncio.gather(*(self._look(queues, member) for member in there))
-        for _ in range(MOST_BATCHES):
+        for _ in range(MAX_BATCHES):
             due: list[str] = await self._wire.call(
                 "ZRANGEBYSCORE", self._keys.callbacks(), "-inf", time.time(), "LIMIT", 0, BATCH
             )
@@ -143,10 +146,11 @@ class Callbacks:
             if len(due) < BATCH:
                 return
 
-    async def _look(self, queues: Queues, member: str) -> None:
+    async def _look(self, queues: JobStore, member: str) -> None:
         """Send one job's callback if it has ended; forget it when it is gone.
 
-        Whatever becomes of it, it is not looked at again for a while: others are to have their turn.
+        Whatever becomes of it, it is not looked at again for a while: others are to have their
+        turn.
         """
         job = await queues.read(member.partition(" ")[2])
         if job is None:
@@ -188,7 +192,9 @@ class Callbacks:
 
     async def _tell_claimed(self, job: Job, member: str) -> None:
         claim, telling = self._keys.claim(job.id), self._keys.telling(job.owner)
-        claimed = await self._wire.script(TELLING, [claim, telling], [job.id, CLAIM_MS, AT_ONCE_OF_OWNER])
+        claimed = await self._wire.script(
+            TELLING, [claim, telling], [job.id, CLAIM_MS, AT_ONCE_OF_OWNER]
+        )
         if claimed == NO_PLACE:
             # Other workers are sending as many of this owner's as may be sent at once.
             await self._look_later(member, LOOK_SECONDS)
@@ -213,7 +219,7 @@ class Callbacks:
         left = self._settings.backoff_seconds[tried - 1 : tried]
         again = status is None or status in WORTH_ANOTHER_TRY or status >= 500
         if again and left:
-            wait = max(left[0], min(after or 0.0, MOST_RETRY_AFTER))
+            wait = max(left[0], min(after or 0.0, MAX_RETRY_AFTER))
             await self._wire.transaction(
                 [
                     ["HSET", key, "cb:tries", tried],
@@ -235,7 +241,9 @@ class Callbacks:
         grant = await self._egress.grant(job.id)
         egress = Egress(grant.proxy_url, grant.username, grant.password)
         moment = int(time.time())
-        signed = hmac.new(self._settings.key, f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
+        signed = hmac.new(
+            self._settings.key, f"{moment}.".encode() + body, hashlib.sha256
+        ).hexdigest()
         # Not with X-: what begins with X-Checkback- is the proxy's own, and does not leave it.
         headers = {
             "Content-Type": "application/json",

@@ -1,8 +1,8 @@
 """The raw bundle: everything one load of a page gave, before any judgement.
 
-The collector fills it, phase after phase; the analysis modules are pure functions of it. So they are tested
-without a browser, and a saved bundle can be analysed again without a new load. A part that was not collected
-is None or empty, and then nothing is said about it.
+The collector fills it, phase after phase; the analysis modules are pure functions of it. So they
+are tested without a browser, and a saved bundle can be analysed again without a new load. A part
+that was not collected is None or empty, and then nothing is said about it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _no_names() -> list[str]:
 
 
 @dataclass(slots=True)
-class Bundle:
+class PageCapture:
     """One page as it was met. Every part is JSON, and every text in it belongs to a stranger."""
 
     requested_url: str
@@ -75,7 +75,9 @@ class Bundle:
     warnings: list[Fields] = field(default_factory=_no_list)
 
     def warn(self, code: str, message: str) -> None:
-        """Note something that the reader of the report should know; ``message`` is never the page's text."""
+        """Note something that the reader of the report should know; ``message`` is never the page's
+        text.
+        """
         if all(known["code"] != code for known in self.warnings):
             self.warnings.append({"code": code, "message": message})
 
@@ -86,11 +88,11 @@ class Bundle:
         path.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
-def load_bundle(path: Path) -> Bundle:
+def load_bundle(path: Path) -> PageCapture:
     """A bundle that was saved. Raises ValueError for one of another schema."""
     data: Fields = json.loads(gzip.decompress(path.read_bytes()))
     if data.pop("schema", None) != SCHEMA:
         raise ValueError(f"{path.name} is no {SCHEMA}")
-    known = {item.name for item in fields(Bundle)}
+    known = {item.name for item in fields(PageCapture)}
     data["viewport"] = tuple(data["viewport"])
-    return Bundle(**{key: value for key, value in data.items() if key in known})
+    return PageCapture(**{key: value for key, value in data.items() if key in known})

@@ -1,7 +1,9 @@
-"""One page's DevTools connection: every call with a deadline of its own, every script in a world of its own.
+"""One page's DevTools connection: every call with a deadline of its own, every script in a world of
+its own.
 
-A page can overwrite what scripts in its own world use (``Array.map``, ``JSON``), and can keep its thread busy
-for ever. So ours run in an isolated world, and a call that gets no answer first costs the page its scripts.
+A page can overwrite what scripts in its own world use (``Array.map``, ``JSON``), and can keep its
+thread busy for ever. So ours run in an isolated world, and a call that gets no answer first costs
+the page its scripts.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class Refused(Exception):
 @lru_cache
 def script(name: str) -> str:
     """The text of one of our scripts, without the line comments in front of its function."""
-    text = (resources.files("checkback.kinds.pages") / "js" / f"{name}.js").read_text()
+    text = (resources.files("checkback.kinds.pages.capture") / "js" / f"{name}.js").read_text()
     lines = text.splitlines()
     while lines and lines[0].startswith("//"):
         lines.pop(0)
@@ -62,14 +64,16 @@ class Devtools:
     ) -> None:
         # Typed loosely by Playwright; what comes back is checked where it is used.
         self._session: Any = session
-        # The public session copies every answer, looking for objects of Playwright's that raw answers never
-        # hold: a tenth of a second for a snapshot. The one below it hands them on as they came.
+        # The public session copies every answer, looking for objects of Playwright's that raw
+        # answers never hold: a tenth of a second for a snapshot. The one below it hands them on as
+        # they came.
         self._inner: Any = getattr(session, "_impl_obj", None)
         self._page = page
         self._context_id: int | None = None
         self._gone: asyncio.Future[PageGone] = asyncio.get_running_loop().create_future()
         self._silenced = silenced
-        #: Whether the page stands still behind a dialog of its own. Then nothing in it can be asked.
+        #: Whether the page stands still behind a dialog of its own. Then nothing in it can be
+        #: asked.
         self.held = held
         self._stopped = False
         page.on("crash", lambda _: self._lose(browser=False))
@@ -81,7 +85,8 @@ class Devtools:
 
     @property
     def scripts_stopped(self) -> bool:
-        """Whether the page lost its scripts, because it hung or because it opened window after window.
+        """Whether the page lost its scripts, because it hung or because it opened window after
+        window.
 
         Ours still run then, but timers and frames no longer fire: nothing may wait for one.
         """
@@ -92,10 +97,14 @@ class Devtools:
         self._session.on(event, handler)
 
     async def race(self, work: Awaitable[Any], seconds: float) -> Any:
-        """The outcome of ``work``. Raises PageGone when the page dies first, Unanswered after ``seconds``."""
+        """The outcome of ``work``. Raises PageGone when the page dies first, Unanswered after
+        ``seconds``.
+        """
         task = asyncio.ensure_future(work)
         try:
-            await asyncio.wait({task, self._gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {task, self._gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
         except asyncio.CancelledError:
             task.cancel()
             raise
@@ -129,7 +138,9 @@ class Devtools:
         return answer or {}
 
     async def ask(self, method: str, params: Fields | None = None) -> Fields:
-        """``call``, for what the page's own thread answers: one that hangs loses its scripts first."""
+        """``call``, for what the page's own thread answers: one that hangs
+        loses its scripts first.
+        """
         try:
             return await self.call(method, params)
         except Unanswered:
@@ -143,8 +154,11 @@ class Devtools:
             return self._session.send(method, params)
         return self._inner.send(method=method, params=params, timeout=None)
 
-    async def run(self, name: str, argument: object = None, *, seconds: float = CALL_SECONDS) -> Any:
-        """The value of our script ``name``, run in the isolated world; a navigation in between is tolerated.
+    async def run(
+        self, name: str, argument: object = None, *, seconds: float = CALL_SECONDS
+    ) -> Any:
+        """The value of our script ``name``, run in the isolated world; a navigation in between is
+        tolerated.
 
         A page that hangs loses its scripts, and ours gets a second chance.
         """
@@ -157,10 +171,13 @@ class Devtools:
             await self.stop_scripts()
             return await self.evaluate(expression, seconds=seconds)
 
-    async def evaluate(self, expression: str, *, seconds: float = CALL_SECONDS, promise: bool = False) -> Any:
+    async def evaluate(
+        self, expression: str, *, seconds: float = CALL_SECONDS, promise: bool = False
+    ) -> Any:
         """The value of an expression in the isolated world. Raises Refused when it throws.
 
-        ``promise`` waits for what it promises; in a page that lost its scripts no promise is ever kept.
+        ``promise`` waits for what it promises; in a page that lost its scripts no promise is ever
+        kept.
         """
         for attempt in (1, 2):
             params = {
@@ -204,12 +221,15 @@ class Devtools:
             await self.call("Runtime.terminateExecution", seconds=2)
 
     async def stop_scripts(self) -> None:
-        """End the running script and forbid the page any further one; its document can still be read.
+        """End the running script and forbid the page any further one; its document can still be
+        read.
 
         The order matters: the prohibition waits behind the loop that the termination ends.
         """
         self._stopped = True
-        off = asyncio.ensure_future(self._send("Emulation.setScriptExecutionDisabled", {"value": True}))
+        off = asyncio.ensure_future(
+            self._send("Emulation.setScriptExecutionDisabled", {"value": True})
+        )
         off.add_done_callback(_forget)
         for _ in range(3):
             await self.terminate()

@@ -1,4 +1,6 @@
-"""Which browser there is: the one that is named, an installed one, or one that Playwright downloaded."""
+"""Which browser there is: the one that is named, an installed one, or one that Playwright
+downloaded.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from checkback.core.errors import JobFailed
 
 BROWSER_UNAVAILABLE = "BROWSER_UNAVAILABLE"
 
-# The program itself, not the shell script in front of it: Debian's /usr/bin/chromium starts five programs to
-# read settings that a headless run does not want.
+# The program itself, not the shell script in front of it: Debian's /usr/bin/chromium starts five
+# programs to read settings that a headless run does not want.
 _ORDER = ("headless-shell", "chromium", "google-chrome", "microsoft-edge")
 _INSTALLED = (
     ("headless-shell", "usr/lib/chromium/chromium-headless-shell"),
@@ -54,8 +56,9 @@ class BrowserProgram:
 def find_browser(explicit: str | None = None, *, root: Path = Path("/")) -> BrowserProgram:
     """The first browser there is: the one named, an installed one, one that Playwright downloaded.
 
-    A server that runs as root starts its browser as nobody, so programs that nobody may not run do not count.
-    ``root`` is the folder that fixed paths start from. Raises JobFailed with the command that installs one.
+    A server that runs as root starts its browser as nobody, so programs that nobody may not run do
+    not count. ``root`` is the folder that fixed paths start from. Raises JobFailed with the command
+    that installs one.
     """
     if explicit:
         path = Path(explicit).expanduser()
@@ -87,7 +90,9 @@ def _candidates(root: Path) -> list[tuple[str, Path]]:
     found.sort(key=lambda candidate: _ORDER.index(candidate[0]))
     cache = playwright_cache()
     for name, pattern in _DOWNLOADED:
-        downloads = sorted(cache.glob(pattern), key=lambda path: _revision(path, cache), reverse=True)
+        downloads = sorted(
+            cache.glob(pattern), key=lambda path: _revision(path, cache), reverse=True
+        )
         found.extend((name, path) for path in downloads)
     return found
 

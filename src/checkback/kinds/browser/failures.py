@@ -1,6 +1,7 @@
 """How a page job fails: codes of the wire format and messages of our own.
 
-No message holds text that a page or a site chose; a number such as the HTTP status is as far as it goes.
+No message holds text that a page or a site chose; a number such as the HTTP status is as far as it
+goes.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def timed_out(seconds: float) -> JobFailed:
 def held_by_dialogs() -> JobFailed:
     """A loop around alert() hears nothing, and shows nothing."""
     return JobFailed(
-        "TIMEOUT_ERROR", "The page shows one dialog after the other and cannot be looked at.", retryable=False
+        "TIMEOUT_ERROR",
+        "The page shows one dialog after the other and cannot be looked at.",
+        retryable=False,
     )
 
 
@@ -81,7 +84,8 @@ def gone(error: PageGone) -> JobFailed:
     return JobFailed("PAGE_CRASHED", "The page crashed its browser tab.", retryable=False)
 
 
-# What Chromium says when a navigation fails, and what it means. Only these words of it go into a message.
+# What Chromium says when a navigation fails, and what it means. Only these words of it go into a
+# message.
 _NETWORK = {
     "ERR_NAME_NOT_RESOLVED": "its host name has no address",
     "ERR_CONNECTION_REFUSED": "its host refused the connection",

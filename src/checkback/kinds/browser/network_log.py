@@ -1,4 +1,6 @@
-"""What a page asked the network for: requests, their weight by type, failures, and when it is quiet."""
+"""What a page asked the network for: requests, their weight by type, failures, and when it is
+quiet.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from urllib.parse import urlsplit
 from checkback.kinds.browser.devtools import Devtools
 from checkback.security.egress import http1
 
-MOST_REQUESTS = 2000
-MOST_LISTED = 50
+MAX_REQUESTS = 2000
+MAX_LISTED = 50
 URL_LENGTH = 300
 # Header names as the browser gives them, in small letters.
 BLOCKED_HEADER = http1.BLOCKED_HEADER.lower()
@@ -22,8 +24,10 @@ Fields = dict[str, Any]
 
 
 def is_seen_by_proxy(url: str) -> bool:
-    """Whether the proxy's own headers in an answer can be believed. It removes them from what servers say;
-    but through a TLS tunnel it sees nothing, and there a server could write them itself."""
+    """Whether the proxy's own headers in an answer can be believed. It removes them from what
+    servers say; but through a TLS tunnel it sees nothing, and there a server could write them
+    itself.
+    """
     return url.startswith("http://")
 
 
@@ -53,7 +57,7 @@ class NetworkLog:
             self._open.discard(key)
             self._total -= 1
             return
-        if len(self._requests) < MOST_REQUESTS:
+        if len(self._requests) < MAX_REQUESTS:
             kind = str(event.get("type", "Other")).lower()
             self._requests[key] = {"url": url[:URL_LENGTH], "type": kind, "bytes": 0}
 
@@ -63,7 +67,9 @@ class NetworkLog:
             response: Fields = event["response"]
             request["status"] = int(response["status"])
             request["mime"] = str(response.get("mimeType", ""))[:80]
-            headers = {str(name).lower(): value for name, value in response.get("headers", {}).items()}
+            headers = {
+                str(name).lower(): value for name, value in response.get("headers", {}).items()
+            }
             if not is_seen_by_proxy(str(response.get("url", ""))):
                 return
             if BLOCKED_HEADER in headers:
@@ -102,10 +108,11 @@ class NetworkLog:
         return str(chosen[-1]["mime"]) if chosen else None
 
     async def quiet(self, *, seconds: float, at_most: float, stalled: float = 2.0) -> bool:
-        """Wait until nothing was asked or answered for ``seconds``; False when something is still on its way.
+        """Wait until nothing was asked or answered for ``seconds``; False when something is still
+        on its way.
 
-        What does not move for ``stalled`` seconds is given up, now and for later waits: one picture that
-        never comes must not make every step wait for it.
+        What does not move for ``stalled`` seconds is given up, now and for later waits: one picture
+        that never comes must not make every step wait for it.
         """
         end = time.monotonic() + at_most
         while time.monotonic() < end:
@@ -127,17 +134,25 @@ class NetworkLog:
             if host and _site(host) != own:
                 others[host] += 1
         requests = list(self._requests.values())
-        failed = [r for r in requests if ("error" in r or r.get("status", 0) >= 400) and not r.get("blocked")]
+        failed = [
+            r
+            for r in requests
+            if ("error" in r or r.get("status", 0) >= 400) and not r.get("blocked")
+        ]
         return {
             "requests": self._total,
             "totalBytes": sum(self._bytes.values()),
             "bytesByType": dict(sorted(self._bytes.items())),
             "countByType": dict(sorted(Counter(r["type"] for r in requests).items())),
             "failedTotal": len(failed),
-            "failed": [_shown(request) for request in failed[:MOST_LISTED]],
-            "blocked": [_shown(request) for request in requests if request.get("blocked")][:MOST_LISTED],
-            "thirdParty": [{"host": host, "requests": n} for host, n in others.most_common(MOST_LISTED)],
-            "truncated": self._total > MOST_REQUESTS,
+            "failed": [_shown(request) for request in failed[:MAX_LISTED]],
+            "blocked": [_shown(request) for request in requests if request.get("blocked")][
+                :MAX_LISTED
+            ],
+            "thirdParty": [
+                {"host": host, "requests": n} for host, n in others.most_common(MAX_LISTED)
+            ],
+            "truncated": self._total > MAX_REQUESTS,
         }
 
 
@@ -146,7 +161,9 @@ def _shown(request: Fields) -> Fields:
 
 
 def _site(host: str | None) -> str:
-    """Roughly the registrable part of a host name: enough to tell a site's own hosts from others'."""
+    """Roughly the registrable part of a host name: enough to tell a site's own
+    hosts from others'.
+    """
     parts = (host or "").rsplit(".", 3)
     if len(parts) >= 3 and len(parts[-2]) <= 3:
         return ".".join(parts[-3:])

@@ -1,4 +1,6 @@
-"""One visit to one page: open it, wait until it stands, notice when it hangs, crashes or is no page."""
+"""One visit to one page: open it, wait until it stands, notice when it hangs, crashes or is no
+page.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +17,26 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from checkback.core.errors import JobFailed
 from checkback.kinds.browser import failures
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.browser.devtools import WORLD, Devtools, PageGone, Refused, Unanswered, script
-from checkback.kinds.browser.network_log import BLOCKED_HEADER, FAILED_HEADER, NetworkLog, is_seen_by_proxy
+from checkback.kinds.browser.network_log import (
+    BLOCKED_HEADER,
+    FAILED_HEADER,
+    NetworkLog,
+    is_seen_by_proxy,
+)
 from checkback.kinds.browser.proxy_auth import sign_in
 from checkback.kinds.context import Egress
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
-MOST_ELEMENTS = 250_000
-MOST_MESSAGES = 200
+MAX_ELEMENTS = 250_000
+MAX_MESSAGES = 200
 #: Console messages after which a page drowns out everything else and loses its scripts.
-MOST_COUNTED = 1000
+MAX_COUNTED = 1000
 MESSAGE_LENGTH = 500
 #: Documents of its own that a page may load one after the other before it loses its scripts.
-MOST_RELOADS = 3
-MOST_FRAMES = 200
+MAX_RELOADS = 3
+MAX_FRAMES = 200
 #: A page stands when nothing was asked or answered for so long.
 QUIET_SECONDS = 0.15
 #: For so long a page is watched at rest before it is scrolled; the last part of the silence.
@@ -40,7 +47,9 @@ WaitUntil = Literal["load", "domcontentloaded", "networkidle"]
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """Seconds that a step may take before it is given up; the phase and the job have limits of their own."""
+    """Seconds that a step may take before it is given up; the phase and the job have limits of
+    their own.
+    """
 
     navigation: float = 20.0
     #: For the files of a page whose own document is complete.
@@ -70,14 +79,14 @@ class Console:
         self.total += 1
         if message.type == "error":
             self.error_total += 1
-            if len(self.errors) < MOST_MESSAGES:
+            if len(self.errors) < MAX_MESSAGES:
                 self.errors.append(message.text[:MESSAGE_LENGTH])
-        if self.total > MOST_COUNTED:
+        if self.total > MAX_COUNTED:
             self._on_flood()
 
     def _exception(self, error: PlaywrightError) -> None:
         self.error_total += 1
-        if len(self.exceptions) < MOST_MESSAGES:
+        if len(self.exceptions) < MAX_MESSAGES:
             self.exceptions.append(error.message[:MESSAGE_LENGTH])
 
     def summary(self) -> dict[str, Any]:
@@ -90,7 +99,7 @@ class Console:
         }
 
 
-class Visit:
+class PageLoad:
     """A page that is open, with everything attached that must be there before its first request."""
 
     def __init__(self, page: Page, devtools: Devtools, budgets: Budgets) -> None:
@@ -113,12 +122,12 @@ class Visit:
 
     def _navigated(self, event: dict[str, Any]) -> None:
         self._documents += "parentId" not in event["frame"]
-        if self._documents > 1 + MOST_RELOADS:
+        if self._documents > 1 + MAX_RELOADS:
             self._silence()
 
     def _framed(self, event: dict[str, Any]) -> None:
         self._frames += 1
-        if self._frames > MOST_FRAMES:
+        if self._frames > MAX_FRAMES:
             self._silence()
 
     def _silence(self) -> None:
@@ -131,11 +140,11 @@ class Visit:
         with suppress(PageGone):
             await self.devtools.stop_scripts()
 
-    async def go(self, bundle: Bundle) -> None:
+    async def go(self, bundle: PageCapture) -> None:
         """Ask for ``bundle.requested_url`` and note how it was answered.
 
-        Raises JobFailed for everything that is not the page itself: no answer, an error page, another medium,
-        a blocked address.
+        Raises JobFailed for everything that is not the page itself: no answer, an error page,
+        another medium, a blocked address.
         """
         response = await self._commit(bundle.requested_url)
         bundle.final_url = self.page.url
@@ -144,8 +153,10 @@ class Visit:
         bundle.media_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
         _refuse_other_than_page(response, bundle.media_type)
 
-    async def settle(self, bundle: Bundle, wait_until: WaitUntil) -> None:
-        """Wait until the page stands. One that hangs after its answer loses its scripts and is kept."""
+    async def settle(self, bundle: PageCapture, wait_until: WaitUntil) -> None:
+        """Wait until the page stands. One that hangs after its answer loses its scripts and is
+        kept.
+        """
         if not await self._wait_for_content():
             bundle.warn("LOAD_INCOMPLETE", "The page's end had not arrived when it was looked at.")
         elif not self.devtools.scripts_stopped:
@@ -153,8 +164,10 @@ class Visit:
         await self._calm(bundle)
         bundle.final_url = self.page.url
 
-    async def again(self, bundle: Bundle) -> None:
-        """Load the page once more and wait until it stands; what the browser shows of it then counts anew."""
+    async def again(self, bundle: PageCapture) -> None:
+        """Load the page once more and wait until it stands; what the browser shows of it then
+        counts anew.
+        """
         self._documents = 0
         self._content_loaded.clear()
         self._loaded.clear()
@@ -210,19 +223,23 @@ class Visit:
                 await self.devtools.stop_scripts()
         return False
 
-    async def _settle(self, bundle: Bundle, wait_until: WaitUntil) -> None:
+    async def _settle(self, bundle: PageCapture, wait_until: WaitUntil) -> None:
         """Wait for the rest of the page's files, as long as they keep coming."""
         if wait_until == "domcontentloaded":
             await self.network.quiet(seconds=0.2, at_most=1.0)
             return
         end = time.monotonic() + self.budgets.load
-        complete = await self.network.quiet(seconds=QUIET_SECONDS - REST_SECONDS, at_most=self.budgets.load)
+        complete = await self.network.quiet(
+            seconds=QUIET_SECONDS - REST_SECONDS, at_most=self.budgets.load
+        )
         await self._begin_rest()
         if complete:
             left = max(0.0, end - time.monotonic())
             complete = await self.network.quiet(seconds=QUIET_SECONDS, at_most=left)
         if not complete and not self._loaded.is_set():
-            bundle.warn("LOAD_INCOMPLETE", "Some of the page's files had not arrived when it was looked at.")
+            bundle.warn(
+                "LOAD_INCOMPLETE", "Some of the page's files had not arrived when it was looked at."
+            )
         elif not complete and wait_until == "networkidle":
             bundle.warn("NETWORK_BUSY", "The page was still loading when it was looked at.")
 
@@ -231,17 +248,19 @@ class Visit:
         with suppress(Unanswered, Refused):  # it does without
             await self.devtools.evaluate(f"({script('rest')})()", seconds=0.5)
 
-    async def _calm(self, bundle: Bundle) -> None:
+    async def _calm(self, bundle: PageCapture) -> None:
         """Take the scripts from a page that does not let itself be looked at."""
         if self.devtools.held():
             raise failures.held_by_dialogs()
         if self._silencing is not None:
             await self._silencing
-        elif not self.devtools.scripts_stopped and not await self.devtools.responsive(self.budgets.hang):
+        elif not self.devtools.scripts_stopped and not await self.devtools.responsive(
+            self.budgets.hang
+        ):
             await self.devtools.stop_scripts()
         self.note_stopped(bundle)
 
-    def note_stopped(self, bundle: Bundle) -> None:
+    def note_stopped(self, bundle: PageCapture) -> None:
         """Say so in the bundle when the page has lost its scripts."""
         if self.devtools.scripts_stopped:
             bundle.warn("SCRIPTS_STOPPED", "The page's scripts gave no rest and were stopped.")
@@ -254,25 +273,26 @@ async def open_visit(
     key: Egress | None = None,
     silenced: Callable[[], bool] = lambda: False,
     held: Callable[[], bool] = lambda: False,
-) -> Visit:
+) -> PageLoad:
     """A blank page with observers, network log and style sheet tracking in place.
 
     ``key`` is what the page shows to the proxy, where its context was made without.
 
-    ``silenced`` tells whether somebody else has taken the page's scripts, ``held`` whether the page stands
-    still behind a dialog.
+    ``silenced`` tells whether somebody else has taken the page's scripts, ``held`` whether the page
+    stands still behind a dialog.
     """
     page = context.pages[0] if context.pages else await context.new_page()
     devtools = Devtools(await context.new_cdp_session(page), page, silenced=silenced, held=held)
     if key is not None:
         await sign_in(devtools, key)
-    visit = Visit(page, devtools, budgets)
+    visit = PageLoad(page, devtools, budgets)
     await asyncio.gather(
         devtools.call("Network.enable"),
         devtools.call("DOM.enable"),
         devtools.call("Page.enable"),
         devtools.call(
-            "Page.addScriptToEvaluateOnNewDocument", {"source": script("observe"), "worldName": WORLD}
+            "Page.addScriptToEvaluateOnNewDocument",
+            {"source": script("observe"), "worldName": WORLD},
         ),
     )
     await devtools.call("CSS.enable")

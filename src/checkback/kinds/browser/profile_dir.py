@@ -1,4 +1,6 @@
-"""The folder of one running browser: its launcher, profile and temporary files, all gone at the end."""
+"""The folder of one running browser: its launcher, profile and temporary files, all gone at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ _PASSED_ON = (
 class BrowserFolder:
     """The browser's own folder: its launcher, profile and temporary files. Removed at the end.
 
-    A lock on it tells a folder in use from one that a killed process left behind; those go at the next start.
+    A lock on it tells a folder in use from one that a killed process left behind; those go at the
+    next start.
     """
 
     def __init__(self, temporary_folder: Path) -> None:
@@ -68,16 +71,23 @@ class BrowserFolder:
 
     @contextmanager
     def for_driver(self, node: Path) -> Generator[None]:
-        """Playwright's own process, when it is started inside this block, ends with ours and makes its
-        temporary files here, where a later start finds them.
+        """Playwright's own process, when it is started inside this block, ends with ours and makes
+        its temporary files here, where a later start finds them.
 
-        It would else close its browsers first when ours has died, and wait 30 s for one that does not answer;
-        killed, it leaves two folders for each browser behind. It takes no other word for either than these
-        variables. ``node`` is the Node.js program that it runs in.
+        It would else close its browsers first when ours has died, and wait 30 s for one that does
+        not answer; killed, it leaves two folders for each browser behind. It takes no other word
+        for either than these variables. ``node`` is the Node.js program that it runs in.
         """
         launcher = self.path / "driver"
         pid_file = self.path / "driver-pid"
-        command = [sys.executable, "-IS", confine.__file__, confine.SAME_USER, str(pid_file), str(node)]
+        command = [
+            sys.executable,
+            "-IS",
+            confine.__file__,
+            confine.SAME_USER,
+            str(pid_file),
+            str(node),
+        ]
         launcher.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
         launcher.chmod(0o700)
         ours = {"TMPDIR": str(self.path), "PLAYWRIGHT_NODEJS_PATH": str(launcher)}
@@ -105,7 +115,9 @@ class BrowserFolder:
 
 
 def _base_folder(preferred: Path) -> Path:
-    """A folder whose files can be executed and, where the browser runs as nobody, entered by anybody."""
+    """A folder whose files can be executed and, where the browser runs as nobody, entered by
+    anybody.
+    """
     for folder in (preferred, Path(tempfile.gettempdir()), Path("/var/tmp")):  # noqa: S108 - mkdtemp below it
         if not folder.is_dir() or os.statvfs(folder).f_flag & os.ST_NOEXEC:
             continue

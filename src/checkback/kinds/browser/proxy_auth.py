@@ -1,7 +1,7 @@
 """Makes a fresh context known to the egress proxy, once, before its page asks for anything.
 
-The network of a context remembers the key of its proxy, for all that is loaded in it. So one request that
-asks for the key is enough, and no later one has to wait for us.
+The network of a context remembers the key of its proxy, for all that is loaded in it. So one
+request that asks for the key is enough, and no later one has to wait for us.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ _ASK = f"fetch({REPORT_URL!r}, {{mode: 'no-cors'}}).then(() => 1, () => 1)"
 
 
 async def sign_in(devtools: Devtools, egress: Egress) -> None:
-    """Answer the proxy's question for the key. Raises JobFailed when it does not ask or does not take it."""
+    """Answer the proxy's question for the key. Raises JobFailed when it does not ask or does not
+    take it.
+    """
     asked: list[Fields] = []
     tasks: set[asyncio.Task[Fields]] = set()
 
@@ -38,7 +40,11 @@ async def sign_in(devtools: Devtools, egress: Egress) -> None:
     def tell_key(event: Fields) -> None:
         asked.append(event)
         right = event["authChallenge"].get("source") == "Proxy" and len(asked) == 1
-        key = {"response": "ProvideCredentials", "username": egress.username, "password": egress.password}
+        key = {
+            "response": "ProvideCredentials",
+            "username": egress.username,
+            "password": egress.password,
+        }
         answer(
             "Fetch.continueWithAuth",
             event,
@@ -53,6 +59,8 @@ async def sign_in(devtools: Devtools, egress: Egress) -> None:
         await devtools.call("Runtime.evaluate", {"expression": _ASK, "awaitPromise": True})
         await devtools.call("Fetch.disable")
     except (Unanswered, Refused) as error:
-        raise JobFailed("BROWSER_ERROR", "The browser did not sign in to this server's proxy.") from error
+        raise JobFailed(
+            "BROWSER_ERROR", "The browser did not sign in to this server's proxy."
+        ) from error
     if len(asked) != 1:  # never, or again because the proxy does not know the key
         raise JobFailed("BROWSER_ERROR", "The browser did not sign in to this server's proxy.")

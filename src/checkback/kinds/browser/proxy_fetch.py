@@ -1,4 +1,6 @@
-"""Small fetches beside the browser, through the same egress proxy: robots.txt, and the proxy's own report."""
+"""Small fetches beside the browser, through the same egress proxy: robots.txt, and the proxy's own
+report.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,11 @@ class Fetched:
 def fetch(
     url: str, egress: Egress, *, user_agent: str, seconds: float, max_bytes: int, redirects: int = 5
 ) -> Fetched:
-    """GET a URL through the proxy, within ``seconds`` for each redirect. Blocking: call it in a thread.
+    """GET a URL through the proxy, within ``seconds`` for each redirect. Blocking: call it in a
+    thread.
 
-    Raises FetchFailed, or HostUnreachable where the reason is known. An address that the proxy blocks is an
-    answer, not a failure.
+    Raises FetchFailed, or HostUnreachable where the reason is known. An address that the proxy
+    blocks is an answer, not a failure.
     """
     headers = {"User-Agent": user_agent, "Accept": "text/plain, */*;q=0.5"}
     for _ in range(redirects + 1):
@@ -50,7 +53,8 @@ def fetch(
 
 
 def _read(response: http.client.HTTPResponse, end: float, max_bytes: int) -> bytes:
-    # A socket's timeout is for each read; a host that sends a byte a second must not hold us for ever.
+    # A socket's timeout is for each read; a host that sends a byte a second must not hold us for
+    # ever.
     body = bytearray()
     while len(body) < max_bytes and (chunk := response.read1(min(65_536, max_bytes - len(body)))):
         body += chunk

@@ -1,8 +1,8 @@
 """The browser of page jobs: which program, how it is started, and one fresh context for each job.
 
-One Playwright and one browser stay warm between the jobs of a child process. What keeps a hostile page in
-is not written here but started here: Chromium's own sandbox, an unprivileged user where the server is root,
-and a network that consists of the egress proxy alone.
+One Playwright and one browser stay warm between the jobs of a child process. What keeps a hostile
+page in is not written here but started here: Chromium's own sandbox, an unprivileged user where the
+server is root, and a network that consists of the egress proxy alone.
 """
 
 from __future__ import annotations
@@ -34,10 +34,16 @@ from checkback.kinds.browser.profile_dir import BrowserFolder
 from checkback.kinds.context import Egress, Environment
 from checkback.security.sandbox.policy import rights_for_programs
 
-__all__ = ["BROWSER_UNAVAILABLE", "BrowserProgram", "BrowserSession", "browser_session", "find_browser"]
+__all__ = [
+    "BROWSER_UNAVAILABLE",
+    "BrowserProgram",
+    "BrowserSession",
+    "browser_session",
+    "find_browser",
+]
 
-#: Contexts after which a browser is started afresh. No leak was measured in 120; this bounds one not yet
-#: known.
+#: Contexts after which a browser is started afresh. No leak was measured in 120; this bounds one
+#: not yet known.
 CONTEXTS_PER_BROWSER = 200
 #: Popups closed, and dialogs dismissed, before the page that opens them loses its scripts.
 MAX_POPUPS = 20
@@ -53,9 +59,9 @@ CLOSE_SECONDS = 3.0
 _FLAGS = (
     "--disable-gpu",
     "--js-flags=--max-old-space-size=512",
-    # Every way out but the proxy is closed. A context brings its own proxy; without one there is port 1,
-    # where nobody listens. Chromium would go round a proxy for loopback and link-local addresses:
-    # <-loopback> stops that.
+    # Every way out but the proxy is closed. A context brings its own proxy; without one there is
+    # port 1, where nobody listens. Chromium would go round a proxy for loopback and link-local
+    # addresses: <-loopback> stops that.
     "--proxy-server=http://127.0.0.1:1",
     "--proxy-bypass-list=<-loopback>",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
@@ -66,19 +72,21 @@ _FLAGS = (
     "--disable-domain-reliability",
 )
 
-# What Chromium prints when the kernel or a container gives it no namespaces, or when it runs as root.
+# What Chromium prints when the kernel or a container gives it no namespaces, or when it runs as
+# root.
 _NO_SANDBOX = re.compile(
     r"No usable sandbox|without --no-sandbox is not|Failed to move to new namespace|zygote_host_impl"
 )
 
-#: Makes Chromium share pictures between its processes through files in its temporary folder. A disk spends a
-#: twentieth of an analysis on making and forgetting them; but in containers /dev/shm often has 64 MB only,
-#: and a browser that fills it dies.
+#: Makes Chromium share pictures between its processes through files in its temporary folder. A disk
+#: spends a twentieth of an analysis on making and forgetting them; but in containers /dev/shm often
+#: has 64 MB only, and a browser that fills it dies.
 _SHARE_ON_DISK = "--disable-dev-shm-usage"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Chromium makes the files, each for itself alone
 _LEAST_SHARED_BYTES = 2 << 30
 
-# Playwright's defaults for tests of one's own pages; against a stranger's page the protection is wanted.
+# Playwright's defaults for tests of one's own pages; against a stranger's page the protection is
+# wanted.
 _UNWANTED_DEFAULTS = ("--disable-ipc-flooding-protection", "--disable-popup-blocking")
 
 
@@ -88,15 +96,17 @@ class BrowserSession:
     def __init__(self, program: BrowserProgram, folder: BrowserFolder) -> None:
         self.program = program
         self.version = ""
-        #: Whether Chromium's own sandbox is on. Off only where the kernel or the container gives it no
-        #: namespaces.
+        #: Whether Chromium's own sandbox is on. Off only where the kernel or the container gives it
+        #: no namespaces.
         self.sandboxed = True
-        #: What an owner should know of this browser, for the result's environment; empty when all is well.
+        #: What an owner should know of this browser, for the result's environment; empty when all
+        #: is well.
         self.environment_note = ""
         #: What the page of the present, or the last, context tried. One context is open at a time.
         self.popups = 0
         self.dialogs = 0
-        #: The page shows dialogs in an endless loop and stands still behind one: nothing more comes from it.
+        #: The page shows dialogs in an endless loop and stands still behind one: nothing more comes
+        #: from it.
         self.held_by_dialog = False
         self._folder = folder
         self._playwright: Playwright | None = None
@@ -113,16 +123,22 @@ class BrowserSession:
 
     @asynccontextmanager
     async def context(
-        self, egress: Egress, *, width: int = 1440, height: int = 900, with_key: bool = True, **extra: Any
+        self,
+        egress: Egress,
+        *,
+        width: int = 1440,
+        height: int = 900,
+        with_key: bool = True,
+        **extra: Any,
     ) -> AsyncGenerator[BrowserContext]:
         """A context without a past whose only network is the proxy, with this job's key.
 
-        The first page opened in it is the job's; every later one is a popup and gets closed. ``extra`` goes
-        to Playwright's ``new_context``. Without ``with_key`` the proxy knows the context only after
-        ``sign_in``: Playwright stops every request on its way to see whether it wants the key, and turns the
-        cache off for it; such a context may have its page already, see ``make_ready``. A context that cannot
-        be closed within 3 s takes its browser with it; the next job gets a new one. Raises JobFailed when no
-        browser can be started.
+        The first page opened in it is the job's; every later one is a popup and gets closed.
+        ``extra`` goes to Playwright's ``new_context``. Without ``with_key`` the proxy knows the
+        context only after ``sign_in``: Playwright stops every request on its way to see whether it
+        wants the key, and turns the cache off for it; such a context may have its page already, see
+        ``make_ready``. A context that cannot be closed within 3 s takes its browser with it; the
+        next job gets a new one. Raises JobFailed when no browser can be started.
         """
         proxy = ProxySettings(server=egress.proxy_url)
         if with_key:
@@ -151,10 +167,11 @@ class BrowserSession:
                 await self.kill()
 
     def make_ready(self) -> asyncio.Task[BrowserContext] | None:
-        """Open a blank page for the next job, in a context of its own, while there is nothing else to do.
+        """Open a blank page for the next job, in a context of its own, while there is nothing else
+        to do.
 
-        That takes as long as loading a small site. It is used once, by a job that wants what the last one
-        wanted, and knows no job's key.
+        That takes as long as loading a small site. It is used once, by a job that wants what the
+        last one wanted, and knows no job's key.
         """
         if self._usual and self._spare is None:
             self._spare = asyncio.create_task(self._open_spare(self._usual))
@@ -170,7 +187,9 @@ class BrowserSession:
         spare, self._spare = self._spare, None
         if spare is None:
             return None
-        with suppress(PlaywrightError, JobFailed):  # then this job opens its own, and tells if it can't
+        with suppress(
+            PlaywrightError, JobFailed
+        ):  # then this job opens its own, and tells if it can't
             context = await spare
             if options == self._usual and context.browser is self._browser and self._is_connected():
                 # A Playwright that has died since does not say so: it is asked.
@@ -183,7 +202,8 @@ class BrowserSession:
         """End the browser at once, whatever it is doing; the next context starts a new one."""
         browser, self._browser = self._browser, None
         if browser is not None and browser.is_connected():
-            # Connected, hence alive, hence the number is still its own. Playwright made it a group's leader.
+            # Connected, hence alive, hence the number is still its own. Playwright made it a
+            # group's leader.
             with suppress(OSError, ValueError):
                 os.killpg(self._folder.read_pid(), signal.SIGKILL)
             with suppress(TimeoutError, PlaywrightError):
@@ -280,13 +300,16 @@ def _has_shared_memory() -> bool:
 
 
 class _Warden:
-    """Closes popups and dialogs of one context, and takes the scripts from a page that has too many."""
+    """Closes popups and dialogs of one context, and takes the scripts from a page that has too
+    many.
+    """
 
     def __init__(self, session: BrowserSession, context: BrowserContext) -> None:
         self._session = session
         self._context = context
         self._own: Page | None = None
-        #: Attached while the page is still quiet: one that shows dialogs in a loop takes no new sessions.
+        #: Attached while the page is still quiet: one that shows dialogs in a loop takes no new
+        #: sessions.
         self._devtools: asyncio.Task[Any] | None = None
         self._silencing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -316,7 +339,8 @@ class _Warden:
         if self._session.dialogs <= MAX_DIALOGS + MORE_DIALOGS:
             self._do(dialog.dismiss())
         else:
-            # An endless loop around alert() hears nothing. It may keep this dialog, and so stand still.
+            # An endless loop around alert() hears nothing. It may keep this dialog, and so stand
+            # still.
             self._session.held_by_dialog = True
 
     def _silence(self) -> None:
@@ -333,7 +357,8 @@ class _Warden:
 
     def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         async def run() -> None:
-            # The page, its browser or the whole connection may be gone by now, which is just as well.
+            # The page, its browser or the whole connection may be gone by now, which is just as
+            # well.
             with suppress(PlaywrightError, TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await work
@@ -347,21 +372,28 @@ class _Warden:
         """Stop to look after the context, which is about to be closed."""
         self._context.remove_listener("page", self._on_page)
         self._context.remove_listener("dialog", self._on_dialog)
-        tasks: list[asyncio.Task[Any]] = [*self._tasks, *([self._devtools] if self._devtools else [])]
+        tasks: list[asyncio.Task[Any]] = [
+            *self._tasks,
+            *([self._devtools] if self._devtools else []),
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:
-    """A failure of this task needs no report: whoever waits for it sees it, and nobody may be waiting."""
+    """A failure of this task needs no report: whoever waits for it sees it, and nobody may be
+    waiting.
+    """
     if not task.cancelled():
         task.exception()
 
 
 @asynccontextmanager
 async def browser_session(environment: Environment) -> AsyncGenerator[BrowserSession]:
-    """The warm browser of a child process. Raises JobFailed with BROWSER_UNAVAILABLE when there is none."""
+    """The warm browser of a child process. Raises JobFailed with BROWSER_UNAVAILABLE when there is
+    none.
+    """
     folder = BrowserFolder(environment.temporary_folder)
     session = BrowserSession(find_browser(environment.browser), folder)
     try:

@@ -1,7 +1,7 @@
 """Why a document job fails, in our own words: a code, one sentence, and what to do next.
 
-Nothing here comes from a document or a library's message. The dialect of PDF.co has a number for each code
-(spec: its table of error codes, 441 to 454).
+Nothing here comes from a document or a library's message. The dialect of PDF.co has a number for
+each code (spec: its table of error codes, 441 to 454).
 """
 
 from __future__ import annotations
@@ -88,12 +88,16 @@ def undecipherable() -> JobFailed:
 
 def invalid_option(name: str, expected: str) -> JobFailed:
     """An argument has a form that only the job could judge. Both texts are ours."""
-    return _final(DocumentCode.INVALID_OPTION, f"{name} is not {expected}.", "Correct it and submit again.")
+    return _final(
+        DocumentCode.INVALID_OPTION, f"{name} is not {expected}.", "Correct it and submit again."
+    )
 
 
 def invalid_rect() -> JobFailed:
     """The argument ``rect`` is not four numbers."""
-    return invalid_option("rect", "four numbers: x, y, width and height in points from the top left")
+    return invalid_option(
+        "rect", "four numbers: x, y, width and height in points from the top left"
+    )
 
 
 def invalid_pattern() -> JobFailed:
@@ -136,7 +140,9 @@ def unsupported(what: str, hint: str = "Convert the file to a plain PDF first.")
 def invalid_html() -> JobFailed:
     """There is no HTML, or no browser could make pages of it."""
     return _final(
-        DocumentCode.INVALID_HTML, "The HTML could not be made into pages.", "Check the HTML and its address."
+        DocumentCode.INVALID_HTML,
+        "The HTML could not be made into pages.",
+        "Check the HTML and its address.",
     )
 
 

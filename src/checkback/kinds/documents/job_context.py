@@ -1,4 +1,5 @@
-"""What every document job does around its real work: fetch, lock itself in, tell progress, keep results.
+"""What every document job does around its real work: fetch, lock itself in, tell progress, keep
+results.
 
 with document_work(args, ctx) as work:
     text = read(work.source.path)
@@ -21,7 +22,12 @@ from checkback.core.errors import JobFailed
 from checkback.core.job import JSON
 from checkback.kinds.context import JobContext
 from checkback.kinds.documents import failures
-from checkback.kinds.documents.args.common import DocumentArgs, LoginArgs, ManySourcesArgs, OutputArgs
+from checkback.kinds.documents.args.common import (
+    DocumentArgs,
+    LoginArgs,
+    ManySourcesArgs,
+    OutputArgs,
+)
 from checkback.kinds.documents.args.profiles import ProfileOptions
 from checkback.kinds.documents.files.encryption import unwrap, wrapped
 from checkback.kinds.documents.files.names import result_stem
@@ -62,17 +68,25 @@ class DocumentWork:
         self.ctx.progress(FETCHED_PERCENT + share * (CONVERTED_PERCENT - FETCHED_PERCENT))
 
     def output(
-        self, content: bytes | str | Path, extension: str, *, suffix: str = "", name: str | None = None
+        self,
+        content: bytes | str | Path,
+        extension: str,
+        *,
+        suffix: str = "",
+        name: str | None = None,
     ) -> str:
-        """Keep a result file and return its name: the argument ``name`` or the source's, with our ending.
+        """Keep a result file and return its name: the argument ``name`` or the source's, with our
+        ending.
 
-        ``suffix`` tells several outputs apart (``_page3``). ``name`` overrides all, for attachments. A name
-        that is taken gets a number.
+        ``suffix`` tells several outputs apart (``_page3``). ``name`` overrides all, for
+        attachments. A name that is taken gets a number.
         """
         if name is not None:
             wanted = plain_name(name)
         else:
-            stem = result_stem(self.name, "") or (self.sources[0].stem if self.sources else "document")
+            stem = result_stem(self.name, "") or (
+                self.sources[0].stem if self.sources else "document"
+            )
             wanted = f"{stem}{suffix}.{extension}"
         unique, number = wanted, 1
         while unique in self._outputs:
@@ -83,7 +97,12 @@ class DocumentWork:
         return unique
 
     def result(
-        self, *, page_count: int | None = None, body: JSON = None, inline: bool = False, **facts: JSON
+        self,
+        *,
+        page_count: int | None = None,
+        body: JSON = None,
+        inline: bool = False,
+        **facts: JSON,
     ) -> dict[str, JSON]:
         """The job's result. ``body`` is left out when it is large: the outputs have it anyhow.
 
@@ -107,9 +126,9 @@ def document_work(
 ) -> Generator[DocumentWork]:
     """Fetch the job's sources, then lock the process in, then let the work begin.
 
-    ``offline`` takes the network away for good, from this process and every program that it starts; leave it
-    only for work that renders pages from the network, through the proxy. ``more`` are further sources. What
-    libraries raise inside becomes a failure in our words.
+    ``offline`` takes the network away for good, from this process and every program that it starts;
+    leave it only for work that renders pages from the network, through the proxy. ``more`` are
+    further sources. What libraries raise inside becomes a failure in our words.
     """
     ctx.phase("fetch")
     login = _login(args)

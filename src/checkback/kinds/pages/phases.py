@@ -19,9 +19,13 @@ class Skipped(Exception):
 
 
 def phase_failure(name: str, error: Exception, seconds: float) -> PhaseFailure:
-    """What a phase's end means to the caller; the error's own text may come from the page and stays here."""
+    """What a phase's end means to the caller; the error's own text may come from the page and stays
+    here.
+    """
     if isinstance(error, Skipped):
-        return PhaseFailure(name, _FAILED[name], "Not run, because an earlier phase ran out of time.")
+        return PhaseFailure(
+            name, _FAILED[name], "Not run, because an earlier phase ran out of time."
+        )
     if isinstance(error, TimeoutError | Unanswered):
         return PhaseFailure(name, "TIMEOUT_ERROR", f"Not finished after {seconds:.0f} seconds.")
     if isinstance(error, PageGone):

@@ -1,7 +1,8 @@
 """Runs one page job: the phases in their order, each with its own time, progress and failure.
 
-The first phase must succeed, because without a page there is nothing to report. From then on nothing that is
-known is lost: a phase that fails or runs out of time is named in the report, and the others go on.
+The first phase must succeed, because without a page there is nothing to report. From then on
+nothing that is known is lost: a phase that fails or runs out of time is named in the report, and
+the others go on.
 """
 
 from __future__ import annotations
@@ -23,23 +24,29 @@ from playwright.async_api import Error as PlaywrightError
 from checkback.core.errors import JobFailed
 from checkback.core.job import Artifact
 from checkback.kinds.browser import failures
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.browser.devtools import PageGone, Refused, Unanswered
-from checkback.kinds.browser.page_load import Budgets, Visit, open_visit
+from checkback.kinds.browser.page_load import Budgets, PageLoad, open_visit
 from checkback.kinds.browser.proxy_fetch import HostUnreachable, egress_report
 from checkback.kinds.browser.session import MAX_POPUPS, BrowserSession
 from checkback.kinds.context import Egress, JobContext
 from checkback.kinds.pages.audits.accessibility import axe_source, axe_tier
 from checkback.kinds.pages.audits.design_tokens import design_tokens, tokens_as_css
-from checkback.kinds.pages.capture.background_reader import Desk, timed
+from checkback.kinds.pages.capture.background_reader import BackgroundReader, timed
 from checkback.kinds.pages.capture.collector import Collector
 from checkback.kinds.pages.capture.frame_motion import watch_frames
 from checkback.kinds.pages.capture.robots import ask_robots
 from checkback.kinds.pages.dom.snapshot import font_samples
 from checkback.kinds.pages.jobs.args import PageAnalyzeArgs, unused_keys
 from checkback.kinds.pages.phases import Skipped, phase_failure
-from checkback.kinds.pages.report.builder import Reading
-from checkback.kinds.pages.report.report import Outcome, add_score, assemble, job_result, measure_of
+from checkback.kinds.pages.report.builder import ReportBuilder
+from checkback.kinds.pages.report.report import (
+    AnalysisOutcome,
+    add_score,
+    assemble,
+    job_result,
+    measure_of,
+)
 from checkback.security.redaction import mask_keys
 
 Fields = dict[str, Any]
@@ -62,7 +69,7 @@ async def analyze_page(
     session: BrowserSession,
     budgets: Budgets | None = None,
     *,
-    keep: Callable[[Bundle], object] | None = None,
+    keep: Callable[[PageCapture], object] | None = None,
 ) -> Fields:
     """Analyse one page and leave report.json, pictures and the job's result. Raises JobFailed.
 
@@ -70,9 +77,12 @@ async def analyze_page(
     """
     if ctx.egress is None:
         raise JobFailed("NETWORK_ERROR", "This job was given no way to the network.")
-    run = _Run(args, ctx, session, ctx.egress, budgets or Budgets(), keep_snapshot=keep is not None)
+    run = _Pipeline(
+        args, ctx, session, ctx.egress, budgets or Budgets(), keep_snapshot=keep is not None
+    )
     viewport = args.layoutOptions.viewport
-    # A blank page is made ready while robots.txt is asked for; the site itself is not touched before.
+    # A blank page is made ready while robots.txt is asked for; the site itself is not touched
+    # before.
     allowed = asyncio.create_task(run.check_robots(args.url))
     try:
         async with session.context(
@@ -96,7 +106,9 @@ async def analyze_page(
 
 
 def _user_agent(session: BrowserSession, *, phone: bool = False) -> str:
-    """A browser's own words, so that sites send their usual page, and ours, so that they know who asks."""
+    """A browser's own words, so that sites send their usual page, and ours, so that they know who
+    asks.
+    """
     version = session.version.split(".")[0]
     system, mobile = ("Linux; Android 10; K", "Mobile ") if phone else ("X11; Linux x86_64", "")
     return (
@@ -105,7 +117,7 @@ def _user_agent(session: BrowserSession, *, phone: bool = False) -> str:
     )
 
 
-class _Run:
+class _Pipeline:
     """The state of one analysis."""
 
     def __init__(
@@ -122,9 +134,13 @@ class _Run:
         self._budgets = budgets
         self._keep_snapshot = keep_snapshot
         self._started = time.monotonic()
-        self._ends_at = self._started + min(args.timeout / 1000, max(5.0, ctx.deadline - RESERVE_SECONDS))
+        self._ends_at = self._started + min(
+            args.timeout / 1000, max(5.0, ctx.deadline - RESERVE_SECONDS)
+        )
         viewport = args.layoutOptions.viewport
-        self.bundle = Bundle(args.url, datetime.now(UTC).isoformat(), (viewport.width, viewport.height))
+        self.bundle = PageCapture(
+            args.url, datetime.now(UTC).isoformat(), (viewport.width, viewport.height)
+        )
         self.bundle.environment = {
             "browser": f"{session.program.name} {session.version}",
             "sandbox": session.sandboxed,
@@ -132,17 +148,19 @@ class _Run:
         }
         if session.environment_note:
             self.bundle.environment["note"] = session.environment_note
-        self._reading = Reading(self.bundle)
-        self._desk = Desk()
+        self._reading = ReportBuilder(self.bundle)
+        self._desk = BackgroundReader()
         self._styles: asyncio.Future[None] | None = None
         #: What is being read of each phase, with the seconds that it may take.
         self._reads: list[tuple[str, float, asyncio.Future[tuple[Fields, int]]]] = []
-        self._outcome = Outcome()
+        self._outcome = AnalysisOutcome()
         self._parts: Fields = {}
         self._artifacts: list[Artifact] = []
         self._pictures: list[Fields] = []
         for key in unused_keys(args):
-            self.bundle.warnings.append({"code": "UNUSED_OPTION", "message": f"{key} has no effect here."})
+            self.bundle.warnings.append(
+                {"code": "UNUSED_OPTION", "message": f"{key} has no effect here."}
+            )
 
     def _left(self) -> float:
         return max(0.0, self._ends_at - time.monotonic())
@@ -165,7 +183,11 @@ class _Run:
             raise failures.unreachable(str(error)) from error
         if answer.ground == "blocked":
             raise failures.blocked()
-        self.bundle.robots = {"allowed": answer.allowed, "ground": answer.ground, "status": answer.status}
+        self.bundle.robots = {
+            "allowed": answer.allowed,
+            "ground": answer.ground,
+            "status": answer.status,
+        }
         if not answer.allowed:
             raise failures.robots_forbid(reachable=answer.ground == "rules")
 
@@ -211,7 +233,7 @@ class _Run:
     def _was_silenced(self) -> bool:
         return self._session.popups > MAX_POPUPS
 
-    async def _ingest(self, visit: Visit, collector: Collector) -> None:
+    async def _ingest(self, visit: PageLoad, collector: Collector) -> None:
         self._check_cancelled()
         self._ctx.progress(4)
         try:
@@ -228,14 +250,17 @@ class _Run:
         except TimeoutError as error:
             raise failures.timed_out(self._args.timeout / 1000) from error
         except (Unanswered, Refused) as error:
-            raise JobFailed("TIMEOUT_ERROR", "The page stopped answering while it was opened.") from error
+            raise JobFailed(
+                "TIMEOUT_ERROR", "The page stopped answering while it was opened."
+            ) from error
         self._ctx.progress(35)
 
-    async def _open(self, visit: Visit, collector: Collector) -> None:
+    async def _open(self, visit: PageLoad, collector: Collector) -> None:
         try:
             await visit.go(self.bundle)
         except JobFailed as failure:
-            # A refused tunnel looks like any broken connection to the browser; the proxy knows better.
+            # A refused tunnel looks like any broken connection to the browser; the proxy knows
+            # better.
             if failure.code == "NETWORK_ERROR" and await self._was_blocked():
                 raise failures.blocked() from failure
             raise
@@ -262,7 +287,9 @@ class _Run:
         self._keep_picture("screenshot.jpg", picture, "base")
         if self._args.layoutOptions.include_html:
             try:
-                self._keep(self._ctx.artifact("page.html", _encoded(await collector.html()), "text/html"))
+                self._keep(
+                    self._ctx.artifact("page.html", _encoded(await collector.html()), "text/html")
+                )
             except (Unanswered, Refused):
                 self.bundle.warn("HTML_MISSING", "The page's HTML could not be read.")
 
@@ -285,7 +312,9 @@ class _Run:
 
     async def _axe_early(self, collector: Collector) -> None:
         tier, options = axe_tier((self.bundle.facts or {}).get("elements", 0))
-        if self._args.features.quality and tier == "standard":  # the others' would keep the picture waiting
+        if (
+            self._args.features.quality and tier == "standard"
+        ):  # the others' would keep the picture waiting
             await collector.axe(axe_source(), options, tier)
             if self.bundle.axe and self.bundle.axe.get("stopped"):
                 # On a page of this size it takes a second: it is the page that hangs.
@@ -294,11 +323,17 @@ class _Run:
 
     async def _canvases_early(self, collector: Collector) -> None:
         options = self._args.motionOptions
-        if self._args.features.motion and options.detect_webgl_animations and not self._watch_seconds():
+        if (
+            self._args.features.motion
+            and options.detect_webgl_animations
+            and not self._watch_seconds()
+        ):
             await collector.canvases()
 
-    async def _begin_styles(self, visit: Visit, collector: Collector) -> None:
-        """Fetch the style sheets and have them read in a thread, while the browser goes on with the rest."""
+    async def _begin_styles(self, visit: PageLoad, collector: Collector) -> None:
+        """Fetch the style sheets and have them read in a thread, while the browser goes on with the
+        rest.
+        """
         features = self._args.features
         wanted = features.layout or features.motion or self._args.responsiveOptions.enabled
         if wanted and await visit.loaded(self._budgets.settle) and await collector.style_sheets():
@@ -336,7 +371,9 @@ class _Run:
         return lambda: self._reading.motion(self._args)
 
     def _watch_seconds(self) -> float:
-        """For how long to look at what moves: declared patterns need no watching, what runs does."""
+        """For how long to look at what moves: declared patterns need no
+        watching, what runs does.
+        """
         options = self._args.motionOptions
         asked = "waitTime" in options.js_animation_options.model_fields_set
         watch = asked or options.detection_mode != "css"
@@ -389,7 +426,9 @@ class _Run:
             self._outcome.took[name] = _since(start)
 
     async def _twice(self, collector: Collector, work: Phase) -> Read:
-        """Run a phase; a page that goes away under it loses its scripts and gets a second chance."""
+        """Run a phase; a page that goes away under it loses its scripts and
+        gets a second chance.
+        """
         try:
             return await work(collector)
         except Refused:
@@ -400,7 +439,9 @@ class _Run:
             return await work(collector)
 
     async def read(self) -> None:
-        """Wait for what the reading thread makes of each phase; a phase is complete only with that."""
+        """Wait for what the reading thread makes of each phase; a phase is
+        complete only with that.
+        """
         for name, seconds, reading in self._reads:
             try:
                 async with asyncio.timeout(min(seconds, max(1.0, self._left()))):
@@ -439,7 +480,9 @@ class _Run:
                 self._parts["layout"]["html"] = "page.html"
         self._outcome.total_ms = _since(self._started)
         report = assemble(self._ctx.job_id, self.bundle, self._parts, self._outcome, self._pictures)
-        report["truncated"] = any(warning["code"] in _TRUNCATING for warning in self.bundle.warnings)
+        report["truncated"] = any(
+            warning["code"] in _TRUNCATING for warning in self.bundle.warnings
+        )
         report["completedAt"] = datetime.now(UTC).isoformat()
         report = mask_keys(report)
         text = json.dumps(report, ensure_ascii=False, separators=(",", ":"))
@@ -455,7 +498,9 @@ class _Run:
         if tokens:
             text = json.dumps(tokens, ensure_ascii=False, indent=1)
             self._keep(self._ctx.artifact("tokens.json", _encoded(text), "application/json"))
-            self._keep(self._ctx.artifact("tokens.css", _encoded(tokens_as_css(tokens)), "text/css"))
+            self._keep(
+                self._ctx.artifact("tokens.css", _encoded(tokens_as_css(tokens)), "text/css")
+            )
 
     def _keep_picture(self, name: str, picture: bytes | None, viewport: str) -> None:
         if picture is None:
@@ -478,7 +523,9 @@ class _Run:
 
 
 def _encoded(text: str) -> bytes:
-    """UTF-8, whatever the page wrote: half of a surrogate pair is legal in JavaScript and nowhere else."""
+    """UTF-8, whatever the page wrote: half of a surrogate pair is legal in JavaScript and nowhere
+    else.
+    """
     return text.encode("utf-8", "replace")
 
 

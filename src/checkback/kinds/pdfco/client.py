@@ -1,7 +1,7 @@
 """PDF.co's API as a client sees it: one call at a time, what it costs, and what its errors mean.
 
-The key goes as ``x-api-key`` to the API's own address and nowhere else. None of its words are passed on:
-every message is ours.
+The key goes as ``x-api-key`` to the API's own address and nowhere else. None of its words are
+passed on: every message is ours.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Remote:
 
     @classmethod
     def of(cls, ctx: JobContext, key: SecretStr | None) -> Remote:
-        """The API with the caller's key, else the server's. Raises the failure provider_key without one."""
+        """The API with the caller's key, else the server's. Raises the failure provider_key without
+        one.
+        """
         found = key.get_secret_value() if key is not None else ctx.environment.pdfco_key
         if not found:
             raise wrong_key()
@@ -60,7 +62,9 @@ class Remote:
         return made
 
     def save(self, ctx: JobContext, **facts: JSON) -> None:
-        """Keep what has been spent for a later attempt, beside ``facts`` and what was saved before."""
+        """Keep what has been spent for a later attempt, beside ``facts`` and
+        what was saved before.
+        """
         saved = cast("dict[str, JSON]", ctx.saved or {})
         spent: list[JSON] = [self.checks, self.credits_on_checks, self.credits_used]
         ctx.save({**saved, **facts, "spent": spent})
@@ -72,8 +76,9 @@ class Remote:
         return f"{times} there cost {self.credits_on_checks} credits."
 
     def call(self, endpoint: str, parameters: dict[str, Any] | None) -> dict[str, Any]:
-        """One POST, or a GET without parameters. Raises NoAnswer, or the failures of a wrong key and of no
-        credits left."""
+        """One POST, or a GET without parameters. Raises NoAnswer, or the failures of a wrong key
+        and of no credits left.
+        """
         headers = {"x-api-key": self.key, "User-Agent": "checkback", "Accept": "application/json"}
         body = None
         if parameters is not None:
@@ -140,7 +145,9 @@ def wrong_key() -> JobFailed:
 
 def no_credits() -> JobFailed:
     return final(
-        "provider_credits", "The PDF.co account has no credits left.", "Buy some there, or run the job here."
+        "provider_credits",
+        "The PDF.co account has no credits left.",
+        "Buy some there, or run the job here.",
     )
 
 

@@ -31,7 +31,9 @@ class RunArgs(BaseModel):
     secret_params: SecretStr | None = Field(
         None, description="Further parameters, as the text of a JSON object, that are never shown."
     )
-    api_key: SecretStr | None = Field(None, description="A key of PDF.co's; the server's own if left out.")
+    api_key: SecretStr | None = Field(
+        None, description="A key of PDF.co's; the server's own if left out."
+    )
     name: str = Field("", max_length=500, description="What the result is called.")
 
 
@@ -41,7 +43,9 @@ class TrackArgs(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     job_id: str = Field(min_length=1, max_length=200, description="Its id there.")
-    api_key: SecretStr | None = Field(None, description="A key of PDF.co's; the server's own if left out.")
+    api_key: SecretStr | None = Field(
+        None, description="A key of PDF.co's; the server's own if left out."
+    )
 
 
 @job(
@@ -59,7 +63,8 @@ class TrackArgs(BaseModel):
 def run(args: RunArgs, ctx: JobContext) -> dict[str, Any]:
     """Run a document job at PDF.co, follow it politely, and fetch its result before its link ends.
 
-    It costs credits there. It is submitted once: when it is not known whether that succeeded, the job fails.
+    It costs credits there. It is submitted once: when it is not known whether that succeeded, the
+    job fails.
     """
     from checkback.kinds.pdfco.client import Remote
     from checkback.kinds.pdfco.submit import submit
@@ -84,13 +89,17 @@ def run(args: RunArgs, ctx: JobContext) -> dict[str, Any]:
     phases=PHASES,
 )
 def track(args: TrackArgs, ctx: JobContext) -> dict[str, Any]:
-    """Follow a job that lives at PDF.co, and fetch its result before its link ends. Checks cost credits."""
+    """Follow a job that lives at PDF.co, and fetch its result before its link ends. Checks cost
+    credits.
+    """
     from checkback.kinds.pdfco.client import Remote
 
     return _followed(Remote.of(ctx, args.api_key), ctx, args.job_id, None, "")
 
 
-def _followed(remote: Any, ctx: JobContext, remote_id: str, pages: int | None, name: str) -> dict[str, Any]:
+def _followed(
+    remote: Any, ctx: JobContext, remote_id: str, pages: int | None, name: str
+) -> dict[str, Any]:
     from checkback.kinds.pdfco.poll import fetch, follow
 
     ended = follow(remote, ctx, remote_id, pages)

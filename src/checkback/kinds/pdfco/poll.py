@@ -1,4 +1,5 @@
-"""Follows a job at PDF.co to its end, politely, because each check costs credits; then fetches its result.
+"""Follows a job at PDF.co to its end, politely, because each check costs credits; then fetches its
+result.
 
 Waits grow from one check to the next. An answer that does not come is not the job's failure.
 """
@@ -19,7 +20,7 @@ from checkback.kinds.pdfco.client import NoAnswer, Remote, final
 
 CHECK_CREDITS = 2
 MAX_BODY_BYTES = 24 * 1024
-MOST_FILES = 1000
+MAX_FILES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,11 @@ class Ended:
 
 
 def follow(
-    remote: Remote, ctx: JobContext, remote_id: str, pages: int | None, policy: PollPolicy | None = None
+    remote: Remote,
+    ctx: JobContext,
+    remote_id: str,
+    pages: int | None,
+    policy: PollPolicy | None = None,
 ) -> Ended:
     """Wait for the job's success. Raises the failure of every other end."""
     policy = policy or POLICY
@@ -86,7 +91,7 @@ def fetch(remote: Remote, ctx: JobContext, ended: Ended, name: str) -> dict[str,
         urls, first = listed, None
     outputs: list[str] = []
     body: Any = ended.answer.get("body")
-    for number, url in enumerate(urls[:MOST_FILES]):
+    for number, url in enumerate(urls[:MAX_FILES]):
         found = first if number == 0 and first is not None else _download(ctx, url, number)
         if body is None and len(urls) == 1:
             body = _small_text(found)
@@ -121,7 +126,9 @@ def _failure(status: Any, answer: dict[str, Any], cost: str) -> JobFailed:
     match status:
         case "failed":
             return final(
-                "provider_failed", f"The job failed at PDF.co{code}. {cost}", "Correct it, or run it here."
+                "provider_failed",
+                f"The job failed at PDF.co{code}. {cost}",
+                "Correct it, or run it here.",
             )
         case "aborted":
             return final(
@@ -179,7 +186,9 @@ def _listed(found: SourceFile) -> list[str] | None:
     except ValueError:
         return None
     items = cast("list[Any]", value) if isinstance(value, list) else []
-    if items and all(isinstance(item, str) and item.startswith(("http://", "https://")) for item in items):
+    if items and all(
+        isinstance(item, str) and item.startswith(("http://", "https://")) for item in items
+    ):
         return [str(item) for item in items]
     return None
 

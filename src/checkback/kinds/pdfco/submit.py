@@ -1,7 +1,8 @@
-"""Starts a job at PDF.co, once: its files go there first, and what may have succeeded is not repeated.
+"""Starts a job at PDF.co, once: its files go there first, and what may have succeeded is not
+repeated.
 
-What is saved before the request says that a submission may be under way: without an id after it, nobody can
-know whether there is a job, and a second one could be charged, too.
+What is saved before the request says that a submission may be under way: without an id after it,
+nobody can know whether there is a job, and a second one could be charged, too.
 """
 
 from __future__ import annotations
@@ -23,11 +24,16 @@ _FILE = re.compile(r"file:(\d{1,3})")
 
 
 def submit(
-    remote: Remote, ctx: JobContext, endpoint: str, parameters: dict[str, Any], files: Sequence[str] = ()
+    remote: Remote,
+    ctx: JobContext,
+    endpoint: str,
+    parameters: dict[str, Any],
+    files: Sequence[str] = (),
 ) -> tuple[str, int | None]:
     """Start the job there and give its id; an attempt after the one that did goes on with that id.
 
-    ``files`` are handed in there first, and their addresses take the place of ``file:N`` in the parameters.
+    ``files`` are handed in there first, and their addresses take the place of ``file:N`` in the
+    parameters.
     """
     saved = cast("dict[str, Any]", ctx.saved or {})
     if "job_id" in saved:
@@ -100,7 +106,11 @@ def _put(remote: Remote, url: str, found: SourceFile) -> None:
 def _with_urls(value: Any, urls: Sequence[str]) -> Any:
     """The parameters with each ``file:N`` replaced by an address."""
     if isinstance(value, str):
-        return _FILE.sub(lambda match: urls[int(match[1])], value) if urls and "file:" in value else value
+        return (
+            _FILE.sub(lambda match: urls[int(match[1])], value)
+            if urls and "file:" in value
+            else value
+        )
     if isinstance(value, list):
         return [_with_urls(item, urls) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
@@ -115,14 +125,18 @@ def _credits(answer: dict[str, Any]) -> int:
 
 def upload_failed() -> JobFailed:
     return JobFailed(
-        "provider_unreachable", "PDF.co did not take the job's file.", hint="Try again, or run the job here."
+        "provider_unreachable",
+        "PDF.co did not take the job's file.",
+        hint="Try again, or run the job here.",
     )
 
 
 def refused(number: int | None) -> JobFailed:
     code = f" with its error {number}" if number is not None else ""
     return final(
-        "provider_refused", f"PDF.co refused the job{code}.", "Correct the parameters, or run the job here."
+        "provider_refused",
+        f"PDF.co refused the job{code}.",
+        "Correct the parameters, or run the job here.",
     )
 
 
@@ -136,5 +150,7 @@ def unknown_submission() -> JobFailed:
 
 def busy() -> JobFailed:
     return JobFailed(
-        "provider_busy", "PDF.co takes no more requests just now.", hint="The job is tried again later."
+        "provider_busy",
+        "PDF.co takes no more requests just now.",
+        hint="The job is tried again later.",
     )

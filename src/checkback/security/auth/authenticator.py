@@ -22,10 +22,10 @@ SESSION_SECONDS = 7 * 24 * 3600
 class Authenticator:
     """Turns tokens and session cookies into callers.
 
-    ``folder_token`` is the data folder's own token; it stands for LOCAL. ``token_file`` lists the tokens of
-    other owners and is read again when it has changed, so that a token can be added or taken away while the
-    server runs; a file that cannot be read at the start raises InvalidInput. With ``no_token`` everybody is
-    LOCAL: for a loopback address only.
+    ``folder_token`` is the data folder's own token; it stands for LOCAL. ``token_file`` lists the
+    tokens of other owners and is read again when it has changed, so that a token can be added or
+    taken away while the server runs; a file that cannot be read at the start raises InvalidInput.
+    With ``no_token`` everybody is LOCAL: for a loopback address only.
     """
 
     def __init__(
@@ -37,21 +37,25 @@ class Authenticator:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._own = (
-            Token(LOCAL_OWNER, token_hash(folder_token), LOCAL.scopes, datetime.fromtimestamp(0, UTC))
+            Token(
+                LOCAL_OWNER, token_hash(folder_token), LOCAL.scopes, datetime.fromtimestamp(0, UTC)
+            )
             if folder_token
             else None
         )
         self._file = TokenFile(token_file) if token_file else None
         self._no_token = no_token
         self._now = now
-        # Sessions are signed with this and the token's hash together: who can read the token file alone
-        # can forge none. Without a folder token they end with the process.
+        # Sessions are signed with this and the token's hash together: who can read the token file
+        # alone can forge none. Without a folder token they end with the process.
         self._session_secret = (folder_token or secrets.token_urlsafe(32)).encode()
         self._folder_token = folder_token
         self._codes = SigninCodes(folder_token) if folder_token else None
 
     def caller(self, token: str | None) -> Caller:
-        """The caller that ``token`` stands for. Raises Unauthorized, in the same words for every reason."""
+        """The caller that ``token`` stands for. Raises Unauthorized, in the same words for every
+        reason.
+        """
         if self._no_token:
             return LOCAL
         if not token:
@@ -64,12 +68,16 @@ class Authenticator:
         listed = [self._own] if self._own else []
         if self._file:
             listed += self._file.tokens()
-        return any(hmac.compare_digest(known.hash, hashed) for known in listed) or token.startswith("cb_")
+        return any(hmac.compare_digest(known.hash, hashed) for known in listed) or token.startswith(
+            "cb_"
+        )
 
     def open_session(self, token: str, user: int | None = None) -> str:
-        """A cookie value that stands for the caller of ``token``: a week at most, and while it is valid.
+        """A cookie value that stands for the caller of ``token``: a week at most, and while it is
+        valid.
 
-        It is good for ``user`` alone: the user of this machine whose browser it is, None for one elsewhere.
+        It is good for ``user`` alone: the user of this machine whose browser it is, None for one
+        elsewhere.
         """
         if self._no_token:
             return "open"
@@ -89,15 +97,20 @@ class Authenticator:
     def session(self, cookie: str | None, user: int | None = None) -> Caller:
         """The caller that a cookie from ``open_session`` stands for. Raises Unauthorized.
 
-        A browser sends the cookie to every port of this machine; a program of another user that received it
-        there cannot use it here.
+        A browser sends the cookie to every port of this machine; a program of another user that
+        received it there cannot use it here.
         """
         if self._no_token:
             return LOCAL
         prefix, _, rest = (cookie or "").partition(".")
         ends, _, signature = rest.partition(".")
         given = signature.encode("utf-8", "surrogatepass")
-        if ends.isascii() and ends.isdigit() and len(ends) < 12 and int(ends) > self._now().timestamp():
+        if (
+            ends.isascii()
+            and ends.isdigit()
+            and len(ends) < 12
+            and int(ends) > self._now().timestamp()
+        ):
             for found in self._valid():
                 expected = self._sign(found, int(ends), user).encode()
                 if found.hash.startswith(prefix) and hmac.compare_digest(expected, given):
@@ -105,12 +118,18 @@ class Authenticator:
         raise Unauthorized
 
     def form_token(self, cookie: str | None) -> str:
-        """What our forms carry besides the cookie: another site may send the one, not know the other."""
-        return hmac.new(self._session_secret, f"form.{cookie or ''}".encode(), hashlib.sha256).hexdigest()
+        """What our forms carry besides the cookie: another site may send the one, not know the
+        other.
+        """
+        return hmac.new(
+            self._session_secret, f"form.{cookie or ''}".encode(), hashlib.sha256
+        ).hexdigest()
 
     def _find(self, hashed: str) -> Token:
         match: Token | None = None
-        for known in self._valid():  # no early exit: the time taken must not tell which token was near
+        for (
+            known
+        ) in self._valid():  # no early exit: the time taken must not tell which token was near
             if hmac.compare_digest(known.hash, hashed):
                 match = known
         if match is None:
@@ -130,10 +149,11 @@ class Authenticator:
 
 
 class GuessLimit:
-    """Counts bad tokens by client, so that guessing gets slow and loud. In memory, bounded, for one process.
+    """Counts bad tokens by client, so that guessing gets slow and loud. In memory, bounded, for one
+    process.
 
-    A valid token is never refused for the bad ones of others on the same address: doors ask only after a
-    token was found bad. With 256 random bits in each token that gives nothing away.
+    A valid token is never refused for the bad ones of others on the same address: doors ask only
+    after a token was found bad. With 256 random bits in each token that gives nothing away.
     """
 
     def __init__(
@@ -151,7 +171,9 @@ class GuessLimit:
         self._clients: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def failed(self, client: str) -> None:
-        """Note one bad token from ``client``. Raises QuotaExceeded when there were too many of late."""
+        """Note one bad token from ``client``. Raises QuotaExceeded when there were too many of
+        late.
+        """
         now = self._clock()
         began, count = self._clients.pop(client, (now, 0))
         if now - began >= self._window:

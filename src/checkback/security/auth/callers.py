@@ -11,8 +11,9 @@ from checkback.core.errors import CheckbackError, Unauthorized
 from checkback.security.auth.peer_user import user_of
 
 LOCAL_OWNER = "local"
-"""The owner of everything that comes from this machine's own shell, stdio server and folder token, and of
-jobs that another BullMQ client put into a queue."""
+"""The owner of everything that comes from this machine's own shell, stdio server and folder token,
+and of jobs that another BullMQ client put into a queue.
+"""
 
 
 class Scope(StrEnum):
@@ -72,7 +73,9 @@ def attach(scope: Any, caller: Caller | CheckbackError) -> None:
 
 
 def caller_of(scope: Mapping[str, Any]) -> Caller:
-    """Who sent the request of this ASGI scope. Raises what ``attach`` was given, or Unauthorized."""
+    """Who sent the request of this ASGI scope. Raises what ``attach`` was
+    given, or Unauthorized.
+    """
     found = scope.get(_CALLER)
     if isinstance(found, Caller):
         return found

@@ -1,5 +1,6 @@
-"""Which user of this machine a connection comes from, as the kernel knows it. Linux only; elsewhere nobody is
-known."""
+"""Which user of this machine a connection comes from, as the kernel knows it. Linux only; elsewhere
+nobody is known.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +23,10 @@ End = tuple[str, int]
 
 
 def user_of(client: End | None, server: End | None) -> int | None:
-    """The user whose program holds the client's end of a TCP connection; None for one from another machine,
-    and where the system does not tell. Takes some microseconds, however many connections there are."""
+    """The user whose program holds the client's end of a TCP connection; None for one from another
+    machine, and where the system does not tell. Takes some microseconds, however many connections
+    there are.
+    """
     if client is None or server is None or not hasattr(socket, "AF_NETLINK"):
         return None
     try:

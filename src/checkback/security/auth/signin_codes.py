@@ -1,7 +1,7 @@
 """Codes for a link that signs a browser in, once and within ten minutes.
 
-A link with the token itself would stay in the browser's history, and in the logs of proxies. Whoever can read
-the data folder's token can make a code; nothing has to be stored for it.
+A link with the token itself would stay in the browser's history, and in the logs of proxies.
+Whoever can read the data folder's token can make a code; nothing has to be stored for it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def make_code(folder_token: str, *, now: float | None = None) -> str:
 
 
 class SigninCodes:
-    """Takes each code once. What was used is remembered by this process, until it would have ended."""
+    """Takes each code once. What was used is remembered by this process, until
+    it would have ended.
+    """
 
     def __init__(self, folder_token: str, *, clock: Callable[[], float] = time.time) -> None:
         self._folder_token = folder_token
@@ -40,7 +42,10 @@ class SigninCodes:
             raise _used_up()
         expected = _sign(self._folder_token, int(ends), nonce).encode()
         now = self._clock()
-        if not hmac.compare_digest(expected, signature.encode("utf-8", "surrogatepass")) or int(ends) < now:
+        if (
+            not hmac.compare_digest(expected, signature.encode("utf-8", "surrogatepass"))
+            or int(ends) < now
+        ):
             raise _used_up()
         self._used = {used: end for used, end in self._used.items() if end >= now}
         if nonce in self._used:

@@ -1,6 +1,7 @@
 """The files that tokens lie in: the data folder's own token, and the list of other owners' tokens.
 
-The list (``CHECKBACK_TOKENS``) is TOML and holds hashes only; a token is shown once, when it is made::
+The list (``CHECKBACK_TOKENS``) is TOML and holds hashes only; a token is shown once, when it is
+made::
 
     [[token]]
     owner = "ada"
@@ -52,7 +53,9 @@ class Token:
 
 
 def token_hash(token: str) -> str:
-    """The form in which a token is kept. Tokens hold 256 random bits, so a slow hash would add nothing."""
+    """The form in which a token is kept. Tokens hold 256 random bits, so a slow hash would add
+    nothing.
+    """
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -62,7 +65,9 @@ def new_token() -> str:
 
 
 def folder_token(home: Path) -> str:
-    """The data folder's own token, made when it is missing. Raises InvalidInput when others can read it."""
+    """The data folder's own token, made when it is missing. Raises InvalidInput when others can
+    read it.
+    """
     path = home / "token"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -77,14 +82,18 @@ def folder_token(home: Path) -> str:
 
 
 def load_tokens(path: Path) -> list[Token]:
-    """Every token that the file lists, expired ones too. Raises InvalidInput that names the bad entry."""
+    """Every token that the file lists, expired ones too. Raises InvalidInput that names the bad
+    entry.
+    """
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise InvalidInput(f"The token file {path} cannot be read: {reason}.", hint=_HINT) from None
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both ValueErrors
-        raise InvalidInput(f"The token file {path} is not valid TOML: {error}.", hint=_HINT) from None
+        raise InvalidInput(
+            f"The token file {path} is not valid TOML: {error}.", hint=_HINT
+        ) from None
     entries: list[Any] = document.get("token", [])
     if type(entries) is not list or document.keys() - {"token"}:
         raise InvalidInput(f"The token file {path} may hold [[token]] tables only.", hint=_HINT)
@@ -100,7 +109,8 @@ def add_token(
 ) -> str:
     """Give ``owner`` a new token and return it; the file keeps its hash only.
 
-    The file is made when it is missing, and replaced in one step: a crash leaves the old one or the new one.
+    The file is made when it is missing, and replaced in one step: a crash leaves the old one or the
+    new one.
     """
     if not _OWNER.fullmatch(owner):
         raise InvalidInput("An owner is named with letters, digits and . _ @ -, 64 at most.")
@@ -123,7 +133,9 @@ def add_token(
 
 
 class TokenFile:
-    """A token file that is read again when it changes; a change that cannot be read keeps what was before."""
+    """A token file that is read again when it changes; a change that cannot be read keeps what was
+    before.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -160,23 +172,31 @@ def _entry(path: Path, number: int, entry: Any) -> Token:
     if not isinstance(owner, str) or not _OWNER.fullmatch(owner):
         raise InvalidInput(f"{where} has no valid owner.", hint=_HINT)
     if not isinstance(hashed, str) or not _HASH.fullmatch(hashed):
-        raise InvalidInput(f"{where} ({owner}) has no valid hash: 64 lower-case hex digits.", hint=_HINT)
+        raise InvalidInput(
+            f"{where} ({owner}) has no valid hash: 64 lower-case hex digits.", hint=_HINT
+        )
     known = {str(scope) for scope in Scope}
     if not isinstance(scopes, list) or not scopes or not set(map(str, scopes)) <= known:  # pyright: ignore[reportUnknownArgumentType]
-        raise InvalidInput(f"{where} ({owner}) needs scopes out of {', '.join(sorted(known))}.", hint=_HINT)
+        raise InvalidInput(
+            f"{where} ({owner}) needs scopes out of {', '.join(sorted(known))}.", hint=_HINT
+        )
     created_at, expires_at = fields.get("created_at"), fields.get("expires_at")
     return Token(
         owner=owner,
         hash=hashed,
         scopes=frozenset(Scope(str(scope)) for scope in scopes),  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         created_at=_time(created_at, f"{where} ({owner}): created_at"),
-        expires_at=None if expires_at is None else _time(expires_at, f"{where} ({owner}): expires_at"),
+        expires_at=None
+        if expires_at is None
+        else _time(expires_at, f"{where} ({owner}): expires_at"),
     )
 
 
 def _time(value: Any, where: str) -> datetime:
     if not isinstance(value, datetime) or value.tzinfo is None:
-        raise InvalidInput(f"{where} is no date and time with a zone, as 2026-11-22T10:00:00Z.", hint=_HINT)
+        raise InvalidInput(
+            f"{where} is no date and time with a zone, as 2026-11-22T10:00:00Z.", hint=_HINT
+        )
     return value
 
 

@@ -1,9 +1,9 @@
 """The process of the egress proxy: ``python -P -m checkback.security.egress.__main__``.
 
-The worker speaks to it over stdin and stdout, one JSON object a line: first the configuration, answered by
-the port; then grants, reports and revocations. It ends when stdin closes or its parent dies. Hostile bytes
-stay off the event loop that renews job locks, and nothing here can see what the worker knows. It starts
-fast because it imports only the standard library; keep it so.
+The worker speaks to it over stdin and stdout, one JSON object a line: first the configuration,
+answered by the port; then grants, reports and revocations. It ends when stdin closes or its parent
+dies. Hostile bytes stay off the event loop that renews job locks, and nothing here can see what the
+worker knows. It starts fast because it imports only the standard library; keep it so.
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ async def connect(address: Address, port: int) -> Streams:
 
 
 def is_own(address: Address) -> bool:
-    """Whether this machine has the address itself. Nothing is sent: the system only chooses the address that
-    it would call from, and for its own ones that is the same."""
+    """Whether this machine has the address itself. Nothing is sent: the system only chooses the
+    address that it would call from, and for its own ones that is the same.
+    """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -64,8 +65,11 @@ def is_own(address: Address) -> bool:
 
 
 def main(resolve: Resolve = resolve, connect: Connect = connect) -> None:
-    """Run until stdin closes. Tests bring their own resolver and dialler, in a program of their own."""
-    # Ctrl-C in a terminal reaches every process of the group; when to stop is the worker's decision.
+    """Run until stdin closes. Tests bring their own resolver and dialler, in a program of their
+    own.
+    """
+    # Ctrl-C in a terminal reaches every process of the group; when to stop is the worker's
+    # decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(ValueError, OSError):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -114,7 +118,8 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 def _say_what_went_wrong(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    # Names the fault, never its text: that could be a stranger's, and this goes into the worker's log.
+    # Names the fault, never its text: that could be a stranger's, and this goes into the worker's
+    # log.
     error = context.get("exception")
     sys.stderr.write(f"egress proxy: {type(error).__name__ if error else 'unknown fault'}\n")
 

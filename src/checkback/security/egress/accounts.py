@@ -44,7 +44,8 @@ class EgressLimits:
     connections: int = 5_000
     #: Names being looked up at one time, so that one page cannot keep every resolver thread busy.
     lookups: int = 8
-    #: How long a name's addresses are kept for the job that asked: pages ask for one host many times.
+    #: How long a name's addresses are kept for the job that asked: pages ask for one host many
+    #: times.
     pin_seconds: float = 30.0
     head_seconds: float = 10.0
     resolve_seconds: float = 10.0
@@ -109,26 +110,37 @@ class Account:
         default_factory=dict[str, tuple[float, "asyncio.Future[list[Address]]"]]
     )
     lookups: asyncio.Semaphore = field(init=False)
-    _blocked: dict[tuple[str, int, str], int] = field(default_factory=dict[tuple[str, int, str], int])
-    _failed: dict[tuple[str, int, str], int] = field(default_factory=dict[tuple[str, int, str], int])
+    _blocked: dict[tuple[str, int, str], int] = field(
+        default_factory=dict[tuple[str, int, str], int]
+    )
+    _failed: dict[tuple[str, int, str], int] = field(
+        default_factory=dict[tuple[str, int, str], int]
+    )
 
     def __post_init__(self) -> None:
         self.lookups = asyncio.Semaphore(self.limits.lookups)
 
     def knows(self, password: str) -> bool:
-        """Whether this is the account's password, in a time that does not tell how much of it is right."""
+        """Whether this is the account's password, in a time that does not tell how much of it is
+        right.
+        """
         return hmac.compare_digest(self.password.encode(), password.encode())
 
     def spent(self) -> Spent | None:
         """Which limit stands against one more connection, or None."""
         if self.bytes >= self.limits.bytes:
             return Spent.BYTES
-        if self.connections >= self.limits.connections or len(self.open) >= self.limits.open_connections:
+        if (
+            self.connections >= self.limits.connections
+            or len(self.open) >= self.limits.open_connections
+        ):
             return Spent.CONNECTIONS
         return None
 
     def count(self, amount: int) -> bool:
-        """Add bytes that passed. False when they are too many: all connections of the job are cut then."""
+        """Add bytes that passed. False when they are too many: all connections of the job are cut
+        then.
+        """
         self.bytes += amount
         if self.bytes < self.limits.bytes:
             return True
@@ -147,7 +159,9 @@ class Account:
     def remember_failed(self, host: str, port: int, reason: str) -> None:
         self._remember(self._failed, (host, port, reason))
 
-    def _remember(self, kept: dict[tuple[str, int, str], int], incident: tuple[str, int, str]) -> None:
+    def _remember(
+        self, kept: dict[tuple[str, int, str], int], incident: tuple[str, int, str]
+    ) -> None:
         if incident in kept or len(kept) < self.limits.remembered:
             kept[incident] = kept.get(incident, 0) + 1
 

@@ -1,7 +1,7 @@
 """The worker's side of the egress proxy: starts it, gives each job a key, and takes the key back.
 
-A dead proxy is replaced, and every key that it knew is worth nothing from then on: jobs that hold one have no
-network until they end. Nothing here ever falls back to a direct connection.
+A dead proxy is replaced, and every key that it knew is worth nothing from then on: jobs that hold
+one have no network until they end. Nothing here ever falls back to a direct connection.
 """
 
 from __future__ import annotations
@@ -58,9 +58,13 @@ class _Lost(Exception):
 
 
 class EgressProxy:
-    """The proxy process of one worker. Made by ``start``; ends with ``close`` or with the worker."""
+    """The proxy process of one worker. Made by ``start``; ends with ``close``
+    or with the worker.
+    """
 
-    def __init__(self, configuration: dict[str, Any], command: Sequence[str], start_seconds: float) -> None:
+    def __init__(
+        self, configuration: dict[str, Any], command: Sequence[str], start_seconds: float
+    ) -> None:
         self._start_seconds = start_seconds
         self._configuration = configuration
         self._command = command
@@ -84,8 +88,9 @@ class EgressProxy:
     ) -> EgressProxy:
         """Start a proxy and wait until it listens.
 
-        ``command`` is for tests: another program that calls ``egress_process.main``. Raises InvalidInput
-        for a bad entry of either list, EngineUnavailable when the process does not start.
+        ``command`` is for tests: another program that calls ``egress_process.main``. Raises
+        InvalidInput for a bad entry of either list, EngineUnavailable when the process does not
+        start.
         """
         policy = AddressPolicy.of(allow_hosts, deny_networks)
         proxy = cls(
@@ -112,7 +117,9 @@ class EgressProxy:
         return self._process.pid if self._process is not None and self._ready.is_set() else None
 
     async def grant(self, job_id: str) -> EgressGrant:
-        """A new key for a job. Raises EngineUnavailable when no proxy runs and none can be started."""
+        """A new key for a job. Raises EngineUnavailable when no proxy runs and
+        none can be started.
+        """
         # One restart in between is no reason to fail a job that has not begun.
         for _ in range(2):
             await self._wait_ready()
@@ -188,7 +195,8 @@ class EgressProxy:
             started_at = time.monotonic()
             with suppress(OSError, ValueError, KeyError):
                 await self._run_once()
-            # A process that dies at once, again and again, is not started a thousand times a minute.
+            # A process that dies at once, again and again, is not started a thousand times a
+            # minute.
             steady = time.monotonic() - started_at > MAX_RESTART_DELAY_SECONDS
             delay = 0.0 if steady else min(MAX_RESTART_DELAY_SECONDS, delay * 2 + 0.1)
             if not self._closing:
@@ -224,7 +232,8 @@ class EgressProxy:
             await self._bury(process)
 
     async def _bury(self, process: asyncio.subprocess.Process) -> None:
-        # Its pipe has closed, so it is ending. Killing it now would race asyncio for its exit status.
+        # Its pipe has closed, so it is ending. Killing it now would race asyncio for its exit
+        # status.
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await process.wait()

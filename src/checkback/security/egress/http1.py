@@ -1,8 +1,9 @@
-"""HTTP/1.1 heads as the egress proxy reads and writes them: strict towards jobs, patient with servers.
+"""HTTP/1.1 heads as the egress proxy reads and writes them: strict towards jobs, patient with
+servers.
 
-A request that two programs could read differently is refused, never repaired: that is what request smuggling
-lives on. Responses of servers in the wild are taken as browsers take them, but nothing in them can speak for
-the proxy. Pure functions, no input or output.
+A request that two programs could read differently is refused, never repaired: that is what request
+smuggling lives on. Responses of servers in the wild are taken as browsers take them, but nothing in
+them can speak for the proxy. Pure functions, no input or output.
 """
 
 from __future__ import annotations
@@ -34,13 +35,17 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ABSOLUTE = re.compile(r"http://([^/?#\\]*)(/[^#]*|\?[^#]*|)", re.I)
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@/?#\\]+)(?::([0-9]{0,5}))?")
 
-_HOP_BY_HOP = frozenset({"connection", "keep-alive", "te", "trailer", "upgrade"})  # codespell:ignore te
-_NEVER_NAMED = frozenset({"host", "content-length", "transfer-encoding", "close", "keep-alive", "upgrade"})
+_HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "te", "trailer", "upgrade"}  # codespell:ignore te
+)
+_NEVER_NAMED = frozenset(
+    {"host", "content-length", "transfer-encoding", "close", "keep-alive", "upgrade"}
+)
 
 Headers = tuple[tuple[str, str], ...]
 
 
-class BadMessage(Exception):
+class BadHttpMessage(Exception):
     """A head that is refused: the status to answer with, and a few words that name no input."""
 
     def __init__(self, status: int, words: str) -> None:
@@ -82,12 +87,16 @@ class Request:
     def upgrade(self) -> str | None:
         """The protocol the client wants to change to; only WebSocket is passed on."""
         wanted = [value.lower() for value in self.values("upgrade")]
-        return "websocket" if wanted == ["websocket"] and "upgrade" in _named(self.headers) else None
+        return (
+            "websocket" if wanted == ["websocket"] and "upgrade" in _named(self.headers) else None
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A server's answer. ``length`` is that of its body: None until the connection ends, CHUNKED as it is."""
+    """A server's answer. ``length`` is that of its body: None until the connection ends, CHUNKED as
+    it is.
+    """
 
     status: int
     reason: str
@@ -96,32 +105,36 @@ class Response:
 
 
 def parse_request(head: bytes) -> Request:
-    """Read a request head with its final empty line. Raises BadMessage."""
+    """Read a request head with its final empty line. Raises BadHttpMessage."""
     lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     if len(lines) > MAX_HEADERS + 1:
-        raise BadMessage(431, "Too many header fields.")
+        raise BadHttpMessage(431, "Too many header fields.")
     match = _REQUEST_LINE.fullmatch(lines[0])
     if match is None or _CONTROL.search(lines[0]):
-        raise BadMessage(400, "The request line is not valid.")
+        raise BadHttpMessage(400, "The request line is not valid.")
     headers: list[tuple[str, str]] = []
     for line in lines[1:]:
         field = _HEADER.fullmatch(line)
         if field is None or _CONTROL.search(line):
-            raise BadMessage(400, "A header field is not valid.")
+            raise BadHttpMessage(400, "A header field is not valid.")
         headers.append((field[1], field[2]))
     return Request(match[1], match[2], int(match[3]), tuple(headers))
 
 
 def destination(request: Request) -> Destination:
-    """Where the request wants to go. Raises BadMessage for anything but host:port and http:// addresses."""
+    """Where the request wants to go. Raises BadHttpMessage for anything but host:port and http://
+    addresses.
+    """
     if request.is_tunnel:
         host, port = _split_authority(request.target)
         if port is None:
-            raise BadMessage(400, "CONNECT needs a port.")
+            raise BadHttpMessage(400, "CONNECT needs a port.")
         return Destination(host, port)
     match = _ABSOLUTE.fullmatch(request.target)
     if match is None or len(request.values("host")) > 1:
-        raise BadMessage(400, "This is a proxy: it takes absolute http:// addresses and CONNECT only.")
+        raise BadHttpMessage(
+            400, "This is a proxy: it takes absolute http:// addresses and CONNECT only."
+        )
     host, port = _split_authority(match[1])
     path = match[2] or "/"
     return Destination(host, port or 80, path if path.startswith("/") else f"/{path}")
@@ -130,14 +143,14 @@ def destination(request: Request) -> Destination:
 def _split_authority(authority: str) -> tuple[Address | str, int | None]:
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
-        raise BadMessage(400, "The address has no valid host.")
+        raise BadHttpMessage(400, "The address has no valid host.")
     port = int(match[2]) if match[2] else None
     if port is not None and not 0 < port < 65536:
-        raise BadMessage(400, "The address has no valid port.")
+        raise BadHttpMessage(400, "The address has no valid port.")
     try:
         return parse_host(match[1]), port
     except InvalidInput:
-        raise BadMessage(400, "The address has no valid host.") from None
+        raise BadHttpMessage(400, "The address has no valid host.") from None
 
 
 def credentials(request: Request) -> tuple[str, str] | None:
@@ -154,22 +167,26 @@ def credentials(request: Request) -> tuple[str, str] | None:
 
 
 def body_length(request: Request) -> int:
-    """The length of the request's body, or CHUNKED. Raises BadMessage where two answers are possible."""
+    """The length of the request's body, or CHUNKED. Raises BadHttpMessage where two answers are
+    possible.
+    """
     lengths = request.values("content-length")
     codings = request.values("transfer-encoding")
     if codings:
         if lengths or request.minor == 0 or [coding.lower() for coding in codings] != ["chunked"]:
-            raise BadMessage(400, "The body's length is not clear.")
+            raise BadHttpMessage(400, "The body's length is not clear.")
         return CHUNKED
     if not lengths:
         return 0
     if len(lengths) > 1 or not re.fullmatch(r"[0-9]{1,18}", lengths[0]):
-        raise BadMessage(400, "The body's length is not clear.")
+        raise BadHttpMessage(400, "The body's length is not clear.")
     return int(lengths[0])
 
 
 def request_head(request: Request, to: Destination) -> bytes:
-    """The head as the server gets it: origin form, the checked host, nothing meant for the proxy."""
+    """The head as the server gets it: origin form, the checked host, nothing
+    meant for the proxy.
+    """
     dropped = _HOP_BY_HOP | {"host"} | (_named(request.headers) - _NEVER_NAMED)
     host = to.host_text if to.port == 80 else f"{to.host_text}:{to.port}"
     lines = [f"{request.method} {to.path} HTTP/1.1", f"Host: {host}"]
@@ -184,15 +201,18 @@ def request_head(request: Request, to: Destination) -> bytes:
 
 
 def parse_response(head: bytes, method: str) -> Response:
-    """Read a response head; lines that are no header fields are left out. Raises BadMessage with 502."""
+    """Read a response head; lines that are no header fields are left out. Raises BadHttpMessage
+    with 502.
+    """
     lines = [line.rstrip("\r") for line in head.decode("latin-1").split("\n")]
     match = _STATUS_LINE.fullmatch(lines[0])
     if match is None:
-        raise BadMessage(502, "The server did not answer in HTTP.")
+        raise BadHttpMessage(502, "The server did not answer in HTTP.")
     status = int(match[1])
     if status == 407:
-        # Only this proxy may ask for its own key: the browser would answer a server's challenge with it.
-        raise BadMessage(502, "The server asks for a proxy's key.")
+        # Only this proxy may ask for its own key: the browser would answer a server's challenge
+        # with it.
+        raise BadHttpMessage(502, "The server asks for a proxy's key.")
     headers: list[tuple[str, str]] = []
     for line in lines[1 : MAX_HEADERS + 1]:
         field = _LENIENT_HEADER.fullmatch(line)
@@ -209,17 +229,21 @@ def _response_length(status: int, method: str, headers: Headers) -> int | None:
         return 0
     if _values(headers, "transfer-encoding"):
         return CHUNKED
-    lengths = {part.strip() for value in _values(headers, "content-length") for part in value.split(",")}
+    lengths = {
+        part.strip() for value in _values(headers, "content-length") for part in value.split(",")
+    }
     if not lengths:
         return None
     length = lengths.pop()
     if lengths or not re.fullmatch(r"[0-9]{1,18}", length):
-        raise BadMessage(502, "The length of the server's answer is not clear.")
+        raise BadHttpMessage(502, "The length of the server's answer is not clear.")
     return int(length)
 
 
 def response_head(response: Response) -> bytes:
-    """The head as the client gets it: one answer for one connection, and no word in the proxy's name."""
+    """The head as the client gets it: one answer for one connection, and no word in the proxy's
+    name.
+    """
     switching = response.status == 101
     dropped = _HOP_BY_HOP | (_named(response.headers) - _NEVER_NAMED)
     if response.length == CHUNKED:
@@ -236,7 +260,9 @@ def response_head(response: Response) -> bytes:
     return _encode(lines)
 
 
-def answer(status: int, reason: str, body: bytes = b"", *, headers: Mapping[str, str] | None = None) -> bytes:
+def answer(
+    status: int, reason: str, body: bytes = b"", *, headers: Mapping[str, str] | None = None
+) -> bytes:
     """A whole answer of the proxy's own."""
     lines = [f"HTTP/1.1 {status} {reason}", f"Content-Length: {len(body)}", "Connection: close"]
     lines += ["Cache-Control: no-store", "X-Content-Type-Options: nosniff"]

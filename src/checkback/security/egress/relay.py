@@ -36,10 +36,14 @@ class Streams:
         self.writer.transport.abort()
 
     def reset(self) -> None:
-        """Close so that the other side sees a failure, where an orderly end would pass for a whole answer."""
+        """Close so that the other side sees a failure, where an orderly end would pass for a whole
+        answer.
+        """
         with suppress(OSError, AttributeError):
             linger_not = struct.pack("ii", 1, 0)
-            self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
+            self.writer.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, linger_not
+            )
         self.abort()
 
 
@@ -52,7 +56,9 @@ class Meter:
     moved_at: float = 0.0
 
     def count(self, amount: int) -> None:
-        """Raises ConnectionAbortedError when the job has used up its bytes; its other connections are cut."""
+        """Raises ConnectionAbortedError when the job has used up its bytes; its other connections
+        are cut.
+        """
         self.moved_at = time.monotonic()
         if not self.account.count(amount):
             raise ConnectionAbortedError
@@ -104,8 +110,8 @@ async def relay_request(
 ) -> None:
     """Pass on a request's body and the answer to it; the head has been sent.
 
-    Ends early when the client goes away. Raises BadMessage for an answer that cannot be passed on, and only
-    while nothing but interim answers has been.
+    Ends early when the client goes away. Raises BadMessage for an answer that cannot be passed on,
+    and only while nothing but interim answers has been.
     """
     limit = None if length == http.CHUNKED or request.upgrade else length
     upload = asyncio.create_task(_upload(client, server, limit, meter))
@@ -118,13 +124,14 @@ async def relay_request(
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     for result in results:
-        if isinstance(result, (http.BadMessage, OSError)):
+        if isinstance(result, (http.BadHttpMessage, OSError)):
             raise result
 
 
 async def _upload(client: Streams, server: Streams, limit: int | None, meter: Meter) -> None:
     """Pass on the body, then wait for the client to go away, which is when this returns."""
-    # A server may refuse a body and close before it has all of it: its answer is still worth reading.
+    # A server may refuse a body and close before it has all of it: its answer is still worth
+    # reading.
     with suppress(OSError):
         await _pump(client.reader, server.writer, limit, meter)
     ignored = 0
@@ -138,15 +145,17 @@ async def _download(client: Streams, server: Streams, request: http.Request, met
         head = await _read_answer_head(server.reader)
         response = http.parse_response(head, request.method)
         if response.status == 101 and not request.upgrade:
-            raise http.BadMessage(502, "The server changed the protocol without being asked.")
+            raise http.BadHttpMessage(502, "The server changed the protocol without being asked.")
         meter.count(len(head))
         client.writer.write(http.response_head(response))
         if response.status == 101 or response.status >= 200:
             until_closed = response.status == 101 or response.length == http.CHUNKED
-            await _pump(server.reader, client.writer, None if until_closed else response.length, meter)
+            await _pump(
+                server.reader, client.writer, None if until_closed else response.length, meter
+            )
             await client.finish()
             return
-    raise http.BadMessage(502, "The server sends interim answers only.")
+    raise http.BadHttpMessage(502, "The server sends interim answers only.")
 
 
 async def _read_answer_head(reader: asyncio.StreamReader) -> bytes:
@@ -163,7 +172,7 @@ async def _read_answer_head(reader: asyncio.StreamReader) -> bytes:
             return b"".join(lines).rstrip(b"\r\n")
         lines.append(line)
         size += len(line)
-    raise http.BadMessage(502, "The server's answer has no valid head.")
+    raise http.BadHttpMessage(502, "The server's answer has no valid head.")
 
 
 async def _pump(

@@ -1,10 +1,10 @@
 """The egress proxy: the one way out to the network for everything that a job loads.
 
-It listens on a random port of 127.0.0.1 and serves nobody without a job's key. The host of each connection
-is looked up here, every address it answers is checked, and a checked address is dialled, never the name. So
-there is no list of cases to keep: redirects, frames, workers, WebSockets and prefetches all pass this one
-place. Standard library only. ``egress_process`` runs it; tests run it with a resolver and a dialler of
-their own.
+It listens on a random port of 127.0.0.1 and serves nobody without a job's key. The host of each
+connection is looked up here, every address it answers is checked, and a checked address is dialled,
+never the name. So there is no list of cases to keep: redirects, frames, workers, WebSockets and
+prefetches all pass this one place. Standard library only. ``egress_process`` runs it; tests run it
+with a resolver and a dialler of their own.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ Resolve = Callable[[str], Awaitable[list[Address]]]
 Connect = Callable[[Address, int], Awaitable[Streams]]
 
 MAX_HEAD_BYTES = 64 * 1024
-#: Connections that carry no job's traffic: nobody has shown a key yet, or the answer was no. The oldest has
-#: to go for a new one, so that a program on this machine that opens many cannot lock the jobs out.
+#: Connections that carry no job's traffic: nobody has shown a key yet, or the answer was no. The
+#: oldest has to go for a new one, so that a program on this machine that opens many cannot lock the
+#: jobs out.
 MAX_STRANGERS = 256
 MAX_DIALLED = 6
 LINGER_BYTES = 256 * 1024
@@ -42,7 +43,9 @@ class _Refused(Exception):
 
 
 class EgressServer:
-    """The proxy without its process. ``resolve`` gives a name's addresses, ``connect`` opens a connection."""
+    """The proxy without its process. ``resolve`` gives a name's addresses, ``connect`` opens a
+    connection.
+    """
 
     def __init__(
         self, policy: AddressPolicy, limits: EgressLimits, resolve: Resolve, connect: Connect
@@ -57,7 +60,9 @@ class EgressServer:
 
     async def listen(self) -> int:
         """Start to serve in the running loop; returns the port."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=MAX_HEAD_BYTES, backlog=512)
+        server = await asyncio.start_server(
+            self._serve, "127.0.0.1", 0, limit=MAX_HEAD_BYTES, backlog=512
+        )
         self._idle.start()
         return server.sockets[0].getsockname()[1]
 
@@ -91,7 +96,8 @@ class EgressServer:
         except _Refused as refused:
             await _say_goodbye(client, refused.reply)
         except (OSError, EOFError, asyncio.CancelledError):
-            # Too slow, gone, idle or cut. The task is this connection's alone: cancelling it ends just that.
+            # Too slow, gone, idle or cut. The task is this connection's alone: cancelling it ends
+            # just that.
             client.reset()
         finally:
             self._strangers.pop(task, None)
@@ -102,7 +108,7 @@ class EgressServer:
             request = http.parse_request(await client.reader.readuntil(b"\r\n\r\n"))
         except asyncio.LimitOverrunError:
             raise _Refused(http.answer(431, "Request Header Fields Too Large")) from None
-        except http.BadMessage as bad:
+        except http.BadHttpMessage as bad:
             raise _Refused(http.answer(bad.status, bad.words)) from None
         username, password = http.credentials(request) or ("", "")
         account = self._accounts.get(username)
@@ -117,7 +123,7 @@ class EgressServer:
         try:
             to = http.destination(request)
             length = 0 if request.is_tunnel else http.body_length(request)
-        except http.BadMessage as bad:
+        except http.BadHttpMessage as bad:
             raise _Refused(http.answer(bad.status, bad.words)) from None
         if to.host == http.REPORT_HOST:
             raise _Refused(_report(request, to, account))
@@ -137,7 +143,12 @@ class EgressServer:
             self._strangers[task] = None
 
     async def _exchange(
-        self, client: Streams, request: http.Request, to: http.Destination, length: int, meter: Meter
+        self,
+        client: Streams,
+        request: http.Request,
+        to: http.Destination,
+        length: int,
+        meter: Meter,
     ) -> None:
         server = await self._dial(to, meter.account)
         try:
@@ -147,7 +158,7 @@ class EgressServer:
             else:
                 server.writer.write(http.request_head(request, to))
                 await relay_request(client, server, request, length, meter)
-        except http.BadMessage as bad:
+        except http.BadHttpMessage as bad:
             raise _not_reached(to, meter.account, Failed.BAD_ANSWER, bad.words) from None
         finally:
             server.abort()
@@ -185,9 +196,12 @@ class EgressServer:
                 return await self._resolve(name)
         return []
 
-    async def _reach(self, to: http.Destination, addresses: list[Address], account: Account) -> Streams:
+    async def _reach(
+        self, to: http.Destination, addresses: list[Address], account: Account
+    ) -> Streams:
         failed = Failed.UNREACHABLE
-        # Half of the time for the first, half of the rest for the second: one dead address is no dead host.
+        # Half of the time for the first, half of the rest for the second: one dead address is no
+        # dead host.
         share = self._limits.connect_seconds
         for address in addresses[:MAX_DIALLED]:
             share = share if address is addresses[:MAX_DIALLED][-1] else share / 2
@@ -204,7 +218,9 @@ class EgressServer:
 
 
 async def _say_goodbye(client: Streams, reply: bytes) -> None:
-    """Send the answer, and read on for a moment: closing with unread bytes would take the answer back."""
+    """Send the answer, and read on for a moment: closing with unread bytes would take the answer
+    back.
+    """
     with suppress(OSError, asyncio.CancelledError):
         async with asyncio.timeout(LINGER_SECONDS):
             client.writer.write(reply)
@@ -228,12 +244,14 @@ def _not_reached(to: http.Destination, account: Account, failed: Failed, words: 
 def _report(request: http.Request, to: http.Destination, account: Account) -> bytes:
     """The job's own report, for the job's own program: GET http://egress.invalid/report.
 
-    A page carries the job's key as well, without knowing it, and what is blocked, and why, would tell it
-    which names exist in the server's network. So what a page asks for is refused where it shows, and no
-    answer can be read by one: no frame, no script, no cross-origin reading.
+    A page carries the job's key as well, without knowing it, and what is blocked, and why, would
+    tell it which names exist in the server's network. So what a page asks for is refused where it
+    shows, and no answer can be read by one: no frame, no script, no cross-origin reading.
     """
     wanted = (request.method, to.port, to.path) == ("GET", 80, "/report")
-    if not wanted or any(request.values(name) for name in ("origin", "referer", "cookie", "sec-fetch-site")):
+    if not wanted or any(
+        request.values(name) for name in ("origin", "referer", "cookie", "sec-fetch-site")
+    ):
         return http.answer(404, "Not Found")
     guards = {"X-Frame-Options": "DENY", "Cross-Origin-Resource-Policy": "same-origin"}
     body = json.dumps(account.report().to_json()).encode()

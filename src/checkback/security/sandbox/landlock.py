@@ -1,9 +1,11 @@
-"""Landlock: the kernel holds a thread, and all that it starts, to a list of files and ports, for good.
+"""Landlock: the kernel holds a thread, and all that it starts, to a list of files and ports, for
+good.
 
-Rules can only be added: a restricted process can restrict itself further and never get anything back. That
-holds for programs that are run later, too. Landlock also keeps a restricted process from tracing any process
-outside of its own walls, and with that from reading their ``/proc/N/cwd``, ``root``, ``fd``, ``environ`` and
-``mem``, whichever user runs it. Linux 5.13 or newer; what an older version of it cannot do is left out.
+Rules can only be added: a restricted process can restrict itself further and never get anything
+back. That holds for programs that are run later, too. Landlock also keeps a restricted process from
+tracing any process outside of its own walls, and with that from reading their ``/proc/N/cwd``,
+``root``, ``fd``, ``environ`` and ``mem``, whichever user runs it. Linux 5.13 or newer; what an
+older version of it cannot do is left out.
 """
 
 from __future__ import annotations
@@ -82,15 +84,18 @@ class Rules:
 def version() -> int:
     """Landlock's version in this kernel; 0 where it has none, or it is switched off."""
     return max(
-        0, int(_LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_GET_VERSION)))
+        0,
+        int(
+            _LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_GET_VERSION))
+        ),
     )
 
 
 def make_ruleset(rules: Rules) -> int:
     """The rules as a descriptor for ``restrict``; its maker closes it.
 
-    It can be made with more rights than are left when it is used: a folder that the process may not enter
-    later is opened here. Raises OSError where there is no Landlock.
+    It can be made with more rights than are left when it is used: a folder that the process may not
+    enter later is opened here. Raises OSError where there is no Landlock.
     """
     known = version()
     handled = functools.reduce(lambda found, right: found | right, _rights_of(known))
@@ -98,13 +103,21 @@ def make_ruleset(rules: Rules) -> int:
     scopes = _ABSTRACT_SOCKETS | _SIGNALS if known >= _SCOPES_SINCE else 0
     attributes = struct.pack("QQQ", handled, network, scopes)
     size = 24 if known >= _SCOPES_SINCE else 16 if known >= _NETWORK_SINCE else 8
-    descriptor = _call(_CREATE_RULESET, attributes[:size], ctypes.c_size_t(size), ctypes.c_uint32(0))
+    descriptor = _call(
+        _CREATE_RULESET, attributes[:size], ctypes.c_size_t(size), ctypes.c_uint32(0)
+    )
     try:
         for path, rights in rules.paths:
             _allow_path(descriptor, path, rights & handled)
         for port in rules.ports or () if network else ():
             rule = struct.pack("QQ", _CONNECT_TCP, port)
-            _call(_ADD_RULE, ctypes.c_int(descriptor), ctypes.c_int(_RULE_PORT), rule, ctypes.c_uint32(0))
+            _call(
+                _ADD_RULE,
+                ctypes.c_int(descriptor),
+                ctypes.c_int(_RULE_PORT),
+                rule,
+                ctypes.c_uint32(0),
+            )
     except BaseException:
         os.close(descriptor)
         raise
@@ -112,10 +125,11 @@ def make_ruleset(rules: Rules) -> int:
 
 
 def restrict(descriptor: int) -> None:
-    """Hold the calling thread to the rules, and every thread and program that it starts from now on.
+    """Hold the calling thread to the rules, and every thread and program that it starts from now
+    on.
 
-    Other threads of the process stay as they were. Gives up for good what a program could gain by being run,
-    as Landlock demands. Raises OSError.
+    Other threads of the process stay as they were. Gives up for good what a program could gain by
+    being run, as Landlock demands. Raises OSError.
     """
     if _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl failed")

@@ -1,10 +1,12 @@
-"""Start a program that ends with its parent, as nobody where we are root. Run as a script, by its path.
+"""Start a program that ends with its parent, as nobody where we are root. Run as a script, by its
+path.
 
-``python -IS confine.py PID_FILE PROGRAM ARGUMENT...`` becomes PROGRAM; with ``--same-user`` before PID_FILE
-it keeps its user. Playwright takes the path of one executable and nothing to run before it, hence a script
-instead of a function; what it starts would else outlive a job process that was killed. It does what
-``setpriv`` of util-linux does, without the need for it, and closes the gap in which the parent dies before
-the signal is armed. Standard library only, and no import of this package: it runs twice for each browser.
+``python -IS confine.py PID_FILE PROGRAM ARGUMENT...`` becomes PROGRAM; with ``--same-user`` before
+PID_FILE it keeps its user. Playwright takes the path of one executable and nothing to run before
+it, hence a script instead of a function; what it starts would else outlive a job process that was
+killed. It does what ``setpriv`` of util-linux does, without the need for it, and closes the gap in
+which the parent dies before the signal is armed. Standard library only, and no import of this
+package: it runs twice for each browser.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ def main(arguments: list[str]) -> int:
     pid_file, program, *rest = arguments[1:] if same_user else arguments
     with open(pid_file, "w") as file:
         file.write(str(os.getpid()))
-    # A browser and its driver reserve far more than they use; their job's worker watches what they hold.
+    # A browser and its driver reserve far more than they use; their job's worker watches what they
+    # hold.
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     if not same_user:
@@ -44,14 +47,17 @@ def main(arguments: list[str]) -> int:
 
 
 def _become_expendable(folder: str) -> None:
-    """What a page's word can fill with memory: the kernel ends it first, and it has no rights of root."""
+    """What a page's word can fill with memory: the kernel ends it first, and it has no rights of
+    root.
+    """
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
     # All imports are done by now: nobody may not even read the standard library in some homes.
     if os.geteuid() == 0:
         become_nobody()
     elif others_may_enter(folder):
-        # The job's process may read what others may not, where its Python needs that; this program does not.
+        # The job's process may read what others may not, where its Python needs that; this program
+        # does not.
         ctypes.CDLL(None).prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 
 
@@ -85,8 +91,8 @@ def nobody() -> tuple[int, int]:
 def die_with_parent(parent: int) -> bool:
     """Ask the kernel to kill this process when ``parent`` dies; False when it has died already.
 
-    The setting survives exec, but not a change of user: call it after that. Linux only; elsewhere a program
-    has to notice by itself that its pipe has closed.
+    The setting survives exec, but not a change of user: call it after that. Linux only; elsewhere a
+    program has to notice by itself that its pipe has closed.
     """
     if sys.platform == "linux":
         library = ctypes.CDLL(None, use_errno=True)

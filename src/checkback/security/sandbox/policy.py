@@ -1,12 +1,14 @@
-"""The walls around a process that reads a stranger's bytes: Landlock, another user, fewer system calls.
+"""The walls around a process that reads a stranger's bytes: Landlock, another user, fewer system
+calls.
 
-``standing`` says which walls this machine has, ``enter`` puts them around this process and everything that
-it starts, for good. What is inside can read the system's programs, libraries and fonts, and read and write
-its own folder; the data folder, other jobs' folders, homes and secrets are not there for it. Where the kernel
-has no Landlock, programs can be started by bubblewrap instead (``bubblewrapped``); the caller decides what to
-do where there is neither.
+``standing`` says which walls this machine has, ``enter`` puts them around this process and
+everything that it starts, for good. What is inside can read the system's programs, libraries and
+fonts, and read and write its own folder; the data folder, other jobs' folders, homes and secrets
+are not there for it. Where the kernel has no Landlock, programs can be started by bubblewrap
+instead (``bubblewrapped``); the caller decides what to do where there is neither.
 
-The walls hold for the calling thread and what it starts: enter them before other threads are started.
+The walls hold for the calling thread and what it starts: enter them before other threads are
+started.
 """
 
 from __future__ import annotations
@@ -37,9 +39,12 @@ MISSING = "sandbox_missing"
 """The code of the warning in a result that was made without the walls."""
 
 _FIRST_USER = 1_879_048_192
-"""Users and groups from here on belong to nobody: those below are handed out by systemd and containers."""
+"""Users and groups from here on belong to nobody: those below are handed out by systemd and
+containers.
+"""
 
-#: Programs, libraries and what they read. No folder in which an administrator keeps keys or other secrets.
+#: Programs, libraries and what they read. No folder in which an administrator keeps keys or other
+#: secrets.
 _PROGRAMS = (
     "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/libexec",
     "/usr/share", "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64", "/usr/local/share", "/bin",
@@ -115,7 +120,8 @@ class Reach:
     write: tuple[Path, ...] = ()
     read: tuple[Path, ...] = ()
     execute: tuple[Path, ...] = ()
-    #: A browser needs shared memory, the kernel's ``/proc``, and to run its launcher from its folder.
+    #: A browser needs shared memory, the kernel's ``/proc``, and to run its launcher from its
+    #: folder.
     browser: bool = False
     #: TCP ports that may be connected to; None for all.
     ports: tuple[int, ...] | None = ()
@@ -126,8 +132,8 @@ class Entered:
     """The walls that this process has entered."""
 
     walls: Walls
-    #: Whether its own folder, or its Python, lies where other users may not enter. It kept a right of root's
-    #: then, and so must programs that it starts there.
+    #: Whether its own folder, or its Python, lies where other users may not enter. It kept a right
+    #: of root's then, and so must programs that it starts there.
     folder_is_closed: bool = False
     python_is_closed: bool = False
 
@@ -142,15 +148,18 @@ def entered() -> Entered | None:
 
 @functools.cache
 def standing(mode: str = AUTO) -> Walls:
-    """The walls of this machine. ``mode`` is the setting ``CHECKBACK_SANDBOX``: with ``bubblewrap`` Landlock
-    is not used, with ``none`` neither is."""
+    """The walls of this machine. ``mode`` is the setting ``CHECKBACK_SANDBOX``: with ``bubblewrap``
+    Landlock is not used, with ``none`` neither is.
+    """
     version = landlock.version() if mode == AUTO else 0
     program = shutil.which("bwrap") if mode != NONE and not version else None
     return Walls(version, offline.is_available(), user_for_child(os.getpid()) is not None, program)
 
 
 def prepare() -> None:
-    """Find out once what every process needs to know that enters walls: for the process that forks them."""
+    """Find out once what every process needs to know that enters walls: for the process that forks
+    them.
+    """
     _system_rules()
     standing()
 
@@ -158,17 +167,18 @@ def prepare() -> None:
 def enter(reach: Reach, walls: Walls, *, unix_sockets: bool = False) -> None:
     """Put what there is of ``walls`` around this process, for good.
 
-    Where it is root it becomes the user ``user_for_child``, to whom its folders must have been given. It
-    keeps one right of root's, to read what others may not, where its folder or its Python is in a folder
-    that others may not enter; Landlock limits that right, too. Raises OSError for a wall that should be there
-    and cannot be put up.
+    Where it is root it becomes the user ``user_for_child``, to whom its folders must have been
+    given. It keeps one right of root's, to read what others may not, where its folder or its Python
+    is in a folder that others may not enter; Landlock limits that right, too. Raises OSError for a
+    wall that should be there and cannot be put up.
     """
     global _entered
     parent = os.getppid()
     rules = landlock.make_ruleset(_rules(reach)) if walls.landlock else None
     closed = (False, False)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        # What a stranger's bytes may make large: let the kernel end it before anything else of ours.
+        # What a stranger's bytes may make large: let the kernel end it before anything else of
+        # ours.
         file.write("500")
     if os.geteuid() == 0:
         closed = not _others_may_enter(reach.write), not _others_may_enter(_python_folders())
@@ -187,15 +197,17 @@ def enter(reach: Reach, walls: Walls, *, unix_sockets: bool = False) -> None:
 
 
 def cut_network() -> bool:
-    """Take every connection from this process, for good; before it reads what came. False where that cannot
-    be done."""
+    """Take every connection from this process, for good; before it reads what came. False where
+    that cannot be done.
+    """
     inside = _entered is not None and _entered.walls.bubblewrap is not None
     return offline.cut_network(mounts=inside)
 
 
 def narrow(reach: Reach) -> int | None:
-    """Further walls for a program that this process is about to start, for ``enter_narrow``; None where there
-    is no Landlock."""
+    """Further walls for a program that this process is about to start, for ``enter_narrow``; None
+    where there is no Landlock.
+    """
     if _entered is None or not _entered.walls.landlock:
         return None
     return landlock.make_ruleset(_rules(reach))
@@ -203,9 +215,13 @@ def narrow(reach: Reach) -> int | None:
 
 @contextmanager
 def rights_for_programs(*, run_python: bool = False) -> Generator[None]:
-    """Programs that are started inside this block keep the right to read what is closed to other users, where
-    this process has it and they could not be run without it: in its folder, or with its Python."""
-    keep = _entered is not None and (_entered.folder_is_closed or (run_python and _entered.python_is_closed))
+    """Programs that are started inside this block keep the right to read what is closed to other
+    users, where this process has it and they could not be run without it: in its folder, or with
+    its Python.
+    """
+    keep = _entered is not None and (
+        _entered.folder_is_closed or (run_python and _entered.python_is_closed)
+    )
     if keep:
         _LIBC.prctl(_PR_CAP_AMBIENT, _AMBIENT_RAISE, _READ_ALL, 0, 0)
     try:
@@ -219,8 +235,9 @@ def rights_for_programs(*, run_python: bool = False) -> Generator[None]:
 def bubblewrapped(
     command: Iterable[str], folder: Path, programs: Iterable[Path] = ()
 ) -> Generator[tuple[list[str], int]]:
-    """The command line that runs a program by bubblewrap, with the system's files, those of ``programs`` and
-    ``folder`` alone; and a descriptor that must be passed on to it."""
+    """The command line that runs a program by bubblewrap, with the system's files, those of
+    ``programs`` and ``folder`` alone; and a descriptor that must be passed on to it.
+    """
     filter_file = os.memfd_create("filter")
     try:
         os.write(filter_file, offline.offline_filter())
@@ -236,7 +253,16 @@ def _bubblewrap_line(
 ) -> list[str]:
     program = _entered.walls.bubblewrap if _entered is not None else None
     line = [program or "bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
-    line += ["--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
+    line += [
+        "--die-with-parent",
+        "--new-session",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--tmpfs",
+        "/tmp",  # noqa: S108
+    ]
     for path in (*_PROGRAMS, *_FILES):
         if os.path.islink(path):
             line += ["--symlink", os.readlink(path), path]
@@ -249,10 +275,11 @@ def _bubblewrap_line(
 
 
 def user_for_child(pid: int) -> tuple[int, int] | None:
-    """The user and group that a process of ours becomes behind its walls; None where it keeps its user.
+    """The user and group that a process of ours becomes behind its walls; None where it keeps its
+    user.
 
-    Each has a number of its own, so that one is nothing to the others. Where a container has no such numbers
-    it is nobody.
+    Each has a number of its own, so that one is nothing to the others. Where a container has no
+    such numbers it is nobody.
     """
     if os.geteuid() != 0:
         return None
@@ -302,19 +329,30 @@ def _system_rules() -> tuple[tuple[Path, Right], ...]:
 
 @functools.cache
 def _python_folders() -> tuple[Path, ...]:
-    """Where Python, its libraries and this package lie. Not all of ``sys.path``: that may name a home."""
+    """Where Python, its libraries and this package lie. Not all of ``sys.path``: that may name a
+    home.
+    """
     found = {Path(sys.executable).resolve().parent, Path(__file__).resolve().parents[2]}
     for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:
         if prefix not in ("/usr", "/usr/local", "/"):
             found.add(Path(prefix))
-    found |= {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    found |= {Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")}
+    found |= {
+        Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    }
+    found |= {
+        Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")
+    }
     return tuple(sorted(found))
 
 
 def _certificates() -> tuple[Path, ...]:
     paths = ssl.get_default_verify_paths()
-    given = (paths.cafile, paths.capath, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    given = (
+        paths.cafile,
+        paths.capath,
+        os.environ.get("SSL_CERT_FILE"),
+        os.environ.get("SSL_CERT_DIR"),
+    )
     return tuple(Path(path).resolve() for path in given if path)
 
 
@@ -343,7 +381,9 @@ def _become_other_user(*, reads_all: bool) -> None:
 
 
 def _keep_rights(rights: int) -> None:
-    """Of all that root may do keep these rights only; programs have them inside ``rights_for_programs``."""
+    """Of all that root may do keep these rights only; programs have them inside
+    ``rights_for_programs``.
+    """
     header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
     data = struct.pack("IIIIII", rights, rights, rights, 0, 0, 0)
     if _LIBC.capset(header, data) != 0:

@@ -1,14 +1,15 @@
-"""Takes system calls from a process, and from all that it starts, for good: first those that no job needs,
-then the network.
+"""Takes system calls from a process, and from all that it starts, for good: first those that no job
+needs, then the network.
 
-Two seccomp filters. ``refuse_dangerous`` leaves connections to a TCP server and takes what bugs of the kernel
-are reached by, and what reaches into other processes. ``cut_network`` takes every way to reach another
-process by a socket, too: documents are parsed behind it. A unix socket can still be made and listened on,
-which LibreOffice does, but nobody can connect to one; LibreOffice then takes it that no other LibreOffice is
-running, which is so. Pairs of connected sockets stay, for programs that talk to their own children.
+Two seccomp filters. ``refuse_dangerous`` leaves connections to a TCP server and takes what bugs of
+the kernel are reached by, and what reaches into other processes. ``cut_network`` takes every way to
+reach another process by a socket, too: documents are parsed behind it. A unix socket can still be
+made and listened on, which LibreOffice does, but nobody can connect to one; LibreOffice then takes
+it that no other LibreOffice is running, which is so. Pairs of connected sockets stay, for programs
+that talk to their own children.
 
-Both hold for every thread of the process. Linux on x86-64 and arm64; elsewhere they say False and the caller
-decides.
+Both hold for every thread of the process. Linux on x86-64 and arm64; elsewhere they say False and
+the caller decides.
 """
 
 from __future__ import annotations
@@ -114,28 +115,29 @@ def is_available() -> bool:
 
 
 def refuse_dangerous(*, mounts: bool = False, unix_sockets: bool = False) -> bool:
-    """From now on this process and its children can connect to TCP servers, and to nothing else by a socket;
-    they have none of the system calls in ``REFUSED``.
+    """From now on this process and its children can connect to TCP servers, and to nothing else by
+    a socket; they have none of the system calls in ``REFUSED``.
 
-    ``mounts`` leaves those of ``MOUNTS``, ``unix_sockets`` leaves sockets of the file system. False where it
-    cannot be done.
+    ``mounts`` leaves those of ``MOUNTS``, ``unix_sockets`` leaves sockets of the file system. False
+    where it cannot be done.
     """
     inet = [socket.AF_INET, socket.AF_INET6]
     return _install([*inet, socket.AF_UNIX] if unix_sockets else inet, mounts=mounts)
 
 
 def cut_network(*, mounts: bool = False) -> bool:
-    """From now on this process and its children can connect to nothing at all, and have none of the system
-    calls in ``REFUSED``. False where it cannot be done. Connections that are open stay open."""
+    """From now on this process and its children can connect to nothing at all, and have none of the
+    system calls in ``REFUSED``. False where it cannot be done. Connections that are open stay open.
+    """
     return _install([], mounts=mounts)
 
 
 def hide_writable() -> bool:
-    """From now on no file or folder seems writable to a program that asks before it writes; one that just
-    writes is not held up. False where it cannot be done.
+    """From now on no file or folder seems writable to a program that asks before it writes; one
+    that just writes is not held up. False where it cannot be done.
 
-    LibreOffice asks that of /tmp, and makes its socket there. Where /tmp seems closed it makes it where the
-    variable OSL_SOCKET_PATH says.
+    LibreOffice asks that of /tmp, and makes its socket there. Where /tmp seems closed it makes it
+    where the variable OSL_SOCKET_PATH says.
     """
     if not is_available():
         return False
@@ -171,12 +173,15 @@ def _apply(code: bytes) -> bool:
     if _LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return False
     number = _SECCOMP[_MACHINES[platform.machine()][1]]
-    done = _LIBC.syscall(number, _SET_MODE_FILTER, ctypes.c_ulong(_ALL_THREADS), ctypes.byref(program))
+    done = _LIBC.syscall(
+        number, _SET_MODE_FILTER, ctypes.c_ulong(_ALL_THREADS), ctypes.byref(program)
+    )
     return int(done) == 0
 
 
 def filter_code(machine: str, reached: list[socket.AddressFamily], *, mounts: bool) -> bytes:
-    """The filter's instructions for a machine: the way down is the rule, jumps count the lines they skip.
+    """The filter's instructions for a machine: the way down is the rule, jumps count the lines they
+    skip.
 
     ``reached`` are the families whose sockets may connect; without any, unix sockets may be made.
     """
@@ -210,7 +215,9 @@ def _packed(lines: list[_Line]) -> bytes:
 _PAIRS = [socket.SOCK_STREAM, socket.SOCK_SEQPACKET]
 
 
-def _of_families(families: list[socket.AddressFamily], types: list[socket.SocketKind]) -> list[_Line]:
+def _of_families(
+    families: list[socket.AddressFamily], types: list[socket.SocketKind]
+) -> list[_Line]:
     """Lines that let sockets of these families and types through and refuse all others."""
     refuse: _Line = (_RETURN, 0, 0, _REFUSE)
     lines: list[_Line] = [(_LOAD, 0, 0, _FIRST)]

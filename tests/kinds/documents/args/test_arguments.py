@@ -69,7 +69,9 @@ def test_every_range_is_taken_in_its_own_direction(ranges: list[tuple[int, int]]
         assert (group[0], group[-1], len(group)) == (first, last, abs(last - first) + 1)
 
 
-@given(st.text(alphabet="0123456789-!,* ", max_size=30), st.integers(1, 30), st.sampled_from([0, 1]))
+@given(
+    st.text(alphabet="0123456789-!,* ", max_size=30), st.integers(1, 30), st.sampled_from([0, 1])
+)
 def test_whatever_is_written_gives_pages_of_the_document_or_is_refused(
     spec: str, count: int, base: int
 ) -> None:

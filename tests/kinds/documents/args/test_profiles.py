@@ -27,7 +27,9 @@ def options(**given: Any) -> ProfileOptions:
 
 
 def test_names_are_read_in_any_case_and_values_as_texts_too() -> None:
-    found = options(TRIMSPACES="True", ocrMode="textFromImagesOnly", OCRResolution="200", JPEGQuality=40)
+    found = options(
+        TRIMSPACES="True", ocrMode="textFromImagesOnly", OCRResolution="200", JPEGQuality=40
+    )
     assert (found.trim_spaces, found.recognition, found.ocr_dpi, found.jpeg_quality) == (
         True, Recognition.ALWAYS, 200, 40,
     )  # fmt: skip
@@ -56,8 +58,16 @@ def test_what_means_nothing_here_is_told() -> None:
         {"OCRResolution": 1e9},
         {"JPEGQuality": "much"},
         {"CSVSeparatorSymbol": ", "},
-        {"DataEncryptionAlgorithm": "DES", "DataEncryptionKey": "k" * 16, "DataEncryptionIV": "i" * 16},
-        {"DataEncryptionAlgorithm": "AES128", "DataEncryptionKey": "short", "DataEncryptionIV": "i" * 16},
+        {
+            "DataEncryptionAlgorithm": "DES",
+            "DataEncryptionKey": "k" * 16,
+            "DataEncryptionIV": "i" * 16,
+        },
+        {
+            "DataEncryptionAlgorithm": "AES128",
+            "DataEncryptionKey": "short",
+            "DataEncryptionIV": "i" * 16,
+        },
         {"DataDecryptionAlgorithm": "AES256", "DataDecryptionKey": "k" * 32},
         {"OutputDataFormat": "zip"},
     ],

@@ -1,4 +1,6 @@
-"""Every program that the code starts is installed by scripts/setup, documented and checked by the doctor."""
+"""Every program that the code starts is installed by scripts/setup, documented and checked by the
+doctor.
+"""
 
 from __future__ import annotations
 
@@ -131,7 +133,9 @@ async def test_the_doctor_names_every_program_and_how_to_install_it(
 
 @pytest.mark.parametrize("file_type", sorted(office.IMPRESS))
 @pytest.mark.usefixtures("writer_only")
-def test_a_presentation_without_impress_is_a_missing_program(file_type: FileType, tmp_path: Path) -> None:
+def test_a_presentation_without_impress_is_a_missing_program(
+    file_type: FileType, tmp_path: Path
+) -> None:
     with pytest.raises(JobFailed) as caught:
         office.office_to_pdf(tmp_path / "slides", file_type, tmp_path)
     assert caught.value.code == "program_missing"
@@ -162,7 +166,9 @@ async def test_a_presentation_becomes_a_pdf(service: Service) -> None:
     assert "words on a slide" in await output_text(service, job)
 
 
-def test_a_program_of_an_unknown_packaging_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_of_an_unknown_packaging_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrapper = tmp_path / "soffice"
     wrapper.write_text("#!/bin/sh\n")
     wrapper.chmod(0o755)

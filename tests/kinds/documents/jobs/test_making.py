@@ -1,4 +1,6 @@
-"""What is made of PDFs and pictures: joined, split, edited, filled in, protected. Read back by PDFium."""
+"""What is made of PDFs and pictures: joined, split, edited, filled in, protected. Read back by
+PDFium.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def choices() -> bytes:
 
     def draw(canvas: Any) -> None:
         form = canvas.acroForm
-        form.choice(name="colour", value="red", options=["red", "green"], x=60, y=700, width=100, height=20)
+        form.choice(
+            name="colour", value="red", options=["red", "green"], x=60, y=700, width=100, height=20
+        )
         form.radio(name="size", value="small", x=60, y=650, size=16)
         form.radio(name="size", value="large", x=100, y=650, size=16)
         form.textfield(name="code", x=60, y=600, width=100, height=20, maxlen=5)
@@ -67,11 +71,13 @@ def choices() -> bytes:
     return pdf_of(draw)
 
 
-# --- Filling in and making forms --------------------------------------------------------------------------
+# --- Filling in and making forms ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", ["Zoë Ünïcode", "漢字テスト", "Łódź — “quotes”", "Привет"])
-def test_accents_and_other_scripts_are_stored_and_drawn(samples: dict[str, Path], value: str) -> None:
+def test_accents_and_other_scripts_are_stored_and_drawn(
+    samples: dict[str, Path], value: str
+) -> None:
     fields = [{"fieldName": "name", "pages": "0", "text": value}]
     filled = edited(samples["form.pdf"].read_bytes(), fields=fields)
     assert fields_of(filled)["name"] == value
@@ -80,7 +86,9 @@ def test_accents_and_other_scripts_are_stored_and_drawn(samples: dict[str, Path]
     assert "".join(value.split()) in "".join(text_of(flat)[0].split())
 
 
-@pytest.mark.parametrize(("given", "stored"), [("true", "Yes"), (True, "Yes"), ("off", "Off"), ("", "Off")])
+@pytest.mark.parametrize(
+    ("given", "stored"), [("true", "Yes"), (True, "Yes"), ("off", "Off"), ("", "Off")]
+)
 def test_a_check_box_takes_yes_and_no(samples: dict[str, Path], given: Any, stored: str) -> None:
     fields = [{"fieldName": "agree", "text": given}]
     assert fields_of(edited(samples["form.pdf"].read_bytes(), fields=fields))["agree"] == stored
@@ -100,9 +108,12 @@ def test_lists_radio_buttons_and_short_texts_take_what_they_offer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("nobody", "x"), ("colour", "blue"), ("size", "medium"), ("agree", "perhaps")]
+    ("name", "text"),
+    [("nobody", "x"), ("colour", "blue"), ("size", "medium"), ("agree", "perhaps")],
 )
-def test_what_the_form_does_not_offer_is_refused(samples: dict[str, Path], name: str, text: str) -> None:
+def test_what_the_form_does_not_offer_is_refused(
+    samples: dict[str, Path], name: str, text: str
+) -> None:
     form = samples["form.pdf"].read_bytes() if name == "agree" else choices()
     with pytest.raises(JobFailed) as caught:
         edited(form, fields=[{"fieldName": name, "text": text}])
@@ -112,7 +123,15 @@ def test_what_the_form_does_not_offer_is_refused(samples: dict[str, Path], name:
 
 def test_new_fields_stand_where_they_were_asked_for() -> None:
     annotations = [
-        {"type": "TextField", "x": 50, "y": 60, "width": 200, "height": 24, "pages": "0", "id": "first"},
+        {
+            "type": "TextField",
+            "x": 50,
+            "y": 60,
+            "width": 200,
+            "height": 24,
+            "pages": "0",
+            "id": "first",
+        },
         {"type": "CheckboxChecked", "x": 50, "y": 100, "size": 14, "pages": "0-", "id": "box"},
     ]
     made = edited(pdf_of(text_at((60, 300, "a")), text_at((60, 300, "b"))), annotations=annotations)
@@ -129,14 +148,16 @@ def test_new_fields_stand_where_they_were_asked_for() -> None:
 def test_a_form_that_is_xfa_only_is_refused() -> None:
     with pikepdf.new() as pdf:
         pdf.add_blank_page()
-        pdf.Root.AcroForm = pikepdf.Dictionary(Fields=pikepdf.Array([]), XFA=pdf.make_stream(b"<xdp/>"))
+        pdf.Root.AcroForm = pikepdf.Dictionary(
+            Fields=pikepdf.Array([]), XFA=pdf.make_stream(b"<xdp/>")
+        )
         args = EditArgs.model_validate({"url": URL, "fields": [{"fieldName": "a", "text": "b"}]})
         with pytest.raises(JobFailed) as caught:
             edit(pdf, args, [], print)
     assert caught.value.code == "unsupported"
 
 
-# --- Text, links and pictures over pages ------------------------------------------------------------------
+# --- Text, links and pictures over pages ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
@@ -157,7 +178,9 @@ def test_text_goes_where_people_see_that_place(rotation: int) -> None:
 
 def test_links_open_addresses_of_the_web_only() -> None:
     content = pdf_of(text_at((60, 100, "page")))
-    made = edited(content, annotations=[{"text": "here", "x": 10, "y": 10, "link": "www.example.com"}])
+    made = edited(
+        content, annotations=[{"text": "here", "x": 10, "y": 10, "link": "www.example.com"}]
+    )
     with pikepdf.open(io.BytesIO(made)) as pdf:
         link: Any = pdf.pages[0].obj.Annots[0]
         assert str(link.A.URI) == "https://www.example.com"
@@ -174,7 +197,7 @@ def test_a_picture_keeps_its_shape_when_one_side_is_given(samples: dict[str, Pat
     assert picture.getpixel((180, 205)) == (255, 255, 255)  # 100 high, as 320 x 200 is
 
 
-# --- Joined and split -------------------------------------------------------------------------------------
+# --- Joined and split -----------------------------------------------------------------------------
 
 
 def test_all_fields_bookmarks_and_attachments_survive_a_merge(
@@ -208,7 +231,9 @@ def test_parts_are_named_by_their_pages_and_hold_only_them() -> None:
     assert [part_suffix(group) for group in ([0, 1], [3])] == ["_page1-2", "_page4"]
 
 
-def test_a_part_does_not_carry_the_pictures_of_other_pages(samples: dict[str, Path], tmp_path: Path) -> None:
+def test_a_part_does_not_carry_the_pictures_of_other_pages(
+    samples: dict[str, Path], tmp_path: Path
+) -> None:
     noise = tmp_path / "noise.png"
     Image.effect_noise((400, 400), 100).convert("RGB").save(noise)
 
@@ -221,7 +246,7 @@ def test_a_part_does_not_carry_the_pictures_of_other_pages(samples: dict[str, Pa
     assert len(picture) > 100_000 > 20_000 > len(text)
 
 
-# --- Pictures and passwords -------------------------------------------------------------------------------
+# --- Pictures and passwords -----------------------------------------------------------------------
 
 
 def test_a_jpeg_goes_in_as_it_is(samples: dict[str, Path]) -> None:
@@ -275,7 +300,16 @@ def test_nothing_of_the_text_is_left_when_pages_become_pictures(samples: dict[st
 
 
 def test_doors_list_the_kinds_without_loading_what_does_the_work() -> None:
-    libraries = {"pikepdf", "pypdfium2", "PIL", "reportlab", "xlsxwriter", "xlwt", "python_calamine", "oxmsg"}
+    libraries = {
+        "pikepdf",
+        "pypdfium2",
+        "PIL",
+        "reportlab",
+        "xlsxwriter",
+        "xlwt",
+        "python_calamine",
+        "oxmsg",
+    }
     code = "import sys, checkback.kinds.documents.jobs, checkback.kinds.pdfco.jobs; "
     code += f"print({libraries!r} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

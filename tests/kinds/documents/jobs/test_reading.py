@@ -1,4 +1,6 @@
-"""What is read out of PDFs: words with places, layout, tables, matches, forms. Reportlab makes the PDFs."""
+"""What is read out of PDFs: words with places, layout, tables, matches, forms. Reportlab makes the
+PDFs.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,12 @@ from checkback.kinds.documents.pdf import info
 from checkback.kinds.documents.pdf.attachments import attached_files
 from checkback.kinds.documents.pdf.tables.lattice import ruled_tables
 from checkback.kinds.documents.pdf.tables.stream import unruled_tables
-from checkback.kinds.documents.pdf.tables.table_export import as_number, write_csv, write_xls, write_xlsx
+from checkback.kinds.documents.pdf.tables.table_export import (
+    as_number,
+    write_csv,
+    write_xls,
+    write_xlsx,
+)
 from checkback.kinds.documents.pdf.tables.tables import described, grouped, rows_of, tables_of
 from checkback.kinds.documents.pdf.text import search as find_text
 from checkback.kinds.documents.pdf.text import text_export
@@ -37,7 +44,12 @@ from made_files import HEIGHT, Draw, both, columns, pdf_of, ruled, text_at
 
 HEBREW = Path("/usr/share/fonts/truetype/noto/NotoSansHebrew-Regular.ttf")
 
-FRUIT = (("Fruit", "Count", "Price"), ("Apple", "3", "1.20"), ("Pear", "14", "0.80"), ("Fig", "250", "12.00"))
+FRUIT = (
+    ("Fruit", "Count", "Price"),
+    ("Apple", "3", "1.20"),
+    ("Pear", "14", "0.80"),
+    ("Fig", "250", "12.00"),
+)
 
 
 @contextmanager
@@ -53,7 +65,7 @@ def content_of(page: Any, found: PageText, index: int = 0) -> PageContent:
     return PageContent(index, found.words, found.frame, page)
 
 
-# --- Words and layout -------------------------------------------------------------------------------------
+# --- Words and layout -----------------------------------------------------------------------------
 
 
 def test_words_have_places_from_the_top_left() -> None:
@@ -82,7 +94,10 @@ def test_layout_keeps_columns_below_each_other() -> None:
 
 
 def test_a_gap_between_lines_is_kept_and_limited() -> None:
-    with opened(pdf_of(text_at((60, 100, "one"), (60, 114, "two"), (60, 500, "far")))) as (_, found):
+    with opened(pdf_of(text_at((60, 100, "one"), (60, 114, "two"), (60, 500, "far")))) as (
+        _,
+        found,
+    ):
         assert layout_text(found.words) == "one\ntwo\n\n\nfar"
 
 
@@ -114,7 +129,8 @@ def test_lines_of_a_paragraph_are_joined_when_asked() -> None:
              "last one reaches the right edge of the text, and a word may be hyphen-",
              "ated."]  # fmt: skip
     drawn = text_at(
-        *((60, 100 + 14 * number, line) for number, line in enumerate(lines)), (60, 220, "Another one.")
+        *((60, 100 + 14 * number, line) for number, line in enumerate(lines)),
+        (60, 220, "Another one."),
     )
     with opened(pdf_of(drawn)) as (_, found):
         text = unwrapped(lines_of(found.words))
@@ -123,7 +139,7 @@ def test_lines_of_a_paragraph_are_joined_when_asked() -> None:
     assert text.count("\n") == 1
 
 
-# --- Tables -----------------------------------------------------------------------------------------------
+# --- Tables ---------------------------------------------------------------------------------------
 
 
 def test_a_ruled_table_is_found_with_its_cells_and_place() -> None:
@@ -163,7 +179,8 @@ def test_two_tables_of_a_page_are_two() -> None:
 
 def test_running_text_is_no_table() -> None:
     lines = [
-        f"This is line {number} of a text that says nothing and has no columns at all." for number in range(9)
+        f"This is line {number} of a text that says nothing and has no columns at all."
+        for number in range(9)
     ]
     drawn = text_at(*((60, 100 + 14 * number, line) for number, line in enumerate(lines)))
     with opened(pdf_of(drawn)) as (page, found):
@@ -213,7 +230,7 @@ def test_only_what_is_a_number_becomes_one(text: str, number: float | None) -> N
     assert as_number(text) == number
 
 
-# --- Finding ----------------------------------------------------------------------------------------------
+# --- Finding --------------------------------------------------------------------------------------
 
 
 def find(
@@ -266,11 +283,13 @@ def test_an_expression_without_end_is_ended_and_says_so(monkeypatch: pytest.Monk
     assert "xx" not in caught.value.message
 
 
-# --- Formats ----------------------------------------------------------------------------------------------
+# --- Formats --------------------------------------------------------------------------------------
 
 
 def formatted(write: Callable[[Any], str]) -> str:
-    with pypdfium2.PdfDocument(pdf_of(text_at((100, 200, "Left & <side>"), (400, 200, "Right")))) as document:
+    with pypdfium2.PdfDocument(
+        pdf_of(text_at((100, 200, "Left & <side>"), (400, 200, "Right")))
+    ) as document:
 
         def contents() -> Iterator[PageContent]:
             for index in range(len(document)):
@@ -305,7 +324,7 @@ def test_html_has_the_text_as_text() -> None:
     assert "<script" not in page
 
 
-# --- Information, forms, attachments ----------------------------------------------------------------------
+# --- Information, forms, attachments --------------------------------------------------------------
 
 
 def test_information_names_what_the_document_says(tmp_path: Path) -> None:
@@ -313,7 +332,10 @@ def test_information_names_what_the_document_says(tmp_path: Path) -> None:
     with pikepdf.open(io.BytesIO(pdf_of(text_at((10, 10, "x")), text_at((10, 10, "y"))))) as pdf:
         pdf.docinfo["/Title"], pdf.docinfo["/Author"] = "A title", "Ada"
         pdf.save(
-            path, encryption=pikepdf.Encryption(owner="o", user="", allow=pikepdf.Permissions(extract=False))
+            path,
+            encryption=pikepdf.Encryption(
+                owner="o", user="", allow=pikepdf.Permissions(extract=False)
+            ),
         )
     with pikepdf.open(path) as pdf:
         found = info.information(path, pdf, password_given=False)
@@ -329,7 +351,9 @@ def test_form_fields_tell_type_value_and_page() -> None:
             name="city", value="Köln", tooltip="Where", x=50, y=700, width=100, height=20
         )
         canvas.acroForm.checkbox(name="yes", checked=True, x=50, y=650)
-        canvas.acroForm.choice(name="size", value="M", options=["S", "M"], x=50, y=600, width=80, height=20)
+        canvas.acroForm.choice(
+            name="size", value="M", options=["S", "M"], x=50, y=600, width=80, height=20
+        )
         canvas.acroForm.radio(name="color", value="red", selected=True, x=50, y=550)
         canvas.acroForm.radio(name="color", value="blue", x=90, y=550)
 
@@ -344,7 +368,9 @@ def test_form_fields_tell_type_value_and_page() -> None:
 
 def test_a_form_that_is_xfa_only_is_refused() -> None:
     with pikepdf.open(io.BytesIO(pdf_of(text_at((10, 10, "x"))))) as pdf:
-        pdf.Root.AcroForm = pikepdf.Dictionary(Fields=pikepdf.Array(), XFA=pdf.make_stream(b"<xdp/>"))
+        pdf.Root.AcroForm = pikepdf.Dictionary(
+            Fields=pikepdf.Array(), XFA=pdf.make_stream(b"<xdp/>")
+        )
         with pytest.raises(JobFailed) as caught:
             info.form_fields(pdf)
     assert caught.value.code == "unsupported"
@@ -364,7 +390,7 @@ def test_attached_files_come_with_plain_names_also_from_pages() -> None:
         assert sorted(attached_files(pdf)) == [("passwd", b"one"), ("pinned.txt", b"two")]
 
 
-# --- Invoices ---------------------------------------------------------------------------------------------
+# --- Invoices -------------------------------------------------------------------------------------
 
 
 def invoice_of(*draws: Any) -> dict[str, Any]:
@@ -384,7 +410,10 @@ def test_an_invoice_is_read_by_its_labels() -> None:
         ruled(items, y=250),
     )  # fmt: skip
     assert found["vendor"]["name"] == "Acme Widgets Ltd"
-    assert (found["invoice"]["invoiceNo"], found["invoice"]["invoiceDate"]) == ("INV-2041", "2026-03-14")
+    assert (found["invoice"]["invoiceNo"], found["invoice"]["invoiceDate"]) == (
+        "INV-2041",
+        "2026-03-14",
+    )
     assert found["customer"]["billTo"] == {"name": "Ada Lovelace", "address": ["12 Engine Street"]}
     money = found["paymentDetails"]
     assert (money["subTotal"], money["tax"], money["total"], money["currency"]) == (
@@ -396,7 +425,9 @@ def test_an_invoice_is_read_by_its_labels() -> None:
     assert [(item["description"], item["quantity"], item["amount"]) for item in found["lineItems"]] == [
         ("Widget", 2.0, 80.0), ("Nut", 10.0, 20.0),
     ]  # fmt: skip
-    assert all(0 < found["confidence"][name] <= 1 for name in ("invoiceNo", "total", "vendor", "lineItems"))
+    assert all(
+        0 < found["confidence"][name] <= 1 for name in ("invoiceNo", "total", "vendor", "lineItems")
+    )
 
 
 def test_an_invoice_with_an_unruled_table_and_a_senders_line() -> None:
@@ -447,7 +478,7 @@ def test_dates_that_can_be_read_in_one_way_are_written_in_one() -> None:
     ]  # fmt: skip
 
 
-# --- Other scripts ----------------------------------------------------------------------------------------
+# --- Other scripts --------------------------------------------------------------------------------
 
 
 def vertical(*columns: tuple[float, float, str]) -> Draw:
@@ -466,7 +497,9 @@ def vertical(*columns: tuple[float, float, str]) -> Draw:
 def test_vertical_writing_is_read_by_columns_from_the_right() -> None:
     page = both(
         vertical(
-            (400, 100, "第一列の文章です"), (380, 100, "第二列は左にある"), (400, 400, "下の段の文章も")
+            (400, 100, "第一列の文章です"),
+            (380, 100, "第二列は左にある"),
+            (400, 400, "下の段の文章も"),
         ),
         text_at((60, 60, "Heading")),
     )

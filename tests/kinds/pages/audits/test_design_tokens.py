@@ -7,7 +7,16 @@ import tinycss2
 
 from checkback.kinds.pages.audits.design_tokens import design_tokens, tokens_as_css
 
-TYPES = {"color", "dimension", "fontFamily", "fontWeight", "duration", "cubicBezier", "shadow", "typography"}
+TYPES = {
+    "color",
+    "dimension",
+    "fontFamily",
+    "fontWeight",
+    "duration",
+    "cubicBezier",
+    "shadow",
+    "typography",
+}
 
 
 def tokens_in(group: dict[str, Any]) -> list[dict[str, Any]]:
@@ -17,7 +26,9 @@ def tokens_in(group: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_every_token_has_a_type_and_a_value_of_its_form(parts: dict[str, Any]) -> None:
-    parts["design"]["cssVariables"].append({"name": "--quick", "value": "200ms", "scope": ":root", "uses": 1})
+    parts["design"]["cssVariables"].append(
+        {"name": "--quick", "value": "200ms", "scope": ":root", "uses": 1}
+    )
     tokens = design_tokens(parts["design"])
     found = tokens_in(tokens)
     assert {token["$type"] for token in found} == TYPES

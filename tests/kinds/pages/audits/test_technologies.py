@@ -1,11 +1,13 @@
-"""Technologies: found by what only they write, with version and evidence; common names prove nothing."""
+"""Technologies: found by what only they write, with version and evidence; common names prove
+nothing.
+"""
 
 import re
 from typing import Any
 
 import pytest
 
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.audits.technologies import find_technologies
 from checkback.kinds.pages.audits.technology_fingerprints import GLOBAL_NAMES, MARKS, WEAK_GLOBALS
 from checkback.kinds.pages.dom.snapshot import Node, Tree
@@ -17,7 +19,7 @@ def found(tree: Tree | None = None, **parts: Any) -> dict[str, Any]:
         for name in ("scripts", "styleSheetLinks", "generator", "customElements")
         if name in parts
     }
-    bundle = Bundle("http://a.example/", "", (1440, 900), facts=facts, **parts)
+    bundle = PageCapture("http://a.example/", "", (1440, 900), facts=facts, **parts)
     return {entry["name"]: entry for entry in find_technologies(bundle, tree)}
 
 
@@ -61,7 +63,8 @@ def test_addresses_of_files(address: str, name: str, version: str | None) -> Non
 
 
 @pytest.mark.parametrize(
-    "address", ["/js/main.js", "/reaction/app.js", "/js/d3fense.js", "/purely.css", "/motionless/x.js"]
+    "address",
+    ["/js/main.js", "/reaction/app.js", "/js/d3fense.js", "/purely.css", "/motionless/x.js"],
 )
 def test_addresses_that_only_look_alike(address: str) -> None:
     assert found(scripts=[address]) == {}
@@ -93,7 +96,9 @@ def test_attributes_and_elements_of_their_own() -> None:
 
 
 @pytest.mark.chromium
-async def test_globals_of_a_real_page_tell_their_version_and_cannot_act(site: Any, analyze: Any) -> None:
+async def test_globals_of_a_real_page_tell_their_version_and_cannot_act(
+    site: Any, analyze: Any
+) -> None:
     site.put(
         "/globals",
         "<!doctype html><title>x</title><h1>Hello there</h1><script>"

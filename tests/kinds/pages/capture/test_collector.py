@@ -1,4 +1,6 @@
-"""What is measured agrees with the tools of the field, and what a caller may choose makes a difference."""
+"""What is measured agrees with the tools of the field, and what a caller may choose makes a
+difference.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ async def test_lcp_and_cls_are_those_of_web_vitals(
     ran = await analyze("/", layoutOptions={"include_html": True}, **LITTLE)
     html = ran.recorder.files["page.html"].decode()
     theirs = {
-        name.lower(): float(value) for name, value in re.findall(r'data-(lcp|cls|fcp|ttfb)="([\d.]+)"', html)
+        name.lower(): float(value)
+        for name, value in re.findall(r'data-(lcp|cls|fcp|ttfb)="([\d.]+)"', html)
     }
     ours = ran.report["performance"]
     assert ours["cls"] > 0.1
@@ -96,7 +99,8 @@ async def test_rules_count_as_used_where_they_match_something(site: Any, analyze
     site.put("/other.css", "h1 {} h4 {} p {}", media_type="text/css")
     site.put("/", RULES_PAGE.replace("PORT", str(site.port)))
     css = (await analyze("/", **LITTLE)).report["css"]
-    # Half of own.css and imported.css is used; of the shadow tree two rules of three, of the other host two.
+    # Half of own.css and imported.css is used; of the shadow tree two rules of three, of the other
+    # host two.
     rules = RULES.count("/*") + 2 + 2 + 3 + 1 + 3
     used = RULES.count("/* yes */") + 1 + 1 + 2 + 0 + 2
     assert css["rules"] == rules
@@ -143,11 +147,14 @@ async def test_axe_finds_what_a_full_run_finds_for_every_rule_of_the_tier(
     part = ran.report["accessibility"]
     ours = {rule["id"]: rule["count"] for rule in part["violations"]}
     async with axe_page(site.url(path)) as page:
-        # All rules but its slowest one, which no tier has. What passes is not described, element by element.
+        # All rules but its slowest one, which no tier has. What passes is not described, element by
+        # element.
         options = {"rules": {"color-contrast": {"enabled": False}}, "resultTypes": ["violations"]}
         run = "(options) => axe.run(options).then((result) => result.violations)"
         found: list[dict[str, Any]] = await page.evaluate(run, options)
-    theirs = {rule["id"]: len(rule["nodes"]) for rule in found if _is_in(axe_tier(100 + more)[1], rule)}
+    theirs = {
+        rule["id"]: len(rule["nodes"]) for rule in found if _is_in(axe_tier(100 + more)[1], rule)
+    }
     assert part["tier"] == tier
     assert ours == theirs
     assert len(ours) >= (1 if path == "/" else 5 if tier == "core" else 10)
@@ -163,7 +170,8 @@ def _is_in(options: dict[str, Any], rule: dict[str, Any]) -> bool:
     return rule["id"] in chosen["values"] or bool(set(rule["tags"]) & set(chosen["values"]))
 
 
-# For each element: what axe says, and whether it is among ours. Run on the page itself, so selectors count.
+# For each element: what axe says, and whether it is among ours. Run on the page itself, so
+# selectors count.
 COMPARE = """async ([failures, unknowns]) => {
   const rule = {elementRef: true, runOnly: {type: "rule", values: ["color-contrast"]}};
   const found = await axe.run(document, rule);
@@ -185,7 +193,9 @@ COMPARE = """async ([failures, unknowns]) => {
 
 
 @pytest.mark.parametrize("path", ["/", "/tides.html", "/contrast", "/everything"])
-async def test_contrast_fails_at_the_same_elements_as_with_axe(site: Any, analyze: Any, path: str) -> None:
+async def test_contrast_fails_at_the_same_elements_as_with_axe(
+    site: Any, analyze: Any, path: str
+) -> None:
     for name in ("contrast", "everything"):
         site.put(f"/{name}", (HERE / f"{name}.html").read_text("utf-8"))
     contrast = (await analyze(path, **LITTLE)).report["accessibility"]["contrast"]
@@ -266,7 +276,10 @@ async def test_a_reload_shows_what_phones_get(site: Any, analyze: Any) -> None:
         "if (navigator.userAgent.includes('Mobile') && 'ontouchstart' in window)"
         " document.querySelector('nav').style.display = 'none'</script>",
     )
-    sizes = [{"name": "wide", "width": 1000, "height": 700}, {"name": "phone", "width": 375, "height": 667}]
+    sizes = [
+        {"name": "wide", "width": 1000, "height": 700},
+        {"name": "phone", "width": 375, "height": 667},
+    ]
     for reload in (False, True):
         asked = len(site.asked)
         ran = await analyze("/", responsiveOptions={"reload": reload, "viewports": sizes})
@@ -285,7 +298,7 @@ async def test_a_very_large_page_ends_as_a_truncated_report(
     site: Any, analyze: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("checkback.kinds.pages.capture.collector.LIGHT_ABOVE", 1500)
-    monkeypatch.setattr("checkback.kinds.pages.capture.collector.MOST_RESIZED", 1000)
+    monkeypatch.setattr("checkback.kinds.pages.capture.collector.MAX_RESIZED", 1000)
     rows = "".join(f"<p>Row {number} <b>of</b> many</p>" for number in range(1000))
     site.put("/rows", f"<!doctype html><html lang=en><title>x</title><h1>Rows</h1>{rows}")
     ran = await analyze("/rows")

@@ -11,7 +11,9 @@ from tests.kinds.pages.report.test_schema import faults
 
 pytestmark = pytest.mark.chromium
 
-QUICK: dict[str, Any] = {"responsiveOptions": {"viewports": [{"name": "phone", "width": 375, "height": 667}]}}
+QUICK: dict[str, Any] = {
+    "responsiveOptions": {"viewports": [{"name": "phone", "width": 375, "height": 667}]}
+}
 LAYOUT: dict[str, Any] = {"features": {"motion": False}, "responsiveOptions": {"enabled": False}}
 
 
@@ -57,7 +59,11 @@ async def test_a_page_from_right_to_left(site: Any, analyze: Any) -> None:
 
 
 async def test_a_page_from_right_to_left_that_is_too_wide(site: Any, analyze: Any) -> None:
-    wide = '<h1>عنوان الصفحة</h1><div style="width:900px;background:#eee">' + "نص طويل جدا " * 30 + "</div>"
+    wide = (
+        '<h1>عنوان الصفحة</h1><div style="width:900px;background:#eee">'
+        + "نص طويل جدا " * 30
+        + "</div>"
+    )
     site.put("/rtl-wide", document(wide, attributes='lang="ar" dir="rtl"'))
     viewport = (await analyze("/rtl-wide", **QUICK)).report["responsive"]["viewports"][0]
     # The overflow lies at negative x, to the left of the window.
@@ -70,7 +76,8 @@ async def test_a_page_in_japanese(site: Any, analyze: Any) -> None:
         f"<h2>第{n}章 潮の満ち引き</h2><p>{text}</p><p>{text}</p><p>{text}</p>" for n in (1, 2, 3)
     )
     site.put(
-        "/ja", document(f"<main><h1>潮の案内</h1><p>{text}</p>{chapters}</main>", attributes='lang="ja"')
+        "/ja",
+        document(f"<main><h1>潮の案内</h1><p>{text}</p>{chapters}</main>", attributes='lang="ja"'),
     )
     report = (await analyze("/ja", **LAYOUT)).report
     assert [heading for kind, heading in sections(report) if kind == "content"][-3:] == [
@@ -96,7 +103,8 @@ async def test_a_page_without_a_doctype(site: Any, analyze: Any) -> None:
 async def test_a_page_that_is_all_frames(site: Any, analyze: Any) -> None:
     site.put("/inner", document(f"<h1>Inner page</h1><p>{SENTENCE * 10}</p>"))
     site.put(
-        "/frames", document('<iframe src="/inner" title="Inner" style="width:100%;height:800px"></iframe>')
+        "/frames",
+        document('<iframe src="/inner" title="Inner" style="width:100%;height:800px"></iframe>'),
     )
     ran = await analyze("/frames", **LAYOUT)
     assert "CONTENT_IN_FRAMES" in ran.warnings
@@ -131,10 +139,15 @@ async def test_what_is_in_a_shadow_tree_belongs_to_the_page(site: Any, analyze: 
     site.put("/shadow", document(SHADOW))
     report = (await analyze("/shadow", **LAYOUT)).report
     assert report["content"]["shadowRoots"] == 1
-    assert [heading[1] for heading in report["layout"]["headings"]] == ["Drawn in a shadow", "Second part"]
+    assert [heading[1] for heading in report["layout"]["headings"]] == [
+        "Drawn in a shadow",
+        "Second part",
+    ]
     assert sections(report)[0] == ("hero", "Drawn in a shadow")
     assert report["design"]["colors"]["background"][0][0] in ("#ffffff", "#113344")
-    missing = next(rule for rule in report["accessibility"]["violations"] if rule["id"] == "image-alt")
+    missing = next(
+        rule for rule in report["accessibility"]["violations"] if rule["id"] == "image-alt"
+    )
     assert "my-page" in missing["nodes"][0]["selector"]
 
 
@@ -175,7 +188,9 @@ WALL = f"""<main><section style="padding:100px"><h1>The page itself</h1><p>{SENT
         ("Ihre Einwilligung", "Wir bitten um Ihre Zustimmung zur Verarbeitung Ihrer Daten."),
     ],
 )
-async def test_a_wall_that_asks_for_consent(site: Any, analyze: Any, title: str, words: str) -> None:
+async def test_a_wall_that_asks_for_consent(
+    site: Any, analyze: Any, title: str, words: str
+) -> None:
     site.put("/wall", document(WALL.replace("TITLE", title).replace("WORDS", words)))
     ran = await analyze("/wall", **LAYOUT)
     wall = next(item for item in ran.report["warnings"] if item["code"] == "CONSENT_WALL")
@@ -184,7 +199,9 @@ async def test_a_wall_that_asks_for_consent(site: Any, analyze: Any, title: str,
 
 
 async def test_other_layers_and_small_bars_are_no_wall(site: Any, analyze: Any) -> None:
-    other = WALL.replace("TITLE", "Winter sale").replace("WORDS", "Half price on everything this week.")
+    other = WALL.replace("TITLE", "Winter sale").replace(
+        "WORDS", "Half price on everything this week."
+    )
     site.put("/sale", document(other))
     assert "CONSENT_WALL" not in (await analyze("/sale", **LAYOUT)).warnings
     place = "position:fixed;bottom:0;width:100%;height:80px"
@@ -194,11 +211,17 @@ async def test_other_layers_and_small_bars_are_no_wall(site: Any, analyze: Any) 
 
 
 async def test_a_check_for_robots_is_not_the_page(site: Any, analyze: Any) -> None:
-    site.put("/check", document("<h1>Just a moment...</h1><p>Checking your browser before you go on.</p>"))
+    site.put(
+        "/check",
+        document("<h1>Just a moment...</h1><p>Checking your browser before you go on.</p>"),
+    )
     ran = await analyze("/check", **LAYOUT)
     assert "ROBOT_CHECK" in ran.warnings
     site.put(
-        "/about", document(f"<h1>How we fight robots</h1><p>{SENTENCE * 40} A captcha asks: not a robot?</p>")
+        "/about",
+        document(
+            f"<h1>How we fight robots</h1><p>{SENTENCE * 40} A captcha asks: not a robot?</p>"
+        ),
     )
     assert "ROBOT_CHECK" not in (await analyze("/about", **LAYOUT)).warnings
 
@@ -212,7 +235,9 @@ async def test_a_page_of_an_error_is_not_judged(site: Any, analyze: Any, status:
     assert status[:3] in failed.value.message
 
 
-@pytest.mark.parametrize("media_type", ["application/pdf", "text/plain", "image/png", "application/json"])
+@pytest.mark.parametrize(
+    "media_type", ["application/pdf", "text/plain", "image/png", "application/json"]
+)
 async def test_a_file_is_not_a_page(site: Any, analyze: Any, media_type: str) -> None:
     site.put("/file", "%PDF-1.7 {}", media_type=media_type)
     with pytest.raises(JobFailed) as failed:
@@ -234,7 +259,12 @@ aside a{display:block;padding:12px;color:#fff}main{flex:1}.row{display:flex;gap:
     "TILES",
     "".join(
         f"<div class=panel><p>{name}</p><p class=number>{number}</p></div>"
-        for name, number in (("Orders", "1,204"), ("Returns", "38"), ("Visitors", "9,910"), ("Share", "42%"))
+        for name, number in (
+            ("Orders", "1,204"),
+            ("Returns", "38"),
+            ("Visitors", "9,910"),
+            ("Share", "42%"),
+        )
     ),
 )
 
@@ -252,7 +282,9 @@ async def test_a_dashboard_is_told_by_its_rows_of_panels(site: Any, analyze: Any
     ]  # fmt: skip
 
 
-async def test_a_page_of_a_hundred_parts_has_forty_sections_at_most(site: Any, analyze: Any) -> None:
+async def test_a_page_of_a_hundred_parts_has_forty_sections_at_most(
+    site: Any, analyze: Any
+) -> None:
     part = "<section style='padding:80px;background:#{0}'><h2>Part {1}</h2><p>{2}</p></section>"
     parts = "".join(part.format("eee" if n % 2 else "fff", n, SENTENCE * 3) for n in range(100))
     site.put("/hundred", document(f"<main>{parts}</main>"))

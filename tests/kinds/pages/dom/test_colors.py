@@ -2,7 +2,14 @@
 
 import pytest
 
-from checkback.kinds.pages.dom.colors import WHITE, Color, contrast_ratio, merged, parse_color, parse_hex
+from checkback.kinds.pages.dom.colors import (
+    WHITE,
+    Color,
+    contrast_ratio,
+    merged,
+    parse_color,
+    parse_hex,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,5 +45,7 @@ def test_contrast_is_that_of_wcag() -> None:
 
 
 def test_colours_that_look_alike_are_counted_together() -> None:
-    shares = merged([(Color(250, 250, 250), 60), (Color(252, 251, 250), 20), (Color(200, 0, 0), 20)])
+    shares = merged(
+        [(Color(250, 250, 250), 60), (Color(252, 251, 250), 20), (Color(200, 0, 0), 20)]
+    )
     assert [(color.hex, share) for color, share in shares] == [("#fafafa", 0.8), ("#c80000", 0.2)]

@@ -33,7 +33,9 @@ def test_rules_and_what_surrounds_them() -> None:
 
 
 def test_nested_rules_and_conditions() -> None:
-    text = ".a { color: red; &:hover { color: blue } b { top: 0 } @media print { left: 0 } right: 0 }"
+    text = (
+        ".a { color: red; &:hover { color: blue } b { top: 0 } @media print { left: 0 } right: 0 }"
+    )
     assert told(text) == [
         (".a", "color", "red", ""),
         (".a:hover", "color", "blue", ""),
@@ -119,7 +121,7 @@ def test_a_hostile_sheet_costs_no_more_than_its_length(text: str) -> None:
     assert time.process_time() - begun < 4
 
 
-# --- Against a full parser --------------------------------------------------------------------------------
+# --- Against a full parser ------------------------------------------------------------------------
 
 
 GROUPS = frozenset({"media", "supports", "layer"})
@@ -130,19 +132,25 @@ def parsed(nodes: Iterable[Any]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for node in nodes:
         if node.type == "qualified-rule":
-            inside = tinycss2.parse_blocks_contents(node.content, skip_comments=True, skip_whitespace=True)
+            inside = tinycss2.parse_blocks_contents(
+                node.content, skip_comments=True, skip_whitespace=True
+            )
             names = [item.name if item.name.startswith("--") else item.lower_name
                      for item in inside if item.type == "declaration"]  # fmt: skip
             selector = " ".join(tinycss2.serialize(node.prelude).split())
             found += [(selector, name) for name in names]
         elif node.type == "at-rule" and node.content and node.lower_at_keyword in GROUPS:
-            found += parsed(tinycss2.parse_rule_list(node.content, skip_comments=True, skip_whitespace=True))
+            found += parsed(
+                tinycss2.parse_rule_list(node.content, skip_comments=True, skip_whitespace=True)
+            )
     return found
 
 
 def styles_of_installed_packages() -> list[Path]:
     """Real style sheets: those that came with this environment's packages."""
-    return sorted(path for path in Path(sys.prefix).rglob("*.css") if path.stat().st_size < 120_000)[:12]
+    return sorted(
+        path for path in Path(sys.prefix).rglob("*.css") if path.stat().st_size < 120_000
+    )[:12]
 
 
 @pytest.mark.parametrize("path", styles_of_installed_packages(), ids=lambda path: path.name)
@@ -152,7 +160,9 @@ def test_real_style_sheets_are_read_as_a_full_parser_reads_them(path: Path) -> N
     read_sheet(text, facts)
     expected = parsed(tinycss2.parse_stylesheet(text, skip_comments=True, skip_whitespace=True))
     # Names are kept as they are written, with their escapes.
-    assert [item.name.replace("\\", "") for item in facts.declarations] == [name for _, name in expected]
+    assert [item.name.replace("\\", "") for item in facts.declarations] == [
+        name for _, name in expected
+    ]
     assert [item.selector[:100] for item in facts.declarations] == [
         selector[:100] for selector, _ in expected
     ]

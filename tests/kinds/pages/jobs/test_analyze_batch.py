@@ -1,4 +1,6 @@
-"""Batches of pages, comparisons and crops: rules without a browser, then all of it on the real engine."""
+"""Batches of pages, comparisons and crops: rules without a browser, then all of it on the real
+engine.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,10 @@ class Engine:
             return StartedJob(url, State.ACTIVE, progress=40)
         if self._fail in url:
             return StartedJob(url, State.FAILED, failure=Failure("HTTP_ERROR", "It answered 404."))
-        result = {"results": {"quality": {"overallScore": 70, "grade": "C"}}, "partialSuccess": False}
+        result = {
+            "results": {"quality": {"overallScore": 70, "grade": "C"}},
+            "partialSuccess": False,
+        }
         return StartedJob(url, State.COMPLETED, 100, result)
 
     # What the job says, heard by the same hand.
@@ -83,7 +88,9 @@ def run_batch(engine: Engine, monkeypatch: pytest.MonkeyPatch, **args: Any) -> d
     return analyze_batch(PageBatchArgs.model_validate({"pause_ms": 0, **args}), context)
 
 
-def test_no_host_is_asked_for_more_pages_at_once_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_host_is_asked_for_more_pages_at_once_than_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     urls = [f"http://{host}.test/{number}" for number in range(9) for host in ("a", "b")]
     engine = Engine()
     result = run_batch(engine, monkeypatch, urls=urls, per_host=3)
@@ -97,7 +104,7 @@ def test_many_hosts_do_not_fill_the_queue(monkeypatch: pytest.MonkeyPatch) -> No
     engine = Engine()
     run_batch(engine, monkeypatch, urls=[f"http://h{number}.test/" for number in range(30)])
     assert len(engine.most_at_once) == 30
-    assert engine.most_open == batch.MOST_AT_ONCE
+    assert engine.most_open == batch.MAX_AT_ONCE
 
 
 def test_a_host_gets_its_pause_between_two_starts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,14 +116,18 @@ def test_a_host_gets_its_pause_between_two_starts(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(batch.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(batch.time, "sleep", sleep)
     engine = Engine(looks=1)
-    run_batch(engine, monkeypatch, urls=[f"http://a.test/{number}" for number in range(4)], pause_ms=2000)
+    run_batch(
+        engine, monkeypatch, urls=[f"http://a.test/{number}" for number in range(4)], pause_ms=2000
+    )
     assert now[0] >= 6.0
 
 
 def test_a_page_that_fails_is_told_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(fail="/gone")
     urls = ["http://a.test/", "http://a.test/gone", "http://a.test/"]
-    result = run_batch(engine, monkeypatch, urls=urls, options={"summary": True, "layoutTimeout": 5000})
+    result = run_batch(
+        engine, monkeypatch, urls=urls, options={"summary": True, "layoutTimeout": 5000}
+    )
     assert (result["total"], result["completed"], result["failed"]) == (2, 1, 1)
     assert result["pages"][1]["failure"] == {"code": "HTTP_ERROR", "message": "It answered 404."}
     assert engine.args[0] == {"summary": True, "layoutTimeout": 5000, "url": "http://a.test/"}
@@ -140,13 +151,23 @@ def report(**parts: Any) -> dict[str, Any]:
 
 
 def section(number: int, kind: str, heading: str, height: int = 100) -> dict[str, Any]:
-    return {"id": f"s{number}", "type": kind, "heading": heading, "box": [0, 0, 9, height], "links": 1}
+    return {
+        "id": f"s{number}",
+        "type": kind,
+        "heading": heading,
+        "box": [0, 0, 9, height],
+        "links": 1,
+    }
 
 
 def test_what_came_went_and_changed() -> None:
     before = report(
         layout={
-            "sections": [section(1, "hero", "Hello"), section(2, "faq", "Ask"), section(3, "team", "Us")]
+            "sections": [
+                section(1, "hero", "Hello"),
+                section(2, "faq", "Ask"),
+                section(3, "team", "Us"),
+            ]
         },
         design={"colors": {"palette": [["#ffffff", 0.9], ["#112233", 0.1]]}},
         technologies=[{"name": "Bootstrap", "version": "4.6"}],
@@ -167,7 +188,9 @@ def test_what_came_went_and_changed() -> None:
         },
         design={"colors": {"palette": [["#ffffff", 0.8], ["#445566", 0.2]]}},
         technologies=[{"name": "Bootstrap", "version": "5.3"}],
-        accessibility={"violations": [{"id": "image-alt", "count": 1}, {"id": "label", "count": 1}]},
+        accessibility={
+            "violations": [{"id": "image-alt", "count": 1}, {"id": "label", "count": 1}]
+        },
         performance={"lcpMs": 700.0, "weight": {"total": 1500}},
         quality={"overallScore": 75, "axes": {"craftsmanship": {"score": 70, "deductions": []}}},
     )
@@ -182,7 +205,9 @@ def test_what_came_went_and_changed() -> None:
     assert (found["palette"]["came"], found["palette"]["went"]) == (["#445566"], ["#112233"])
     assert found["technologies"]["came"] == ["Bootstrap 5.3"]
     assert (found["findings"]["came"], found["findings"]["went"]) == (["label"], ["color-contrast"])
-    assert found["findings"]["changed"] == [{"rule": "image-alt", "a": 3.0, "b": 1.0, "change": -2.0}]
+    assert found["findings"]["changed"] == [
+        {"rule": "image-alt", "a": 3.0, "b": 1.0, "change": -2.0}
+    ]
     assert found["performance"]["lcpMs"]["change"] == -200
     assert compare_reports(before, before)["sections"]["changedTotal"] == 0
 
@@ -214,14 +239,18 @@ async def test_a_batch_its_comparison_and_its_crops(service: Service, demo_site:
     pair = {"job_a": home["job_id"], "job_b": tides["job_id"]}
     with pytest.raises(NotFound):
         await service.submit(stranger, "page.compare", pair)
-    compared = await service.wait(owner, (await service.submit(owner, "page.compare", pair)).job.id, 30)
+    compared = await service.wait(
+        owner, (await service.submit(owner, "page.compare", pair)).job.id, 30
+    )
     assert compared.state is State.COMPLETED, compared.failure
     assert compared.result["a"]["finalUrl"] == urls[0]
     assert compared.result["sections"]["wentTotal"] > 0
 
     with pytest.raises(NotFound):
         await service.submit(stranger, "page.crop", {"job": home["job_id"]})
-    crop_id = (await service.submit(owner, "page.crop", {"job": home["job_id"], "sections": ["s2"]})).job.id
+    crop_id = (
+        await service.submit(owner, "page.crop", {"job": home["job_id"], "sections": ["s2"]})
+    ).job.id
     cropped = await service.wait(owner, crop_id, 30)
     assert cropped.state is State.COMPLETED, cropped.failure
     (crop,) = cropped.result["crops"]

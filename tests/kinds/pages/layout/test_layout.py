@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.dom.snapshot import Box, Node
 from checkback.kinds.pages.layout.splitter import rows_of
-from checkback.kinds.pages.report.builder import Reading
+from checkback.kinds.pages.report.builder import ReportBuilder
 
 
 def test_the_sections_of_the_front_page(parts: dict[str, Any]) -> None:
@@ -21,7 +21,9 @@ def test_the_sections_of_the_front_page(parts: dict[str, Any]) -> None:
     assert layout["sectionTypes"]["navigation"] == 1
 
 
-def test_sections_have_boxes_from_top_to_bottom_and_tell_their_evidence(parts: dict[str, Any]) -> None:
+def test_sections_have_boxes_from_top_to_bottom_and_tell_their_evidence(
+    parts: dict[str, Any],
+) -> None:
     tops = [section["box"][1] for section in parts["layout"]["sections"]]
     assert tops == sorted(tops)
     width = parts["layout"]["pageSize"][0]
@@ -31,8 +33,8 @@ def test_sections_have_boxes_from_top_to_bottom_and_tell_their_evidence(parts: d
         assert 0.2 <= section["confidence"] <= 0.99
 
 
-def test_class_names_do_not_matter(home: Bundle) -> None:
-    before = [section.type for section in Reading(home).sections]
+def test_class_names_do_not_matter(home: PageCapture) -> None:
+    before = [section.type for section in ReportBuilder(home).sections]
     assert home.snapshot is not None
     strings: list[str] = home.snapshot["strings"]
     document = home.snapshot["documents"][0]
@@ -40,11 +42,11 @@ def test_class_names_do_not_matter(home: Bundle) -> None:
         for at in range(0, len(attributes), 2):
             if strings[attributes[at]] in ("class", "id"):
                 attributes[at + 1] = strings.index("class")
-    assert [section.type for section in Reading(home).sections] == before
+    assert [section.type for section in ReportBuilder(home).sections] == before
 
 
-def test_an_article_is_cut_at_its_headings(tides: Bundle) -> None:
-    sections = Reading(tides).sections
+def test_an_article_is_cut_at_its_headings(tides: PageCapture) -> None:
+    sections = ReportBuilder(tides).sections
     assert len(sections) == 6
     assert [section.heading for section in sections if section.type == "content"] == [
         "A short guide to tides", "Springs and neaps", "The rule of twelfths", "Over the sill",
@@ -108,14 +110,17 @@ def test_each_section_tells_its_parts(parts: dict[str, Any]) -> None:
 
 
 def test_ten_thousand_rows_take_no_time() -> None:
-    nodes = [Node(place, 1, "p", "", {}, place, box=Box(0, 30 * place, 800, 24)) for place in range(20_000)]
+    nodes = [
+        Node(place, 1, "p", "", {}, place, box=Box(0, 30 * place, 800, 24))
+        for place in range(20_000)
+    ]
     begun = time.process_time()
     assert len(rows_of(nodes)) == 20_000
     # Compared with each other it would be minutes.
     assert time.process_time() - begun < 5
 
 
-def test_a_bundle_without_a_snapshot_makes_no_layout_up(home: Bundle) -> None:
+def test_a_bundle_without_a_snapshot_makes_no_layout_up(home: PageCapture) -> None:
     home.snapshot = None
-    assert Reading(home).sections == []
-    assert "contrast" not in Reading(home).quality()["accessibility"]
+    assert ReportBuilder(home).sections == []
+    assert "contrast" not in ReportBuilder(home).quality()["accessibility"]

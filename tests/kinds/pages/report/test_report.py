@@ -10,15 +10,15 @@ import pytest
 from checkback.core.job import Artifact, Failure, Job
 from checkback.core.states import State
 from checkback.dialects import reftrix
-from checkback.kinds.browser.capture import Bundle, load_bundle
-from checkback.kinds.pages.report.report import Outcome, PhaseFailure, assemble, job_result
-from checkback.kinds.pages.report.summary import MOST_BYTES, summarize
+from checkback.kinds.browser.capture import PageCapture, load_bundle
+from checkback.kinds.pages.report.report import AnalysisOutcome, PhaseFailure, assemble, job_result
+from checkback.kinds.pages.report.summary import MAX_BYTES, summarize
 
 JOB_ID = "0192f1f0-0000-7000-8000-000000000001"  # that of the fixture ``report``, too
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123_000, UTC)
 
 
-def test_a_bundle_can_be_saved_and_read(home: Bundle, tmp_path: Path) -> None:
+def test_a_bundle_can_be_saved_and_read(home: PageCapture, tmp_path: Path) -> None:
     home.save(tmp_path / "a.json.gz")
     assert load_bundle(tmp_path / "a.json.gz") == home
     home.save(tmp_path / "b.json.gz")
@@ -48,9 +48,11 @@ def test_the_result_is_small_and_holds_no_text_of_the_page(report: dict[str, Any
     assert "Harbourlight" not in text
 
 
-def test_the_summary_is_short_and_tells_what_matters_without_text_of_the_page(report: dict[str, Any]) -> None:
+def test_the_summary_is_short_and_tells_what_matters_without_text_of_the_page(
+    report: dict[str, Any],
+) -> None:
     summary = report["summary"]
-    assert len(summary.encode()) <= MOST_BYTES
+    assert len(summary.encode()) <= MAX_BYTES
     assert "Score 91 of 100, grade A" in summary
     assert "9 sections on 1440 x 3358 px: navigation, hero" in summary
     assert "Raise the contrast of text (5" in summary
@@ -62,16 +64,22 @@ def test_the_summary_of_a_page_with_many_faults_stays_short(report: dict[str, An
     report["layout"]["sectionCount"] = 36
     for item in report["quality"]["recommendations"]:
         item["fix"] *= 6
-    assert 300 < len(summarize(report).encode()) <= MOST_BYTES
+    assert 300 < len(summarize(report).encode()) <= MAX_BYTES
 
 
-def test_a_failed_phase_makes_the_result_partial(home: Bundle, parts: dict[str, Any]) -> None:
+def test_a_failed_phase_makes_the_result_partial(home: PageCapture, parts: dict[str, Any]) -> None:
     failed = PhaseFailure("motion", "TIMEOUT_ERROR", "Not finished after 5 seconds.")
     del parts["motion"]
-    report = assemble(JOB_ID, home, parts, Outcome(["ingest", "layout"], [failed], {}, 9), [])
+    report = assemble(
+        JOB_ID, home, parts, AnalysisOutcome(["ingest", "layout"], [failed], {}, 9), []
+    )
     report["completedAt"] = NOW.isoformat()
     result = job_result(JOB_ID, report, [])
-    assert (result["success"], result["partialSuccess"], result["failedPhases"]) == (True, True, ["motion"])
+    assert (result["success"], result["partialSuccess"], result["failedPhases"]) == (
+        True,
+        True,
+        ["motion"],
+    )
     assert result["error"] == "motion: Not finished after 5 seconds."
     assert "motion" not in result["results"]
     status = reftrix.sync_data(report, {})["execution_status"]
@@ -83,20 +91,30 @@ def test_the_synchronous_answer_in_full(report: dict[str, Any]) -> None:
     assert data["metadata"]["title"].startswith("Harbourlight")
     assert data["layout"]["sections"][1]["positionIndex"] == 1
     assert data["layout"]["visualFeatures"]["theme"]["type"] == "light"
-    assert {"name", "value", "category", "scope"} == set(data["layout"]["cssVariables"]["variables"][0])
+    assert {"name", "value", "category", "scope"} == set(
+        data["layout"]["cssVariables"]["variables"][0]
+    )
     assert data["motion"]["a11yWarningCount"] == 1
     quality = data["quality"]
     assert quality["axisScores"] == {"originality": 100, "craftsmanship": 80, "contextuality": 96}
     assert quality["axisGrades"]["craftsmanship"] == "B"
     assert quality["axisDetails"]["craftsmanship"][0] == "-10 motion-not-reduced (1)"
-    assert set(quality["recommendations"][0]) == {"id", "category", "priority", "title", "description"}
+    assert set(quality["recommendations"][0]) == {
+        "id",
+        "category",
+        "priority",
+        "title",
+        "description",
+    }
     assert len(data["responsiveAnalysis"]["viewportsAnalyzed"]) == 3
     assert data["totalProcessingTimeMs"] == 1500
 
 
 def test_canvases_that_move_are_told_in_reftrix_words(report: dict[str, Any]) -> None:
     canvases = [(False, "webgl"), (True, "webgl2"), (True, "2d"), (None, None)]
-    listed = [{"box": [0, 0, 9, 9], "active": active, "context": context} for active, context in canvases]
+    listed = [
+        {"box": [0, 0, 9, 9], "active": active, "context": context} for active, context in canvases
+    ]
     report["motion"]["canvas"] = {"total": len(listed), "list": listed}
     assert reftrix.sync_data(report, {})["motion"]["webgl_animations"]["totalDetected"] == 1
     assert job_result(JOB_ID, report, [])["results"]["motion"]["webglAnimationsDetected"] == 1
@@ -127,7 +145,13 @@ def test_nothing_of_the_wire_format_is_missing_in_the_full_answer(report: dict[s
     top = "id url normalizedUrl metadata responsiveAnalysis totalProcessingTimeMs analyzedAt"
     assert set(top.split()) <= data.keys()
     features = data["layout"]["visualFeatures"]
-    assert set(features["theme"]) == {"type", "backgroundColor", "textColor", "contrastRatio", "luminance"}
+    assert set(features["theme"]) == {
+        "type",
+        "backgroundColor",
+        "textColor",
+        "contrastRatio",
+        "luminance",
+    }
     assert set(features["density"]) == {"contentDensity", "whitespaceRatio", "visualBalance"}
     assert set(features["colors"]) == {"dominant", "accent", "palette"}
     assert set(data["layout"]["cssVariables"]) == {
@@ -183,7 +207,10 @@ def test_times_are_epoch_milliseconds_and_only_known_ones() -> None:
     created = round(NOW.timestamp() * 1000)
     assert reftrix.status(job(State.WAITING), "r")["data"]["timestamps"] == {"created": created}
     done = job(
-        State.FAILED, started_at=NOW, finished_at=NOW + timedelta(seconds=2), failure=Failure("x", "No.")
+        State.FAILED,
+        started_at=NOW,
+        finished_at=NOW + timedelta(seconds=2),
+        failure=Failure("x", "No."),
     )
     data = reftrix.status(done, "r")["data"]
     assert data["timestamps"] == {"created": created, "started": created, "failed": created + 2000}
@@ -216,7 +243,9 @@ def test_a_foreign_producers_data_is_read() -> None:
         "requestId": "q",
     }
     assert reftrix.args_from_queue_data(data) == {"url": "https://a.b", "timeout": 9000}
-    assert reftrix.args_from_queue_data({"url": "https://a.b", "options": "?"}) == {"url": "https://a.b"}
+    assert reftrix.args_from_queue_data({"url": "https://a.b", "options": "?"}) == {
+        "url": "https://a.b"
+    }
 
 
 def test_queued_names_the_real_parameter() -> None:

@@ -1,4 +1,6 @@
-"""The published JSON Schema: real reports keep to it, and it promises nothing that no report ever holds."""
+"""The published JSON Schema: real reports keep to it, and it promises nothing that no report ever
+holds.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def filled(value: Any, schema: Fields, root: Fields, place: str = "#") -> Iterat
                     yield f"{place}/{name}"
                 yield from filled(item, inner, root, f"{place}/{name}")
             elif isinstance(schema.get("additionalProperties"), dict):
-                yield from filled(item, schema["additionalProperties"], root, f"{place}/additionalProperties")
+                yield from filled(
+                    item, schema["additionalProperties"], root, f"{place}/additionalProperties"
+                )
 
 
 def test_the_schema_is_one_and_names_the_report() -> None:

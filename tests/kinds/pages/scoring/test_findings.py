@@ -1,11 +1,13 @@
-"""What is found wrong on a site with flaws on purpose: contrast, motion, accessibility, window sizes."""
+"""What is found wrong on a site with flaws on purpose: contrast, motion, accessibility, window
+sizes.
+"""
 
 from typing import Any
 
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.audits.accessibility import axe_tier
 from checkback.kinds.pages.audits.motion import find_patterns
-from checkback.kinds.pages.report.builder import Reading
+from checkback.kinds.pages.report.builder import ReportBuilder
 from checkback.kinds.pages.scoring.findings import Wishes, find
 
 
@@ -41,7 +43,12 @@ def test_findings_say_where(parts: dict[str, Any]) -> None:
 
 
 def test_larger_pages_get_fewer_rules() -> None:
-    assert [axe_tier(n)[0] for n in (100, 3000, 3001, 8001)] == ["standard", "standard", "reduced", "core"]
+    assert [axe_tier(n)[0] for n in (100, 3000, 3001, 8001)] == [
+        "standard",
+        "standard",
+        "reduced",
+        "core",
+    ]
     assert "color-contrast" not in axe_tier(8001)[1]["runOnly"]["values"]
 
 
@@ -50,7 +57,11 @@ def test_motion_of_the_front_page(parts: dict[str, Any]) -> None:
     patterns = {pattern["name"]: pattern for pattern in motion["patterns"]}
     assert patterns["bob"]["duration"] == 6000
     assert patterns["bob"]["infinite"]
-    assert patterns["bob"]["performance"] == {"level": "good", "usesTransform": True, "usesOpacity": False}
+    assert patterns["bob"]["performance"] == {
+        "level": "good",
+        "usesTransform": True,
+        "usesOpacity": False,
+    }
     assert patterns["bob"]["accessibility"] == {"respectsReducedMotion": True}
     assert patterns["sweep"]["accessibility"] == {"respectsReducedMotion": False}
     assert patterns["never-used"]["type"] == "keyframes"
@@ -65,8 +76,8 @@ def test_motion_of_the_front_page(parts: dict[str, Any]) -> None:
     assert codes == {"A11Y_MOTION_NOT_REDUCED", "UNUSED_KEYFRAMES"}
 
 
-def test_a_page_without_motion_claims_nothing(tides: Bundle) -> None:
-    reading = Reading(tides)
+def test_a_page_without_motion_claims_nothing(tides: PageCapture) -> None:
+    reading = ReportBuilder(tides)
     tides.sheets = []
     assert find_patterns(tides, reading.styles) == []
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.audits.stock_phrases import find_cliches
 from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
-from checkback.kinds.pages.report.builder import Reading
+from checkback.kinds.pages.report.builder import ReportBuilder
 from checkback.kinds.pages.report.report import measure_of
 from checkback.kinds.pages.scoring.rules import AXES, DIMENSIONS, EVERY, RULES
 from checkback.kinds.pages.scoring.score import Measure, grade, score
@@ -41,9 +41,9 @@ def test_the_overall_score_is_the_weighted_mean_of_the_axes(parts: dict[str, Any
     assert sum(AXES.values()) == pytest.approx(1)
 
 
-def test_the_same_bundle_gives_the_same_score(home: Bundle) -> None:
-    def judged(bundle: Bundle) -> dict[str, Any]:
-        reading = Reading(bundle)
+def test_the_same_bundle_gives_the_same_score(home: PageCapture) -> None:
+    def judged(bundle: PageCapture) -> dict[str, Any]:
+        reading = ReportBuilder(bundle)
         return score({**reading.ingest(), **reading.layout(), **reading.quality()}, MEASURE)
 
     assert judged(home) == judged(copy.deepcopy(home))
@@ -54,7 +54,13 @@ def test_an_empty_page_scores_low() -> None:
         "title": "",
         "description": "",
         "content": {"elements": 4, "textLength": 0, "images": 0},
-        "layout": {"sectionCount": 0, "sectionTypes": {}, "sections": [], "landmarks": [], "headings": []},
+        "layout": {
+            "sectionCount": 0,
+            "sectionTypes": {},
+            "sections": [],
+            "landmarks": [],
+            "headings": [],
+        },
     }
     quality = score(empty, MEASURE)
     assert quality["overallScore"] <= 30
@@ -65,7 +71,9 @@ def test_an_empty_page_scores_low() -> None:
 
 
 def test_what_was_not_measured_costs_nothing_and_has_no_axis(parts: dict[str, Any]) -> None:
-    less = {name: parts[name] for name in parts if name not in ("responsive", "motion", "accessibility")}
+    less = {
+        name: parts[name] for name in parts if name not in ("responsive", "motion", "accessibility")
+    }
     quality = score(less, MEASURE)
     assert set(quality["axes"]) == {"performance", "seo", "consistency"}
     assert quality["reftrix"]["axes"]["craftsmanship"]["score"] >= 95
@@ -78,7 +86,9 @@ def test_weights_only_count_by_their_proportions(parts: dict[str, Any]) -> None:
 
 
 def test_lenient_judging_forgives_minor_findings(parts: dict[str, Any]) -> None:
-    args = PageAnalyzeArgs.model_validate({"url": "https://example.com", "qualityOptions": {"strict": False}})
+    args = PageAnalyzeArgs.model_validate(
+        {"url": "https://example.com", "qualityOptions": {"strict": False}}
+    )
     rules = lost(score(parts, measure_of(args)), "accessibility")
     assert "axe-heading-order" not in rules
     assert "axe-image-alt" in rules
@@ -87,7 +97,9 @@ def test_lenient_judging_forgives_minor_findings(parts: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("wanted", "is_lost"), [("dental surgery", True), ("sailing clubs", False), ("AI", False)]
 )
-def test_the_words_of_the_target_must_occur(parts: dict[str, Any], wanted: str, is_lost: bool) -> None:
+def test_the_words_of_the_target_must_occur(
+    parts: dict[str, Any], wanted: str, is_lost: bool
+) -> None:
     rules = lost(score(parts, Measure(MEASURE.weights, industry=wanted)), "contextuality")
     assert ("industry-not-named" in rules) == is_lost
 
@@ -103,7 +115,9 @@ def test_recommendations_come_by_gain_and_say_where_and_how(parts: dict[str, Any
     assert listed[1]["where"][0]["selector"]
     assert len(listed[1]["where"][0]["box"]) == 4
     assert all(item["fix"] and item["why"] for item in listed)
-    assert "recommendations" not in score(parts, Measure(MEASURE.weights, with_recommendations=False))
+    assert "recommendations" not in score(
+        parts, Measure(MEASURE.weights, with_recommendations=False)
+    )
 
 
 def test_mending_the_first_recommendation_gains_what_it_says(parts: dict[str, Any]) -> None:
@@ -120,7 +134,9 @@ def test_axe_alone_does_not_take_everything(parts: dict[str, Any]) -> None:
     rule = {"impact": "critical", "count": 100, "help": "", "wcag": [], "nodes": [node]}
     parts["accessibility"]["violations"] = [{"id": f"r{number}", **rule} for number in range(20)]
     rules = lost(score(parts, MEASURE), "accessibility")
-    assert sum(points for name, points in rules.items() if name.startswith("axe-")) == pytest.approx(-45)
+    assert sum(
+        points for name, points in rules.items() if name.startswith("axe-")
+    ) == pytest.approx(-45)
 
 
 def test_a_framework_as_it_was_delivered_is_named() -> None:
@@ -136,7 +152,9 @@ def test_a_framework_as_it_was_delivered_is_named() -> None:
     rules = lost(score({"layout": layout, "design": design}, MEASURE), "originality")
     assert rules == {"unmodified-theme": -15, "default-type": -6}
     design["colors"]["accent"] = ["#a83279"]
-    assert lost(score({"layout": layout, "design": design}, MEASURE), "originality") == {"default-type": -6}
+    assert lost(score({"layout": layout, "design": design}, MEASURE), "originality") == {
+        "default-type": -6
+    }
 
 
 def test_cliches_in_words_and_looks() -> None:
@@ -146,7 +164,9 @@ def test_cliches_in_words_and_looks() -> None:
         "layout": {"headings": [[1, "Lorem ipsum dolor", 0]], "sections": []},
         "design": {
             "colors": {
-                "gradients": [{"value": "linear-gradient(90deg, rgb(124, 58, 237), rgb(59, 130, 246))"}]
+                "gradients": [
+                    {"value": "linear-gradient(90deg, rgb(124, 58, 237), rgb(59, 130, 246))"}
+                ]
             }
         },
     }

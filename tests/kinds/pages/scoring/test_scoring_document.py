@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from checkback.kinds.pages.scoring.rules import AXES, DIMENSIONS, MOST_FOR_AXE, RULES, Rule
+from checkback.kinds.pages.scoring.rules import AXES, DIMENSIONS, MAX_FOR_AXE, RULES, Rule
 from checkback.kinds.pages.scoring.score import GRADES
 
 TEXT = (Path(__file__).parents[4] / "docs" / "scoring.md").read_text("utf-8")
@@ -27,6 +27,6 @@ def test_axes_shares_and_grades_are_documented() -> None:
         assert f"| {axis} | {share:.0%} |" in TEXT
     for axis, share in DIMENSIONS.items():
         assert f"| {axis} | {share:g} |" in TEXT
-    assert f"at most {MOST_FOR_AXE:g} points" in TEXT
+    assert f"at most {MAX_FOR_AXE:g} points" in TEXT
     for least, letter in GRADES:
         assert f"{letter} from {least}" in TEXT

@@ -1,8 +1,8 @@
 """What the MCP tools have in common: who asks, how an answer and an error look, how to wait.
 
-A tool here is a schema and a function from raw arguments to a result. FastMCP would check the arguments by
-the signature of a Python function; we do it ourselves, because the schemas of foreign tools are given to the
-letter and their errors have envelopes of their own.
+A tool here is a schema and a function from raw arguments to a result. FastMCP would check the
+arguments by the signature of a Python function; we do it ourselves, because the schemas of foreign
+tools are given to the letter and their errors have envelopes of their own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from checkback.api.mcp.tools.tool_names import Names, underscore
 from checkback.api.service_source import ServiceSource
 from checkback.api.signed_files import FileLinks, valid_until
 from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput, QuotaExceeded
-from checkback.core.estimates import NO_OUTLOOK, Outlook
+from checkback.core.estimates import NO_ESTIMATE, Estimate
 from checkback.core.job import JSON, Artifact, Job
 from checkback.core.request_ids import request_id
 from checkback.core.states import State
@@ -53,14 +53,19 @@ Told = Callable[[Caller, Job], Awaitable[ToolResult]]
 """The whole answer about a job that has ended, as its tool gives it."""
 MAX_MESSAGE = 200
 """So many characters of a job's own message go into a progress notification."""
-READS = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
+READS = {
+    "readOnlyHint": True,
+    "destructiveHint": False,
+    "idempotentHint": True,
+    "openWorldHint": False,
+}
 """The hints of a tool that only tells what there is."""
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class DoorTool(Tool):
+class ApiTool(Tool):
     """A tool that answers with a function of ours."""
 
     _answer: Answer = PrivateAttr()
@@ -77,7 +82,7 @@ class DoorTool(Tool):
         output_schema: dict[str, Any] | None,
         annotations: ToolAnnotations,
         icon: Icon | None = None,
-    ) -> DoorTool:
+    ) -> ApiTool:
         tool = cls(
             name=name,
             title=title,
@@ -101,9 +106,11 @@ class DoorTool(Tool):
 
 @dataclass(frozen=True, slots=True)
 class JobTool:
-    """A tool that starts a job. Clients that speak tasks get a task for it, all others its ``answer``."""
+    """A tool that starts a job. Clients that speak tasks get a task for it, all others its
+    ``answer``.
+    """
 
-    tool: DoorTool
+    tool: ApiTool
     begin: Begin
 
     async def begin_task(self, arguments: Arguments) -> Job | ToolResult:
@@ -117,7 +124,7 @@ class JobTool:
 
 
 @dataclass(slots=True)
-class Desk:
+class ToolContext:
     """What every tool needs of the server it stands on."""
 
     source: ServiceSource
@@ -130,7 +137,8 @@ class Desk:
     #: How long a kind's own tool waits for the end before it answers with a ticket.
     kind_wait_seconds: float = 2.0
     early: EarlyPolls = field(default_factory=lambda: EarlyPolls())
-    #: Under which address the current client reaches this server's files; None where nobody listens.
+    #: Under which address the current client reaches this server's files; None where nobody
+    #: listens.
     base_url: Callable[[], str] | None = None
     #: Whether there is a tool that runs a job again.
     has_retry: bool = True
@@ -155,19 +163,24 @@ class Desk:
         """A signed link to a file of a job, valid for an hour; it opens without a token."""
         if self.base_url is None:
             return None
-        return FileLinks(self.service.links, self.base_url()).result(job.id, item.name, valid_until(None))
+        return FileLinks(self.service.links, self.base_url()).result(
+            job.id, item.name, valid_until(None)
+        )
 
-    def record(self, job: Job, outlook: Outlook = NO_OUTLOOK) -> native.Ticket:
+    def record(self, job: Job, outlook: Estimate = NO_ESTIMATE) -> native.JobSummary:
         """What an agent is told about a job, with links that it can open."""
         record = native.ticket(job, now=datetime.now(UTC), steps=self.steps, outlook=outlook)
         for file, item in zip(record["artifacts"], job.artifacts, strict=True):
             file["url"] = self.url_of(job, item) or file["url"]
         return record
 
-    async def wait(self, caller: Caller, job_id: str, seconds: float, *, or_refuse: bool = False) -> Job:
+    async def wait(
+        self, caller: Caller, job_id: str, seconds: float, *, or_refuse: bool = False
+    ) -> Job:
         """The job at its end or after ``seconds``, with progress notifications on the way.
 
-        Only this wait ends when the client goes away; the job runs on. ``or_refuse`` as the service has it.
+        Only this wait ends when the client goes away; the job runs on. ``or_refuse`` as the service
+        has it.
         """
         job = await self.service.get(caller, job_id)
         if job.state.is_final or seconds <= 0:
@@ -175,7 +188,10 @@ class Desk:
         told = -1.0
         try:
             with self.service.quotas.stream(caller):
-                async with asyncio.timeout(seconds), aclosing(self.service.watch(caller, job_id)) as watch:
+                async with (
+                    asyncio.timeout(seconds),
+                    aclosing(self.service.watch(caller, job_id)) as watch,
+                ):
                     async for job in watch:
                         told = await _tell(job, told)
         except QuotaExceeded:
@@ -185,18 +201,19 @@ class Desk:
             return await self.service.get(caller, job_id)
         return job
 
-    async def outlook(self, job: Job) -> Outlook:
+    async def outlook(self, job: Job) -> Estimate:
         """As the service has it; an outage takes away the outlook, not the answer."""
         try:
             return await self.service.outlook(job)
         except EngineUnavailable:
-            return NO_OUTLOOK
+            return NO_ESTIMATE
 
     async def ticket(self, job: Job, *, is_error: bool = False) -> ToolResult:
         """The answer that shows one job: a line in our own words, then the record.
 
-        Files are named in the record, with links that open. They are not blocks of the answer by themselves:
-        LangChain makes a file of each such block, and the model's API then refuses the request.
+        Files are named in the record, with links that open. They are not blocks of the answer by
+        themselves: LangChain makes a file of each such block, and the model's API then refuses the
+        request.
         """
         outlook = await self.outlook(job)
         record = self.record(job, outlook)
@@ -209,7 +226,9 @@ class Desk:
     def guarded(
         self, answer: Callable[[Caller, Arguments, str], Awaitable[T]]
     ) -> Callable[[Arguments], Awaitable[T | ToolResult]]:
-        """``answer`` with a caller and a request id, and with every error told in our own format."""
+        """``answer`` with a caller and a request id, and with every error told
+        in our own format.
+        """
 
         async def run(arguments: Arguments) -> T | ToolResult:
             identity = current_request_id()
@@ -235,9 +254,11 @@ class Desk:
 
 
 class EarlyPolls:
-    """Remembers when each job was said to be worth asking for again, so that an earlier question is held.
+    """Remembers when each job was said to be worth asking for again, so that an earlier question is
+    held.
 
-    An agent cannot sleep: told to come back later it asks at once. In memory, bounded; losing it is harmless.
+    An agent cannot sleep: told to come back later it asks at once. In memory, bounded; losing it is
+    harmless.
     """
 
     def __init__(
@@ -257,7 +278,7 @@ class EarlyPolls:
         due = self._due.get((owner, job_id))
         return 0.0 if due is None else max(0.0, min(self._max_hold, due - self._clock()))
 
-    def told(self, owner: str, job: Job, outlook: Outlook = NO_OUTLOOK) -> None:
+    def told(self, owner: str, job: Job, outlook: Estimate = NO_ESTIMATE) -> None:
         """Note that an owner was just told about a job."""
         after = native.check_after_seconds(job, datetime.now(UTC), outlook)
         self._due.pop((owner, job.id), None)
@@ -267,8 +288,12 @@ class EarlyPolls:
                 self._due.popitem(last=False)
 
 
-def reply(record: Mapping[str, Any], *, headline: str | None = None, is_error: bool = False) -> ToolResult:
-    """A result: the record as structured content, and as JSON text for clients that read only text."""
+def reply(
+    record: Mapping[str, Any], *, headline: str | None = None, is_error: bool = False
+) -> ToolResult:
+    """A result: the record as structured content, and as JSON text for clients
+    that read only text.
+    """
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     content = [TextContent(type="text", text=text)]
     if headline is not None:
@@ -313,7 +338,8 @@ def _meta() -> Mapping[str, Any]:
 
 
 def schema_of(form: Any) -> dict[str, Any]:
-    """The JSON schema of what a tool answers, errors included: some clients check those against it, too.
+    """The JSON schema of what a tool answers, errors included: some clients check those against it,
+    too.
 
     So nothing is required, and ``error`` and ``request_id`` are there.
     """
@@ -334,14 +360,18 @@ _ERROR_PROPERTIES: dict[str, Any] = {
 
 
 async def _tell(job: Job, told: float) -> float:
-    """Send a progress notification; returns its number, which the protocol wants higher than the last."""
+    """Send a progress notification; returns its number, which the protocol wants higher than the
+    last.
+    """
     number = max(float(native.progress(job)), told + 0.01)
     await get_context().report_progress(min(number, 100.0), 100.0, progress_message(job))
     return number
 
 
 def progress_message(job: Job) -> str:
-    """State and phase, and then what the job says about itself, which may be text of a page or document."""
+    """State and phase, and then what the job says about itself, which may be text of a page or
+    document.
+    """
     ours = f"{job.state.value}, {job.phase}" if job.phase else job.state.value
     said = human.one_line(job.message or "", MAX_MESSAGE)
     return f"{ours}: {said}" if said else ours
@@ -351,7 +381,11 @@ def progress_message(job: Job) -> str:
 def _steps(dotted: bool, has_retry: bool) -> native.NextSteps:
     shown = str if dotted else underscore
     wait, result = shown("job.wait"), shown("job.result")
-    again = f"Call {shown('job.retry')} with this job_id" if has_retry else f"Call {shown('job.submit')}"
+    again = (
+        f"Call {shown('job.retry')} with this job_id"
+        if has_retry
+        else f"Call {shown('job.submit')}"
+    )
     return native.NextSteps(
         wait=f"Call {wait} with this job_id and wait_seconds 50; it answers when the job ends.",
         read=f"The job is done. Call {result} to read a long result or a file.",

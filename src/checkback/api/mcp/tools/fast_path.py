@@ -1,12 +1,14 @@
-"""Calls and lists of our own tools, without the parts of FastMCP and the SDK that no tool of ours uses.
+"""Calls and lists of our own tools, without the parts of FastMCP and the SDK that no tool of ours
+uses.
 
-A call of a tool walks through two chains of middleware, two look-ups among all providers, and three passes of
-pydantic over its answer; before that, in the newest protocol, the SDK lists all tools to see whether a header
-repeats an argument. For a status of a job that was 18 ms of processor time in place of 1. Here a dictionary
-has the tools and their schemas, the answer is serialized once, and a list that was made is kept.
+A call of a tool walks through two chains of middleware, two look-ups among all providers, and three
+passes of pydantic over its answer; before that, in the newest protocol, the SDK lists all tools to
+see whether a header repeats an argument. For a status of a job that was 18 ms of processor time in
+place of 1. Here a dictionary has the tools and their schemas, the answer is serialized once, and a
+list that was made is kept.
 
-A request that is out of the ordinary takes the libraries' own way, and so does every request if a version of
-them no longer has what this hooks into (``install``). The answer is the same either way.
+A request that is out of the ordinary takes the libraries' own way, and so does every request if a
+version of them no longer has what this hooks into (``install``). The answer is the same either way.
 """
 
 from __future__ import annotations
@@ -26,10 +28,14 @@ from fastmcp.tools.base import ToolResult
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp_types import SERVER_INFO_META_KEY, CallToolResult
 from mcp_types import methods as protocol
-from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
+from mcp_types.version import (
+    LATEST_HANDSHAKE_VERSION,
+    LATEST_MODERN_VERSION,
+    MODERN_PROTOCOL_VERSIONS,
+)
 from pydantic import ValidationError
 
-from checkback.api.mcp.tools.context import DoorTool
+from checkback.api.mcp.tools.context import ApiTool
 from checkback.dialects.mcp_tasks import EXTENSION
 
 CALL, LIST = "tools/call", "tools/list"
@@ -48,7 +54,9 @@ MAX_LISTS = 32
 
 @dataclass(slots=True)
 class Ready:
-    """A result that is JSON already. Its handler puts it here, and answers ``IN_ITS_PLACE`` to the SDK."""
+    """A result that is JSON already. Its handler puts it here, and answers ``IN_ITS_PLACE`` to the
+    SDK.
+    """
 
     result: bytes | None = None
 
@@ -71,15 +79,16 @@ class _List:
 class Shortcut:
     """A middleware of the SDK's, before those of FastMCP. ``install`` puts it there.
 
-    ``tools`` are those that can be called, by every name they have. ``starts_task`` says whether a call of a
-    tool is answered with a task, which is FastMCP's extensions' to do. ``variant`` is what lists vary by
-    besides the version of the protocol and the extensions that the client of the current request declares.
+    ``tools`` are those that can be called, by every name they have. ``starts_task`` says whether a
+    call of a tool is answered with a task, which is FastMCP's extensions' to do. ``variant`` is
+    what lists vary by besides the version of the protocol and the extensions that the client of the
+    current request declares.
     """
 
     def __init__(
         self,
         server: FastMCP[None],
-        tools: Mapping[str, DoorTool],
+        tools: Mapping[str, ApiTool],
         *,
         starts_task: Callable[[Context, str], bool],
         variant: Callable[[], Hashable],
@@ -96,7 +105,9 @@ class Shortcut:
         return None if tool is None else tool.parameters
 
     def _added(self, name: str) -> Tool | None:
-        """A tool that somebody added to the server besides ours, which the SDK must not pass over."""
+        """A tool that somebody added to the server besides ours, which the SDK
+        must not pass over.
+        """
         provider = getattr(self._server, "_local_provider", None)
         components: Mapping[str, object] = getattr(provider, "_components", {})
         for component in components.values():
@@ -151,7 +162,7 @@ class Shortcut:
 
 def install(
     server: FastMCP[None],
-    tools: Mapping[str, DoorTool],
+    tools: Mapping[str, ApiTool],
     *,
     unneeded: Sequence[type[Middleware]],
     starts_task: Callable[[Context, str], bool],
@@ -159,8 +170,8 @@ def install(
 ) -> bool:
     """Put a shortcut before everything else. Returns whether there is one now.
 
-    There is none where one of FastMCP's middlewares wants to see calls, but for the ``unneeded``, which do
-    nothing for a call by a name that is known; and none where the SDK has no place for it.
+    There is none where one of FastMCP's middlewares wants to see calls, but for the ``unneeded``,
+    which do nothing for a call by a name that is known; and none where the SDK has no place for it.
     """
     if any(_sees_calls(one) and not isinstance(one, tuple(unneeded)) for one in server.middleware):
         return False
@@ -189,7 +200,9 @@ def _declared(context: Context) -> tuple[bool, bool]:
 
 
 def _is_plain(ctx: RequestContext) -> bool:
-    """Whether this is a request that the SDK would hand on as it is, without asking for anything more."""
+    """Whether this is a request that the SDK would hand on as it is, without asking for anything
+    more.
+    """
     if ctx.protocol_version not in WRITTEN_HERE:
         return False
     if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS and ctx.session.client_params is None:
@@ -211,7 +224,9 @@ def _wire(result: ToolResult, version: str) -> dict[str, Any]:
     if result.meta is not None or type(result) is not ToolResult:
         return protocol.serialize_server_result(CALL, version, _dumped(result))
     written: dict[str, Any] = {
-        "content": [one.model_dump(by_alias=True, mode="json", exclude_none=True) for one in result.content],
+        "content": [
+            one.model_dump(by_alias=True, mode="json", exclude_none=True) for one in result.content
+        ],
         "isError": result.is_error,
     }
     if result.structured_content is not None:
@@ -228,4 +243,6 @@ def _dumped(result: ToolResult) -> dict[str, Any]:
 
 
 def _same(before: Sequence[Tool], now: Sequence[Tool]) -> bool:
-    return len(before) == len(now) and all(one is other for one, other in zip(before, now, strict=True))
+    return len(before) == len(now) and all(
+        one is other for one, other in zip(before, now, strict=True)
+    )

@@ -1,9 +1,10 @@
-"""Reads a picture from standard input, and writes one that every host can show. Run as a script, by its path.
+"""Reads a picture from standard input, and writes one that every host can show. Run as a script, by
+its path.
 
-``python -I picture_program.py MAX_BYTES MAX_SIDE`` writes a line of JSON (media type, size in pixels before
-and after), then the picture: as it came where it fits, else a smaller one. A file that Pillow cannot read to
-its end has exit code 1. What it reads can be hostile, so it has given up its rights, its network and most of
-its memory before it looks.
+``python -I picture_program.py MAX_BYTES MAX_SIDE`` writes a line of JSON (media type, size in
+pixels before and after), then the picture: as it came where it fits, else a smaller one. A file
+that Pillow cannot read to its end has exit code 1. What it reads can be hostile, so it has given up
+its rights, its network and most of its memory before it looks.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Files of jobs for agents: a picture as something it can see, any file into a folder that its user allows.
+"""Files of jobs for agents: a picture as something it can see, any file into a folder that its user
+allows.
 
-A picture may be of a stranger's making, and a broken or huge one would cost an agent its whole conversation:
-model APIs refuse the request that holds it. So each is opened and, where needed, made smaller, by a process
-of its own (``checkback.api.mcp.tools.image_converter``) that has no rights and little memory.
+A picture may be of a stranger's making, and a broken or huge one would cost an agent its whole
+conversation: model APIs refuse the request that holds it. So each is opened and, where needed, made
+smaller, by a process of its own (``checkback.api.mcp.tools.image_converter``) that has no rights
+and little memory.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ PROGRAM = Path(__file__).with_name("image_converter.py")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class JobImage:
     """A picture that every host can show, and its size in pixels before and after."""
 
     block: ImageContent
@@ -50,7 +52,7 @@ class Picture:
         return (self.width, self.height) != (self.original_width, self.original_height)
 
 
-async def read_picture(path: Path) -> Picture:
+async def read_picture(path: Path) -> JobImage:
     """The picture in a file. Raises InvalidInput for what is not a picture, TooLarge."""
     if path.stat().st_size > MAX_SOURCE_BYTES:
         raise TooLarge("This picture is too large to be shown here.", hint="Open it at its url.")
@@ -77,8 +79,10 @@ async def read_picture(path: Path) -> Picture:
     if process.returncode != 0 or not content:
         raise InvalidInput("This file cannot be shown as a picture.", hint="Open it at its url.")
     found = json.loads(head)
-    block = ImageContent(type="image", data=base64.b64encode(content).decode(), mime_type=found["media_type"])
-    return Picture(
+    block = ImageContent(
+        type="image", data=base64.b64encode(content).decode(), mime_type=found["media_type"]
+    )
+    return JobImage(
         block,
         found["width"],
         found["height"],
@@ -89,8 +93,10 @@ async def read_picture(path: Path) -> Picture:
 
 
 def save_file(source: Path, folder: Path, name: str) -> Path:
-    """Copy a file into ``folder`` under a new name. Raises InvalidInput for a name that is not a plain one,
-    Conflict where there is something of that name already: nothing is overwritten, no link is followed."""
+    """Copy a file into ``folder`` under a new name. Raises InvalidInput for a name that is not a
+    plain one, Conflict where there is something of that name already: nothing is overwritten, no
+    link is followed.
+    """
     _check_name(name)
     where = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -99,7 +105,8 @@ def save_file(source: Path, folder: Path, name: str) -> Path:
             target = os.open(name, flags, 0o600, dir_fd=where)
         except FileExistsError:
             raise Conflict(
-                f"save_as: the folder {folder} already has a file {name!r}.", hint="Choose another name."
+                f"save_as: the folder {folder} already has a file {name!r}.",
+                hint="Choose another name.",
             ) from None
         try:
             with os.fdopen(target, "wb") as output, source.open("rb") as content:
@@ -113,7 +120,9 @@ def save_file(source: Path, folder: Path, name: str) -> Path:
 
 
 def _check_name(name: str) -> None:
-    plain = name.isprintable() and not any(sign in name for sign in "/\\") and not name.startswith(".")
+    plain = (
+        name.isprintable() and not any(sign in name for sign in "/\\") and not name.startswith(".")
+    )
     try:
         short = 0 < len(name.encode()) <= MAX_NAME_BYTES
     except UnicodeEncodeError:

@@ -1,4 +1,6 @@
-"""The MCP tools for jobs of any kind, ``job.status``, ``job.wait`` and so on, and one tool for each kind."""
+"""The MCP tools for jobs of any kind, ``job.status``, ``job.wait`` and so on, and one tool for each
+kind.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,11 @@ from typing_extensions import TypedDict
 from checkback.api.mcp import icons
 from checkback.api.mcp.tools.context import (
     READS,
+    ApiTool,
     Arguments,
-    Desk,
-    DoorTool,
     JobTool,
     Told,
+    ToolContext,
     checked,
     reply,
     schema_of,
@@ -87,19 +89,24 @@ class ResultInput(_Input):
         ),
     ] = ""
     artifact: Annotated[
-        str | None, Field(description="Name or id of one of the job's files, to read instead of the result.")
+        str | None,
+        Field(description="Name or id of one of the job's files, to read instead of the result."),
     ] = None
-    offset: Annotated[int, Field(ge=0, description="Character offset to continue a long text from.")] = 0
+    offset: Annotated[
+        int, Field(ge=0, description="Character offset to continue a long text from.")
+    ] = 0
 
 
 class SavingResultInput(ResultInput):
     save_as: Annotated[
         str | None,
-        Field(description="Save the artifact under this new file name in the folder allowed for it."),
+        Field(
+            description="Save the artifact under this new file name in the folder allowed for it."
+        ),
     ] = None
 
 
-class JobList(TypedDict):
+class JobRows(TypedDict):
     """Some jobs, newest first."""
 
     jobs: list[native.JobRow]
@@ -129,7 +136,9 @@ class ResultRecord(TypedDict):
     result: Annotated[Any, Field(description="The whole value, when it is short enough.")]
     text: Annotated[str | None, Field(description="A slice of the text, when it is long.")]
     total_characters: int
-    next_offset: Annotated[int | None, Field(description="Continue from this offset; null at the end.")]
+    next_offset: Annotated[
+        int | None, Field(description="Continue from this offset; null at the end.")
+    ]
     file: NotRequired[FileRecord]
     saved_to: NotRequired[Annotated[str, Field(description="Where the file was saved.")]]
     next_step: str
@@ -139,7 +148,7 @@ class ResultRecord(TypedDict):
 class JobTools:
     """The handlers of the tools for jobs of any kind."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ToolContext) -> None:
         self._desk = desk
 
     @property
@@ -157,13 +166,19 @@ class JobTools:
         wanted = checked(WaitInput, arguments)
         seconds = self._desk.wait_seconds if wanted.wait_seconds is None else wanted.wait_seconds
         seconds = min(seconds, self._desk.max_wait_seconds)
-        return await self._desk.ticket(await self._desk.wait(caller, wanted.job_id, seconds, or_refuse=True))
+        return await self._desk.ticket(
+            await self._desk.wait(caller, wanted.job_id, seconds, or_refuse=True)
+        )
 
     async def cancel(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        return await self._desk.ticket(await self._service.cancel(caller, checked(OneJob, arguments).job_id))
+        return await self._desk.ticket(
+            await self._service.cancel(caller, checked(OneJob, arguments).job_id)
+        )
 
     async def retry(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        return await self._desk.ticket(await self._service.retry(caller, checked(OneJob, arguments).job_id))
+        return await self._desk.ticket(
+            await self._service.retry(caller, checked(OneJob, arguments).job_id)
+        )
 
     async def delete(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         job_id = checked(OneJob, arguments).job_id.lower()
@@ -188,7 +203,9 @@ class JobTools:
         return reply(record)
 
     async def _artifact(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
-        """One of the job's files: a picture to look at, text to read, or else where it can be fetched."""
+        """One of the job's files: a picture to look at, text to read, or else where it can be
+        fetched.
+        """
         item, path = await self._service.artifact(caller, wanted.job_id, name)
         file = await self._file(caller, wanted.job_id, item)
         if item.media_type.startswith("image/") and item.media_type != "image/svg+xml":
@@ -211,7 +228,9 @@ class JobTools:
             raise InvalidInput("save_as needs artifact.", hint="Name the file to save in artifact.")
         item, path = await self._service.artifact(caller, wanted.job_id, wanted.artifact)
         saved = await asyncio.to_thread(save_file, path, folder, name)
-        record = _without_text(wanted, await self._file(caller, wanted.job_id, item), "The file is saved.")
+        record = _without_text(
+            wanted, await self._file(caller, wanted.job_id, item), "The file is saved."
+        )
         record["saved_to"] = str(saved)
         return reply(record)
 
@@ -225,10 +244,25 @@ class JobTools:
         }
 
 
-_SAVES = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
-_CANCELS = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": True, "openWorldHint": False}
+_SAVES = {
+    "readOnlyHint": False,
+    "destructiveHint": False,
+    "idempotentHint": False,
+    "openWorldHint": False,
+}
+_CANCELS = {
+    "readOnlyHint": False,
+    "destructiveHint": True,
+    "idempotentHint": True,
+    "openWorldHint": False,
+}
 _DELETES = _CANCELS
-_STARTS = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
+_STARTS = {
+    "readOnlyHint": False,
+    "destructiveHint": False,
+    "idempotentHint": False,
+    "openWorldHint": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,17 +307,17 @@ _DELETE = (
 )
 
 _TOOLS = (
-    _Row("job.status", "Job status", _STATUS, "status", OneJob, native.Ticket, READS),
-    _Row("job.wait", "Wait for a job", _WAITING, "wait", WaitInput, native.Ticket, READS),
+    _Row("job.status", "Job status", _STATUS, "status", OneJob, native.JobSummary, READS),
+    _Row("job.wait", "Wait for a job", _WAITING, "wait", WaitInput, native.JobSummary, READS),
     _Row("job.result", "Job result", _RESULT, "result", ResultInput, ResultRecord, READS),
-    _Row("job.list", "List jobs", _LIST, "list", ListInput, JobList, READS),
-    _Row("job.cancel", "Cancel a job", _CANCEL, "cancel", OneJob, native.Ticket, _CANCELS),
+    _Row("job.list", "List jobs", _LIST, "list", ListInput, JobRows, READS),
+    _Row("job.cancel", "Cancel a job", _CANCEL, "cancel", OneJob, native.JobSummary, _CANCELS),
     _Row("job.delete", "Delete a job", _DELETE, "delete", OneJob, DeletedJob, _DELETES),
-    _Row("job.retry", "Retry a job", _RETRY, "retry", OneJob, native.Ticket, _STARTS),
+    _Row("job.retry", "Retry a job", _RETRY, "retry", OneJob, native.JobSummary, _STARTS),
 )
 
 
-def job_tools(desk: Desk, names: Collection[str] = ()) -> Iterable[DoorTool]:
+def job_tools(desk: ToolContext, names: Collection[str] = ()) -> Iterable[ApiTool]:
     """The tools for jobs of any kind; or those of them that ``names`` has."""
     tools = JobTools(desk)
     for row in _TOOLS:
@@ -292,7 +326,7 @@ def job_tools(desk: Desk, names: Collection[str] = ()) -> Iterable[DoorTool]:
         takes, hints = row.takes, row.hints
         if takes is ResultInput and desk.save_folder is not None:
             takes, hints = SavingResultInput, _SAVES
-        yield DoorTool.of(
+        yield ApiTool.of(
             row.name,
             desk.guarded(getattr(tools, row.answer)),
             title=row.title,
@@ -304,12 +338,14 @@ def job_tools(desk: Desk, names: Collection[str] = ()) -> Iterable[DoorTool]:
         )
 
 
-def kind_tools(desk: Desk, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
-    """One tool for each kind: it starts a job and waits a moment, for the result or else for a ticket."""
-    output = schema_of(native.Ticket)
+def kind_tools(desk: ToolContext, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
+    """One tool for each kind: it starts a job and waits a moment, for the result or else for a
+    ticket.
+    """
+    output = schema_of(native.JobSummary)
     for kind in kinds:
         begin = _beginner(desk, kind)
-        tool = DoorTool.of(
+        tool = ApiTool.of(
             kind.name,
             desk.guarded(starter(desk, begin)),
             title=kind.title,
@@ -329,7 +365,9 @@ def kind_tools(desk: Desk, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
 
 
 def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
-    """What an agent reads about a kind's tool; the end is the same for all, so a long text loses its own."""
+    """What an agent reads about a kind's tool; the end is the same for all, so a long text loses
+    its own.
+    """
     end = (
         f"Runs as a background job: returns the result if it is ready within {wait_seconds:g} seconds, "
         "otherwise a job_id for job.wait."
@@ -339,7 +377,7 @@ def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
     return f"{about if len(about) <= room else about[: room - 1] + '…'} {end}"
 
 
-def job_told(desk: Desk) -> Told:
+def job_told(desk: ToolContext) -> Told:
     """The ticket of a job that has ended."""
 
     async def told(_: Caller, job: Job) -> ToolResult:
@@ -348,7 +386,9 @@ def job_told(desk: Desk) -> Told:
     return told
 
 
-def _beginner(desk: Desk, kind: registry.Kind) -> Callable[[Caller, Arguments, str], Awaitable[Job]]:
+def _beginner(
+    desk: ToolContext, kind: registry.Kind
+) -> Callable[[Caller, Arguments, str], Awaitable[Job]]:
     async def begin(caller: Caller, arguments: Arguments, identity: str) -> Job:
         return (await desk.service.submit(caller, kind.name, arguments, request_id=identity)).job
 
@@ -356,7 +396,7 @@ def _beginner(desk: Desk, kind: registry.Kind) -> Callable[[Caller, Arguments, s
 
 
 def starter(
-    desk: Desk, begin: Callable[[Caller, Arguments, str], Awaitable[Job]]
+    desk: ToolContext, begin: Callable[[Caller, Arguments, str], Awaitable[Job]]
 ) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
     told = job_told(desk)
 
@@ -380,7 +420,9 @@ def _part(wanted: ResultInput, value: Any) -> ResultRecord:
 
 
 def _slice(wanted: ResultInput, value: Any) -> ResultRecord:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = (
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
+    )
     whole = wanted.offset == 0 and len(text) <= SLICE_CHARACTERS
     end = min(len(text), wanted.offset + SLICE_CHARACTERS)
     more = None if whole or end >= len(text) else end

@@ -17,10 +17,10 @@ from typing_extensions import TypedDict
 from checkback.api.mcp import icons
 from checkback.api.mcp.tools.context import (
     READS,
+    ApiTool,
     Arguments,
-    Desk,
-    DoorTool,
     JobTool,
+    ToolContext,
     checked,
     reply,
     schema_of,
@@ -37,7 +37,12 @@ JOB_TOOLS = ("job.wait", "job.result", "job.list", "job.cancel")
 
 MAX_FOUND = 20
 
-_STARTS = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": True}
+_STARTS = {
+    "readOnlyHint": False,
+    "destructiveHint": False,
+    "idempotentHint": False,
+    "openWorldHint": True,
+}
 
 
 class SearchInput(BaseModel):
@@ -61,9 +66,9 @@ class SubmitInput(BaseModel):
     args: Annotated[dict[str, Any], Field(description="As kind.describe lists them.")] = Field(
         default_factory=dict[str, Any]
     )
-    key: Annotated[str | None, Field(description="Idempotency key: the same key returns the same job.")] = (
-        None
-    )
+    key: Annotated[
+        str | None, Field(description="Idempotency key: the same key returns the same job.")
+    ] = None
 
 
 class FoundKind(TypedDict):
@@ -80,7 +85,7 @@ class FoundKinds(TypedDict):
     more: Annotated[int, Field(description="How many further kinds match.")]
 
 
-class KindRecord(TypedDict):
+class KindDescription(TypedDict):
     """A kind, with what it takes."""
 
     kind: str
@@ -94,7 +99,7 @@ class KindRecord(TypedDict):
 class LeanTools:
     """The handlers of the tools that only this set has."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ToolContext) -> None:
         self._desk = desk
 
     async def search(self, _: Caller, arguments: Arguments, __: str) -> ToolResult:
@@ -114,7 +119,7 @@ class LeanTools:
     async def describe(self, _: Caller, arguments: Arguments, __: str) -> ToolResult:
         """One kind."""
         kind = registry.get(checked(DescribeInput, arguments).kind)
-        record: KindRecord = {
+        record: KindDescription = {
             "kind": kind.name,
             "title": kind.title,
             "description": self._desk.names.text(kind.description),
@@ -133,8 +138,10 @@ class LeanTools:
         return submitted.job
 
 
-def lean_tools(desk: Desk, *, has_job_tools: bool) -> Iterable[DoorTool | JobTool]:
-    """The tools of this set; ``has_job_tools`` says that those for jobs of any kind are there already."""
+def lean_tools(desk: ToolContext, *, has_job_tools: bool) -> Iterable[ApiTool | JobTool]:
+    """The tools of this set; ``has_job_tools`` says that those for jobs of any kind are there
+    already.
+    """
     tools = LeanTools(desk)
     yield _tool(
         "kind.search", "Search kinds of job", "Find kinds of job by words. Use it first; then kind.describe.",
@@ -142,16 +149,16 @@ def lean_tools(desk: Desk, *, has_job_tools: bool) -> Iterable[DoorTool | JobToo
     )  # fmt: skip
     yield _tool(
         "kind.describe", "Describe a kind of job", "Return what a kind of job does and takes.",
-        tools.describe, DescribeInput, KindRecord, desk,
+        tools.describe, DescribeInput, KindDescription, desk,
     )  # fmt: skip
-    submit = DoorTool.of(
+    submit = ApiTool.of(
         "job.submit",
         desk.guarded(starter(desk, tools.begin)),
         title="Submit a job",
         description=f"Start a background job. Returns the result if it is ready within "
         f"{desk.kind_wait_seconds:g} seconds, otherwise a job_id for job.wait.",
         parameters=SubmitInput.model_json_schema(),
-        output_schema=schema_of(native.Ticket),
+        output_schema=schema_of(native.JobSummary),
         annotations=ToolAnnotations.model_validate({"title": "Submit a job", **_STARTS}),
         icon=icons.JOB,
     )
@@ -161,9 +168,15 @@ def lean_tools(desk: Desk, *, has_job_tools: bool) -> Iterable[DoorTool | JobToo
 
 
 def _tool(
-    name: str, title: str, description: str, answer: Any, takes: type[BaseModel], gives: Any, desk: Desk
-) -> DoorTool:
-    return DoorTool.of(
+    name: str,
+    title: str,
+    description: str,
+    answer: Any,
+    takes: type[BaseModel],
+    gives: Any,
+    desk: ToolContext,
+) -> ApiTool:
+    return ApiTool.of(
         name,
         desk.guarded(answer),
         title=title,

@@ -17,7 +17,9 @@ Send = Callable[[ServerEvent], Awaitable[None]]
 
 
 class ToolListChanges:
-    """Where a change is announced: to sessions of the handshake era, and to the streams that asked for it."""
+    """Where a change is announced: to sessions of the handshake era, and to the streams that asked
+    for it.
+    """
 
     def __init__(self) -> None:
         #: How often the list has changed.

@@ -1,6 +1,7 @@
 """The tools ``page.analyze`` and ``page.getJobStatus``, as clients of ReftrixMCP call them.
 
-Names, input schemas and envelopes are that wire format; ``checkback.dialects.reftrix`` writes the answers.
+Names, input schemas and envelopes are that wire format; ``checkback.dialects.reftrix`` writes the
+answers.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from mcp_types import ToolAnnotations
 
 from checkback.api.mcp import icons
 from checkback.api.mcp.tools.context import (
+    ApiTool,
     Arguments,
-    Desk,
-    DoorTool,
     JobTool,
     T,
+    ToolContext,
     checked,
     current_request_id,
     reply,
@@ -82,9 +83,11 @@ class OtherKind(NotFound):
 
 
 class ReftrixTools:
-    """The handlers of both tools. ``status_tool`` is the tool that reports on jobs of other kinds, if any."""
+    """The handlers of both tools. ``status_tool`` is the tool that reports on jobs of other kinds,
+    if any.
+    """
 
-    def __init__(self, desk: Desk, *, status_tool: str | None = None) -> None:
+    def __init__(self, desk: ToolContext, *, status_tool: str | None = None) -> None:
         self._desk = desk
         self._status_tool = status_tool
 
@@ -99,37 +102,50 @@ class ReftrixTools:
         record = reftrix.status(job, identity)
         result: object = record["data"].get("result")
         if isinstance(result, dict) and job.artifacts:
-            record["data"]["result"] = {**cast("dict[str, Any]", result), "artifacts": self._files(job)}
+            record["data"]["result"] = {
+                **cast("dict[str, Any]", result),
+                "artifacts": self._files(job),
+            }
         return reply(record)
 
     def _files(self, job: Job) -> list[dict[str, Any]]:
         """The files of an analysis, each with a link that opens: an addition to the wire format."""
-        return [{**reftrix.file(item), "url": self._desk.url_of(job, item)} for item in job.artifacts]
+        return [
+            {**reftrix.file(item), "url": self._desk.url_of(job, item)} for item in job.artifacts
+        ]
 
     def _other_kind(self, job: Job) -> OtherKind:
         message = f"This is a job of kind {human.kind_name(job)}"
         if self._status_tool is None:
-            return OtherKind(f"{message}; this tool reports only on {self._desk.names.shown(KIND)}.")
+            return OtherKind(
+                f"{message}; this tool reports only on {self._desk.names.shown(KIND)}."
+            )
         return OtherKind(f"{message}; use {self._desk.names.shown(self._status_tool)} for it.")
 
     async def begin(self, caller: Caller, arguments: Arguments, identity: str) -> Job:
         """Start an analysis."""
         checked(PageAnalyzeArgs, arguments)
         # How to answer is this call's business; it is no argument of the job.
-        given = {key: value for key, value in arguments.items() if key not in ("async", "run_async")}
+        given = {
+            key: value for key, value in arguments.items() if key not in ("async", "run_async")
+        }
         return (await self._service.submit(caller, KIND, given, request_id=identity)).job
 
     async def analyze(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         job = await self.begin(caller, arguments, identity)
         if not checked(PageAnalyzeArgs, arguments).run_async:
-            with suppress(EngineUnavailable):  # the job is stored: its id is a better answer than an error
+            with suppress(
+                EngineUnavailable
+            ):  # the job is stored: its id is a better answer than an error
                 job = await self._desk.wait(caller, job.id, self._desk.wait_seconds)
         return await self.told(caller, job)
 
     async def told(self, caller: Caller, job: Job) -> ToolResult:
         """The answer about an analysis, as far as it is."""
         if job.state is State.COMPLETED:
-            with suppress(NotFound):  # another BullMQ worker ran it, which leaves no report: only a status
+            with suppress(
+                NotFound
+            ):  # another BullMQ worker ran it, which leaves no report: only a status
                 return await self._finished(caller, job)
         elif job.state.is_final:
             code, message = _failure(job)
@@ -147,7 +163,9 @@ class ReftrixTools:
     def guarded(
         self, answer: Callable[[Caller, Arguments, str], Awaitable[T]]
     ) -> Callable[[Arguments], Awaitable[T | ToolResult]]:
-        """``answer`` with a caller and a request id, and with every error in this wire format's envelope."""
+        """``answer`` with a caller and a request id, and with every error in this wire format's
+        envelope.
+        """
 
         async def run(arguments: Arguments) -> T | ToolResult:
             identity = current_request_id()
@@ -164,7 +182,7 @@ class ReftrixTools:
         return run
 
 
-def reftrix_tools(tools: ReftrixTools, wait_seconds: float) -> Iterable[DoorTool | JobTool]:
+def reftrix_tools(tools: ReftrixTools, wait_seconds: float) -> Iterable[ApiTool | JobTool]:
     """Both tools; ``page.analyze`` only where its kind is installed."""
     yield _status_tool(tools)
     kind = registry.find(KIND)
@@ -172,8 +190,8 @@ def reftrix_tools(tools: ReftrixTools, wait_seconds: float) -> Iterable[DoorTool
         yield JobTool(_analyze_tool(tools, kind, wait_seconds), tools.guarded(tools.begin))
 
 
-def _status_tool(tools: ReftrixTools) -> DoorTool:
-    return DoorTool.of(
+def _status_tool(tools: ReftrixTools) -> ApiTool:
+    return ApiTool.of(
         STATUS_TOOL,
         tools.guarded(tools.status),
         title="Page Get Job Status",
@@ -197,14 +215,17 @@ def _status_tool(tools: ReftrixTools) -> DoorTool:
         },
         output_schema=_envelope(),
         annotations=ToolAnnotations(
-            title="Page Get Job Status", read_only_hint=True, idempotent_hint=True, open_world_hint=False
+            title="Page Get Job Status",
+            read_only_hint=True,
+            idempotent_hint=True,
+            open_world_hint=False,
         ),
         icon=icons.PAGE,
     )
 
 
-def _analyze_tool(tools: ReftrixTools, kind: registry.Kind, wait_seconds: float) -> DoorTool:
-    return DoorTool.of(
+def _analyze_tool(tools: ReftrixTools, kind: registry.Kind, wait_seconds: float) -> ApiTool:
+    return ApiTool.of(
         KIND,
         tools.guarded(tools.analyze),
         title="Page Analyze",

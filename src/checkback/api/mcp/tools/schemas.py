@@ -1,18 +1,22 @@
 """JSON schemas as every host and model API takes them.
 
-Pydantic writes schemas that are legal and that hosts refuse: OpenAI a list without ``items``, Anthropic an
-``anyOf`` at the top, Gemini a list in ``type``, validators in JavaScript and Go a regular expression of
-Python's. One such tool and the whole request is refused, with every other tool in it. So what is listed is
-rewritten into the part of JSON Schema that all of them take:
+Pydantic writes schemas that are legal and that hosts refuse: OpenAI a list without ``items``,
+Anthropic an ``anyOf`` at the top, Gemini a list in ``type``, validators in JavaScript and Go a
+regular expression of Python's. One such tool and the whole request is refused, with every other
+tool in it. So what is listed is rewritten into the part of JSON Schema that all of them take:
 
-- at the top a plain object; no ``$ref``, ``prefixItems``, ``oneOf``, ``allOf`` or list in ``type`` anywhere;
+- at the top a plain object; no ``$ref``, ``prefixItems``, ``oneOf``, ``allOf`` or list in ``type``
+  anywhere;
 - every list has ``items``; an ``enum`` has one type;
-- a property marked ``{"listed": "brief"}`` is an object without its properties, ``"no"`` leaves one out;
-- only keywords of ``_KEPT``; formats of JSON Schema's own list; patterns that mean the same in every dialect;
-- no titles that repeat a name, no default that is an object or null, nothing that is not valid JSON.
+- a property marked ``{"listed": "brief"}`` is an object without its properties, ``"no"`` leaves one
+  out;
+- only keywords of ``_KEPT``; formats of JSON Schema's own list; patterns that mean the same in
+  every dialect;
+- no titles that repeat a name, no default that is an object or null, nothing that is not valid
+  JSON.
 
-A rewritten schema may accept more than the original, never less: the server checks a call against the real
-model. Recursion is written out ``UNROLLED`` levels deep.
+A rewritten schema may accept more than the original, never less: the server checks a call against
+the real model. Recursion is written out ``UNROLLED`` levels deep.
 """
 
 from __future__ import annotations
@@ -27,7 +31,9 @@ Schema = dict[str, Any]
 
 UNROLLED = 2
 MAX_WRITTEN_OUT = 200
-"""How many references of one schema are written out; twenty models that name each other have millions."""
+"""How many references of one schema are written out; twenty models that name each other have
+millions.
+"""
 
 DEEPER = "Nested further in the same way."
 OTHER_KEYS = "Also takes: "
@@ -51,8 +57,9 @@ _FORMATS = frozenset(
 )  # fmt: skip
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 _NOT_PORTABLE = re.compile(r"\(\?(?!:)|\\[A-Za-z1-9]|\[\[:|[*+?}][+]")
-"""Look-around, named groups, flags, back references, classes and anchors that differ between dialects: Rust's
-``\\w`` knows all letters, JavaScript's only those of ASCII."""
+"""Look-around, named groups, flags, back references, classes and anchors that differ between
+dialects: Rust's ``\\w`` knows all letters, JavaScript's only those of ASCII.
+"""
 
 _TYPES: Mapping[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
@@ -64,7 +71,9 @@ def portable(schema: Schema) -> Schema:
         found = _joined(found)
     found.setdefault("properties", {})
     found.pop("title", None)
-    found.pop("description", None)  # the docstring of a model; the tool has a description of its own
+    found.pop(
+        "description", None
+    )  # the docstring of a model; the tool has a description of its own
     return found
 
 
@@ -113,7 +122,9 @@ class _Rewriter:
         return _tidied(made, name)
 
     def _resolved(self, schema: Schema, name: str) -> Schema:
-        """What a reference leads to, with what stands beside it; cut off where it is inside of itself."""
+        """What a reference leads to, with what stands beside it; cut off where it is inside of
+        itself.
+        """
         reference = str(schema["$ref"])
         beside = {key: value for key, value in schema.items() if key != "$ref"}
         target = self._target(reference)
@@ -139,7 +150,9 @@ class _Rewriter:
         return cast("Schema", found) if isinstance(found, dict) else {}
 
     def _merged(self, schema: Schema) -> Schema:
-        """Without ``allOf``: objects are laid over each other, of anything else the first word counts."""
+        """Without ``allOf``: objects are laid over each other, of anything else the first word
+        counts.
+        """
         if "allOf" not in schema:
             return dict(schema)
         made = {key: value for key, value in schema.items() if key != "allOf"}
@@ -297,7 +310,9 @@ def _letters(text: str) -> str:
 
 
 def _is_plain(default: Any) -> bool:
-    """Whether a default is worth showing: a value, not a whole object, and not what leaving it out means."""
+    """Whether a default is worth showing: a value, not a whole object, and not what leaving it out
+    means.
+    """
     if default in (None, "", []) or isinstance(default, dict):
         return False
     if isinstance(default, list):
@@ -317,7 +332,9 @@ def _any_of(choices: Iterable[Schema]) -> Schema:
 
 
 def _joined(schema: Schema) -> Schema:
-    """A plain object for a choice of objects: it has the keys of all, and requires what all require."""
+    """A plain object for a choice of objects: it has the keys of all, and requires what all
+    require.
+    """
     beside = {key: value for key, value in schema.items() if key != "anyOf"}
     choices: list[Schema] = schema.get("anyOf", [])
     objects = [choice for choice in choices if "properties" in choice]
@@ -325,7 +342,10 @@ def _joined(schema: Schema) -> Schema:
     for choice in (beside, *objects):
         for name, part in choice.get("properties", {}).items():
             keys.setdefault(name, []).append(part)
-    made: Schema = {"type": "object", "properties": {name: _any_of(parts) for name, parts in keys.items()}}
+    made: Schema = {
+        "type": "object",
+        "properties": {name: _any_of(parts) for name, parts in keys.items()},
+    }
     required: set[str] = set(beside.get("required", []))
     if choices:
         required |= set(keys).intersection(*(choice.get("required", []) for choice in choices))

@@ -1,9 +1,9 @@
 """Which tools and resources a client is shown, and in which form.
 
-The list is the same for everybody, but for two things that a client declares: with the tasks extension it
-needs no tools that only ask how a job stands, and only hosts of MCP Apps show the card. Names and schemas are
-made portable (``mcp_names``, ``mcp_schemas``) once for each tool: clients of the newest protocol cause a
-listing with every call.
+The list is the same for everybody, but for two things that a client declares: with the tasks
+extension it needs no tools that only ask how a job stands, and only hosts of MCP Apps show the
+card. Names and schemas are made portable (``mcp_names``, ``mcp_schemas``) once for each tool:
+clients of the newest protocol cause a listing with every call.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from checkback.dialects.mcp_tasks import EXTENSION
 POLL_TOOLS = frozenset(
     {"job.status", "job.wait", "page.getJobStatus", "get_job_check", "wait_job_completion"}
 )
-"""Tools that only ask how a job stands: not listed to clients that speak tasks, but they can call them."""
+"""Tools that only ask how a job stands: not listed to clients that speak tasks, but they can call
+them.
+"""
 
 CARD = "ui://checkback/job"
 CARD_TOOL = "job.card"
@@ -89,7 +91,8 @@ class Listing(Middleware):
         try:
             return with_texts(portable(schema), self._text)
         except RecursionError:
-            # A schema that a user wrote by hand can turn in a circle; the other tools are still to be listed.
+            # A schema that a user wrote by hand can turn in a circle; the other tools are still to
+            # be listed.
             return {"type": "object", "properties": {}}
 
     def _text(self, text: str) -> str:

@@ -1,9 +1,11 @@
-"""What a tool is called: each one has a dotted name and an underscore name, and both can always be called.
+"""What a tool is called: each one has a dotted name and an underscore name, and both can always be
+called.
 
-Dots are legal in MCP and clients of ReftrixMCP call ``page.getJobStatus``. But the model APIs of OpenAI and
-Anthropic refuse a whole request when one name has a dot, and every agent framework passes names on as they
-are listed. So the underscore form is listed, to everybody: the name that a client gives of itself tells
-nothing, since frameworks send their SDK's default. A setting lists the dotted form instead.
+Dots are legal in MCP and clients of ReftrixMCP call ``page.getJobStatus``. But the model APIs of
+OpenAI and Anthropic refuse a whole request when one name has a dot, and every agent framework
+passes names on as they are listed. So the underscore form is listed, to everybody: the name that a
+client gives of itself tells nothing, since frameworks send their SDK's default. A setting lists the
+dotted form instead.
 """
 
 from __future__ import annotations
@@ -26,12 +28,16 @@ log = logging.getLogger(__name__)
 
 
 def aliases(names: Iterable[str]) -> dict[str, str]:
-    """Every name that can be called, and the tool it stands for. Raises ValueError when two share one."""
+    """Every name that can be called, and the tool it stands for. Raises ValueError when two share
+    one.
+    """
     found: dict[str, str] = {}
     for name in names:
         for alias in {name, underscore(name)}:
             if found.setdefault(alias, name) != name:
-                raise ValueError(f"The tools {found[alias]!r} and {name!r} would both be called {alias!r}.")
+                raise ValueError(
+                    f"The tools {found[alias]!r} and {name!r} would both be called {alias!r}."
+                )
     return found
 
 
@@ -40,7 +46,9 @@ class Names(Middleware):
 
     def __init__(self, tool_names: ToolNames) -> None:
         if tool_names == "auto":
-            log.warning("CHECKBACK_TOOL_NAMES=auto is deprecated and means underscore. Remove the setting.")
+            log.warning(
+                "CHECKBACK_TOOL_NAMES=auto is deprecated and means underscore. Remove the setting."
+            )
         self.dotted = tool_names == "dotted"
         self._aliases: dict[str, str] = {}
         self._in_texts: re.Pattern[str] | None = None
@@ -48,7 +56,9 @@ class Names(Middleware):
     def learn(self, names: Iterable[str]) -> None:
         """Set the tools there are. Raises ValueError when two would share a name."""
         self._aliases = aliases(names)
-        dotted = sorted({name for name in self._aliases.values() if "." in name}, key=len, reverse=True)
+        dotted = sorted(
+            {name for name in self._aliases.values() if "." in name}, key=len, reverse=True
+        )
         # A name ends where no letter follows, with or without a dot: `job.wait.` ends a sentence.
         words = "|".join(re.escape(name) for name in dotted)
         self._in_texts = re.compile(rf"(?<![\w.])(?:{words})(?!\w|\.\w)") if dotted else None

@@ -15,17 +15,19 @@ from fastmcp.exceptions import NotFoundError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools.base import ToolResult
 
-from checkback.api.mcp.tools.context import DoorTool, JobTool, Told, current_request_id, problem
+from checkback.api.mcp.tools.context import ApiTool, JobTool, Told, current_request_id, problem
 from checkback.api.mcp.tools.tool_names import aliases
 from checkback.core.errors import UnknownKind
 from checkback.kinds import registry
 
-Made = tuple[list[DoorTool | JobTool], dict[str, Told]]
+Made = tuple[list[ApiTool | JobTool], dict[str, Told]]
 log = logging.getLogger(__name__)
 
 
 class Toolbox:
-    """What ``make`` gives for the kinds that are registered by now. Raises ValueError for two of one name."""
+    """What ``make`` gives for the kinds that are registered by now. Raises ValueError for two of
+    one name.
+    """
 
     def __init__(self, make: Callable[[], Made]) -> None:
         self._make = make
@@ -34,12 +36,12 @@ class Toolbox:
         #: By kind: who tells of an ended job in its own words.
         self.told: dict[str, Told] = {}
         #: Every tool, by each name that it can be called by.
-        self.called: dict[str, DoorTool] = {}
+        self.called: dict[str, ApiTool] = {}
         #: Every tool, by its own name.
-        self.tools: dict[str, DoorTool] = {}
+        self.tools: dict[str, ApiTool] = {}
         self.grow()
 
-    def grow(self) -> list[DoorTool]:
+    def grow(self) -> list[ApiTool]:
         """Take in what is new. Returns the tools that were not there before."""
         found, told = self._make()
         tools = {one.tool.name if isinstance(one, JobTool) else one.name: one for one in found}
@@ -55,10 +57,12 @@ class Toolbox:
 
 
 class JobServer(FastMCP[None]):
-    """FastMCP's server with a toolbox, and without a store of session state until somebody keeps some.
+    """FastMCP's server with a toolbox, and without a store of session state until somebody keeps
+    some.
 
-    FastMCP reads that store at every list, and imports for it what takes 0.2 s; no tool of ours keeps any. If
-    FastMCP no longer has the property that is overridden here, it makes its own store as it always did.
+    FastMCP reads that store at every list, and imports for it what takes 0.2 s; no tool of ours
+    keeps any. If FastMCP no longer has the property that is overridden here, it makes its own store
+    as it always did.
     """
 
     toolbox: Toolbox
@@ -102,7 +106,9 @@ class _NothingKept:
 
 
 class LeftOut(Middleware):
-    """Reports in the answer to a call of an unknown tool which modules of kinds could not be imported."""
+    """Reports in the answer to a call of an unknown tool which modules of kinds could not be
+    imported.
+    """
 
     def __init__(self, failed: Callable[[], Mapping[str, str]]) -> None:
         self._failed = failed

@@ -1,7 +1,8 @@
 """The last look at every answer of MCP: what cannot be encoded must not end the connection.
 
-MCP's transports encode an answer after everything of ours has run. Over stdio one that cannot be encoded ends
-the server; over HTTP its client waits for ever. So it is tried here, around everything else.
+MCP's transports encode an answer after everything of ours has run. Over stdio one that cannot be
+encoded ends the server; over HTTP its client waits for ever. So it is tried here, around everything
+else.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ log = logging.getLogger(__name__)
 
 
 async def encodable(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Middleware of the SDK's server: the answer, or the error, in a form that every transport can encode."""
+    """Middleware of the SDK's server: the answer, or the error, in a form that every transport can
+    encode.
+    """
     try:
         result = await call_next(ctx)
     except MCPError as error:

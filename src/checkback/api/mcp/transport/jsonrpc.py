@@ -1,5 +1,5 @@
-"""What stands before MCP's own HTTP application: reads each body within a limit, strictly, and refuses what
-is no JSON-RPC message with the codes that the specification names.
+"""What stands before MCP's own HTTP application: reads each body within a limit, strictly, and
+refuses what is no JSON-RPC message with the codes that the specification names.
 
 | code | what was sent |
 |---|---|
@@ -22,15 +22,17 @@ from checkback.core.errors import InvalidInput
 from checkback.security import strict_json
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
-MOST_VALUES = 50_000
-"""What a message may hold: every value is walked several times on its way. Commas in texts count as well."""
+MAX_VALUES = 50_000
+"""What a message may hold: every value is walked several times on its way. Commas in texts count as
+well.
+"""
 MESSAGE = "checkback.mcp.message"
 """Where the scope of a request holds its message, for those behind who only look at it."""
 
 PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS = -32700, -32600, -32602
 
 
-class BadMessage(Exception):
+class BadJsonRpcMessage(Exception):
     """What is wrong with a message; ``identity`` is its id, where that could be read."""
 
     def __init__(
@@ -46,35 +48,40 @@ class BadMessage(Exception):
 
 
 def check_message(body: bytes) -> dict[str, Any]:
-    """The message. Raises BadMessage for what is no JSON-RPC message as MCP has them."""
+    """The message. Raises BadJsonRpcMessage for what is no JSON-RPC message as MCP has them."""
     try:
         found = strict_json.parse(body)
     except InvalidInput as error:
-        raise BadMessage(PARSE_ERROR, f"Parse error: {error.message}", _readable_id(body)) from None
+        raise BadJsonRpcMessage(
+            PARSE_ERROR, f"Parse error: {error.message}", _readable_id(body)
+        ) from None
     if not isinstance(found, dict):
         words = "batches are not taken" if isinstance(found, list) else "a message is an object"
-        raise BadMessage(INVALID_REQUEST, f"Invalid request: {words}.")
+        raise BadJsonRpcMessage(INVALID_REQUEST, f"Invalid request: {words}.")
     message = cast("dict[str, Any]", found)
     identity = message.get("id")
     if isinstance(identity, bool) or not isinstance(identity, str | int | None):
-        raise BadMessage(INVALID_REQUEST, "Invalid request: id is a text or a whole number.")
+        raise BadJsonRpcMessage(INVALID_REQUEST, "Invalid request: id is a text or a whole number.")
     if message.get("jsonrpc") != "2.0":
-        raise BadMessage(INVALID_REQUEST, 'Invalid request: jsonrpc is "2.0".', identity)
+        raise BadJsonRpcMessage(INVALID_REQUEST, 'Invalid request: jsonrpc is "2.0".', identity)
     if "method" not in message:
         if identity is None or not ("result" in message or "error" in message):
-            raise BadMessage(INVALID_REQUEST, "Invalid request: the method is missing.", identity)
+            raise BadJsonRpcMessage(
+                INVALID_REQUEST, "Invalid request: the method is missing.", identity
+            )
     elif not isinstance(message["method"], str):
-        raise BadMessage(INVALID_REQUEST, "Invalid request: method is a text.", identity)
+        raise BadJsonRpcMessage(INVALID_REQUEST, "Invalid request: method is a text.", identity)
     elif "id" in message and identity is None:
-        raise BadMessage(INVALID_REQUEST, "Invalid request: id is a text or a whole number.")
+        raise BadJsonRpcMessage(INVALID_REQUEST, "Invalid request: id is a text or a whole number.")
     elif not isinstance(message.get("params", {}), dict):
-        raise BadMessage(INVALID_PARAMS, "Invalid params: params is an object.", identity)
+        raise BadJsonRpcMessage(INVALID_PARAMS, "Invalid params: params is an object.", identity)
     return message
 
 
 def _readable_id(body: bytes) -> str | int | None:
-    """The id of a message that some parsers can read and ours does not take, such as one with half a
-    surrogate pair: a client that waits for this id would else wait until it gives up."""
+    """The id of a message that some parsers can read and ours does not take, such as one with half
+    a surrogate pair: a client that waits for this id would else wait until it gives up.
+    """
     try:
         found: object = json.loads(body.decode(), object_pairs_hook=strict_json.unique)
         identity = cast("dict[str, Any]", found).get("id") if isinstance(found, dict) else None
@@ -98,8 +105,10 @@ class StrictMessages:
             body = await _read(receive)
             if body is None:
                 return
-            scope[MESSAGE] = await heavy.run(check_message, body, light=len(body) <= heavy.SMALL_BYTES)
-        except BadMessage as bad:
+            scope[MESSAGE] = await heavy.run(
+                check_message, body, light=len(body) <= heavy.SMALL_BYTES
+            )
+        except BadJsonRpcMessage as bad:
             await refuse(bad, send)
             return
         given = False
@@ -115,7 +124,9 @@ class StrictMessages:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The whole body, or None when the client hung up. Raises BadMessage past the limit, while reading."""
+    """The whole body, or None when the client hung up. Raises BadJsonRpcMessage past the limit,
+    while reading.
+    """
     body, values = bytearray(), 0
     while True:
         message = await receive()
@@ -124,16 +135,16 @@ async def _read(receive: Receive) -> bytes | None:
         body += message.get("body", b"")
         if len(body) > MAX_MESSAGE_BYTES:
             words = f"Invalid request: a message has {MAX_MESSAGE_BYTES >> 20} MB at most."
-            raise BadMessage(INVALID_REQUEST, words, status=413)
+            raise BadJsonRpcMessage(INVALID_REQUEST, words, status=413)
         values += sum(message.get("body", b"").count(mark) for mark in (b",", b"{", b"["))
-        if values > MOST_VALUES:
-            words = f"Invalid request: a message has {MOST_VALUES} values at most."
-            raise BadMessage(INVALID_REQUEST, words, status=413)
+        if values > MAX_VALUES:
+            words = f"Invalid request: a message has {MAX_VALUES} values at most."
+            raise BadJsonRpcMessage(INVALID_REQUEST, words, status=413)
         if not message.get("more_body", False):
             return bytes(body)
 
 
-async def refuse(bad: BadMessage, send: Send) -> None:
+async def refuse(bad: BadJsonRpcMessage, send: Send) -> None:
     """Answer with the JSON-RPC error."""
     body = json.dumps(bad.answer()).encode()
     lines = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]

@@ -1,8 +1,8 @@
 """Which answers over HTTP come in one piece of JSON, and which as an event stream.
 
-MCP leaves it to the server. A stream carries progress and keeps a long wait alive on its way through proxies;
-for an answer that is there at once it costs six more tasks of the event loop, a third of what a status call
-costs in all. The SDK knows only one or the other for a whole server.
+MCP leaves it to the server. A stream carries progress and keeps a long wait alive on its way
+through proxies; for an answer that is there at once it costs six more tasks of the event loop, a
+third of what a status call costs in all. The SDK knows only one or the other for a whole server.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _brief: ContextVar[bool] = ContextVar("brief", default=False)
 
 
 class _OnePiece:
-    """Takes the place of the SDK's setting ``json_response``, whose truth the SDK reads with each request.
+    """Takes the place of the SDK's setting ``json_response``, whose truth the SDK reads with each
+    request.
 
     If a version of the SDK reads it only once, before there is a request, every answer is a stream.
     """
@@ -52,7 +53,9 @@ one_piece = cast("bool", _OnePiece())
 
 
 class BriefAnswers:
-    """ASGI middleware before the SDK: decides for each message, and sends what is ready as it is."""
+    """ASGI middleware before the SDK: decides for each message, and sends what
+    is ready as it is.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -87,7 +90,9 @@ class _Sender:
             return
         if self._start is not None:
             start, self._start = self._start, None
-            if self._holder.result is not None and IN_ITS_PLACE.encode() in message.get("body", b""):
+            if self._holder.result is not None and IN_ITS_PLACE.encode() in message.get(
+                "body", b""
+            ):
                 start, message = self._exchanged(start, self._holder.result)
             await self._send(start)
         await self._send(message)
@@ -95,7 +100,9 @@ class _Sender:
     def _exchanged(self, start: Message, result: bytes) -> tuple[Message, Message]:
         identity = json.dumps(self._identity).encode()
         body = b'{"jsonrpc":"2.0","id":' + identity + b',"result":' + result + b"}"
-        kept = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+        kept = [
+            (name, value) for name, value in start["headers"] if name.lower() != b"content-length"
+        ]
         lines = [*kept, (b"content-length", str(len(body)).encode())]
         return {**start, "headers": lines}, {"type": "http.response.body", "body": body}
 
@@ -115,6 +122,8 @@ def is_brief(message: Mapping[str, Any] | None) -> bool:
 
 
 def _takes_both(scope: Scope) -> bool:
-    """Whether the client takes a stream as well: else the SDK refuses it, as the protocol has it."""
+    """Whether the client takes a stream as well: else the SDK refuses it, as
+    the protocol has it.
+    """
     accepted = header(scope, "accept") or ""
     return "application/json" in accepted and "text/event-stream" in accepted

@@ -1,8 +1,9 @@
-"""How many MCP sessions each owner may have open: past the limit the one that was idle for longest ends.
+"""How many MCP sessions each owner may have open: past the limit the one that was idle for longest
+ends.
 
-A session costs memory until its client ends it or has been silent for half an hour, and clients forget to.
-Ending an idle one costs its client nothing but to begin a new one, as the protocol has it; refusing the new
-one would lock an owner out by what is forgotten.
+A session costs memory until its client ends it or has been silent for half an hour, and clients
+forget to. Ending an idle one costs its client nothing but to begin a new one, as the protocol has
+it; refusing the new one would lock an owner out by what is forgotten.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ SESSION = "mcp-session-id"
 
 
 class OwnersSessions:
-    """The open sessions of one owner, by when they were last used; an event stream alone is no use."""
+    """The open sessions of one owner, by when they were last used; an event
+    stream alone is no use.
+    """
 
     def __init__(self) -> None:
         #: The longest idle first.
@@ -52,17 +55,21 @@ class OwnersSessions:
                 self._ids[session] = None
 
     def to_end(self, limit: int) -> list[str]:
-        """Those to end, so that ``limit`` are left, the newest among them: what answers no message first."""
+        """Those to end, so that ``limit`` are left, the newest among them: what answers no message
+        first.
+        """
         old = list(self._ids)[:-1]
         old.sort(key=lambda session: self._answering[session] > 0)
         return old[: max(0, len(self) - limit)]
 
 
 class SessionLimit:
-    """Around MCP's application, behind the gate: counts each owner's sessions, and ends those past ``limit``.
+    """Around MCP's application, behind the gate: counts each owner's sessions, and ends those past
+    ``limit``.
 
-    0 is no limit; the owner ``local`` and admins have none. Only what the protocol says is used: a session is
-    known by the header that opens it, and ended by the DELETE that its client would have sent.
+    0 is no limit; the owner ``local`` and admins have none. Only what the protocol says is used: a
+    session is known by the header that opens it, and ended by the DELETE that its client would have
+    sent.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:
@@ -86,7 +93,9 @@ class SessionLimit:
             if scope["method"] == "DELETE":
                 sessions.ended(given)
 
-    async def _open(self, sessions: OwnersSessions, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _open(
+        self, sessions: OwnersSessions, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         before = dict(scope)  # routers write into a scope
 
         async def watched(message: Message) -> None:

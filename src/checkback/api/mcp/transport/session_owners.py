@@ -1,7 +1,8 @@
-"""Around MCP's application: a session belongs to the owner who opened it, and answers each id once at a time.
+"""Around MCP's application: a session belongs to the owner who opened it, and answers each id once
+at a time.
 
-MCP's own application knows neither owners nor what to do with an id that is in flight already: the second
-request would take the first one's answer away, and the first would wait for ever.
+MCP's own application knows neither owners nor what to do with an id that is in flight already: the
+second request would take the first one's answer away, and the first would wait for ever.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from checkback.api.mcp.transport.jsonrpc import INVALID_REQUEST, MESSAGE, BadMessage, refuse
+from checkback.api.mcp.transport.jsonrpc import INVALID_REQUEST, MESSAGE, BadJsonRpcMessage, refuse
 from checkback.api.mcp.transport.session_limit import SESSION
 from checkback.api.middleware.authentication import header
 from checkback.security.auth.callers import caller_of
 
 NO_SESSION = "none"
-"""Stands for the id of a session that is not the caller's: the application answers it as one that is gone."""
+"""Stands for the id of a session that is not the caller's: the application answers it as one that
+is gone.
+"""
 
 ENDING_SECONDS = 1.0
 
@@ -50,7 +53,10 @@ class SessionOwners:
         given = header(scope, SESSION)
         if given is not None:
             others = [line for line in scope["headers"] if line[0] != SESSION.encode()]
-            scope = {**scope, "headers": [*others, (SESSION.encode(), self._opened(given, owner).encode())]}
+            scope = {
+                **scope,
+                "headers": [*others, (SESSION.encode(), self._opened(given, owner).encode())],
+            }
         await self._app(scope, receive, signed)
 
     def _signed(self, lines: Any, owner: str) -> list[tuple[bytes, bytes]]:
@@ -65,7 +71,11 @@ class SessionOwners:
         """The id as the application knows it, or one that it does not know."""
         identity, _, signature = given.rpartition(".")
         expected = self._sign(identity, owner)
-        return identity if hmac.compare_digest(expected.encode(), signature.encode("latin-1")) else NO_SESSION
+        return (
+            identity
+            if hmac.compare_digest(expected.encode(), signature.encode("latin-1"))
+            else NO_SESSION
+        )
 
     def _sign(self, identity: str, owner: str) -> str:
         text = f"{owner}\0{identity}".encode("utf-8", "surrogatepass")
@@ -73,7 +83,9 @@ class SessionOwners:
 
 
 class OneAtATime:
-    """Refuses a request whose id is that of another request of its session which is being answered."""
+    """Refuses a request whose id is that of another request of its session
+    which is being answered.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -88,7 +100,7 @@ class OneAtATime:
         key = (session, str(message["id"]))  # the application takes 7 and "7" for one id
         if not await self._is_free(key):
             words = "Invalid request: a request with this id is being answered."
-            await refuse(BadMessage(INVALID_REQUEST, words, message["id"]), send)
+            await refuse(BadJsonRpcMessage(INVALID_REQUEST, words, message["id"]), send)
             return
         ended = self._in_flight[key] = asyncio.Event()
         try:
@@ -98,7 +110,9 @@ class OneAtATime:
             ended.set()
 
     async def _is_free(self, key: tuple[str, str]) -> bool:
-        """Whether no request has this id now: one that was answered a moment ago may be about to end."""
+        """Whether no request has this id now: one that was answered a moment ago may be about to
+        end.
+        """
         before = self._in_flight.get(key)
         if before is not None:
             with suppress(TimeoutError):

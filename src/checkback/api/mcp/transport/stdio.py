@@ -1,8 +1,8 @@
 """Standard input and output for MCP, with every line checked before MCP's own transport sees it.
 
-That transport keeps silent about lines that are no messages. A client that waits for an answer would wait for
-ever; here it is told with JSON-RPC's codes (``checkback.api.mcp.transport.jsonrpc``), and the connection
-goes on.
+That transport keeps silent about lines that are no messages. A client that waits for an answer
+would wait for ever; here it is told with JSON-RPC's codes
+(``checkback.api.mcp.transport.jsonrpc``), and the connection goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ import threading
 from collections.abc import Generator
 from typing import Any, cast
 
-from checkback.api.mcp.transport.jsonrpc import INVALID_REQUEST, MAX_MESSAGE_BYTES, BadMessage, check_message
+from checkback.api.mcp.transport.jsonrpc import (
+    INVALID_REQUEST,
+    MAX_MESSAGE_BYTES,
+    BadJsonRpcMessage,
+    check_message,
+)
 
 
 class LineOutput(io.BufferedIOBase):
@@ -67,13 +72,15 @@ class CheckedInput(io.BufferedIOBase):
                 if not line.endswith(b"\n") and len(line) > MAX_MESSAGE_BYTES:
                     self._skip()
                     words = f"Invalid request: a message has {MAX_MESSAGE_BYTES >> 20} MB at most."
-                    raise BadMessage(INVALID_REQUEST, words)
+                    raise BadJsonRpcMessage(INVALID_REQUEST, words)
                 if line.strip():
                     check_message(line)
                     self._ready = line if line.endswith(b"\n") else line + b"\n"
-            except BadMessage as bad:
+            except BadJsonRpcMessage as bad:
                 self._output.write_line(json.dumps(bad.answer()).encode() + b"\n")
-        given, self._ready = (self._ready, b"") if size < 0 else (self._ready[:size], self._ready[size:])
+        given, self._ready = (
+            (self._ready, b"") if size < 0 else (self._ready[:size], self._ready[size:])
+        )
         return given
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -86,8 +93,9 @@ class CheckedInput(io.BufferedIOBase):
 
 @contextlib.contextmanager
 def checked_lines() -> Generator[None]:
-    """For as long as this lasts MCP speaks over the real streams through these checks. Whatever else prints,
-    prints to standard error."""
+    """For as long as this lasts MCP speaks over the real streams through these checks. Whatever
+    else prints, prints to standard error.
+    """
     real_input, real_output = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

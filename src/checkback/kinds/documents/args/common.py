@@ -14,7 +14,9 @@ MAX_URL_CHARACTERS = 4096
 MAX_PROFILES_CHARACTERS = 20_000
 
 SOURCE = {"checkback": "source"}
-"""Marks a field that names a file to work on, in the JSON schema: the shell takes ``file=PATH`` for it."""
+"""Marks a field that names a file to work on, in the JSON schema: the shell takes ``file=PATH`` for
+it.
+"""
 
 Source = Annotated[
     str,
@@ -37,7 +39,8 @@ def _readable(value: SecretStr) -> SecretStr:
 
 
 Profiles = Annotated[
-    Annotated[SecretStr, Field(max_length=MAX_PROFILES_CHARACTERS), AfterValidator(_readable)] | None,
+    Annotated[SecretStr, Field(max_length=MAX_PROFILES_CHARACTERS), AfterValidator(_readable)]
+    | None,
     BeforeValidator(_as_text),
     Field(
         description="Further options by PDF.co's names, as a JSON object or its text. Kept secret.",
@@ -50,11 +53,16 @@ class OutputArgs(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field("", max_length=500, description="Name of the result; the ending is put right.")
+    name: str = Field(
+        "", max_length=500, description="Name of the result; the ending is put right."
+    )
     # Secret, because it can hold keys of files.
     profiles: Profiles = None
     expiration: int | None = Field(
-        None, ge=1, le=1440, description="For how many minutes links to the result work; 60 if left out."
+        None,
+        ge=1,
+        le=1440,
+        description="For how many minutes links to the result work; 60 if left out.",
     )
 
     @property
@@ -92,10 +100,15 @@ class TextArgs(PagesArgs):
 
     unwrap: bool = Field(False, description="Join the lines of a paragraph.")
     rect: str = Field(
-        "", max_length=100, description="Only this part: x y width height in points from the top left."
+        "",
+        max_length=100,
+        description="Only this part: x y width height in points from the top left.",
     )
     lang: str = Field(
-        "eng", max_length=60, pattern=r"^[A-Za-z0-9_+,/-]*$", description="Languages of scans, as in eng+deu."
+        "eng",
+        max_length=60,
+        pattern=r"^[A-Za-z0-9_+,/-]*$",
+        description="Languages of scans, as in eng+deu.",
     )
     line_grouping: str = Field(
         "", max_length=20, description="How lines of a table row are grouped: 1, 2 or 3."
@@ -107,6 +120,9 @@ class ManySourcesArgs(LoginArgs):
     """For kinds that make one file of many."""
 
     urls: list[Source] = Field(
-        min_length=1, max_length=MAX_SOURCES, description="The files, in order.", json_schema_extra={**SOURCE}
+        min_length=1,
+        max_length=MAX_SOURCES,
+        description="The files, in order.",
+        json_schema_extra={**SOURCE},
     )
     password: SecretStr | None = Field(None, description="Password that opens the documents.")

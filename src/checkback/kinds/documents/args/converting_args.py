@@ -42,8 +42,12 @@ class WorkbookArgs(DocumentArgs):
 class PaperArgs(BaseModel):
     """How large pages are."""
 
-    margins: str = Field("", max_length=100, description="Margins as in CSS: 10mm, or top right bottom left.")
-    paper_size: str = Field("", max_length=40, description="A4, Letter and so on, or as in 200mm 300mm.")
+    margins: str = Field(
+        "", max_length=100, description="Margins as in CSS: 10mm, or top right bottom left."
+    )
+    paper_size: str = Field(
+        "", max_length=40, description="A4, Letter and so on, or as in 200mm 300mm."
+    )
     orientation: str = Field("", max_length=20, description="Portrait or Landscape.")
 
 
@@ -64,13 +68,17 @@ class PrintArgs(PaperArgs):
     )
     footer: str = Field("", max_length=100_000, description="HTML below each page, as header.")
     print_background: bool = Field(True, description="Print backgrounds.")
-    do_not_wait_full_load: bool = Field(False, description="Do not wait until everything has loaded.")
+    do_not_wait_full_load: bool = Field(
+        False, description="Do not wait until everything has loaded."
+    )
 
 
 class WebpageToPdfArgs(PrintArgs, OutputArgs):
     """What ``webpage.to_pdf`` takes. The address is opened in a browser; it is no file to fetch."""
 
-    url: str = Field(min_length=8, max_length=4096, description="The page, with http:// or https://.")
+    url: str = Field(
+        min_length=8, max_length=4096, description="The page, with http:// or https://."
+    )
     httpusername: str = Field("", max_length=200, description="User name for the page's server.")
     httppassword: SecretStr | None = Field(None, description="Password for the page's server.")
     password: SecretStr | None = Field(None, description="Not used.")
@@ -89,4 +97,6 @@ class EmailToPdfArgs(PaperArgs, DocumentArgs):
     """What ``email.to_pdf`` takes."""
 
     embed_attachments: bool = Field(True, description="Put attachments into the PDF as files.")
-    convert_attachments: bool = Field(True, description="Add attachments as pages where that can be done.")
+    convert_attachments: bool = Field(
+        True, description="Add attachments as pages where that can be done."
+    )

@@ -22,7 +22,9 @@ def _number_or_none(value: Any) -> Any:
 
 Pages = Annotated[str, BeforeValidator(_as_text)]
 Points = Annotated[float, Field(ge=-20_000, le=20_000)]
-Length = Annotated[Annotated[float, Field(gt=0, le=20_000)] | None, BeforeValidator(_number_or_none)]
+Length = Annotated[
+    Annotated[float, Field(gt=0, le=20_000)] | None, BeforeValidator(_number_or_none)
+]
 
 
 class SplitArgs(DocumentArgs):
@@ -49,7 +51,9 @@ class SearchableArgs(PagesArgs):
 
 def _algorithm(value: Any) -> Any:
     if isinstance(value, str):
-        known = {one.lower(): one for one in ("AES_256bit", "AES_128bit", "RC4_128bit", "RC4_40bit")}
+        known = {
+            one.lower(): one for one in ("AES_256bit", "AES_128bit", "RC4_128bit", "RC4_40bit")
+        }
         return known.get(value.lower(), value) if value else "AES_256bit"
     return value
 
@@ -57,7 +61,9 @@ def _algorithm(value: Any) -> Any:
 class AddPasswordArgs(DocumentArgs):
     """What ``pdf.add_password`` takes."""
 
-    owner_password: SecretStr = Field(min_length=1, max_length=127, description="Password for everything.")
+    owner_password: SecretStr = Field(
+        min_length=1, max_length=127, description="Password for everything."
+    )
     user_password: SecretStr | None = Field(
         None, max_length=127, description="Password that opens the document; none if left out."
     )
@@ -65,7 +71,9 @@ class AddPasswordArgs(DocumentArgs):
         "AES_256bit", description="The RC4 ones are broken: for old readers only."
     )
     allow_accessibility_support: bool = Field(False, description="Let programs read the text out.")
-    allow_assembly_document: bool = Field(False, description="Let pages be added, removed and turned.")
+    allow_assembly_document: bool = Field(
+        False, description="Let pages be added, removed and turned."
+    )
     allow_print_document: bool = Field(False, description="Let it be printed.")
     allow_fill_forms: bool = Field(False, description="Let forms be filled in.")
     allow_modify_document: bool = Field(False, description="Let it be changed.")
@@ -83,7 +91,9 @@ class _Item(BaseModel):
 
 
 class AnnotationItem(_Item):
-    """Text, or a new form field, to put on pages. Points from the top left of the page as people see it."""
+    """Text, or a new form field, to put on pages. Points from the top left of the page as people
+    see it.
+    """
 
     type: str = Field(
         "Text",
@@ -99,7 +109,9 @@ class AnnotationItem(_Item):
     id: Annotated[str, BeforeValidator(_as_text)] = Field(
         "", max_length=200, description="Name of a new form field."
     )
-    size: Annotated[float, Field(gt=0, le=1000)] = Field(12.0, description="Of the font, in points.")
+    size: Annotated[float, Field(gt=0, le=1000)] = Field(
+        12.0, description="Of the font, in points."
+    )
     color: str = Field("", max_length=20, description="As in #FF0000.")
     link: str = Field("", max_length=2000, description="An address that a click opens.")
     font_name: str = Field("", max_length=80, alias="fontName")
@@ -107,14 +119,17 @@ class AnnotationItem(_Item):
     font_italic: bool = Field(False, alias="fontItalic")
     font_underline: bool = Field(False, alias="fontUnderline")
     font_strikeout: bool = Field(False, alias="fontStrikeout")
-    alignment: str = Field("left", max_length=20, description="left, center or right, within width.")
+    alignment: str = Field(
+        "left", max_length=20, description="left, center or right, within width."
+    )
     transparent: bool = Field(True, description="False: a white box behind the text.")
 
 
 class ImageItem(_Item):
     """A picture, or the first page of a PDF, to put on pages."""
 
-    # Its address is looked at before the job is accepted, under this very name: take no other spelling.
+    # Its address is looked at before the job is accepted, under this very name: take no other
+    # spelling.
     url: Source
     x: Points = 0.0
     y: Points = 0.0
@@ -132,7 +147,9 @@ class FieldItem(_Item):
         validation_alias=AliasChoices("fieldName", "fieldname", "field_name", "name"),
         serialization_alias="fieldName",
     )
-    pages: Pages = Field("", max_length=2000, description="Not needed: a field's name says which it is.")
+    pages: Pages = Field(
+        "", max_length=2000, description="Not needed: a field's name says which it is."
+    )
     text: Annotated[str | bool, BeforeValidator(_as_text)] = Field(
         "", description="The value; true or false for a check box, an option's name for the others."
     )
@@ -141,7 +158,9 @@ class FieldItem(_Item):
 class EditArgs(DocumentArgs):
     """What ``pdf.edit`` takes."""
 
-    annotations: list[AnnotationItem] = Field(default_factory=list[AnnotationItem], max_length=MAX_ITEMS)
+    annotations: list[AnnotationItem] = Field(
+        default_factory=list[AnnotationItem], max_length=MAX_ITEMS
+    )
     images: list[ImageItem] = Field(default_factory=list[ImageItem], max_length=100)
     fields: list[FieldItem] = Field(default_factory=list[FieldItem], max_length=MAX_ITEMS)
     flatten: bool = Field(False, description="Make fields and comments part of the pages.")

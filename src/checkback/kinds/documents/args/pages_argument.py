@@ -1,8 +1,9 @@
-"""The argument ``pages``: numbers and ranges with commas, ``!`` to count from the end, ``*`` for each alone.
+"""The argument ``pages``: numbers and ranges with commas, ``!`` to count from the end, ``*`` for
+each alone.
 
 Parts are ``N``, ``N-M``, ``N-``, ``!N``, ``1-!1`` and so on; blanks do not matter, a range may run
-backwards. Pages are counted from 0, when splitting from 1; there both ``!0`` and ``!1`` are the last page,
-because PDF.co's documents say the one and its OpenAPI the other (spec section 1.5).
+backwards. Pages are counted from 0, when splitting from 1; there both ``!0`` and ``!1`` are the
+last page, because PDF.co's documents say the one and its OpenAPI the other (spec section 1.5).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _PART = re.compile(r"(!?)(\d{1,9})(?:(-)(?:(!?)(\d{1,9}))?)?")
 def page_groups(spec: str, count: int, base: int = 0) -> list[list[int]]:
     """The pages of each part, as indexes from 0; one group of all pages for an empty ``spec``.
 
-    Raises the failure ``invalid_pages`` for what is no list of pages of a document of ``count`` pages.
+    Raises the failure ``invalid_pages`` for what is no list of pages of a document of ``count``
+    pages.
     """
     text = re.sub(r"\s+", "", spec)
     if not text:

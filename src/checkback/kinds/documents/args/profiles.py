@@ -1,6 +1,7 @@
 """The argument ``profiles``: options by PDF.co's names, for what its users set there.
 
-They are read at the door, so that a wrong one is refused before anything is stored, and again by the job.
+They are read at the door, so that a wrong one is refused before anything is stored, and again by
+the job.
 """
 
 from __future__ import annotations

@@ -12,9 +12,14 @@ from checkback.kinds.documents.args.common import DocumentArgs, PagesArgs
 class ImageArgs(PagesArgs):
     """How to draw pages."""
 
-    type: Literal["jpg", "png", "webp", "tiff"] = Field("jpg", description="The format of the pictures.")
+    type: Literal["jpg", "png", "webp", "tiff"] = Field(
+        "jpg", description="The format of the pictures."
+    )
     resolution_dpi: float | None = Field(
-        None, ge=10, le=1200, description="Points of the picture for each inch of the page; 120 if left out."
+        None,
+        ge=10,
+        le=1200,
+        description="Points of the picture for each inch of the page; 120 if left out.",
     )
 
 
@@ -32,5 +37,8 @@ class InvoiceArgs(DocumentArgs):
     """Which invoice to read."""
 
     lang: str = Field(
-        "eng", max_length=60, pattern=r"^[A-Za-z0-9_+,/-]*$", description="Languages of scans, as in eng+deu."
+        "eng",
+        max_length=60,
+        pattern=r"^[A-Za-z0-9_+,/-]*$",
+        description="Languages of scans, as in eng+deu.",
     )

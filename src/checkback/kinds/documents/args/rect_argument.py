@@ -19,7 +19,9 @@ class Rect(NamedTuple):
 
 
 def parse_rect(text: str) -> Rect | None:
-    """The rectangle that a text names; None for an empty one. Raises the failure ``invalid_option``."""
+    """The rectangle that a text names; None for an empty one. Raises the failure
+    ``invalid_option``.
+    """
     parts = [part for part in re.split(r"[\s,;]+", text.strip()) if part]
     if not parts:
         return None

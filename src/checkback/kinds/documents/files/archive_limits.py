@@ -14,8 +14,8 @@ MAX_UNPACKED_BYTES = 1 << 30
 def refuse_office_bomb(path: Path) -> None:
     """Raise the failure too_large for an office file that says it unpacks to more than is allowed.
 
-    Its reader would believe it, and only the job's memory or time would end that. What is no ZIP, or a broken
-    one, is left to the reader.
+    Its reader would believe it, and only the job's memory or time would end that. What is no ZIP,
+    or a broken one, is left to the reader.
     """
     with path.open("rb") as file:
         if file.read(2) != b"PK":

@@ -1,6 +1,8 @@
-"""Whole files as PDF.co's users wrap them: encrypted by AES with a key of their own, or as base64 text.
+"""Whole files as PDF.co's users wrap them: encrypted by AES with a key of their own, or as base64
+text.
 
-Encrypted first, then base64. The mode is CBC with PKCS7 padding, so that the vendor's samples open it.
+Encrypted first, then base64. The mode is CBC with PKCS7 padding, so that the vendor's samples open
+it.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ def encrypt(data: bytes, cipher: Cipher) -> bytes:
 
 
 def decrypt(data: bytes, cipher: Cipher) -> bytes:
-    """The data in clear. Raises the failure invalid_document where it was not made with this key."""
+    """The data in clear. Raises the failure invalid_document where it was not
+    made with this key.
+    """
     from cryptography.hazmat.primitives.ciphers import Cipher as Aes
     from cryptography.hazmat.primitives.ciphers import algorithms, modes
     from cryptography.hazmat.primitives.padding import PKCS7

@@ -1,8 +1,9 @@
-"""Programs that document jobs start: found on the machine, run alone, and ended with all they started.
+"""Programs that document jobs start: found on the machine, run alone, and ended with all they
+started.
 
-A program gets a clean environment, an empty folder to stand in, and a time limit. It is behind the walls of
-the job that starts it (``guard.sandbox``), without a network, and behind walls of its own, which leave it one
-folder of the job's.
+A program gets a clean environment, an empty folder to stand in, and a time limit. It is behind the
+walls of the job that starts it (``guard.sandbox``), without a network, and behind walls of its own,
+which leave it one folder of the job's.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program, or a part of one, that some document jobs need. Without it these end as program_missing."""
+    """A program, or a part of one, that some document jobs need. Without it these end as
+    program_missing.
+    """
 
     name: str
     #: Debian's package.
@@ -66,13 +69,20 @@ class Program:
 
 
 _OFFICE = ("soffice", "libreoffice")
-WRITER = Program("LibreOffice Writer", "libreoffice-writer-nogui", _OFFICE, "doc, docx, rtf, odt", "writer")
-CALC = Program("LibreOffice Calc", "libreoffice-calc-nogui", _OFFICE, "xls, xlsx, xlsb, ods", "calc")
-IMPRESS = Program("LibreOffice Impress", "libreoffice-impress-nogui", _OFFICE, "ppt, pptx, odp", "impress")
+WRITER = Program(
+    "LibreOffice Writer", "libreoffice-writer-nogui", _OFFICE, "doc, docx, rtf, odt", "writer"
+)
+CALC = Program(
+    "LibreOffice Calc", "libreoffice-calc-nogui", _OFFICE, "xls, xlsx, xlsb, ods", "calc"
+)
+IMPRESS = Program(
+    "LibreOffice Impress", "libreoffice-impress-nogui", _OFFICE, "ppt, pptx, odp", "impress"
+)
 TESSERACT = Program("Tesseract", "tesseract-ocr", ("tesseract",), "scanned pages")
 PROGRAMS = (WRITER, CALC, IMPRESS, TESSERACT)
-"""Every program that document jobs start, but for the browser. `checkback doctor`, scripts/setup and
-docs/documents.md name the same."""
+"""Every program that document jobs start, but for the browser. `checkback doctor`, scripts/setup
+and docs/documents.md name the same.
+"""
 
 
 @functools.cache
@@ -82,7 +92,9 @@ def folders() -> tuple[Path, ...]:
 
 
 def _has_part(program: str, part: str) -> bool:
-    """Whether this LibreOffice has a part: each is a package of its own, and soffice starts without them."""
+    """Whether this LibreOffice has a part: each is a package of its own, and soffice starts without
+    them.
+    """
     registry = Path(program).resolve().parent.parent / "share" / "registry"
     # Where the program is a wrapper of another packaging, nothing is known, and it is tried.
     return not (registry / "main.xcd").is_file() or (registry / f"{part}.xcd").is_file()
@@ -104,9 +116,9 @@ def run(
 ) -> Finished:
     """Run a program in a new folder below ``folder`` until it ends or its time is up.
 
-    ``folder`` is all that it can write, and all that it can read of the job's. Whatever of its process group
-    is left at the end is killed. ``more`` are further environment variables; ``hide_writable`` as in
-    ``guard.offline``.
+    ``folder`` is all that it can write, and all that it can read of the job's. Whatever of its
+    process group is left at the end is killed. ``more`` are further environment variables;
+    ``hide_writable`` as in ``guard.offline``.
     """
     own = Path(mkdtemp(prefix="run-", dir=folder))
     log = own / ".printed"
@@ -142,7 +154,9 @@ class _Walled:
 
 @contextmanager
 def _walled(command: Sequence[str], folder: Path, hide_writable: bool) -> Generator[_Walled]:
-    """The walls of a program, where this process is behind some: its system, its folder, no ``/proc``."""
+    """The walls of a program, where this process is behind some: its system, its folder, no
+    ``/proc``.
+    """
     entered = policy.entered()
     if entered is None:
         yield _Walled(command)

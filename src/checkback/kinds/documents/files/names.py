@@ -10,11 +10,26 @@ from checkback.storage.uploads import plain_name
 _ENDINGS = frozenset(
     f".{ending}"
     for ending in (
-        *("pdf", "txt", "json", "csv", "xls", "xlsx", "xlsb", "ods", "xml", "html", "htm", "jpg", "jpeg"),
+        *(
+            "pdf",
+            "txt",
+            "json",
+            "csv",
+            "xls",
+            "xlsx",
+            "xlsb",
+            "ods",
+            "xml",
+            "html",
+            "htm",
+            "jpg",
+            "jpeg",
+        ),
         *("png", "webp", "tiff", "tif", "doc", "docx", "rtf", "odt", "eml", "msg", "zip"),
     )
 )
-"""Endings of files that document jobs read or make: only these are taken for an ending in a name."""
+"""Endings of files that document jobs read or make: only these are taken for an ending in a name.
+"""
 
 
 def result_stem(name: str, default: str = "document") -> str:

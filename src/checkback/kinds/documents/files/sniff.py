@@ -44,7 +44,9 @@ class FileType(StrEnum):
     UNKNOWN = "unknown"
 
 
-IMAGES = frozenset({FileType.JPEG, FileType.PNG, FileType.GIF, FileType.TIFF, FileType.WEBP, FileType.BMP})
+IMAGES = frozenset(
+    {FileType.JPEG, FileType.PNG, FileType.GIF, FileType.TIFF, FileType.WEBP, FileType.BMP}
+)
 SPREADSHEETS = frozenset({FileType.XLSX, FileType.XLSB, FileType.XLS, FileType.ODS})
 
 _MAGIC = (
@@ -73,7 +75,16 @@ _OPENDOCUMENT = {
 }
 _HEADER_LINE = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:[ \t]?.*")
 _MAIL_HEADERS = frozenset(
-    {b"from", b"to", b"subject", b"date", b"received", b"message-id", b"mime-version", b"return-path"}
+    {
+        b"from",
+        b"to",
+        b"subject",
+        b"date",
+        b"received",
+        b"message-id",
+        b"mime-version",
+        b"return-path",
+    }
 )
 
 
@@ -108,14 +119,20 @@ def _in_zip(path: Path) -> FileType:
     if "[Content_Types].xml" in names:
         if "xl/workbook.bin" in names:
             return FileType.XLSB
-        for folder, found in (("word/", FileType.DOCX), ("xl/", FileType.XLSX), ("ppt/", FileType.PPTX)):
+        for folder, found in (
+            ("word/", FileType.DOCX),
+            ("xl/", FileType.XLSX),
+            ("ppt/", FileType.PPTX),
+        ):
             if any(name.startswith(folder) for name in names):
                 return found
     return FileType.ZIP
 
 
 def _in_ole(path: Path) -> FileType:
-    """The stream names of an OLE container are UTF-16 in its directory: looking for them is enough."""
+    """The stream names of an OLE container are UTF-16 in its directory: looking
+    for them is enough.
+    """
     with path.open("rb") as file:
         content = file.read(64 << 20)
     for stream, found in _OLE_STREAMS:
@@ -129,7 +146,9 @@ def _in_text(head: bytes) -> FileType:
         return FileType.TEXT
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     lowered = start[:1024].lower()
-    if lowered.startswith((b"<!doctype html", b"<html")) or (b"<html" in lowered and start[:1] == b"<"):
+    if lowered.startswith((b"<!doctype html", b"<html")) or (
+        b"<html" in lowered and start[:1] == b"<"
+    ):
         return FileType.HTML
     if b"<svg" in lowered and start[:1] == b"<":
         return FileType.SVG

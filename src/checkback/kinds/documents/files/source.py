@@ -1,5 +1,5 @@
-"""A job's sources as files in its folder: downloads through the egress proxy, uploads and results as its
-worker copied them.
+"""A job's sources as files in its folder: downloads through the egress proxy, uploads and results
+as its worker copied them.
 
 What a source is called comes from its address or its upload; what it *is* only ``sniff`` says.
 """
@@ -43,14 +43,17 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """User name and password for the sources' server; sent to the host of the address only, never further."""
+    """User name and password for the sources' server; sent to the host of the address only, never
+    further.
+    """
 
     username: str = ""
     password: str = ""
 
 
 def fetch_source(source: str, target: Path, ctx: JobContext, login: Login) -> SourceFile:
-    """One source as a file of the attempt's: downloaded to ``target``, or what the worker brought for it.
+    """One source as a file of the attempt's: downloaded to ``target``, or what the worker brought
+    for it.
 
     Raises a failure that says why it cannot be had.
     """
@@ -76,7 +79,9 @@ def _local(source: str, ctx: JobContext) -> SourceFile:
 
 
 def download(url: str, target: Path, egress: Egress, login: Login) -> SourceFile:
-    """Put what lies at an address into the file ``target``. Raises JobFailed, FetchFailed or HostBlocked."""
+    """Put what lies at an address into the file ``target``. Raises JobFailed, FetchFailed or
+    HostBlocked.
+    """
     end = time.monotonic() + DOWNLOAD_SECONDS
     first = url
     for _ in range(REDIRECTS + 1):

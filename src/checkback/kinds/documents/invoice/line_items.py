@@ -10,8 +10,8 @@ from checkback.kinds.documents.pdf.tables.lattice import Table
 from checkback.kinds.documents.pdf.tables.stream import Segment, segments
 from checkback.kinds.documents.pdf.text.lines import Line
 
-MOST_ITEMS = 2000
-_MOST_OTHERS = 8
+MAX_ITEMS = 2000
+_MAX_OTHERS = 8
 """So many lines without an amount may stand between two items: their further words."""
 
 _HEADS: dict[str, tuple[str, ...]] = {
@@ -20,7 +20,9 @@ _HEADS: dict[str, tuple[str, ...]] = {
         r"item|product|service|details|leistung|artikel|position",
     ),
     "quantity": (r"qty|quantity|menge|anzahl|quantité", r"hours|units|stunden"),
-    "unitPrice": (r"(?:unit|each)\s*(?:price|cost)?|price|rate|einzelpreis|(?:vk-|stück)?preis|prix",),
+    "unitPrice": (
+        r"(?:unit|each)\s*(?:price|cost)?|price|rate|einzelpreis|(?:vk-|stück)?preis|prix",
+    ),
     "amount": (
         r"(?:line\s*)?(?:amount|total)|(?:zeilen|gesamt)?betrag|gesamt(?:preis)?|montant",
         r"sum|usd|eur|gbp|summe",
@@ -36,12 +38,16 @@ Amount = Callable[[str | None], float | None]
 
 
 def items_of(lines: Sequence[Line], tables: Sequence[Table], amount: Amount) -> list[Item]:
-    """The items of the first table that has some; else of the lines below a head. ``amount`` reads money."""
+    """The items of the first table that has some; else of the lines below a head. ``amount`` reads
+    money.
+    """
     for table in tables:
         for at, head in enumerate(table.rows[:3]):
             columns = _columns(head)
             if _is_head(columns):
-                items = [_item(row, columns, amount) for row in table.rows[at + 1 : at + 1 + MOST_ITEMS]]
+                items = [
+                    _item(row, columns, amount) for row in table.rows[at + 1 : at + 1 + MAX_ITEMS]
+                ]
                 if found := [item for item in items if item is not None]:
                     return found
     for number, line in enumerate(lines):
@@ -59,11 +65,13 @@ def _below(
     items: list[Item] = []
     others = 0
     for line in lines:
-        if _END.match(line.text) or others > _MOST_OTHERS or len(items) >= MOST_ITEMS:
+        if _END.match(line.text) or others > _MAX_OTHERS or len(items) >= MAX_ITEMS:
             break
         cells = [""] * len(head)
         for left, right, text in segments(line):
-            nearest = max(range(len(head)), key=lambda at: min(head[at][1], right) - max(head[at][0], left))
+            nearest = max(
+                range(len(head)), key=lambda at: min(head[at][1], right) - max(head[at][0], left)
+            )
             cells[nearest] = f"{cells[nearest]} {text}".strip()
         item = _item(cells, columns, amount)
         if item is None:

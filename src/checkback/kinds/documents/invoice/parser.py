@@ -1,7 +1,8 @@
 """Reads an invoice by rules: labels, what stands beside or below them, and its table of lines.
 
-No model is asked, and none is claimed. What no rule finds is null, with a confidence of 0; the others say how
-sure their rule is. The shape is PDF.co's (spec section 1.6), with ``confidence`` beside it.
+No model is asked, and none is claimed. What no rule finds is null, with a confidence of 0; the
+others say how sure their rule is. The shape is PDF.co's (spec section 1.6), with ``confidence``
+beside it.
 """
 
 from __future__ import annotations
@@ -94,7 +95,9 @@ def parse_invoice(lines: Sequence[Line], tables: Sequence[Table]) -> dict[str, A
     """The invoice's fields. ``lines`` are those of all its pages, from the top down."""
     found = _Found()
     for name, (label, value) in _LABELS.items():
-        _search(found, name, re.compile(rf"\b(?:{label})(?!\w)\s*[:#]?\s*", re.IGNORECASE), value, lines)
+        _search(
+            found, name, re.compile(rf"\b(?:{label})(?!\w)\s*[:#]?\s*", re.IGNORECASE), value, lines
+        )
     texts = [line.text for line in lines]
     found.put("vendor", _vendor(texts), GUESSED)
     for name, pattern in (("billTo", _BILL_TO), ("shipTo", _SHIP_TO)):
@@ -139,13 +142,17 @@ def iso_date(text: str | None) -> str | None:
     return plain
 
 
-def _search(found: _Found, name: str, label: re.Pattern[str], value: str, lines: Sequence[Line]) -> None:
+def _search(
+    found: _Found, name: str, label: re.Pattern[str], value: str, lines: Sequence[Line]
+) -> None:
     """Look for a label, then for a value beside it, else below it."""
     wanted = re.compile(value)
     for number, line in enumerate(lines):
         text = line.text
         match = label.search(text)
-        if match is None or (name == "total" and re.search(r"sub[\s-]*$", text[: match.start()], re.I)):
+        if match is None or (
+            name == "total" and re.search(r"sub[\s-]*$", text[: match.start()], re.I)
+        ):
             continue
         if beside := wanted.match(text[match.end() :].lstrip(" :.\t")):
             found.put(name, beside[0].strip(), BESIDE if name != "total" else BESIDE + number / 1e6)
@@ -178,7 +185,8 @@ def _below(lines: Sequence[Line], number: int, start: int, text: str) -> str:
 
 
 def _vendor(texts: Sequence[str]) -> str | None:
-    """Who sent it: the first line that names a company, else the first that is neither a title nor a number.
+    """Who sent it: the first line that names a company, else the first that is neither a title nor
+    a number.
 
     A sender's line above the receiver's address has the street behind the name.
     """
@@ -188,9 +196,13 @@ def _vendor(texts: Sequence[str]) -> str | None:
 
 def _name_in(text: str) -> str | None:
     first = re.split(r"\s{2,}|\s[-–·•|]\s", text.strip())[0]
-    name = re.sub(r"\b(?:tax\s*)?invoice\b|\brechnung\b|\breceipt\b", "", first, flags=re.IGNORECASE)
+    name = re.sub(
+        r"\b(?:tax\s*)?invoice\b|\brechnung\b|\breceipt\b", "", first, flags=re.IGNORECASE
+    )
     name = name.strip(" :#-")
-    if not re.search(r"[^\W\d_]{3}", name) or re.search(r"\d{4}|@|page|date|number", name, re.IGNORECASE):
+    if not re.search(r"[^\W\d_]{3}", name) or re.search(
+        r"\d{4}|@|page|date|number", name, re.IGNORECASE
+    ):
         return None
     return name[:120]
 
@@ -217,7 +229,9 @@ def _under(lines: Sequence[Line], number: int, left: float) -> list[str]:
             continue  # a line of another column
         far = line.middle - before.middle > 2.2 * max(1.0, line.words[0].height)
         text = " ".join(word.text for word in words)
-        if far or any(re.match(rf"(?:{one})\b", text, re.IGNORECASE) for one, _ in _LABELS.values()):
+        if far or any(
+            re.match(rf"(?:{one})\b", text, re.IGNORECASE) for one, _ in _LABELS.values()
+        ):
             break
         block.append(text)
         before = line
@@ -238,7 +252,11 @@ def _shaped(found: _Found, items: list[dict[str, Any]]) -> dict[str, Any]:
                                       "total", "vendor", "billTo", "shipTo", "email", "currency",
                                       "lineItems")  # fmt: skip
     return {
-        "vendor": {"name": value("vendor"), "address": None, "contactInformation": {"email": value("email")}},
+        "vendor": {
+            "name": value("vendor"),
+            "address": None,
+            "contactInformation": {"email": value("email")},
+        },
         "customer": {"billTo": _party(value("billTo")), "shipTo": _party(value("shipTo"))},
         "invoice": {
             "invoiceNo": value("invoiceNo"),

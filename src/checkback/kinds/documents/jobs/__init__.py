@@ -1,7 +1,8 @@
 """Registers every document kind.
 
-Doors import this module to list their tools, so it and the modules of kinds stay light: the libraries for
-documents are imported when a job runs, and a server without the extra ``documents`` still lists the kinds.
+Doors import this module to list their tools, so it and the modules of kinds stay light: the
+libraries for documents are imported when a job runs, and a server without the extra ``documents``
+still lists the kinds.
 """
 
 from __future__ import annotations

@@ -141,7 +141,13 @@ def _add_worksheet_kind(format_name: str, title: str) -> None:
     )(convert)
 
 
-for _name, _title in (("csv", "CSV"), ("json", "JSON"), ("html", "HTML"), ("txt", "text"), ("xml", "XML")):
+for _name, _title in (
+    ("csv", "CSV"),
+    ("json", "JSON"),
+    ("html", "HTML"),
+    ("txt", "text"),
+    ("xml", "XML"),
+):
     _add_worksheet_kind(_name, _title)
 
 
@@ -230,7 +236,9 @@ async def email_to_pdf(args: EmailToPdfArgs, ctx: JobContext) -> dict[str, Any]:
         from checkback.kinds.documents.web.print import PrintOptions
 
         mail = read_mail(work.source.path, sniff(work.source.path))
-        options = PrintOptions(margins=args.margins, paper_size=args.paper_size, orientation=args.orientation)
+        options = PrintOptions(
+            margins=args.margins, paper_size=args.paper_size, orientation=args.orientation
+        )
         body = work.folder / "mail.pdf"
         parts, left = [body], list(mail.attachments)
         async with converter(work.folder, ctx.environment, ctx.log, ctx.warn) as files:
@@ -238,7 +246,9 @@ async def email_to_pdf(args: EmailToPdfArgs, ctx: JobContext) -> dict[str, Any]:
             if args.convert_attachments:
                 made, left = await _converted(files, mail.attachments, work)
                 parts += made
-        return _finish_mail(work, parts, left if args.embed_attachments else [], len(mail.attachments))
+        return _finish_mail(
+            work, parts, left if args.embed_attachments else [], len(mail.attachments)
+        )
 
 
 async def _converted(

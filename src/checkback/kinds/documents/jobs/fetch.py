@@ -24,10 +24,14 @@ from checkback.kinds.registry import MemoryLimit, job
     phases=PHASES[:1],
 )
 def fetch(args: DocumentArgs, ctx: JobContext) -> dict[str, Any]:
-    """Download a file and keep it as a result, 200 MB at most, so that later jobs can work on it."""
+    """Download a file and keep it as a result, 200 MB at most, so that later
+    jobs can work on it.
+    """
     with document_work(args, ctx) as work:
         with work.source.path.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            digest = hashlib.file_digest(
+                file, lambda: hashlib.md5(usedforsecurity=False)
+            ).hexdigest()
         size = work.source.path.stat().st_size
         name = args.name or work.source.name
         work.ctx.log(f"fetched {size} bytes")

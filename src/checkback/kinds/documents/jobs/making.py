@@ -105,7 +105,9 @@ def split(args: SplitArgs, ctx: JobContext) -> dict[str, Any]:
             groups = page_groups(args.pages, count, 1)
             if len(groups) > MAX_PAGES or sum(map(len, groups)) > 4 * MAX_PAGES:
                 raise failures.too_many_pages(MAX_PAGES)
-            for done, (group, content) in enumerate(zip(groups, split_pages(pdf, groups), strict=True), 1):
+            for done, (group, content) in enumerate(
+                zip(groups, split_pages(pdf, groups), strict=True), 1
+            ):
                 work.output(content, "pdf", suffix=part_suffix(group))
                 work.page_done(done, len(groups))
         return work.result(page_count=count)
@@ -162,7 +164,10 @@ def add_password(args: AddPasswordArgs, ctx: JobContext) -> dict[str, Any]:
             comments=args.allow_modify_annotations,
         )
         protection = encryption(
-            revealed(args.owner_password), revealed(args.user_password), args.encryption_algorithm, allowed
+            revealed(args.owner_password),
+            revealed(args.user_password),
+            args.encryption_algorithm,
+            allowed,
         )
         target = work.folder / "protected.pdf"
         with _opened(work.source.path, args) as pdf:

@@ -137,7 +137,9 @@ def form_fields(args: DocumentArgs, ctx: JobContext) -> dict[str, Any]:
 
 @_reading_job("pdf.find_text", title="Find text in a PDF")
 def find_text(args: FindTextArgs, ctx: JobContext) -> dict[str, Any]:
-    """Find a text in a PDF, literally, as whole words or by a regular expression, and tell where."""
+    """Find a text in a PDF, literally, as whole words or by a regular
+    expression, and tell where.
+    """
     with document_work(args, ctx) as work:
         from checkback.kinds.documents.pdf.text import search as finding
         from checkback.kinds.documents.pdf.text.reader import each_page, open_pdf, pages_of
@@ -155,7 +157,9 @@ def find_text(args: FindTextArgs, ctx: JobContext) -> dict[str, Any]:
 
 @_reading_job("pdf.find_tables", title="Find tables in a PDF")
 def find_tables(args: PagesArgs, ctx: JobContext) -> dict[str, Any]:
-    """Find the tables of a PDF, ruled or not, and tell where they stand and what is in their cells."""
+    """Find the tables of a PDF, ruled or not, and tell where they stand and
+    what is in their cells.
+    """
     with document_work(args, ctx) as work:
         from checkback.kinds.documents.pdf.tables.tables import described, tables_of
         from checkback.kinds.documents.pdf.text.reader import TextReader, open_pdf
@@ -225,7 +229,9 @@ def _formatted(
         return work.result(page_count=count, body=text, inline=args.inline, **reader.facts())
 
 
-def _rows(work: DocumentWork, args: TextArgs) -> tuple[list[tuple[int, list[list[str]]]], dict[str, Any]]:
+def _rows(
+    work: DocumentWork, args: TextArgs
+) -> tuple[list[tuple[int, list[list[str]]]], dict[str, Any]]:
     """The rows of each page, and what to tell of scanned ones."""
     from checkback.kinds.documents.pdf.tables.tables import grouped, rows_of
     from checkback.kinds.documents.pdf.text.reader import TextReader, open_pdf

@@ -1,7 +1,8 @@
 """Mails, eml and msg, as safe HTML and their attachments.
 
-Nothing of a mail runs or is loaded: scripts, forms and frames are dropped, pictures are shown only when the
-mail brings them along. A picture from elsewhere tells its owner who read the mail, and when.
+Nothing of a mail runs or is loaded: scripts, forms and frames are dropped, pictures are shown only
+when the mail brings them along. A picture from elsewhere tells its owner who read the mail, and
+when.
 """
 
 from __future__ import annotations
@@ -97,7 +98,9 @@ def read_mail(path: Path, file_type: FileType) -> Mail:
         return _from_message(message)
     except (JobFailed, MemoryError):
         raise
-    except Exception as error:  # the library's parsers stumble over broken headers in ways of their own
+    except (
+        Exception
+    ) as error:  # the library's parsers stumble over broken headers in ways of their own
         raise failures.invalid_document("mail") from error
 
 
@@ -181,7 +184,10 @@ def _text_of(part: Message) -> str:
     charset = part.get_content_charset() or "utf-8"
     try:
         return content.decode(charset)
-    except (LookupError, ValueError):  # some codecs have errors of their own, and some names are none
+    except (
+        LookupError,
+        ValueError,
+    ):  # some codecs have errors of their own, and some names are none
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError:
@@ -204,7 +210,9 @@ def _read_msg(path: Path) -> Mail:
         import oxmsg
     except ImportError:
         raise failures.program_missing(
-            "python-oxmsg", "pip install 'checkback[documents]'", "Mails as eml files work without it."
+            "python-oxmsg",
+            "pip install 'checkback[documents]'",
+            "Mails as eml files work without it.",
         ) from None
     try:
         return _from_outlook(oxmsg.Message.load(path.read_bytes()))
@@ -243,7 +251,9 @@ def _from_outlook(message: object) -> Mail:
         if cid and f"cid:{cid}" in mail.html and _SHOWN_PICTURES.fullmatch(media_type):
             mail.pictures[cid] = _data_address(media_type, content)
             continue
-        mail.attachments.append(Attachment(_file_name(attachment.file_name, media_type), media_type, content))
+        mail.attachments.append(
+            Attachment(_file_name(attachment.file_name, media_type), media_type, content)
+        )
     return mail
 
 

@@ -1,4 +1,6 @@
-"""A mail's HTML with everything taken out that runs, loads or pretends: only known elements remain."""
+"""A mail's HTML with everything taken out that runs, loads or pretends: only
+known elements remain.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,9 @@ _ATTRIBUTES = frozenset(
     )
 )  # fmt: skip
 _LINKS = re.compile(r"(https?:|mailto:|tel:)", re.IGNORECASE)
-_PICTURE = re.compile(r"data:image/(png|jpe?g|gif|webp|bmp);base64,[A-Za-z0-9+/=\s]*", re.IGNORECASE)
+_PICTURE = re.compile(
+    r"data:image/(png|jpe?g|gif|webp|bmp);base64,[A-Za-z0-9+/=\s]*", re.IGNORECASE
+)
 # Whatever could load something, lie over the mail's head, or hide in a comment or escape.
 _BAD_STYLE = re.compile(
     r"url\s*\(|image-set|@import|expression|behavior|position\s*:|\\|/\*|[<>]", re.IGNORECASE

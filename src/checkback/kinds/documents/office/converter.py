@@ -1,4 +1,6 @@
-"""Any file that a document job may be given, as a PDF: for merging, and for attachments of mails."""
+"""Any file that a document job may be given, as a PDF: for merging, and for
+attachments of mails.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ class Converter:
         self._stack = stack
         self._browser: BrowserSession | None = None
 
-    async def to_pdf(self, path: Path, name: str, *, autosize: bool = False, password: str = "") -> Path:
+    async def to_pdf(
+        self, path: Path, name: str, *, autosize: bool = False, password: str = ""
+    ) -> Path:
         """The path of a PDF of this file; of the file itself when it is one.
 
         ``name`` only tells a CSV file from other texts. Raises the failures of the converters, and
@@ -92,7 +96,9 @@ class Converter:
     async def print_html(self, html: str, options: PrintOptions) -> bytes:
         """The PDF of HTML, with nothing loaded and no script run."""
         if self._browser is None:
-            self._browser = await self._stack.enter_async_context(browser_session(self._environment))
+            self._browser = await self._stack.enter_async_context(
+                browser_session(self._environment)
+            )
         return await print_html(self._browser, html, options, egress=None)
 
 
@@ -108,8 +114,9 @@ async def converter(
 def unpack(path: Path, folder: Path) -> Iterator[tuple[Path, str]]:
     """The files of a ZIP in its own order, each as a path in ``folder`` and its plain name.
 
-    Nothing is written where an entry's name says, links and folders are left out, and the sizes that count
-    are those that come out. Raises the failures too_large, unsupported and password_needed.
+    Nothing is written where an entry's name says, links and folders are left out, and the sizes
+    that count are those that come out. Raises the failures too_large, unsupported and
+    password_needed.
     """
     with zipfile.ZipFile(path) as archive:
         entries = [entry for entry in archive.infolist() if _is_file(entry)]

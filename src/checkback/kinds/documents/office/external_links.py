@@ -1,8 +1,8 @@
 """Takes out of an office file what leads out of it: pictures, templates, data that are elsewhere.
 
-LibreOffice would fetch what a file names and show it. It may open nothing but its own folder and has no
-network (``guard.sandbox``); this is the second line, and lets the job's owner know. Links that a reader
-clicks on stay. Old binary files (doc, xls, ppt) are left as they are.
+LibreOffice would fetch what a file names and show it. It may open nothing but its own folder and
+has no network (``guard.sandbox``); this is the second line, and lets the job's owner know. Links
+that a reader clicks on stay. Old binary files (doc, xls, ppt) are left as they are.
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ _CLICKED = {"a", "hyperlink", "hlinkclick", "hlinkhover", "hlinkmouseover"}
 #: Elements whose address is always one of another file.
 _TAKEN_IN = {"section-source", "table-source", "cell-range-source", "data-source"}
 _ADDRESSES = {"href", "src", "data", "archive", "object", "codebase", "filename", "sourcefilename"}
-_FIELDS = re.compile(r"\b(INCLUDEPICTURE|INCLUDETEXT|INCLUDE|IMPORT|LINK|DDE|DDEAUTO|DATABASE|RD)\b", re.I)
-_FORMULAS = re.compile(r"WEBSERVICE|DDE\s*\(|\b(file|https?|ftps?|smb|dav|vnd\.\w+):|'\s*[/\\]", re.I)
+_FIELDS = re.compile(
+    r"\b(INCLUDEPICTURE|INCLUDETEXT|INCLUDE|IMPORT|LINK|DDE|DDEAUTO|DATABASE|RD)\b", re.I
+)
+_FORMULAS = re.compile(
+    r"WEBSERVICE|DDE\s*\(|\b(file|https?|ftps?|smb|dav|vnd\.\w+):|'\s*[/\\]", re.I
+)
 _STYLE_URL = re.compile(r"url\(\s*(?!['\"]?\s*#)[^)]*\)|@import[^;]*;?", re.I)
 _SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:")
 _INSIDE = re.compile(r"\s*data:(?!\s*image/svg)(?!\s*text/)(?!\s*application/)", re.I)
@@ -48,7 +52,8 @@ _RELATIONS_CLICKED = ("/hyperlink", "/hlinkClick")
 
 
 def clean_office(source: Path, target: Path, file_type: FileType) -> int:
-    """Write the file to ``target`` without what leads out of it; returns how many links were taken out.
+    """Write the file to ``target`` without what leads out of it; returns how many links were taken
+    out.
 
     A file that is not what it should be is written as it is: LibreOffice says what it thinks of it.
     """
@@ -76,7 +81,9 @@ def clean_office(source: Path, target: Path, file_type: FileType) -> int:
 
 
 def _clean_zip(source: Path | io.BytesIO, target: Path | io.BytesIO, depth: int) -> int:
-    """Write the archive with its parts cleaned; nothing is written where there was nothing to clean."""
+    """Write the archive with its parts cleaned; nothing is written where there was nothing to
+    clean.
+    """
     with zipfile.ZipFile(source) as archive:
         changed: dict[int, bytes] = {}
         removed = 0
@@ -115,12 +122,17 @@ def _clean_part(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) ->
             return inner.getvalue(), removed
         if head.startswith(b"{\\rtf"):
             return clean_rtf(head + file.read())
-        if not (_XML.search(entry.filename.encode()) or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")):
+        if not (
+            _XML.search(entry.filename.encode())
+            or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+        ):
             wide = head.startswith((b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<"))
             if not wide:
                 return b"", 0
         content = head + file.read()
-    is_utf8 = b"\0" not in content[:64] and not re.search(rb"encoding\s*=\s*['\"](?!utf-8)", head, re.I)
+    is_utf8 = b"\0" not in content[:64] and not re.search(
+        rb"encoding\s*=\s*['\"](?!utf-8)", head, re.I
+    )
     if is_utf8 and not _CANDIDATES.search(content):
         return content, 0
     return clean_xml(content)
@@ -129,7 +141,11 @@ def _clean_part(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) ->
 def clean_xml(content: bytes) -> tuple[bytes, int]:
     """A part in XML or HTML without what leads out of it, and how much that was."""
     parser = etree.XMLParser(
-        resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True, remove_comments=False
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=True,
+        remove_comments=False,
     )
     try:
         root = etree.fromstring(content, parser)
@@ -201,7 +217,9 @@ def _clean_by_name(element: Any, name: str) -> int:
 
 def _clean_relation(element: Any) -> int:
     kind = element.get("Type", "")
-    outside = element.get("TargetMode", "").lower() == "external" or _leads_out(element.get("Target", ""))
+    outside = element.get("TargetMode", "").lower() == "external" or _leads_out(
+        element.get("Target", "")
+    )
     if kind.endswith(_RELATIONS_CLICKED) or not outside:
         return 0
     element.getparent().remove(element)

@@ -1,7 +1,8 @@
 """Office files to PDF by LibreOffice, in a profile of its own, with nothing of the document obeyed.
 
-LibreOffice says that it succeeded when it did not, and takes any junk for a text: so the file's type is
-known before, and the result is looked for after. No two runs share a profile, which would break them.
+LibreOffice says that it succeeded when it did not, and takes any junk for a text: so the file's
+type is known before, and the result is looked for after. No two runs share a profile, which would
+break them.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ CALC = frozenset({FileType.XLSX, FileType.XLSB, FileType.XLS, FileType.ODS})
 IMPRESS = frozenset({FileType.PPTX, FileType.PPT, FileType.ODP})
 OFFICE = WRITER | CALC | IMPRESS
 
-# No macros, no scripts, no links followed: a document can name files of this machine, and a converted
-# document would show them.
+# No macros, no scripts, no links followed: a document can name files of this machine, and a
+# converted document would show them.
 _SETTINGS = (
     ("Common/Security/Scripting", "MacroSecurityLevel", "3"),
     ("Common/Security/Scripting", "DisableMacrosExecution", "true"),
@@ -72,9 +73,10 @@ def office_to_pdf(
 ) -> Path:
     """Convert an office file and return the PDF's path, in a new folder below ``folder``.
 
-    ``one_page_sheets`` makes one page of each worksheet, as large as that takes. ``warn`` is told what a
-    reader of the result should know. Without ``clean`` the document keeps what leads out of it. Raises the
-    failures too_large, program_missing and program_failed; an encrypted file ends as the latter.
+    ``one_page_sheets`` makes one page of each worksheet, as large as that takes. ``warn`` is told
+    what a reader of the result should know. Without ``clean`` the document keeps what leads out of
+    it. Raises the failures too_large, program_missing and program_failed; an encrypted file ends as
+    the latter.
     """
     part = needed(file_type)
     program = part.find()
@@ -128,7 +130,9 @@ def _clean(path: Path, given: Path, file_type: FileType, warn: Warn | None) -> N
 
 
 _START_AGAIN = (79, 81)
-"""LibreOffice's exit codes when it has made its profile, or lost a part, and wants to be started anew."""
+"""LibreOffice's exit codes when it has made its profile, or lost a part, and wants to be started
+anew.
+"""
 
 
 def _run(command: list[str], place: Path) -> external_programs.Finished:
@@ -145,8 +149,10 @@ def _run(command: list[str], place: Path) -> external_programs.Finished:
 
 
 def _without_splash(program: str) -> str:
-    """The program itself: what stands before it shows a picture, starts it again when it asks for that, and
-    insists on a socket in /tmp. Where another packaging has no such program it is as it was found."""
+    """The program itself: what stands before it shows a picture, starts it again when it asks for
+    that, and insists on a socket in /tmp. Where another packaging has no such program it is as it
+    was found.
+    """
     office = Path(program).resolve().parent / "soffice.bin"
     return str(office) if office.is_file() else program
 
@@ -154,6 +160,8 @@ def _without_splash(program: str) -> str:
 def _write_profile(place: Path) -> Path:
     profile = place / "profile"
     (profile / "user").mkdir(parents=True)
-    items = "\n".join(_ITEM.format(path=path, name=name, value=value) for path, name, value in _SETTINGS)
+    items = "\n".join(
+        _ITEM.format(path=path, name=name, value=value) for path, name, value in _SETTINGS
+    )
     (profile / "user" / "registrymodifications.xcu").write_text(_PROFILE.format(items=items))
     return profile

@@ -11,8 +11,12 @@ _TOKEN = re.compile(
     rb"|\\(?P<word>[A-Za-z]{1,32})-?\d{0,10} ?|\\(?P<symbol>[^A-Za-z])|(?P<brace>[{}])|(?P<text>[^\\{}]+)|\\",
     re.DOTALL,
 )
-_SUSPECT = re.compile(rb"\\(fldinst|template|objautlink|objlink|objsub|nextfile|filetbl|datafield|sn)\b")
-_FIELDS = re.compile(r"INCLUDEPICTURE|INCLUDETEXT|INCLUDE|IMPORT|\bLINK\b|DDE|DATABASE|\bRD\b", re.IGNORECASE)
+_SUSPECT = re.compile(
+    rb"\\(fldinst|template|objautlink|objlink|objsub|nextfile|filetbl|datafield|sn)\b"
+)
+_FIELDS = re.compile(
+    r"INCLUDEPICTURE|INCLUDETEXT|INCLUDE|IMPORT|\bLINK\b|DDE|DATABASE|\bRD\b", re.IGNORECASE
+)
 #: A group that has one of these is taken out with all that is in it.
 _GROUPS = frozenset(
     {b"template", b"objautlink", b"objlink", b"objsub", b"nextfile", b"filetbl", b"datafield"}
@@ -30,8 +34,8 @@ class _Group:
     is_link: bool = False
     is_name: bool = False
     words: str = ""
-    #: The same with what old readers show in the place of each Unicode letter. A reader skips as many as it
-    #: was told to, so both are looked through.
+    #: The same with what old readers show in the place of each Unicode letter. A reader skips as
+    #: many as it was told to, so both are looked through.
     all_words: str = ""
     skips: bool = False
 
@@ -75,7 +79,9 @@ def _found(content: bytes) -> Iterator[tuple[int, int]]:
             if not groups:
                 return
             group = groups.pop()
-            if group.is_link or (group.is_field and _FIELDS.search(f"{group.words} {group.all_words}")):
+            if group.is_link or (
+                group.is_field and _FIELDS.search(f"{group.words} {group.all_words}")
+            ):
                 yield group.start, at
             elif groups:
                 # What stands in groups inside of a field's belongs to its words.

@@ -1,4 +1,6 @@
-"""The files that a PDF carries: in its name tree, and pinned to its pages. Their names are made plain."""
+"""The files that a PDF carries: in its name tree, and pinned to its pages. Their names are made
+plain.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,14 @@ from pikepdf import Pdf
 from checkback.kinds.documents import failures
 from checkback.storage.uploads import plain_name
 
-MOST_FILES = 500
-MOST_BYTES = 1 << 30
+MAX_FILES = 500
+MAX_BYTES = 1 << 30
 
 
 def attached_files(pdf: Pdf) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file, each once. Raises the failure too_large past 500 files or 1 GiB."""
+    """Name and content of each file, each once. Raises the failure too_large past 500 files or 1
+    GiB.
+    """
     seen: set[tuple[int, int]] = set()
     size = 0
     for specification in _specifications(pdf):
@@ -25,8 +29,8 @@ def attached_files(pdf: Pdf) -> Iterator[tuple[str, bytes]]:
         seen.add(specification.obj.objgen)
         content = specification.get_file().read_bytes()
         size += len(content)
-        if len(seen) > MOST_FILES or size > MOST_BYTES:
-            raise failures.too_large("What the document carries", f"{MOST_FILES} files, 1 GiB")
+        if len(seen) > MAX_FILES or size > MAX_BYTES:
+            raise failures.too_large("What the document carries", f"{MAX_FILES} files, 1 GiB")
         yield plain_name(specification.filename or "", default="attachment"), content
 
 
@@ -37,8 +41,13 @@ def _specifications(pdf: Pdf) -> Iterator[Any]:
             yield specification
     for page in pdf.pages:
         annotations: Any = page.obj.get("/Annots")
-        for annotation in cast("Any", annotations) if isinstance(annotations, pikepdf.Array) else ():
-            if isinstance(annotation, pikepdf.Dictionary) and annotation.get("/Subtype") == "/FileAttachment":
+        for annotation in (
+            cast("Any", annotations) if isinstance(annotations, pikepdf.Array) else ()
+        ):
+            if (
+                isinstance(annotation, pikepdf.Dictionary)
+                and annotation.get("/Subtype") == "/FileAttachment"
+            ):
                 holder: Any = annotation.get("/FS")
                 if isinstance(holder, pikepdf.Dictionary) and "/EF" in holder:
                     yield _Pinned(holder)

@@ -1,7 +1,7 @@
 """Pictures as PDF pages: a JPEG goes in as it is, everything else without loss.
 
-A JPEG is never decoded, so that nothing of it is lost and a large one costs nothing. How it is turned (EXIF)
-becomes part of the page's drawing.
+A JPEG is never decoded, so that nothing of it is lost and a large one costs nothing. How it is
+turned (EXIF) becomes part of the page's drawing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ MAX_SIDE = 14_400.0
 _COLOR_SPACES = {"L": "/DeviceGray", "RGB": "/DeviceRGB", "CMYK": "/DeviceCMYK"}
 _COMPONENTS = {"L": 1, "RGB": 3, "CMYK": 4}
 
-# The matrix that draws the unit square as each EXIF orientation asks for, and whether it lies on its side.
+# The matrix that draws the unit square as each EXIF orientation asks for, and whether it lies on
+# its side.
 _ORIENTATIONS: dict[int, tuple[tuple[int, int, int, int, int, int], bool]] = {
     1: ((1, 0, 0, 1, 0, 0), False),
     2: ((-1, 0, 0, 1, 1, 0), False),
@@ -51,10 +52,13 @@ class _Picture:
     orientation: int = 1
 
 
-def image_to_pages(path: Path, pdf: Pdf, *, max_pages: int, done: Callable[[], None] = lambda: None) -> int:
+def image_to_pages(
+    path: Path, pdf: Pdf, *, max_pages: int, done: Callable[[], None] = lambda: None
+) -> int:
     """Add a page for each frame of the picture to ``pdf``; returns how many.
 
-    Raises the failures too_large and invalid_document, and what Pillow raises for a damaged picture.
+    Raises the failures too_large and invalid_document, and what Pillow raises for a damaged
+    picture.
     """
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     count = 0
@@ -102,7 +106,9 @@ def _flate(frame: Image.Image, pdf: Pdf) -> _Picture:
     mask: Stream | None = None
     if frame.mode == "1":
         fields = _image_fields(frame.width, frame.height, 1) | {"/ColorSpace": Name.DeviceGray}
-        return _Picture(_compressed(pdf, frame.tobytes(), fields), frame.width, frame.height, _dpi(frame))
+        return _Picture(
+            _compressed(pdf, frame.tobytes(), fields), frame.width, frame.height, _dpi(frame)
+        )
     if "A" in frame.getbands() or "transparency" in frame.info:
         rgba = frame.convert("RGBA")
         alpha = rgba.getchannel("A")

@@ -17,7 +17,9 @@ MAX_TEXT_BYTES = 50 << 20
 
 
 def read_text(path: Path) -> str:
-    """A file's text: UTF-8, UTF-16 with its mark, or else Windows-1252. Control characters are gone."""
+    """A file's text: UTF-8, UTF-16 with its mark, or else Windows-1252. Control characters are
+    gone.
+    """
     if path.stat().st_size > MAX_TEXT_BYTES:
         raise failures.too_large("The text", f"{MAX_TEXT_BYTES >> 20} MB")
     content = path.read_bytes()
@@ -30,7 +32,9 @@ def read_text(path: Path) -> str:
 
 
 def text_to_pdf(text: str, target: Path, *, max_pages: int) -> int:
-    """Write the text as A4 pages in a fixed-width font, long lines wrapped. Returns how many pages."""
+    """Write the text as A4 pages in a fixed-width font, long lines wrapped.
+    Returns how many pages.
+    """
     face = Typeface("mono")
     canvas = Canvas(str(target), pagesize=A4, pageCompression=1)
     width, height = A4[0] - 2 * MARGIN, A4[1] - 2 * MARGIN
@@ -38,7 +42,9 @@ def text_to_pdf(text: str, target: Path, *, max_pages: int) -> int:
     count = 0
     for section in _clean(text).split("\f"):
         lines = [
-            line for given in section.split("\n") for line in face.wrap(given.expandtabs(TAB), SIZE, width)
+            line
+            for given in section.split("\n")
+            for line in face.wrap(given.expandtabs(TAB), SIZE, width)
         ]
         for start in range(0, max(1, len(lines)), rows):
             count += 1

@@ -1,4 +1,6 @@
-"""A PDF page as people see it: its size and points on it, whatever its rotation and its boxes are."""
+"""A PDF page as people see it: its size and points on it, whatever its rotation
+and its boxes are.
+"""
 
 from __future__ import annotations
 

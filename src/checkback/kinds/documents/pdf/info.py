@@ -12,7 +12,7 @@ from pikepdf.models.metadata import decode_pdf_date
 from checkback.kinds.documents import failures
 from checkback.kinds.documents.pdf.geometry import view
 
-MOST_FIELDS = 20_000
+MAX_FIELDS = 20_000
 _DATED = {"CreationDate": "/CreationDate", "ModificationDate": "/ModDate"}
 _TEXTS = {"Author": "/Author", "Title": "/Title", "Producer": "/Producer", "Subject": "/Subject",
           "Keywords": "/Keywords", "Creator": "/Creator"}  # fmt: skip
@@ -35,7 +35,9 @@ def information(path: Path, pdf: Pdf, *, password_given: bool) -> dict[str, Any]
 
 
 def form_fields(pdf: Pdf) -> list[dict[str, Any]]:
-    """Every field with a value, by its whole name. Raises ``unsupported`` for a form that is XFA only."""
+    """Every field with a value, by its whole name. Raises ``unsupported`` for a form that is XFA
+    only.
+    """
     form: Any = pdf.Root.get("/AcroForm")
     if form is None:
         return []
@@ -44,7 +46,7 @@ def form_fields(pdf: Pdf) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for field in pdf.acroform.fields:
         kind = field.field_type
-        if not kind or len(found) >= MOST_FIELDS:
+        if not kind or len(found) >= MAX_FIELDS:
             continue
         found.append(
             {
@@ -69,7 +71,11 @@ def _value(field: Any) -> str:
     if isinstance(value, pikepdf.Array):
         return ", ".join(str(item) for item in cast("Any", value))
     text = str(value)
-    return text.removeprefix("/") if isinstance(value, pikepdf.Object) and text.startswith("/") else text
+    return (
+        text.removeprefix("/")
+        if isinstance(value, pikepdf.Object) and text.startswith("/")
+        else text
+    )
 
 
 def _type(kind: str, flags: int) -> str:
@@ -77,7 +83,9 @@ def _type(kind: str, flags: int) -> str:
         case "/Tx":
             return "EditBox"
         case "/Btn":
-            return "PushButton" if flags & _PUSH else "RadioButton" if flags & _RADIO else "CheckBox"
+            return (
+                "PushButton" if flags & _PUSH else "RadioButton" if flags & _RADIO else "CheckBox"
+            )
         case "/Ch":
             return "ComboBox" if flags & _COMBO else "ListBox"
         case "/Sig":
@@ -134,7 +142,8 @@ def _protection(pdf: Pdf, *, password_given: bool) -> dict[str, Any]:
 def _algorithm(pdf: Pdf) -> str:
     encryption = pdf.encryption
     return {2: "RC4_40bit", 3: "RC4_128bit", 5: "AES_256bit", 6: "AES_256bit"}.get(
-        encryption.R, "AES_128bit" if "aes" in str(encryption.stream_method).lower() else "RC4_128bit"
+        encryption.R,
+        "AES_128bit" if "aes" in str(encryption.stream_method).lower() else "RC4_128bit",
     )
 
 

@@ -21,8 +21,8 @@ def merge(
 ) -> int:
     """Write the pages of all parts to ``target`` and return how many there are.
 
-    Form fields stay fields, renamed where two parts use the same name for different fields; bookmarks,
-    links, layers and attachments are kept. ``password`` opens the parts that need one.
+    Form fields stay fields, renamed where two parts use the same name for different fields;
+    bookmarks, links, layers and attachments are kept. ``password`` opens the parts that need one.
     """
     with Pdf.new() as merged:
         for done, part in enumerate(parts, 1):
@@ -55,7 +55,9 @@ def _refuse_dynamic_form(source: Pdf) -> None:
     """A form of XFA alone has one page that asks for another reader; joining those helps nobody."""
     form = source.Root.get(Name.AcroForm)
     if form is not None and Name.XFA in form and not list(source.acroform.fields):
-        raise failures.unsupported("A dynamic form (XFA)", "Print the form to a PDF with Adobe Reader first.")
+        raise failures.unsupported(
+            "A dynamic form (XFA)", "Print the form to a PDF with Adobe Reader first."
+        )
 
 
 def _carry_form_defaults(source: Pdf, merged: Pdf) -> None:

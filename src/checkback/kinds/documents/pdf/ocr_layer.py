@@ -1,4 +1,6 @@
-"""A layer of recognised text under scanned pages, by Tesseract; pages that have text stay as they are."""
+"""A layer of recognised text under scanned pages, by Tesseract; pages that have text stay as they
+are.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def make_searchable(
     recognised = 0
     for done, index in enumerate(pages, 1):
         if not _has_text(document, index):
-            layer = recognise(program, render(document, index, dpi=DPI, grayscale=True), languages, folder)
+            layer = recognise(
+                program, render(document, index, dpi=DPI, grayscale=True), languages, folder
+            )
             _put_under(pdf, index, layer)
             recognised += 1
         page_done(done, len(pages))
@@ -77,7 +81,15 @@ def recognise(program: str, image: Image.Image, languages: str, folder: Path) ->
     place = Path(mkdtemp(prefix="ocr-", dir=folder))
     given = place / "page.pgm"
     image.save(given)
-    command = [program, str(given), str(place / "text"), "-l", languages.replace(",", "+"), "--dpi", str(DPI)]
+    command = [
+        program,
+        str(given),
+        str(place / "text"),
+        "-l",
+        languages.replace(",", "+"),
+        "--dpi",
+        str(DPI),
+    ]
     finished = external_programs.run(
         [*command, "-c", "textonly_pdf=1", "pdf"],
         place,

@@ -20,7 +20,9 @@ _REVISIONS: dict[Algorithm, Literal[2, 3, 4, 6]] = {
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What somebody without the owner's password may do. Readers hold to it or not; it hides nothing."""
+    """What somebody without the owner's password may do. Readers hold to it or not; it hides
+    nothing.
+    """
 
     accessibility: bool = False
     assembly: bool = False
@@ -46,4 +48,6 @@ def encryption(owner: str, user: str, algorithm: Algorithm, allowed: Allowed) ->
         print_highres=allowed.printing and allowed.printing_in_full,
     )
     with_aes = revision >= 4
-    return Encryption(owner=owner, user=user, R=revision, allow=permissions, aes=with_aes, metadata=with_aes)
+    return Encryption(
+        owner=owner, user=user, R=revision, allow=permissions, aes=with_aes, metadata=with_aes
+    )

@@ -20,7 +20,8 @@ def make_unsearchable(
 ) -> None:
     """Replace these pages of ``pdf`` by what PDFium draws of ``document``, the same file.
 
-    Form fields and comments become part of the picture. Structure with texts for screen readers goes too.
+    Form fields and comments become part of the picture. Structure with texts for screen readers
+    goes too.
     """
     for done, index in enumerate(pages, 1):
         content = BytesIO()
@@ -36,7 +37,9 @@ def make_unsearchable(
     _drop_lost_fields(pdf)
 
 
-def _replace(pdf: Pdf, index: int, jpeg: bytes, pixels: tuple[int, int], size: tuple[float, float]) -> None:
+def _replace(
+    pdf: Pdf, index: int, jpeg: bytes, pixels: tuple[int, int], size: tuple[float, float]
+) -> None:
     stream = Stream(pdf, jpeg)
     for key, value in {
         "/Type": Name.XObject,

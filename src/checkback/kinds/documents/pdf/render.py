@@ -12,17 +12,20 @@ MAX_PIXELS = 40_000_000
 
 
 @contextmanager
-def rendered(document: Any, index: int, *, dpi: float, grayscale: bool = False) -> Generator[Image.Image]:
+def rendered(
+    document: Any, index: int, *, dpi: float, grayscale: bool = False
+) -> Generator[Image.Image]:
     """A page as a picture with its form fields, RGB or gray, for as long as the context is open.
 
-    A page of giant size is drawn coarser, not refused. The pixels are PDFium's own memory: copying them would
-    cost as much as drawing a page of text.
+    A page of giant size is drawn coarser, not refused. The pixels are PDFium's own memory: copying
+    them would cost as much as drawing a page of text.
     """
     page = document[index]
     try:
         width, height = page.get_size()
         scale = min(dpi / 72, (MAX_PIXELS / max(1.0, width * height)) ** 0.5)
-        # Red first, as pictures are stored: turning the bytes round later takes a quarter of the time.
+        # Red first, as pictures are stored: turning the bytes round later takes a quarter of the
+        # time.
         bitmap = page.render(scale=scale, grayscale=grayscale, rev_byteorder=True)
         try:
             image: Image.Image = bitmap.to_pil()

@@ -7,7 +7,8 @@ from io import BytesIO
 
 from pikepdf import Pdf
 
-#: Parts up to which bookmarks go along: looking them all through for each of thousands of parts takes long.
+#: Parts up to which bookmarks go along: looking them all through for each of thousands of parts
+#: takes long.
 MAX_PARTS_WITH_OUTLINES = 100
 
 

@@ -11,7 +11,7 @@ from checkback.kinds.documents.job_context import DocumentWork
 from checkback.kinds.documents.pdf.render import render, rendered
 from checkback.kinds.documents.pdf.text.reader import open_pdf, pages_of
 
-MOST_FILES = 900
+MAX_FILES = 900
 _SAVE: dict[str, tuple[str, dict[str, Any]]] = {
     "jpg": ("JPEG", {"quality": 85}),
     "png": ("PNG", {"compress_level": 1}),
@@ -20,15 +20,17 @@ _SAVE: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def draw_pages(work: DocumentWork, args: ImageArgs, dpi: float) -> int:
-    """Draw the pages that the arguments name, and keep the files; returns how many pages the document has."""
+    """Draw the pages that the arguments name, and keep the files; returns how many pages the
+    document has.
+    """
     with open_pdf(work.source.path, args) as document:
         document.init_forms()
         indexes = pages_of(document, args.pages)
         if args.type == "tiff":
             work.output(_tiff(work, document, indexes, dpi), "tiff")
         else:
-            if len(indexes) > MOST_FILES:
-                raise failures.too_many_pages(MOST_FILES)
+            if len(indexes) > MAX_FILES:
+                raise failures.too_many_pages(MAX_FILES)
             kind, options = _SAVE[args.type]
             if work.options.jpeg_quality is not None and args.type == "jpg":
                 options = {"quality": work.options.jpeg_quality}
@@ -52,6 +54,11 @@ def _tiff(work: DocumentWork, document: Any, indexes: list[int], dpi: float) -> 
 
     first = render(document, indexes[0], dpi=dpi)
     first.save(
-        target, "TIFF", save_all=True, append_images=later(), compression="tiff_deflate", dpi=(dpi, dpi)
+        target,
+        "TIFF",
+        save_all=True,
+        append_images=later(),
+        compression="tiff_deflate",
+        dpi=(dpi, dpi),
     )
     return target

@@ -1,4 +1,6 @@
-"""Worksheets as rows of plain values: xls, xlsx, xlsb and ods by calamine, CSV by the standard library."""
+"""Worksheets as rows of plain values: xls, xlsx, xlsb and ods by calamine, CSV by the standard
+library.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One worksheet. Its rows begin at the first cell, are equally long, and hold "" where nothing is."""
+    """One worksheet. Its rows begin at the first cell, are equally long, and hold "" where nothing
+    is.
+    """
 
     name: str
     #: Counted from 1.
@@ -39,8 +43,8 @@ class Sheet:
 def read_sheet(path: Path, worksheet_index: str, *, max_cells: int = MAX_CELLS) -> Sheet:
     """One worksheet of a spreadsheet, or a CSV file as its only one.
 
-    ``worksheet_index`` counts from 1; nothing or "0" is the first. Raises the failures index_out_of_range,
-    invalid_option, too_large, password_needed and invalid_document.
+    ``worksheet_index`` counts from 1; nothing or "0" is the first. Raises the failures
+    index_out_of_range, invalid_option, too_large, password_needed and invalid_document.
     """
     file_type = sniff(path)
     if file_type is FileType.ENCRYPTED_OFFICE:
@@ -60,7 +64,9 @@ def sheet_number(worksheet_index: str, count: int) -> int:
     """The worksheet that is meant, counted from 1."""
     text = worksheet_index.strip()
     if not text.lstrip("-").isdecimal() and text:
-        raise failures.invalid_option("worksheet_index", "the number of a worksheet, the first being 1")
+        raise failures.invalid_option(
+            "worksheet_index", "the number of a worksheet, the first being 1"
+        )
     number = int(text or "1") or 1
     if not 1 <= number <= count:
         raise failures.index_out_of_range(count)
@@ -89,7 +95,9 @@ def _open(path: Path) -> python_calamine.CalamineWorkbook:
         raise failures.invalid_document("spreadsheet") from error
 
 
-def _read_rows(workbook: python_calamine.CalamineWorkbook, index: int, max_cells: int) -> list[list[Value]]:
+def _read_rows(
+    workbook: python_calamine.CalamineWorkbook, index: int, max_cells: int
+) -> list[list[Value]]:
     sheet = workbook.get_sheet_by_index(index)
     if sheet.total_height * sheet.total_width > max_cells:
         raise failures.too_large("The worksheet", f"{max_cells:,} cells")
@@ -139,7 +147,9 @@ def _bounded(reader: Iterator[list[str]], max_cells: int) -> list[list[Value]]:
 
 
 def _dialect(text: str) -> type[csv.Dialect]:
-    """Commas, semicolons, tabs or bars: what parts most lines into the same number of fields, over one."""
+    """Commas, semicolons, tabs or bars: what parts most lines into the same number of fields, over
+    one.
+    """
     lines = [line for line in islice(text.splitlines(), 50) if line.strip()]
 
     def evenness(mark: str) -> tuple[int, int]:

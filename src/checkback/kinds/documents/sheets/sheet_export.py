@@ -26,14 +26,18 @@ def to_csv(sheet: Sheet) -> str:
 
 def to_json(sheet: Sheet) -> str:
     """The rows as lists of values: numbers stay numbers."""
-    return json.dumps({"worksheet": sheet.name, "index": sheet.index, "rows": sheet.rows}, ensure_ascii=False)
+    return json.dumps(
+        {"worksheet": sheet.name, "index": sheet.index, "rows": sheet.rows}, ensure_ascii=False
+    )
 
 
 def to_html(sheet: Sheet) -> str:
     """A page with one table."""
     title = html.escape(sheet.name)
     rows = "\n".join(
-        "<tr>" + "".join(f"<td{_align(value)}>{html.escape(shown(value))}</td>" for value in row) + "</tr>"
+        "<tr>"
+        + "".join(f"<td{_align(value)}>{html.escape(shown(value))}</td>" for value in row)
+        + "</tr>"
         for row in sheet.rows
     )
     return (
@@ -104,7 +108,8 @@ def _columns(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
     )
 
 

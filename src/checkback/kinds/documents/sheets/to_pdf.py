@@ -1,4 +1,6 @@
-"""Spreadsheets and CSV files as PDF: by LibreOffice where it is installed, else as ruled tables of values."""
+"""Spreadsheets and CSV files as PDF: by LibreOffice where it is installed, else as ruled tables of
+values.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def sheet_to_pdf(
     if file_type in SPREADSHEETS and libreoffice.needed(file_type).find() is not None:
         return _by_office(path, file_type, folder, worksheet_index, autosize, warn)
     if file_type in SPREADSHEETS:
-        log("LibreOffice Calc is not installed: only the values are shown, without formats and charts.")
+        log(
+            "LibreOffice Calc is not installed: only the values are shown, without formats and charts."
+        )
         counts = cell_counts(path)
         _limit(sum(counts))
         numbers = _chosen(worksheet_index, len(counts))
@@ -82,7 +86,9 @@ def _by_office(
     return chosen
 
 
-def _pages_of_sheet(pdf: pikepdf.Pdf, number: int, count: int, *, one_page_sheets: bool) -> list[int] | None:
+def _pages_of_sheet(
+    pdf: pikepdf.Pdf, number: int, count: int, *, one_page_sheets: bool
+) -> list[int] | None:
     """The pages that LibreOffice made of one worksheet; None when they cannot be told.
 
     It makes a bookmark for each worksheet, and none at all for one that is empty or hidden.
@@ -221,5 +227,7 @@ def _fitting(face: Typeface, text: str, width: float) -> str:
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if face.width(text[:middle] + "…", SIZE) <= width else (low, middle - 1)
+        low, high = (
+            (middle, high) if face.width(text[:middle] + "…", SIZE) <= width else (low, middle - 1)
+        )
     return text[:low] + "…"

@@ -13,7 +13,7 @@ from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from checkback.kinds.browser import failures as page_failures
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.browser.page_load import Budgets, open_visit
 from checkback.kinds.browser.session import BrowserSession
 from checkback.kinds.context import Egress
@@ -63,7 +63,9 @@ class PrintOptions:
 
     def _margins(self) -> PdfMargins:
         """One to four lengths, in the order of CSS."""
-        parts = re.split(r"[\s,]+", self.margins.strip()) if self.margins.strip() else [DEFAULT_MARGIN]
+        parts = (
+            re.split(r"[\s,]+", self.margins.strip()) if self.margins.strip() else [DEFAULT_MARGIN]
+        )
         lengths = [_pixels(part) for part in parts]
         if len(lengths) > 4 or any(length is None or length > 2000 for length in lengths):
             raise failures.invalid_option("margins", "one to four lengths, as in 10mm 5mm")
@@ -84,9 +86,13 @@ class PrintOptions:
         if not size:
             return {"format": "A4"}
         lengths = [_pixels(part) for part in re.split(r"[\s,x]+(?=[\d.])", size)]
-        if len(lengths) == 2 and all(length is not None and 36 <= length <= 19_200 for length in lengths):
+        if len(lengths) == 2 and all(
+            length is not None and 36 <= length <= 19_200 for length in lengths
+        ):
             return {"width": f"{lengths[0]}px", "height": f"{lengths[1]}px"}
-        raise failures.invalid_option("paper_size", "A4, Letter and so on, or a width and height in mm")
+        raise failures.invalid_option(
+            "paper_size", "A4, Letter and so on, or a width and height in mm"
+        )
 
 
 def _pixels(text: str) -> float | None:
@@ -110,18 +116,26 @@ async def print_page(
     *,
     login: tuple[str, str] | None = None,
 ) -> bytes:
-    """The PDF of a page on the web, reached through the egress proxy; fails as page analysis does."""
+    """The PDF of a page on the web, reached through the egress proxy; fails as
+    page analysis does.
+    """
     arguments = options.for_playwright()
     extra: dict[str, Any] = {}
     if login is not None:
-        extra["http_credentials"] = {"username": login[0], "password": login[1], "origin": _origin(url)}
+        extra["http_credentials"] = {
+            "username": login[0],
+            "password": login[1],
+            "origin": _origin(url),
+        }
     async with session.context(egress, **extra) as context:
         visit = await open_visit(
             context, Budgets(), silenced=lambda: False, held=lambda: session.held_by_dialog
         )
-        bundle = Bundle(url, datetime.now(UTC).isoformat(), (1440, 900))
+        bundle = PageCapture(url, datetime.now(UTC).isoformat(), (1440, 900))
         await visit.go(bundle)
-        await visit.settle(bundle, "domcontentloaded" if options.do_not_wait_full_load else "networkidle")
+        await visit.settle(
+            bundle, "domcontentloaded" if options.do_not_wait_full_load else "networkidle"
+        )
         return await _print(session, visit.page, options, arguments)
 
 
@@ -130,7 +144,9 @@ async def print_html(
 ) -> bytes:
     """The PDF of HTML. Without ``egress`` nothing is loaded and no script runs."""
     arguments = options.for_playwright()
-    extra: dict[str, Any] = {} if egress is not None else {"java_script_enabled": False, "offline": True}
+    extra: dict[str, Any] = (
+        {} if egress is not None else {"java_script_enabled": False, "offline": True}
+    )
     async with session.context(egress or NOWHERE, **extra) as context:
         if egress is None:
             await context.route("**/*", _refuse)

@@ -1,4 +1,6 @@
-"""Accessibility: which axe rules a page of this size gets, and what they and our own checks found."""
+"""Accessibility: which axe rules a page of this size gets, and what they and
+our own checks found.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,15 @@ from importlib import resources
 from itertools import pairwise
 from typing import Any
 
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.audits.contrast import check_contrast
 from checkback.kinds.pages.dom.selectors import css_path
 from checkback.kinds.pages.dom.snapshot import Node, Tree, is_visible
 
 Fields = dict[str, Any]
 
-# axe grows faster than the page: 0.2 s at 400 elements, 13 s at 16,000. Colour contrast, its slowest rule, is
-# measured from the snapshot instead, in every tier.
+# axe grows faster than the page: 0.2 s at 400 elements, 13 s at 16,000. Colour contrast, its
+# slowest rule, is measured from the snapshot instead, in every tier.
 STANDARD_UP_TO = 3000
 REDUCED_UP_TO = 8000
 _CORE_RULES = (
@@ -26,7 +28,7 @@ _LANDMARKS = {
     "header": "banner", "nav": "navigation", "main": "main", "footer": "contentinfo",
     "aside": "complementary", "search": "search", "form": "form",
 }  # fmt: skip
-MOST_VIOLATIONS = 60
+MAX_VIOLATIONS = 60
 
 
 @lru_cache
@@ -53,7 +55,7 @@ def axe_tier(elements: int) -> tuple[str, Fields]:
     return "core", options | {"runOnly": {"type": "rule", "values": list(_CORE_RULES)}}
 
 
-def describe_accessibility(bundle: Bundle, tree: Tree | None) -> Fields:
+def describe_accessibility(bundle: PageCapture, tree: Tree | None) -> Fields:
     """The ``accessibility`` part of the report. What was not run is not listed as passed."""
     part: Fields = {"coverage": []}
     axe = bundle.axe
@@ -64,7 +66,7 @@ def describe_accessibility(bundle: Bundle, tree: Tree | None) -> Fields:
         else:
             part |= {
                 "engine": f"axe {axe['engine']}",
-                "violations": [_violation(rule) for rule in axe["violations"][:MOST_VIOLATIONS]],
+                "violations": [_violation(rule) for rule in axe["violations"][:MAX_VIOLATIONS]],
                 "violationTotal": len(axe["violations"]),
                 "undecided": axe["incomplete"],
             }
@@ -83,7 +85,9 @@ def _violation(rule: Fields) -> Fields:
         "impact": rule["impact"],
         "count": rule["count"],
         "help": rule["help"],
-        "wcag": [_criterion(tag) for tag in rule["tags"] if tag.startswith("wcag") and tag[4:].isdigit()],
+        "wcag": [
+            _criterion(tag) for tag in rule["tags"] if tag.startswith("wcag") and tag[4:].isdigit()
+        ],
         "nodes": rule["nodes"],
     }
 

@@ -1,7 +1,8 @@
 """Contrast of every text with what lies behind it, from the snapshot.
 
-This takes milliseconds where a rule in the page takes seconds. What lies behind a text is not always known: a
-picture, a gradient, a bar that floats over something. Such text counts as unknown, never as passed.
+This takes milliseconds where a rule in the page takes seconds. What lies behind a text is not
+always known: a picture, a gradient, a bar that floats over something. Such text counts as unknown,
+never as passed.
 """
 
 from __future__ import annotations
@@ -14,9 +15,17 @@ from typing import Any
 
 from checkback.kinds.pages.dom.colors import WHITE, Color, contrast_ratio, parse_color
 from checkback.kinds.pages.dom.selectors import css_path
-from checkback.kinds.pages.dom.snapshot import ELEMENT, Box, Node, Tree, is_visible, pixels, text_style
+from checkback.kinds.pages.dom.snapshot import (
+    ELEMENT,
+    Box,
+    Node,
+    Tree,
+    is_visible,
+    pixels,
+    text_style,
+)
 
-MOST_LISTED = 40
+MAX_LISTED = 40
 #: Pixels down the page.
 BAND = 250.0
 LARGE_PX = 24.0
@@ -38,7 +47,9 @@ class Paint:
 
 
 class Paints:
-    """What is painted, by its place down the page, so that each text looks only at what is near it."""
+    """What is painted, by its place down the page, so that each text looks only
+    at what is near it.
+    """
 
     def __init__(self, paints: list[Paint]) -> None:
         self._bands: defaultdict[int, list[Paint]] = defaultdict(list)
@@ -78,7 +89,9 @@ class Judged:
 
 
 def judge_texts(tree: Tree) -> Iterator[Judged]:
-    """Every text that can be read, and every field that can be filled in, with its contrast where known."""
+    """Every text that can be read, and every field that can be filled in, with its contrast where
+    known.
+    """
     paints = Paints(_paints(tree))
     off = _switched_off(tree)
     for node in tree.texts():
@@ -117,7 +130,9 @@ def _is_field(node: Node) -> bool:
 
 
 def check_contrast(tree: Tree) -> dict[str, Any]:
-    """How many texts were checked, how many fail WCAG AA, and for how many what lies behind is unknown."""
+    """How many texts were checked, how many fail WCAG AA, and for how many what lies behind is
+    unknown.
+    """
     checked = unknown = 0
     failures: dict[int, tuple[Node, dict[str, Any]]] = {}
     unknowns: dict[int, tuple[Node, dict[str, Any]]] = {}
@@ -143,12 +158,17 @@ def check_contrast(tree: Tree) -> dict[str, Any]:
 
 def _listed(entries: list[tuple[Node, dict[str, Any]]]) -> list[dict[str, Any]]:
     # A selector takes time in a long list of siblings, so only what is shown gets one.
-    return [{"selector": css_path(node)} | told for node, told in entries[:MOST_LISTED]]
+    return [{"selector": css_path(node)} | told for node, told in entries[:MAX_LISTED]]
 
 
 def _is_readable(node: Node, parent: Node, page_width: float) -> bool:
     box = node.box
-    if box is None or box.width < 2 or box.height < 2 or text_style(node).get("visibility") == "hidden":
+    if (
+        box is None
+        or box.width < 2
+        or box.height < 2
+        or text_style(node).get("visibility") == "hidden"
+    ):
         return False
     return is_visible(parent, page_width) and not any(
         _is_faded(item) for item in (parent, *parent.ancestors())
@@ -156,7 +176,9 @@ def _is_readable(node: Node, parent: Node, page_width: float) -> bool:
 
 
 def _is_exempt(node: Node, off: set[int]) -> bool:
-    """Signs without letters, what is folded away, and controls that are off: WCAG 1.4.3 leaves these out."""
+    """Signs without letters, what is folded away, and controls that are off: WCAG 1.4.3 leaves
+    these out.
+    """
     if not any(character.isalnum() for character in node.text):
         return True
     below = node
@@ -186,7 +208,9 @@ def _switched_off(tree: Tree) -> set[int]:
             off |= {item.index for item in node.ancestors() if item.tag == "label"}
     names.discard("")
     off |= {label.index for label in labels if label.attributes.get("for") in names}
-    return off | {node.index for node in tree.elements() if names and node.attributes.get("id") in names}
+    return off | {
+        node.index for node in tree.elements() if names and node.attributes.get("id") in names
+    }
 
 
 def _is_faded(node: Node) -> bool:
@@ -199,7 +223,9 @@ def _needed(style: dict[str, str]) -> float:
 
 
 def _grounds(node: Node, parent: Node, paints: Paints) -> list[Color] | str:
-    """The opaque colours that may lie behind a text: one, or the stops of a gradient. Else why not known."""
+    """The opaque colours that may lie behind a text: one, or the stops of a gradient. Else why not
+    known.
+    """
     layers: list[Color] = []
     bottoms: list[Color] = [WHITE]
     base: Node | None = None
@@ -237,7 +263,9 @@ def _gradient_stops(image: str) -> list[Color]:
 
 
 def _is_covered(node: Node, parent: Node, base: Node | None, paints: Paints) -> bool:
-    """Whether something else is painted between a text and the ground that its ancestors give it."""
+    """Whether something else is painted between a text and the ground that its
+    ancestors give it.
+    """
     box = node.box
     assert box is not None
     lowest = base.paint_order if base is not None else -1

@@ -1,4 +1,6 @@
-"""The page's look in numbers: colours by area, theme, type, spacing, corners, shadows, columns, density."""
+"""The page's look in numbers: colours by area, theme, type, spacing, corners, shadows, columns,
+density.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,31 @@ from checkback.kinds.pages.dom.colors import (
     merged,
     parse_color,
 )
-from checkback.kinds.pages.dom.snapshot import Box, Node, Tree, first_family, is_visible, pixels, text_style
+from checkback.kinds.pages.dom.snapshot import (
+    Box,
+    Node,
+    Tree,
+    first_family,
+    is_visible,
+    pixels,
+    text_style,
+)
 
 Fields = dict[str, Any]
 Shares = list[tuple[Color, float]]
 
 #: Below this chroma a colour reads as grey.
 COLOURFUL = 0.04
-MOST_SHAPES = 12
-MOST_GRADIENTS = 10
-_SPACES = ("padding-top", "padding-bottom", "padding-left", "padding-right", "margin-top", "margin-bottom")
+MAX_SHAPES = 12
+MAX_GRADIENTS = 10
+_SPACES = (
+    "padding-top",
+    "padding-bottom",
+    "padding-left",
+    "padding-right",
+    "margin-top",
+    "margin-bottom",
+)
 _CONTAINERS = frozenset({"div", "main", "section", "article", "header", "footer", "nav", "ul"})
 _GAPS = ("row-gap", "column-gap")
 _STOP = re.compile(r"(?:rgba?|color|oklch|oklab|lab|lch)\([^()]*\)")
@@ -43,9 +60,9 @@ def describe_design(tree: Tree, fonts: list[Fields], web_fonts: set[str]) -> Fie
         **_theme(grounds, texts),
         "typography": _typography(tree, fonts, web_fonts),
         "spacing": _spacing(tree),
-        "radii": radii[:MOST_SHAPES],
+        "radii": radii[:MAX_SHAPES],
         "radiiTotal": len(radii),
-        "shadows": shadows[:MOST_SHAPES],
+        "shadows": shadows[:MAX_SHAPES],
         "shadowsTotal": len(shadows),
     }
 
@@ -54,7 +71,9 @@ def describe_design(tree: Tree, fonts: list[Fields], web_fonts: set[str]) -> Fie
 
 
 def _backgrounds(tree: Tree) -> Shares:
-    """Opaque background colours by the area that stays visible: what children paint over is taken off."""
+    """Opaque background colours by the area that stays visible: what children paint over is taken
+    off.
+    """
     if tree.body is None:
         return []
     area: Counter[Color] = Counter()
@@ -113,10 +132,18 @@ def _accents(tree: Tree, grounds: Shares, texts: Shares) -> Shares:
         control = node.tag in ("a", "button") or node.role == "button"
         values = [node.style.get("background-color", "")]
         if control:
-            values += [node.style.get("color", ""), *_STOP.findall(node.style.get("background-image", ""))]
+            values += [
+                node.style.get("color", ""),
+                *_STOP.findall(node.style.get("background-image", "")),
+            ]
         for value in values:
             color = parse_color(value)
-            if color is not None and color.alpha > 0.5 and chroma(color) > COLOURFUL and color not in large:
+            if (
+                color is not None
+                and color.alpha > 0.5
+                and chroma(color) > COLOURFUL
+                and color not in large
+            ):
                 weight[color] += int(min(node.box.area, 40_000) * (3 if control else 1))
     return merged(weight.items())
 
@@ -152,7 +179,7 @@ def _gradients(tree: Tree) -> list[Fields]:
             "value": value,
             "area": area,
         }
-        for value, area in found.most_common(MOST_GRADIENTS)
+        for value, area in found.most_common(MAX_GRADIENTS)
     ]
 
 
@@ -180,7 +207,10 @@ def _typography(tree: Tree, fonts: list[Fields], web_fonts: set[str]) -> Fields:
         style = text_style(node)
         family = first_family(style.get("font-family", ""))
         families[family] += len(node.text)
-        size, weight = pixels(style.get("font-size"), 16), int(pixels(style.get("font-weight"), 400))
+        size, weight = (
+            pixels(style.get("font-size"), 16),
+            int(pixels(style.get("font-weight"), 400)),
+        )
         height = pixels(style.get("line-height"), round(size * 1.2, 1))
         scale[(size, weight, height, family)] += len(node.text)
     total = sum(families.values()) or 1

@@ -1,7 +1,8 @@
-"""The page's look as design tokens: the W3C community group's format, and the same as CSS variables.
+"""The page's look as design tokens: the W3C community group's format, and the same as CSS
+variables.
 
-Tokens name what was measured, the most used first; a page's own variables stand in a group of their own,
-under the names that its authors gave them.
+Tokens name what was measured, the most used first; a page's own variables stand in a group of their
+own, under the names that its authors gave them.
 """
 
 from __future__ import annotations
@@ -13,15 +14,21 @@ from checkback.kinds.pages.dom.colors import Color, parse_color, parse_hex
 
 Fields = dict[str, Any]
 
-MOST_OWN = 200
+MAX_OWN = 200
 _NUMBER = re.compile(r"^(-?[\d.]+)(px|rem|em|ms|s)$")
-_BEZIER = re.compile(r"^cubic-bezier\(\s*([-\d.]+)\s*,\s*([-\d.]+)\s*,\s*([-\d.]+)\s*,\s*([-\d.]+)\s*\)$")
+_BEZIER = re.compile(
+    r"^cubic-bezier\(\s*([-\d.]+)\s*,\s*([-\d.]+)\s*,\s*([-\d.]+)\s*,\s*([-\d.]+)\s*\)$"
+)
 _HEX = re.compile(r"^#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$", re.I)
-_SHADOW = re.compile(r"^(\S+\([^)]*\)|#\w+) (-?[\d.]+)px (-?[\d.]+)px (-?[\d.]+)px (-?[\d.]+)px( inset)?$")
+_SHADOW = re.compile(
+    r"^(\S+\([^)]*\)|#\w+) (-?[\d.]+)px (-?[\d.]+)px (-?[\d.]+)px (-?[\d.]+)px( inset)?$"
+)
 
 
 def design_tokens(design: Fields) -> Fields:
-    """The tokens of a report's ``design`` part; a group for which nothing was measured is absent."""
+    """The tokens of a report's ``design`` part; a group for which nothing was
+    measured is absent.
+    """
     groups: Fields = {
         "color": _colors(design.get("colors", {})),
         "font": _fonts(design.get("typography", {})),
@@ -62,9 +69,15 @@ def _dimension(value: float, description: str = "", unit: str = "px") -> Fields:
 
 def _colors(colors: Fields) -> Fields:
     groups: Fields = {}
-    for name, words in (("background", "of the area"), ("text", "of the text"), ("palette", "of both")):
+    for name, words in (
+        ("background", "of the area"),
+        ("text", "of the text"),
+        ("palette", "of both"),
+    ):
         shares = colors.get(name, ())
-        groups[name] = _numbered(_color(parse_hex(hex_), f"{share:.1%} {words}") for hex_, share in shares)
+        groups[name] = _numbered(
+            _color(parse_hex(hex_), f"{share:.1%} {words}") for hex_, share in shares
+        )
     groups["accent"] = _numbered(_color(parse_hex(hex_)) for hex_ in colors.get("accent", ()))
     return {name: group for name, group in groups.items() if group}
 
@@ -103,7 +116,9 @@ def _typography(step: Fields, typography: Fields) -> Fields:
 
 def _radii(design: Fields) -> list[Fields]:
     """Radii in pixels; a share of the box has no place in the format."""
-    found = [(match, count) for text, count in design.get("radii", ()) if (match := _NUMBER.match(text))]
+    found = [
+        (match, count) for text, count in design.get("radii", ()) if (match := _NUMBER.match(text))
+    ]
     pixels = sorted((float(match[1]), count) for match, count in found if match[2] == "px")
     return [_dimension(value, f"used {count} times") for value, count in pixels]
 
@@ -117,7 +132,10 @@ def _shadows(design: Fields) -> list[Fields]:
             continue  # Several shadows in one value, or one that was cut.
         names = ("offsetX", "offsetY", "blur", "spread")
         value: Fields = {"color": _color(color)["$value"]}
-        value |= {name: {"value": float(match[place]), "unit": "px"} for place, name in enumerate(names, 2)}
+        value |= {
+            name: {"value": float(match[place]), "unit": "px"}
+            for place, name in enumerate(names, 2)
+        }
         if match[6]:
             value["inset"] = True
         found.append(_token("shadow", value, f"used {count} times"))
@@ -128,7 +146,7 @@ def _own(variables: Any) -> Fields:
     """The page's own variables whose value is a plain colour, length, time or curve."""
     found: Fields = {}
     for variable in variables:
-        if not _is_global(variable["scope"]) or len(found) >= MOST_OWN:
+        if not _is_global(variable["scope"]) or len(found) >= MAX_OWN:
             continue
         token = _literal(variable["value"], f"used {variable['uses']} times")
         # The format keeps dots and braces for references, and a leading dollar for itself.
@@ -213,9 +231,13 @@ def _css_shadow(value: Fields) -> str:
     return f"{'inset ' if value.get('inset') else ''}{lengths} {_css_color(value['color'])}"
 
 
-_GENERIC = frozenset({"serif", "sans-serif", "monospace", "system-ui", "cursive", "fantasy", "ui-monospace"})
+_GENERIC = frozenset(
+    {"serif", "sans-serif", "monospace", "system-ui", "cursive", "fantasy", "ui-monospace"}
+)
 
 
 def _quoted(family: str) -> str:
-    """A family's name as CSS writes it. It comes from the page: nothing of it may end the declaration."""
+    """A family's name as CSS writes it. It comes from the page: nothing of it may end the
+    declaration.
+    """
     return family if family in _GENERIC else '"' + re.sub(r'["\\;{}<>\n]', "", family) + '"'

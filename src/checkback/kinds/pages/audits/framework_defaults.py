@@ -1,4 +1,6 @@
-"""How frameworks look when nobody changes them: their accent colours, and fonts that every page has."""
+"""How frameworks look when nobody changes them: their accent colours, and fonts that every page
+has.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What moves on a page: animations, keyframes and transitions that apply, and who can switch them off."""
+"""What moves on a page: animations, keyframes and transitions that apply, and who can switch them
+off.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.dom.css_parser import Declaration, StyleFacts
 
 Fields = dict[str, Any]
@@ -15,13 +17,15 @@ Mode = Literal["css", "video", "runtime", "hybrid"]
 
 #: Properties that a compositor can animate without laying out or painting the page again.
 CHEAP = frozenset({"transform", "opacity", "translate", "rotate", "scale", "offset-distance"})
-MIDDLING = frozenset({"filter", "backdrop-filter", "background-color", "color", "clip-path", "box-shadow"})
+MIDDLING = frozenset(
+    {"filter", "backdrop-filter", "background-color", "color", "clip-path", "box-shadow"}
+)
 _TIME = re.compile(r"(?<![\w.])(-?[\d.]+)(m?s)\b")
 _EASING = re.compile(
     r"\b(ease-in-out|ease-in|ease-out|ease|linear|step-start|step-end)\b|(cubic-bezier|steps|linear)\([^)]*\)"
 )
 _TRIGGERS = ((":hover", "hover"), (":focus", "focus"), (":active", "click"), (":checked", "click"))
-MOST_ANIMATIONS = 50
+MAX_ANIMATIONS = 50
 _TOLD_OF_ANIMATIONS = (
     "name", "target", "state", "durationMs", "delayMs", "infinite", "easing", "properties", "timeline",
 )  # fmt: skip
@@ -46,13 +50,14 @@ class Pattern:
     easing: str
     properties: tuple[str, ...]
     infinite: bool
-    #: Whether the page stops it for someone who asked for less motion; None when that was not measured.
+    #: Whether the page stops it for someone who asked for less motion; None when that was not
+    #: measured.
     respects_reduced_motion: bool | None
     running: bool = False
 
 
 def describe_motion(
-    bundle: Bundle,
+    bundle: PageCapture,
     styles: StyleFacts,
     technologies: list[Fields],
     *,
@@ -67,7 +72,9 @@ def describe_motion(
     part: Fields = {
         "mode": mode,
         "patternCount": len(patterns),
-        "categoryBreakdown": dict(sorted(Counter(pattern.category for pattern in patterns).items())),
+        "categoryBreakdown": dict(
+            sorted(Counter(pattern.category for pattern in patterns).items())
+        ),
         "patterns": [_told(number, pattern) for number, pattern in enumerate(patterns[:most], 1)],
         "running": running.get("running", 0),
         "keyframes": [
@@ -96,7 +103,7 @@ def describe_motion(
     return part
 
 
-def find_patterns(bundle: Bundle, styles: StyleFacts, mode: Mode = "css") -> list[Pattern]:
+def find_patterns(bundle: PageCapture, styles: StyleFacts, mode: Mode = "css") -> list[Pattern]:
     """The patterns that this mode lists: declared ones, ones that were seen to run, or both."""
     if mode in ("runtime", "video"):
         return _seen(bundle)
@@ -112,7 +119,7 @@ def find_patterns(bundle: Bundle, styles: StyleFacts, mode: Mode = "css") -> lis
     ]
 
 
-def _seen(bundle: Bundle) -> list[Pattern]:
+def _seen(bundle: PageCapture) -> list[Pattern]:
     """Every animation and transition that ran while the page was looked at."""
     still = set((bundle.reduced_motion or {}).get("still", ())) if bundle.reduced_motion else None
     found: dict[tuple[object, ...], Pattern] = {}
@@ -137,8 +144,10 @@ def _seen(bundle: Bundle) -> list[Pattern]:
     return list(found.values())
 
 
-def _declared(bundle: Bundle, styles: StyleFacts) -> list[Pattern]:
-    """Every animation and transition of the style sheets, and every script animation that was seen."""
+def _declared(bundle: PageCapture, styles: StyleFacts) -> list[Pattern]:
+    """Every animation and transition of the style sheets, and every script
+    animation that was seen.
+    """
     seen = {
         entry["name"]
         for entry in (bundle.animations or {}).get("list", ())
@@ -147,18 +156,21 @@ def _declared(bundle: Bundle, styles: StyleFacts) -> list[Pattern]:
     found: dict[tuple[object, ...], Pattern] = {}
     for pattern in (*_animations(bundle, styles, seen), *_transitions(styles), *_scripted(bundle)):
         found.setdefault(
-            (pattern.type, pattern.name, pattern.trigger, pattern.duration_ms, pattern.easing), pattern
+            (pattern.type, pattern.name, pattern.trigger, pattern.duration_ms, pattern.easing),
+            pattern,
         )
     return list(found.values())
 
 
-def _animations(bundle: Bundle, styles: StyleFacts, seen: set[str]) -> list[Pattern]:
+def _animations(bundle: PageCapture, styles: StyleFacts, seen: set[str]) -> list[Pattern]:
     still = set((bundle.reduced_motion or {}).get("still", ())) if bundle.reduced_motion else None
     found: list[Pattern] = []
     used: set[str] = set()
     for item in styles.named("animation", "animation-name"):
         for value in _split(item.value):
-            name = next((word for word in re.split(r"[\s()]+", value) if word in styles.keyframes), None)
+            name = next(
+                (word for word in re.split(r"[\s()]+", value) if word in styles.keyframes), None
+            )
             if name is None or "prefers-reduced-motion" in item.media:
                 continue
             used.add(name)
@@ -189,7 +201,11 @@ def _animations(bundle: Bundle, styles: StyleFacts, seen: set[str]) -> list[Patt
 
 def _transitions(styles: StyleFacts) -> list[Pattern]:
     found: list[Pattern] = []
-    quiet = {item.selector for item in styles.named("transition") if "prefers-reduced-motion" in item.media}
+    quiet = {
+        item.selector
+        for item in styles.named("transition")
+        if "prefers-reduced-motion" in item.media
+    }
     for item in styles.named("transition"):
         parts = [part for part in _split(item.value) if _duration(part) > 0]
         if not parts or "prefers-reduced-motion" in item.media:
@@ -212,7 +228,7 @@ def _transitions(styles: StyleFacts) -> list[Pattern]:
     return found
 
 
-def _scripted(bundle: Bundle) -> list[Pattern]:
+def _scripted(bundle: PageCapture) -> list[Pattern]:
     entries = [entry for entry in (bundle.animations or {}).get("list", ()) if entry["scripted"]]
     return [
         Pattern(
@@ -269,7 +285,11 @@ def _animation_category(properties: list[str], infinite: bool) -> str:
 def _told(number: int, pattern: Pattern) -> Fields:
     used = set(pattern.properties)
     level = (
-        "good" if used and used <= CHEAP else "acceptable" if used and used <= CHEAP | MIDDLING else "poor"
+        "good"
+        if used and used <= CHEAP
+        else "acceptable"
+        if used and used <= CHEAP | MIDDLING
+        else "poor"
     )
     accessibility: Fields = {}
     if pattern.respects_reduced_motion is not None:
@@ -299,8 +319,10 @@ def _transition_properties(patterns: list[Pattern]) -> list[tuple[str, int]]:
     return counted.most_common(20)
 
 
-def _reduced_motion(bundle: Bundle, styles: StyleFacts) -> Fields:
-    queries = sum(count for query, count in styles.media.items() if "prefers-reduced-motion" in query)
+def _reduced_motion(bundle: PageCapture, styles: StyleFacts) -> Fields:
+    queries = sum(
+        count for query, count in styles.media.items() if "prefers-reduced-motion" in query
+    )
     part: Fields = {"mediaQueries": queries}
     measured = bundle.reduced_motion
     if measured is not None:
@@ -310,19 +332,21 @@ def _reduced_motion(bundle: Bundle, styles: StyleFacts) -> Fields:
     return part
 
 
-def _libraries(bundle: Bundle) -> dict[str, bool]:
-    return {name: any(item in bundle.globals for item in names) for name, names in _LIBRARIES.items()}
+def _libraries(bundle: PageCapture) -> dict[str, bool]:
+    return {
+        name: any(item in bundle.globals for item in names) for name, names in _LIBRARIES.items()
+    }
 
 
-def _css_animations(bundle: Bundle) -> Fields:
+def _css_animations(bundle: PageCapture) -> Fields:
     """The animations by style sheets that were seen, each with the element that it moves."""
     entries: list[Fields] = (bundle.animations or {}).get("list", [])
     found = [entry for entry in entries if entry["type"] == "css_animation"]
-    told = [{name: entry[name] for name in _TOLD_OF_ANIMATIONS} for entry in found[:MOST_ANIMATIONS]]
+    told = [{name: entry[name] for name in _TOLD_OF_ANIMATIONS} for entry in found[:MAX_ANIMATIONS]]
     return {"cssAnimations": told, "cssAnimationsTotal": len(found)}
 
 
-def _script_animations(bundle: Bundle) -> Fields:
+def _script_animations(bundle: PageCapture) -> Fields:
     entries: list[Fields] = (bundle.animations or {}).get("list", [])
     return {
         "totalDetected": sum(1 for entry in entries if entry["scripted"]),
@@ -331,7 +355,7 @@ def _script_animations(bundle: Bundle) -> Fields:
     }
 
 
-def find_warnings(patterns: list[Pattern], bundle: Bundle, styles: StyleFacts) -> list[Fields]:
+def find_warnings(patterns: list[Pattern], bundle: PageCapture, styles: StyleFacts) -> list[Fields]:
     """What is wrong with the motion, for people who are disturbed by it and for slow machines."""
     found: list[Fields] = []
 
@@ -344,10 +368,18 @@ def find_warnings(patterns: list[Pattern], bundle: Bundle, styles: StyleFacts) -
         warn("A11Y_NO_REDUCED_MOTION", "warning", "No style sheet asks for prefers-reduced-motion.")
     after = (bundle.reduced_motion or {}).get("after", 0)
     if after:
-        warn("A11Y_MOTION_NOT_REDUCED", "warning", f"{after} endless animations go on under reduced motion.")
+        warn(
+            "A11Y_MOTION_NOT_REDUCED",
+            "warning",
+            f"{after} endless animations go on under reduced motion.",
+        )
     slow = sum(1 for p in moving if set(p.properties) - CHEAP - MIDDLING - {"all"})
     if slow:
-        warn("PERF_LAYOUT_PROPERTIES", "info", f"{slow} patterns animate properties that need a new layout.")
+        warn(
+            "PERF_LAYOUT_PROPERTIES",
+            "info",
+            f"{slow} patterns animate properties that need a new layout.",
+        )
     everything = sum(1 for p in moving if "all" in p.properties)
     if everything:
         warn("PERF_TRANSITION_ALL", "info", f"{everything} transitions apply to all properties.")

@@ -1,4 +1,5 @@
-"""What stands between a visitor and the page: walls that ask for consent, checks for robots, frames, canvas.
+"""What stands between a visitor and the page: walls that ask for consent, checks for robots,
+frames, canvas.
 
 A page that could not be seen must not be judged as if it had been: each obstacle becomes a warning.
 """
@@ -9,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.dom.snapshot import Box, Node, Tree, is_visible
 
 Fields = dict[str, Any]
@@ -28,22 +29,25 @@ _ROBOT_CHECK = re.compile(
     re.I,
 )
 _CAPTCHA_HOST = re.compile(r"recaptcha|hcaptcha|challenges\.cloudflare|arkoselabs|captcha", re.I)
-MOST_OVERLAYS = 30
+MAX_OVERLAYS = 30
 _OVERLAY_POSITIONS = frozenset({"fixed", "absolute", "sticky"})
 
 
-def find_obstacles(bundle: Bundle, tree: Tree | None) -> list[tuple[str, str]]:
+def find_obstacles(bundle: PageCapture, tree: Tree | None) -> list[tuple[str, str]]:
     """Code and sentence of each obstacle; a sentence never holds the page's text."""
     if tree is None or tree.body is None:
         return []
     return list(_obstacles(bundle, tree))
 
 
-def _obstacles(bundle: Bundle, tree: Tree) -> Iterator[tuple[str, str]]:
+def _obstacles(bundle: PageCapture, tree: Tree) -> Iterator[tuple[str, str]]:
     window = Box(0, 0, *map(float, bundle.viewport))
     shown = " ".join(node.text for node in tree.texts())
     if _is_robot_check(bundle, shown):
-        yield "ROBOT_CHECK", "The site asked for proof that a person visits; what it showed is not its page."
+        yield (
+            "ROBOT_CHECK",
+            "The site asked for proof that a person visits; what it showed is not its page.",
+        )
     overlay = _consent_wall(tree, window)
     if overlay is not None:
         share = overlay.overlap(window) / window.area
@@ -55,12 +59,17 @@ def _obstacles(bundle: Bundle, tree: Tree) -> Iterator[tuple[str, str]]:
         yield "CANVAS_ONLY", "The page is drawn on a canvas; what is written there was not read."
     elif _covered(tree, ("iframe", "frame", "object", "embed")) > 0.3 * window.area:
         yield "CONTENT_IN_FRAMES", "Most of the page lies in frames, which are pages of their own."
-    hidden = sum(len(node.text) for node in tree.nodes if node.text and node.box is None and _is_prose(node))
+    hidden = sum(
+        len(node.text) for node in tree.nodes if node.text and node.box is None and _is_prose(node)
+    )
     if hidden >= LITTLE_TEXT:
-        yield "HIDDEN_CONTENT", f"The document holds {hidden} characters that are not shown on a screen."
+        yield (
+            "HIDDEN_CONTENT",
+            f"The document holds {hidden} characters that are not shown on a screen.",
+        )
 
 
-def _is_robot_check(bundle: Bundle, shown: str) -> bool:
+def _is_robot_check(bundle: PageCapture, shown: str) -> bool:
     if len(shown) > 1500:
         return False
     title = str((bundle.facts or {}).get("title", ""))
@@ -74,12 +83,16 @@ def _consent_wall(tree: Tree, window: Box) -> Box | None:
     looked = 0
     for node in tree.elements():
         box = node.box
-        if box is None or node.style.get("position") not in _OVERLAY_POSITIONS or node.tag == "body":
+        if (
+            box is None
+            or node.style.get("position") not in _OVERLAY_POSITIONS
+            or node.tag == "body"
+        ):
             continue
         if box.overlap(window) < 0.5 * window.area or not is_visible(node, tree.width):
             continue
         looked += 1
-        if looked > MOST_OVERLAYS:
+        if looked > MAX_OVERLAYS:
             break
         inside = list(node.descendants())
         words = " ".join(item.text for item in inside if item.text and item.box is not None)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.audits.design import column_count
 from checkback.kinds.pages.dom.snapshot import ELEMENT, LIGHT_STYLES, Node, Tree, is_visible, parse
 from checkback.kinds.pages.layout.section_types import Section
@@ -14,8 +14,11 @@ from checkback.kinds.pages.layout.section_types import Section
 Fields = dict[str, Any]
 
 
-def describe_responsive(bundle: Bundle, viewports: list[Fields], breakpoints: list[Fields]) -> Fields:
-    """The ``responsive`` part of the report: each window size, and the differences between neighbours.
+def describe_responsive(
+    bundle: PageCapture, viewports: list[Fields], breakpoints: list[Fields]
+) -> Fields:
+    """The ``responsive`` part of the report: each window size, and the differences between
+    neighbours.
 
     ``viewports`` are what ``describe_size`` said of each of the bundle's sizes.
     """
@@ -23,7 +26,10 @@ def describe_responsive(bundle: Bundle, viewports: list[Fields], breakpoints: li
     differences: list[Fields] = []
     for wider, narrower in pairwise(widest_first):
         differences += _compare(wider, narrower)
-    told = [{key: viewport[key] for key in viewport if key != "sectionColumns"} for viewport in viewports]
+    told = [
+        {key: viewport[key] for key in viewport if key != "sectionColumns"}
+        for viewport in viewports
+    ]
     return {
         "method": "reload" if any(entry.get("reloaded") for entry in bundle.resized) else "resize",
         "viewports": told,
@@ -67,7 +73,9 @@ def describe_size(entry: Fields, sections: list[Section]) -> Fields:
 
 
 def _finder(tree: Tree, *, reloaded: bool) -> Callable[[Node], Node | None]:
-    """What finds an element of the first layout in another one: by its id, or by its place after a reload."""
+    """What finds an element of the first layout in another one: by its id, or by its place after a
+    reload.
+    """
     if not reloaded:
         by_id = {node.backend_id: node for node in tree.elements()}
         return lambda node: by_id.get(node.backend_id)
@@ -94,14 +102,20 @@ def _columns_within(node: Node, width: float) -> int:
 
 
 def _navigation(tree: Tree, width: float) -> str:
-    """``expanded`` when the top navigation shows its links, ``collapsed`` when it hides them, or ``none``."""
+    """``expanded`` when the top navigation shows its links, ``collapsed`` when it hides them, or
+    ``none``.
+    """
     found = [node for node in tree.elements() if node.tag == "nav" or node.role == "navigation"]
     top = [node for node in found if node.box is None or node.box.y < 400]
     if not top:
         return "none"
     for node in top:
-        inside = [item for item in node.descendants() if item.tag == "a" and "href" in item.attributes]
-        shown = [item for item in inside if is_visible(item, width) and not _is_hidden_above(item, width)]
+        inside = [
+            item for item in node.descendants() if item.tag == "a" and "href" in item.attributes
+        ]
+        shown = [
+            item for item in inside if is_visible(item, width) and not _is_hidden_above(item, width)
+        ]
         if len(shown) >= max(2, len(inside) // 2):
             return "expanded"
     return "collapsed"

@@ -1,31 +1,43 @@
-"""What search engines, shared links and screen readers get to know, and which elements tell them nothing."""
+"""What search engines, shared links and screen readers get to know, and which elements tell them
+nothing.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.dom.selectors import css_path
 from checkback.kinds.pages.dom.snapshot import Node, Tree, is_visible
 
 Fields = dict[str, Any]
 
-MOST_ELEMENTS = 10
+MAX_ELEMENTS = 10
 _VAGUE = re.compile(r"(click here|here|more|read more|learn more)", re.I)
 _UNLABELLED_INPUTS = frozenset({"hidden", "submit", "button", "image", "reset"})
 
 
-def describe_seo(bundle: Bundle, tree: Tree | None, levels: list[int]) -> Fields:
+def describe_seo(bundle: PageCapture, tree: Tree | None, levels: list[int]) -> Fields:
     """The ``seo`` part of the report; ``levels`` are those of the headings that show."""
     facts = bundle.facts or {}
-    names = ("description", "canonical", "robots", "generator", "viewport", "themeColor", "compatMode")
+    names = (
+        "description",
+        "canonical",
+        "robots",
+        "generator",
+        "viewport",
+        "themeColor",
+        "compatMode",
+    )
     social: dict[str, str] = facts.get("social", {})
     images: Fields = facts.get("images", {})
     part: Fields = {name: facts.get(name, "") for name in names}
     part |= {
         "og": {name: value for name, value in social.items() if name.lower().startswith("og:")},
-        "twitter": {name: value for name, value in social.items() if name.lower().startswith("twitter:")},
+        "twitter": {
+            name: value for name, value in social.items() if name.lower().startswith("twitter:")
+        },
         "jsonLd": facts.get("jsonLd", []),
         "hreflang": facts.get("hreflang", []),
         "imagesWithoutAlt": images.get("withoutAlt", 0),
@@ -43,14 +55,16 @@ def describe_seo(bundle: Bundle, tree: Tree | None, levels: list[int]) -> Fields
 def _elements(tree: Tree) -> Fields:
     """For each kind of silent element the first ones, with selector and box."""
     labelled = {
-        node.attributes["for"] for node in tree.elements() if node.tag == "label" and "for" in node.attributes
+        node.attributes["for"]
+        for node in tree.elements()
+        if node.tag == "label" and "for" in node.attributes
     }
     found: dict[str, list[Node]] = {
         name: [] for name in ("imagesWithoutAlt", "emptyLinks", "vagueLinks", "unlabelledFields")
     }
     for node in tree.elements():
         name = _fault(node, labelled)
-        if name is not None and len(found[name]) < MOST_ELEMENTS:
+        if name is not None and len(found[name]) < MAX_ELEMENTS:
             found[name].append(node)
     found |= _headings(tree)
     return {name: [_place(node, tree) for node in nodes] for name, nodes in found.items() if nodes}
@@ -72,7 +86,10 @@ def _headings(tree: Tree) -> dict[str, list[Node]]:
         if before is not None and level > before + 1:
             skipped.append(node)
         before = level
-    return {"furtherMainHeadings": further[:MOST_ELEMENTS], "skippedHeadings": skipped[:MOST_ELEMENTS]}
+    return {
+        "furtherMainHeadings": further[:MAX_ELEMENTS],
+        "skippedHeadings": skipped[:MAX_ELEMENTS],
+    }
 
 
 def _fault(node: Node, labelled: set[str]) -> str | None:
@@ -86,7 +103,9 @@ def _fault(node: Node, labelled: set[str]) -> str | None:
         text = " ".join(item.text for item in node.descendants() if item.text)
         return "vagueLinks" if _VAGUE.fullmatch(text.strip()) else None
     kind = attributes.get("type", "text").lower()
-    is_field = node.tag in ("select", "textarea") or (node.tag == "input" and kind not in _UNLABELLED_INPUTS)
+    is_field = node.tag in ("select", "textarea") or (
+        node.tag == "input" and kind not in _UNLABELLED_INPUTS
+    )
     if not is_field or attributes.get("title") or attributes.get("id") in labelled:
         return None
     if attributes.get("aria-label") or attributes.get("aria-labelledby"):

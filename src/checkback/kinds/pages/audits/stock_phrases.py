@@ -37,7 +37,9 @@ _PHRASES = (
         "Buzz-words",
     ),
 )
-_RULES = tuple((kind, severity, re.compile(rule, re.I), text) for kind, severity, rule, text in _PHRASES)
+_RULES = tuple(
+    (kind, severity, re.compile(rule, re.I), text) for kind, severity, rule, text in _PHRASES
+)
 _COLOR = re.compile(r"(?:rgba?|color|oklch|oklab|lab|lch)\([^()]*\)")
 
 
@@ -46,17 +48,23 @@ def find_cliches(report: Fields) -> list[Fields]:
     layout: Fields = report.get("layout", {})
     headings = [str(text) for _, text, _ in layout.get("headings", ())]
     headings += [str(section.get("heading") or "") for section in layout.get("sections", ())]
-    texts = dict.fromkeys([str(report.get("title", "")), str(report.get("description", "")), *headings])
+    texts = dict.fromkeys(
+        [str(report.get("title", "")), str(report.get("description", "")), *headings]
+    )
     found: list[Fields] = []
     for kind, severity, rule, description in _RULES:
         count = sum(1 for text in texts if rule.search(text))
         if count:
-            found.append({"type": kind, "description": description, "severity": severity, "count": count})
+            found.append(
+                {"type": kind, "description": description, "severity": severity, "count": count}
+            )
     gradients: list[Fields] = report.get("design", {}).get("colors", {}).get("gradients", [])
     violet = sum(1 for gradient in gradients if _is_violet_to_blue(gradient["value"]))
     if violet:
         text = "A gradient from violet to blue"
-        found.append({"type": "violet-gradient", "description": text, "severity": "medium", "count": violet})
+        found.append(
+            {"type": "violet-gradient", "description": text, "severity": "medium", "count": violet}
+        )
     return found
 
 
@@ -65,5 +73,7 @@ def _is_violet_to_blue(value: str) -> bool:
     strong = [hue(color) for color in stops if chroma(color) > 0.1]
     # In OKLab blue lies at about 260 degrees, violet at about 300.
     return (
-        len(strong) >= 2 and all(245 <= angle <= 330 for angle in strong) and max(strong) - min(strong) > 12
+        len(strong) >= 2
+        and all(245 <= angle <= 330 for angle in strong)
+        and max(strong) - min(strong) > 12
     )

@@ -1,7 +1,7 @@
 """Which frameworks and libraries a page is made with, each with what gives it away.
 
-The rules are data in ``marks.py``. Class names are only ever counted: not one name, but how many different
-ones of a form there are, and how large a part of all tokens they make.
+The rules are data in ``marks.py``. Class names are only ever counted: not one name, but how many
+different ones of a form there are, and how large a part of all tokens they make.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections import Counter
 from functools import lru_cache
 from typing import Any
 
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.audits.technology_fingerprints import MARKS, WEAK_GLOBALS, Mark
 from checkback.kinds.pages.dom.snapshot import Tree
 
 Fields = dict[str, Any]
 
-MOST_LISTED = 80
+MAX_LISTED = 80
 #: Different class tokens of one form from which it is more than chance.
 MANY_TOKENS = 3
 _VERSION = re.compile(r"^[\w.-]{0,12}?(\d+(?:\.\d+){0,3}(?:-[\w.]{1,12})?)$")
@@ -26,7 +26,7 @@ _VERSION = re.compile(r"^[\w.-]{0,12}?(\d+(?:\.\d+){0,3}(?:-[\w.]{1,12})?)$")
 class Traces:
     """What a bundle shows of its technologies, gathered once for all rules."""
 
-    def __init__(self, bundle: Bundle, tree: Tree | None) -> None:
+    def __init__(self, bundle: PageCapture, tree: Tree | None) -> None:
         facts = bundle.facts or {}
         hosts = [str(entry["host"]) for entry in (bundle.network or {}).get("thirdParty", ())]
         files = [*facts.get("scripts", ()), *facts.get("styleSheetLinks", ())]
@@ -47,16 +47,31 @@ class Traces:
 
 
 _COMMON = frozenset(
-    {"id", "style", "href", "src", "alt", "title", "type", "name", "value", "role", "width", "height"}
+    {
+        "id",
+        "style",
+        "href",
+        "src",
+        "alt",
+        "title",
+        "type",
+        "name",
+        "value",
+        "role",
+        "width",
+        "height",
+    }
 )
 
 
-def find_technologies(bundle: Bundle, tree: Tree | None) -> list[Fields]:
-    """Everything that shows itself, with confidence, evidence and, where something tells it, the version."""
+def find_technologies(bundle: PageCapture, tree: Tree | None) -> list[Fields]:
+    """Everything that shows itself, with confidence, evidence and, where something tells it, the
+    version.
+    """
     traces = Traces(bundle, tree)
     found = [entry for mark in MARKS if (entry := _weigh(mark, traces)) is not None]
     found.sort(key=lambda entry: (-entry["confidence"], entry["name"]))
-    return found[:MOST_LISTED]
+    return found[:MAX_LISTED]
 
 
 @lru_cache(maxsize=2048)
@@ -78,9 +93,13 @@ def _weigh(mark: Mark, traces: Traces) -> Fields | None:
         (mark.generator, [traces.generator], 0.95),
         (mark.file, traces.files, 0.75),
     ):
-        match = next((m for text in where if pattern and (m := _compiled(pattern, False).search(text))), None)
+        match = next(
+            (m for text in where if pattern and (m := _compiled(pattern, False).search(text))), None
+        )
         if match is not None:
-            evidence.append(("address of a file" if pattern is mark.file else "generator tag", weight))
+            evidence.append(
+                ("address of a file" if pattern is mark.file else "generator tag", weight)
+            )
             versions += [group for group in match.groups() if group and _clean_version(group)]
     evidence += _in_document(mark, traces)
     if not evidence:
@@ -162,10 +181,15 @@ _FILES = {
     "materialize": r"materialize(?:\.min)?\.(?:css|js)",
     "semantic_ui": r"(?:semantic|fomantic)(?:-ui)?(?:\.min)?\.(?:css|js)",
 }
-_GLOBALS = {"bootstrap": "bootstrap", "tailwind": "tailwind", "uikit": "UIkit", "foundation": "Foundation"}
+_GLOBALS = {
+    "bootstrap": "bootstrap",
+    "tailwind": "tailwind",
+    "uikit": "UIkit",
+    "foundation": "Foundation",
+}
 
 
-def find_css_framework(tree: Tree, bundle: Bundle) -> Fields:
+def find_css_framework(tree: Tree, bundle: PageCapture) -> Fields:
     """The CSS framework with its evidence; ``vanilla`` when the style sheets are the page's own."""
     tokens: Counter[str] = Counter()
     for node in tree.elements():
@@ -189,11 +213,13 @@ def find_css_framework(tree: Tree, bundle: Bundle) -> Fields:
 
 
 def _framework_weight(
-    name: str, rule: re.Pattern[str], tokens: Counter[str], files: list[str], bundle: Bundle
+    name: str, rule: re.Pattern[str], tokens: Counter[str], files: list[str], bundle: PageCapture
 ) -> tuple[float, list[str]]:
     total = sum(tokens.values())
     kinds = sum(1 for token in tokens if rule.match(token))
-    share = sum(count for token, count in tokens.items() if rule.match(token)) / total if total else 0.0
+    share = (
+        sum(count for token, count in tokens.items() if rule.match(token)) / total if total else 0.0
+    )
     confidence, evidence = 0.0, list[str]()
     if share >= _SHARE.get(name, 0.25) and kinds >= 5:
         confidence += min(0.75, 0.35 + share)

@@ -1,7 +1,8 @@
 """What technologies show of themselves in a page: rules as data.
 
-A rule gives away its technology by the name of a global, the address of a file, the generator tag, a class or
-an attribute that only it writes, or a custom element. Nothing is asked of a server for it.
+A rule gives away its technology by the name of a global, the address of a file, the generator tag,
+a class or an attribute that only it writes, or a custom element. Nothing is asked of a server for
+it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How a technology shows itself. Patterns are regular expressions; a first group is the version."""
+    """How a technology shows itself. Patterns are regular expressions; a first group is the
+    version.
+    """
 
     name: str
     category: str
@@ -34,7 +37,9 @@ _M = r"(?:[.-](?:min|slim|prod|production|umd|esm|global))*"
 
 
 def _file(name: str) -> str:
-    """The file of a library: its name as a path part, with or without a version, minified or not."""
+    """The file of a library: its name as a path part, with or without a
+    version, minified or not.
+    """
     folders = r"(?:/(?:dist|build|lib|umd|js|css|esm|cdn)\b[\w./-]*)?"
     plain = rf"(?:^|/){name}{_V}{folders}{_M}\.(?:m?js|css)"
     return rf"{plain}|/npm/{name}{_V}(?:$|/)|/{name}/(\d+(?:\.\d+){{1,2}})/"

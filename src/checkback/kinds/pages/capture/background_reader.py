@@ -1,4 +1,6 @@
-"""Where what was collected is read: a thread beside the browser, so that neither waits for the other."""
+"""Where what was collected is read: a thread beside the browser, so that neither waits for the
+other.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-#: How long the reading thread may keep the interpreter while an answer of the browser waits to be passed on.
+#: How long the reading thread may keep the interpreter while an answer of the browser waits to be
+#: passed on.
 SWITCH_SECONDS = 0.001
 
 Result = TypeVar("Result")
 
 
-class Desk:
-    """One thread that does one reading after the other, in the order in which they were asked for."""
+class BackgroundReader:
+    """One thread that does one reading after the other, in the order in which
+    they were asked for.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reading")

@@ -1,7 +1,9 @@
-"""From an open page to the raw bundle: what is asked of the browser in each phase, and in which order.
+"""From an open page to the raw bundle: what is asked of the browser in each phase, and in which
+order.
 
-The order is part of the measurement: performance is read before the scroll pass, because that and all our own
-work makes long tasks and shifts; the window is resized last, because everything else wants the first size.
+The order is part of the measurement: performance is read before the scroll pass, because that and
+all our own work makes long tasks and shifts; the window is resized last, because everything else
+wants the first size.
 """
 
 from __future__ import annotations
@@ -15,33 +17,35 @@ from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from checkback.kinds.browser import failures
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.browser.devtools import Refused, Unanswered, script
-from checkback.kinds.browser.page_load import MOST_ELEMENTS, REST_SECONDS, Visit
+from checkback.kinds.browser.page_load import MAX_ELEMENTS, REST_SECONDS, PageLoad
 from checkback.kinds.pages.audits.technology_fingerprints import GLOBAL_NAMES, VERSION_PATHS
 from checkback.kinds.pages.dom.snapshot import LIGHT_STYLES, RESIZED_STYLES, STYLES
 from checkback.kinds.pages.jobs.args import NamedViewport
 
 Fields = dict[str, Any]
 
-#: Above this many elements the snapshot takes the light list of styles; it would be tens of megabytes.
+#: Above this many elements the snapshot takes the light list of styles; it would be tens of
+#: megabytes.
 LIGHT_ABOVE = 30_000
 #: Above this many elements other window sizes are measured without a snapshot of their own.
-MOST_RESIZED = 20_000
+MAX_RESIZED = 20_000
 #: Chromium's textures end near 16,384 px, JPEG at 65,535.
 PICTURE_HEIGHT = 16_000
 PICTURE_QUALITY = 70
 PICTURE_TRIES = 4
-MOST_SHEETS = 80
-MOST_SHEET_TEXT = 400_000
-MOST_CSS = 3_000_000
+MAX_SHEETS = 80
+MAX_SHEET_TEXT = 400_000
+MAX_CSS = 3_000_000
 SCROLL_STEPS = 40
 #: How long the first frame of a complete page is waited for.
 PAINT_MS = 500
-MOST_ANIMATIONS = 300
-MOST_CANVASES = 20
+MAX_ANIMATIONS = 300
+MAX_CANVASES = 20
 WATCH_MS = 60
-#: How long the style rules may be held against the page. One with more to hold says nothing of them.
+#: How long the style rules may be held against the page. One with more to hold says nothing of
+#: them.
 RULES_MS = 1000
 #: Windows narrower than this are phones.
 PHONE_BELOW = 600
@@ -52,7 +56,7 @@ MIN_TEXT = 12
 class Collector:
     """Fills a bundle from a visit; each method is one phase's share of the work."""
 
-    def __init__(self, visit: Visit, bundle: Bundle) -> None:
+    def __init__(self, visit: PageLoad, bundle: PageCapture) -> None:
         self.visit = visit
         self._devtools = visit.devtools
         self._budgets = visit.budgets
@@ -76,7 +80,8 @@ class Collector:
     async def measure(self) -> None:
         """Freeze the page's performance; whatever we do from here on must not count.
 
-        A page may be complete before its first frame is drawn; without one there is nothing to measure.
+        A page may be complete before its first frame is drawn; without one there is nothing to
+        measure.
         """
         if not self._devtools.scripts_stopped:
             with suppress(Unanswered, Refused):
@@ -91,24 +96,29 @@ class Collector:
     async def hold_animations(self, *, held: bool = True) -> None:
         """Stop the clock of the page's animations, or let it go on.
 
-        One without an end has the browser draw sixty pictures a second, in full size while ours is taken.
+        One without an end has the browser draw sixty pictures a second, in full size while ours is
+        taken.
         """
         with suppress(Unanswered, Refused):
-            await self._devtools.call("Animation.setPlaybackRate", {"playbackRate": 0 if held else 1})
+            await self._devtools.call(
+                "Animation.setPlaybackRate", {"playbackRate": 0 if held else 1}
+            )
 
     async def frames(self, count: int) -> None:
         """Let the page draw that many frames."""
         await self._devtools.evaluate(f"({script('frames')})({count})", promise=True)
 
     async def facts(self) -> None:
-        """What the document says about itself, while the last files that scrolling asked for arrive."""
+        """What the document says about itself, while the last files that scrolling asked for
+        arrive.
+        """
         bundle = self._bundle
         bundle.facts, _ = await asyncio.gather(
             self._devtools.run("facts", seconds=self._budgets.snapshot),
             self.visit.network.quiet(seconds=0.15, at_most=self._budgets.settle),
         )
-        if bundle.facts is not None and bundle.facts["elements"] > MOST_ELEMENTS:
-            raise failures.too_large(f"more than {MOST_ELEMENTS:,} elements")
+        if bundle.facts is not None and bundle.facts["elements"] > MAX_ELEMENTS:
+            raise failures.too_large(f"more than {MAX_ELEMENTS:,} elements")
         self.visit.note_stopped(bundle)
 
     async def _scroll(self) -> None:
@@ -133,7 +143,9 @@ class Collector:
             self._bundle.warn("SCROLL_INCOMPLETE", "The page could not be scrolled to its end.")
 
     async def picture(self, width: int, *, whole: bool, scale: float = 1.0) -> bytes | None:
-        """A JPEG of the page, or None with a warning when the browser does not deliver one in time."""
+        """A JPEG of the page, or None with a warning when the browser does not
+        deliver one in time.
+        """
         height = await self.height(whole=whole)
         return await self.draw(width, height, scale=scale)
 
@@ -146,7 +158,9 @@ class Collector:
     async def draw(self, width: int, height: float, *, scale: float = 1.0) -> bytes | None:
         """The picture from the page's top down to ``height``; see ``picture``."""
         if height > PICTURE_HEIGHT:
-            self._bundle.warn("PICTURE_CUT", f"The picture ends {PICTURE_HEIGHT} px below the page's top.")
+            self._bundle.warn(
+                "PICTURE_CUT", f"The picture ends {PICTURE_HEIGHT} px below the page's top."
+            )
         params: Fields = {
             "format": "jpeg",
             "quality": PICTURE_QUALITY,
@@ -190,7 +204,9 @@ class Collector:
         return (self._bundle.facts or {}).get("elements", 0) > LIGHT_ABOVE
 
     async def snapshot(self) -> None:
-        """Boxes and computed styles of every element. Asked for once, whichever phase needs it first."""
+        """Boxes and computed styles of every element. Asked for once, whichever phase needs it
+        first.
+        """
         if self._snapshot is None:
             self._snapshot = asyncio.create_task(self._take_snapshot())
         try:
@@ -221,30 +237,36 @@ class Collector:
     async def style_sheets(self) -> bool:
         """The text of the style sheets that apply; whether any came since the last call.
 
-        Asked for right after the load, so that they can be read while the browser is busy with other things,
-        and once more after the scroll pass, which may bring further ones.
+        Asked for right after the load, so that they can be read while the browser is busy with
+        other things, and once more after the scroll pass, which may bring further ones.
         """
-        headers = [header for header in self.visit.sheet_headers if header.get("origin") == "regular"]
-        wanted = headers[len(self._sheets) : MOST_SHEETS]
+        headers = [
+            header for header in self.visit.sheet_headers if header.get("origin") == "regular"
+        ]
+        wanted = headers[len(self._sheets) : MAX_SHEETS]
         if not wanted:
             return False
         with self._timed("styleSheets"):
-            left = MOST_CSS - sum(len(sheet["text"]) for sheet in self._bundle.sheets)
+            left = MAX_CSS - sum(len(sheet["text"]) for sheet in self._bundle.sheets)
             fitting: list[Fields] = []
             for header in wanted:
                 left -= int(header.get("length", 0))
                 if left >= 0:
                     fitting.append(header)
-            texts = await asyncio.gather(*(self._sheet_text(str(one["styleSheetId"])) for one in fitting))
+            texts = await asyncio.gather(
+                *(self._sheet_text(str(one["styleSheetId"])) for one in fitting)
+            )
         self._sheets += wanted
         found = [_sheet(header, text) for header, text in zip(fitting, texts, strict=True) if text]
         self._bundle.sheets += found
-        if len(headers) > MOST_SHEETS or len(fitting) < len(wanted):
+        if len(headers) > MAX_SHEETS or len(fitting) < len(wanted):
             self._bundle.warn("CSS_CUT", "The page has more style sheets than are read.")
         return bool(found)
 
     async def rule_usage(self) -> None:
-        """How many style rules match something on the page as it stands now; asked for once, at the end."""
+        """How many style rules match something on the page as it stands now; asked for once, at the
+        end.
+        """
         if self._usage_known:
             return
         self._usage_known = True
@@ -263,22 +285,29 @@ class Collector:
 
     async def _used_rules(self, texts: list[str] | None) -> Fields:
         argument = {"texts": texts, "milliseconds": RULES_MS}
-        answer: Fields = await self._devtools.evaluate(f"({script('rules')})({json.dumps(argument)})")
+        answer: Fields = await self._devtools.evaluate(
+            f"({script('rules')})({json.dumps(argument)})"
+        )
         return answer
 
     async def _sheet_text(self, sheet_id: str) -> str:
         try:
-            answer = await self._devtools.call("CSS.getStyleSheetText", {"styleSheetId": sheet_id}, seconds=3)
+            answer = await self._devtools.call(
+                "CSS.getStyleSheetText", {"styleSheetId": sheet_id}, seconds=3
+            )
         except (Unanswered, Refused):
             return ""
         return str(answer.get("text", ""))
 
     async def fonts(self, samples: list[tuple[str, int]]) -> None:
-        """Which fonts the browser really used for the page's main families: declared is not rendered."""
+        """Which fonts the browser really used for the page's main families: declared is not
+        rendered.
+        """
         try:
             await self._devtools.call("DOM.getDocument", {"depth": 0})
             answer = await self._devtools.call(
-                "DOM.pushNodesByBackendIdsToFrontend", {"backendNodeIds": [node for _, node in samples]}
+                "DOM.pushNodesByBackendIdsToFrontend",
+                {"backendNodeIds": [node for _, node in samples]},
             )
             calls = (
                 self._devtools.call("CSS.getPlatformFontsForNode", {"nodeId": node}, seconds=2)
@@ -298,14 +327,16 @@ class Collector:
     # --- motion ---
 
     async def animations(self, wait_seconds: float, canvases: bool = True) -> None:
-        """What moves now and within ``wait_seconds``, and what still does for who asked for less motion."""
+        """What moves now and within ``wait_seconds``, and what still does for who asked for less
+        motion.
+        """
         if wait_seconds:
             await self.hold_animations(held=False)
             await self._watch(wait_seconds)
             await self.hold_animations()
         elif canvases:
             await self.canvases()
-        bundle, argument = self._bundle, {"most": MOST_ANIMATIONS}
+        bundle, argument = self._bundle, {"most": MAX_ANIMATIONS}
         await self.globals()
         bundle.animations = await self._devtools.run("animations", argument)
         await self._emulate_reduced_motion("reduce")
@@ -314,7 +345,10 @@ class Collector:
         finally:
             await self._emulate_reduced_motion("")
         if bundle.animations is not None and after is not None:
-            bundle.reduced_motion = {"before": bundle.animations["infinite"], "after": after["infinite"]}
+            bundle.reduced_motion = {
+                "before": bundle.animations["infinite"],
+                "after": after["infinite"],
+            }
             running = [entry for entry in after["list"] if entry["state"] == "running"]
             names = {entry["name"] for entry in running if entry["infinite"]}
             bundle.reduced_motion["still"] = sorted(names)[:20]
@@ -327,7 +361,7 @@ class Collector:
     async def _watch(self, seconds: float) -> None:
         if self._devtools.scripts_stopped:
             return
-        argument = {"milliseconds": round(1000 * seconds), "every": WATCH_MS, "most": MOST_CANVASES}
+        argument = {"milliseconds": round(1000 * seconds), "every": WATCH_MS, "most": MAX_CANVASES}
         with suppress(Unanswered, Refused):
             self._bundle.watched = await self._devtools.evaluate(
                 f"({script('watch')})({json.dumps(argument)})", seconds=seconds + 5, promise=True
@@ -340,12 +374,15 @@ class Collector:
     async def globals(self) -> None:
         """Which well-known names the page's own world has, and their versions. Asked for once.
 
-        The one look into that world: what would change anything there is not run, and nothing it says is.
+        The one look into that world: what would change anything there is not run, and nothing it
+        says is.
         """
         if self._asked_for_globals:
             return
         self._asked_for_globals = True
-        tests = ",".join(f"{json.dumps(name)}:{json.dumps(name)} in window" for name in GLOBAL_NAMES)
+        tests = ",".join(
+            f"{json.dumps(name)}:{json.dumps(name)} in window" for name in GLOBAL_NAMES
+        )
         found = await self._look_into_page(f"({{{tests}}})")
         self._bundle.globals = [name for name in GLOBAL_NAMES if found.get(name) is True]
         known = set(self._bundle.globals)
@@ -362,10 +399,17 @@ class Collector:
             f"{json.dumps(name)}:window.{path.replace('.', '?.')}" for name, path in paths.items()
         )
         found = await self._look_into_page(f"({{{reads}}})")
-        return {name: str(value)[:20] for name, value in found.items() if isinstance(value, str | int)}
+        return {
+            name: str(value)[:20] for name, value in found.items() if isinstance(value, str | int)
+        }
 
     async def _look_into_page(self, expression: str) -> Fields:
-        params = {"expression": expression, "returnByValue": True, "throwOnSideEffect": True, "timeout": 500}
+        params = {
+            "expression": expression,
+            "returnByValue": True,
+            "throwOnSideEffect": True,
+            "timeout": 500,
+        }
         try:
             answer = await self._devtools.call("Runtime.evaluate", params, seconds=2)
         except (Unanswered, Refused):
@@ -376,7 +420,9 @@ class Collector:
     # --- quality ---
 
     async def axe(self, source: str, options: Fields, tier: str) -> None:
-        """Run axe within its budget; a page that is too much for it loses this part only. Runs once."""
+        """Run axe within its budget; a page that is too much for it loses this part only. Runs
+        once.
+        """
         if self._bundle.axe is not None:
             return
         argument = {"options": options, "mostNodes": 20}
@@ -409,7 +455,9 @@ class Collector:
         is_phone = viewport.width < PHONE_BELOW
         calls = self._devtools.call
         await calls("Emulation.setDeviceMetricsOverride", _metrics(viewport) | {"mobile": is_phone})
-        await calls("Emulation.setTouchEmulationEnabled", {"enabled": is_phone, "maxTouchPoints": 5})
+        await calls(
+            "Emulation.setTouchEmulationEnabled", {"enabled": is_phone, "maxTouchPoints": 5}
+        )
         if is_phone:
             await calls("Emulation.setUserAgentOverride", {"userAgent": user_agent})
         await self.visit.again(self._bundle)
@@ -418,7 +466,7 @@ class Collector:
     async def _measure_resized(self, viewport: NamedViewport, *, reloaded: bool) -> None:
         facts = await self._resized_facts()
         snapshot = None
-        if (self._bundle.facts or {}).get("elements", 0) <= MOST_RESIZED:
+        if (self._bundle.facts or {}).get("elements", 0) <= MAX_RESIZED:
             snapshot = await self._capture(RESIZED_STYLES, paint_order=False)
         else:
             self._bundle.warn(
@@ -466,5 +514,5 @@ def _sheet(header: Fields, text: str) -> Fields:
         "inline": bool(header.get("isInline")),
         "disabled": bool(header.get("disabled")),
         "bytes": int(header.get("length", len(text))),
-        "text": text[:MOST_SHEET_TEXT],
+        "text": text[:MAX_SHEET_TEXT],
     }

@@ -1,7 +1,7 @@
 """Motion by frames: two small pictures at each place of a scroll pass, and where they differ.
 
-Both are taken at the same place, so whatever differs moves by itself: loops, reveals, videos, canvases. What
-it is made with plays no part.
+Both are taken at the same place, so whatever differs moves by itself: loops, reveals, videos,
+canvases. What it is made with plays no part.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import io
 import time
 from typing import Any
 
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.browser.devtools import Devtools, Refused, Unanswered, script
 
-MOST_PLACES = 20
-MOST_SECONDS = 20.0
+MAX_PLACES = 20
+MAX_SECONDS = 20.0
 APART_SECONDS = 0.12
 SCALE = 0.25
 QUALITY = 60
@@ -28,19 +28,23 @@ LEAST_SHARE = 0.0005
 Fields = dict[str, Any]
 
 
-async def watch_frames(devtools: Devtools, bundle: Bundle) -> None:
-    """Scroll through the page once more, with two pictures at each place. A page without scripts has none."""
+async def watch_frames(devtools: Devtools, bundle: PageCapture) -> None:
+    """Scroll through the page once more, with two pictures at each place. A page without scripts
+    has none.
+    """
     if devtools.scripts_stopped:
         return
     width, height = bundle.viewport
     page_height = float((bundle.facts or {}).get("pageHeight", height))
-    stride = max(height / 2, page_height / MOST_PLACES)
+    stride = max(height / 2, page_height / MAX_PLACES)
     begun = time.monotonic()
     moving: list[Fields] = []
     places, y = 0, 0.0
     try:
-        while places < MOST_PLACES and y < page_height and time.monotonic() - begun < MOST_SECONDS:
-            top = float(await devtools.evaluate(f"scrollTo({{top: {y}, behavior: 'instant'}}), scrollY"))
+        while places < MAX_PLACES and y < page_height and time.monotonic() - begun < MAX_SECONDS:
+            top = float(
+                await devtools.evaluate(f"scrollTo({{top: {y}, behavior: 'instant'}}), scrollY")
+            )
             await devtools.evaluate(f"({script('frames')})(1)", promise=True)
             first = await _frame(devtools, top, width, height)
             await asyncio.sleep(APART_SECONDS)
@@ -48,7 +52,9 @@ async def watch_frames(devtools: Devtools, bundle: Bundle) -> None:
             found = await asyncio.to_thread(_difference, first, second)
             if found is not None:
                 share, box = found
-                moving.append({"share": share, "box": [box[0], round(box[1] + top), box[2], box[3]]})
+                moving.append(
+                    {"share": share, "box": [box[0], round(box[1] + top), box[2], box[3]]}
+                )
             places += 1
             y += stride
         await devtools.evaluate("scrollTo({top: 0, behavior: 'instant'})")

@@ -1,7 +1,7 @@
 """Whether a site's robots.txt lets us open a page, after RFC 9309.
 
-Section 2.3.1: any 4xx means there are no rules; a server error or no answer at all means everything is
-disallowed; at least five redirects are followed. Section 2.5: at least 500 KiB must be read.
+Section 2.3.1: any 4xx means there are no rules; a server error or no answer at all means everything
+is disallowed; at least five redirects are followed. Section 2.5: at least 500 KiB must be read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class RobotsAnswer:
 async def ask_robots(url: str, egress: Egress) -> RobotsAnswer:
     """Fetch the robots.txt of ``url``'s host through the proxy and judge ``url`` by it.
 
-    Raises HostUnreachable when there is no such host, which says more than that its robots.txt is missing.
+    Raises HostUnreachable when there is no such host, which says more than that its robots.txt is
+    missing.
     """
     parts = urlsplit(url)
     address = parts._replace(path="/robots.txt", query="", fragment="").geturl()
@@ -70,5 +71,8 @@ def judge(url: str, answer: Fetched) -> RobotsAnswer:
     rules = Protego.parse(answer.body.decode("utf-8", "replace"))
     delay = rules.crawl_delay(AGENT)
     return RobotsAnswer(
-        rules.can_fetch(url, AGENT), "rules", answer.status, float(delay) if delay is not None else None
+        rules.can_fetch(url, AGENT),
+        "rules",
+        answer.status,
+        float(delay) if delay is not None else None,
     )

@@ -1,4 +1,6 @@
-"""Colours as computed styles write them, and the two measures that matter: contrast and likeness."""
+"""Colours as computed styles write them, and the two measures that matter:
+contrast and likeness.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def parse_color(text: str) -> Color | None:
         angle = math.radians(third)
         second, third = second * math.cos(angle), second * math.sin(angle)
     if name in ("oklab", "oklch"):
-        return _made(_from_oklab(first / 100 if body[0].endswith("%") else first, second, third), body)
+        return _made(
+            _from_oklab(first / 100 if body[0].endswith("%") else first, second, third), body
+        )
     if name in ("lab", "lch"):
         return _made(_from_lab(first, second, third), body)
     return None
@@ -158,8 +162,12 @@ def contrast_ratio(one: Color, other: Color) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def merged(weights: Iterable[tuple[Color, float]], distance: float = 0.03) -> list[tuple[Color, float]]:
-    """Colours with their share of the whole, alike ones put together under the heaviest, heaviest first."""
+def merged(
+    weights: Iterable[tuple[Color, float]], distance: float = 0.03
+) -> list[tuple[Color, float]]:
+    """Colours with their share of the whole, alike ones put together under the heaviest, heaviest
+    first.
+    """
     kept: list[tuple[Color, float]] = []
     ordered = sorted(weights, key=lambda entry: -entry[1])[:2000]
     for color, weight in ordered:

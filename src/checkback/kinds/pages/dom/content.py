@@ -1,7 +1,8 @@
-"""What each box of the page holds, summed from the bottom up: texts, headings, links, fields, pictures.
+"""What each box of the page holds, summed from the bottom up: texts, headings, links, fields,
+pictures.
 
-Tags, roles and what is drawn count; class names and ids never do, because they say what an author called a
-thing, not what it is.
+Tags, roles and what is drawn count; class names and ids never do, because they say what an author
+called a thing, not what it is.
 """
 
 from __future__ import annotations
@@ -162,7 +163,9 @@ def _add_own(node: Node, box: Box, content: Content) -> None:
 
 
 def _is_button(node: Node, box: Box, content: Content) -> bool:
-    if node.tag == "button" or (node.tag == "input" and node.attributes.get("type") in ("submit", "button")):
+    if node.tag == "button" or (
+        node.tag == "input" and node.attributes.get("type") in ("submit", "button")
+    ):
         return True
     if node.tag != "a" or node.style.get("display") not in _BUTTON_DISPLAYS:
         return False
@@ -188,11 +191,19 @@ def is_framed(node: Node) -> bool:
 
 
 def _has_picture_behind(node: Node, box: Box) -> bool:
-    return node.style.get("background-image", "").startswith("url") and box.width > 80 and box.height > 80
+    return (
+        node.style.get("background-image", "").startswith("url")
+        and box.width > 80
+        and box.height > 80
+    )
 
 
 def _is_portrait(node: Node, box: Box, content: Content) -> bool:
-    if not content.images or not 48 <= box.width <= 280 or abs(box.width - box.height) >= 0.15 * box.width:
+    if (
+        not content.images
+        or not 48 <= box.width <= 280
+        or abs(box.width - box.height) >= 0.15 * box.width
+    ):
         return False
     radius = node.style.get("border-top-left-radius", "")
     return "50%" in radius or pixels(radius) >= box.width / 2 - 1
@@ -215,4 +226,6 @@ def _add_heading(node: Node, box: Box, content: Content) -> None:
         and box.height < 260
         and _WORD.search(first.text)
     ):
-        content.headings.append(Heading(2 if first.size < 40 else 1, first.text[:160], first.size, box.y))
+        content.headings.append(
+            Heading(2 if first.size < 40 else 1, first.text[:160], first.size, box.y)
+        )

@@ -1,4 +1,6 @@
-"""The page's style sheets, read: variables, breakpoints, keyframes, transitions, sizes that adapt."""
+"""The page's style sheets, read: variables, breakpoints, keyframes,
+transitions, sizes that adapt.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +8,24 @@ import re
 from collections import Counter
 from typing import Any
 
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.dom.css_parser import StyleFacts, read_sheet
 
 Fields = dict[str, Any]
 
-MOST_LISTED = 300
-MOST_SHEETS = 40
+MAX_LISTED = 300
+MAX_SHEETS = 40
 VALUE_LENGTH = 200
-_WIDTH = re.compile(r"(min|max)-width\s*:\s*([\d.]+)(px|em|rem)|width\s*[<>]=?\s*([\d.]+)(px|em|rem)")
+_WIDTH = re.compile(
+    r"(min|max)-width\s*:\s*([\d.]+)(px|em|rem)|width\s*[<>]=?\s*([\d.]+)(px|em|rem)"
+)
 _VARIABLE = re.compile(r"var\(\s*(--[\w-]+)")
 _FACE = re.compile(r"@font-face\s*\{([^}]{0,4000})\}", re.I)
 _FAMILY = re.compile(r"(?:^|[;\s])font-family\s*:\s*([^;}]{1,200})", re.I)
 _FLUID = re.compile(r"\b(clamp|calc|min|max)\(")
 
 
-def read_styles(bundle: Bundle) -> StyleFacts:
+def read_styles(bundle: PageCapture) -> StyleFacts:
     """Read every style sheet of the bundle that applies."""
     facts = StyleFacts()
     for sheet in bundle.sheets:
@@ -56,7 +60,10 @@ def variables(facts: StyleFacts) -> list[Fields]:
 
 
 _CATEGORIES = (
-    ("color", r"#[0-9a-f]{3,8}\b|\b(rgb|hsl|oklch|oklab|lab|lch|color)a?\(|^(white|black|transparent)$"),
+    (
+        "color",
+        r"#[0-9a-f]{3,8}\b|\b(rgb|hsl|oklch|oklab|lab|lch|color)a?\(|^(white|black|transparent)$",
+    ),
     ("easing", r"cubic-bezier|^(linear|ease|ease-in|ease-out|ease-in-out)$|steps\("),
     ("duration", r"^[\d.]+m?s$"),
     ("shadow", r"^(inset )?-?[\d.]+(px|rem|em)? -?[\d.]+(px|rem|em)? "),
@@ -87,7 +94,7 @@ def fluid_values(facts: StyleFacts, function: str) -> list[Fields]:
     return found
 
 
-def web_fonts(bundle: Bundle) -> set[str]:
+def web_fonts(bundle: PageCapture) -> set[str]:
     """The families that the style sheets bring along."""
     found: set[str] = set()
     for sheet in bundle.sheets:
@@ -99,7 +106,9 @@ def web_fonts(bundle: Bundle) -> set[str]:
 
 
 def breakpoints(facts: StyleFacts) -> list[Fields]:
-    """Widths in pixels at which media queries switch, each with the number of rules blocks that use it."""
+    """Widths in pixels at which media queries switch, each with the number of rules blocks that use
+    it.
+    """
     found: Counter[int] = Counter()
     for query, count in facts.media.items():
         for match in _WIDTH.finditer(query):
@@ -108,7 +117,7 @@ def breakpoints(facts: StyleFacts) -> list[Fields]:
     return [{"width": width, "uses": found[width]} for width in sorted(found)][:60]
 
 
-def summary(bundle: Bundle, facts: StyleFacts) -> Fields:
+def summary(bundle: PageCapture, facts: StyleFacts) -> Fields:
     """The numbers of the report's ``css`` part."""
     unused = 0.0 if bundle.rules_used is not None else None
     if bundle.rules_used is not None and facts.rules:
@@ -124,7 +133,7 @@ def summary(bundle: Bundle, facts: StyleFacts) -> Fields:
         "fluidValues": sum(1 for item in facts.declarations if _FLUID.search(item.value)),
         "sheets": [
             {"url": sheet["url"], "inline": sheet["inline"], "bytes": sheet["bytes"]}
-            for sheet in bundle.sheets[:MOST_SHEETS]
+            for sheet in bundle.sheets[:MAX_SHEETS]
         ],
         "sheetsTotal": len(bundle.sheets),
     }

@@ -1,9 +1,9 @@
 """Reads a style sheet in one pass, for its structure: rules, declarations, what surrounds them.
 
-Eight times as fast as a full parser, which takes longer over a common framework than the browser over the
-whole page. Values are not taken apart, only their ends are found: strings, addresses, escapes, brackets and
-comments are known. What is no CSS is passed over, as browsers do; every step goes forward, so a hostile sheet
-costs no more than its length.
+Eight times as fast as a full parser, which takes longer over a common framework than the browser
+over the whole page. Values are not taken apart, only their ends are found: strings, addresses,
+escapes, brackets and comments are known. What is no CSS is passed over, as browsers do; every step
+goes forward, so a hostile sheet costs no more than its length.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 VALUE_LENGTH = 200
-MOST_DEPTH = 12
+MAX_DEPTH = 12
 
 _STRING = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""
 _COMMENT = re.compile(rf"""({_STRING})|/\*.*?(?:\*/|\Z)""", re.DOTALL)
@@ -74,7 +74,7 @@ class StyleFacts:
 
 def read_sheet(text: str, facts: StyleFacts) -> None:
     """Add what one style sheet says to ``facts``."""
-    _Reader(facts).read(without_comments(text))
+    _CssReader(facts).read(without_comments(text))
 
 
 def without_comments(text: str) -> str:
@@ -84,7 +84,9 @@ def without_comments(text: str) -> str:
 
 @dataclass(slots=True)
 class _Block:
-    """What stands between two braces: a sheet, group, style, keyframes, frame, font, value or other."""
+    """What stands between two braces: a sheet, group, style, keyframes, frame, font, value or
+    other.
+    """
 
     kind: str
     media: str = ""
@@ -95,7 +97,7 @@ class _Block:
     animated: set[str] = field(default_factory=set[str])
 
 
-class _Reader:
+class _CssReader:
     """One pass over one sheet."""
 
     def __init__(self, facts: StyleFacts) -> None:
@@ -136,7 +138,7 @@ class _Reader:
                 self._close(text, at)
 
     def _open(self, within: _Block, prelude: str, start: int) -> None:
-        if within.kind in ("value", "other") or len(self._blocks) > MOST_DEPTH:
+        if within.kind in ("value", "other") or len(self._blocks) > MAX_DEPTH:
             kind = "value" if within.kind == "value" else "other"
             self._blocks.append(_Block(kind, start=start))
         elif prelude.startswith("--") and ":" in prelude:
@@ -150,7 +152,9 @@ class _Reader:
             selector = _plain(prelude)
             if within.selector:
                 outer = within.selector
-                selector = selector.replace("&", outer) if "&" in selector else f"{outer} {selector}"
+                selector = (
+                    selector.replace("&", outer) if "&" in selector else f"{outer} {selector}"
+                )
             self._blocks.append(_Block("style", within.media, selector[:VALUE_LENGTH]))
 
     def _open_at_rule(self, within: _Block, prelude: str) -> None:
@@ -172,7 +176,9 @@ class _Reader:
                 media = f"{media} and {rest}" if media else rest
             elif keyword == "layer" and rest:
                 self._name_layers(rest)
-            self._blocks.append(_Block("style" if within.selector else "group", media, within.selector))
+            self._blocks.append(
+                _Block("style" if within.selector else "group", media, within.selector)
+            )
         else:
             self._blocks.append(_Block("other"))
 

@@ -1,4 +1,6 @@
-"""The page as a tree of boxes: a DOMSnapshot made readable. Everything about geometry starts here."""
+"""The page as a tree of boxes: a DOMSnapshot made readable. Everything about
+geometry starts here.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ STYLES = (
 )  # fmt: skip
 
 ELEMENT, TEXT = 1, 3
-UNSEEN_TAGS = frozenset({"script", "style", "noscript", "template", "head", "meta", "link", "title"})
+UNSEEN_TAGS = frozenset(
+    {"script", "style", "noscript", "template", "head", "meta", "link", "title"}
+)
 
 Fields = dict[str, Any]
 NO_STYLE: dict[str, str] = {}
@@ -128,7 +132,9 @@ class Tree:
 
     def texts(self) -> Iterator[Node]:
         """Rendered texts that hold more than space."""
-        return (node for node in self.nodes if node.kind == TEXT and node.box is not None and node.text)
+        return (
+            node for node in self.nodes if node.kind == TEXT and node.box is not None and node.text
+        )
 
 
 def parse(snapshot: Fields, styles: Sequence[str]) -> Tree:
@@ -167,7 +173,8 @@ def parse(snapshot: Fields, styles: Sequence[str]) -> Tree:
 def _lay_out(nodes: list[Node], layout: Fields, strings: list[str], styles: Sequence[str]) -> None:
     orders: list[int] = layout.get("paintOrders", [])
     indexes: list[int] = layout["nodeIndex"]
-    # Most elements share their styles with others, so few different ones are made; nobody writes into them.
+    # Most elements share their styles with others, so few different ones are made; nobody writes
+    # into them.
     known: dict[tuple[int, ...], dict[str, str]] = {}
     for place, index in enumerate(indexes):
         node = nodes[index]
@@ -178,7 +185,9 @@ def _lay_out(nodes: list[Node], layout: Fields, strings: list[str], styles: Sequ
         style = known.get(values)
         if style is None:
             pairs = zip(styles, values, strict=False)
-            style = known[values] = {name: strings[value] if value >= 0 else "" for name, value in pairs}
+            style = known[values] = {
+                name: strings[value] if value >= 0 else "" for name, value in pairs
+            }
         node.style = style
         if node.kind == TEXT and not node.style and node.parent is not None:
             node.style = node.parent.style
@@ -202,7 +211,9 @@ def is_visible(node: Node, page_width: float) -> bool:
     # Tall and transparent is a section that fades in when it is scrolled to, not something hidden.
     if pixels(style.get("opacity", "1"), 1.0) < 0.02 and box.height <= 200:
         return False
-    return box.width > 2 and box.height > 2 and box.right > 0 and box.x < page_width and box.bottom > 0
+    return (
+        box.width > 2 and box.height > 2 and box.right > 0 and box.x < page_width and box.bottom > 0
+    )
 
 
 def pixels(value: str | None, default: float = 0.0) -> float:
@@ -217,7 +228,9 @@ def pixels(value: str | None, default: float = 0.0) -> float:
 
 
 def text_style(node: Node) -> dict[str, str]:
-    """The style that a text is drawn with: its own box's, else that of the nearest ancestor with one."""
+    """The style that a text is drawn with: its own box's, else that of the nearest ancestor with
+    one.
+    """
     if node.style:
         return node.style
     return next((parent.style for parent in node.ancestors() if parent.style), NO_STYLE)

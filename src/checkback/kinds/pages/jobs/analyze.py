@@ -1,7 +1,7 @@
 """Registers ``page.analyze``, and the kinds that build on it.
 
-Doors import this module to list their tools, so it must stay light: the browser and the style sheet parser
-are imported when a job runs, and a server without the extra ``pages`` still lists the kind.
+Doors import this module to list their tools, so it must stay light: the browser and the style sheet
+parser are imported when a job runs, and a server without the extra ``pages`` still lists the kind.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def admit(args: PageAnalyzeArgs, policy: AddressPolicy) -> None:
 async def warm_browser(environment: Environment) -> AsyncGenerator[Any]:
     """A browser that serves one job after the other, or None where none can be started.
 
-    None rather than an error: each job then tries for itself and fails with the reason in its own record, and
-    a browser that is installed meanwhile is found without a restart.
+    None rather than an error: each job then tries for itself and fails with the reason in its own
+    record, and a browser that is installed meanwhile is found without a restart.
     """
     try:
         from checkback.kinds.browser.session import browser_session
@@ -64,10 +64,11 @@ async def warm_browser(environment: Environment) -> AsyncGenerator[Any]:
     phases=PHASES,
 )
 async def analyze(args: PageAnalyzeArgs, ctx: JobContext) -> dict[str, Any]:
-    """Open a web page in a real browser and report on layout, design, motion, accessibility and performance.
+    """Open a web page in a real browser and report on layout, design, motion, accessibility and
+    performance.
 
-    Returns scores and counts; the full report (sections, colors, fonts, findings) is the file report.json,
-    which job.result reads in parts. Nothing on the site is changed.
+    Returns scores and counts; the full report (sections, colors, fonts, findings) is the file
+    report.json, which job.result reads in parts. Nothing on the site is changed.
     """
     try:
         from checkback.kinds.browser.session import browser_session

@@ -1,7 +1,9 @@
-"""``page.analyze_batch``: many pages, one job each, under one job that starts them and follows them.
+"""``page.analyze_batch``: many pages, one job each, under one job that starts them and follows
+them.
 
-Each page is an ordinary ``page.analyze`` job of the same owner, with its own state, report and retention. The
-batch's own process opens no page; it decides whose turn it is, so that no host is asked for too much at once.
+Each page is an ordinary ``page.analyze`` job of the same owner, with its own state, report and
+retention. The batch's own process opens no page; it decides whose turn it is, so that no host is
+asked for too much at once.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ from checkback.kinds.registry import job
 from checkback.security.addresses import AddressPolicy, check_url
 
 KIND = "page.analyze"
-MOST_PAGES = 100
+MAX_PAGES = 100
 #: Pages that are started and not ended. More would only wait in the queue, before those of others.
-MOST_AT_ONCE = 8
+MAX_AT_ONCE = 8
 LOOK_SECONDS = 0.5
 DEADLINE_SECONDS = 6 * 3600.0
 
@@ -37,7 +39,7 @@ class PageBatchArgs(BaseModel):
 
     urls: list[PageUrl] = Field(
         min_length=1,
-        max_length=MOST_PAGES,
+        max_length=MAX_PAGES,
         description="URLs of 1 to 100 pages; duplicates are analyzed once.",
     )
     options: PageOptions = Field(
@@ -45,7 +47,9 @@ class PageBatchArgs(BaseModel):
         description="Options for each page: any argument of page.analyze but url and async.",
         json_schema_extra={"listed": "brief"},
     )
-    per_host: Annotated[int, Field(ge=1, le=8, description="Pages of one host open at the same time.")] = 2
+    per_host: Annotated[
+        int, Field(ge=1, le=8, description="Pages of one host open at the same time.")
+    ] = 2
     pause_ms: Annotated[
         int, Field(ge=0, le=60_000, description="Milliseconds between two page loads on one host.")
     ] = 500
@@ -72,8 +76,9 @@ def admit(args: PageBatchArgs, policy: AddressPolicy) -> None:
 def analyze_batch(args: PageBatchArgs, ctx: JobContext) -> Fields:
     """Analyze up to 100 web pages, one job each. Use page.analyze for a single page.
 
-    Returns job, state, score and grade of each page, or why it failed; each page's report belongs to its own
-    job. A page that fails does not end the batch; cancelling the batch cancels the pages.
+    Returns job, state, score and grade of each page, or why it failed; each page's report belongs
+    to its own job. A page that fails does not end the batch; cancelling the batch cancels the
+    pages.
     """
     return _Batch(args, ctx).run()
 
@@ -108,10 +113,12 @@ class _Batch:
         """Start every page whose turn it is."""
         busy = Counter(_host(url) for url in self._open)
         for url in list(self._waiting):
-            if len(self._open) >= MOST_AT_ONCE:
+            if len(self._open) >= MAX_AT_ONCE:
                 return
             host = _host(url)
-            rested = time.monotonic() - self._last_start.get(host, -1e9) >= self._args.pause_ms / 1000
+            rested = (
+                time.monotonic() - self._last_start.get(host, -1e9) >= self._args.pause_ms / 1000
+            )
             if busy[host] >= self._args.per_host or not rested:
                 continue
             # The address itself is the key: a later attempt of the batch finds the same job.
@@ -124,7 +131,9 @@ class _Batch:
 
     def _look(self) -> None:
         urls = list(self._open)
-        for url, found in zip(urls, self._ctx.look([self._open[url].id for url in urls]), strict=True):
+        for url, found in zip(
+            urls, self._ctx.look([self._open[url].id for url in urls]), strict=True
+        ):
             self._open[url] = found
             if found.state.is_final:
                 self._ended[url] = self._open.pop(url)

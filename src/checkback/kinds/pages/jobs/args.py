@@ -1,8 +1,9 @@
 """The arguments of ``page.analyze``: every input key that a ReftrixMCP client may send.
 
-The names, defaults and limits are the wire format's, camelCase and snake_case mixed as it has them, so
-the JSON schema of this model is the tool's input schema. Unknown keys are refused. Keys that belong to parts
-which do not exist here (a vision model, a database) are accepted, and ``unused_keys`` names those sent.
+The names, defaults and limits are the wire format's, camelCase and snake_case mixed as it has them,
+so the JSON schema of this model is the tool's input schema. Unknown keys are refused. Keys that
+belong to parts which do not exist here (a vision model, a database) are accepted, and
+``unused_keys`` names those sent.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class Features(_Options):
 class LayoutOptions(_Options):
     """How the page is laid out and pictured."""
 
-    fullPage: bool = Field(default=True, description="Picture the whole page instead of its first window.")
+    fullPage: bool = Field(
+        default=True, description="Picture the whole page instead of its first window."
+    )
     viewport: Viewport = Viewport()
     include_html: bool = Field(
         default=False,
@@ -156,7 +159,9 @@ class ResponsiveOptions(_Options):
         default=False,
         description="Load the page anew for each size, as a phone does where it is narrow.",
     )
-    viewports: tuple[NamedViewport, ...] = Field(default=DEFAULT_VIEWPORTS, min_length=1, max_length=10)
+    viewports: tuple[NamedViewport, ...] = Field(
+        default=DEFAULT_VIEWPORTS, min_length=1, max_length=10
+    )
     include_screenshots: bool = False
     include_diff_images: bool = False
     diff_threshold: float = Field(default=0.1, ge=0, le=1)
@@ -167,7 +172,10 @@ class ResponsiveOptions(_Options):
 
 
 PageUrl = Annotated[
-    str, Field(min_length=8, max_length=4096, description="The page to analyse, with http:// or https://.")
+    str,
+    Field(
+        min_length=8, max_length=4096, description="The page to analyse, with http:// or https://."
+    ),
 ]
 
 
@@ -181,7 +189,8 @@ class PageOptions(_Options):
     timeout: Milliseconds = Field(default=600_000, ge=5000, le=600_000)
     waitUntil: Literal["load", "domcontentloaded", "networkidle"] = "networkidle"
     timeout_strategy: Literal["strict", "progressive"] = Field(
-        default="progressive", description="strict: the first phase that runs out of time ends the analysis."
+        default="progressive",
+        description="strict: the first phase that runs out of time ends the analysis.",
     )
     partial_results: bool = Field(
         default=True, description="False: a phase that fails makes the whole job fail."
@@ -246,10 +255,11 @@ _UNUSED = frozenset(
 
 
 def listed_schema(model: type[PageOptions]) -> dict[str, Any]:
-    """The arguments as a tool lists them: an agent's context need not carry what has no effect here.
+    """The arguments as a tool lists them: an agent's context need not carry what has no effect
+    here.
 
-    Every key of the wire format can still be sent. Of those without an effect the outer ones are listed
-    bare, the inner ones not at all.
+    Every key of the wire format can still be sent. Of those without an effect the outer ones are
+    listed bare, the inner ones not at all.
     """
     schema = model.model_json_schema()
     properties = schema["properties"]
@@ -269,7 +279,9 @@ def _bare(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def unused_keys(args: PageAnalyzeArgs) -> list[str]:
-    """The keys in ``args`` that the caller sent and that nothing here looks at, with dots between levels."""
+    """The keys in ``args`` that the caller sent and that nothing here looks at, with dots between
+    levels.
+    """
     found: list[str] = []
     for name in PageAnalyzeArgs.model_fields:
         if name not in args.model_fields_set:
@@ -279,7 +291,9 @@ def unused_keys(args: PageAnalyzeArgs) -> list[str]:
             found.append(name)
         elif isinstance(value, BaseModel):
             sent = (
-                f"{name}.{inner}" for inner in type(value).model_fields if inner in value.model_fields_set
+                f"{name}.{inner}"
+                for inner in type(value).model_fields
+                if inner in value.model_fields_set
             )
             found += [key for key in sent if key in _UNUSED]
     return found

@@ -15,7 +15,7 @@ from checkback.kinds.context import JobContext
 from checkback.kinds.pages.jobs.stored_report import PageJob, read_report
 from checkback.kinds.registry import MemoryLimit, job
 
-MOST_LISTED = 40
+MAX_LISTED = 40
 #: Pixels by which a section may grow or shrink without being told as changed.
 SAME_HEIGHT = 8
 _MEASURES = (
@@ -45,10 +45,11 @@ class PageCompareArgs(BaseModel):
     memory_limit=MemoryLimit.ADDRESS_SPACE,
 )
 def compare(args: PageCompareArgs, ctx: JobContext) -> Fields:
-    """Compare two completed page.analyze jobs: what was added, removed and changed from job_a to job_b.
+    """Compare two completed page.analyze jobs: what was added, removed and changed from job_a to
+    job_b.
 
-    Covers scores, sections, palette, fonts, technologies, accessibility findings and performance. Use it
-    before and after a change, or to compare two sites.
+    Covers scores, sections, palette, fonts, technologies, accessibility findings and performance.
+    Use it before and after a change, or to compare two sites.
     """
     before, after = read_report(args.job_a, ctx), read_report(args.job_b, ctx)
     return compare_reports(before, after)
@@ -60,7 +61,9 @@ def compare_reports(before: Fields, after: Fields) -> Fields:
         "a": _about(before),
         "b": _about(after),
         "scores": _scores(_at(before, "quality"), _at(after, "quality")),
-        "sections": _sections(_list(before, "layout", "sections"), _list(after, "layout", "sections")),
+        "sections": _sections(
+            _list(before, "layout", "sections"), _list(after, "layout", "sections")
+        ),
         "palette": _came_and_went(_colors(before), _colors(after)),
         "fonts": _came_and_went(_fonts(before), _fonts(after)),
         "technologies": _came_and_went(_technologies(before), _technologies(after)),
@@ -83,7 +86,9 @@ def _scores(before: Fields, after: Fields) -> Fields:
     part: Fields = {"overall": _pair(before.get("overallScore"), after.get("overallScore"))}
     axes_a, axes_b = _at(before, "axes"), _at(after, "axes")
     part["axes"] = {
-        name: _pair(axes_a[name].get("score"), axes_b[name].get("score")) for name in axes_a if name in axes_b
+        name: _pair(axes_a[name].get("score"), axes_b[name].get("score"))
+        for name in axes_a
+        if name in axes_b
     }
     part["deductions"] = _changes(_deductions(axes_a), _deductions(axes_b))
     return part
@@ -131,7 +136,9 @@ def _align(
     pairs: list[tuple[Fields, Fields]] = []
     gone: list[Fields] = []
     new: list[Fields] = []
-    same = SequenceMatcher(None, [_name(item) for item in before], [_name(item) for item in after], False)
+    same = SequenceMatcher(
+        None, [_name(item) for item in before], [_name(item) for item in after], False
+    )
     for tag, a1, a2, b1, b2 in same.get_opcodes():
         if tag == "equal":
             pairs += zip(before[a1:a2], after[b1:b2], strict=True)
@@ -174,7 +181,9 @@ def _fonts(report: Fields) -> list[str]:
 
 def _technologies(report: Fields) -> list[str]:
     found = _list(report, "technologies")
-    return [" ".join(filter(None, (str(one["name"]), str(one.get("version") or "")))) for one in found]
+    return [
+        " ".join(filter(None, (str(one["name"]), str(one.get("version") or "")))) for one in found
+    ]
 
 
 # --- findings ---
@@ -224,7 +233,7 @@ def _changes(before: Mapping[str, float], after: Mapping[str, float]) -> Fields:
 
 
 def _capped(name: str, items: list[Any]) -> Fields:
-    return {name: items[:MOST_LISTED], f"{name}Total": len(items)}
+    return {name: items[:MAX_LISTED], f"{name}Total": len(items)}
 
 
 def _at(report: Fields, *path: str) -> Fields:

@@ -1,4 +1,6 @@
-"""``page.crop``: the pictures of single sections, cut out of the one picture that an analysis has left."""
+"""``page.crop``: the pictures of single sections, cut out of the one picture that an analysis has
+left.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,9 @@ from checkback.kinds.registry import MemoryLimit, job
 if TYPE_CHECKING:
     from PIL import Image
 
-MOST_CROPS = 40
+MAX_CROPS = 40
 QUALITY = 85
-MOST_PIXELS = 100_000_000
+MAX_PIXELS = 100_000_000
 """Twice the largest picture that an analysis makes."""
 
 Fields = dict[str, Any]
@@ -46,7 +48,7 @@ class PageCropArgs(BaseModel):
     job: PageJob
     sections: list[Annotated[str, Field(max_length=20)]] = Field(
         default=[],
-        max_length=MOST_CROPS,
+        max_length=MAX_CROPS,
         description="Section ids from the report, such as s2. Default: all sections, unless box is set.",
     )
     box: Annotated[Box, AfterValidator(_sane)] | None = Field(
@@ -92,8 +94,8 @@ class PageCropArgs(BaseModel):
 def crop(args: PageCropArgs, ctx: JobContext) -> Fields:
     """Crop images of sections out of the full-page screenshot of a completed page.analyze job.
 
-    Nothing is loaded again. Each image becomes a file (section-s1.jpg), which job.result shows; sections
-    below the end of the screenshot are listed as missing.
+    Nothing is loaded again. Each image becomes a file (section-s1.jpg), which job.result shows;
+    sections below the end of the screenshot are listed as missing.
     """
     report = read_report(args.job, ctx)
     wanted = _wanted(args, report)
@@ -110,7 +112,12 @@ def crop(args: PageCropArgs, ctx: JobContext) -> Fields:
         whole.crop((x, y, right, bottom)).save(body, "JPEG", quality=QUALITY)
         artifact = ctx.artifact(f"section-{name}.jpg", body.getvalue(), "image/jpeg")
         whole_of_it = bottom == box[1] + box[3]
-        entry = {"id": name, **about, "box": [x, y, right - x, bottom - y], "artifact": artifact.name}
+        entry = {
+            "id": name,
+            **about,
+            "box": [x, y, right - x, bottom - y],
+            "artifact": artifact.name,
+        }
         cut.append(entry if whole_of_it else entry | {"cut": True})
         ctx.progress(100 * (number + 1) / len(wanted))
     return {"crops": cut, "missing": missing}
@@ -123,7 +130,7 @@ def _opened(body: bytes) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = None  # looked at here, before anything of it is unpacked
     try:
         with Image.open(io.BytesIO(body), formats=["JPEG"]) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
+            if picture.width * picture.height > MAX_PIXELS:
                 raise not_a_report()
             return picture.convert("RGB")
     except (OSError, ValueError, SyntaxError):
@@ -132,7 +139,9 @@ def _opened(body: bytes) -> Image.Image:
 
 def _wanted(args: PageCropArgs, report: Fields) -> list[tuple[str, Fields, Box]]:
     """Name, type and box of each part that is wanted."""
-    sections: dict[str, Fields] = {item["id"]: item for item in report.get("layout", {}).get("sections", [])}
+    sections: dict[str, Fields] = {
+        item["id"]: item for item in report.get("layout", {}).get("sections", [])
+    }
     names = args.sections or ([] if args.box else list(sections))
     unknown = [name for name in names if name not in sections]
     if unknown:
@@ -142,10 +151,12 @@ def _wanted(args: PageCropArgs, report: Fields) -> list[tuple[str, Fields, Box]]
             retryable=False,
             hint="The report lists its sections under layout.sections.",
         )
-    found = [(name, {"type": sections[name]["type"]}, _box(sections[name]["box"])) for name in names]
+    found = [
+        (name, {"type": sections[name]["type"]}, _box(sections[name]["box"])) for name in names
+    ]
     if args.box is not None:
         found.append(("box", {}, args.box))
-    return found[:MOST_CROPS]
+    return found[:MAX_CROPS]
 
 
 def _box(values: list[int]) -> Box:

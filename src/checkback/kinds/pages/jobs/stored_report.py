@@ -23,8 +23,12 @@ Fields = dict[str, Any]
 
 
 def file_of(job_id: str, name: str) -> str:
-    """The name of a job's file as a source of another job. What is a source already stays as it is."""
-    return job_id if job_id.startswith("artifact:") else f"artifact:{ids.parse_job_id(job_id)}/{name}"
+    """The name of a job's file as a source of another job. What is a source
+    already stays as it is.
+    """
+    return (
+        job_id if job_id.startswith("artifact:") else f"artifact:{ids.parse_job_id(job_id)}/{name}"
+    )
 
 
 def _report_of(job_id: str) -> str:
@@ -37,8 +41,8 @@ def _report_of(job_id: str) -> str:
     return found
 
 
-#: The id of a completed page.analyze job. On the way to the job's process it becomes the name of its report,
-#: and whether the caller may read that is found out at the door, as for every source.
+#: The id of a completed page.analyze job. On the way to the job's process it becomes the name of
+#: its report, and whether the caller may read that is found out at the door, as for every source.
 PageJob = Annotated[
     str,
     AfterValidator(_report_of),
@@ -51,7 +55,9 @@ PageJob = Annotated[
 
 
 def read_file(reference: str, ctx: JobContext) -> bytes:
-    """A file that the service has named. Raises JobFailed when it is gone, or is larger than ours are."""
+    """A file that the service has named. Raises JobFailed when it is gone, or is larger than ours
+    are.
+    """
     try:
         path = Path(ctx.files[reference].path)
         if path.stat().st_size > MAX_BYTES:

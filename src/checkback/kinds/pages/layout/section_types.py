@@ -1,7 +1,7 @@
 """What each section of a page is for: evidence is weighed, and the evidence is told.
 
-Each rule below gives weight to one type, with its reason. Shape and content decide; words of a heading add
-less than half of what a shape does, and class names nothing.
+Each rule below gives weight to one type, with its reason. Shape and content decide; words of a
+heading add less than half of what a shape does, and class names nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from checkback.kinds.pages.dom.content import Content, Words, is_painted, total
 from checkback.kinds.pages.dom.snapshot import Box, Node, Tree, around, is_visible
-from checkback.kinds.pages.layout.section_parts import Child, find_children
-from checkback.kinds.pages.layout.splitter import MOST_SECTIONS, Block, Splitter
+from checkback.kinds.pages.layout.section_parts import LayoutChild, find_children
+from checkback.kinds.pages.layout.splitter import MAX_SECTIONS, Block, Splitter
 
 _PERIOD = re.compile(r"/\s?(mo|month|yr|year|user|月|年)|per (month|year|user)", re.I)
 _NUMBER = re.compile(r"^[$€£¥]?\s?[\d.,]+\s?(\+|%|k|K|M|s|x|/\d+)?\+?$")
@@ -55,7 +55,7 @@ class Section:
     evidence: list[str]
     content: Content
     nodes: list[Node] = field(default_factory=list[Node])
-    children: list[Child] = field(default_factory=list[Child])
+    children: list[LayoutChild] = field(default_factory=list[LayoutChild])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,9 @@ class _Place:
 
 
 def find_sections(tree: Tree, window_width: float, window_height: float) -> list[Section]:
-    """The page's sections from top to bottom, at most 40: neighbours of one type are joined beyond that."""
+    """The page's sections from top to bottom, at most 40: neighbours of one type are joined beyond
+    that.
+    """
     splitter = Splitter(tree, window_width, window_height)
     blocks = splitter.blocks()
     if not blocks:
@@ -101,7 +103,7 @@ def find_sections(tree: Tree, window_width: float, window_height: float) -> list
         section = _judge(block, place)
         hero_seen = hero_seen or section.type == "hero"
         sections.append(section)
-    sections = _at_most(MOST_SECTIONS, _join_bands(_join_alternating(sections), window_width))
+    sections = _at_most(MAX_SECTIONS, _join_bands(_join_alternating(sections), window_width))
     for section in sections:
         section.children = find_children(splitter, section.nodes)
         if not splitter.is_application:
@@ -114,7 +116,9 @@ def _without_text(tree: Tree) -> list[Section]:
     boxes = [
         node.box
         for node in tree.elements()
-        if node.box is not None and node.tag not in ("html", "body") and is_visible(node, tree.width)
+        if node.box is not None
+        and node.tag not in ("html", "body")
+        and is_visible(node, tree.width)
         if is_painted(node) and node.box.area > 2000
     ]
     if not boxes or tree.body is None:
@@ -143,11 +147,15 @@ def _judge(block: Block, place: _Place) -> Section:
     second = others[0][1] if others else 0
     confidence = max(0.2, min(0.99, 0.5 + (weight - second) / 2))
     heading = None if kind == "navigation" else main_heading(block.content)
-    return Section(kind, heading, block.box, round(confidence, 2), reasons[kind], block.content, block.nodes)
+    return Section(
+        kind, heading, block.box, round(confidence, 2), reasons[kind], block.content, block.nodes
+    )
 
 
 def main_heading(content: Content) -> str | None:
-    """The heading that names a block; parallel headings of one size are its cards' titles, not its own."""
+    """The heading that names a block; parallel headings of one size are its cards' titles, not its
+    own.
+    """
     if not content.headings:
         return None
     ordered = sorted(content.headings, key=lambda heading: heading.y)
@@ -229,10 +237,16 @@ def _pictures(block: Block, place: _Place) -> Iterator[Evidence]:
 
 
 def _portraits(content: Content, images: int) -> Iterator[Evidence]:
-    """People who are introduced have a line or two beside their portrait; people who speak have more."""
+    """People who are introduced have a line or two beside their portrait; people who speak have
+    more.
+    """
     faces = set(content.portraits)
     in_row = max(Counter(round(y / 50) for _, y in faces).values(), default=0)
-    if in_row >= 3 and content.words > 14 * len(faces) and not _WORD_RULES["team"].search(_titles(content)):
+    if (
+        in_row >= 3
+        and content.words > 14 * len(faces)
+        and not _WORD_RULES["team"].search(_titles(content))
+    ):
         yield "testimonial", 0.35, "portraits with longer texts"
         yield "team", 0.5, "three or more portraits in a row"
     elif in_row >= 3 or (images >= 3 and _WORD_RULES["team"].search(_titles(content))):
@@ -272,7 +286,9 @@ def _plain(numbers: list[Words]) -> int:
 
 def _questions(block: Block, place: _Place) -> Iterator[Evidence]:
     texts = block.content.texts
-    asked = sum(1 for words in texts if words.text.rstrip().endswith(("?", "？")) and len(words.text) > 10)
+    asked = sum(
+        1 for words in texts if words.text.rstrip().endswith(("?", "？")) and len(words.text) > 10
+    )
     if asked >= 3:
         yield "faq", 0.9, "three or more questions"
     if block.content.disclosures >= 3 and asked >= 2:
@@ -305,7 +321,12 @@ def _parallel_titles(block: Block, place: _Place) -> Iterator[Evidence]:
     most = max(Counter(heading.level for heading in content.headings).values(), default=0)
     if most >= 3 and content.words > 20:
         yield "feature", 0.5, "three or more parallel titles with text"
-    if most >= 3 and content.words > 120 and not content.images and _stand_below_each_other(content):
+    if (
+        most >= 3
+        and content.words > 120
+        and not content.images
+        and _stand_below_each_other(content)
+    ):
         yield "content", 0.3, "titles below each other"
     if most == 2 and content.images and content.words > 30:
         yield "feature", 0.25, "parallel titles with a picture"
@@ -361,16 +382,24 @@ def _join_alternating(sections: list[Section]) -> list[Section]:
 
 
 def _join_bands(sections: list[Section], page_width: float) -> list[Section]:
-    """One navigation for the bars at the top, one footer for columns of links and the line below them."""
+    """One navigation for the bars at the top, one footer for columns of links and the line below
+    them.
+    """
     found: list[Section] = []
     for section in sections:
         before = found[-1] if found else None
-        if before is not None and before.type == section.type and _are_one_band(before, section, page_width):
+        if (
+            before is not None
+            and before.type == section.type
+            and _are_one_band(before, section, page_width)
+        ):
             nodes, content = before.nodes + section.nodes, total([before.content, section.content])
             reasons = list(dict.fromkeys([*before.evidence, *section.evidence]))
             box = around([before.box, section.box])
             confidence = max(before.confidence, section.confidence)
-            found[-1] = Section(before.type, before.heading, box, confidence, reasons, content, nodes)
+            found[-1] = Section(
+                before.type, before.heading, box, confidence, reasons, content, nodes
+            )
         else:
             found.append(section)
     return found
@@ -385,7 +414,9 @@ def _are_one_band(one: Section, other: Section, page_width: float) -> bool:
 
 
 def _at_most(most: int, sections: list[Section]) -> list[Section]:
-    """Join neighbours, two and two, until few enough are left: first those of one type, then any."""
+    """Join neighbours, two and two, until few enough are left: first those of
+    one type, then any.
+    """
     alike = True
     while len(sections) > most:
         found: list[Section] = []

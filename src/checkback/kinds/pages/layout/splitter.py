@@ -1,7 +1,7 @@
 """Cuts a page into its sections, from boxes, headings and landmarks alone.
 
-The page is split from the top: bars that float over it first, then rows of boxes, as long as a row is made of
-parts that stand on their own. What is left over and too small joins its neighbour.
+The page is split from the top: bars that float over it first, then rows of boxes, as long as a row
+is made of parts that stand on their own. What is left over and too small joins its neighbour.
 """
 
 from __future__ import annotations
@@ -10,10 +10,18 @@ from collections import Counter
 from dataclasses import dataclass
 
 from checkback.kinds.pages.dom.content import Content, is_framed, is_painted, read_contents, total
-from checkback.kinds.pages.dom.snapshot import ELEMENT, UNSEEN_TAGS, Box, Node, Tree, around, is_visible
+from checkback.kinds.pages.dom.snapshot import (
+    ELEMENT,
+    UNSEEN_TAGS,
+    Box,
+    Node,
+    Tree,
+    around,
+    is_visible,
+)
 
-MOST_SECTIONS = 40
-_MOST_DEPTH = 40
+MAX_SECTIONS = 40
+_MAX_DEPTH = 40
 #: Less than a line of text.
 MIN_HEIGHT = 14
 _LANDMARKS = frozenset({"section", "header", "footer", "nav", "main", "aside", "article"})
@@ -48,7 +56,8 @@ class Splitter:
         body = self._contents[tree.body.index] if tree.body else Content()
         levels = Counter(heading.level for heading in body.headings)
         self._document_level = min(levels) if levels else 1
-        #: Whether a tall column of links stood beside the page: then it is an application, not a document.
+        #: Whether a tall column of links stood beside the page: then it is an application, not a
+        #: document.
         self.is_application = False
         self._has_footer = False
 
@@ -63,7 +72,9 @@ class Splitter:
         return total([self.content(node) for node in nodes])
 
     def significant(self, node: Node) -> list[Node]:
-        """The children that show something; wrappers without a box of their own are looked through."""
+        """The children that show something; wrappers without a box of their own
+        are looked through.
+        """
         found: list[Node] = []
         for child in node.children:
             if not is_visible(child, self.width):
@@ -83,15 +94,19 @@ class Splitter:
         if node.tag == "nav" or node.role == "navigation":
             return True
         content, box = self.content(node), _box(node)
-        mostly_links = content.links >= 3 and content.link_characters > 0.6 * max(1, content.characters)
+        mostly_links = content.links >= 3 and content.link_characters > 0.6 * max(
+            1, content.characters
+        )
         slim = box.height < 150 or box.width < 0.35 * self.width
         return mostly_links and slim and not content.headings and len(content.images) < 4
 
     # --- splitting ---
 
     def split(self, node: Node, depth: int = 0) -> list[Row]:
-        """The rows of boxes that stand on their own within a node; one row, the node itself, when none do."""
-        if depth > _MOST_DEPTH or self.is_navigation(node):
+        """The rows of boxes that stand on their own within a node; one row, the node itself, when
+        none do.
+        """
+        if depth > _MAX_DEPTH or self.is_navigation(node):
             return [[node]]
         if node.tag == "footer" or node.role == "contentinfo":
             return [[node]]
@@ -112,11 +127,15 @@ class Splitter:
 
     def _is_link_list(self, node: Node) -> bool:
         content = self.content(node)
-        mostly_links = content.links >= 8 and content.link_characters > 0.6 * max(1, content.characters)
+        mostly_links = content.links >= 8 and content.link_characters > 0.6 * max(
+            1, content.characters
+        )
         return mostly_links and not content.headings and node.tag not in ("body", "main")
 
     def _is_bar(self, node: Node) -> bool:
-        """A bar along the top, or a tall narrow column, that lies over the page and holds controls."""
+        """A bar along the top, or a tall narrow column, that lies over the page
+        and holds controls.
+        """
         if node.style.get("position") not in _FLOATING:
             return False
         box, content = _box(node), self.content(node)
@@ -142,19 +161,26 @@ class Splitter:
         return made
 
     def _split_columns(self, node: Node, columns: Row, depth: int) -> list[Row]:
-        """One row: a single child is entered, a main column is split, parallel columns stay together."""
+        """One row: a single child is entered, a main column is split, parallel columns stay
+        together.
+        """
         if len(columns) == 1:
             inner = self.split(columns[0], depth + 1)
             return inner if len(inner) > 1 else [[node]]
         main = self._main_column(columns)
         if main is not None:
             return self._around_main(columns, main, depth)
-        bars = any(column.tag in ("header", "nav") or self.is_navigation(column) for column in columns)
+        bars = any(
+            column.tag in ("header", "nav") or self.is_navigation(column) for column in columns
+        )
         if bars and all(_box(column).width > 0.7 * self.width for column in columns):
             # A hero below a transparent header that lies over it.
             layers = sorted(columns, key=lambda column: (_box(column).y, _box(column).height))
             return [row for layer in layers for row in self.split(layer, depth + 1)]
-        if self._are_two_panels(columns) and min(_box(column).width for column in columns) > 0.2 * self.width:
+        if (
+            self._are_two_panels(columns)
+            and min(_box(column).width for column in columns) > 0.2 * self.width
+        ):
             return [[column] for column in columns]
         return [[node]]
 
@@ -167,16 +193,21 @@ class Splitter:
         narrow = all(_box(column).width < 0.3 * self.width for column in others)
         if height > 0.6 * self.height and wide and narrow:
             return widest
-        # Within a narrower page the same, when the columns are too tall to be a picture and its text.
+        # Within a narrower page the same, when the columns are too tall to be a picture and its
+        # text.
         room = around([_box(column) for column in columns]).width
         wide = _box(widest).width > 0.55 * room > 0.3 * self.width
         narrow = all(_box(column).width < 0.36 * room for column in others)
-        return widest if height > 1.2 * self.height and wide and narrow and len(columns) <= 3 else None
+        return (
+            widest if height > 1.2 * self.height and wide and narrow and len(columns) <= 3 else None
+        )
 
     def _around_main(self, columns: Row, main: Node, depth: int) -> list[Row]:
         ordered = sorted(columns, key=lambda column: _box(column).x)
         beside = [column for column in columns if column is not main]
-        self.is_application = self.is_application or any(self._is_side_bar(column) for column in beside)
+        self.is_application = self.is_application or any(
+            self._is_side_bar(column) for column in beside
+        )
         return [
             row
             for column in ordered
@@ -265,7 +296,9 @@ class Splitter:
         if len(rows) != 2 or not 0.3 * self.height < _box(node).height < 2 * self.height:
             return None
         strips = [self._is_strip(row) for row in rows]
-        others = [self.contents(row) for row, is_strip in zip(rows, strips, strict=True) if not is_strip]
+        others = [
+            self.contents(row) for row, is_strip in zip(rows, strips, strict=True) if not is_strip
+        ]
         if len(others) != 1 or len(others[0].headings) < 3:
             return None
         return list(rows)
@@ -276,7 +309,9 @@ class Splitter:
         return low and len(content.images) >= 4 and content.words < 10 and not content.headings
 
     def _should_split(self, node: Node, rows: list[Row]) -> bool:
-        """Whether the rows of a node stand on their own, or are one section's title, text and cards."""
+        """Whether the rows of a node stand on their own, or are one section's title, text and
+        cards.
+        """
         box, window = _box(node), self.height
         levels = [self.contents(row).top_level for row in rows]
         headed = [place for place, level in enumerate(levels) if level < 9]
@@ -312,7 +347,9 @@ class Splitter:
         shapes = {(bool(content.images), bool(content.headings)) for content in contents}
         return len(shapes) == 1
 
-    def _is_one_chapter(self, node: Node, levels: list[int], headed: list[int], is_page: bool) -> bool:
+    def _is_one_chapter(
+        self, node: Node, levels: list[int], headed: list[int], is_page: bool
+    ) -> bool:
         """A titled block below the document's top level, whose rows are its subsections."""
         own = levels[headed[0]] if headed and headed[0] <= 1 else 9
         deeper = all(levels[place] > own for place in headed[1:])
@@ -336,7 +373,9 @@ class Splitter:
                     return True
         return False
 
-    def _has_own_parts(self, node: Node, rows: list[Row], levels: list[int], headed: list[int]) -> bool:
+    def _has_own_parts(
+        self, node: Node, rows: list[Row], levels: list[int], headed: list[int]
+    ) -> bool:
         box, window = _box(node), self.height
         heights = [around([_box(part) for part in row]).height for row in rows]
         tall_headed = sum(heights[place] > 140 for place in headed)
@@ -364,7 +403,12 @@ class Splitter:
             if len(row) == 1 and (level := row[0].heading_level) is not None and level <= 4
         ]
         small = sum(around([_box(part) for part in row]).height < 220 for row in rows)
-        if len(rows) < 6 or small <= 0.7 * len(rows) or not heads or _box(node).height <= 0.8 * self.height:
+        if (
+            len(rows) < 6
+            or small <= 0.7 * len(rows)
+            or not heads
+            or _box(node).height <= 0.8 * self.height
+        ):
             return None
         level = _cutting_level(heads)
         cuts = [place for place, own in heads if own <= level] + [len(rows)]
@@ -380,7 +424,9 @@ class Splitter:
     # --- putting together ---
 
     def blocks(self) -> list[Block]:
-        """The page's parts from top to bottom, slivers and title strips joined to what they belong to."""
+        """The page's parts from top to bottom, slivers and title strips joined to what they belong
+        to.
+        """
         if self._tree.body is None or self._tree.body.box is None:
             return []
         blocks = [self._block(row) for row in self.split(self._tree.body)]
@@ -410,7 +456,10 @@ class Splitter:
         if block.is_navigation or block.is_footer or before.is_navigation or block.is_painted:
             return False
         content, box = block.content, block.box
-        if self._is_prose(block) and abs(before.box.x - box.x) + abs(before.box.width - box.width) < 40:
+        if (
+            self._is_prose(block)
+            and abs(before.box.x - box.x) + abs(before.box.width - box.width) < 40
+        ):
             return True
         if content.headings and content.words > 15:
             return False  # Short, but a chapter with a title and a text of its own.
@@ -423,7 +472,13 @@ class Splitter:
     def _is_prose(self, block: Block) -> bool:
         """Paragraphs without a heading: they go on with what stands above them."""
         content = block.content
-        other = content.headings or content.images or content.buttons or content.fields or content.graphics
+        other = (
+            content.headings
+            or content.images
+            or content.buttons
+            or content.fields
+            or content.graphics
+        )
         if other or content.quotes or content.prices or content.tables or content.words < 8:
             return False
         return content.links < 3 and max(words.size for words in content.texts) < 24
@@ -460,7 +515,8 @@ def _box(node: Node) -> Box:
 def rows_of(nodes: list[Node]) -> list[Row]:
     """Nodes grouped by vertical overlap, from top to bottom.
 
-    Only rows that reach below a node's top are compared with it, so that ten thousand rows stay cheap.
+    Only rows that reach below a node's top are compared with it, so that ten thousand rows stay
+    cheap.
     """
     rows: list[Row] = []
     open_rows: list[tuple[Row, float, float]] = []
@@ -480,7 +536,9 @@ def rows_of(nodes: list[Node]) -> list[Row]:
 
 
 def _cutting_level(heads: list[tuple[int, int]]) -> int:
-    """The level to cut at: the top one, or the next when the top one is only the title at the start."""
+    """The level to cut at: the top one, or the next when the top one is only the title at the
+    start.
+    """
     levels = sorted({level for _, level in heads})
     top = levels[0]
     if len(levels) > 1 and sum(level == top for _, level in heads) == 1 and heads[0][0] <= 1:

@@ -1,4 +1,6 @@
-"""The report's parts, each a pure function of the bundle; what several of them need is read once."""
+"""The report's parts, each a pure function of the bundle; what several of them
+need is read once.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,12 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from checkback.kinds.browser.capture import Bundle
-from checkback.kinds.pages.audits.accessibility import describe_accessibility, heading_outline, landmarks
+from checkback.kinds.browser.capture import PageCapture
+from checkback.kinds.pages.audits.accessibility import (
+    describe_accessibility,
+    heading_outline,
+    landmarks,
+)
 from checkback.kinds.pages.audits.design import describe_density, describe_design, describe_grid
 from checkback.kinds.pages.audits.motion import describe_motion
 from checkback.kinds.pages.audits.page_blockers import find_obstacles
@@ -23,22 +29,24 @@ from checkback.kinds.pages.dom.css_parser import StyleFacts
 from checkback.kinds.pages.dom.selectors import css_path
 from checkback.kinds.pages.dom.snapshot import Tree, parse
 from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
-from checkback.kinds.pages.layout.section_parts import MOST_CHILDREN, Child
+from checkback.kinds.pages.layout.section_parts import MAX_CHILDREN, LayoutChild
 from checkback.kinds.pages.layout.section_types import Section, find_sections
 
 Fields = dict[str, Any]
 
 SECTION_TEXT = 300
 CHILD_TEXT = 120
-MOST_HEADINGS = 200
-MOST_LANDMARKS = 60
-MOST_REQUESTS = 20
+MAX_HEADINGS = 200
+MAX_LANDMARKS = 60
+MAX_REQUESTS = 20
 
 
-class Reading:
-    """A bundle being read: its tree, style sheets and sections are worked out when first asked for."""
+class ReportBuilder:
+    """A bundle being read: its tree, style sheets and sections are worked out
+    when first asked for.
+    """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: PageCapture) -> None:
         self.bundle = bundle
         self._styles = StyleFacts()
         self._sheets_read = 0
@@ -60,7 +68,9 @@ class Reading:
         return len(self.bundle.sheets) > self._sheets_read
 
     def read_sheets(self) -> None:
-        """Read the style sheets that were added since the last call. Takes long: call it in a thread."""
+        """Read the style sheets that were added since the last call. Takes long: call it in a
+        thread.
+        """
         added = self.bundle.sheets[self._sheets_read :]
         if added:
             self._styles.add(read_styles(replace(self.bundle, sheets=added)))
@@ -98,10 +108,15 @@ class Reading:
     # --- parts, by phase ---
 
     def ingest(self) -> Fields:
-        """What the page is and how it arrived: the report's top level, content, network, console."""
+        """What the page is and how it arrived: the report's top level, content,
+        network, console.
+        """
         bundle, facts = self.bundle, self.bundle.facts or {}
         network = bundle.network or {}
-        part: Fields = {"title": facts.get("title", ""), "description": facts.get("description", "")}
+        part: Fields = {
+            "title": facts.get("title", ""),
+            "description": facts.get("description", ""),
+        }
         for name in ("lang", "dir", "charset", "favicon"):
             if facts.get(name):
                 part[name] = facts[name]
@@ -148,7 +163,7 @@ class Reading:
         if tree is None:
             raise ValueError("the bundle holds no snapshot")
         sections = self.sections
-        listed, total = landmarks(tree, MOST_LANDMARKS)
+        listed, total = landmarks(tree, MAX_LANDMARKS)
         part: Fields = {
             "pageSize": [round(tree.width), round(tree.height)],
             "sectionCount": len(sections),
@@ -156,7 +171,7 @@ class Reading:
             "sections": [_told(number, section) for number, section in enumerate(sections, 1)],
             "landmarks": listed,
             "landmarksTotal": total,
-            "headings": self.headings[:MOST_HEADINGS],
+            "headings": self.headings[:MAX_HEADINGS],
             "headingsTotal": len(self.headings),
             "grid": describe_grid(tree),
             "density": describe_density(tree),
@@ -176,11 +191,11 @@ class Reading:
             css_facts.fluid_values(self.styles, "calc"),
         )
         part: Fields = {
-            "cssVariables": variables[: css_facts.MOST_LISTED],
+            "cssVariables": variables[: css_facts.MAX_LISTED],
             "cssVariablesTotal": len(variables),
-            "clampValues": clamps[: css_facts.MOST_LISTED],
+            "clampValues": clamps[: css_facts.MAX_LISTED],
             "clampValuesTotal": len(clamps),
-            "calcExpressions": calcs[: css_facts.MOST_LISTED],
+            "calcExpressions": calcs[: css_facts.MAX_LISTED],
             "calcExpressionsTotal": len(calcs),
             "designTokens": _tokens(variables),
             "breakpoints": [entry["width"] for entry in css_facts.breakpoints(self.styles)],
@@ -214,7 +229,9 @@ class Reading:
         }
 
     def performance(self) -> Fields:
-        """Lab values of this load; what was blocked is known in full only when the page is closed."""
+        """Lab values of this load; what was blocked is known in full only when
+        the page is closed.
+        """
         return describe_performance(self.bundle)
 
     def responsive(self) -> Fields:
@@ -242,13 +259,13 @@ def _told(number: int, section: Section) -> Fields:
         "fields": len(content.fields) + content.textareas,
         "children": [
             _told_child(f"s{number}.{place}", child)
-            for place, child in enumerate(section.children[:MOST_CHILDREN], 1)
+            for place, child in enumerate(section.children[:MAX_CHILDREN], 1)
         ],
         "childrenTotal": len(section.children),
     }
 
 
-def _told_child(name: str, child: Child) -> Fields:
+def _told_child(name: str, child: LayoutChild) -> Fields:
     told: Fields = {"id": name, "role": child.role}
     if child.heading:
         told["heading"] = child.heading
@@ -262,15 +279,19 @@ def _told_child(name: str, child: Child) -> Fields:
 
 
 def _tokens(variables: list[Fields]) -> dict[str, list[str]]:
-    """The custom properties of the root, by category: what a design system would call its tokens."""
+    """The custom properties of the root, by category: what a design system
+    would call its tokens.
+    """
     found: dict[str, list[str]] = {}
     for variable in variables:
         if variable["scope"] in (":root", "html", ":host", "body") or ":root" in variable["scope"]:
-            found.setdefault(variable["category"], []).append(f"{variable['name']}: {variable['value']}")
+            found.setdefault(variable["category"], []).append(
+                f"{variable['name']}: {variable['value']}"
+            )
     return {category: names[:60] for category, names in sorted(found.items())}
 
 
-def describe_performance(bundle: Bundle) -> Fields:
+def describe_performance(bundle: PageCapture) -> Fields:
     """The ``performance`` part of the report."""
     network = bundle.network or {}
     return {
@@ -278,14 +299,14 @@ def describe_performance(bundle: Bundle) -> Fields:
         **{name: value for name, value in (bundle.performance or {}).items() if value is not None},
         "weight": {"total": network.get("totalBytes", 0), "byType": network.get("bytesByType", {})},
         "requests": network.get("requests", 0),
-        "thirdParty": network.get("thirdParty", [])[:MOST_REQUESTS],
-        "failed": network.get("failed", [])[:MOST_REQUESTS],
+        "thirdParty": network.get("thirdParty", [])[:MAX_REQUESTS],
+        "failed": network.get("failed", [])[:MAX_REQUESTS],
         "failedTotal": network.get("failedTotal", 0),
-        "blocked": _blocked(bundle)[:MOST_REQUESTS],
+        "blocked": _blocked(bundle)[:MAX_REQUESTS],
     }
 
 
-def _blocked(bundle: Bundle) -> list[Fields]:
+def _blocked(bundle: PageCapture) -> list[Fields]:
     """What the egress proxy refused; it knows of tunnels too, which the page only sees fail."""
     reported: list[Fields] = (bundle.egress or {}).get("blocked", [])
     if reported:

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 from checkback.core.job import Artifact
-from checkback.kinds.browser.capture import Bundle
+from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
 from checkback.kinds.pages.report.summary import summarize
 from checkback.kinds.pages.scoring.score import Measure, score
@@ -28,7 +28,7 @@ class PhaseFailure:
 
 
 @dataclass(slots=True)
-class Outcome:
+class AnalysisOutcome:
     """How far an analysis came."""
 
     completed: list[str] = field(default_factory=list[str])
@@ -41,17 +41,19 @@ class Outcome:
     def timed_out(self) -> bool:
         return any(item.code == "TIMEOUT_ERROR" for item in self.failed)
 
-    def is_partial(self, bundle: Bundle) -> bool:
-        """Whether something is missing: a phase, or what a page without its scripts would have shown."""
+    def is_partial(self, bundle: PageCapture) -> bool:
+        """Whether something is missing: a phase, or what a page without its scripts would have
+        shown.
+        """
         stopped = any(warning["code"] == "SCRIPTS_STOPPED" for warning in bundle.warnings)
         return bool(self.failed) or stopped
 
 
 def assemble(
     job_id: str,
-    bundle: Bundle,
+    bundle: PageCapture,
     parts: Fields,
-    outcome: Outcome,
+    outcome: AnalysisOutcome,
     artifacts: list[Fields],
 ) -> Fields:
     """The full report. Parts that were not made are absent."""
@@ -70,7 +72,8 @@ def assemble(
         "partialSuccess": outcome.is_partial(bundle),
         "completedPhases": outcome.completed,
         "failedPhases": [
-            {"phase": item.phase, "code": item.code, "message": item.message} for item in outcome.failed
+            {"phase": item.phase, "code": item.code, "message": item.message}
+            for item in outcome.failed
         ],
         "warnings": bundle.warnings,
         **parts,
@@ -84,7 +87,7 @@ def assemble(
 
 def report_schema() -> Fields:
     """The JSON Schema of report.json."""
-    text = (resources.files("checkback.kinds.pages") / "page.schema.json").read_text("utf-8")
+    text = (resources.files("checkback.kinds.pages.report") / "page.schema.json").read_text("utf-8")
     schema: Fields = json.loads(text)
     return schema
 
@@ -107,10 +110,15 @@ def add_score(parts: Fields, measure: Measure) -> None:
 
 
 def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields:
-    """The job's result: ReftrixMCP's counters, and the names of our artifacts. Holds no text of the page."""
+    """The job's result: ReftrixMCP's counters, and the names of our artifacts. Holds no text of the
+    page.
+    """
     results: Fields = {}
     if "layout" in report:
-        results["layout"] = {"sectionsDetected": report["layout"]["sectionCount"], "visionUsed": False}
+        results["layout"] = {
+            "sectionsDetected": report["layout"]["sectionCount"],
+            "visionUsed": False,
+        }
     if "motion" in report:
         scripted = report["motion"].get("jsAnimations", {}).get("totalDetected", 0)
         results["motion"] = {
@@ -123,7 +131,9 @@ def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields
             results["motion"]["webglAnimationsDetected"] = active
     if "quality" in report:
         # ReftrixMCP's own axes, weighed as the caller asked; report.json has ours as well.
-        results["quality"] = {name: report["quality"]["reftrix"][name] for name in ("overallScore", "grade")}
+        results["quality"] = {
+            name: report["quality"]["reftrix"][name] for name in ("overallScore", "grade")
+        }
     if "responsive" in report:
         results["responsive"] = _responsive_counters(report)
     result: Fields = {
@@ -136,12 +146,19 @@ def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields
         "summary": report["summary"],
     }
     if report["failedPhases"]:
-        result["error"] = " ".join(f"{item['phase']}: {item['message']}" for item in report["failedPhases"])
+        result["error"] = " ".join(
+            f"{item['phase']}: {item['message']}" for item in report["failedPhases"]
+        )
     return result | {
         "processingTimeMs": report["timings"]["totalMs"],
         "completedAt": report["completedAt"],
         "artifacts": [
-            {"id": item.id, "name": item.name, "mediaType": item.media_type, "sizeBytes": item.size_bytes}
+            {
+                "id": item.id,
+                "name": item.name,
+                "mediaType": item.media_type,
+                "sizeBytes": item.size_bytes,
+            }
             for item in artifacts
         ],
     }
@@ -153,7 +170,8 @@ def _responsive_counters(report: Fields) -> Fields:
         "differencesDetected": len(part["differences"]),
         "breakpointsDetected": len(part["breakpoints"]),
         "viewportsAnalyzed": [
-            {name: viewport[name] for name in ("name", "width", "height")} for viewport in part["viewports"]
+            {name: viewport[name] for name in ("name", "width", "height")}
+            for viewport in part["viewports"]
         ],
         "analysisTimeMs": report["timings"]["phases"].get("responsive", 0),
     }

@@ -1,4 +1,6 @@
-"""The report in a few lines for an agent that has no room for more: at most 1 KB, and no text of the page."""
+"""The report in a few lines for an agent that has no room for more: at most 1 KB, and no text of
+the page.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import Any
 
 Fields = dict[str, Any]
 
-MOST_BYTES = 1000
+MAX_BYTES = 1000
 
 
 def summarize(report: Fields) -> str:
@@ -15,7 +17,7 @@ def summarize(report: Fields) -> str:
     text = ""
     for line in _lines(report):
         longer = f"{text}\n{line}" if text else line
-        if len(longer.encode()) > MOST_BYTES:
+        if len(longer.encode()) > MAX_BYTES:
             break
         text = longer
     return text
@@ -60,11 +62,17 @@ def _findings(report: Fields) -> Iterator[str]:
     speed: Fields = report.get("performance", {})
     if speed:
         known = [("LCP", "lcpMs", " ms"), ("CLS", "cls", ""), ("blocked", "tbtMs", " ms")]
-        told = [f"{name} {speed[key]:g}{unit}" for name, key, unit in known if speed.get(key) is not None]
+        told = [
+            f"{name} {speed[key]:g}{unit}"
+            for name, key, unit in known
+            if speed.get(key) is not None
+        ]
         told += [f"{speed['requests']} requests", f"{speed['weight']['total'] / 1e6:.2f} MB"]
         yield f"Lab, unthrottled: {', '.join(told)}."
     wide = [
-        viewport for viewport in report.get("responsive", {}).get("viewports", ()) if viewport["overflowX"]
+        viewport
+        for viewport in report.get("responsive", {}).get("viewports", ())
+        if viewport["overflowX"]
     ]
     if wide:
         yield f"Too wide at {', '.join(str(viewport['width']) for viewport in wide)} px."

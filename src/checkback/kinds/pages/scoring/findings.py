@@ -1,4 +1,5 @@
-"""Where a page breaks the rules of ``rules.py``: one finding for each broken rule, with what shows it.
+"""Where a page breaks the rules of ``rules.py``: one finding for each broken rule, with what shows
+it.
 
 Pure functions of the report's other parts. What was not measured is not found.
 """
@@ -28,7 +29,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A broken rule. ``name`` differs from the rule's only for axe, whose rules have names of their own."""
+    """A broken rule. ``name`` differs from the rule's only for axe, whose rules have names of their
+    own.
+    """
 
     rule: str
     count: int = 1
@@ -100,12 +103,16 @@ def _accessibility(report: Fields, strict: bool) -> Iterator[Finding]:
         )
     contrast: Fields = part.get("contrast", {})
     if contrast.get("failed"):
-        worst = tuple(f"{item['ratio']}:1 instead of {item['needed']:g}:1" for item in contrast["failures"])
+        worst = tuple(
+            f"{item['ratio']}:1 instead of {item['needed']:g}:1" for item in contrast["failures"]
+        )
         yield Finding("low-contrast", contrast["failed"], worst, _places(contrast["failures"]))
     seo: Fields = report.get("seo", {})
     seen = {violation["id"] for violation in part.get("violations", ())}
     if seo.get("unlabelledFields") and "label" not in seen:
-        yield _with_elements("field-without-label", seo["unlabelledFields"], seo, "unlabelledFields")
+        yield _with_elements(
+            "field-without-label", seo["unlabelledFields"], seo, "unlabelledFields"
+        )
     skipped = part.get("headings", {}).get("skippedLevels", 0)
     if skipped and "heading-order" not in seen:
         yield _with_elements("skipped-heading-level", skipped, seo, "skippedHeadings")
@@ -156,7 +163,9 @@ def _files(report: Fields) -> Iterator[Finding]:
         yield Finding("script-errors", errors)
     css: Fields = report.get("css", {})
     if css and (css["unusedPercent"] or 0) > 70 and css["bytes"] > 100_000:
-        yield Finding("unused-css", 1, (f"{css['unusedPercent']:.0f} % of {css['bytes'] // 1000} kB",))
+        yield Finding(
+            "unused-css", 1, (f"{css['unusedPercent']:.0f} % of {css['bytes'] // 1000} kB",)
+        )
 
 
 def _metadata(report: Fields) -> Iterator[Finding]:
@@ -177,7 +186,9 @@ def _metadata(report: Fields) -> Iterator[Finding]:
     if seo.get("h1Count") == 0:
         yield Finding("no-main-heading")
     elif seo.get("h1Count", 1) > 1:
-        yield _with_elements("several-main-headings", seo["h1Count"] - 1, seo, "furtherMainHeadings")
+        yield _with_elements(
+            "several-main-headings", seo["h1Count"] - 1, seo, "furtherMainHeadings"
+        )
 
 
 def _links(report: Fields) -> Iterator[Finding]:
@@ -223,16 +234,24 @@ def _consistency(report: Fields) -> Iterator[Finding]:
     design: Fields = report.get("design", {})
     spacing: Fields = design.get("spacing", {})
     if spacing.get("values", 0) > 10 and spacing.get("onBase", 1) < 0.6:
-        yield Finding("irregular-spacing", 1, (f"{spacing['onBase']:.0%} on a base of {spacing['base']} px",))
+        yield Finding(
+            "irregular-spacing", 1, (f"{spacing['onBase']:.0%} on a base of {spacing['base']} px",)
+        )
     typography: Fields = design.get("typography", {})
     if typography.get("sizes", 0) > 12:
-        yield Finding("many-font-sizes", typography["sizes"] - 12, (f"{typography['sizes']} sizes",))
+        yield Finding(
+            "many-font-sizes", typography["sizes"] - 12, (f"{typography['sizes']} sizes",)
+        )
     families = [item for item in typography.get("families", ()) if item["share"] >= 0.02]
     if len(families) > 3:
-        yield Finding("many-families", len(families) - 3, tuple(item["declared"] for item in families))
+        yield Finding(
+            "many-families", len(families) - 3, tuple(item["declared"] for item in families)
+        )
     missing = [item for item in families if item.get("isFallback")]
     if missing:
-        shown = tuple(f"{item['declared']} is shown as {', '.join(item['rendered'])}" for item in missing)
+        shown = tuple(
+            f"{item['declared']} is shown as {', '.join(item['rendered'])}" for item in missing
+        )
         yield Finding("missing-font", len(missing), shown)
     if design.get("radiiTotal", 0) > 6:
         yield Finding("many-radii", design["radiiTotal"] - 6)
@@ -261,9 +280,15 @@ def _motion(report: Fields) -> Iterator[Finding]:
     costly = [pattern for pattern in moving if _LAYOUT.intersection(pattern["properties"])]
     if costly:
         yield Finding("costly-animation", len(costly), tuple(pattern["name"] for pattern in costly))
-    slow = [p for p in moving if not p["infinite"] and p["duration"] > 2000 and p["type"] == "css_transition"]
+    slow = [
+        p
+        for p in moving
+        if not p["infinite"] and p["duration"] > 2000 and p["type"] == "css_transition"
+    ]
     if slow:
-        yield Finding("slow-motion", len(slow), tuple(f"{p['name']}: {p['duration']:g} ms" for p in slow))
+        yield Finding(
+            "slow-motion", len(slow), tuple(f"{p['name']}: {p['duration']:g} ms" for p in slow)
+        )
 
 
 #: Properties that need a new layout on each frame.
@@ -291,7 +316,10 @@ def _wishes(report: Fields, wishes: Wishes) -> Iterator[Finding]:
     """The words that the caller named must occur where a reader meets them first."""
     outline = " ".join(text for _, text, _ in report.get("layout", {}).get("headings", ()))
     first = f"{report.get('title', '')} {report.get('description', '')} {outline}".lower()
-    for rule, wanted in (("industry-not-named", wishes.industry), ("audience-not-named", wishes.audience)):
+    for rule, wanted in (
+        ("industry-not-named", wishes.industry),
+        ("audience-not-named", wishes.audience),
+    ):
         words = [word for word in re.split(r"[^\w]+", (wanted or "").lower()) if len(word) > 2]
         if words and not any(word in first for word in words):
             yield Finding(rule, 1, tuple(words))
@@ -303,7 +331,9 @@ def _originality(report: Fields) -> Iterator[Finding]:
     layout: Fields = report.get("layout", {})
     types: Fields = layout.get("sectionTypes", {})
     if sum(types.values()) >= 4 and len(types) <= 2:
-        yield Finding("uniform-sections", 1, tuple(f"{number} of {name}" for name, number in types.items()))
+        yield Finding(
+            "uniform-sections", 1, tuple(f"{number} of {name}" for name, number in types.items())
+        )
     order = [section["type"] for section in layout.get("sections", ())]
     if order == [name for name in _STOCK_ORDER if name in order] and len(order) >= 5:
         yield Finding("stock-order", 1, (", ".join(order),))
@@ -326,7 +356,9 @@ def _look(report: Fields) -> Iterator[Finding]:
     framework = str(report.get("layout", {}).get("cssFramework", {}).get("framework", ""))
     default = [color for color in colors["accent"][:2] if color in default_accents(framework)]
     if default and plain and framework not in ("", "vanilla", "unknown"):
-        yield Finding("unmodified-theme", 1, (f"{framework} with {', '.join(default)} and its own fonts",))
+        yield Finding(
+            "unmodified-theme", 1, (f"{framework} with {', '.join(default)} and its own fonts",)
+        )
     elif default:
         yield Finding("default-accent", 1, tuple(default))
     if plain:

@@ -1,7 +1,7 @@
 """What a page can lose points for: every rule with its axis, its points, why, and how to mend it.
 
-Data only. ``findings.py`` says when a rule is broken and where, ``quality.py`` adds up; docs/scoring.md shows
-this table to people, and a test holds both together.
+Data only. ``findings.py`` says when a rule is broken and where, ``quality.py`` adds up;
+docs/scoring.md shows this table to people, and a test holds both together.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ AXES = {
     "consistency": 0.10,
     "motion": 0.10,
 }
-#: The axes that a ReftrixMCP client knows, which the caller may weigh, and how much of a rule's points each
-#: one takes: craftsmanship gathers five of our axes, and would be at 0 for most pages otherwise.
+#: The axes that a ReftrixMCP client knows, which the caller may weigh, and how much of a rule's
+#: points each one takes: craftsmanship gathers five of our axes, and would be at 0 for most pages
+#: otherwise.
 DIMENSIONS = {"originality": 1.0, "craftsmanship": 0.5, "contextuality": 1.0}
 #: axe alone may take at most this much, so that one bad widget does not hide everything else.
-MOST_FOR_AXE = 45.0
+MAX_FOR_AXE = 45.0
 EVERY = "every"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One reason to lose points: ``first`` for the first case, ``each`` for a further one, ``most`` in all.
+    """One reason to lose points: ``first`` for the first case, ``each`` for a further one, ``most``
+    in all.
 
-    ``axis`` is one of the report's own, or None: taste and the caller's wishes are no part of those.
+    ``axis`` is one of the report's own, or None: taste and the caller's wishes are no part of
+    those.
     """
 
     name: str

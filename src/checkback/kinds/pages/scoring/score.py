@@ -1,7 +1,8 @@
 """The page's score: axes that start at 100 and lose only points that are listed.
 
-A score nobody can explain helps nobody, so there is no base score, no bonus and no hidden weight: the same
-report gives the same score, and each lost point names its rule, how often it was broken and where.
+A score nobody can explain helps nobody, so there is no base score, no bonus and no hidden weight:
+the same report gives the same score, and each lost point names its rule, how often it was broken
+and where.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import Any
 
 from checkback.kinds.pages.audits.stock_phrases import find_cliches
 from checkback.kinds.pages.scoring.findings import Finding, Wishes, find
-from checkback.kinds.pages.scoring.rules import AXES, DIMENSIONS, EVERY, MOST_FOR_AXE, RULES
+from checkback.kinds.pages.scoring.rules import AXES, DIMENSIONS, EVERY, MAX_FOR_AXE, RULES
 
 Fields = dict[str, Any]
 
 GRADES = ((90, "A"), (80, "B"), (70, "C"), (60, "D"))
-MOST_EVIDENCE = 5
-MOST_RECOMMENDED = 20
+MAX_EVIDENCE = 5
+MAX_RECOMMENDED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def grade(points: float) -> str:
 
 
 def _losses(findings: list[Finding]) -> list[_Loss]:
-    left = MOST_FOR_AXE
+    left = MAX_FOR_AXE
     found: list[_Loss] = []
     for finding in findings:
         points = finding.points
@@ -101,7 +102,9 @@ def _mean(axes: Mapping[str, Fields], weights: Mapping[str, float]) -> int:
 
 def _axis(axis: str, losses: list[_Loss], share: float = 1.0) -> Fields:
     mine = [
-        _Loss(loss.finding, loss.points * (1.0 if RULES[loss.finding.rule].axis == EVERY else share))
+        _Loss(
+            loss.finding, loss.points * (1.0 if RULES[loss.finding.rule].axis == EVERY else share)
+        )
         for loss in losses
         if loss.counts_for(axis)
     ]
@@ -124,7 +127,7 @@ def _told(loss: _Loss) -> Fields:
         "rule": _name(finding),
         "points": -round(loss.points, 1),
         "count": finding.count,
-        "evidence": list(finding.evidence[:MOST_EVIDENCE]),
+        "evidence": list(finding.evidence[:MAX_EVIDENCE]),
         "where": _where(finding),
     }
 
@@ -132,22 +135,25 @@ def _told(loss: _Loss) -> Fields:
 def _where(finding: Finding) -> list[Fields]:
     return [
         {"selector": place.selector} | ({"box": list(place.box)} if place.box else {})
-        for place in finding.places[:MOST_EVIDENCE]
+        for place in finding.places[:MAX_EVIDENCE]
     ]
 
 
 def _recommend(losses: list[_Loss], axes: Mapping[str, Fields]) -> list[Fields]:
-    """One recommendation for each broken rule, first the one that would raise the overall score most.
+    """One recommendation for each broken rule, first the one that would raise the overall score
+    most.
 
     Rules that no axis of ours knows follow, by the points that they cost a ReftrixMCP client.
     """
     found = [_recommendation(loss, _gain(loss, losses, axes)) for loss in losses]
     found.sort(key=lambda entry: (-entry["gain"], -entry["points"], entry["rule"]))
-    return found[:MOST_RECOMMENDED]
+    return found[:MAX_RECOMMENDED]
 
 
 def _gain(loss: _Loss, losses: list[_Loss], axes: Mapping[str, Fields]) -> float:
-    """How many points the overall score would rise without this loss; an axis at 0 may stay there."""
+    """How many points the overall score would rise without this loss; an axis
+    at 0 may stay there.
+    """
     gain = 0.0
     for axis, weight in AXES.items():
         if axis in axes and loss.counts_for(axis):

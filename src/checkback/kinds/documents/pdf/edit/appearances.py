@@ -1,7 +1,8 @@
 """How form fields look: drawn by PDFium, which finds a font for every character.
 
-Other ways print question marks for accents and for Chinese. PDFium draws the fields that have no appearance
-while it opens a page; the drawings are taken from its copy of the file, the rest of the copy is dropped.
+Other ways print question marks for accents and for Chinese. PDFium draws the fields that have no
+appearance while it opens a page; the drawings are taken from its copy of the file, the rest of the
+copy is dropped.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _LINK = re.compile(r"(https?://|mailto:|tel:|www\.)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class DrawingBox:
     """Where something ended up, in points from the top left of the page as seen."""
 
     x: float
@@ -39,7 +39,7 @@ class Box:
 
 
 @dataclass(slots=True)
-class Picture:
+class DrawnImage:
     """A picture that is drawn on pages, opened once."""
 
     reader: ImageReader
@@ -48,7 +48,9 @@ class Picture:
 
 
 def draw_over(pdf: Pdf, drawings: Mapping[int, Sequence[Any]]) -> None:
-    """Lay over each page what is to be drawn on it: callables that take a canvas and the page's view."""
+    """Lay over each page what is to be drawn on it: callables that take a canvas and the page's
+    view.
+    """
     if not drawings:
         return
     content = BytesIO()
@@ -74,7 +76,9 @@ def draw_text(canvas: Canvas, page: PageView, item: AnnotationItem) -> None:
     box = text_box(item)
     if not item.transparent:
         canvas.setFillColorRGB(1, 1, 1)
-        canvas.rect(box.x, page.height - box.y - box.height, box.width, box.height, stroke=0, fill=1)
+        canvas.rect(
+            box.x, page.height - box.y - box.height, box.width, box.height, stroke=0, fill=1
+        )
     red, green, blue = color(item.color)
     canvas.setFillColorRGB(red, green, blue)
     canvas.setStrokeColorRGB(red, green, blue)
@@ -92,17 +96,19 @@ def draw_text(canvas: Canvas, page: PageView, item: AnnotationItem) -> None:
         baseline -= item.size * LEADING
 
 
-def text_box(item: AnnotationItem) -> Box:
+def text_box(item: AnnotationItem) -> DrawingBox:
     """The box that the item's text fills."""
     face = typeface(item.font_name, bold=item.font_bold, italic=item.font_italic)
     lines = _lines(item)
     width = item.width or max((face.width(line, item.size) for line in lines), default=0.0)
     height = item.height or len(lines) * item.size * LEADING
-    return Box(item.x, item.y, width, height)
+    return DrawingBox(item.x, item.y, width, height)
 
 
 def color(text: str) -> tuple[float, float, float]:
-    """Red, green and blue, 0 to 1; black where no colour is named. An alpha value before them is left out."""
+    """Red, green and blue, 0 to 1; black where no colour is named. An alpha value before them is
+    left out.
+    """
     if not text.strip():
         return 0.0, 0.0, 0.0
     found = _COLOR.fullmatch(text.strip())
@@ -112,7 +118,7 @@ def color(text: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def open_picture(path: Path) -> Picture | None:
+def open_picture(path: Path) -> DrawnImage | None:
     """The picture at ``path``; None when it is a PDF. Raises the failures of what is neither."""
     file_type = sniff(path)
     if file_type is FileType.PDF:
@@ -128,27 +134,27 @@ def open_picture(path: Path) -> Picture | None:
     except (OSError, SyntaxError, ValueError) as error:
         raise failures.invalid_document("picture") from error
     scale = 72 / DEFAULT_DPI
-    return Picture(ImageReader(loaded), loaded.width * scale, loaded.height * scale)
+    return DrawnImage(ImageReader(loaded), loaded.width * scale, loaded.height * scale)
 
 
-def image_box(item: ImageItem, width: float, height: float) -> Box:
+def image_box(item: ImageItem, width: float, height: float) -> DrawingBox:
     """Where a picture of that size goes; with one side given it keeps its shape."""
     if item.width and item.height:
-        return Box(item.x, item.y, item.width, item.height)
+        return DrawingBox(item.x, item.y, item.width, item.height)
     if item.width:
-        return Box(item.x, item.y, item.width, height * item.width / width)
+        return DrawingBox(item.x, item.y, item.width, height * item.width / width)
     if item.height:
-        return Box(item.x, item.y, width * item.height / height, item.height)
-    return Box(item.x, item.y, width, height)
+        return DrawingBox(item.x, item.y, width * item.height / height, item.height)
+    return DrawingBox(item.x, item.y, width, height)
 
 
-def draw_picture(canvas: Canvas, page: PageView, picture: Picture, box: Box) -> None:
+def draw_picture(canvas: Canvas, page: PageView, picture: DrawnImage, box: DrawingBox) -> None:
     """Draw the picture into the box."""
     bottom = page.height - box.y - box.height
     canvas.drawImage(picture.reader, box.x, bottom, box.width, box.height, mask="auto")
 
 
-def lay_page(pdf: Pdf, index: int, path: Path, item: ImageItem) -> Box:
+def lay_page(pdf: Pdf, index: int, path: Path, item: ImageItem) -> DrawingBox:
     """Lay the first page of the PDF at ``path`` over a page, as a picture; returns where."""
     with open_with(path, "") as other:
         given = view(other.pages[0])
@@ -160,11 +166,15 @@ def lay_page(pdf: Pdf, index: int, path: Path, item: ImageItem) -> Box:
     return box
 
 
-def add_link(pdf: Pdf, index: int, box: Box, address: str) -> None:
-    """Make a box on a page open an address. Only addresses of the web, of mail and of telephones."""
+def add_link(pdf: Pdf, index: int, box: DrawingBox, address: str) -> None:
+    """Make a box on a page open an address. Only addresses of the web, of mail
+    and of telephones.
+    """
     given = address.strip()
     if not _LINK.match(given):
-        raise failures.invalid_option("link", "an address that begins with https://, http:// or mailto:")
+        raise failures.invalid_option(
+            "link", "an address that begins with https://, http:// or mailto:"
+        )
     target = f"https://{given}" if given.lower().startswith("www.") else given
     page = pdf.pages[index]
     link = Dictionary(

@@ -1,4 +1,6 @@
-"""One edit of a PDF: pictures and text over pages, links, new fields, values, flattening; in that order."""
+"""One edit of a PDF: pictures and text over pages, links, new fields, values, flattening; in that
+order.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,11 @@ Drawings = dict[int, list[Any]]
 
 
 def edit(pdf: Pdf, args: EditArgs, images: Sequence[Path], log: Callable[[str], None]) -> None:
-    """Change ``pdf`` as the arguments say. ``images`` are the files of ``args.images``, in their order."""
+    """Change ``pdf`` as the arguments say. ``images`` are the files of ``args.images``, in their
+    order.
+    """
     drawings: Drawings = {}
-    links: list[tuple[int, drawing.Box, str]] = []
+    links: list[tuple[int, drawing.DrawingBox, str]] = []
     for item, path in zip(args.images, images, strict=True):
         links += _plan_image(pdf, item, path, drawings)
     texts = [item for item in args.annotations if _is_text(item)]
@@ -60,7 +64,9 @@ def _is_text(item: AnnotationItem) -> bool:
     )
 
 
-def _plan_text(pdf: Pdf, item: AnnotationItem, drawings: Drawings) -> list[tuple[int, drawing.Box, str]]:
+def _plan_text(
+    pdf: Pdf, item: AnnotationItem, drawings: Drawings
+) -> list[tuple[int, drawing.DrawingBox, str]]:
     pages = _pages(pdf, item.pages)
     drawing.color(item.color)
     if item.text:
@@ -74,15 +80,17 @@ def _plan_text(pdf: Pdf, item: AnnotationItem, drawings: Drawings) -> list[tuple
 
 def _plan_image(
     pdf: Pdf, item: ImageItem, path: Path, drawings: Drawings
-) -> list[tuple[int, drawing.Box, str]]:
+) -> list[tuple[int, drawing.DrawingBox, str]]:
     picture = drawing.open_picture(path)
-    links: list[tuple[int, drawing.Box, str]] = []
+    links: list[tuple[int, drawing.DrawingBox, str]] = []
     for index in _pages(pdf, item.pages):
         if picture is None:
             box = drawing.lay_page(pdf, index, path, item)
         else:
             box = drawing.image_box(item, picture.width, picture.height)
-            drawings.setdefault(index, []).append(partial(drawing.draw_picture, picture=picture, box=box))
+            drawings.setdefault(index, []).append(
+                partial(drawing.draw_picture, picture=picture, box=box)
+            )
         if item.link:
             links.append((index, box, item.link))
     return links

@@ -1,8 +1,8 @@
 """Which font draws which character: TrueType fonts of this machine, embedded in what we write.
 
-Text is cut into runs of one font each. What no TrueType font has is drawn with the standard fonts of PDF for
-Chinese, Japanese and Korean, which every viewer brings along; scripts that need their letters joined or
-reordered (Arabic, Indic) are drawn letter by letter.
+Text is cut into runs of one font each. What no TrueType font has is drawn with the standard fonts
+of PDF for Chinese, Japanese and Korean, which every viewer brings along; scripts that need their
+letters joined or reordered (Arabic, Indic) are drawn letter by letter.
 """
 
 from __future__ import annotations
@@ -62,11 +62,13 @@ _STANDARD = {
 }
 _JAPANESE, _KOREAN, _CHINESE = "HeiseiKakuGo-W5", "HYGothic-Medium", "STSong-Light"
 _KANA, _HANGUL = re.compile("[\u3040-\u30ff]"), re.compile("[\u1100-\u11ff\uac00-\ud7af]")
-_EAST_ASIAN = re.compile("[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef]")
+_EAST_ASIAN = re.compile(
+    "[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef]"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class GlyphRun:
     """Text that one font draws."""
 
     text: str
@@ -81,21 +83,23 @@ class Typeface:
     bold: bool = False
     italic: bool = False
 
-    def runs(self, text: str) -> list[Run]:
-        """The text cut into runs. Raises the failure unsupported for a character that no font has."""
+    def runs(self, text: str) -> list[GlyphRun]:
+        """The text cut into runs. Raises the failure unsupported for a
+        character that no font has.
+        """
         if not text:
             return []
         main = _main_font(self)
         if all(map(functools.partial(_has, main), text)):
-            return [Run(text, main)]
-        found: list[Run] = []
+            return [GlyphRun(text, main)]
+        found: list[GlyphRun] = []
         east_asian = _east_asian_font(text)
         for character in text:
             font = self._font_of(character, east_asian)
             if found and found[-1].font == font:
-                found[-1] = Run(found[-1].text + character, font)
+                found[-1] = GlyphRun(found[-1].text + character, font)
             else:
-                found.append(Run(character, font))
+                found.append(GlyphRun(character, font))
         return found
 
     def width(self, text: str, size: float) -> float:
@@ -108,7 +112,11 @@ class Typeface:
 
     def wrap(self, text: str, size: float, width: float) -> list[str]:
         """The text's lines, none wider than ``width``; a word that is gets cut."""
-        return [line for given in text.splitlines() or [""] for line in self._wrap_line(given, size, width)]
+        return [
+            line
+            for given in text.splitlines() or [""]
+            for line in self._wrap_line(given, size, width)
+        ]
 
     def _wrap_line(self, text: str, size: float, width: float) -> Iterable[str]:
         line = ""
@@ -156,13 +164,15 @@ def typeface(name: str, *, bold: bool = False, italic: bool = False) -> Typeface
     lowered = name.lower()
     if re.search(r"mono|courier|consol|code|fixed", lowered):
         family = "mono"
-    elif re.search(r"times|serif|roman|georgia|garamond|cambria|palatino|book", lowered) and not re.search(
-        r"sans", lowered
-    ):
+    elif re.search(
+        r"times|serif|roman|georgia|garamond|cambria|palatino|book", lowered
+    ) and not re.search(r"sans", lowered):
         family = "serif"
     else:
         family = "sans"
-    return Typeface(family, bold or "bold" in lowered, italic or bool(re.search("italic|oblique", lowered)))
+    return Typeface(
+        family, bold or "bold" in lowered, italic or bool(re.search("italic|oblique", lowered))
+    )
 
 
 @functools.cache

@@ -21,8 +21,8 @@ _TICK = "4"
 def add_field(pdf: Pdf, item: AnnotationItem, pages: Sequence[int], number: int) -> list[Any]:
     """Make a field with one widget on each of these pages; returns the text widgets, still undrawn.
 
-    ``number`` counts the items of the job, for fields without a name. A name that is taken is refused: two
-    fields of one name would be one field to readers.
+    ``number`` counts the items of the job, for fields without a name. A name that is taken is
+    refused: two fields of one name would be one field to readers.
     """
     form = _form(pdf)
     name = item.id.strip() or f"field{number}"

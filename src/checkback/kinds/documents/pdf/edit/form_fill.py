@@ -40,7 +40,9 @@ def _refuse_dynamic_form(pdf: Pdf) -> None:
     if form is None or Name.XFA not in form:
         return
     if not list(pdf.acroform.fields):
-        raise failures.unsupported("A dynamic form (XFA)", "Print the form to a PDF with Adobe Reader first.")
+        raise failures.unsupported(
+            "A dynamic form (XFA)", "Print the form to a PDF with Adobe Reader first."
+        )
     del form[Name.XFA]
 
 
@@ -60,12 +62,15 @@ def _find(fields: dict[str, list[AcroFormField]], name: str) -> list[AcroFormFie
     same = [
         found
         for full, found in fields.items()
-        if wanted in (full.lower(), full.lower().rpartition(".")[2], found[0].alternate_name.lower())
+        if wanted
+        in (full.lower(), full.lower().rpartition(".")[2], found[0].alternate_name.lower())
     ]
     return same[0] if len(same) == 1 else None
 
 
-def _set(buttons: list[AcroFormField], text: str, number: int, log: Callable[[str], None]) -> list[Any]:
+def _set(
+    buttons: list[AcroFormField], text: str, number: int, log: Callable[[str], None]
+) -> list[Any]:
     field = buttons[0]
     if field.is_text:
         return _set_text(buttons, text, number, log)
@@ -77,10 +82,14 @@ def _set(buttons: list[AcroFormField], text: str, number: int, log: Callable[[st
     if field.is_checkbox:
         _set_checkbox(buttons, text, number)
         return []
-    raise failures.unsupported("A field of this kind", "Only text, choices and check boxes can be filled in.")
+    raise failures.unsupported(
+        "A field of this kind", "Only text, choices and check boxes can be filled in."
+    )
 
 
-def _set_text(fields: list[AcroFormField], text: str, number: int, log: Callable[[str], None]) -> list[Any]:
+def _set_text(
+    fields: list[AcroFormField], text: str, number: int, log: Callable[[str], None]
+) -> list[Any]:
     field = fields[0]
     value = text.replace("\r\n", "\n").replace("\r", "\n")
     if not field.flags & MULTILINE:
@@ -104,7 +113,9 @@ def _set_choice(field: AcroFormField, text: str, number: int) -> list[Any]:
     options = _options(field)
     chosen = next((export for export, label in options if text in (export, label)), None)
     if chosen is None:
-        same = [export for export, label in options if text.lower() in (export.lower(), label.lower())]
+        same = [
+            export for export, label in options if text.lower() in (export.lower(), label.lower())
+        ]
         chosen = same[0] if len(same) == 1 else None
     if chosen is None:
         if text and not (field.flags & COMBO and field.flags & EDITABLE):
@@ -146,7 +157,9 @@ def _set_checkbox(buttons: list[AcroFormField], text: str, number: int) -> None:
             elif value in _NO:
                 checked = False
             else:
-                raise failures.invalid_option(f"fields[{number}].text", "true or false, as a check box takes")
+                raise failures.invalid_option(
+                    f"fields[{number}].text", "true or false, as a check box takes"
+                )
             state = Name(on) if checked else Name.Off
             top.V = state
             widget.AS = state
@@ -158,7 +171,9 @@ def _set_radio(buttons: list[AcroFormField], text: str, number: int) -> None:
     states = [_on_state(widget) for widget in widgets]
     wanted = _radio_state(buttons[0], states, text)
     if wanted is None and text.strip().lower() not in ("", "off"):
-        raise failures.invalid_option(f"fields[{number}].text", f"one of the field's {len(states)} choices")
+        raise failures.invalid_option(
+            f"fields[{number}].text", f"one of the field's {len(states)} choices"
+        )
     top.V = Name(wanted) if wanted else Name.Off
     for widget, state in zip(widgets, states, strict=True):
         widget.AS = Name(wanted) if wanted is not None and state == wanted else Name.Off
@@ -186,7 +201,9 @@ def _on_state(widget: Any) -> str | None:
 
 
 def _value_holder(obj: Any) -> Any:
-    """The object that has the field's value: its widgets may be kids without a name of their own."""
+    """The object that has the field's value: its widgets may be kids without a
+    name of their own.
+    """
     for _ in range(32):
         parent = obj.get(Name.Parent)
         if Name.T in obj or not isinstance(parent, Dictionary):

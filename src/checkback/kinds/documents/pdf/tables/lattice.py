@@ -18,7 +18,7 @@ _SLANT = 1.5
 _SHORTEST = 4.0
 _SAME = 2.5
 _TOUCH = 3.0
-_MOST_EDGES = 20_000
+_MAX_EDGES = 20_000
 _NEAR_EDGES = 40
 
 
@@ -61,7 +61,10 @@ def _edges(page: Any, frame: Frame) -> tuple[list[Edge], list[Edge]]:
 
     def add(one: tuple[float, float], other: tuple[float, float]) -> None:
         left, top, right, bottom = frame.box(
-            min(one[0], other[0]), min(one[1], other[1]), max(one[0], other[0]), max(one[1], other[1])
+            min(one[0], other[0]),
+            min(one[1], other[1]),
+            max(one[0], other[0]),
+            max(one[1], other[1]),
         )
         if bottom - top < _SLANT and right - left > _SHORTEST:
             across.append(((top + bottom) / 2, left, right))
@@ -88,7 +91,7 @@ def _edges(page: Any, frame: Frame) -> tuple[list[Edge], list[Edge]]:
             if start is not None and pdfium.FPDFPathSegment_GetClose(segment):
                 add(at, start)
                 at = start
-        if len(across) + len(down) > _MOST_EDGES:
+        if len(across) + len(down) > _MAX_EDGES:
             break
     return across, down
 
@@ -99,7 +102,11 @@ def _joined(edges: list[Edge]) -> list[Edge]:
     for place, begin, end in sorted(edges):
         for number in range(len(joined) - 1, max(-1, len(joined) - 1 - _NEAR_EDGES), -1):
             other, other_begin, other_end = joined[number]
-            if abs(other - place) <= _SAME and begin <= other_end + _TOUCH and end >= other_begin - _TOUCH:
+            if (
+                abs(other - place) <= _SAME
+                and begin <= other_end + _TOUCH
+                and end >= other_begin - _TOUCH
+            ):
                 joined[number] = (other, min(other_begin, begin), max(other_end, end))
                 break
         else:

@@ -69,7 +69,9 @@ def _columns(rows: Sequence[Sequence[Segment]]) -> list[tuple[float, float]]:
     spans: list[tuple[float, float]] = []
     for row in sorted(rows, key=len, reverse=True):
         for left, right, _ in row:
-            hit = [number for number, span in enumerate(spans) if span[0] < right and left < span[1]]
+            hit = [
+                number for number, span in enumerate(spans) if span[0] < right and left < span[1]
+            ]
             if not hit and len(row) >= several:
                 spans.append((left, right))
             elif len(hit) == 1:

@@ -1,4 +1,6 @@
-"""Rows of text as CSV, as an Excel file and as an old one. Texts that look like numbers become numbers."""
+"""Rows of text as CSV, as an Excel file and as an old one. Texts that look like numbers become
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -62,5 +64,7 @@ def write_xls(pages: Sequence[tuple[int, Rows]], target: Path) -> None:
 
 
 def as_number(text: str) -> float | None:
-    """The number that a text is, also with commas for thousands; None for ids with leading zeros."""
+    """The number that a text is, also with commas for thousands; None for ids
+    with leading zeros.
+    """
     return float(text.replace(",", "")) if _NUMBER.fullmatch(text) else None

@@ -23,7 +23,9 @@ def tables_of(content: PageContent, search: TableSearch = TableSearch.BOTH) -> l
 
 
 def rows_of(content: PageContent, search: TableSearch = TableSearch.BOTH) -> list[list[str]]:
-    """The page as rows: those of its tables, and lines of text outside of them as rows by their columns."""
+    """The page as rows: those of its tables, and lines of text outside of them as rows by their
+    columns.
+    """
     tables = tables_of(content, search)
     if not tables:
         return _text_rows(content.words)
@@ -38,7 +40,8 @@ def rows_of(content: PageContent, search: TableSearch = TableSearch.BOTH) -> lis
 
 
 def grouped(rows: Sequence[Sequence[str]], grouping: str) -> list[list[str]]:
-    """Rows with the continued lines of a cell joined into the row above: those whose first cell is empty.
+    """Rows with the continued lines of a cell joined into the row above: those whose first cell is
+    empty.
 
     ``grouping`` is PDF.co's ``lineGrouping``: 1, 2 and 3 are different ways there; here each joins.
     """
@@ -47,14 +50,18 @@ def grouped(rows: Sequence[Sequence[str]], grouping: str) -> list[list[str]]:
     joined: list[list[str]] = []
     for row in rows:
         if joined and row and not row[0] and any(row) and len(row) == len(joined[-1]):
-            joined[-1] = [f"{one} {more}".strip() for one, more in zip(joined[-1], row, strict=True)]
+            joined[-1] = [
+                f"{one} {more}".strip() for one, more in zip(joined[-1], row, strict=True)
+            ]
         else:
             joined.append(list(row))
     return joined
 
 
 def described(table: Table, page_index: int) -> dict[str, Any]:
-    """A table in PDF.co's words (spec section 1.6); ``rect`` can be given to other kinds as it is."""
+    """A table in PDF.co's words (spec section 1.6); ``rect`` can be given to
+    other kinds as it is.
+    """
     x, y = round(table.x0, 2), round(table.top, 2)
     width, height = round(table.x1 - table.x0, 2), round(table.bottom - table.top, 2)
     return {

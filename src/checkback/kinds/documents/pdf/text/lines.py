@@ -10,7 +10,7 @@ from statistics import median
 from checkback.kinds.documents.pdf.text.vertical import column_text, split_columns
 from checkback.kinds.documents.pdf.text.words import Word
 
-_MOST_BLANK_LINES = 2
+_MAX_BLANK_LINES = 2
 _LINE_PITCH = 1.25
 """Lines of running text are about so many times their height apart."""
 _WIDEST_LINE = 4000
@@ -19,7 +19,9 @@ _LEFTWARDS = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Words of one height, from left to right; of vertical writing, those of one column from the top down."""
+    """Words of one height, from left to right; of vertical writing, those of one column from the
+    top down.
+    """
 
     middle: float
     words: Sequence[Word]
@@ -53,7 +55,9 @@ def lines_of(words: Sequence[Word]) -> list[Line]:
 
 
 def _with_columns(columns: Sequence[Sequence[Word]], others: Sequence[Word]) -> list[Line]:
-    """Vertical writing, its columns from the right to the left, between what stands above and below it."""
+    """Vertical writing, its columns from the right to the left, between what stands above and below
+    it.
+    """
     top = min(column[0].top for column in columns)
     rows = _rows(others) if others else []
     above = [row for row in rows if row.middle < top]
@@ -75,7 +79,9 @@ def _rows(words: Sequence[Word]) -> list[Line]:
 
 
 def layout_text(words: Sequence[Word]) -> str:
-    """The words as text in which each stands about where it stands on the page. Lines end with ``\\n``."""
+    """The words as text in which each stands about where it stands on the page. Lines end with
+    ``\\n``.
+    """
     lines = lines_of(words)
     if not lines:
         return ""
@@ -87,14 +93,16 @@ def layout_text(words: Sequence[Word]) -> str:
     for line in lines:
         if before is not None:
             skipped = round((line.middle - before) / (height * _LINE_PITCH)) - 1
-            out += [""] * min(_MOST_BLANK_LINES, max(0, skipped))
+            out += [""] * min(_MAX_BLANK_LINES, max(0, skipped))
         out.append(line.text if line.vertical else _placed(line.words, left, blank))
         before = line.middle
     return "\n".join(out)
 
 
 def unwrapped(lines: Sequence[Line]) -> str:
-    """The lines with those of one paragraph joined: what ends early, or stands apart, ends a paragraph."""
+    """The lines with those of one paragraph joined: what ends early, or stands apart, ends a
+    paragraph.
+    """
     if not lines:
         return ""
     height = _usual_height([word for line in lines for word in line.words])

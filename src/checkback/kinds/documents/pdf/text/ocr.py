@@ -20,13 +20,23 @@ LEAST_CONFIDENCE = 0.0
 def recognised_words(
     program: str, document: Any, index: int, languages: str, folder: Path, dpi: int
 ) -> list[Word]:
-    """The words of one page, in Tesseract's order. Raises the failures of a program that fails or is slow."""
+    """The words of one page, in Tesseract's order. Raises the failures of a program that fails or
+    is slow.
+    """
     image = render(document, index, dpi=dpi, grayscale=True)
     place = Path(mkdtemp(prefix="ocr-", dir=folder))
     given, made = place / "page.pgm", place / "text.tsv"
     image.save(given)
     width = _width(document, index)
-    command = [program, str(given), str(place / "text"), "-l", languages.replace(",", "+"), "--dpi", str(dpi)]
+    command = [
+        program,
+        str(given),
+        str(place / "text"),
+        "-l",
+        languages.replace(",", "+"),
+        "--dpi",
+        str(dpi),
+    ]
     # One thread: with more it needs up to twice the processor for the same page.
     finished = external_programs.run(
         [*command, "tsv"], place, seconds=SECONDS_PER_PAGE, more={"OMP_THREAD_LIMIT": "1"}

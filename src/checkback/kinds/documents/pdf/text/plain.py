@@ -20,9 +20,11 @@ _PASSWORD_ERROR = 4
 
 
 def read_text(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, Any]]:
-    """The text with CRLF lines and form feeds between pages, how many pages there are, and further facts.
+    """The text with CRLF lines and form feeds between pages, how many pages there are, and further
+    facts.
 
-    Pages that cannot be opened are left out, and named, unless pages or a part of them were asked for.
+    Pages that cannot be opened are left out, and named, unless pages or a part of them were asked
+    for.
     """
     try:
         return _read(work, args)
@@ -32,14 +34,18 @@ def read_text(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, A
         opened, broken = _sorted_pages(work, args)
         if not opened:
             raise
-    work.ctx.log(f"{len(broken)} of {len(opened) + len(broken)} pages cannot be opened and are left out.")
+    work.ctx.log(
+        f"{len(broken)} of {len(opened) + len(broken)} pages cannot be opened and are left out."
+    )
     chosen = args.model_copy(update={"pages": ",".join(map(str, opened))})
     text, count, facts = _read(work, chosen)
     return text, count, {**facts, "unreadable_pages": broken}
 
 
 def page_text(words: Sequence[Word], unwrap: bool, options: ProfileOptions) -> str:
-    """A page's text as it was asked for: with its layout kept, line by line, or paragraph by paragraph."""
+    """A page's text as it was asked for: with its layout kept, line by line, or paragraph by
+    paragraph.
+    """
     if unwrap or options.unwrap:
         return unwrapped(lines_of(words))
     if not options.preserve_formatting:
@@ -49,7 +55,9 @@ def page_text(words: Sequence[Word], unwrap: bool, options: ProfileOptions) -> s
 
 
 def _sorted_pages(work: DocumentWork, args: TextArgs) -> tuple[list[int], list[int]]:
-    """The pages that can be opened, and those that cannot. Raises PdfiumError where the file cannot."""
+    """The pages that can be opened, and those that cannot. Raises PdfiumError where the file
+    cannot.
+    """
     opened: list[int] = []
     broken: list[int] = []
     with open_pdf(work.source.path, args) as document:

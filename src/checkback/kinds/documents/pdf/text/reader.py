@@ -1,4 +1,6 @@
-"""Opens a PDF for reading, and gives its pages one by one, with the words of scanned pages recognised."""
+"""Opens a PDF for reading, and gives its pages one by one, with the words of scanned pages
+recognised.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,14 @@ from checkback.kinds.documents.files.sniff import FileType, sniff
 from checkback.kinds.documents.job_context import MAX_PAGES, DocumentWork
 from checkback.kinds.documents.pdf.ocr_layer import find_tesseract
 from checkback.kinds.documents.pdf.text.ocr import OCR_DPI, recognised_words
-from checkback.kinds.documents.pdf.text.words import Frame, PageText, Word, frame_of, inside, read_words
+from checkback.kinds.documents.pdf.text.words import (
+    Frame,
+    PageText,
+    Word,
+    frame_of,
+    inside,
+    read_words,
+)
 
 _MAY_COPY = 1 << 4
 """Bit 5 of the permissions (ISO 32000-1, table 22)."""
@@ -41,7 +50,9 @@ class PageContent:
 
 @contextmanager
 def open_pdf(path: Path, args: DocumentArgs) -> Generator[Any]:
-    """PDFium's view of a PDF. Raises the failures of another type of file and of a missing password."""
+    """PDFium's view of a PDF. Raises the failures of another type of file and of a missing
+    password.
+    """
     if sniff(path) is not FileType.PDF:
         raise failures.invalid_document()
     password = args.password.get_secret_value() if args.password else None
@@ -55,20 +66,28 @@ def open_pdf(path: Path, args: DocumentArgs) -> Generator[Any]:
 
 
 def _may_be_read(document: Any) -> bool:
-    """Whether the permissions let content be copied; with the owner's password everything is allowed."""
+    """Whether the permissions let content be copied; with the owner's password everything is
+    allowed.
+    """
     return bool(pypdfium2.raw.FPDF_GetDocPermissions(document.raw) & _MAY_COPY)
 
 
 def pages_of(document: Any, spec: str) -> list[int]:
-    """The pages that an argument names. Raises the failures of too many, or of ones that there are not."""
+    """The pages that an argument names. Raises the failures of too many, or of ones that there are
+    not.
+    """
     indexes = page_list(spec, len(document))
     if len(indexes) > MAX_PAGES:
         raise failures.too_many_pages(MAX_PAGES)
     return indexes
 
 
-def each_page(document: Any, indexes: Sequence[int], work: DocumentWork) -> Iterator[tuple[int, Any]]:
-    """Each page with its index, closed before the next one: memory stays flat however many there are."""
+def each_page(
+    document: Any, indexes: Sequence[int], work: DocumentWork
+) -> Iterator[tuple[int, Any]]:
+    """Each page with its index, closed before the next one: memory stays flat however many there
+    are.
+    """
     for done, index in enumerate(indexes):
         page = document[index]
         try:
@@ -80,7 +99,9 @@ def each_page(document: Any, indexes: Sequence[int], work: DocumentWork) -> Iter
 
 @dataclass(slots=True)
 class TextReader:
-    """Reads the words of pages; those of pages without any are recognised, where that can be done."""
+    """Reads the words of pages; those of pages without any are recognised,
+    where that can be done.
+    """
 
     work: DocumentWork
     args: TextArgs

@@ -1,4 +1,5 @@
-"""Finds text on the pages of a PDF and tells where: literally, as whole words, or by a regular expression.
+"""Finds text on the pages of a PDF and tells where: literally, as whole words, or by a regular
+expression.
 
 A regular expression may run for ever, so each page has a time limit. Python's own ``re`` has none.
 """
@@ -14,9 +15,10 @@ import regex as expressions
 from checkback.kinds.documents import failures
 from checkback.kinds.documents.pdf.text.words import PageText, character_boxes
 
-MOST_MATCHES = 20_000
+MAX_MATCHES = 20_000
 PAGE_SECONDS = 5.0
-"""How long the search of one page may take: thousands of times what an ordinary expression needs."""
+"""How long the search of one page may take: thousands of times what an ordinary expression needs.
+"""
 
 Match = dict[str, Any]
 
@@ -24,7 +26,8 @@ Match = dict[str, Any]
 def pattern_of(search: str, matching: str | None, *, regex: bool) -> expressions.Pattern[str]:
     """What to look for. ``ExactMatch`` takes whole words and minds the case; the others neither.
 
-    Blanks stand for any blank of the page, a line's end among them. Raises the failure ``invalid_option``.
+    Blanks stand for any blank of the page, a line's end among them. Raises the failure
+    ``invalid_option``.
     """
     try:
         if regex:
@@ -40,11 +43,12 @@ def pattern_of(search: str, matching: str | None, *, regex: bool) -> expressions
 def matches_of(
     page: Any, content: PageText, pattern: expressions.Pattern[str], page_index: int
 ) -> list[Match]:
-    """Every match on a page, with its box in points from the top left; one that breaks over lines has a box
-    that holds all of it. Raises the failure ``pattern_too_slow``."""
+    """Every match on a page, with its box in points from the top left; one that breaks over lines
+    has a box that holds all of it. Raises the failure ``pattern_too_slow``.
+    """
     try:
         matches = pattern.finditer(content.text, timeout=PAGE_SECONDS)
-        spans = [match.span() for match in islice(matches, MOST_MATCHES)]
+        spans = [match.span() for match in islice(matches, MAX_MATCHES)]
     except TimeoutError:
         raise failures.pattern_too_slow(page_index) from None
     shown = [[at for at in range(*span) if not content.text[at].isspace()] for span in spans]
@@ -56,7 +60,9 @@ def matches_of(
     ]
 
 
-def _described(text: str, boxes: Sequence[tuple[float, float, float, float]], page_index: int) -> Match:
+def _described(
+    text: str, boxes: Sequence[tuple[float, float, float, float]], page_index: int
+) -> Match:
     left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
     right, bottom = max(box[2] for box in boxes), max(box[3] for box in boxes)
     return {

@@ -1,7 +1,7 @@
 """A PDF's text as JSON, XML and HTML: pages, rows and columns of text with fonts and places.
 
-The keys follow what PDF.co's samples show (spec section 1.6); there is no published schema. ``checkback``
-tells the version of this form. Places are points from the top left of the page.
+The keys follow what PDF.co's samples show (spec section 1.6); there is no published schema.
+``checkback`` tells the version of this form. Places are points from the top left of the page.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def text_pages(contents: Iterable[PageContent]) -> Iterator[TextPage]:
         )
         styles = iter(known)
         rows = [[_run(piece, *next(styles)) for piece in row] for row in pieces]
-        yield TextPage(content.index, round(content.frame.width, 2), round(content.frame.height, 2), rows)
+        yield TextPage(
+            content.index, round(content.frame.width, 2), round(content.frame.height, 2), rows
+        )
 
 
 def to_json(pages: Iterable[TextPage]) -> str:
@@ -119,7 +121,13 @@ def _run(words: list[Word], font: str, size: float) -> TextRun:
     left, right = words[0].x0, max(word.x1 for word in words)
     text = Line(top, words).text
     return TextRun(
-        text, round(left, 2), round(top, 2), round(right - left, 2), round(bottom - top, 2), font, size
+        text,
+        round(left, 2),
+        round(top, 2),
+        round(right - left, 2),
+        round(bottom - top, 2),
+        font,
+        size,
     )
 
 

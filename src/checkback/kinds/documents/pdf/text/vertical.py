@@ -1,4 +1,6 @@
-"""Vertical writing, as of Chinese and Japanese: characters below each other, columns from right to left."""
+"""Vertical writing, as of Chinese and Japanese: characters below each other, columns from right to
+left.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ _GAP = 0.8
 def split_columns(words: Sequence[Word]) -> tuple[list[list[Word]], list[Word]]:
     """The columns of vertical writing from right to left, and the words that are of none.
 
-    ``words`` come in the order of reading. There are no columns unless most of the words stand in some.
+    ``words`` come in the order of reading. There are no columns unless most of the words stand in
+    some.
     """
     runs = _runs(words)
     inside = sum(map(len, runs))
@@ -55,7 +58,9 @@ def _runs(words: Sequence[Word]) -> list[list[Word]]:
 
 
 def _bands(runs: list[list[Word]]) -> list[list[list[Word]]]:
-    """The runs of each part of the page, from the top down: a page may have several rows of columns."""
+    """The runs of each part of the page, from the top down: a page may have several rows of
+    columns.
+    """
     bands: list[list[list[Word]]] = []
     bottom = 0.0
     for run in sorted(runs, key=lambda run: run[0].top):
@@ -81,7 +86,8 @@ def _columns(runs: list[list[Word]]) -> list[list[Word]]:
 def _below(one: Word, other: Word) -> bool:
     height = max(1.0, one.height)
     return (
-        abs(_across(one) - _across(other)) < 0.6 * height and 0.4 * height < other.top - one.top < 3 * height
+        abs(_across(one) - _across(other)) < 0.6 * height
+        and 0.4 * height < other.top - one.top < 3 * height
     )
 
 

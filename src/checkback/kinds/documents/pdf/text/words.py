@@ -1,9 +1,9 @@
 """The words of a PDF page with their places, straight from PDFium's characters.
 
-Two thirds of the time of reading text would go into a Python call for each character and each of its boxes.
-So a page's text is fetched at once and cut into words by a regular expression, and PDFium is asked for the
-boxes of each word's first and last character only, by ``map`` over its C function. A word whose ends do not
-look like one word is looked at character by character.
+Two thirds of the time of reading text would go into a Python call for each character and each of
+its boxes. So a page's text is fetched at once and cut into words by a regular expression, and
+PDFium is asked for the boxes of each word's first and last character only, by ``map`` over its C
+function. A word whose ends do not look like one word is looked at character by character.
 """
 
 from __future__ import annotations
@@ -22,8 +22,12 @@ import pypdfium2.raw as pdfium
 from checkback.kinds.documents.args.rect_argument import Rect
 
 _WORD = re.compile(r"\S+")
-# PDFium marks a hyphen at the end of a line, behind which the line's end is left out, with 2 or FFFE.
-_CHARACTERS: dict[int, str] = dict.fromkeys((0, 9, 10, 13, 32, 160, 0xFFFF), " ") | {2: "-", 0xFFFE: "-"}
+# PDFium marks a hyphen at the end of a line, behind which the line's end is left out, with 2 or
+# FFFE.
+_CHARACTERS: dict[int, str] = dict.fromkeys((0, 9, 10, 13, 32, 160, 0xFFFF), " ") | {
+    2: "-",
+    0xFFFE: "-",
+}
 _ANGLE_SAMPLES = 24
 _FONT_NAME_BYTES = 256
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -60,7 +64,9 @@ class Frame:
     width: float
     height: float
 
-    def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
+    def box(
+        self, left: float, bottom: float, right: float, top: float
+    ) -> tuple[float, float, float, float]:
         """``x0, top, x1, bottom`` of a box given in the page's own coordinates."""
         x0, low, x1, high = _turned(self.turns, left, bottom, right, top)
         return x0 - self.left, self.top - high, x1 - self.left, self.top - low
@@ -84,7 +90,7 @@ def read_words(page: Any, rect: Rect | None = None, *, cut: bool = True) -> Page
     text_page = pdfium.FPDFText_LoadPage(page.raw)
     try:
         count = max(0, pdfium.FPDFText_CountChars(text_page))
-        reader = _Reader(text_page, frame_of(page, _text_turns(text_page, count)))
+        reader = _WordReader(text_page, frame_of(page, _text_turns(text_page, count)))
         text = _text_of(text_page, count)
         words = _cut(text, reader) if cut else []
     finally:
@@ -94,7 +100,7 @@ def read_words(page: Any, rect: Rect | None = None, *, cut: bool = True) -> Page
     return PageText(words, reader.frame, text)
 
 
-class _Reader:
+class _WordReader:
     """Asks PDFium for the boxes of characters of one open page."""
 
     def __init__(self, text_page: Any, frame: Frame) -> None:
@@ -124,7 +130,7 @@ def character_boxes(
     """``x0, top, x1, bottom`` of some characters of a page, by their places in its text."""
     text_page = pdfium.FPDFText_LoadPage(page.raw)
     try:
-        return _Reader(text_page, frame).boxes(indexes)
+        return _WordReader(text_page, frame).boxes(indexes)
     finally:
         pdfium.FPDFText_ClosePage(text_page)
 
@@ -132,7 +138,8 @@ def character_boxes(
 def fonts(page: Any, indexes: Sequence[int]) -> list[tuple[str, float]]:
     """Name and size in points of the fonts of some characters, by their places in the page's text.
 
-    Many documents set their fonts at size 1 and let the matrix of the text enlarge them: what counts is both.
+    Many documents set their fonts at size 1 and let the matrix of the text enlarge them: what
+    counts is both.
     """
     text_page = pdfium.FPDFText_LoadPage(page.raw)
     buffer, flags = ctypes.create_string_buffer(_FONT_NAME_BYTES), ctypes.c_int()
@@ -141,7 +148,9 @@ def fonts(page: Any, indexes: Sequence[int]) -> list[tuple[str, float]]:
     try:
         for index in indexes:
             length = pdfium.FPDFText_GetFontInfo(text_page, index, buffer, _FONT_NAME_BYTES, flags)
-            name = buffer.raw[: max(0, min(length, _FONT_NAME_BYTES) - 1)].decode("utf-8", "replace")
+            name = buffer.raw[: max(0, min(length, _FONT_NAME_BYTES) - 1)].decode(
+                "utf-8", "replace"
+            )
             # A subset has six letters and a plus before its name.
             name = re.sub(r"^[A-Z]{6}\+", "", name)
             size = float(pdfium.FPDFText_GetFontSize(text_page, index))
@@ -158,7 +167,8 @@ def _text_of(text_page: Any, count: int) -> str:
     buffer = (ctypes.c_ushort * (count + 1))()
     written = pdfium.FPDFText_GetText(text_page, 0, count, buffer) if count else 1
     text = bytes(buffer)[: 2 * count].decode("utf-16-le", "surrogatepass")
-    # Characters without a code are left out there, and rare ones take two places: then one after the other.
+    # Characters without a code are left out there, and rare ones take two places: then one after
+    # the other.
     if written - 1 != count or len(text) != count or _SURROGATE.search(text):
         address = ctypes.cast(text_page, ctypes.c_void_p).value
         codes: Any = map(_unicode, repeat(address), range(count))
@@ -176,10 +186,13 @@ def frame_of(page: Any, turns: int | None = None) -> Frame:
 
 
 def _function(name: str, *more: Any) -> Any:
-    """One of PDFium's functions, for plain addresses: without the checks that ctypes makes for pointers."""
+    """One of PDFium's functions, for plain addresses: without the checks that ctypes makes for
+    pointers.
+    """
     import pypdfium2_raw.bindings as bindings
 
-    # PyDLL: these calls take well under a microsecond, less than letting the interpreter's lock go and come.
+    # PyDLL: these calls take well under a microsecond, less than letting the interpreter's lock go
+    # and come.
     library = ctypes.PyDLL(bindings._libs["pdfium"]._name)  # pyright: ignore[reportPrivateUsage]
     function = library[name]
     function.argtypes = (ctypes.c_void_p, ctypes.c_int, *more)
@@ -219,7 +232,7 @@ def _turned(
     return left, bottom, right, top
 
 
-def _cut(text: str, reader: _Reader) -> list[Word]:
+def _cut(text: str, reader: _WordReader) -> list[Word]:
     spans = [match.span() for match in _WORD.finditer(text)]
     firsts = reader.boxes([start for start, _ in spans])
     lasts = reader.boxes([end - 1 for _, end in spans])
@@ -236,8 +249,9 @@ def _cut(text: str, reader: _Reader) -> list[Word]:
     return words
 
 
-def _cut_slowly(text: str, start: int, end: int, reader: _Reader) -> list[Word]:
-    """A run of characters whose places do not look like one word: cut where the line or the place jumps.
+def _cut_slowly(text: str, start: int, end: int, reader: _WordReader) -> list[Word]:
+    """A run of characters whose places do not look like one word: cut where the line or the place
+    jumps.
 
     Characters may follow each other to the left, too, as Arabic and Hebrew do.
     """
@@ -250,13 +264,17 @@ def _cut_slowly(text: str, start: int, end: int, reader: _Reader) -> list[Word]:
         _, top, _, bottom = boxes[begin]
         left = min(box[0] for box in boxes[begin:index])
         right = max(box[2] for box in boxes[begin:index])
-        words.append(Word(text[start + begin : start + index], left, right, top, bottom, start + begin))
+        words.append(
+            Word(text[start + begin : start + index], left, right, top, bottom, start + begin)
+        )
         begin = index
     return words
 
 
 def _adjoin(one: Box, other: Box) -> bool:
-    """Whether a character stands beside the one before it, on either side, or is of one glyph with it."""
+    """Whether a character stands beside the one before it, on either side, or is of one glyph with
+    it.
+    """
     left, top, right, bottom = one
     height = bottom - top or 1.0
     gap = max(other[0] - right, left - other[2])
