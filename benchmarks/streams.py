@@ -1,14 +1,12 @@
-"""Measures how soon a job's change reaches all who watch: event streams of the API, and open web
-pages.
+"""Measures how soon a job's change reaches all who watch: event streams of the API, and open web pages.
 
     python benchmarks/streams.py [--streams 1000] [--pages 200] [--browsers 5] [--jobs 20]
 
-It starts a server with a worker on a data folder of its own, which it removes. Jobs walk through
-two phases and end; each change is measured from its entry in the store's event stream (by this
-machine's clock) to its arrival on each stream, and to the moment when each page has fetched itself
-anew, as the page's script does. First all streams watch one job, then ``--jobs`` of them that
-change at the same time. The program that receives all this runs beside the server, and what it
-takes is in the figures (``docs/performance.md``).
+It starts a server with a worker on a data folder of its own, which it removes. Jobs walk through two phases
+and end; each change is measured from its entry in the store's event stream (by this machine's clock) to its
+arrival on each stream, and to the moment when each page has fetched itself anew, as the page's script does.
+First all streams watch one job, then ``--jobs`` of them that change at the same time. The program that
+receives all this runs beside the server, and what it takes is in the figures (``docs/performance.md``).
 """
 
 from __future__ import annotations
@@ -223,10 +221,9 @@ async def browsers(server: Server, count: int) -> AsyncGenerator[list[Any]]:
             await page.goto(f"{server.url}/")
             await page.get_by_text("Live: changes show by themselves.").wait_for()
             await page.evaluate(
-                """(words) => { window.seen = {}; new MutationObserver(() => { for (const word of
-                words) if (!(word in seen) &&
-                document.querySelector('table.jobs')?.textContent.includes(word)) seen[word] =
-                Date.now() / 1000; }).observe(live, {childList: true}) }""",
+                """(words) => { window.seen = {}; new MutationObserver(() => { for (const word of words)
+                if (!(word in seen) && document.querySelector('table.jobs')?.textContent.includes(word))
+                seen[word] = Date.now() / 1000; }).observe(live, {childList: true}) }""",
                 list(SHOWN.values()),
             )
             pages.append(page)

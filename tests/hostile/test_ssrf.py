@@ -1,9 +1,8 @@
-"""One hostile page, more than fifty ways to a secret server on this machine, none of which may
-arrive.
+"""One hostile page, more than fifty ways to a secret server on this machine, none of which may arrive.
 
-Each route uses a host name of its own, so that the proxy's report tells which ones were really
-tried. The same page is loaded once more with those hosts allowed: a route that does not arrive then
-would prove nothing.
+Each route uses a host name of its own, so that the proxy's report tells which ones were really tried. The
+same page is loaded once more with those hosts allowed: a route that does not arrive then would prove
+nothing.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """Takes what looks like a key out of text that is logged or told: messages, log lines, tracebacks.
 
-By form: keys of well-known makers, tokens in headers, passwords in addresses, ``password=...`` and
-its like; and by value, where the secrets of a job are known. A secret that looks like a plain word
-and is not known stays: nothing here is a reason to log one. Content (artifacts, results of kinds)
-is what the caller asked for: it is left alone, but for the report on a page.
+By form: keys of well-known makers, tokens in headers, passwords in addresses, ``password=...`` and its like;
+and by value, where the secrets of a job are known. A secret that looks like a plain word and is not known
+stays: nothing here is a reason to log one. Content (artifacts, results of kinds) is what the caller asked
+for: it is left alone, but for the report on a page.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ _IN_HEADER = re.compile(
 _PAIR = re.compile(
     r"""(?ix)
     (
-      (?: passw(?:or)?d | pwd | passphrase | secret | token | api[_-]?key |
-      access[_-]?key(?:[_-]?id)?
+      (?: passw(?:or)?d | pwd | passphrase | secret | token | api[_-]?key | access[_-]?key(?:[_-]?id)?
         | private[_-]?key | secret[_-]?key | credentials? | authorization | cookie | session[_-]?id
         | signature | x-amz-[a-z-]{1,40} | (?<=[?&])(?:key|sig|auth|code) )
       ["']? \s* (?: [:=] | %3d ) \s* (?: (?:bearer|basic|token) \s+ )? ["']?

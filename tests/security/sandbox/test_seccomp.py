@@ -30,8 +30,7 @@ NETWORK = textwrap.dedent(
     asked.set()
     thread.join()
     assert told == ["refused"], "a thread that was there before has a network"
-    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET,
-    socket.AF_VSOCK):
+    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET, socket.AF_VSOCK):
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, 1 | socket.SOCK_NONBLOCK):
             try:
                 socket.socket(family, kind)
@@ -53,10 +52,9 @@ NETWORK = textwrap.dedent(
     try: named.connect(sys.argv[2])
     except PermissionError: pass
     else: raise SystemExit("a unix socket was reached")
-    child = "import socket\\ntry: socket.create_connection(('127.0.0.1',
-    int(__import__('sys').argv[1])))\\n" child += "except PermissionError: print('refused')"
-    print(subprocess.run([sys.executable, "-c", child, sys.argv[1]], capture_output=True,
-    text=True).stdout)
+    child = "import socket\\ntry: socket.create_connection(('127.0.0.1', int(__import__('sys').argv[1])))\\n"
+    child += "except PermissionError: print('refused')"
+    print(subprocess.run([sys.executable, "-c", child, sys.argv[1]], capture_output=True, text=True).stdout)
     """
 )
 

@@ -1,7 +1,6 @@
 """The native API: ``/api/jobs`` and what belongs to it, as Starlette routes.
 
-``app`` puts ``checkback.api.middleware.authentication.AuthenticationMiddleware`` around them, which finds out who is
-asking.
+``app`` puts ``AuthenticationMiddleware`` around them, which finds out who is asking.
 """
 
 from __future__ import annotations
