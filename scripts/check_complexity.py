@@ -2,7 +2,8 @@
 
 Counted for functions of 8 lines of code and more (no docstrings, blank lines, comments): ``if``,
 loops, ``except``, ``with``, conditional expressions, comprehensions, ``case`` and further operands
-of ``and`` and ``or``. Unlike ruff's C901 this sees logic that was folded into comprehensions and chained conditions.
+of ``and`` and ``or``. Unlike ruff's C901 this sees logic that was folded into comprehensions and
+chained conditions.
 """
 
 import ast
