@@ -19,7 +19,7 @@ from checkback.app.connect import Connection, connect
 from checkback.app.web import check_readiness
 from checkback.client import Client
 from checkback.core.states import State
-from checkback.engine.jobs import store as queues
+from checkback.engine.jobs import adding, store
 from checkback.engine.processes import tree
 from checkback.engine.redis.embedded import EmbeddedValkey, store_url
 from checkback.engine.worker import process as worker_module
@@ -428,7 +428,8 @@ async def test_a_door_whose_clock_is_wrong_submits_jobs_that_run_once_and_stay(
         def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime.now(tz) + timedelta(seconds=shift)
 
-    monkeypatch.setattr(queues, "datetime", WrongClock)
+    for module in (adding, store):
+        monkeypatch.setattr(module, "datetime", WrongClock)
     workers.start(settings)
     ids = [await submit(connection, "test.add", a=number, b=0) for number in range(3)]
     jobs = [await connection.service.wait(LOCAL, job_id, 20) for job_id in ids]

@@ -55,11 +55,11 @@ from checkback.telemetry.recording import Span
 logger = logging.getLogger(__name__)
 
 PROGRESS = Script.named("progress")
-ENDING = Script.named("ending")
-REMEMBER = Script.named("remember")
-SAVE = Script.named("save")
-RETURNED = Script.named("returned")
-APART = Script.named("apart")
+FINISH = Script.named("finish")
+RECORD_RUN = Script.named("record_run")
+SAVE_STATE = Script.named("save_state")
+COUNT_RETURNED = Script.named("count_returned")
+MARK_WAITING = Script.named("mark_waiting")
 
 KEPT_LOG_LINES = 1000
 KEPT_PHASES = 64
@@ -279,7 +279,7 @@ class Attempt:
     async def _count_returned(self, number: int) -> bool:
         """Whether that is stored; an outage only makes the count of lost workers too small."""
         try:
-            return await self._parts.wire.script(RETURNED, [self._key], [number]) == STORED
+            return await self._parts.wire.script(COUNT_RETURNED, [self._key], [number]) == STORED
         except (EngineUnavailable, ReplyError):
             return False
 
@@ -417,7 +417,7 @@ class Attempt:
         if not self._slots.may_set_apart(self._job):
             return
         with contextlib.suppress(EngineUnavailable, ReplyError):
-            if await self._parts.wire.script(APART, [self._key], [self._token]) == STORED:
+            if await self._parts.wire.script(MARK_WAITING, [self._key], [self._token]) == STORED:
                 self._slots.set_apart(self._job)
 
     async def _save(self, text: str) -> bool:
@@ -426,7 +426,7 @@ class Attempt:
         """
         try:
             listed = [self._key, self._sizes]
-            return await self._parts.wire.script(SAVE, listed, [self._token, text]) == STORED
+            return await self._parts.wire.script(SAVE_STATE, listed, [self._token, text]) == STORED
         except (EngineUnavailable, ReplyError):
             return False
 
@@ -476,7 +476,7 @@ class Attempt:
         while True:
             try:
                 reply = await self._parts.wire.script(
-                    ENDING,
+                    FINISH,
                     [self._key, self._sizes],
                     [self._token, artifacts, failure, progress, forgiven, result_bytes],
                 )
@@ -502,7 +502,7 @@ class Attempt:
         run = json.dumps([round(seconds * 1000), encode_phases(self._phases)])
         try:
             await self._parts.wire.script(
-                REMEMBER, [self._parts.keys.runs()], [kind, run, REMEMBERED_RUNS]
+                RECORD_RUN, [self._parts.keys.runs()], [kind, run, REMEMBERED_RUNS]
             )
         except (EngineUnavailable, ReplyError) as error:
             logger.info("how long job %s took was not noted: %s", self.job_id, error)
@@ -525,7 +525,7 @@ class Attempt:
         script = bullmq_scripts.script("moveJobFromActiveToWait-9")
         reply = await self._parts.wire.script(script, listed, [self.job_id, self._token, self._key])
         if reply >= 0:
-            await self._parts.wire.script(RETURNED, [self._key], [1])
+            await self._parts.wire.script(COUNT_RETURNED, [self._key], [1])
         raise WaitingChildrenError("The job went back to its queue.")
 
     async def _end_with_parent(self) -> None:
