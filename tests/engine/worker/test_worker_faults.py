@@ -63,16 +63,17 @@ async def test_a_waiting_job_does_not_notice_that_a_worker_was_killed(
 HOLDS_ENDS = """
 import asyncio
 from checkback.engine.worker.attempt import Attempt
+from checkback.engine.worker.attempt_store import AttemptStore
 
 async def hold(self, *_):
     await asyncio.Event().wait()
 
-store_end = Attempt._store_end
+finish = Attempt._finish
 
-async def hold_or_store(self, *told):
-    await (hold(self) if self.name == "test.leave_file" else store_end(self, *told))
+async def hold_or_finish(self, end):
+    await (hold(self) if self.name == "test.leave_file" else finish(self, end))
 
-Attempt._store_end, Attempt._remember = hold_or_store, hold
+Attempt._finish, AttemptStore.record_run = hold_or_finish, hold
 """
 """A worker that gets no further than to the end: of test.leave_file before anything of it is
 stored, of the others before BullMQ has moved the job.
