@@ -24,7 +24,7 @@ from checkback.core.errors import CheckbackError, InvalidInput, TooLarge, Unauth
 from checkback.core.job import JSON
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
-from checkback.kinds import registry
+from checkback.kinds.argument_errors import describe
 from checkback.security import strict_json
 from checkback.security.auth.callers import Caller, caller_of
 from checkback.security.redaction import redact
@@ -237,7 +237,7 @@ def check_model(model: type[M], value: object) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise InvalidInput(registry.describe(error)) from None
+        raise InvalidInput(describe(error, model)) from None
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:

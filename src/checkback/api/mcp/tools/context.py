@@ -37,7 +37,7 @@ from checkback.core.request_ids import request_id
 from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
 from checkback.dialects import human, native
-from checkback.kinds import registry
+from checkback.kinds.argument_errors import describe
 from checkback.security import strict_json
 from checkback.security.auth.callers import Caller
 from checkback.security.redaction import redact
@@ -312,7 +312,7 @@ def checked(model: type[M], arguments: Mapping[str, JSON]) -> M:
     try:
         return model.model_validate(arguments)
     except ValidationError as error:
-        raise InvalidInput(registry.describe(error)) from None
+        raise InvalidInput(describe(error, model)) from None
 
 
 def current_request_id() -> str:

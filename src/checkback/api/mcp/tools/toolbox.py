@@ -125,7 +125,7 @@ class LeftOut(Middleware):
                 raise
             name = context.message.name
             error: Any = registry.unknown(name)
-            message = error.message.replace("kind of job called", "tool called", 1)
+            message = error.message.replace("Unknown kind", "Unknown tool", 1)
             return problem(UnknownKind(message, hint=IMPORT_HINT), current_request_id())
 
 
