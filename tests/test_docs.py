@@ -72,8 +72,8 @@ def page(name: str) -> str:
 
 SECTIONS = {
     Belongs.BOTH: "Which server is meant",
-    Belongs.SERVER: "Of the server",
-    Belongs.DOOR: "Of a door",
+    Belongs.SERVER: "The server",
+    Belongs.API: "MCP tools",
 }
 COMPUTED = {
     "home": "the user's data folder",

@@ -61,7 +61,7 @@ class Client:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidInput("The server's address is no http or https URL.")
+            raise InvalidInput("`url` must be an http or https URL.")
         self._secure = parts.scheme == "https"
         self._host = parts.hostname
         self._port = parts.port
@@ -126,7 +126,7 @@ class Client:
         return to_job(self._call("POST", _path(job_id, "cancel"), {}))
 
     def retry(self, job_id: str) -> Job:
-        """Run a failed or cancelled job again, under the same id."""
+        "Run a failed or cancelled job again under the same id."
         return to_job(self._call("POST", _path(job_id, "retry"), {}))
 
     def delete(self, job_id: str) -> None:
@@ -251,7 +251,7 @@ class AsyncClient:
         return await asyncio.to_thread(self._client.cancel, job_id)
 
     async def retry(self, job_id: str) -> Job:
-        """Run a failed or cancelled job again, under the same id."""
+        "Run a failed or cancelled job again under the same id."
         return await asyncio.to_thread(self._client.retry, job_id)
 
     async def delete(self, job_id: str) -> None:
@@ -317,8 +317,8 @@ def to_error(body: Any, status: int) -> CheckbackError:
         code, message, hint = str(told["code"]), str(told["message"]), str(told["hint"])
     except (KeyError, TypeError):
         return CheckbackError(
-            f"The server answered with status {status} and no explanation.",
-            hint="Check that the address is that of a checkback server.",
+            f"The server answered with status {status} and without an error message.",
+            hint="Check that the URL is that of a checkback server.",
         )
     return _by_code().get(code, CheckbackError)(message, hint=hint)
 
@@ -331,7 +331,7 @@ def _by_code() -> dict[str, type[CheckbackError]]:
 def _unreachable(error: Exception) -> EngineUnavailable:
     return EngineUnavailable(
         f"The server cannot be reached: {error or type(error).__name__}.",
-        hint="Start it with `checkback serve`, or check the address.",
+        hint="Start the server with `checkback serve`, or check its URL.",
     )
 
 

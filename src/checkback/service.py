@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from checkback.core import estimates, heavy, ids
+from checkback.core.error_text import quoted
 from checkback.core.errors import (
     Conflict,
     EngineUnavailable,
@@ -265,7 +266,7 @@ class Service:
         job = await self.get(caller, job_id)
         if not job.state.is_final or not may_move(job.state, State.WAITING):
             raise Conflict(
-                f"Only a failed or cancelled job can be retried; this one is {job.state}."
+                f"Only a failed or cancelled job can be retried; this job is {job.state}."
             )
         attributes = recording.of_job("retry", "send", None, job.queue, job.id)
         with recording.span("retry", SpanKind.PRODUCER, attributes=attributes):
@@ -298,7 +299,7 @@ class Service:
         """
         listed = self._listed_owner(caller, owner)
         if not 1 <= limit <= MAX_PAGE:
-            raise InvalidInput(f"limit is a number from 1 to {MAX_PAGE}.")
+            raise InvalidInput(f"`limit` must be a number from 1 to {MAX_PAGE}; got {limit}.")
         jobs, after = await self._queues.list(
             listed, state=state, kind=kind, limit=limit, cursor=cursor
         )
@@ -313,7 +314,8 @@ class Service:
             return result
         if most_bytes is not None and result.stat().st_size > most_bytes:
             raise TooLarge(
-                "The result is too large to be read this way.", hint="Download it as an artifact."
+                "The result is too large to be returned here.",
+                hint="Download the result as an artifact.",
             )
         return await heavy.run(read_json, result)
 
@@ -323,7 +325,7 @@ class Service:
         """
         job = await self.get(caller, job_id)
         if not job.state.is_final:
-            raise NotReady(f"The job is {job.state}.")
+            raise NotReady(f"The job has no result yet; it is {job.state}.")
         if job.state is not State.COMPLETED:
             reason = f": {job.failure.message}" if job.failure else "."
             raise Conflict(f"The job has no result; it is {job.state}{reason}")
@@ -344,7 +346,8 @@ class Service:
                 if path.is_file():
                     return artifact, path
         raise NotFound(
-            "This job has no such artifact.", hint="The job's record lists its artifacts."
+            f"This job has no artifact {quoted(name)}.",
+            hint="The job's record lists its artifacts.",
         )
 
     def begin_upload(
@@ -356,7 +359,7 @@ class Service:
         """
         self._require(caller, Scope.WRITE)
         if self._disk_budget and self._uploads.taken().size_bytes >= self._disk_budget:
-            raise StorageFull("Uploads take all the disk that they may.")
+            raise StorageFull("The server's disk quota for uploads and artifacts is used up.")
         most, ended = None, None
         if has_quota(caller):
             kept = self._uploads.taken(caller.owner)
@@ -378,7 +381,10 @@ class Service:
         """One of the caller's uploads, and where it lies. Raises NotFound."""
         upload = self._uploads.find(upload_id)
         if upload is None or (upload.owner != caller.owner and not caller.is_admin):
-            raise NotFound("There is no such upload.", hint="Upload the file again.")
+            raise NotFound(
+                "This upload does not exist, has expired, or is not yours.",
+                hint="Upload the file again.",
+            )
         return upload, self._uploads.path(upload_id)
 
     def remove_upload(self, caller: Caller, upload_id: str) -> None:
@@ -436,8 +442,8 @@ class Service:
         """
         if not caller.may(Scope.METRICS):
             raise Forbidden(
-                "These figures are of everybody's jobs; this token is not for them.",
-                hint="Make one with `checkback token add prometheus --scope metrics`.",
+                "This token may not read metrics; it lacks the `metrics` scope.",
+                hint=("Create one that may with `checkback token add prometheus --scope metrics`."),
             )
         return await read_figures(self._queues)
 
@@ -452,8 +458,11 @@ class Service:
         found = registry.get(kind)
         if found.uses_pdfco and not args.get("api_key") and not self.may_use_pdfco_key(caller):
             raise Forbidden(
-                "This server's own key for PDF.co is not for your jobs.",
-                hint="Send a key of yours as api_key, or have your name added to CHECKBACK_PDFCO_KEY_OWNERS.",
+                "Your jobs may not use this server's PDF.co key.",
+                hint=(
+                    "Send your own key as `api_key`, or ask the operator to add your name "
+                    "to CHECKBACK_PDFCO_KEY_OWNERS."
+                ),
             )
         given = await heavy.run(found.admitted, args, self._addresses, light=light)
         if found.sources:
@@ -466,7 +475,9 @@ class Service:
         """
         sealed = self._sealer.seal(args)
         if len(json.dumps(sealed, allow_nan=False)) > MAX_ARGS_BYTES:
-            raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
+            raise TooLarge(
+                f"The arguments are larger than the limit of {MAX_ARGS_BYTES // 1024} KB."
+            )
         return sealed, ids.hash_of({"kind": kind, "args": self._sealer.fingerprint(args)})
 
     async def _with_sources(
@@ -495,13 +506,19 @@ class Service:
             case UploadSource(upload_id, signed):
                 found = self._uploads.find(upload_id)
                 if found is None or not (signed or found.owner == caller.owner or caller.is_admin):
-                    raise NotFound("There is no such upload.", hint="Upload the file again.")
+                    raise NotFound(
+                        "This upload does not exist, has expired, or is not yours.",
+                        hint="Upload the file again.",
+                    )
                 self._uploads.keep(upload_id, keep_seconds)
                 return f"upload:{upload_id}"
             case ArtifactSource(job_id, name, signed):
                 reader = Caller(caller.owner, frozenset(Scope)) if signed else caller
                 if (job := await self.get(reader, job_id)).state is not State.COMPLETED:
-                    raise NotReady(f"The job whose result is named as source is {job.state}.")
+                    raise NotReady(
+                        "The job whose file is named as a source has not "
+                        f"completed; it is {job.state}."
+                    )
                 if of_kind is not None and job.kind != of_kind:
                     raise not_of_kind(path, of_kind)
                 artifact, _ = await self.artifact(reader, job_id, name)
@@ -513,7 +530,7 @@ class Service:
     @staticmethod
     def _listed_owner(caller: Caller, owner: str | None) -> str:
         if owner is not None and owner != caller.owner and not caller.is_admin:
-            raise Forbidden("Only an admin token may list another owner's jobs.")
+            raise Forbidden("Only an admin token may list the jobs of another owner.")
         return owner or caller.owner
 
     def _sealed(self, callback: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -536,4 +553,4 @@ class Service:
     @staticmethod
     def _require(caller: Caller, scope: Scope) -> None:
         if not caller.may(scope):
-            raise Forbidden(f"This token has no {scope} scope.")
+            raise Forbidden(f"This token lacks the `{scope}` scope.")

@@ -15,6 +15,21 @@ COMMAND = (sys.executable, "-m", "checkback")
 UNKNOWN = "01a201ae-de92-792d-a279-f3d27cb99f9e"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [
+        (("submti", "x"), "Did you mean submit?"),
+        (("serve", "--prot", "1"), "Did you mean --port?"),
+        (("list", "--state", "complete"), "Did you mean completed?"),
+    ],
+)
+def test_a_misspelled_word_gets_a_suggestion(
+    tmp_path: Path, arguments: tuple[str, ...], suggestion: str
+) -> None:
+    done = Shell(tmp_path).run(*arguments, code=2)
+    assert done.stderr.rstrip().endswith(suggestion)
+
+
 class Shell:
     """Runs ``checkback`` against one data folder."""
 
@@ -50,7 +65,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 def test_the_first_command_starts_the_server_and_the_next_ones_use_it(shell: Shell) -> None:
     assert shell.out("submit", "test.add", "a=1", "b=2", "--wait") == "3"
     found = shell.run("doctor", code=None)
-    assert "serves this folder" in found.stdout
+    assert "running (PID " in found.stdout
 
 
 def test_exit_codes_tell_the_state(shell: Shell, tmp_path: Path) -> None:

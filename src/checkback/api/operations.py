@@ -51,7 +51,7 @@ class RouteNotFound(CheckbackError):
 
     code = "not_found"
     http_status = 404
-    default_hint = "GET /openapi.json lists the addresses of this API."
+    default_hint = "GET /openapi.json lists the paths of this API."
 
 
 class MethodNotAllowed(CheckbackError):
@@ -59,7 +59,7 @@ class MethodNotAllowed(CheckbackError):
 
     code = "method_not_allowed"
     http_status = 405
-    default_hint = "GET /openapi.json lists the methods of each address."
+    default_hint = "GET /openapi.json lists the methods of each path."
 
 
 class HeadersTooLarge(CheckbackError):
@@ -67,7 +67,7 @@ class HeadersTooLarge(CheckbackError):
 
     code = "head_too_large"
     http_status = 431
-    default_hint = "Send fewer headers, or shorter ones."
+    default_hint = "Send fewer or shorter headers."
 
 
 class RequestTooSlow(CheckbackError):
@@ -75,7 +75,7 @@ class RequestTooSlow(CheckbackError):
 
     code = "request_too_slow"
     http_status = 408
-    default_hint = "Send it again, over a connection that is faster."
+    default_hint = "Send the request again over a faster connection."
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Resource:
             if not self.operations:
                 raise RouteNotFound
             allowed = ", ".join(sorted(self.operations))
-            wrong = MethodNotAllowed(f"This address takes {allowed} only.")
+            wrong = MethodNotAllowed(f"This path supports {allowed} only.")
             return StrictJsonResponse(
                 native.error(wrong, identity), wrong.http_status, {"allow": allowed}
             )
@@ -199,8 +199,8 @@ def refusal(error: Exception, identity: str, *, production: bool = True) -> JSON
         log.error("Request %s failed.", identity, exc_info=error)
         detail = None if production else redact(f"{type(error).__name__}: {error}")
         error = CheckbackError(
-            detail or "Something went wrong in the server.",
-            hint=f"The server's log has the details under the request id {identity}.",
+            detail or "An unexpected error occurred in the server.",
+            hint=f"Find the details in the server's log under the request id {identity}.",
         )
     headers: dict[str, str] = {"cache-control": "no-store"}
     if isinstance(error, Unauthorized):
@@ -221,13 +221,14 @@ async def read_json(request: Request) -> JSON:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"The body is larger than {MAX_BODY_BYTES // 1024} KB.")
+            raise TooLarge(f"The body is larger than the limit of {MAX_BODY_BYTES // 1024} KB.")
     if not body:
         return {}
     # A form on another site can send text/plain, but not this type without asking the server first.
     if kind != "application/json":
         raise InvalidInput(
-            "The body's type is not application/json.", hint="Send Content-Type: application/json."
+            "The content type of the body is not application/json.",
+            hint="Send Content-Type: application/json.",
         )
     return await heavy.run(strict_json.parse, bytes(body), light=len(body) <= heavy.SMALL_BYTES)
 

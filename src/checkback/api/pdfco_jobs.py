@@ -74,7 +74,7 @@ class PdfcoJobs:
         elif provider in ("local", "checkback"):
             kind, args = endpoint.kind, arguments(endpoint, parameters) | {"name": name}
         else:
-            raise InvalidInput("provider is local or pdfco.")
+            raise InvalidInput("`provider` must be local or pdfco.")
         callback = parameters.get("callback")
         done = await self.service.submit(
             caller,
@@ -219,7 +219,7 @@ def _check_profiles(options: dict[str, Any] | None) -> None:
 
 def _callback(url: Any, links: FileLinks, args: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(url, str):
-        raise InvalidInput("callback is an http(s) address.")
+        raise InvalidInput("`callback` must be an http or https URL.")
     return {
         "url": url,
         "context": {"base_url": links.base_url, "expiration": args.get("expiration")},
@@ -232,4 +232,4 @@ def _since(began: float) -> int:
 
 def wants_async(parameters: Mapping[str, Any]) -> bool:
     """Whether a submission is to be answered at once."""
-    return flag(flattened(parameters).get("async"))
+    return flag("async", flattened(parameters).get("async"))

@@ -121,7 +121,9 @@ class SignedFilesApi:
         job_id, _, name = path[len(FILES) :].partition("/")
         job = await self._service.get(_READER, job_id)
         if job.state is not State.COMPLETED:
-            raise NotFound("There is no such file yet.", hint="Check on the job; then ask again.")
+            raise NotFound(
+                "The file does not exist yet.", hint="Check the job, then try this link again."
+            )
         if name.startswith("all/"):
             return self._list(request, job)
         artifact, where = await self._service.artifact(_READER, job_id, name)
@@ -148,11 +150,14 @@ class SignedFilesApi:
             method = "PUT" if request.method == "PUT" else "GET"
             if not self._service.links.allows(method, path, request.query_params):
                 raise Forbidden(
-                    "This link is not valid.", hint="Ask for a new one; links end after a while."
+                    "This link is not valid, or it has expired.",
+                    hint="Request a new link; links expire.",
                 )
             return await work(request, path)
         except FileExistsError:
-            error: CheckbackError = Forbidden("This link was used.", hint="Ask for a new one.")
+            error: CheckbackError = Forbidden(
+                "This link was used already.", hint="Request a new link."
+            )
         except CheckbackError as found:
             error = found
         return StrictJsonResponse(native.error(error, identity), error.http_status, _headers(error))

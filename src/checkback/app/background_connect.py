@@ -43,7 +43,7 @@ class BackgroundConnection(ServiceSource):
     @property
     def service(self) -> Service:
         if self.connection is None:
-            raise EngineUnavailable("The server of this data folder has not been reached yet.")
+            raise EngineUnavailable("The server of this data folder has not answered yet.")
         return self.connection.service
 
     def begin(self) -> None:
@@ -88,7 +88,7 @@ class BackgroundConnection(ServiceSource):
             home = self._settings.home
             raise EngineUnavailable(
                 f"The data folder {home} cannot be used: {error.strerror or error}.",
-                hint="Choose one with CHECKBACK_HOME.",
+                hint="Choose another folder with CHECKBACK_HOME.",
             ) from error
         await self._arrived(made)
         self.connection = made
@@ -102,5 +102,5 @@ def _log_failure(attempt: asyncio.Task[None]) -> None:
         logger.warning("%s %s", error.message, error.hint)
     elif error is not None:
         logger.error(
-            "BackgroundConnection to the server of this data folder failed.", exc_info=error
+            "The background connection to the server of this data folder failed.", exc_info=error
         )

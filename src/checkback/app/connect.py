@@ -142,7 +142,7 @@ async def connect(
         differing = _differences(settings, chosen, record)
     if differing:
         names = ", ".join(settings_table.PREFIX + name.upper() for name in differing)
-        raise SettingsDiffer(f"The running server has another value for {names}.")
+        raise SettingsDiffer(f"The running server uses a different value for {names}.")
     if record is not None and record.version != find_version() and settings.own_valkey:
         raise SettingsDiffer(
             f"The running server is checkback {record.version}; this is {find_version()}."
@@ -204,7 +204,8 @@ async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | Non
     if is_started:
         if not start:
             raise EngineUnavailable(
-                "No server runs for this data folder.", hint="Start one with `checkback serve`."
+                "No server is running for this data folder.",
+                hint="Start one with `checkback serve`.",
             )
         await asyncio.to_thread(start_in_background, settings)
     try:
@@ -223,7 +224,7 @@ async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | Non
     except TimeoutError:
         log = settings.home / "serve.log"
         raise EngineUnavailable(
-            "The server of this data folder does not get ready.", hint=f"Look into {log}."
+            "The server of this data folder did not become ready.", hint=f"See {log}."
         ) from None
 
 

@@ -55,25 +55,32 @@ def prepare_home(home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise InvalidInput(
-            f"The data folder {home} cannot be made: {error.strerror}.",
-            hint="Choose one with CHECKBACK_HOME.",
+            f"The data folder {home} cannot be created: {error.strerror}.",
+            hint="Choose another folder with CHECKBACK_HOME.",
         ) from None
     found = home.stat()
     if found.st_uid != os.getuid():
         raise Conflict(
             f"The data folder {home} belongs to another user.",
-            hint="Choose one with CHECKBACK_HOME.",
+            hint="Choose another folder with CHECKBACK_HOME.",
         )
     if found.st_mode & OTHERS_MAY_WRITE:
         raise Conflict(
             f"Other users can write to the data folder {home} (mode {stat.S_IMODE(found.st_mode):04o}).",
-            hint=f"See that nobody put anything there, then type: chmod go-w {shlex.quote(str(home))}",
+            hint=(
+                "Check that nobody put anything there, then run: chmod go-w "
+                f"{shlex.quote(str(home))}"
+            ),
         )
     around = home.resolve().parent
     if around.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
         raise Conflict(
-            f"Other users can replace the data folder {home}: its parent {around} is open to everybody.",
-            hint=f"Type: chmod o-w {shlex.quote(str(around))}, or choose another folder with CHECKBACK_HOME.",
+            f"Other users can replace the data folder {home}: everybody can write to its "
+            f"parent {around}.",
+            hint=(
+                f"Run: chmod o-w {shlex.quote(str(around))}, or choose another folder with "
+                "CHECKBACK_HOME."
+            ),
         )
 
 
@@ -87,8 +94,11 @@ def take_server_lock(home: Path) -> int:
     except BlockingIOError:
         os.close(descriptor)
         raise Conflict(
-            f"A server runs for {home} already (process {server_pid(home)}).",
-            hint="Use it, end it with `checkback stop`, or choose another folder with CHECKBACK_HOME.",
+            f"A server is already running for {home} (PID {server_pid(home)}).",
+            hint=(
+                "Use that server, stop it with `checkback stop`, or choose another folder "
+                "with CHECKBACK_HOME."
+            ),
         ) from None
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())
@@ -182,13 +192,13 @@ def _wait_for_lock(settings: Settings, process: subprocess.Popen[bytes]) -> None
             raise did_not_start(settings.home)
         if waited > IMPORT_SECONDS:
             raise EngineUnavailable(
-                f"The background server is still importing its modules of kinds after {waited:.0f} s.",
-                hint="Import what takes long inside the functions of the kinds.",
+                f"The background server is still importing its modules after {waited:.0f} s.",
+                hint="Move slow imports into the functions of your kinds.",
             )
         if waited > TELL_SECONDS and not is_told:
             is_told = True
             logger.warning(
-                "The background server is still importing its modules of kinds. Waiting for it."
+                "Waiting for the background server, which is still importing its modules."
             )
         time.sleep(0.01)
 
@@ -198,7 +208,7 @@ def did_not_start(home: Path) -> EngineUnavailable:
     log = home / LOG_NAME
     words, hint = last_error(log)
     return EngineUnavailable(
-        f"The background server did not start. {words}".rstrip(), hint=hint or f"Look into {log}."
+        f"The background server did not start. {words}".rstrip(), hint=hint or f"See {log}."
     )
 
 
@@ -227,7 +237,8 @@ def stop(home: Path) -> bool:
     pid = server_pid(home)
     if pid is None:
         raise EngineUnavailable(
-            "The server of this folder cannot be found.", hint="End it by hand."
+            "The process of the server of this data folder cannot be found.",
+            hint=("Find the process that holds serve.lock in the data folder and end it."),
         )
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
@@ -235,8 +246,10 @@ def stop(home: Path) -> bool:
     while server_runs(home):
         if time.monotonic() > ends:
             raise EngineUnavailable(
-                f"The server (process {pid}) does not end.",
-                hint="Its jobs may take their grace; try again, or kill it.",
+                f"The server (PID {pid}) is still running.",
+                hint=(
+                    "Running jobs may still need their grace time. Try again, or kill the process."
+                ),
             )
         time.sleep(0.02)
     return True

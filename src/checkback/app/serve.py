@@ -193,14 +193,14 @@ class Server:
                 return
             if self._valkey is not None and self._valkey.poll() is not None:
                 logger.error(
-                    "The embedded Valkey ended (code %s); it is started again.", self._valkey.poll()
+                    "The embedded Valkey exited with code %s. Restarting it.", self._valkey.poll()
                 )
                 await self._start_store_again(self._valkey, wire, url)
             elif (looked := looked + 1) % LOOKS_A_RECORD == 0:
                 await self._publish_again(wire, url)
             if self._worker is not None and self._worker.returncode is not None:
                 logger.error(
-                    "The worker ended (code %s); it is started again.", self._worker.returncode
+                    "The worker exited with code %s. Restarting it.", self._worker.returncode
                 )
                 self._end_orphans()
                 self._restarts["worker"] += 1
@@ -225,9 +225,7 @@ class Server:
         self._restarts["store"] += 1
         had_room = valkey.has_room()
         if not had_room:
-            logger.error(
-                "The disk of the embedded Valkey is full: it is tried until there is room."
-            )
+            logger.error("The disk of the embedded Valkey is full. Retrying until there is room.")
             await asyncio.sleep(FULL_DISK_SECONDS)
         valkey.launch()
         try:
@@ -237,7 +235,7 @@ class Server:
             code = valkey.poll()
             if code is not None and code >= 0 and had_room and valkey.has_room():
                 raise  # it ended itself, and would again
-            logger.warning("The embedded Valkey went away again (code %s).", code)
+            logger.warning("The embedded Valkey exited again with code %s.", code)
 
     def _end_orphans(self) -> None:
         """End what a lost worker left behind; it hangs on us now."""
@@ -264,7 +262,7 @@ class Server:
                     self._activity.touch()
                 if self._activity.idle_seconds() > self.settings.idle_minutes * 60:
                     logger.info(
-                        "Nothing to do for %s minutes: this background server ends.",
+                        "No clients and no jobs for %s minutes: stopping this background server.",
                         self.settings.idle_minutes,
                     )
                     return
@@ -288,7 +286,7 @@ class Server:
                 async with asyncio.timeout(self.settings.grace_seconds + WORKER_STOP_EXTRA_SECONDS):
                     await self._worker.wait()
             except TimeoutError:
-                logger.error("The worker did not end in time; it is killed.")
+                logger.error("The worker did not stop in time. Killing it.")
                 await asyncio.to_thread(tree.kill_tree, self._worker.pid)
                 await self._worker.wait()
             self._end_orphans()
@@ -346,7 +344,7 @@ def serve(
     server = Server(settings, announce, background, no_token, worker)
     started = time.monotonic()
     server.start_store()
-    logger.info("The store answers after %.0f ms.", (time.monotonic() - started) * 1000)
+    logger.info("The store was ready after %.0f ms.", (time.monotonic() - started) * 1000)
     try:
         recording.start("serve", find_version())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -372,12 +370,13 @@ def _check(settings: Settings, *, no_token: bool) -> None:
         return
     if no_token:
         raise InvalidInput(
-            "--no-token is for loopback addresses only.", hint="Leave it out, or use 127.0.0.1."
+            "--no-token may be used with loopback addresses only.",
+            hint=("Leave --no-token out, or listen on 127.0.0.1."),
         )
     if settings.tokens is None or not settings.tokens.exists():
         raise InvalidInput(
-            f"Listening on {settings.host} needs tokens.",
-            hint="Make one with `checkback token add OWNER`.",
+            f"Listening on {settings.host} requires tokens.",
+            hint="Create one with `checkback token add OWNER`.",
         )
 
 
@@ -395,7 +394,10 @@ def listen(settings: Settings) -> socket.socket:
             listener.close()
             raise InvalidInput(
                 f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.",
-                hint="Choose another with CHECKBACK_HOST and CHECKBACK_PORT; port 0 takes a free one.",
+                hint=(
+                    "Choose another address with CHECKBACK_HOST and CHECKBACK_PORT; port 0 "
+                    "selects a free one."
+                ),
             ) from None
         listener.bind((settings.host, 0))
     listener.listen(1024)

@@ -139,7 +139,7 @@ def _load_kinds(modules: tuple[str, ...]) -> None:
     ):  # a module may print, and standard output is the client's
         failed = registry.load_available(modules)
     for module, reason in failed.items():
-        logger.warning("The module of kinds %r is left out: %s", module, reason)
+        logger.warning("The module %r is left out: %s", module, reason)
 
 
 @cache

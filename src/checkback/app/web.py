@@ -221,7 +221,7 @@ async def check_readiness(connection: Connection, restarts: Mapping[str, int]) -
         return Readiness(("The job store cannot be reached.",), restarts=counts, sandbox=walls)
     found = alive(int(now[0]), beats)
     counts["worker_loop"] = sum(beat["restarts"] for beat in found)
-    reasons = () if found else ("No worker is alive.",)
+    reasons = () if found else ("No worker is running.",)
     return Readiness(reasons, len(found), counts, warnings, sandbox=walls)
 
 

@@ -121,7 +121,7 @@ def children_folder(settings: Settings) -> Path:
             made.mkdir(parents=True, exist_ok=True)
             made.chmod(0o711)  # the server's umask would close it to everybody
     except OSError:
-        logger.warning("%s cannot be made: office files cannot be converted.", elsewhere)
+        logger.warning("%s cannot be created, so office files cannot be converted.", elsewhere)
         return folder
     return elsewhere
 
@@ -150,10 +150,12 @@ def load_kinds(settings: Settings) -> None:
             not cause.name or str(error).startswith(cause.name)
         )
         raise InvalidInput(
-            f"The module of kinds {error}",
-            hint="Name .py files in CHECKBACK_KINDS or --import, or modules that are on PYTHONPATH."
+            f"The module {error}",
+            hint=(
+                "In CHECKBACK_KINDS or --import, name .py files, or modules that are on PYTHONPATH."
+            )
             if is_missing
-            else "Fix the module, or leave it out of CHECKBACK_KINDS and --import.",
+            else "Fix the module, or remove it from CHECKBACK_KINDS and --import.",
         ) from error
 
 
@@ -188,7 +190,7 @@ async def _check_store(settings: Settings) -> None:
             except UnfitStore:
                 raise
             except EngineUnavailable as error:
-                logger.warning("%s The worker waits for it.", error.message)
+                logger.warning("%s The worker is waiting for it.", error.message)
                 await asyncio.sleep(CHECK_SECONDS)
     finally:
         await wire.close()

@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return Exit.USAGE if isinstance(error, InvalidInput) else Exit.FAILED
     except KeyboardInterrupt:
         # The job goes on: that is the point of it.
-        sys.stderr.write("interrupted; the job goes on, ask for it with `checkback check ID`\n")
+        sys.stderr.write(
+            "interrupted; the job is still running, check it with `checkback check ID`\n"
+        )
         return Exit.RUNNING
     except BrokenPipeError:
         return Exit.DONE

@@ -41,7 +41,7 @@ async def _draw_lines(changes: AsyncGenerator[Job]) -> Job:
             sys.stderr.write(sentence(job) + "\n")
             sys.stderr.flush()
             shown = now
-    assert job is not None, "a watched job is told at least once"
+    assert job is not None, "a watched job is reported at least once"
     return job
 
 
@@ -71,7 +71,7 @@ async def _draw_bar(changes: AsyncGenerator[Job]) -> Job:
             )
             note = printable(job.message or "")
             progress.update(bar, completed=job.progress, description=label, note=note)
-    assert job is not None, "a watched job is told at least once"
+    assert job is not None, "a watched job is reported at least once"
     if job.state is not State.COMPLETED:
         sys.stderr.write(sentence(job) + "\n")
     return job

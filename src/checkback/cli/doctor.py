@@ -75,9 +75,7 @@ async def examine(settings: Settings) -> list[CheckResult]:
             findings.append(CheckResult(part, ok=False, told=error.message, hint=error.hint or ""))
         except OSError as error:
             told = f"{type(error).__name__}: {error.strerror or error}"
-            findings.append(
-                CheckResult(part, ok=False, told=told, hint=f"Look at {settings.home}.")
-            )
+            findings.append(CheckResult(part, ok=False, told=told, hint=f"Check {settings.home}."))
     return [*findings, await asyncio.to_thread(_sandbox, settings), *_programs()]
 
 
@@ -88,8 +86,8 @@ async def _folder(settings: Settings) -> str:
         file.flush()
     free = shutil.disk_usage(settings.home).free
     if free < FREE_BYTES:
-        raise OSError(0, f"only {free >> 20} MB are free for {settings.home}")
-    return f"{settings.home} can be written, {free >> 30} GB are free"
+        raise OSError(0, f"only {free >> 20} MB are free on the disk of {settings.home}")
+    return f"{settings.home} is writable, {free >> 30} GB are free"
 
 
 async def _store(settings: Settings) -> str:
@@ -118,8 +116,8 @@ async def _server(settings: Settings) -> str:
         from checkback.app.serve import listen
 
         listen(settings).close()
-        return "none runs for this folder; the first command that needs one starts it"
-    return f"process {daemon.server_pid(settings.home)} serves this folder"
+        return "not running; the first command that needs a server starts it"
+    return f"running (PID {daemon.server_pid(settings.home)})"
 
 
 async def _kinds(settings: Settings) -> str:
@@ -132,7 +130,7 @@ async def _kinds(settings: Settings) -> str:
     if refused := registry.refused():
         words = " ".join(str(one) for one in refused)
         raise InvalidInput(
-            words, hint="All other kinds work. Rename the kind in its @job, then try again."
+            words, hint="Rename the kind in its @job, then try again. All other kinds work."
         )
     return ", ".join(kind.name for kind in registry.all_kinds())
 
@@ -158,7 +156,7 @@ def _sandbox(settings: Settings) -> CheckResult:
         " (accepted by CHECKBACK_ACCEPT_MISSING_SANDBOX)" if settings.accept_missing_sandbox else ""
     )
     missing = (
-        "documents and pages are refused" if not accepted else f"jobs run without it{accepted}"
+        "document and page jobs are refused" if not accepted else f"jobs run without it{accepted}"
     )
     hint = (
         "Use Linux 5.13 or newer with Landlock, or install bubblewrap as root: "
@@ -168,12 +166,12 @@ def _sandbox(settings: Settings) -> CheckResult:
         told = f"{walls.describe()}: {missing}"
         return CheckResult("sandbox", ok=False, told=told, hint=hint, optional=bool(accepted))
     if walls.landlock and not _is_held_off(settings.sandbox):
-        told = "a process in the sandbox could read a file that it should not"
+        told = "a process in the sandbox could read a file outside of it"
         return CheckResult(
             "sandbox",
             ok=False,
             told=told,
-            hint="Report this; do not give the server strangers' files.",
+            hint="Report this as a bug, and do not process untrusted files on this machine.",
         )
     return CheckResult("sandbox", ok=True, told=walls.describe())
 

@@ -23,6 +23,7 @@ from checkback.app.worker import load_kinds
 from checkback.cli.exit_codes import Exit, of_state
 from checkback.cli.terminal import printable, printable_block
 from checkback.core import trace_context
+from checkback.core.error_text import quoted
 from checkback.core.errors import InvalidInput
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
@@ -293,8 +294,8 @@ def _parse_argument(text: str) -> tuple[str, JSON]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise InvalidInput(
-            f"{printable(text)[:60]!r} is not NAME=VALUE.",
-            hint="Write arguments as url=https://example.com.",
+            f"The argument {quoted(text)} does not have the form NAME=VALUE.",
+            hint="Write arguments like url=https://example.com.",
         )
     try:
         return name, json.loads(value)
@@ -321,7 +322,7 @@ def _with_files(
     if "url" not in sources or len(uploads) > 1:
         raise InvalidInput(
             f"{kind} takes {'one file' if 'url' in sources else 'no file'}.",
-            hint="`checkback kinds` lists what each kind takes.",
+            hint="Run `checkback kinds` to see the arguments of each kind.",
         )
     return {**args, "url": uploads[0]}
 
@@ -334,8 +335,8 @@ def _hand_in(connection: Connection, path: Path) -> str:
             return writer.finish().id
     except OSError as error:
         raise InvalidInput(
-            f"{printable(str(path))[:200]} cannot be read: {error.strerror}.",
-            hint="Name a file that is there.",
+            f"The file {quoted(path)} cannot be read: {error.strerror}.",
+            hint="Name an existing file that you can read.",
         ) from None
 
 

@@ -41,7 +41,7 @@ async def _run(settings: Settings) -> int:
     async with connect(settings) as connection:
         if connection.server is None:
             raise InvalidInput(
-                "No server with HTTP runs here.",
+                "No HTTP server is running for this data folder.",
                 hint="Start one with `checkback serve`, then try again.",
             )
         # The package wants a key; the folder's token is one, and a caller's own key would replace
@@ -64,5 +64,8 @@ def _python() -> list[str]:
         return [uvx, "-q", "--from", PACKAGE, "python"]
     raise InvalidInput(
         f"The package {PACKAGE} is not installed.",
-        hint=f"Install uv, which fetches it when it is needed, or `pip install {PACKAGE}` beside checkback.",
+        hint=(
+            "Install uv, which downloads the package when needed, or run `pip install "
+            f"{PACKAGE}` in checkback's environment."
+        ),
     )

@@ -16,6 +16,7 @@ from typing import Any
 from checkback import settings as settings_table
 from checkback.app import daemon
 from checkback.cli.exit_codes import Exit
+from checkback.core.error_text import quoted
 from checkback.core.errors import Conflict, InvalidInput
 from checkback.settings import Settings
 
@@ -65,7 +66,7 @@ def stop(options: Namespace) -> int:
     """End the folder's server."""
     del options
     stopped = daemon.stop(settings_table.read().home)
-    sys.stderr.write("stopped\n" if stopped else "no server runs for this data folder\n")
+    sys.stderr.write("stopped\n" if stopped else "no server is running for this data folder\n")
     return Exit.DONE
 
 
@@ -85,7 +86,8 @@ def repair(options: Namespace) -> int:
         sys.stderr.write("the store is not damaged\n")
     else:
         sys.stderr.write(
-            f"repaired, without the last {done.lost_bytes} bytes; a copy lies in {done.copy}\n"
+            f"repaired; the last {done.lost_bytes} bytes were removed, and a copy of the "
+            f"damaged files is in {done.copy}\n"
         )
     return Exit.DONE
 
@@ -98,8 +100,11 @@ def worker(options: Namespace) -> int:
 
     if options.parent is None and settings.own_valkey and not daemon.server_runs(settings.home):
         raise InvalidInput(
-            "No server runs for this data folder, and no other store is named.",
-            hint="Start `checkback serve`, or name a store that machines can share in CHECKBACK_REDIS_URL.",
+            "No server is running for this data folder, and no other store is configured.",
+            hint=(
+                "Start `checkback serve`, or set CHECKBACK_REDIS_URL to a store that "
+                "machines can share."
+            ),
         )
     return run_worker(settings, parent=options.parent)
 
@@ -123,7 +128,8 @@ def _save_folder(path: str | None) -> Path | None:
     folder = Path(path).expanduser().resolve()
     if not folder.is_dir():
         raise InvalidInput(
-            f"--save-to: {path!r} is not a folder.", hint="Make the folder first, or name another."
+            f"--save-to: {quoted(path)} is not a folder.",
+            hint=("Create the folder first, or name another one."),
         )
     return folder
 
@@ -136,7 +142,7 @@ def config(options: Namespace) -> int:
     url = asyncio.run(find_url(settings))
     if url is None:
         sys.stderr.write(
-            "no server runs for this data folder; over HTTP a client needs `checkback serve`\n"
+            "no server is running for this data folder; HTTP clients need `checkback serve`\n"
         )
     address = url or f"http://127.0.0.1:{settings.port or settings_table.Settings().port}"
     sys.stdout.write(_client_configuration(options.client, settings, address, options) + "\n")
@@ -158,7 +164,9 @@ def token(options: Namespace) -> int:
     if options.action == "link":
         return _show_link(settings)
     if not options.owner:
-        raise InvalidInput("Whose token is it to be?", hint="Write `checkback token add OWNER`.")
+        raise InvalidInput(
+            "The owner of the new token is missing.", hint="Run `checkback token add OWNER`."
+        )
     path = settings.tokens or settings.home / daemon.TOKENS_NAME
     first = not path.exists()
     daemon.prepare_home(settings.home)
@@ -166,7 +174,9 @@ def token(options: Namespace) -> int:
         [Scope(scope) for scope in options.scope] if options.scope else [Scope.READ, Scope.WRITE]
     )
     made = add_token(path, options.owner, scopes)
-    when = "Restart a server that runs: this is its first list of tokens. " if first else ""
+    when = (
+        "If a server is running, restart it: this is the first token in its list. " if first else ""
+    )
     sys.stderr.write(f"added to {path}. {when}The token is shown only once:\n")
     sys.stdout.write(made + "\n")
     return Exit.DONE
@@ -180,8 +190,8 @@ def _show_link(settings: Settings) -> int:
     url = asyncio.run(find_url(settings))
     if url is None:
         raise Conflict(
-            "No server runs for this data folder.",
-            hint="Start one with `checkback serve`; it prints a link.",
+            "No server is running for this data folder.",
+            hint="Start one with `checkback serve`; it prints a sign-in link.",
         )
     sys.stdout.write(_signin_link(url, folder_token(settings.home)) + "\n")
     return Exit.DONE
@@ -205,7 +215,8 @@ def _client_configuration(client: str, settings: Settings, address: str, options
         program += ["--tool-names", "dotted"]
     elif options.dotted and settings.tool_names != "dotted":
         sys.stderr.write(
-            "over HTTP the server decides: start it with CHECKBACK_TOOL_NAMES=dotted\n"
+            "over HTTP the server decides about tool names: start it with "
+            "CHECKBACK_TOOL_NAMES=dotted\n"
         )
     # The client starts it in another environment: it must find the same data folder.
     chosen = {name: value for name, value in os.environ.items() if name in _SAME_EVERYWHERE}

@@ -35,7 +35,9 @@ def clean(text: str) -> str:
 
 def replaced(where: str) -> str:
     """The line of a job's log that says where its text was not clean."""
-    return f"Text in the job's {where} was not valid Unicode: U+FFFD stands for what could not be read."
+    return (
+        f"Text in the job's {where} was not valid Unicode; U+FFFD replaces what could not be read."
+    )
 
 
 def clean_json(value: JSON, *, numbers: bool = True) -> JSON:
@@ -86,7 +88,7 @@ def _clean(value: JSON, numbers: bool, depth: int) -> JSON:
     if not isinstance(value, dict | list | tuple):
         return value
     if depth == MAX_DEPTH:
-        raise RecursionError(f"nested deeper than {MAX_DEPTH} levels")
+        raise RecursionError(f"nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, dict):
         return _clean_members(cast("dict[Any, Any]", value), numbers, depth + 1)
     items = [_clean(item, numbers, depth + 1) for item in cast("list[Any]", value)]

@@ -35,7 +35,7 @@ class CheckbackError(Exception):
 
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
-    default_hint: ClassVar[str] = "Look into the server's log for this time."
+    default_hint: ClassVar[str] = "Check the server's log for the time of the request."
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class InvalidInput(CheckbackError):
 
     code = "invalid_input"
     http_status = 422
-    default_hint = "Correct what the message names and send the request again."
+    default_hint = "Correct what the message names, then send the request again."
 
 
 class UnknownKind(InvalidInput):
@@ -71,7 +71,9 @@ class TooLarge(InvalidInput):
 
     code = "too_large"
     http_status = 413
-    default_hint = "Send less at once, or hand in a file or a URL instead of the content."
+    default_hint = (
+        "Send less at once, or upload a file or name a URL instead of sending the content."
+    )
 
 
 class AddressBlocked(InvalidInput):
@@ -79,7 +81,7 @@ class AddressBlocked(InvalidInput):
 
     code = "address_blocked"
     default_hint = (
-        "Use a public http or https address. For a host of your own, start the server with "
+        "Use a public http or https address. To allow a private host, start the server with "
         "CHECKBACK_ALLOW_HOSTS=host:port."
     )
 
@@ -114,7 +116,7 @@ class NotFound(CheckbackError):
     code = "job_not_found"
     http_status = 404
     default_hint = (
-        "Check the id; completed jobs are kept 24 hours. `checkback list` shows your jobs."
+        "Check the id. Completed jobs are kept for 24 hours; `checkback list` shows your jobs."
     )
 
 
@@ -123,7 +125,7 @@ class Conflict(CheckbackError):
 
     code = "conflict"
     http_status = 409
-    default_hint = "Ask for the job's state first."
+    default_hint = "Check the job's state first."
 
 
 class KeyReused(Conflict):
@@ -131,7 +133,7 @@ class KeyReused(Conflict):
 
     code = "key_reused"
     default_hint = (
-        "Use a new key for a new request, or send the first request's arguments unchanged."
+        "Use a new key for a new request, or send the arguments of the first request unchanged."
     )
 
 
@@ -139,14 +141,14 @@ class ArgumentsGone(Conflict):
     """The job's arguments were removed to make room in the job store."""
 
     code = "arguments_gone"
-    default_hint = "Submit a new job with its arguments; this one cannot be retried."
+    default_hint = "Submit a new job with the same arguments; this one cannot be retried."
 
 
 class NotReady(Conflict):
     """The job has no result yet."""
 
     code = "not_ready"
-    default_hint = "Wait for the job to end, then ask again."
+    default_hint = "Wait for the job to end, then read the result again."
 
 
 class QuotaExceeded(CheckbackError):
@@ -162,7 +164,7 @@ class EngineUnavailable(CheckbackError):
 
     code = "engine_unavailable"
     http_status = 503
-    default_hint = "Try again in a few seconds; if it stays so, run `checkback doctor`."
+    default_hint = "Try again in a few seconds. If the error persists, run `checkback doctor`."
 
 
 class QueueFull(EngineUnavailable):
@@ -170,8 +172,8 @@ class QueueFull(EngineUnavailable):
 
     code = "queue_full"
     default_hint = (
-        "Wait for some jobs to end; the operator can give the job store more memory, or raise "
-        "CHECKBACK_QUEUE_JOBS."
+        "Wait for some jobs to end. The operator can give the job store more memory, or "
+        "raise CHECKBACK_QUEUE_JOBS."
     )
 
 
@@ -179,9 +181,7 @@ class StorageFull(EngineUnavailable):
     """The server's disk is full."""
 
     code = "storage_full"
-    default_hint = (
-        "Free space on the server's disk, then try again. Jobs that were accepted are not lost."
-    )
+    default_hint = "Free space on the server's disk, then try again. Accepted jobs are not lost."
 
 
 class FailureCode(StrEnum):

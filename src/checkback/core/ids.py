@@ -53,7 +53,7 @@ def parse_job_id(text: str) -> str:
             return str(uuid.UUID(text))
         except ValueError:
             pass
-    raise InvalidInput("A job id is a UUID, 36 characters long.")
+    raise InvalidInput("A job id must be a UUID of 36 characters.")
 
 
 def _stamped(value: int, *, version: int) -> int:

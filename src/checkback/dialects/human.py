@@ -115,11 +115,11 @@ def sentence(job: Job, outlook: Estimate, now: datetime, *, with_elapsed: bool =
     match job.state:
         case State.WAITING:
             place = outlook.queue_position
-            words = f"{ordinal(place)} in the queue" if place is not None else "Waits for its turn"
+            words = f"{ordinal(place)} in the queue" if place is not None else "Waiting"
             left = outlook.eta_seconds
             return words if left is None else f"{words}, done in about {duration(left)}"
         case State.DELAYED:
-            return "Starts later" if job.attempts.made == 0 else "Waits for its next attempt"
+            return "Starts later" if job.attempts.made == 0 else "Waiting for the next attempt"
         case State.ACTIVE:
             parts = [job.phase or "Running"]
             if job.progress:

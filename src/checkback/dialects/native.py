@@ -47,9 +47,7 @@ class ArtifactRecord(TypedDict):
     media_type: str
     size_bytes: int
     sha256: str
-    url: Annotated[
-        str, Field(description="Where its content can be fetched, below the server's address.")
-    ]
+    url: Annotated[str, Field(description="Path of its content, relative to the server's address.")]
 
 
 class FailureRecord(TypedDict):
@@ -80,30 +78,33 @@ class JobRecord(TypedDict):
     started_at: Time | None
     finished_at: Time | None
     expires_at: Annotated[
-        Time | None, Field(description="When the record and its files are removed.")
+        Time | None, Field(description="When the record and its files are deleted.")
     ]
     deadline_seconds: float | None
-    result: Annotated[Any, Field(description="Small JSON; null until the job is completed.")]
+    result: Annotated[
+        Any, Field(description=("Result of a completed job, if it is small; else null."))
+    ]
     artifacts: list[ArtifactRecord]
     failure: FailureRecord | None
     queue_position: Annotated[
-        int | None, Field(description="1 for the next one; null once it runs.")
+        int | None,
+        Field(description=("Position in the queue, 1 for the next job; null once the job runs.")),
     ]
     elapsed_seconds: Annotated[
-        int | None, Field(description="Since it was started; null before that.")
+        int | None, Field(description="Seconds since the job started; null before that.")
     ]
     eta_seconds: Annotated[
         int | None,
-        Field(description="What it will probably still take; null where that is not known."),
+        Field(description="Estimated seconds until the job ends; null if unknown."),
     ]
     check_after_seconds: Annotated[
         int | None,
-        Field(description="Asking earlier than this tells nothing new; null at the end."),
+        Field(description=("Seconds to wait before the next check; null once the job has ended.")),
     ]
     next_step: str
     untrusted: Annotated[
         list[str],
-        Field(description="The fields that may hold text from pages, documents or job code."),
+        Field(description="Fields that may contain text from pages, documents or job code."),
     ]
 
 
@@ -125,15 +126,18 @@ class JobSummary(TypedDict):
     finished_at: Time | None
     expires_at: Time | None
     result: Annotated[
-        Any, Field(description="The job's result; null while it runs, or when it is long.")
+        Any,
+        Field(description=("The job's result; null while the job runs, or if the result is long.")),
     ]
     result_is_longer: Annotated[
-        bool, Field(description="Whether the result is left out here because it is long.")
+        bool, Field(description="Whether the result was left out because it is long.")
     ]
     artifacts: list[ArtifactRecord]
     failure: FailureRecord | None
-    summary: Annotated[str | None, Field(description="How it ended, in words; null until then.")]
-    unread: Annotated[bool, Field(description="Whether its result has been given to nobody yet.")]
+    summary: Annotated[
+        str | None, Field(description=("One sentence about how the job ended; null until then."))
+    ]
+    unread: Annotated[bool, Field(description="Whether the result has not been read yet.")]
     queue_position: int | None
     elapsed_seconds: int | None
     eta_seconds: int | None
@@ -149,11 +153,11 @@ class JobRow(TypedDict):
     kind: str
     state: StateName
     created_at: Time
-    unread: Annotated[bool, Field(description="Nobody has been given the result yet.")]
+    unread: Annotated[bool, Field(description="The result has not been read yet.")]
     phase: NotRequired[str]
     progress: NotRequired[int]
-    failure: NotRequired[Annotated[str, Field(description="The failure's code.")]]
-    files: NotRequired[Annotated[int, Field(description="How many files it has.")]]
+    failure: NotRequired[Annotated[str, Field(description="Error code of the failure.")]]
+    files: NotRequired[Annotated[int, Field(description="Number of files.")]]
 
 
 class ErrorBody(TypedDict):
@@ -183,11 +187,11 @@ class NextSteps:
 
 
 HTTP = NextSteps(
-    wait="GET /api/jobs/{id}?wait=25 answers when the job ends, or after 25 seconds.",
-    read="GET /api/jobs/{id}/result has the whole result; the artifacts have URLs of their own.",
+    wait="GET /api/jobs/{id}?wait=25 returns when the job ends, or after 25 seconds.",
+    read="GET /api/jobs/{id}/result returns the whole result; each artifact has its own URL.",
     retry="POST /api/jobs/{id}/retry runs the job again.",
-    give_up="Correct what the failure names and submit a new job.",
-    cancelled="POST /api/jobs/{id}/retry runs the job again, if that is wanted.",
+    give_up="Correct what the failure message names, then submit a new job.",
+    cancelled="POST /api/jobs/{id}/retry runs the job again if it is still wanted.",
 )
 
 
@@ -431,7 +435,7 @@ def point(value: JSON, pointer: str) -> JSON:
     if not pointer:
         return value
     if not pointer.startswith("/"):
-        raise LookupError("a JSON pointer begins with /")
+        raise LookupError("a JSON pointer must begin with /")
     for step in pointer[1:].split("/"):
         key = step.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict):
@@ -439,5 +443,5 @@ def point(value: JSON, pointer: str) -> JSON:
         elif isinstance(value, list) and key.isascii() and key.isdigit():
             value = cast("list[JSON]", value)[int(key)]
         else:
-            raise LookupError(f"nothing lies at {key!r}")
+            raise LookupError(f"there is nothing at {key!r}")
     return value

@@ -38,7 +38,7 @@ def queued(job_id: str, status_tool: str = "page.getJobStatus") -> Fields:
         "async": True,
         "jobId": job_id,
         "status": "queued",
-        "message": "The analysis runs in the background.",
+        "message": "The analysis is running in the background.",
         "polling": {
             "intervalSeconds": POLL_SECONDS,
             "retentionHours": RETENTION_HOURS,

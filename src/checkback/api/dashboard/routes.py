@@ -157,7 +157,7 @@ class Dashboard:
         token.
         """
         if comes_from_elsewhere(request.scope):
-            raise Forbidden("Open this page yourself; pages of other sites may not sign you in.")
+            raise Forbidden("Open this link yourself; other sites may not sign you in.")
         token = (await _fields(request)).get("token", "").strip()
         try:
             session = self._authenticator.open_session(token, user_of_client(request.scope))
@@ -180,7 +180,7 @@ class Dashboard:
     async def static(self, request: Request) -> Response:
         name = str(request.path_params["name"])
         if name not in STATIC_TYPES:
-            raise NotFound("There is no such file.", hint="Go to the list of jobs.")
+            raise NotFound("This file does not exist.", hint="Go back to the list of jobs.")
         return FileResponse(
             STATIC / name, media_type=STATIC_TYPES[name], headers={"cache-control": "no-cache"}
         )
@@ -216,8 +216,8 @@ class Dashboard:
                 identity = _identity(request)
                 log.error("Request %s failed.", identity, exc_info=error)
                 masked = CheckbackError(
-                    "Something went wrong in the server.",
-                    hint=f"The server's log has the details under the request id {identity}.",
+                    "An unexpected error occurred in the server.",
+                    hint=(f"Find the details in the server's log under the request id {identity}."),
                 )
                 return self._page(request, "error.html", status=500, error=masked)
 
@@ -248,7 +248,8 @@ class Dashboard:
             expected.encode(), given.get("form_token", "").encode("utf-8", "surrogatepass")
         ):
             raise Forbidden(
-                "This form is not from this page, or it is too old.", hint="Load the page again."
+                "This form has expired, or it does not belong to this page.",
+                hint=("Reload the page, then send the form again."),
             )
         return given
 
@@ -292,14 +293,14 @@ async def _fields(request: Request) -> dict[str, str]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_FORM_BYTES:
-            raise TooLarge(f"The form is larger than {MAX_FORM_BYTES // 1024} KB.")
+            raise TooLarge(f"The form is larger than the limit of {MAX_FORM_BYTES // 1024} KB.")
     text = body.decode("utf-8", "replace")
     try:
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:
         raise InvalidInput(
-            f"The form has more than {MAX_FIELDS} fields.",
-            hint="Load the page again and use its form.",
+            f"The form has more than the limit of {MAX_FIELDS} fields.",
+            hint="Reload the page and use its form.",
         ) from None
 
 

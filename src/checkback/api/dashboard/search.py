@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from checkback.core.error_text import listed, quoted
 from checkback.core.job import Job
 from checkback.core.states import State
 
@@ -64,14 +65,12 @@ def _field(name: str, value: str, now: datetime) -> Mapping[str, object]:
             return {name: value}
         case "state":
             if value.lower() not in {state.value for state in State}:
-                raise ValueError(f"There is no state {value[:20]!r}: use {', '.join(State)}.")
+                raise ValueError(f"Unknown state {quoted(value)}: use {listed(State)}.")
             return {"state": State(value.lower())}
         case "since":
             return {"since": _moment(value, now)}
         case _:
-            raise ValueError(
-                f"{name[:20]!r} is nothing to search by: use kind, state, owner or since."
-            )
+            raise ValueError(f"Unknown filter {quoted(name)}: use kind, state, owner or since.")
 
 
 def _moment(value: str, now: datetime) -> datetime:
@@ -81,6 +80,6 @@ def _moment(value: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise ValueError(
-            f"{value[:20]!r} is no time: use since:30m, since:2h, since:3d or a date."
+            f"Invalid time {quoted(value)}: use since:30m, since:2h, since:3d or a date."
         ) from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -93,7 +93,7 @@ class _Api:
         body = check_model(SubmitBody, await read_json(call.request))
         header = call.request.headers.get("idempotency-key")
         if header is not None and body.key is not None and header != body.key:
-            raise InvalidInput("The Idempotency-Key header and the key in the body differ.")
+            raise InvalidInput("The Idempotency-Key header and `key` in the body differ.")
         done: SubmitResult = await self.service.submit(
             call.caller,
             body.kind,
@@ -199,7 +199,7 @@ class _Api:
         request = call.request
         code = call.query(SigninQuery).code
         if comes_from_elsewhere(request.scope):
-            raise Forbidden("Open this address yourself; pages of other sites may not sign you in.")
+            raise Forbidden("Open this link yourself; other sites may not sign you in.")
         try:
             session = self._authenticator.redeem(code, user_of_client(request.scope))
         except Unauthorized:
@@ -280,14 +280,17 @@ def _list_operations(api: _Api) -> Sequence[Operation]:
             "submitJob",
             "POST",
             "/api/jobs",
-            "Submit a job. The answer comes once it is stored, long before it has run.",
+            "Submit a job. The response is sent once the job is stored, before it runs.",
             api.submit,
             {
                 202: OperationResult("The job was accepted.", native.JobRecord),
-                200: OperationResult("This key gave it before.", native.JobRecord),
+                200: OperationResult(
+                    "An earlier request with this key has already created the job.",
+                    native.JobRecord,
+                ),
             },
             body=SubmitBody,
-            headers={"Idempotency-Key": "The same as `key` in the body."},
+            headers={"Idempotency-Key": "Same as `key` in the body."},
             errors=[*refused, Forbidden, QuotaExceeded],
         ),
         Operation(
@@ -304,14 +307,14 @@ def _list_operations(api: _Api) -> Sequence[Operation]:
 
 
 def _job_operations(api: _Api) -> Sequence[Operation]:
-    a_job = OperationResult("The job as it stands.", native.JobRecord)
+    a_job = OperationResult("The job's current record.", native.JobRecord)
     one = "/api/jobs/{job_id}"
     return [
         Operation(
             "getJob",
             "GET",
             one,
-            "Ask for a job, and wait for its end if you like. Running out of time is not an error.",
+            "Get a job, and optionally wait for its end. A timeout is not an error.",
             api.get,
             {200: a_job},
             query=WaitQuery,
@@ -321,7 +324,8 @@ def _job_operations(api: _Api) -> Sequence[Operation]:
             "cancelJob",
             "POST",
             one + "/cancel",
-            "Cancel a job in any state. Asking again gives the same answer; an ended job stays as it is.",
+            "Cancel a job in any state. Repeating the request has no effect; a job that has "
+            "ended stays unchanged.",
             api.cancel,
             {200: a_job},
             errors=[InvalidInput, NotFound, Forbidden],
@@ -330,7 +334,7 @@ def _job_operations(api: _Api) -> Sequence[Operation]:
             "retryJob",
             "POST",
             one + "/retry",
-            "Run a failed or cancelled job again, under the same id.",
+            "Run a failed or cancelled job again under the same id.",
             api.retry,
             {202: a_job},
             errors=[InvalidInput, NotFound, Forbidden, Conflict, ArgumentsGone],
@@ -343,9 +347,10 @@ def _delete_operation(api: _Api) -> Operation:
         "deleteJob",
         "DELETE",
         "/api/jobs/{job_id}",
-        "Delete a job that does not run, with its result, log and files. Cancel a running one first.",
+        "Delete a job that is not running, with its result, log and files. Cancel a running "
+        "job first.",
         api.delete,
-        {204: OperationResult("The job is gone.", empty=True)},
+        {204: OperationResult("The job was deleted.", empty=True)},
         errors=[InvalidInput, NotFound, Forbidden, Conflict],
     )
 
@@ -358,31 +363,31 @@ def _part_operations(api: _Api) -> Sequence[Operation]:
             "watchJob",
             "GET",
             one + "/events",
-            "The job at each change as server-sent events, until its end.",
+            "Stream the job as server-sent events: one at each change, until the job ends.",
             api.events,
             {
                 200: OperationResult(
-                    "Events called job, each with a job record.", media_type="text/event-stream"
+                    "Events named job, each with a job record.", media_type="text/event-stream"
                 ),
-                204: OperationResult("Last-Event-ID was the end.", empty=True),
+                204: OperationResult("Last-Event-ID names the final event.", empty=True),
             },
-            headers={"Last-Event-ID": "The event that was seen last."},
+            headers={"Last-Event-ID": "Id of the last event that was received."},
             errors=[*missing, QuotaExceeded],
         ),
         Operation(
             "getResult",
             "GET",
             one + "/result",
-            "The whole result of a completed job.",
+            "Get the whole result of a completed job.",
             api.result,
-            {200: OperationResult("Whatever JSON the job returned.")},
+            {200: OperationResult("The JSON value that the job returned.")},
             errors=[*missing, NotReady, Conflict],
         ),
         Operation(
             "getLog",
             "GET",
             one + "/log",
-            "The lines that the job logged; of very many the newest.",
+            "Get the lines that the job logged; of very many lines only the newest.",
             api.log,
             {200: OperationResult("The lines.", LogRecord)},
             errors=missing,
@@ -391,11 +396,11 @@ def _part_operations(api: _Api) -> Sequence[Operation]:
             "getArtifact",
             "GET",
             one + "/artifacts/{name}",
-            "The content of one of the job's files, always as a download.",
+            "Download one of the job's files.",
             api.artifact,
             {
                 200: OperationResult(
-                    "The file, of the type that its record tells.", media_type="*/*"
+                    "The file, with the media type in its record.", media_type="*/*"
                 )
             },
             errors=missing,
@@ -409,7 +414,8 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "listKinds",
             "GET",
             "/api/kinds",
-            "The kinds of job that this server runs, and the form of their arguments.",
+            "List the kinds of job that this server runs, with the JSON schemas of their "
+            "arguments.",
             api.kinds,
             {200: OperationResult("The kinds.", KindList)},
         ),
@@ -417,11 +423,11 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "getHealth",
             "GET",
             "/health",
-            "Whether the server is ready, and why not.",
+            "Check whether the server is ready, and why not.",
             api.health,
             {
                 200: OperationResult("Ready.", Health),
-                503: OperationResult("Alive, but not ready.", Health),
+                503: OperationResult("The server is running, but not ready.", Health),
             },
             public=True,
         ),
@@ -431,7 +437,7 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "/openapi.json",
             "This document.",
             api.openapi,
-            {200: OperationResult("An OpenAPI 3.1 document.")},
+            {200: OperationResult("The OpenAPI 3.1 document.")},
             public=True,
         ),
         Operation(
@@ -440,7 +446,7 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "/signin",
             "Exchange the code of a sign-in link for a browser session.",
             api.signin,
-            {303: OperationResult("Signed in; go to the web page.", empty=True)},
+            {303: OperationResult("Signed in; redirects to the web page.", empty=True)},
             query=SigninQuery,
             errors=[InvalidInput, Unauthorized, Forbidden, QuotaExceeded],
             public=True,

@@ -42,15 +42,17 @@ class SubmitBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    kind: str = Field(max_length=64, description="What kind of job; GET /api/kinds lists them.")
-    args: dict[str, Any] = Field(default_factory=dict, description="The kind's arguments.")
+    kind: str = Field(max_length=64, description=("Kind of job; GET /api/kinds lists all kinds."))
+    args: dict[str, Any] = Field(default_factory=dict, description="Arguments of the kind.")
     key: str | None = Field(
         None,
-        description="Idempotency key: the same key gives the same job, however often it is sent.",
+        description="Idempotency key: requests with the same key return the same job.",
     )
-    deadline_seconds: float | None = Field(None, description="Running time of one attempt.")
-    delay_seconds: float = Field(0.0, description="Start that much later.")
-    attempts: int | None = Field(None, description="How often the job may be tried in all.")
+    deadline_seconds: float | None = Field(
+        None, description="Time limit of one attempt in seconds."
+    )
+    delay_seconds: float = Field(0.0, description="Seconds to wait before the job may start.")
+    attempts: int | None = Field(None, description="Maximum number of attempts.")
 
 
 class WaitQuery(BaseModel):
@@ -61,7 +63,7 @@ class WaitQuery(BaseModel):
         Field(
             ge=0,
             allow_inf_nan=False,
-            description="Wait for the end up to so many seconds, at most 50.",
+            description="Seconds to wait for the job's end, at most 50.",
         ),
     ] = 0.0
 
@@ -72,10 +74,10 @@ class ListQuery(BaseModel):
     state: State | None = Field(None, description="Only jobs in this state.")
     kind: str | None = Field(None, description="Only jobs of this kind.")
     owner: str | None = Field(
-        None, description="Another owner's jobs, or * for all: admin tokens only."
+        None, description="List the jobs of another owner, or * for all; admin tokens only."
     )
-    limit: int = Field(20, ge=1, le=MAX_PAGE, description="How many at most.")
-    cursor: str | None = Field(None, description="Where to go on: the cursor of the page before.")
+    limit: int = Field(20, ge=1, le=MAX_PAGE, description="Maximum number of jobs.")
+    cursor: str | None = Field(None, description="Cursor of the previous page.")
 
 
 class SigninQuery(BaseModel):
@@ -83,7 +85,7 @@ class SigninQuery(BaseModel):
 
     code: str = Field(
         max_length=200,
-        description="The code of the link that serve printed: good once, for ten minutes.",
+        description="Code of a sign-in link: valid once, for ten minutes.",
     )
 
 

@@ -22,8 +22,8 @@ from checkback.dialects import native
 _REFERENCE = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _ABOUT = {
-    "job_id": "The id that submitting the job gave.",
-    "name": "The artifact's id, or its name.",
+    "job_id": "The job id returned when the job was submitted.",
+    "name": "Id or name of the artifact.",
 }
 
 

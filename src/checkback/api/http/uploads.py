@@ -18,7 +18,7 @@ class UploadQuery(BaseModel):
     """What the file is called."""
 
     name: str = Field(
-        "file", max_length=500, description="The file's name; results are called after it."
+        "file", max_length=500, description="Name of the file; results are named after it."
     )
 
 
@@ -52,7 +52,8 @@ def upload_operations(service: Service) -> Sequence[Operation]:
             "uploadFile",
             "POST",
             "/api/uploads",
-            "Hand in a file: the body is its content, 200 MB at most. Kept for a day after its last use.",
+            "Upload a file: the body is its content, at most 200 MB. The file is kept for a "
+            "day after its last use.",
             upload,
             {201: OperationResult("The upload.", UploadRecord)},
             query=UploadQuery,

@@ -69,10 +69,10 @@ class CardInput(BaseModel):
 
     job_id: JobId
     seen: Annotated[
-        str | None, Field(max_length=64, description="What the card shows now: its `seen`.")
+        str | None, Field(max_length=64, description="The `seen` of what the card shows now.")
     ] = None
     wait_seconds: Annotated[
-        float, Field(ge=0, le=MAX_HOLD_SECONDS, description="How long to wait for news of it.")
+        float, Field(ge=0, le=MAX_HOLD_SECONDS, description="Seconds to wait for a change.")
     ] = 0
 
 
@@ -120,7 +120,7 @@ class CardRecord(TypedDict):
     bar: list[BarRecord]
     can_cancel: bool
     page_url: Annotated[
-        str | None, Field(description="The job's web page, where the server has one.")
+        str | None, Field(description="URL of the job's web page, if the server has one.")
     ]
     preview: PreviewRecord | None
     seen: str
@@ -221,12 +221,14 @@ def card_tool(desk: ToolContext, base_url: Callable[[], str] | None) -> ApiTool:
     return ApiTool.of(
         CARD_TOOL,
         desk.guarded(Card(desk, base_url).answer),
-        title="Card of a job",
-        description="Report a job to the card that shows it in the chat. Agents use job.status.",
+        title="Job card",
+        description=(
+            "Report a job to the card that shows it in the chat. Agents use job.status instead."
+        ),
         parameters=CardInput.model_json_schema(),
         output_schema=schema_of(CardSummary),
         annotations=ToolAnnotations(
-            title="Card of a job", read_only_hint=True, idempotent_hint=True, open_world_hint=False
+            title="Job card", read_only_hint=True, idempotent_hint=True, open_world_hint=False
         ),
     )
 
@@ -260,7 +262,7 @@ def add_card(server: FastMCP[None], names: Names) -> None:
             uri=AnyUrl(CARD),
             name="job-card",
             title="Job card",
-            description="A job that shows itself live in the chat.",
+            description="A live view of a job in the chat.",
             mime_type=UI_MIME_TYPE,
             meta={"ui": {"csp": policy, "prefersBorder": True}},
             text=html,

@@ -111,6 +111,6 @@ def _parsed(cursor: str | None) -> tuple[int, str | None]:
     number, _, after = cursor.partition(":")
     if not after or number not in {str(one) for one in range(2, MAX_PAGES + 1)}:
         raise InvalidInput(
-            "`cursor` is not one that this list returned.", hint="List again without it."
+            "`cursor` was not returned by this list.", hint="List again without a cursor."
         )
     return int(number), after

@@ -263,7 +263,7 @@ class Subscriptions:
 
     async def _resources(self, caller: Caller, uris: list[str]) -> list[Followed]:
         if len(uris) > MAX_SUBSCRIPTIONS:
-            message = f"resourceSubscriptions is a list of up to {MAX_SUBSCRIPTIONS} URIs."
+            message = f"`resourceSubscriptions` must be a list of at most {MAX_SUBSCRIPTIONS} URIs."
             raise MCPError(code=INVALID_PARAMS, message=message)
         found = [await self._find(caller, uri) for uri in dict.fromkeys(uris)]
         return [one for one in found if one is not None]

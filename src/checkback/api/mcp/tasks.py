@@ -44,6 +44,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from checkback.api.mcp.tools.context import JobTool, Told, ToolContext
 from checkback.api.mcp.tools.list_changed import ToolListChanges
 from checkback.core.clean_text import clean_json
+from checkback.core.error_text import quoted
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 from checkback.core.job import Job
 from checkback.core.states import State
@@ -189,7 +190,8 @@ class Tasks(ServerExtension):
         given: Any = (asked.model_extra or {}).get("taskIds") or []
         if not isinstance(given, list) or len(given) > MAX_LISTENED:  # pyright: ignore[reportUnknownArgumentType]
             raise MCPError(
-                code=INVALID_PARAMS, message=f"taskIds is a list of up to {MAX_LISTENED} ids."
+                code=INVALID_PARAMS,
+                message=(f"`taskIds` must be a list of at most {MAX_LISTENED} ids."),
             )
         wanted: dict[str, None] = {}
         for task_id in given:  # pyright: ignore[reportUnknownVariableType]
@@ -276,13 +278,15 @@ def _check_name_header(task_id: str) -> None:
 
 def _refusal(error: CheckbackError, task_id: str) -> MCPError:
     if isinstance(error, NotFound | InvalidInput):
-        return MCPError(code=INVALID_PARAMS, message=f"There is no task {task_id[:64]!r}.")
+        return MCPError(code=INVALID_PARAMS, message=f"Unknown task {quoted(task_id)}.")
     return MCPError(code=INTERNAL_ERROR, message=f"{error.message} {error.hint}")
 
 
 def _missing_capability() -> MCPError:
     return MCPError(
         code=MISSING_REQUIRED_CLIENT_CAPABILITY,
-        message=f"This needs a client that declares {mcp_tasks.EXTENSION}.",
+        message=(
+            f"This method requires a client that declares the extension {mcp_tasks.EXTENSION}."
+        ),
         data={"requiredCapabilities": {"extensions": {mcp_tasks.EXTENSION: {}}}},
     )

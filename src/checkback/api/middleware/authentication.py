@@ -80,7 +80,7 @@ class AuthenticationMiddleware:
         try:
             if token is None and cookie is not None:
                 if scope["method"] not in ("GET", "HEAD") and comes_from_elsewhere(scope):
-                    return Forbidden("Pages of other sites may change nothing here.")
+                    return Forbidden("Pages of other sites may not change anything on this server.")
                 found = self._authenticator.session(cookie, user_of_client(scope))
             else:
                 found = self._authenticator.caller(token)
@@ -93,7 +93,7 @@ class AuthenticationMiddleware:
                 return slow_down
             return refusal
         if found.only_measures and scope["path"] != METRICS_PATH:
-            return Forbidden(f"This token is for {METRICS_PATH} only.")
+            return Forbidden(f"This token may read {METRICS_PATH} only.")
         try:
             if self._quotas is not None:
                 self._quotas.request(found)
@@ -163,7 +163,7 @@ def refuse_other_pages(scope: Scope) -> None:
     machine count as the same site, so the cookie comes along.
     """
     if bearer(scope) is None and comes_from_elsewhere(scope):
-        raise Forbidden("Pages of other sites may change nothing here.")
+        raise Forbidden("Pages of other sites may not change anything on this server.")
 
 
 def session_cookie(scope: Scope) -> str | None:

@@ -36,10 +36,10 @@ class StrictBuffer(ReceiveBuffer):
         if raw.count(b"\n") != ends or raw.count(b"\r") != ends:
             raise h11.LocalProtocolError("a line does not end with CR LF")
         if b"\n " in raw or b"\n\t" in raw:
-            raise h11.LocalProtocolError("a header is folded")
+            raise h11.LocalProtocolError("a header field is folded")
         names = {bytes(line.partition(b":")[0]).lower() for line in lines[1:]}
         if b"transfer-encoding" in names and (
             b"content-length" in names or lines[0].endswith(b"HTTP/1.0")
         ):
-            raise h11.LocalProtocolError("a length beside a transfer encoding")
+            raise h11.LocalProtocolError("both a Content-Length and a Transfer-Encoding")
         return lines

@@ -77,7 +77,7 @@ class PdfcoCall:
             value = self.parameters.get(name)
             if isinstance(value, str) and value.strip():
                 return value.strip()
-        raise InvalidInput(f"The parameter {names[0]} is missing.")
+        raise InvalidInput(f"`{names[0]}` is required.")
 
 
 Handler = Callable[[PdfcoCall], Awaitable[Response]]
@@ -114,12 +114,12 @@ class PdfcoApi:
         if job.state is not State.COMPLETED:
             number, answer = pdfco.failure_answer(job)
             return _json(answer, number)
-        inline = flag(call.parameters.get("inline"))
+        inline = flag("inline", call.parameters.get("inline"))
         return _json(await call.desk.finished(call.caller, job, done.name, inline=inline))
 
     async def check(self, call: PdfcoCall) -> Response:
         """How a job stands."""
-        force = flag(call.parameters.get("force"))
+        force = flag("force", call.parameters.get("force"))
         _, answer = await call.desk.check(call.caller, call.text("jobid"), force=force)
         return _json(answer)
 
@@ -127,7 +127,7 @@ class PdfcoApi:
         """Take a file out of a multipart form."""
         file: Any = call.parameters.get("file")
         if not isinstance(file, UploadFile):
-            raise InvalidInput("The form has no part called file with a file in it.")
+            raise InvalidInput("The form has no file in a part named `file`.")
         name = call.parameters.get("name")
         wanted = name if isinstance(name, str) and name else file.filename or "file"
         writer = self._service.begin_upload(call.caller, wanted)
@@ -171,7 +171,8 @@ class PdfcoApi:
                 await self._service.remove_artifact(call.caller, job_id, name)
             case None:
                 raise NotFound(
-                    "This address is none of a file here.", hint="Give the link as it was given."
+                    "This URL does not point to a file on this server.",
+                    hint="Use the link exactly as you received it.",
                 )
         return _json({"error": False, "status": 200, "credits": 0, "remainingCredits": 0})
 
@@ -241,7 +242,10 @@ class PdfcoApi:
         except Exception as error:
             log.error("Request %s failed.", identity, exc_info=error)
             detail = None if self._production else redact(f"{type(error).__name__}: {error}")
-            words = detail or f"Something went wrong in the server; its log knows it as {identity}."
+            words = detail or (
+                "An unexpected error occurred in the server. Find the details "
+                f"in its log under the request id {identity}."
+            )
             return _json(pdfco.error(500, words), 500)
 
 
@@ -284,8 +288,8 @@ class _read_parameters:
             # The parser has an exception for each fault, and Python's own for bytes that are no
             # text.
             raise InvalidInput(
-                "The body is not a form that can be read.",
-                hint=f"Send well-formed form fields, {MAX_FIELDS} at most, and one file at most.",
+                "The body is not a valid form.",
+                hint=f"Send at most {MAX_FIELDS} well-formed fields and one file.",
             ) from None
 
     async def __aexit__(self, *_: object) -> None:
@@ -305,7 +309,7 @@ class _Limited:
         message = await self._request.receive()
         self._left -= len(message.get("body", b""))
         if self._left < 0:
-            raise TooLarge(f"A file may have {MAX_UPLOAD_BYTES >> 20} MB at most.")
+            raise TooLarge(f"The file is larger than the limit of {MAX_UPLOAD_BYTES >> 20} MB.")
         return message
 
 
@@ -314,12 +318,16 @@ async def _read_body(request: Request, limit: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise TooLarge(f"The body is larger than {limit >> 20} MB.")
+            raise TooLarge(f"The body is larger than the limit of {limit >> 20} MB.")
         values += sum(chunk.count(mark) for mark in (b",", b"{", b"["))
         if len(body) > MAX_JSON_BYTES and values > MAX_LARGE_VALUES:
             raise TooLarge(
-                f"A body of more than {MAX_JSON_BYTES >> 20} MB may have {MAX_LARGE_VALUES} values at most.",
-                hint="Send the file's content as one base64 text in `file`, and nothing else that is large.",
+                f"A body of more than {MAX_JSON_BYTES >> 20} MB may have at most "
+                f"{MAX_LARGE_VALUES} values.",
+                hint=(
+                    "Send the file's content as one base64 string in `file`, and nothing "
+                    "else that is large."
+                ),
             )
     return bytes(body)
 
@@ -336,7 +344,7 @@ async def _decoded(text: str) -> AsyncIterator[bytes]:
                 raise ValueError
             yield base64.b64decode(piece, validate=True)
         except ValueError:
-            raise InvalidInput("The parameter file is not base64.") from None
+            raise InvalidInput("`file` must be valid base64.") from None
         await asyncio.sleep(0)
 
 
@@ -400,7 +408,7 @@ def _submitter(door: PdfcoApi, endpoint: Endpoint) -> Handler:
 
 
 async def _unknown(call: PdfcoCall) -> Response:
-    raise NotFound("There is no such endpoint here.", hint="docs/pdfco.md lists them.")
+    raise NotFound("This endpoint does not exist.", hint="docs/pdfco.md lists all endpoints.")
 
 
 def _json(content: Any, status: int = 200) -> StrictJsonResponse:

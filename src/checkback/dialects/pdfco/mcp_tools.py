@@ -80,7 +80,7 @@ def _list(name: str, description: str, *, required: bool = False) -> Parameter:
 
 JOB_ID = _text("job_id", "The job id returned when the job was started.", None)
 API_KEY = _text("api_key")
-API_KEY_OF_CHECKS = _text("api_key", "Only for a job that runs at PDF.co: a key of that service.")
+API_KEY_OF_CHECKS = _text("api_key", "PDF.co API key, only for a job that runs at PDF.co.")
 _URL = _text("url", "File: http(s) URL, link from upload_file, or upload:ID.", None)
 _URLS = _text("url", "Files in order, separated by commas.", None)
 _LOGIN = (_text("httpusername"), _text("httppassword"))
@@ -96,8 +96,8 @@ _TEXT = (
     _URL,
     *_LOGIN,
     _PAGES,
-    _flag("unwrap", "Join the lines of a paragraph."),
-    _text("rect", "Only this area: x y width height in points from the top left."),
+    _flag("unwrap", "Join the lines of each paragraph."),
+    _text("rect", "Restrict to this area: x y width height, in points from the top left."),
     _LANG,
     _text("line_grouping", "Row grouping in tables: 1, 2 or 3."),
     _PASSWORD,
@@ -212,7 +212,7 @@ TOOLS: Sequence[ToolRow] = (
          "fields and outlines are kept. Use pdf_split for the opposite.",
          _URLS, *_LOGIN, _NAME, *_END),
     _row("pdf_split", "Split a PDF", "pdf/split",
-         "Split a PDF into several PDFs by page ranges. Use pdf_to_image for pictures of pages.", _URL,
+         "Split a PDF into several PDFs by page ranges. Use pdf_to_image for images of pages.", _URL,
          _text("pages", "Parts, pages from 1: 1-2,4- or * for every page.", None),
          *_LOGIN, _PASSWORD, _NAME, *_END),
     _row("read_pdf_forms_info", "Read form fields", "pdf/info/fields",
@@ -240,14 +240,14 @@ TOOLS: Sequence[ToolRow] = (
          "Add recognized text (OCR) to the scanned pages of a PDF and return a new PDF. Use pdf_to_text if "
          "only the text is needed.", _URL, *_LOGIN, _LANG, _PAGES, _PASSWORD, _NAME, *_END),
     _row("pdf_make_unsearchable", "Make unsearchable", "pdf/makeunsearchable",
-         "Rasterize pages, so that their text can no longer be selected or searched, and return a new PDF. "
-         "Use pdf_add_password to protect a PDF instead.",
+         "Rasterize the pages of a PDF, so that their text can no longer be selected or "
+         "searched, and return a new PDF. Use pdf_add_password to protect a PDF instead.",
          _URL, *_LOGIN, _PAGES, _PASSWORD, _NAME, *_END),
     _row("pdf_add_password", "Add a password", "pdf/security/add",
-         "Encrypt a PDF with passwords and return a new PDF; what no allow_ flag allows is denied. Use "
-         "pdf_remove_password to decrypt.", _URL,
-         _text("owner_password", "Gives all permissions.", None),
-         _text("user_password", "Opens the document."),
+         "Encrypt a PDF with passwords and return a new PDF; every permission without its "
+         "allow_ flag is denied. Use pdf_remove_password to decrypt.", _URL,
+         _text("owner_password", "Password that grants all permissions.", None),
+         _text("user_password", "Password that opens the document."),
          _text("encryption_algorithm", "AES_256bit, AES_128bit, RC4_128bit or RC4_40bit.", "AES_256bit"),
          *(_flag(f"allow_{what}") for what in PERMISSIONS),
          _text("print_quality", "HighResolution or LowResolution."),

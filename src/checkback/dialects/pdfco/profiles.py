@@ -26,7 +26,7 @@ _COMMENT = re.compile(r"(?m)(?<![:\w])//[^\n]*$")
 class InvalidProfiles(InvalidInput):
     """The parameter profiles cannot be read."""
 
-    hint = "Write it as the text of a JSON object, as in {'TrimSpaces': true}, or leave it out."
+    hint = "Write it as the text of a JSON object, such as {'TrimSpaces': true}, or leave it out."
 
 
 def parse_profiles(profiles: Any) -> Fields:

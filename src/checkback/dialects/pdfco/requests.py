@@ -187,10 +187,10 @@ def arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Fields:
         value = parameters.get(name)
         if value is None or value == "":
             continue
-        args[argument] = _CONVERT.get(argument, _as_given)(value)
+        args[argument] = _CONVERT.get(argument, _as_given)(name, value)
     source = parameters.get(endpoint.required)
     if not isinstance(source, str) or not source.strip():
-        raise InvalidInput(f"The parameter {endpoint.required} is missing.")
+        raise InvalidInput(f"`{endpoint.required}` is required.")
     if endpoint.required == "html":
         args["html"] = source
     elif endpoint.kind in MANY_SOURCES:
@@ -221,8 +221,9 @@ def source_url(text: str) -> str:
         url = url[len("cache:") :]
     if url.lower().startswith("filetoken:"):
         raise InvalidInput(
-            "A filetoken: address names a file in PDF.co's own storage, which is not reachable from here.",
-            hint="Upload the file here, or give an http(s) address.",
+            "A filetoken: URL names a file in PDF.co's own storage, which this server cannot "
+            "reach.",
+            hint="Upload the file to this server, or send an http or https URL.",
         )
     if re.match(r"[\w-]+(\.[\w-]+)+(/|$)", url):
         url = f"https://{url}"
@@ -235,10 +236,12 @@ def source_url(text: str) -> str:
     return url
 
 
-def flag(value: Any, default: bool = False) -> bool:
-    """A yes or no however a client writes it."""
+def flag(name: str, value: Any) -> bool:
+    """A yes or no however a client writes it; no for null. Raises InvalidInput that names the
+    parameter.
+    """
     if value is None:
-        return default
+        return False
     if isinstance(value, bool):
         return value
     text = str(value).strip().lower()
@@ -246,7 +249,7 @@ def flag(value: Any, default: bool = False) -> bool:
         return True
     if text in _FALSE:
         return False
-    raise InvalidInput("A parameter that is yes or no is neither: write true or false.")
+    raise InvalidInput(f"`{name}` must be true or false.")
 
 
 def lowered(parameters: Mapping[str, Any]) -> Fields:
@@ -265,43 +268,43 @@ def flattened(parameters: Mapping[str, Any]) -> Fields:
     return {**parameters, **more, "profiles": profiles or None}
 
 
-def _as_given(value: Any) -> Any:
+def _as_given(_: str, value: Any) -> Any:
     return value
 
 
-def _as_text(value: Any) -> str:
+def _as_text(_: str, value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(name: str, value: Any) -> list[Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except ValueError:
-            raise InvalidInput("annotations, images and fields are lists of objects.") from None
+            raise InvalidInput(f"`{name}` must be a list of objects.") from None
     if isinstance(value, dict):
         return [value]
     if not isinstance(value, list):
-        raise InvalidInput("annotations, images and fields are lists of objects.")
+        raise InvalidInput(f"`{name}` must be a list of objects.")
     return cast("list[Any]", value)
 
 
-def _as_number(value: Any) -> float:
+def _as_number(name: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise InvalidInput("A parameter that is a number is none.") from None
+        raise InvalidInput(f"`{name}` must be a number.") from None
     if not math.isfinite(number):
-        raise InvalidInput("A parameter that is a number is none.")
+        raise InvalidInput(f"`{name}` must be a finite number.")
     return number
 
 
-def _as_minutes(value: Any) -> int:
-    """Minutes that a link lives: what is more than a day is a day."""
-    return max(1, min(1440, int(_as_number(value))))
+def _as_minutes(name: str, value: Any) -> int:
+    """Minutes for which a link is valid, at most those of a day."""
+    return max(1, min(1440, int(_as_number(name, value))))
 
 
-_CONVERT: dict[str, Callable[[Any], Any]] = {
+_CONVERT: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(
         ("name", "password", "httpusername", "httppassword", "pages", "rect", "lang", "line_grouping",
          "worksheet_index", "search", "matching", "margins", "owner_password", "user_password"),
@@ -343,9 +346,14 @@ def _with_direct_url(image: Any) -> Any:
 def _annotation(parts: list[str]) -> Fields:
     x, y, pages, text, size, font, color, link, transparent = (*parts, *[""] * 9)[:9]
     number, *styles = size.split("+")
-    item: Fields = {"x": _as_number(x), "y": _as_number(y), "pages": pages, "text": text}
+    item: Fields = {
+        "x": _as_number("x", x),
+        "y": _as_number("y", y),
+        "pages": pages,
+        "text": text,
+    }
     if number:
-        item["size"] = _as_number(number)
+        item["size"] = _as_number("size", number)
     item |= {f"font{style.strip().capitalize()}": True for style in styles if style.strip()}
     item |= {
         key: value
@@ -353,17 +361,22 @@ def _annotation(parts: list[str]) -> Fields:
         if value.strip()
     }
     if transparent.strip():
-        item["transparent"] = flag(transparent)
+        item["transparent"] = flag("transparent", transparent)
     return item
 
 
 def _image(parts: list[str]) -> Fields:
     x, y, pages, url, link, width, height = (*parts, *[""] * 7)[:7]
-    item: Fields = {"x": _as_number(x), "y": _as_number(y), "pages": pages, "url": source_url(url)}
+    item: Fields = {
+        "x": _as_number("x", x),
+        "y": _as_number("y", y),
+        "pages": pages,
+        "url": source_url(url),
+    }
     if link.strip():
         item["link"] = link
     item |= {
-        key: _as_number(value)
+        key: _as_number(key, value)
         for key, value in (("width", width), ("height", height))
         if value.strip()
     }

@@ -202,7 +202,10 @@ def no_such_job(job_id: str, *, force: bool) -> Fields:
     """
     return {
         "status": UNKNOWN if force else WORKING,
-        "message": "There is no such job here. A check with force set to true says unknown.",
+        "message": (
+            "This job does not exist, has expired, or is not yours. With `force` set "
+            "to true a check returns the status unknown instead."
+        ),
         "jobId": job_id,
         "remainingCredits": 0,
     }
@@ -226,7 +229,7 @@ def failure_answer(job: Job) -> tuple[int, Fields]:
     if job.failure is None or not job.state.is_final:
         return SYNC_TIMEOUT, error(
             SYNC_TIMEOUT,
-            "The job takes longer than a call may wait: send async: true and check on it.",
+            "The job takes longer than one call may wait. Send `async`: true, then check the job.",
         ) | {"jobId": job.id}
     number = number_of(job.failure.code)
     return number, error(number, _sentence(job))

@@ -248,8 +248,8 @@ class ToolContext:
         log.error("Request %s failed.", identity, exc_info=error)
         detail = None if self.production else redact(f"{type(error).__name__}: {error}")
         return CheckbackError(
-            detail or "Something went wrong in the server.",
-            hint=f"The server's log has the details under the request id {identity}.",
+            detail or "An unexpected error occurred in the server.",
+            hint=f"Find the details in the server's log under the request id {identity}.",
         )
 
 
@@ -352,7 +352,7 @@ def schema_of(form: Any) -> dict[str, Any]:
 _ERROR_PROPERTIES: dict[str, Any] = {
     "error": {
         "type": "object",
-        "description": "Only in an error: what is wrong, and what to do about it.",
+        "description": "Present only in an error: what is wrong, and what to do about it.",
         "properties": {name: {"type": "string"} for name in ("code", "message", "hint")},
     },
     "request_id": {"type": "string"},
@@ -387,9 +387,9 @@ def _steps(dotted: bool, has_retry: bool) -> native.NextSteps:
         else f"Call {shown('job.submit')}"
     )
     return native.NextSteps(
-        wait=f"Call {wait} with this job_id and wait_seconds 50; it answers when the job ends.",
-        read=f"The job is done. Call {result} to read a long result or a file.",
+        wait=f"Call {wait} with this job_id and wait_seconds 50; it returns when the job ends.",
+        read=f"The job has completed. Call {result} to read a long result or a file.",
         retry=f"{again} to run it again.",
-        give_up="Correct what the failure names and start a new job, or ask the user.",
+        give_up="Correct what the failure names, then start a new job, or ask the user.",
         cancelled=f"Nothing is left to do. {again} only if the job is still wanted.",
     )

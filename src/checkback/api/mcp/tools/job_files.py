@@ -21,6 +21,7 @@ from pathlib import Path
 
 from mcp_types import ImageContent
 
+from checkback.core.error_text import quoted
 from checkback.core.errors import Conflict, InvalidInput, TooLarge
 
 MAX_PICTURE_BYTES = 700_000
@@ -55,7 +56,9 @@ class JobImage:
 async def read_picture(path: Path) -> JobImage:
     """The picture in a file. Raises InvalidInput for what is not a picture, TooLarge."""
     if path.stat().st_size > MAX_SOURCE_BYTES:
-        raise TooLarge("This picture is too large to be shown here.", hint="Open it at its url.")
+        raise TooLarge(
+            "This image is too large to be shown here.", hint="Open the file at its url."
+        )
     with path.open("rb") as file:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-I", str(PROGRAM), str(MAX_PICTURE_BYTES), str(MAX_SIDE),
@@ -77,7 +80,9 @@ async def read_picture(path: Path) -> JobImage:
             await process.wait()
     head, _, content = output.partition(b"\n")
     if process.returncode != 0 or not content:
-        raise InvalidInput("This file cannot be shown as a picture.", hint="Open it at its url.")
+        raise InvalidInput(
+            "This file cannot be shown as an image.", hint="Open the file at its url."
+        )
     found = json.loads(head)
     block = ImageContent(
         type="image", data=base64.b64encode(content).decode(), mime_type=found["media_type"]
@@ -105,7 +110,7 @@ def save_file(source: Path, folder: Path, name: str) -> Path:
             target = os.open(name, flags, 0o600, dir_fd=where)
         except FileExistsError:
             raise Conflict(
-                f"save_as: the folder {folder} already has a file {name!r}.",
+                f"`save_as`: the folder {folder} already has a file {quoted(name)}.",
                 hint="Choose another name.",
             ) from None
         try:
@@ -129,6 +134,6 @@ def _check_name(name: str) -> None:
         short = False
     if not (plain and short):
         raise InvalidInput(
-            f"save_as must be a plain file name; got {name[:80]!r}.",
-            hint="Leave out folders, control characters and a leading dot.",
+            f"`save_as` must be a plain file name; got {quoted(name)}.",
+            hint="Remove folders, control characters and leading dots from the name.",
         )

@@ -32,6 +32,7 @@ from checkback.api.mcp.tools.context import (
 from checkback.api.mcp.tools.job_files import read_picture, save_file
 from checkback.api.mcp.tools.tool_list import MAX_DESCRIPTION_CHARACTERS
 from checkback.core import heavy
+from checkback.core.error_text import quoted
 from checkback.core.errors import InvalidInput, TooLarge
 from checkback.core.job import MAX_PAGE, MAX_RESULT_BYTES, Artifact, Job
 from checkback.core.states import State
@@ -225,11 +226,13 @@ class JobTools:
     async def _save(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
         folder = self._desk.save_folder
         if wanted.artifact is None or folder is None:
-            raise InvalidInput("save_as needs artifact.", hint="Name the file to save in artifact.")
+            raise InvalidInput(
+                "`save_as` requires `artifact`.", hint="Name the file to save in `artifact`."
+            )
         item, path = await self._service.artifact(caller, wanted.job_id, wanted.artifact)
         saved = await asyncio.to_thread(save_file, path, folder, name)
         record = _without_text(
-            wanted, await self._file(caller, wanted.job_id, item), "The file is saved."
+            wanted, await self._file(caller, wanted.job_id, item), "The file was saved."
         )
         record["saved_to"] = str(saved)
         return reply(record)
@@ -277,20 +280,23 @@ class _Row:
 
 
 _STATUS = (
-    "Report the state, phase and progress of a job of any kind, and its result or failure once it has ended. "
-    "Use it for one look; to wait for the end use job.wait. Asked again too early, it answers a moment later."
+    "Report the state, phase and progress of a job of any kind, and its result or failure "
+    "once it has ended. Use it to check once; to wait for the end use job.wait. A call that "
+    "comes too early is answered a few seconds later."
 )
 _WAITING = (
-    "Wait on the server until a job of any kind ends, and return its state and result. Running out of time "
-    "is not an error: it returns the progress so far, and you call it again. Use this instead of polling."
+    "Wait on the server until a job of any kind ends, and return its state and result. A "
+    "timeout is not an error: the tool returns the progress so far, and you call it again. "
+    "Use this instead of polling."
 )
 _RESULT = (
-    "Read the result of a completed job of any kind, or one of its files: long text in parts, a picture as "
-    "an image, any other file as a download link. Short results are already in the answer of job.wait."
+    "Read the result of a completed job of any kind, or one of its files: long text in "
+    "parts, images as images, any other file as a download link. Short results are already "
+    "in the result of job.wait."
 )
 _LIST = (
-    "List your jobs, newest first, with those of earlier sessions. Use it to find a job id; use job.status "
-    "for details of one job."
+    "List your jobs, newest first, including those of earlier sessions. Use it to find a job "
+    "id; use job.status for the details of one job."
 )
 _CANCEL = (
     "Stop a job in any state; its processes end and its unfinished work is lost. A job that has already "
@@ -413,8 +419,8 @@ def _part(wanted: ResultInput, value: Any) -> ResultRecord:
         value = native.point(value, wanted.pointer)
     except LookupError:
         raise InvalidInput(
-            f"pointer: the result has no part {wanted.pointer[:80]!r}.",
-            hint="Read the result without pointer to see its parts.",
+            f"`pointer`: the result has no part {quoted(wanted.pointer)}.",
+            hint="Read the result without `pointer` to see its parts.",
         ) from None
     return _slice(wanted, value)
 
@@ -433,7 +439,7 @@ def _slice(wanted: ResultInput, value: Any) -> ResultRecord:
         "text": None if whole else text[wanted.offset : end],
         "total_characters": len(text),
         "next_offset": more,
-        "next_step": "This is all of it." if more is None else go_on,
+        "next_step": "This is the whole text." if more is None else go_on,
         "untrusted": ["result", "text"],
     }
 
@@ -452,7 +458,11 @@ def _without_text(wanted: ResultInput, file: FileRecord, next_step: str) -> Resu
 
 
 def _fetched(wanted: ResultInput, file: FileRecord, reason: str) -> ToolResult:
-    where = "Download it from file.url." if file["url"] else "Fetch it with `checkback artifact`."
+    where = (
+        "Download the file from file.url."
+        if file["url"]
+        else "Get the file with `checkback artifact`."
+    )
     return reply(_without_text(wanted, file, f"{reason}. {where}"))
 
 
@@ -461,14 +471,15 @@ async def _shown(wanted: ResultInput, path: Path, file: FileRecord) -> ToolResul
         picture = await read_picture(path)
     except (InvalidInput, TooLarge) as error:
         return _fetched(wanted, file, error.message.rstrip("."))
-    next_step = "The picture follows."
+    next_step = "The image follows."
     if picture.is_scaled:
         next_step = (
-            f"The picture follows, scaled from {picture.original_width} x {picture.original_height} to "
-            f"{picture.width} x {picture.height} pixels; file.url has it in full size."
+            f"The image follows, scaled from {picture.original_width} x "
+            f"{picture.original_height} to {picture.width} x {picture.height} pixels; "
+            "file.url has it in full size."
         )
     if picture.pages > 1:
-        next_step += f" Only the first of {picture.pages} pages is shown; file.url has all."
+        next_step += f" Only the first of {picture.pages} pages is shown; file.url has all pages."
     made = reply(_without_text(wanted, file, next_step))
     made.content.append(picture.block)
     return made

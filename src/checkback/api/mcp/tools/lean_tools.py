@@ -49,22 +49,26 @@ class SearchInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     query: Annotated[
-        str, Field(max_length=500, description="Words, such as: pdf tables. Empty lists all.")
+        str,
+        Field(
+            max_length=500,
+            description=("Search words, such as: pdf tables. Empty lists all kinds."),
+        ),
     ] = ""
 
 
 class DescribeInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    kind: Annotated[str, Field(description="A name from kind.search.")]
+    kind: Annotated[str, Field(description="Name of a kind from kind.search.")]
 
 
 class SubmitInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    kind: Annotated[str, Field(description="A name from kind.search.")]
-    args: Annotated[dict[str, Any], Field(description="As kind.describe lists them.")] = Field(
-        default_factory=dict[str, Any]
+    kind: Annotated[str, Field(description="Name of a kind from kind.search.")]
+    args: Annotated[dict[str, Any], Field(description="Arguments as kind.describe lists them.")] = (
+        Field(default_factory=dict[str, Any])
     )
     key: Annotated[
         str | None, Field(description="Idempotency key: the same key returns the same job.")
@@ -82,7 +86,7 @@ class FoundKinds(TypedDict):
     """The kinds that a search found, best first."""
 
     kinds: list[FoundKind]
-    more: Annotated[int, Field(description="How many further kinds match.")]
+    more: Annotated[int, Field(description="Number of further kinds that match.")]
 
 
 class KindDescription(TypedDict):
@@ -144,11 +148,13 @@ def lean_tools(desk: ToolContext, *, has_job_tools: bool) -> Iterable[ApiTool | 
     """
     tools = LeanTools(desk)
     yield _tool(
-        "kind.search", "Search kinds of job", "Find kinds of job by words. Use it first; then kind.describe.",
+        "kind.search", "Search kinds of job", "Find kinds of job by search words. Use it "
+                                              "first, then kind.describe.",
         tools.search, SearchInput, FoundKinds, desk,
     )  # fmt: skip
     yield _tool(
-        "kind.describe", "Describe a kind of job", "Return what a kind of job does and takes.",
+        "kind.describe", "Describe a kind of job", "Return what a kind of job does and which "
+                                                   "arguments it takes.",
         tools.describe, DescribeInput, KindDescription, desk,
     )  # fmt: skip
     submit = ApiTool.of(

@@ -49,7 +49,10 @@ if TYPE_CHECKING:
 KIND = "page.analyze"
 STATUS_TOOL = "page.getJobStatus"
 REPORT = "report.json"
-GONE = "There is no such job. Jobs are kept for 24 hours after they end, then they are removed."
+GONE = (
+    "This job does not exist, has expired, or is not yours. Jobs are kept for 24 hours "
+    "after they end."
+)
 
 _CODES: tuple[tuple[type[CheckbackError], str], ...] = (
     (AddressBlocked, "SSRF_BLOCKED"),

@@ -82,7 +82,7 @@ class JobServer(FastMCP[None]):
         try:
             fresh = self.toolbox.grow()
         except ValueError as error:
-            log.error("Kinds of the server cannot be listed: %s", error)
+            log.error("The kinds of the server cannot be listed: %s", error)
             return False
         for tool in fresh:
             self.add_tool(tool)
@@ -129,4 +129,4 @@ class LeftOut(Middleware):
             return problem(UnknownKind(message, hint=IMPORT_HINT), current_request_id())
 
 
-IMPORT_HINT = "Correct the module, then start this server again."
+IMPORT_HINT = "Fix the module, then restart this server."

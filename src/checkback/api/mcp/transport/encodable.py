@@ -30,13 +30,13 @@ async def encodable(ctx: ServerRequestContext[Any, Any], call_next: CallNext) ->
         raise MCPError.from_error_data(_clean_error(error.error)) from error
     if result is None or _can_be_encoded(result):
         return result
-    log.error("The answer to %s could not be encoded as it was.", ctx.method)
+    log.error("The response to %s could not be encoded unchanged.", ctx.method)
     try:
         cleaned = clean_json(result if isinstance(result, dict) else _plain(result))
     except RecursionError:
         cleaned = None
     if cleaned is None or not _can_be_encoded(cleaned):
-        raise MCPError(code=INTERNAL_ERROR, message="The answer could not be encoded.")
+        raise MCPError(code=INTERNAL_ERROR, message="The response could not be encoded.")
     return cleaned
 
 

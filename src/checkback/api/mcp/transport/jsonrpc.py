@@ -56,25 +56,39 @@ def check_message(body: bytes) -> dict[str, Any]:
             PARSE_ERROR, f"Parse error: {error.message}", _readable_id(body)
         ) from None
     if not isinstance(found, dict):
-        words = "batches are not taken" if isinstance(found, list) else "a message is an object"
+        words = (
+            "batches are not supported"
+            if isinstance(found, list)
+            else "a message must be an object"
+        )
         raise BadJsonRpcMessage(INVALID_REQUEST, f"Invalid request: {words}.")
     message = cast("dict[str, Any]", found)
     identity = message.get("id")
     if isinstance(identity, bool) or not isinstance(identity, str | int | None):
-        raise BadJsonRpcMessage(INVALID_REQUEST, "Invalid request: id is a text or a whole number.")
+        raise BadJsonRpcMessage(
+            INVALID_REQUEST, "Invalid request: id must be a string or a whole number."
+        )
     if message.get("jsonrpc") != "2.0":
-        raise BadJsonRpcMessage(INVALID_REQUEST, 'Invalid request: jsonrpc is "2.0".', identity)
+        raise BadJsonRpcMessage(
+            INVALID_REQUEST, 'Invalid request: jsonrpc must be "2.0".', identity
+        )
     if "method" not in message:
         if identity is None or not ("result" in message or "error" in message):
             raise BadJsonRpcMessage(
-                INVALID_REQUEST, "Invalid request: the method is missing.", identity
+                INVALID_REQUEST, "Invalid request: method is required.", identity
             )
     elif not isinstance(message["method"], str):
-        raise BadJsonRpcMessage(INVALID_REQUEST, "Invalid request: method is a text.", identity)
+        raise BadJsonRpcMessage(
+            INVALID_REQUEST, "Invalid request: method must be a string.", identity
+        )
     elif "id" in message and identity is None:
-        raise BadJsonRpcMessage(INVALID_REQUEST, "Invalid request: id is a text or a whole number.")
+        raise BadJsonRpcMessage(
+            INVALID_REQUEST, "Invalid request: id must be a string or a whole number."
+        )
     elif not isinstance(message.get("params", {}), dict):
-        raise BadJsonRpcMessage(INVALID_PARAMS, "Invalid params: params is an object.", identity)
+        raise BadJsonRpcMessage(
+            INVALID_PARAMS, "Invalid params: params must be an object.", identity
+        )
     return message
 
 
@@ -134,11 +148,14 @@ async def _read(receive: Receive) -> bytes | None:
             return None
         body += message.get("body", b"")
         if len(body) > MAX_MESSAGE_BYTES:
-            words = f"Invalid request: a message has {MAX_MESSAGE_BYTES >> 20} MB at most."
+            words = (
+                "Invalid request: the message is larger than the limit of "
+                f"{MAX_MESSAGE_BYTES >> 20} MB."
+            )
             raise BadJsonRpcMessage(INVALID_REQUEST, words, status=413)
         values += sum(message.get("body", b"").count(mark) for mark in (b",", b"{", b"["))
         if values > MAX_VALUES:
-            words = f"Invalid request: a message has {MAX_VALUES} values at most."
+            words = f"Invalid request: the message has more than the limit of {MAX_VALUES} values."
             raise BadJsonRpcMessage(INVALID_REQUEST, words, status=413)
         if not message.get("more_body", False):
             return bytes(body)

@@ -99,7 +99,7 @@ class OneAtATime:
             return
         key = (session, str(message["id"]))  # the application takes 7 and "7" for one id
         if not await self._is_free(key):
-            words = "Invalid request: a request with this id is being answered."
+            words = "Invalid request: a request with this id is still being answered."
             await refuse(BadJsonRpcMessage(INVALID_REQUEST, words, message["id"]), send)
             return
         ended = self._in_flight[key] = asyncio.Event()

@@ -71,7 +71,10 @@ class CheckedInput(io.BufferedIOBase):
             try:
                 if not line.endswith(b"\n") and len(line) > MAX_MESSAGE_BYTES:
                     self._skip()
-                    words = f"Invalid request: a message has {MAX_MESSAGE_BYTES >> 20} MB at most."
+                    words = (
+                        "Invalid request: the message is larger than the limit of "
+                        f"{MAX_MESSAGE_BYTES >> 20} MB."
+                    )
                     raise BadJsonRpcMessage(INVALID_REQUEST, words)
                 if line.strip():
                     check_message(line)
