@@ -174,9 +174,7 @@ def encode_phases(phases: Sequence[PhaseStart]) -> JSON:
 def encode_progress(
     phase: str | None, percent: int, message: str | None, phases: Sequence[PhaseStart] = ()
 ) -> str:
-    """The progress object that ReftrixMCP's own clients read, with our message and phases beside
-    it.
-    """
+    """The progress object that ReftrixMCP's own clients read, plus our message and phases."""
     value: dict[str, JSON] = {"overallProgress": percent}
     if phases:
         value["phases"] = encode_phases(phases)
@@ -211,8 +209,8 @@ def _is_cancelled(
     It holds the number of attempts that had ended when the job was cancelled. Until the job has
     failed there is a deferred failure with it: a marker without one is left from before a retry by
     a Node client, which may have set the numbers back. A Node worker that knows nothing of the
-    marker may end the attempt as failed with another one to come; then the deferred failure still
-    tells.
+    marker may end the attempt as failed while another one is due; then the deferred failure still
+    shows the cancel.
     """
     if CANCEL_REASON in (deferred, failed_reason):
         return True

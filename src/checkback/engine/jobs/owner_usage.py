@@ -18,7 +18,7 @@ RELIEVE = Script.named("relieve")
 RECOUNT = Script.named("recount")
 
 JOB_BYTES = 1200
-"""What a job takes beside what its caller and its process wrote: other fields, index entries."""
+"""What a job takes in addition to what its caller and its process wrote: other fields, index entries."""
 FREED_SHARE = 0.1
 """How much of a share is freed at once, so that not each submit has to look for more."""
 SCAN_LIMIT = 500
@@ -29,7 +29,7 @@ NEARLY_FULL = 0.9
 
 
 class OwnerUsage:
-    """The owners' parts of one store. ``share_bytes`` is what one owner may take; 0 is no limit."""
+    """The owners' parts of one store. ``share_bytes`` is what one owner may take; 0 means no limit."""
 
     def __init__(
         self, wire: RedisConnection, keys: Keys, queues: Sequence[str], *, share_bytes: int
@@ -90,7 +90,7 @@ class OwnerUsage:
         """Correct the sums of all owners whose jobs others have removed: BullMQ's own tools do not
         count.
 
-        A sum that changes meanwhile is left for the next time.
+        A sum that changes while it is read is left for the next time.
         """
         flat: list[str] = await self._wire.call("HGETALL", self._keys.sizes())
         for owner, counted in zip(flat[::2], flat[1::2], strict=True):

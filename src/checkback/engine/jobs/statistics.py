@@ -15,8 +15,8 @@ from checkback.engine.worker.totals import Totals
 
 OLDEST = Script.named("oldest")
 SCAN_LIMIT = 1000
-"""So many of the jobs that are next are looked at for the one that waits longest. The owners of a
-queue take turns, so each one's oldest job stands near the front.
+"""How many of the next jobs are scanned for the one that has waited longest. The owners of a queue
+take turns, so each one's oldest job is near the front.
 """
 
 

@@ -251,7 +251,7 @@ class JobStore:
             raise no_room(verdict, self._limits, self.shares)
         key, events = self.keys.job(job.queue, job.id), self.keys.queue(job.queue, "events")
         revive = ["EVALSHA", REVIVE.sha, 2, key, events, job.id]
-        # A cancelled job lies in the failed set, in the completed one if it ended at that moment,
+        # A cancelled job is in the failed set, in the completed one if it ended at that moment,
         # or still waits.
         back = [
             bullmq_scripts.reprocess(self.keys, job.queue, job.id, ended_as=ended_as)

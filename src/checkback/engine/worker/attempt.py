@@ -67,7 +67,7 @@ MAX_LOST_WORKERS = 2
 """Lost workers that a job survives; with the third it fails."""
 LAST_CHANCE_SECONDS = 10.0
 """How long a job that lost two workers runs before another such job may begin: one that brings its
-worker down does so soon, and a job may wait for parts of its own that have lost as many.
+worker down does so soon, and a job may wait for its own subjobs that have lost as many.
 """
 STORED, STORED_AND_CANCELLED, NO_JOB, NOT_OURS = 1, 2, -1, -2
 END_RETRY_SECONDS = 0.25
@@ -85,7 +85,7 @@ PASSING_REFUSALS = (
 
 
 class AttemptFailed(Exception):
-    """What BullMQ is told when an attempt failed and another may follow. Its text is the failure's
+    """Raised to BullMQ when an attempt failed and another may follow. Its text is the failure's
     message."""
 
 
@@ -104,11 +104,11 @@ class WorkerParts:
     ledger: Ledger
     #: The server's own key for PDF.co, for the jobs that run there.
     pdfco_key: str | None = field(default=None, repr=False)
-    #: What the jobs of one owner may take in the store; 0 is no limit.
+    #: What the jobs of one owner may take in the store; 0 means no limit.
     owner_store_bytes: int = 0
     semaphores: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
     #: For jobs whose next lost worker is their last: one at a time, or the one that brings workers
-    #: down would take those beside it along each time.
+    #: down would take the others with it each time.
     last_chance: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
@@ -400,7 +400,7 @@ class Attempt:
         self._writing.set()
 
     async def _answer(self, kind: Kind, message: dict[str, Any]) -> JSON:
-        """What the child is told when it asks for something."""
+        """The reply to a child that asks for something."""
         if message["say"] == "save":
             return {"stored": await self._save(message["value"])}
         owner = self._extras.owner or LOCAL_OWNER

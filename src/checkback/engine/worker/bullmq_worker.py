@@ -50,7 +50,7 @@ class QueueWorker(BullWorker):
     is_draining = False
 
     def __init__(self, name: str, processor: Any, opts: dict[str, Any], waiting: Redis) -> None:
-        """``waiting`` is a client of its own for the wait for jobs, called by ``waiting_name``."""
+        """``waiting`` is a separate client for the wait for jobs, called by ``waiting_name``."""
         super().__init__(name, processor, opts)
         self.slots = Slots(opts["concurrency"], follow=self._have_under_way)
         self._have_under_way(self.slots.wanted_tasks)

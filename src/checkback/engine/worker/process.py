@@ -59,7 +59,7 @@ LOCK_TRUSTED_SHARE = 0.9
 STALLED_CHECK_MS = 5_000
 """Every worker of a queue must use the same: the longest of them rules all (docs/engine.md)."""
 MAX_STALLED = 10
-"""Lost workers that a job survives where none of ours ever ran it: see
+"""Lost workers that a job survives if no worker of checkback ever ran it: see
 ``attempt.MAX_LOST_WORKERS``.
 """
 GRACE_SECONDS = 25.0
@@ -93,15 +93,15 @@ class WorkerSettings:
     deny_networks: tuple[str, ...] = ()
     grace_seconds: float = GRACE_SECONDS
     version: str = ""
-    #: Who is told of a job's end, and how; None tells nobody.
+    #: Who is notified of a job's end, and how; None notifies nobody.
     callbacks: WebhookSettings | None = None
-    #: What artifacts and uploads may take together; 0 is no limit.
+    #: What artifacts and uploads may take together; 0 means no limit.
     disk_budget_bytes: int = 0
-    #: What the artifacts of one owner may take; 0 is no limit.
+    #: What the artifacts of one owner may take; 0 means no limit.
     owner_artifact_bytes: int = 0
-    #: What the files of one job may take while it runs; 0 is no limit.
+    #: What the files of one job may take while it runs; 0 means no limit.
     job_disk_bytes: int = 0
-    #: What the jobs of one owner may take in the store; 0 is no limit.
+    #: What the jobs of one owner may take in the store; 0 means no limit.
     owner_store_bytes: int = 0
 
 
@@ -303,7 +303,7 @@ class WorkerProcess:
         return worker
 
     async def _process(self, attempt: Attempt) -> Any:
-        """Run an attempt in a task of its own: nothing that leaks out of it may
+        """Run an attempt in a separate task: nothing that leaks out of it may
         end BullMQ's loop.
         """
         self._attempts[attempt.job_id] = attempt
@@ -376,7 +376,7 @@ class WorkerProcess:
 
     async def _watch_locks(self) -> None:
         """End attempts before their locks run out unrenewed, so that none runs
-        beside the next one.
+        at the same time as the next one.
         """
         while True:
             await asyncio.sleep(LOCK_LOOK_SECONDS)
@@ -421,7 +421,7 @@ class WorkerProcess:
         """End a worker loop within a few seconds.
 
         Not by BullMQ's own ``close``: it waits without limit, and spins for ever when it is
-        cancelled meanwhile.
+        cancelled during the wait.
         """
         worker.closing = True
         worker.slots.ring()

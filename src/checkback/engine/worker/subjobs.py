@@ -1,8 +1,8 @@
 """Jobs that a running job starts, its parts: made under its lock, ended with it.
 
 A part's id comes from its job and a key, so that a later attempt of the job finds the same part
-instead of making a second one. The job's hash lists its parts before they are added: whoever
-cancels the job sees all.
+instead of making a second one. The job's hash lists its parts before they are added, so that
+a cancel of the job sees all.
 """
 
 from __future__ import annotations

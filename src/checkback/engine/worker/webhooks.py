@@ -1,8 +1,8 @@
-"""Tells those who asked for it of a job's end, by POST: at least once, and never for ever.
+"""Reports a job's end by POST to the address that asked for it: at least once, and not for ever.
 
-What is to be told lies in the store: a field of the job with the address, and a sorted set of the
-jobs that are still to be told of, by when to look next. Every worker looks, at each end it hears of
-and every few seconds; a short claim keeps two from telling at once. A worker that dies between the
+What is to be reported is in the store: a field of the job with the address, and a sorted set of
+the jobs that are still to be reported, by when to look next. Every worker looks, at each end it hears of
+and every few seconds; a short claim keeps two from reporting at once. A worker that dies between the
 end and the telling loses nothing. Each owner's callbacks are sent apart, two at a time at most,
 each within a total time: a receiver that is slow delays nobody else's.
 """
@@ -201,7 +201,7 @@ class Webhooks:
         if claimed != CLAIMED:
             return
         try:
-            # Another worker may have told of it between our look and our claim.
+            # Another worker may have reported it between our look and our claim.
             if await self._wire.call("ZSCORE", self._keys.callbacks(), member) is not None:
                 await self._tell(job, self._keys.job(job.queue, job.id), member)
         finally:

@@ -11,8 +11,8 @@
   KEYS[8]  how many bytes the jobs of each owner take in the store
   ARGV[1]  how many jobs the owner may have that have not ended; 0: any number
   ARGV[2]  how many jobs may wait in the queue; 0: any number
-  ARGV[3]  "1" only to ask: for a job that is there and shall run again
-  ARGV[4]  "1" where the owner's part of the disk is no matter
+  ARGV[3]  "1" only to ask: for a job that exists and is to run again
+  ARGV[4]  "1" where the owner's part of the disk does not matter
   ARGV[5]  owner
   ARGV[6]  how many bytes the owner's jobs may take in the store; 0: any number
   ARGV[7]  how many this job adds
