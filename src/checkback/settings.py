@@ -55,7 +55,8 @@ class Belongs(StrEnum):
     """Which processes read a setting."""
 
     SERVER = "server"
-    API = "api"
+    #: Read by each process for itself. Its value is older than its name.
+    API = "door"
     #: Must be the same everywhere, because it says which server is meant.
     BOTH = "both"
 
