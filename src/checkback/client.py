@@ -106,9 +106,7 @@ class Client:
         return to_job(self._call("GET", _path(job_id)))
 
     def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
-        """The job at its end, or as it stands after ``timeout_seconds``: running out of time is no
-        error.
-        """
+        """The job at its end, or its state after ``timeout_seconds``: a timeout is not an error."""
         ends = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while True:
             left = (
@@ -241,9 +239,7 @@ class AsyncClient:
         return await asyncio.to_thread(self._client.get, job_id)
 
     async def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
-        """The job at its end, or as it stands after ``timeout_seconds``: running out of time is no
-        error.
-        """
+        """The job at its end, or its state after ``timeout_seconds``: a timeout is not an error."""
         return await asyncio.to_thread(self._client.wait, job_id, timeout_seconds)
 
     async def cancel(self, job_id: str) -> Job:

@@ -83,7 +83,7 @@ class Service:
     """What can be done with jobs, for any caller. One instance serves a whole process.
 
     Every method raises EngineUnavailable within 2 s when the engine cannot be reached, InvalidInput
-    for an id that is no UUID, and NotFound for a job that does not exist, has expired, or is
+    for an id that is not a UUID, and NotFound for a job that does not exist, has expired, or is
     another owner's.
     """
 
@@ -137,8 +137,8 @@ class Service:
         KeyReused. Raises UnknownKind, InvalidInput, TooLarge, QuotaExceeded, QueueFull or
         StorageFull; then nothing is stored.
 
-        ``callback`` has a ``url`` that is told of the end by POST, and the ``context`` that its
-        door needs for the words.
+        ``callback`` has a ``url`` that receives a POST at the end, and the ``context`` that its API
+        needs for the body.
         """
         self._require(caller, Scope.WRITE)
         self.quotas.submit(caller)
@@ -197,8 +197,8 @@ class Service:
     async def wait(
         self, caller: Caller, job_id: str, timeout_seconds: float, *, or_refuse: bool = False
     ) -> Job:
-        """The job once it has ended, or as it stands after ``timeout_seconds``: running out of time
-        is no error.
+        """The job once it has ended, or its state after ``timeout_seconds``: a timeout is not an
+        error.
 
         An owner who has too many waits and streams open gets the job as it stands, or with
         ``or_refuse`` QuotaExceeded.
@@ -223,7 +223,7 @@ class Service:
     ) -> AsyncGenerator[Job]:
         """The job now, then again after each change, ending with its final state. Woken by events.
 
-        With ``past_end`` it goes on, as the job can be retried, until NotFound is raised.
+        With ``past_end`` it continues, as the job can be retried, until NotFound is raised.
         """
         canonical = ids.parse_job_id(job_id)
         async with self._queues.changes(canonical) as changes:
@@ -394,9 +394,7 @@ class Service:
         self._uploads.remove(upload_id)
 
     async def remove_artifact(self, caller: Caller, job_id: str, name: str) -> None:
-        """Remove the content of one of the job's files; the record still tells
-        that there was one.
-        """
+        """Remove the content of one of the job's files; the record still lists it."""
         self._require(caller, Scope.WRITE)
         _, path = await self.artifact(caller, job_id, name)
         path.unlink(missing_ok=True)
@@ -414,14 +412,12 @@ class Service:
         return await self._outlooks.runs(kind)
 
     async def outlook(self, job: Job) -> estimates.Estimate:
-        """Where a job stands in its queue, and how long it will take, as far as
-        that can be told.
-        """
+        """The job's position in its queue, and how long it will take, if known."""
         return await self._outlooks.of(job)
 
     async def mark_read(self, job: Job) -> None:
-        """Note that the caller was given a job's result. It is a courtesy: an outage is no error
-        here.
+        """Note that the caller has read a job's result. The note is optional: an outage is not an
+        error here.
         """
         if job.unread:
             with suppress(EngineUnavailable):
@@ -451,8 +447,8 @@ class Service:
         self, caller: Caller, kind: str, args: Mapping[str, Any], delay_seconds: float, light: bool
     ) -> tuple[Kind, dict[str, Any]]:
         """The kind, and the arguments as they are stored. Raises whatever is wrong with them."""
-        # Imported here: whoever only asks for a state must not wait for pydantic (checkback check
-        # has 300 ms).
+        # Imported here: a command that only reads a state must not wait for pydantic (checkback
+        # check has 300 ms).
         from checkback.kinds import registry
 
         found = registry.get(kind)

@@ -191,9 +191,9 @@ class Resource:
 
 
 def refusal(error: Exception, identity: str, *, production: bool = True) -> JSONResponse:
-    """The answer that tells of an error: the one place where this API translates them.
+    """The response for an error: the one place where this API translates errors.
 
-    An unexpected one shows nothing of itself but the request id, under which the log has the rest.
+    An unexpected error shows only the request id, under which the log has the details.
     """
     if not isinstance(error, CheckbackError):
         log.error("Request %s failed.", identity, exc_info=error)

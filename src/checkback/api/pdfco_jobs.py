@@ -44,7 +44,9 @@ _OURS = frozenset({"provider", "api_key", "apikey", "x-api-key", "async", "callb
 
 @dataclass(frozen=True, slots=True)
 class PdfcoJobs:
-    """Jobs in the words of PDF.co, for one client: ``links`` lead to the address that it knows."""
+    """Jobs in PDF.co's format, for one client: ``links`` begin with the address that this client
+    uses.
+    """
 
     service: Service
     links: FileLinks
@@ -199,7 +201,7 @@ class PdfcoSubmission:
 
 
 def _result_name(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:
-    """What the result will be called: it stands in the link that the submission answers with."""
+    """What the result will be called: the name is in the link that the submit returns."""
     given = parameters.get("name")
     source = parameters.get("url")
     if isinstance(given, str) and given.strip():

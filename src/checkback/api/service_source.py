@@ -24,7 +24,7 @@ class ServiceSource(ABC):
 
     @abstractmethod
     async def ready(self) -> None:
-        """Return when there is a service. Raises the CheckbackError that says why there is none."""
+        """Return when there is a service. Raises a CheckbackError that says why there is not."""
 
 
 class Connected(ServiceSource):

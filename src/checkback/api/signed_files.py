@@ -1,7 +1,7 @@
 """Links to results and uploads, signed and expiring, and the door that answers them.
 
-Who has a link needs no token; so it is good for one file, one method, and for an hour unless told
-otherwise.
+A client with a link needs no token; so a link is valid for one file and one method, and for an hour
+by default.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SAFE_HEADERS = {
     "cache-control": "private, no-store",
     "referrer-policy": "no-referrer",
 }
-"""What comes from documents may be HTML: it is a download, never a page of ours."""
+"""Content of documents may be HTML: it is a download, never a page of this server."""
 
 _MANY = frozenset(endpoint.kind for endpoint in ENDPOINTS.values() if endpoint.many)
 _READER = Caller("", frozenset(Scope))
@@ -145,7 +145,7 @@ class SignedFilesApi:
 
     async def _answer(self, request: Request, work: Any) -> Response:
         identity = request_id(request.headers.get("x-request-id"))
-        path = str(request.scope["path"])  # decoded once: a name may hold a % of its own
+        path = str(request.scope["path"])  # decoded once: a name may contain a % itself
         try:
             method = "PUT" if request.method == "PUT" else "GET"
             if not self._service.links.allows(method, path, request.query_params):

@@ -29,15 +29,15 @@ HEARTBEAT_SECONDS = 15.0
 
 def event_id(job: Job) -> str:
     """Names what a job looked like: a client that saw this event last has missed nothing."""
-    # The moment of asking is no part of it: without it the same job always gives the same id.
+    # The time of the request is not part of it, so that the same job always gives the same id.
     record = native.job(job, now=job.created_at)
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class _LastEvent:
-    """What was last told of each job, so that those whom one change wakes share one encoding of it.
+    """The last event of each job, so that all listeners that one change wakes share one encoding.
 
-    They are given the very same record (``Queues.read_together``); another record is encoded anew.
+    They get the same record object (``JobStore.read_together``); another record is encoded again.
     """
 
     def __init__(self, max_jobs: int = 64) -> None:
@@ -45,7 +45,7 @@ class _LastEvent:
         self._last: OrderedDict[str, tuple[Job, str, bytes]] = OrderedDict()
 
     def of(self, job: Job) -> tuple[str, bytes]:
-        """The id of the event that tells of a job, and the event."""
+        """The id of a job's event, and the event."""
         job_before, name, text = self._last.get(job.id, (None, "", b""))
         if job_before is not job:
             name = event_id(job)

@@ -54,7 +54,7 @@ class BackgroundConnection(ServiceSource):
 
     async def ready(self) -> None:
         """Return once there is a connection. Raises EngineUnavailable or SettingsDiffer where there
-        is none; the next call tries again.
+        is not connected; the next call tries again.
         """
         if self.connection is not None:
             return

@@ -128,9 +128,9 @@ async def connect(
 ) -> AsyncGenerator[Connection]:
     """Connect to the folder's server, starting one in the background when none runs.
 
-    ``chosen`` are options given on this command line. Raises SettingsDiffer when this process was
-    told to use server settings that the running server does not have, EngineUnavailable when there
-    is no server and none can be started.
+    ``chosen`` are options given on this command line. Raises SettingsDiffer when this process asks
+    for server settings that the running server does not have, EngineUnavailable when there is no
+    server and none can be started.
     """
     chosen = chosen or {}
     record = await _find_server(settings, start=start)
@@ -210,8 +210,8 @@ async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | Non
         await asyncio.to_thread(start_in_background, settings)
     try:
         async with asyncio.timeout(PUBLISH_SECONDS):
-            # Another process publishes it: there is no event to wait for before we are connected.
-            # A store that has just been started still tells of the server before this one.
+            # Another process publishes it: there is no event to wait for before we are connected. A
+            # store that was just started still has the record of the previous server.
             while not _is_current(record := await _read_patiently(settings), settings):
                 if not server_runs(settings.home):
                     if is_started or not start:
@@ -251,7 +251,7 @@ async def _read_once(settings: Settings) -> ServerRecord | None:
 def _differences(
     settings: Settings, chosen: Mapping[str, Any], record: ServerRecord | None
 ) -> list[str]:
-    """Server settings that this process was told and the server does not have."""
+    """Server settings that this process asks for and the server does not have."""
     if record is None:
         return []
     mine = settings.published()

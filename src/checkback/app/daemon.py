@@ -29,7 +29,7 @@ LOG_NAME = "serve.log"
 TOKENS_NAME = "tokens.toml"
 KINDS_NAME = "kinds"
 LOG_BYTES = 5_000_000
-"""What is logged past this goes on in an empty file; the one before is kept beside it."""
+"""Past this size the log continues in an empty file; the previous one is kept next to it."""
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 STOP_SECONDS = 60.0
 IMPORT_SECONDS = 120.0
@@ -157,8 +157,8 @@ def _is_there(module: str) -> bool:
 
 def start_in_background(settings: Settings) -> None:
     """Start a server that outlives this process, and wait until it holds the folder. Of several
-    that are started at once one wins; that is no error. Raises EngineUnavailable, with what it said
-    last, for one that ended.
+    that are started at once one wins; this is not an error. Raises EngineUnavailable, with what it
+    said last, for one that ended.
     """
     prepare_home(settings.home)
     if not settings.kinds:
@@ -204,7 +204,7 @@ def _wait_for_lock(settings: Settings, process: subprocess.Popen[bytes]) -> None
 
 
 def did_not_start(home: Path) -> EngineUnavailable:
-    """The error that tells why the server that was started last has ended."""
+    """The error that says why the last started server exited."""
     log = home / LOG_NAME
     words, hint = last_error(log)
     return EngineUnavailable(

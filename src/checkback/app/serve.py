@@ -1,7 +1,7 @@
 """``checkback serve``: everything of one data folder in one place.
 
-It owns the embedded Valkey, the HTTP doors, and the worker, which is a process of its own. It
-starts what ends, and what it started ends with it, however it ends.
+It owns the embedded Valkey, the HTTP APIs, and the worker, which is a separate process. It restarts
+what exits, and what it started ends with it, however it ends.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.25
 LOOKS_A_RECORD = 8
-"""Every 2 s it is looked whether the store still tells of this server."""
+"""How many checks pass between two looks at this server's record in the store: every 2 s."""
 RESTART_SECONDS = 0.5
 FULL_DISK_SECONDS = 2.0
 WORKER_STOP_EXTRA_SECONDS = 15.0
@@ -66,7 +66,7 @@ Announce = Callable[[str], None]
 
 @dataclass(slots=True)
 class Server:
-    """One running server. ``run`` returns when it was told to stop, or has been idle for long
+    """One running server. ``run`` returns after a stop signal, or when it has been idle for long
     enough.
     """
 
@@ -98,7 +98,7 @@ class Server:
             self._valkey.start()
 
     async def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until a stop signal arrives."""
         loop = asyncio.get_running_loop()
         for what in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(what, self.shut_down)
@@ -381,8 +381,8 @@ def _check(settings: Settings, *, no_token: bool) -> None:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The listening socket. A default port that is taken is no reason not to start: then a free
-    one. Raises InvalidInput for an address or a chosen port that cannot be had.
+    """The listening socket. If the default port is taken, a free one is used. Raises InvalidInput
+    for an address or a chosen port that is not available.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)

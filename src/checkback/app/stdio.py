@@ -66,7 +66,7 @@ async def _serve(settings: Settings, chosen: Mapping[str, Any], save_folder: Pat
 
 class _Stdio:
     """The server for the client at our standard input. It lists its tools by what is known here,
-    and finds or starts the folder's server meanwhile.
+    while it finds or starts the folder's server.
     """
 
     def __init__(
@@ -125,8 +125,8 @@ class _Stdio:
 
 
 def _likely_kinds(settings: Settings) -> tuple[str, ...]:
-    """The modules of kinds that the folder's server has, or will be started with, as far as that is
-    known without asking it.
+    """The modules of kinds that the folder's server has, or will be started with, if known without
+    asking it.
     """
     if settings.kinds or not settings.own_valkey:
         return settings.kinds

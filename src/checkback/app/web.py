@@ -55,7 +55,7 @@ class Activity:
 
 
 class _Watched:
-    """Tells the activity of every request."""
+    """Reports every request to the activity monitor."""
 
     def __init__(self, application: ASGIApp, activity: Activity) -> None:
         self._application = application
@@ -178,9 +178,7 @@ def mcp_application(
 
 
 class PublicAddress:
-    """Tells what is behind it under which address clients reach this server, where the settings
-    name one.
-    """
+    """Puts the address at which clients reach this server into the scope, if the settings name one."""
 
     def __init__(self, application: ASGIApp, public_url: str | None) -> None:
         self._application = application

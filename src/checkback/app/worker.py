@@ -103,8 +103,8 @@ def children_folder(settings: Settings) -> Path:
     """Where the processes of jobs have their folders: in the data folder, where these can get
     there.
 
-    A server of root's gives each a user of its own. A data folder that no other user can enter, as
-    in root's home, has its folder for them below /var/lib.
+    A server that runs as root gives each its own user. If no other user can enter the data folder,
+    as in root's home, their folder is below /var/lib.
     """
     from checkback.security.sandbox import policy
 

@@ -16,9 +16,7 @@ from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. Errors are told in one sentence, with what to do
-    next.
-    """
+    """Run one command and return its exit code. An error is one sentence with a hint."""
     from checkback.cli.parser import make_parser
 
     for stream in (sys.stdout, sys.stderr):
@@ -36,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return Exit.UNKNOWN
         return Exit.USAGE if isinstance(error, InvalidInput) else Exit.FAILED
     except KeyboardInterrupt:
-        # The job goes on: that is the point of it.
+        # The job continues: that is its purpose.
         sys.stderr.write(
             "interrupted; the job is still running, check it with `checkback check ID`\n"
         )

@@ -91,8 +91,8 @@ async def _folder(settings: Settings) -> str:
 
 
 async def _store(settings: Settings) -> str:
-    """The store that is configured; where no server runs, an embedded one in a folder of its own
-    for a moment.
+    """The configured store; if no server is running, an embedded one in a temporary folder for a
+    moment.
     """
     if settings.own_valkey and not daemon.server_runs(settings.home):
         with tempfile.TemporaryDirectory() as folder:

@@ -62,7 +62,7 @@ def submit(options: Namespace) -> int:
 
 
 def check(options: Namespace) -> int:
-    """Print state, phase and progress; the exit code tells the state, too."""
+    """Print state, phase and progress; the exit code also says the state."""
 
     async def run(connection: Connection) -> int:
         job = await connection.service.get(LOCAL, options.id)
@@ -246,9 +246,7 @@ def _run(options: Namespace, work: Callable[[Connection], Awaitable[int]]) -> in
     chosen: dict[str, Any] = {"kinds": tuple(kinds_given)} if kinds_given else {}
     settings = settings_table.read(None, **chosen)
     if kinds_given:
-        load_kinds(
-            settings
-        )  # a module that is not there is told before a server is asked to use it
+        load_kinds(settings)  # a missing module is reported before a server is asked to use it
 
     async def run() -> int:
         async with connect(settings, chosen=chosen) as connection:
@@ -306,9 +304,7 @@ def _parse_argument(text: str) -> tuple[str, JSON]:
 def _with_files(
     connection: Connection, kind: str, given: Sequence[tuple[str, JSON]]
 ) -> dict[str, JSON]:
-    """The arguments, with each ``file=PATH`` handed in as an upload: no path
-    leaves this process.
-    """
+    """The arguments, with each ``file=PATH`` uploaded: no path leaves this process."""
     from checkback.kinds import registry
 
     args = {name: value for name, value in given if name != "file"}

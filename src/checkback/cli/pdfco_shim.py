@@ -2,8 +2,8 @@
 machine.
 
 The package pdfco-mcp (PyPI) has the address in a module variable and nowhere else; this sets it and
-then calls the package's own ``main``. It runs where it is installed: beside checkback, or through
-``uvx``, in an environment of its own, so that its dependencies never meet ours.
+then calls the package's own ``main``. It runs where it is installed: in checkback's environment, or
+through ``uvx`` in a separate environment, so that its dependencies never conflict with ours.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _SAME_EVERYWHERE = frozenset(
 
 
 def serve(options: Namespace) -> int:
-    """Serve until told to stop. The address and the token are told on standard output."""
+    """Serve until a stop signal arrives. Prints the address and the token on standard output."""
     settings = _settings(options, host=options.host, port=options.port)
     _log_to_stderr(settings)
     from checkback.app.serve import serve as run
@@ -93,7 +93,7 @@ def repair(options: Namespace) -> int:
 
 
 def worker(options: Namespace) -> int:
-    """Work until told to stop."""
+    """Work until a stop signal arrives."""
     settings = _settings(options)
     _log_to_stderr(settings)
     from checkback.app.worker import run_worker

@@ -20,8 +20,8 @@ MAX_DEPTH = 100
 
 
 def clean(text: str) -> str:
-    """The text with U+FFFD in place of each half of a surrogate pair; the same object when there is
-    none.
+    """The text with U+FFFD in place of each half of a surrogate pair; the same object if it has
+    none of these.
     """
     if text.isascii():
         return text

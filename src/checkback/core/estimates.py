@@ -89,9 +89,9 @@ def seconds_until_done(
     least.
 
     Each job takes the typical time of its kind, in the order in which they wait now, on so many
-    slots as there are. None where no worker is alive, or nothing is known of a kind among them.
-    That other owners' next jobs may still go before it, and that a kind may have a limit of its
-    own, is not foreseen.
+    slots as there are. None where no worker is alive, or nothing is known of a kind among them. The
+    estimate ignores that other owners' later jobs may go first, and that a kind may have its own
+    limit.
     """
     slots = max(backlog.slots, len(backlog.running))
     needed = [typical.get(kind) for kind in backlog.kinds(place)]

@@ -45,8 +45,8 @@ def keyed_job_id(secret: bytes, owner: str, key: str) -> str:
 def parse_job_id(text: str) -> str:
     """The canonical form of a job id. Raises InvalidInput for anything but a hyphenated UUID.
 
-    BullMQ takes any string as an id and silently loses jobs whose id is one of its own key names
-    (``meta``, ``wait``), so nothing else may come near it.
+    BullMQ takes any string as an id and silently loses jobs whose id is the name of one of BullMQ's
+    keys (``meta``, ``wait``), so nothing else may come near it.
     """
     if len(text) == 36:
         try:

@@ -21,7 +21,7 @@ are.
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job failed, in words that its owner may read."""
+    """Why a job failed, as text that its owner may read."""
 
     code: str
     message: str
@@ -39,7 +39,7 @@ class Artifact:
     media_type: str
     size_bytes: int
     sha256: str
-    #: Which attempt wrote it; each attempt has a folder of its own.
+    #: Which attempt wrote it; each attempt has its own folder.
     attempt: int = 1
 
 

@@ -1,7 +1,7 @@
 """W3C trace context: which trace a request or a job belongs to, as it travels in headers and with
 the job.
 
-It is passed on whether anybody records spans here or not: a caller's trace goes through to whoever
+It is passed on even if nothing records spans here: a caller's trace reaches the next system that
 does.
 """
 

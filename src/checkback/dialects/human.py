@@ -1,8 +1,8 @@
-"""Jobs in words and numbers for people: pure functions from a record to what the web page and the
-card show.
+"""Job records as text and numbers for people: pure functions from a record to what the web page and
+the card show.
 
-All words are ours. What comes from a page, a document or a job's code is passed on as a value of
-its own, and who shows it escapes it.
+All text is our own. Text from a page, a document or a job's code is passed on as a separate value,
+and the code that shows it escapes it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ICONS = {
     State.FAILED: "✕",
     State.CANCELLED: "⊘",
 }
-"""Beside the word and the colour: no state is told by one of them alone."""
+"""Shown in addition to word and color: no state is marked by one of them alone."""
 
 QUEUE_PHASE = "in the queue"
 BAR_WIDTH = 1000
@@ -56,9 +56,7 @@ class KindFigures:
 
 
 def kind_name(job: Job) -> str:
-    """The job's kind, for use in a sentence of ours: any BullMQ client can add
-    a job with any name.
-    """
+    """The job's kind, for use in our own sentences: any BullMQ client can add a job with any name."""
     return job.kind if _KIND_NAME.fullmatch(job.kind) else "unknown"
 
 

@@ -1,4 +1,4 @@
-"""A job in the words of MCP's tasks extension (SEP-2663), where a task's id is the job's id.
+"""A job in the format of MCP's tasks extension (SEP-2663), where a task's id is the job's id.
 
 Pure functions. Words come from our own enums and a kind's declared phases, never from a page or a
 document.

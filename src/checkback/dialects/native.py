@@ -177,7 +177,7 @@ class ErrorRecord(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class NextSteps:
-    """What to do next, in the words of one door. ``{id}`` stands for the job's id."""
+    """What to do next, as text for one API. ``{id}`` stands for the job's id."""
 
     wait: str
     read: str
@@ -237,9 +237,7 @@ def ticket(
     outlook: Estimate = NO_ESTIMATE,
     max_result_characters: int = MAX_INLINE_CHARACTERS,
 ) -> JobSummary:
-    """What an agent is told about one job. A result that was spilled to a file, or is long, is left
-    out.
-    """
+    """What an agent sees of one job. A result that was spilled to a file, or is long, is left out."""
     result = job.result
     longer = (isinstance(result, dict) and "spilled_to" in result) or (
         result is not None and len(json.dumps(result, ensure_ascii=False)) > max_result_characters
@@ -314,7 +312,7 @@ def headline(job: Job, steps: NextSteps, outlook: Estimate = NO_ESTIMATE) -> str
 
 
 def error(problem: CheckbackError, request_id: str) -> ErrorRecord:
-    """The body that tells of an error."""
+    """The body of an error response."""
     return {
         "error": {"code": problem.code, "message": problem.message, "hint": problem.hint},
         "request_id": request_id,
@@ -338,7 +336,7 @@ def attempts(job: Job) -> AttemptsRecord:
 
 
 def artifact(job: Job, item: Artifact) -> ArtifactRecord:
-    # The id, not the name, stands in the URL: it needs no escaping.
+    # The id, not the name, is in the URL: it needs no escaping.
     return {
         "id": item.id,
         "name": item.name,
@@ -361,7 +359,7 @@ def failure(job: Job) -> FailureRecord | None:
 
 
 def summary(job: Job) -> str | None:
-    """How a job ended, in a sentence of ours; None until it has."""
+    """How a job ended, as one sentence; None until it has."""
     if not job.state.is_final:
         return None
     took = ""
@@ -429,8 +427,8 @@ def iso_or_none(moment: datetime | None) -> str | None:
 
 
 def point(value: JSON, pointer: str) -> JSON:
-    """The part of ``value`` that a JSON pointer (RFC 6901) names. Raises LookupError when there is
-    none.
+    """The part of ``value`` that a JSON pointer (RFC 6901) names. Raises LookupError if it does not
+    exist.
     """
     if not pointer:
         return value

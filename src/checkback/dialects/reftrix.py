@@ -1,4 +1,4 @@
-"""The words of ReftrixMCP: ``page.analyze``, ``page.getJobStatus`` and the job data of its BullMQ
+"""The format of ReftrixMCP: ``page.analyze``, ``page.getJobStatus`` and the job data of its BullMQ
 queue.
 
 Pure functions from our job record and our report to its answers. Its clients must not notice a
@@ -126,7 +126,7 @@ def queue_data(job_id: str, args: Mapping[str, JSON], created_at: datetime) -> F
 
 
 def args_from_queue_data(data: Mapping[str, JSON]) -> Fields:
-    """The arguments that BullMQ job data stands for, whoever added the job.
+    """The arguments that BullMQ job data stands for; any client may have added the job.
 
     Nothing is checked here: data of another form gives arguments that the kind's model refuses, by
     name.

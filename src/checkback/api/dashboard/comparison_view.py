@@ -1,6 +1,4 @@
-"""Two analyses of one page beside each other: which there are to compare, and what a comparison
-found.
-"""
+"""Two analyses of one page side by side: which ones can be compared, and what a comparison found."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ async def comparable(service: Service, caller: Caller, job: Job) -> list[Job]:
 
 
 async def comparison(service: Service, caller: Caller, job: Job) -> dict[str, Any] | None:
-    """What a completed comparison found, as ``page.compare`` tells it."""
+    """What a completed comparison found, as ``page.compare`` reports it."""
     if job.kind != COMPARISON or job.state is not State.COMPLETED:
         return None
     found: object = await service.result(caller, job.id, most_bytes=MAX_RESULT_BYTES)

@@ -42,7 +42,7 @@ def fields(kind: Kind) -> list[Field]:
     """The controls of a kind's form: what has to be filled in first, then the rest."""
     schema = kind.args_schema()
     required = set(schema.get("required", ()))
-    # What names another job of ours is a source, too, but no file.
+    # An argument that names another job is also a source, but not a file.
     sources = set(kind.sources) & {"url", "urls"}
     found = [
         _field(name, cast("dict[str, Any]", part), schema, name in required, name in sources)

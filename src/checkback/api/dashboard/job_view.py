@@ -68,8 +68,8 @@ async def collect(service: Service, caller: Caller, job_id: str, base_url: str) 
 
 
 async def _report(service: Service, caller: Caller, job: Job) -> dict[str, Any] | None:
-    """What a page analysis is shown as: its picture with the sections over it,
-    palette and score.
+    """How a page analysis is shown: its screenshot with the sections drawn over it, palette and
+    score.
     """
     if job.kind != "page.analyze" or job.state is not State.COMPLETED:
         return None

@@ -21,7 +21,7 @@ from checkback.service import MAX_PAGE, Service
 
 SHOWN = 50
 LOOKED_THROUGH = 1000
-"""Of so many of the newest jobs, a search finds what it asks for."""
+"""A search looks at this many of the newest jobs."""
 
 
 async def collect(

@@ -1,6 +1,4 @@
-"""The addresses of the web page. Reading is GET; what changes something is a form of ours, sent by
-POST.
-"""
+"""The routes of the web page. Reading is GET; changes are forms of this page, sent by POST."""
 
 from __future__ import annotations
 
@@ -52,7 +50,7 @@ MAX_FORM_BYTES = 512 * 1024
 MAX_FIELDS = 500
 HEARTBEAT_SECONDS = 15.0
 LEAST_SECONDS = 0.25
-"""A list that changes all the time is told at most so often."""
+"""Least time between two change events of a list."""
 
 Workers = Callable[[], Awaitable[int]]
 Answer = Callable[[Request, Caller], Awaitable[ASGIApp]]
@@ -60,7 +58,7 @@ log = logging.getLogger(__name__)
 
 
 class Dashboard:
-    """The handlers. ``workers`` tells how many are alive."""
+    """The handlers. ``workers`` returns how many workers are running."""
 
     def __init__(
         self, service: Service, authenticator: Authenticator, guesses: GuessLimit, workers: Workers
@@ -93,8 +91,8 @@ class Dashboard:
         return self._page(request, "job.html", caller=caller, **page)
 
     async def changes(self, request: Request, caller: Caller) -> ASGIApp:
-        """A stream that says ``changed`` when any of the caller's jobs did: the page fetches itself
-        anew.
+        """A stream of ``changed`` events, one when any of the caller's jobs changes: the page then
+        fetches itself again.
         """
         owner = request.query_params.get("owner") or None
         ended = self._service.quotas.open_stream(caller)
@@ -235,8 +233,8 @@ class Dashboard:
         return page
 
     async def _form(self, request: Request) -> dict[str, str]:
-        """The fields of a form of ours. Raises Forbidden for one that another site made its visitor
-        send.
+        """The fields of one of the page's forms. Raises Forbidden for a form that another site made
+        its visitor send.
 
         Three locks: the cookie goes with no request of another site (SameSite=Strict), the gate
         refuses foreign origins, and the form carries a token that only our own pages show. A

@@ -1,5 +1,5 @@
-"""The words of the search box: ``kind:page.analyze state:failed since:2h 01a2``, and the list they
-give.
+"""The query in the search box, such as ``kind:page.analyze state:failed since:2h 01a2``, and the
+list that it selects.
 """
 
 from __future__ import annotations

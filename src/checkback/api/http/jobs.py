@@ -147,7 +147,7 @@ class _Api:
     async def artifact(self, call: OperationCall) -> Response:
         name = str(call.request.path_params["name"])
         found, path = await self.service.artifact(call.caller, call.job_id, name)
-        # It may be HTML out of a hostile page: never to be shown as a page of ours.
+        # It may be HTML from a hostile page: a browser must never show it as a page of this server.
         headers = {
             "x-content-type-options": "nosniff",
             "content-security-policy": "sandbox; default-src 'none'",
@@ -160,7 +160,7 @@ class _Api:
         job = await self.service.get(call.caller, call.job_id)
         last_seen = call.request.headers.get("last-event-id")
         if job.state.is_final and last_seen == event_id(job):
-            return Response(status_code=204)  # tells a browser's EventSource not to come back
+            return Response(status_code=204)  # makes a browser's EventSource stop reconnecting
         source = events(
             self.service,
             call.caller,

@@ -41,7 +41,7 @@ class ServerFigures:
 
 
 class Metrics:
-    """The handler. ``server`` tells of the server itself."""
+    """The handler. ``server`` returns the figures of the server itself."""
 
     def __init__(
         self,

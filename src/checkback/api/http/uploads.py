@@ -1,4 +1,4 @@
-"""Uploads in the native API: hand in a file once, and let any number of jobs work on it."""
+"""Uploads in the native API: upload a file once, and let any number of jobs work on it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class UploadQuery(BaseModel):
 
 
 class UploadRecord(TypedDict):
-    """A file that was handed in. ``source`` is what a job takes as its ``url``."""
+    """An uploaded file. ``source`` is what a job takes as its ``url``."""
 
     id: str
     source: str

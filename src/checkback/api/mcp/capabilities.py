@@ -1,6 +1,6 @@
 """What the server says that it can do: only what it really does.
 
-FastMCP and the SDK declare a ``listChanged`` for everything, prompts that there are none of, and
+FastMCP and the SDK declare ``listChanged`` for everything, prompts although there are not any, and
 logging. The lists' ``ttlMs`` is set here as well.
 """
 

@@ -1,8 +1,9 @@
 """The card: a job that shows itself live in the chat, in hosts that support MCP Apps (SEP-1865).
 
-One HTML resource, ``ui://checkback/job``, that names nothing outside itself. A host shows it beside
-the answer of a tool that starts or follows a job; it then asks ``job.card`` through the host, which
-tells all it shows and answers when there is news. Clients without MCP Apps are listed neither.
+One HTML resource, ``ui://checkback/job``, that names nothing outside itself. A host shows it next
+to the result of a tool that starts or follows a job; it then calls ``job.card`` through the host,
+which returns everything that the card shows and answers when something has changed. Clients without
+MCP Apps get neither listed.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class BarRecord(TypedDict):
 
 
 class PictureRecord(TypedDict):
-    """A picture among the job's files, and where it can be read."""
+    """An image among the job's files, and where it can be read."""
 
     uri: str
     name: str
@@ -113,7 +114,7 @@ class PreviewRecord(TypedDict):
 
 
 class CardRecord(TypedDict):
-    """What the card shows beside the ticket."""
+    """What the card shows in addition to the job summary."""
 
     says: str
     icon: str
@@ -127,7 +128,7 @@ class CardRecord(TypedDict):
 
 
 class CardSummary(native.JobSummary):
-    """A ticket, with what the card shows beside it."""
+    """A job summary, with what else the card shows."""
 
     card: CardRecord
 
@@ -145,7 +146,8 @@ class Card:
         """The job as the card shows it: at once if it is not what the card has seen, else at the
         next change.
 
-        It never counts as reading the result: a person sees the card, the agent has not been told.
+        It never counts as reading the result: a person sees the card, but the agent has not read
+        it.
         """
         wanted = checked(CardInput, arguments)
         job = await self.desk.service.get(caller, wanted.job_id)
@@ -236,7 +238,8 @@ def card_tool(desk: ToolContext, base_url: Callable[[], str] | None) -> ApiTool:
 def show_card(tools: Iterable[ApiTool | JobTool]) -> None:
     """Say of every tool whose answer is about one job that the card shows it.
 
-    An addition beside the tool's schema, which hosts without MCP Apps pass over: no answer changes.
+    It is metadata next to the tool's schema, which hosts without MCP Apps ignore: no result
+    changes.
     """
     for one in tools:
         tool = one.tool if isinstance(one, JobTool) else one
@@ -271,13 +274,13 @@ def add_card(server: FastMCP[None], names: Names) -> None:
 
 
 def _seen(job: Job) -> str:
-    """Names what a card shows of a job; what passes by itself, as time does, is no part of it."""
+    """Names what a card shows of a job, except what changes by itself, such as elapsed time."""
     shown = (job.state, job.phase, job.progress, job.message, job.attempts.started, job.finished_at)
     return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
 
 def _picture(job: Job, name: str | None) -> PictureRecord | None:
-    """A picture of the job's that a host can read: the one of that name, or the first."""
+    """An image of the job that a host can read: the one with that name, or the first."""
     for item in job.artifacts:
         if (
             item.media_type in PICTURES

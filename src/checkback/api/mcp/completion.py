@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MAX_VALUES = 100
 SCAN_LIMIT = 500
-"""So many of the newest jobs are looked at for ids that begin so."""
+"""How many of the newest jobs are searched for ids with that prefix."""
 NOTHING = Completion(values=[], total=0, has_more=False)
 
 

@@ -19,7 +19,7 @@ def _icon(path: str) -> Icon:
 
 
 JOB = _icon("M21 12a9 9 0 1 1-4-7.5M9 11l3 3 9-9")
-"""A tick that comes back: the server, and tools for jobs of any kind."""
+"""A check mark in a circle: the server, and tools for jobs of any kind."""
 
 PAGE = _icon("M3 5h18v14H3zM3 9h18M6 7h.01")
 """A browser's window."""

@@ -1,4 +1,4 @@
-"""The caller's recent jobs in ``resources/list``, newest first, beside the resources that everybody
+"""The caller's recent jobs in ``resources/list``, newest first, after the resources that everybody
 has.
 
 A job is listed by its kind and state, in our words only: a list goes into an agent's context

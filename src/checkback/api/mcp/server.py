@@ -199,7 +199,7 @@ def _tools(
     pdfco: PdfcoSetting | None,
     page_url: Callable[[], str] | None,
 ) -> tuple[list[ApiTool | JobTool], dict[str, Told]]:
-    """The tools that there are, and by kind who tells of an ended job in its own words."""
+    """All tools, and for each kind the function that renders its ended jobs."""
     found: list[ApiTool | JobTool] = []
     told: dict[str, Told] = {}
     covered = {KIND, *covered_kinds()}

@@ -1,9 +1,9 @@
 """Change notifications: ``resources/subscribe`` of the handshake era, ``subscriptions/listen`` of
 2026-07-28.
 
-A client subscribes to the resources of a job (``job://ID`` and what is below it) and is told when
-one of them has changed; a resource that never changes can be subscribed to as well. Somebody else's
-job is treated as one that does not exist. ``subscriptions/listen`` also serves tasks.
+A client subscribes to the resources of a job (``job://ID`` and what is below it) and is notified
+when one of them has changed; a resource that never changes can be subscribed to as well. Somebody
+else's job is treated as one that does not exist. ``subscriptions/listen`` also serves tasks.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ MAX_STREAMS = 100
 """So many streams one owner can have open."""
 RETRY_SECONDS = 1.0
 LIST_PAUSE_SECONDS = 1.0
-"""Changes of the list of resources that follow each other faster are told as one."""
+"""Changes of the resource list that follow each other faster are reported as one."""
 STATE_KEY = "checkback/subscriptions"
 
 RequestContext = ServerRequestContext[Any, Any]
@@ -269,7 +269,7 @@ class Subscriptions:
         return [one for one in found if one is not None]
 
     async def _find(self, caller: Caller, uri: str) -> Followed | None:
-        """The resource of this URI, or None if there is none, or none of this caller's."""
+        """The resource of this URI; None if it does not exist or is not the caller's."""
         named = job_uri(uri)
         if named is None:
             return Followed(uri) if await self._is_fixed(uri) else None
@@ -282,7 +282,7 @@ class Subscriptions:
             raise _refusal(error) from None
 
     async def _is_fixed(self, uri: str) -> bool:
-        """Whether the server has this resource itself, beside those of jobs."""
+        """Whether this is a resource of the server itself, not of a job."""
         if await self._server.get_resource(uri) is not None:
             return True
         return kind_named(uri) is not None

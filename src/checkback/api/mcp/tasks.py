@@ -3,8 +3,7 @@ task's id.
 
 A client opts in with each request. Then a tool that starts a job answers with the task at once, and
 the client asks for it, cancels it, or listens to it; without that it never sees one. The tool's
-whole result stands in the task when the job has ended, in the words of the tool that stands for the
-job's kind.
+whole result is in the task when the job has ended, in the format of the job kind's own tool.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ class TaskNotificationParams(NotificationParams):
 
 
 class TaskNotification(Notification[TaskNotificationParams, Literal["notifications/tasks"]]):
-    """Sent to whoever listens to a task, at each of its changes."""
+    """Sent to each listener of a task at each of its changes."""
 
     method: Literal["notifications/tasks"] = "notifications/tasks"
     params: TaskNotificationParams
@@ -166,7 +165,7 @@ class Tasks(ServerExtension):
         return {"resultType": "complete", **await self._detailed(caller, job)}
 
     async def _update(self, ctx: RequestContext, params: TaskUpdateParams) -> dict[str, Any]:
-        # No job of ours asks for input while it runs: whatever comes is for a question nobody
+        # No job asks for input while it runs: what arrives here answers a question that was not
         # asked.
         await self._read(ctx, params.task_id)
         return {"resultType": "complete"}

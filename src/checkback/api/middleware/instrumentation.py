@@ -17,7 +17,7 @@ from checkback.telemetry.recording import SpanKind
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 OTHER = "other"
-"""Stands for every method and address that is none of ours: strangers make up as many as they like.
+"""Stands for every method and path that this server does not have: strangers can invent any number.
 """
 UNRECORDED = frozenset({"/health", METRICS_PATH})
 """Asked all day long by programs: no span is worth it."""
@@ -25,7 +25,7 @@ EVENT_STREAM = b"text/event-stream"
 
 
 class Instrumentation:
-    """Pure ASGI middleware. ``fixed`` are paths that no router of ours serves."""
+    """Pure ASGI middleware. ``fixed`` are paths that our routers do not serve."""
 
     def __init__(self, app: ASGIApp, *, fixed: frozenset[str] = frozenset()) -> None:
         self._app = app

@@ -1,5 +1,5 @@
-"""Every request has one id: in its scope, for whoever works on it or logs for it, and in its
-answer.
+"""Every request has one id: in its scope, for the code that handles or logs it, and in its
+response.
 """
 
 from __future__ import annotations

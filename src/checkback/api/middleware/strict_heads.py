@@ -1,9 +1,8 @@
 """Refuses request heads that a proxy before this server may read differently, so that no request is
-smuggled past it: bare line feeds, folded lines, a length beside a transfer encoding (RFC 9112,
-sections 2.2, 5.2 and
-6.1).
+smuggled past it: bare line feeds, folded lines, a length together with a transfer encoding (RFC
+9112, sections 2.2, 5.2 and 6.1).
 
-h11 accepts them all, as old clients may need; no client of ours does. Its buffer is the one place
+h11 accepts them all, as old clients may need; none of our clients does. Its buffer is the one place
 where the bytes of a head are seen as they came.
 """
 

@@ -1,7 +1,7 @@
 """How long the HTTP doors wait for a client: for the head of a request, and for its body.
 
-uvicorn itself waits without end for both. What is too slow is told so (408) and its connection
-closed.
+uvicorn itself waits for both without limit. A client that is too slow gets 408, and its connection
+is closed.
 """
 
 from __future__ import annotations

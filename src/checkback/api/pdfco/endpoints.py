@@ -102,7 +102,7 @@ class PdfcoApi:
 
     async def submit(self, call: PdfcoCall, endpoint: Endpoint) -> Response:
         """Start a job; with ``async: false`` wait for its end, for 25 seconds at most."""
-        # A key of PDF.co's for this one job; a token of ours is never sent there.
+        # A key of PDF.co for this one job; our own tokens are never sent there.
         key = call.parameters.get("api_key")
         key = key if isinstance(key, str) and key and not self._is_own_token(key) else None
         done = await call.desk.submit(
@@ -378,8 +378,8 @@ def build_routes(
     production: bool = True,
     sync_seconds: float = SYNC_SECONDS,
 ) -> list[BaseRoute]:
-    """Every route of this API. The gate before them finds out who is asking; ``is_own_token`` tells
-    our tokens from keys of PDF.co's.
+    """Every route of this API. The authentication middleware before them identifies the caller;
+    ``is_own_token`` distinguishes our tokens from keys of PDF.co.
     """
     door = PdfcoApi(
         service, production=production, is_own_token=is_own_token, sync_seconds=sync_seconds

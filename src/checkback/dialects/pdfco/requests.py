@@ -1,4 +1,4 @@
-"""PDF.co's endpoints and parameters, and the kinds and arguments of ours that they stand for.
+"""PDF.co's endpoints and parameters, and the kinds and arguments of checkback that they stand for.
 
 Parameter names are read in any case, unknown ones are ignored, and values may be texts where a form
 or a query brought them: that is how clients in the wild send them (spec section 1).
@@ -37,7 +37,7 @@ class Endpoint:
     extension: str
     #: Our argument for each parameter of this endpoint, by its name in small letters.
     arguments: Mapping[str, str]
-    #: Arguments that the endpoint itself stands for, as the type of a picture.
+    #: Arguments that the endpoint itself implies, such as the type of an image.
     fixed: Mapping[str, Any]
     #: Whether it makes several files, so that its link leads to a list of links.
     many: bool = False
@@ -179,8 +179,8 @@ MANY_SOURCES = frozenset({"pdf.merge", "image.to_pdf"})
 def arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Fields:
     """The arguments of our kind for a request's parameters, as ``flattened`` gives them.
 
-    Empty texts and nulls mean "not given". Raises InvalidInput when the source is missing, or a
-    list is none.
+    Empty texts and nulls mean "not given". Raises InvalidInput if the source is missing, or a value
+    has the wrong type.
     """
     args: Fields = dict(endpoint.fixed)
     for name, argument in endpoint.arguments.items():
@@ -323,7 +323,7 @@ _CONVERT: dict[str, Callable[[str, Any], Any]] = {
 
 
 def _add_legacy_lists(args: Fields) -> None:
-    """The older texts of edit: items parted by ``|``, their values by ``;`` (spec section 1.5)."""
+    """The older texts of edit: items separated by ``|``, their values by ``;`` (spec section 1.5)."""
     for name, parse in (
         ("annotations", _annotation),
         ("images", _image),

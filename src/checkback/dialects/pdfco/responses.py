@@ -1,6 +1,6 @@
-"""The words of PDF.co's HTTP API: answers to submissions, to ``/v1/job/check``, and errors.
+"""The format of PDF.co's HTTP API: responses to submits, to ``/v1/job/check``, and errors.
 
-Pure functions from our job record. Links are made by the door and handed in. Credits are whole
+Pure functions from our job record. Links are made by the API and passed in. Credits are whole
 numbers and nothing here costs any, so they are 0.
 """
 
@@ -151,7 +151,7 @@ def finished(
     if body is not None:
         answer["body"] = body
         if isinstance(body, dict):
-            # info, find and tables answer with their content beside the link.
+            # info, find and tables return their content in addition to the link.
             answer |= {
                 key: value
                 for key, value in cast("Fields", body).items()
@@ -197,7 +197,7 @@ def check(job: Job, *, links: Mapping[str, JSON], valid_till: datetime, duration
 def no_such_job(job_id: str, *, force: bool) -> Fields:
     """What a check says of an id that there is not, has expired, or is another owner's.
 
-    The API itself answers ``working`` unless it is forced (spec section 0, 6); the message tells
+    The API itself answers ``working`` unless it is forced (spec section 0, 6); the message says
     more.
     """
     return {
@@ -217,7 +217,7 @@ def error(number: int, message: str) -> Fields:
 
 
 def refusal(problem: CheckbackError) -> tuple[int, Fields]:
-    """HTTP status and answer for an error of ours; the number in the body is the same."""
+    """HTTP status and response for one of our errors; the number in the body is the same."""
     number = next((number for form, number in _HTTP if isinstance(problem, form)), None)
     if number is None:
         number = 500 if problem.http_status >= 500 else 400

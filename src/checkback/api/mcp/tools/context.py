@@ -59,14 +59,14 @@ READS = {
     "idempotentHint": True,
     "openWorldHint": False,
 }
-"""The hints of a tool that only tells what there is."""
+"""The hints of a tool that only reads."""
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
 class ApiTool(Tool):
-    """A tool that answers with a function of ours."""
+    """A tool that is answered by one of our functions."""
 
     _answer: Answer = PrivateAttr()
 
@@ -151,7 +151,7 @@ class ToolContext:
         return self.source.service
 
     async def ready(self) -> None:
-        """Return when there is a service. Raises the CheckbackError that says why there is none."""
+        """Return when there is a service. Raises a CheckbackError that says why there is not."""
         await self.source.ready()
 
     @property
@@ -168,7 +168,7 @@ class ToolContext:
         )
 
     def record(self, job: Job, outlook: Estimate = NO_ESTIMATE) -> native.JobSummary:
-        """What an agent is told about a job, with links that it can open."""
+        """What an agent sees of a job, with links that it can open."""
         record = native.ticket(job, now=datetime.now(UTC), steps=self.steps, outlook=outlook)
         for file, item in zip(record["artifacts"], job.artifacts, strict=True):
             file["url"] = self.url_of(job, item) or file["url"]
@@ -179,8 +179,8 @@ class ToolContext:
     ) -> Job:
         """The job at its end or after ``seconds``, with progress notifications on the way.
 
-        Only this wait ends when the client goes away; the job runs on. ``or_refuse`` as the service
-        has it.
+        Only this wait ends when the client disconnects; the job continues. ``or_refuse`` is as in
+        the service.
         """
         job = await self.service.get(caller, job_id)
         if job.state.is_final or seconds <= 0:
@@ -226,9 +226,7 @@ class ToolContext:
     def guarded(
         self, answer: Callable[[Caller, Arguments, str], Awaitable[T]]
     ) -> Callable[[Arguments], Awaitable[T | ToolResult]]:
-        """``answer`` with a caller and a request id, and with every error told
-        in our own format.
-        """
+        """``answer`` with a caller and a request id, and with every error in our own format."""
 
         async def run(arguments: Arguments) -> T | ToolResult:
             identity = current_request_id()
@@ -254,11 +252,10 @@ class ToolContext:
 
 
 class EarlyPolls:
-    """Remembers when each job was said to be worth asking for again, so that an earlier question is
-    held.
+    """Remembers when each job should be checked again, so that an earlier check is held back.
 
-    An agent cannot sleep: told to come back later it asks at once. In memory, bounded; losing it is
-    harmless.
+    An agent cannot sleep: when asked to check later, it checks at once. In memory and bounded;
+    losing it is harmless.
     """
 
     def __init__(
@@ -274,12 +271,12 @@ class EarlyPolls:
         self._due: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def hold_seconds(self, owner: str, job_id: str) -> float:
-        """For how long to hold this question; 0 for a first or a timely one."""
+        """For how long to hold this check; 0 for the first one and for one that comes in time."""
         due = self._due.get((owner, job_id))
         return 0.0 if due is None else max(0.0, min(self._max_hold, due - self._clock()))
 
     def told(self, owner: str, job: Job, outlook: Estimate = NO_ESTIMATE) -> None:
-        """Note that an owner was just told about a job."""
+        """Note that an owner has just checked a job."""
         after = native.check_after_seconds(job, datetime.now(UTC), outlook)
         self._due.pop((owner, job.id), None)
         if after is not None:
@@ -302,7 +299,7 @@ def reply(
 
 
 def problem(error: CheckbackError, identity: str) -> ToolResult:
-    """A result that tells of an error: the one place where our own tools translate them."""
+    """A tool result for an error: the one place where our own tools translate errors."""
     text = f"{error.code}: {error.message} {error.hint}"
     return reply(native.error(error, identity), headline=text, is_error=True)
 

@@ -1,5 +1,5 @@
-"""Calls and lists of our own tools, without the parts of FastMCP and the SDK that no tool of ours
-uses.
+"""Calls and lists of our own tools, without the parts of FastMCP and the SDK that our tools do not
+use.
 
 A call of a tool walks through two chains of middleware, two look-ups among all providers, and three
 passes of pydantic over its answer; before that, in the newest protocol, the SDK lists all tools to
@@ -40,7 +40,7 @@ from checkback.dialects.mcp_tasks import EXTENSION
 
 CALL, LIST = "tools/call", "tools/list"
 CALL_KEYS = frozenset({"name", "arguments", "_meta"})
-"""A call with more than these continues an earlier one, which no tool of ours asks for."""
+"""A call with more than these keys continues an earlier one, which none of our tools supports."""
 
 VERSION_KEY = "fastmcp"
 """By this FastMCP's own clients ask for one of several versions of a tool."""
@@ -170,8 +170,8 @@ def install(
 ) -> bool:
     """Put a shortcut before everything else. Returns whether there is one now.
 
-    There is none where one of FastMCP's middlewares wants to see calls, but for the ``unneeded``,
-    which do nothing for a call by a name that is known; and none where the SDK has no place for it.
+    There is no shortcut if one of FastMCP's middlewares hooks into calls (except the ``unneeded``
+    ones, which do nothing for a call by a known name), or if the SDK has no place for it.
     """
     if any(_sees_calls(one) and not isinstance(one, tuple(unneeded)) for one in server.middleware):
         return False
@@ -192,7 +192,7 @@ def _sees_calls(middleware: Middleware) -> bool:
 
 
 def _declared(context: Context) -> tuple[bool, bool]:
-    """The extensions that lists vary by, as far as this client has them."""
+    """Which of the extensions that lists depend on this client supports."""
     return (
         context.client_supports_extension(UI_EXTENSION_ID),
         context.client_extension_settings(EXTENSION) is not None,

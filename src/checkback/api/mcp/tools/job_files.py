@@ -1,10 +1,10 @@
-"""Files of jobs for agents: a picture as something it can see, any file into a folder that its user
-allows.
+"""Files of jobs for agents: an image as something that the model can see, any file into a folder
+that the user allows.
 
-A picture may be of a stranger's making, and a broken or huge one would cost an agent its whole
-conversation: model APIs refuse the request that holds it. So each is opened and, where needed, made
-smaller, by a process of its own (``checkback.api.mcp.tools.image_converter``) that has no rights
-and little memory.
+An image can be untrusted, and a broken or huge one would cost an agent its whole conversation:
+model APIs refuse the request that contains it. So each is opened and, if needed, shrunk by a
+separate process (``checkback.api.mcp.tools.image_converter``) without rights and with little
+memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from checkback.core.error_text import quoted
 from checkback.core.errors import Conflict, InvalidInput, TooLarge
 
 MAX_PICTURE_BYTES = 700_000
-"""Of the picture itself: as base64, with what stands around it, the answer stays below 1 MB."""
+"""Limit of the image itself: as base64, with the rest of the result, it stays below 1 MB."""
 
 MAX_SIDE = 2000
 """Pixels. Larger pictures are refused by some model APIs, and made smaller by all."""
@@ -38,7 +38,7 @@ PROGRAM = Path(__file__).with_name("image_converter.py")
 
 @dataclass(frozen=True, slots=True)
 class JobImage:
-    """A picture that every host can show, and its size in pixels before and after."""
+    """An image that every host can show, and its size in pixels before and after."""
 
     block: ImageContent
     width: int
@@ -54,7 +54,7 @@ class JobImage:
 
 
 async def read_picture(path: Path) -> JobImage:
-    """The picture in a file. Raises InvalidInput for what is not a picture, TooLarge."""
+    """The image in a file. Raises InvalidInput for a file that is not an image, and TooLarge."""
     if path.stat().st_size > MAX_SOURCE_BYTES:
         raise TooLarge(
             "This image is too large to be shown here.", hint="Open the file at its url."

@@ -1,4 +1,4 @@
-"""Tells clients that the list of tools has changed, where it can change at all: over stdio."""
+"""Notifies clients that the list of tools has changed, where it can change: over stdio."""
 
 from __future__ import annotations
 

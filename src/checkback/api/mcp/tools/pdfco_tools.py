@@ -2,7 +2,7 @@
 parameters.
 
 An answer is ``{status, content, credits_used, credits_remaining, tips}``. Jobs run here; with a key
-of PDF.co's, or ``provider: "pdfco"``, a job of ours runs or follows them there.
+of PDF.co's, or ``provider: "pdfco"``, one of our jobs runs or follows them there.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class PdfcoTools:
         )
 
     async def told(self, caller: Caller, job: Job) -> ToolResult:
-        """The answer about a job, as far as it is."""
+        """The answer about a job in its current state."""
         return await self._told(caller, job.id)
 
     async def check(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
@@ -139,7 +139,7 @@ class PdfcoTools:
         return await self._told(caller, job_id)
 
     async def wait(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
-        """Wait for a job's end, on the server; running out of time is no error."""
+        """Wait on the server for a job's end; a timeout is not an error."""
         given = _checked(_WAIT, arguments)
         job_id = await self._followed(caller, given, identity)
         seconds = min(float(given.get("timeout", 300)), self._desk.max_wait_seconds)
@@ -203,7 +203,7 @@ class PdfcoTools:
             return writer.finish()
 
     def _remote_key(self, given: str) -> str | None:
-        """A key of PDF.co's, or None: a token of ours is never sent there."""
+        """A key of PDF.co, or None: our own tokens are never sent there."""
         return given if given and not self._setting.is_own_token(given) else None
 
     async def _followed(self, caller: Caller, given: Arguments, identity: str) -> str:
@@ -413,7 +413,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _answer(status: str, content: dict[str, Any], tips: str, job: Job | None = None) -> ToolResult:
-    """The envelope; credits are 0 for what ran here, and what PDF.co told for what ran there."""
+    """The envelope; credits are 0 for what ran here, and what PDF.co reported for what ran there."""
     provider = _provider(job)
     record = {
         "status": status,

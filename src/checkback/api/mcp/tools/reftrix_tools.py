@@ -128,7 +128,7 @@ class ReftrixTools:
     async def begin(self, caller: Caller, arguments: Arguments, identity: str) -> Job:
         """Start an analysis."""
         checked(PageAnalyzeArgs, arguments)
-        # How to answer is this call's business; it is no argument of the job.
+        # How to answer concerns this call only; it is not an argument of the job.
         given = {
             key: value for key, value in arguments.items() if key not in ("async", "run_async")
         }
@@ -144,7 +144,7 @@ class ReftrixTools:
         return await self.told(caller, job)
 
     async def told(self, caller: Caller, job: Job) -> ToolResult:
-        """The answer about an analysis, as far as it is."""
+        """The answer about an analysis in its current state."""
         if job.state is State.COMPLETED:
             with suppress(
                 NotFound

@@ -71,9 +71,7 @@ def portable(schema: Schema) -> Schema:
         found = _joined(found)
     found.setdefault("properties", {})
     found.pop("title", None)
-    found.pop(
-        "description", None
-    )  # the docstring of a model; the tool has a description of its own
+    found.pop("description", None)  # the docstring of a model; the tool has its own description
     return found
 
 
@@ -122,7 +120,7 @@ class _Rewriter:
         return _tidied(made, name)
 
     def _resolved(self, schema: Schema, name: str) -> Schema:
-        """What a reference leads to, with what stands beside it; cut off where it is inside of
+        """What a reference points to, merged with the keys next to it; cut off where it contains
         itself.
         """
         reference = str(schema["$ref"])
@@ -226,7 +224,7 @@ class _Rewriter:
         if not choices:
             return schema
         made = _any_of(self.rewritten(choice) for choice in choices)
-        # What stands beside the choices is kept where it does not contradict them.
+        # The keys next to the choices are kept where they do not contradict them.
         return {**made, **{key: value for key, value in schema.items() if key not in made}}
 
 

@@ -1,8 +1,8 @@
 """Which tools and resources a client is shown, and in which form.
 
-The list is the same for everybody, but for two things that a client declares: with the tasks
-extension it needs no tools that only ask how a job stands, and only hosts of MCP Apps show the
-card. Names and schemas are made portable (``mcp_names``, ``mcp_schemas``) once for each tool:
+The list is the same for everybody, except for two things that a client declares: with the tasks
+extension it does not need the tools that only check a job's status, and only hosts of MCP Apps show
+the card. Names and schemas are made portable (``mcp_names``, ``mcp_schemas``) once for each tool:
 clients of the newest protocol cause a listing with every call.
 """
 

@@ -4,8 +4,8 @@ called.
 Dots are legal in MCP and clients of ReftrixMCP call ``page.getJobStatus``. But the model APIs of
 OpenAI and Anthropic refuse a whole request when one name has a dot, and every agent framework
 passes names on as they are listed. So the underscore form is listed, to everybody: the name that a
-client gives of itself tells nothing, since frameworks send their SDK's default. A setting lists the
-dotted form instead.
+client sends says nothing, since frameworks send their SDK's default. A setting lists the dotted
+form instead.
 """
 
 from __future__ import annotations

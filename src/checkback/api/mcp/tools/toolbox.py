@@ -33,7 +33,7 @@ class Toolbox:
         self._make = make
         #: Tools that start a job, by name.
         self.starters: dict[str, JobTool] = {}
-        #: By kind: who tells of an ended job in its own words.
+        #: By kind: the function that renders an ended job.
         self.told: dict[str, Told] = {}
         #: Every tool, by each name that it can be called by.
         self.called: dict[str, ApiTool] = {}
@@ -60,7 +60,7 @@ class JobServer(FastMCP[None]):
     """FastMCP's server with a toolbox, and without a store of session state until somebody keeps
     some.
 
-    FastMCP reads that store at every list, and imports for it what takes 0.2 s; no tool of ours
+    FastMCP reads that store at every list, and imports for it what takes 0.2 s; none of our tools
     keeps any. If FastMCP no longer has the property that is overridden here, it makes its own store
     as it always did.
     """

@@ -1,8 +1,8 @@
 """The last look at every answer of MCP: what cannot be encoded must not end the connection.
 
-MCP's transports encode an answer after everything of ours has run. Over stdio one that cannot be
-encoded ends the server; over HTTP its client waits for ever. So it is tried here, around everything
-else.
+MCP's transports encode a response after all of our code has run. Over stdio, a response that cannot
+be encoded ends the server; over HTTP, its client waits forever. So the encoding is tried here,
+around everything else.
 """
 
 from __future__ import annotations

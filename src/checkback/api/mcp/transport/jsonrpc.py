@@ -1,5 +1,5 @@
 """What stands before MCP's own HTTP application: reads each body within a limit, strictly, and
-refuses what is no JSON-RPC message with the codes that the specification names.
+refuses everything that is not a JSON-RPC message with the codes of the specification.
 
 | code | what was sent |
 |---|---|
@@ -42,13 +42,15 @@ class BadJsonRpcMessage(Exception):
         self.code, self.words, self.identity, self.status = code, words, identity, status
 
     def answer(self) -> dict[str, Any]:
-        """The JSON-RPC error that tells of it."""
+        """The JSON-RPC error response."""
         error = {"code": self.code, "message": self.words}
         return {"jsonrpc": "2.0", "id": self.identity, "error": error}
 
 
 def check_message(body: bytes) -> dict[str, Any]:
-    """The message. Raises BadJsonRpcMessage for what is no JSON-RPC message as MCP has them."""
+    """The message. Raises BadJsonRpcMessage for anything that is not a JSON-RPC message as MCP
+    defines it.
+    """
     try:
         found = strict_json.parse(body)
     except InvalidInput as error:

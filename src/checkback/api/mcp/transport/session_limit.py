@@ -22,8 +22,8 @@ SESSION = "mcp-session-id"
 
 
 class OwnersSessions:
-    """The open sessions of one owner, by when they were last used; an event
-    stream alone is no use.
+    """The open sessions of one owner, by when they were last used; an event stream alone does not
+    count as use.
     """
 
     def __init__(self) -> None:
@@ -67,9 +67,9 @@ class SessionLimit:
     """Around MCP's application, behind the gate: counts each owner's sessions, and ends those past
     ``limit``.
 
-    0 is no limit; the owner ``local`` and admins have none. Only what the protocol says is used: a
-    session is known by the header that opens it, and ended by the DELETE that its client would have
-    sent.
+    0 means no limit; the owner ``local`` and admins are not limited. Only what the protocol says is
+    used: a session is known by the header that opens it, and ended by the DELETE that its client
+    would have sent.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:

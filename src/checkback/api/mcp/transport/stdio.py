@@ -1,8 +1,8 @@
 """Standard input and output for MCP, with every line checked before MCP's own transport sees it.
 
 That transport keeps silent about lines that are no messages. A client that waits for an answer
-would wait for ever; here it is told with JSON-RPC's codes
-(``checkback.api.mcp.transport.jsonrpc``), and the connection goes on.
+would wait forever; here it gets an error with JSON-RPC's codes
+(``checkback.api.mcp.transport.jsonrpc``), and the connection continues.
 """
 
 from __future__ import annotations
