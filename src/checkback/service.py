@@ -380,11 +380,8 @@ class Service:
     def upload(self, caller: Caller, upload_id: str) -> tuple[Upload, Path]:
         """One of the caller's uploads, and where it lies. Raises NotFound."""
         upload = self._uploads.find(upload_id)
-        if upload is None or (upload.owner != caller.owner and not caller.is_admin):
-            raise NotFound(
-                "This upload does not exist, has expired, or is not yours.",
-                hint="Upload the file again.",
-            )
+        if upload is None or not _may_see(caller, upload.owner):
+            raise _no_upload()
         return upload, self._uploads.path(upload_id)
 
     def remove_upload(self, caller: Caller, upload_id: str) -> None:
@@ -498,30 +495,36 @@ class Service:
         named = parse_source(source, self.links)
         if of_kind is not None and not isinstance(named, ArtifactSource):
             raise not_of_kind(path, of_kind)
-        match named:
-            case UploadSource(upload_id, signed):
-                found = self._uploads.find(upload_id)
-                if found is None or not (signed or found.owner == caller.owner or caller.is_admin):
-                    raise NotFound(
-                        "This upload does not exist, has expired, or is not yours.",
-                        hint="Upload the file again.",
-                    )
-                self._uploads.keep(upload_id, keep_seconds)
-                return f"upload:{upload_id}"
-            case ArtifactSource(job_id, name, signed):
-                reader = Caller(caller.owner, frozenset(Scope)) if signed else caller
-                if (job := await self.get(reader, job_id)).state is not State.COMPLETED:
-                    raise NotReady(
-                        "The job whose file is named as a source has not "
-                        f"completed; it is {job.state}."
-                    )
-                if of_kind is not None and job.kind != of_kind:
-                    raise not_of_kind(path, of_kind)
-                artifact, _ = await self.artifact(reader, job_id, name)
-                return f"artifact:{job.id}/{artifact.attempt}/{artifact.id}/{artifact.name}"
-            case None:
-                check_url(source, self._addresses)
-                return source
+        if isinstance(named, UploadSource):
+            return self._use_upload(caller, named, keep_seconds)
+        if isinstance(named, ArtifactSource):
+            return await self._use_artifact(caller, named, path, of_kind)
+        check_url(source, self._addresses)
+        return source
+
+    def _use_upload(self, caller: Caller, source: UploadSource, keep_seconds: float) -> str:
+        """An upload as a job's process finds it; it is kept for that job."""
+        upload = self._uploads.find(source.upload_id)
+        is_allowed = source.signed or (upload is not None and _may_see(caller, upload.owner))
+        if upload is None or not is_allowed:
+            raise _no_upload()
+        self._uploads.keep(source.upload_id, keep_seconds)
+        return f"upload:{source.upload_id}"
+
+    async def _use_artifact(
+        self, caller: Caller, source: ArtifactSource, path: str, of_kind: str | None
+    ) -> str:
+        """A file of another job as a job's process finds it."""
+        reader = Caller(caller.owner, frozenset(Scope)) if source.signed else caller
+        job = await self.get(reader, source.job_id)
+        if job.state is not State.COMPLETED:
+            raise NotReady(
+                f"The job whose file is named as a source has not completed; it is {job.state}."
+            )
+        if of_kind is not None and job.kind != of_kind:
+            raise not_of_kind(path, of_kind)
+        artifact, _ = await self.artifact(reader, source.job_id, source.name)
+        return f"artifact:{job.id}/{artifact.attempt}/{artifact.id}/{artifact.name}"
 
     @staticmethod
     def _listed_owner(caller: Caller, owner: str | None) -> str:
@@ -542,7 +545,7 @@ class Service:
         return caller.is_admin or caller.owner in self._pdfco_key_owners
 
     def _own(self, caller: Caller, job: Job | None) -> Job:
-        if job is None or (job.owner != caller.owner and not caller.is_admin):
+        if job is None or not _may_see(caller, job.owner):
             raise NotFound
         return job
 
@@ -550,3 +553,13 @@ class Service:
     def _require(caller: Caller, scope: Scope) -> None:
         if not caller.may(scope):
             raise Forbidden(f"This token lacks the `{scope}` scope.")
+
+
+def _may_see(caller: Caller, owner: str) -> bool:
+    return owner == caller.owner or caller.is_admin
+
+
+def _no_upload() -> NotFound:
+    return NotFound(
+        "This upload does not exist, has expired, or is not yours.", hint="Upload the file again."
+    )

@@ -7,7 +7,6 @@ OpenAPI document are all made from it, so none of them can say something else th
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,22 +17,22 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from checkback.api.error_responses import mask_unexpected
+from checkback.api.request_body import read_body
 from checkback.core import heavy
 from checkback.core.clean_text import clean_json
-from checkback.core.errors import CheckbackError, InvalidInput, TooLarge, Unauthorized
+from checkback.core.errors import CheckbackError, InvalidInput, Unauthorized
 from checkback.core.job import JSON
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
 from checkback.kinds.argument_errors import describe
 from checkback.security import strict_json
 from checkback.security.auth.callers import Caller, caller_of
-from checkback.security.redaction import redact
 
 MAX_BODY_BYTES = 1024 * 1024
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
-log = logging.getLogger(__name__)
 
 
 class StrictJsonResponse(JSONResponse):
@@ -196,12 +195,7 @@ def refusal(error: Exception, identity: str, *, production: bool = True) -> JSON
     An unexpected error shows only the request id, under which the log has the details.
     """
     if not isinstance(error, CheckbackError):
-        log.error("Request %s failed.", identity, exc_info=error)
-        detail = None if production else redact(f"{type(error).__name__}: {error}")
-        error = CheckbackError(
-            detail or "An unexpected error occurred in the server.",
-            hint=f"Find the details in the server's log under the request id {identity}.",
-        )
+        error = mask_unexpected(error, identity, production=production)
     headers: dict[str, str] = {"cache-control": "no-store"}
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
@@ -213,15 +207,9 @@ def refusal(error: Exception, identity: str, *, production: bool = True) -> JSON
 async def read_json(request: Request) -> JSON:
     """The body as strictly read JSON; an empty body is an empty object. Raises InvalidInput or
     TooLarge.
-
-    The size is counted while reading: a Content-Length can lie.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"The body is larger than the limit of {MAX_BODY_BYTES // 1024} KB.")
+    body = await read_body(request, MAX_BODY_BYTES)
     if not body:
         return {}
     # A form on another site can send text/plain, but not this type without asking the server first.
@@ -230,7 +218,7 @@ async def read_json(request: Request) -> JSON:
             "The content type of the body is not application/json.",
             hint="Send Content-Type: application/json.",
         )
-    return await heavy.run(strict_json.parse, bytes(body), light=len(body) <= heavy.SMALL_BYTES)
+    return await heavy.run(strict_json.parse, body, light=len(body) <= heavy.SMALL_BYTES)
 
 
 def check_model(model: type[M], value: object) -> M:

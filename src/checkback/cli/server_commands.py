@@ -20,6 +20,9 @@ from checkback.core.error_text import quoted
 from checkback.core.errors import Conflict, InvalidInput
 from checkback.settings import Settings
 
+SERVER_NAME = "checkback"
+"""What clients call this server."""
+
 _SAME_EVERYWHERE = frozenset(
     settings_table.PREFIX + one.name.upper()
     for one in dataclasses.fields(Settings)
@@ -204,39 +207,53 @@ def _signin_link(url: str, token: str) -> str:
 
 
 def _client_configuration(client: str, settings: Settings, address: str, options: Namespace) -> str:
-    from checkback.security.auth.token_files import folder_token
-
     daemon.prepare_home(settings.home)
-    name = "checkback"
-    program = [sys.executable, "-m", "checkback", "mcp"]
-    # Claude Desktop's file knows programs only.
-    stdio = options.stdio or client == "claude-desktop"
-    if options.dotted and stdio:
-        program += ["--tool-names", "dotted"]
-    elif options.dotted and settings.tool_names != "dotted":
+    # Claude Desktop's file supports programs only.
+    if options.stdio or client == "claude-desktop":
+        return _stdio_configuration(client, options.dotted)
+    if options.dotted and settings.tool_names != "dotted":
         sys.stderr.write(
             "over HTTP the server decides about tool names: start it with "
             "CHECKBACK_TOOL_NAMES=dotted\n"
         )
+    return _http_configuration(client, settings, f"{address}/mcp")
+
+
+def _stdio_configuration(client: str, dotted: bool) -> str:
+    """For a client that starts checkback itself."""
+    program = [sys.executable, "-m", "checkback", "mcp"]
+    if dotted:
+        program += ["--tool-names", "dotted"]
     # The client starts it in another environment: it must find the same data folder.
-    chosen = {name: value for name, value in os.environ.items() if name in _SAME_EVERYWHERE}
-    url = f"{address}/mcp"
+    variables = {name: value for name, value in os.environ.items() if name in _SAME_EVERYWHERE}
+    if client == "claude-code":
+        options = [part for item in variables.items() for part in ("--env", "=".join(item))]
+        return shlex.join(["claude", "mcp", "add", SERVER_NAME, *options, "--", *program])
+    entry: dict[str, Any] = {"command": program[0], "args": program[1:]}
+    if variables:
+        entry["env"] = variables
+    return _configuration_file(client, "stdio", entry)
+
+
+def _http_configuration(client: str, settings: Settings, url: str) -> str:
+    """For a client that connects to a running server."""
+    from checkback.security.auth.token_files import folder_token
+
     header = f"Bearer {folder_token(settings.home)}"
     if client == "claude-code":
-        if stdio:
-            variables = [part for item in chosen.items() for part in ("--env", "=".join(item))]
-            return shlex.join(["claude", "mcp", "add", name, *variables, "--", *program])
-        return f'claude mcp add --transport http {name} {url} --header "Authorization: {header}"'
-    over_stdio: dict[str, Any] = {"command": program[0], "args": program[1:]}
-    if chosen:
-        over_stdio["env"] = chosen
-    over_http: dict[str, Any] = {"url": url, "headers": {"Authorization": header}}
-    entry = over_stdio if stdio else over_http
-    if client == "vscode":
-        return json.dumps(
-            {"servers": {name: {"type": "stdio" if stdio else "http", **entry}}}, indent=2
+        return (
+            f"claude mcp add --transport http {SERVER_NAME} {url} "
+            f'--header "Authorization: {header}"'
         )
-    return json.dumps({"mcpServers": {name: entry}}, indent=2)
+    return _configuration_file(client, "http", {"url": url, "headers": {"Authorization": header}})
+
+
+def _configuration_file(client: str, transport: str, entry: dict[str, Any]) -> str:
+    if client == "vscode":
+        content = {"servers": {SERVER_NAME: {"type": transport, **entry}}}
+    else:
+        content = {"mcpServers": {SERVER_NAME: entry}}
+    return json.dumps(content, indent=2)
 
 
 def _chosen(options: Namespace, **more: Any) -> dict[str, Any]:

@@ -77,24 +77,38 @@ async def _report(service: Service, caller: Caller, job: Job) -> dict[str, Any] 
     if content is None:
         return None
     report: dict[str, Any] = json.loads(content)
-    layout: dict[str, Any] = report.get("layout") or {}
-    quality: dict[str, Any] = report.get("quality") or {}
-    picture = next((item for item in job.artifacts if item.name == layout.get("screenshot")), None)
     return {
         "url": report.get("finalUrl") or report.get("url"),
         "title": report.get("title"),
         "summary": report.get("summary"),
+        "palette": native.point(report, "/design/colors/palette") if "design" in report else [],
+        "viewports": _viewports(report, job),
+        **_layout(report.get("layout") or {}, job),
+        **_quality(report.get("quality") or {}),
+    }
+
+
+def _layout(layout: dict[str, Any], job: Job) -> dict[str, Any]:
+    """The screenshot of the whole page, its size, and the sections on it."""
+    width, height = layout.get("pageSize") or (1, 1)
+    screenshot = layout.get("screenshot")
+    picture = next((item for item in job.artifacts if item.name == screenshot), None)
+    return {
         "picture": picture.name if picture else None,
         "picture_id": picture.id if picture else None,
-        "width": (layout.get("pageSize") or [1, 1])[0],
-        "height": (layout.get("pageSize") or [1, 1])[1],
+        "width": width,
+        "height": height,
         "sections": layout.get("sections") or [],
-        "palette": native.point(report, "/design/colors/palette") if "design" in report else [],
+    }
+
+
+def _quality(quality: dict[str, Any]) -> dict[str, Any]:
+    """The scores, and what to fix first."""
+    return {
         "score": quality.get("overallScore"),
         "grade": quality.get("grade"),
         "axes": quality.get("axes") or {},
         "recommendations": (quality.get("recommendations") or [])[:10],
-        "viewports": _viewports(report, job),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,7 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from checkback.api.dashboard import forms, job_view, list_view
 from checkback.api.dashboard.singleflight import SingleFlight
 from checkback.api.dashboard.templating import HEADERS, html
+from checkback.api.error_responses import mask_unexpected
 from checkback.api.middleware.authentication import bearer, comes_from_elsewhere, session_cookie
+from checkback.api.request_body import read_body
 from checkback.api.signed_files import base_url
 from checkback.api.sse import EventStream
 from checkback.core.errors import (
@@ -28,7 +29,6 @@ from checkback.core.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
-    TooLarge,
     Unauthorized,
 )
 from checkback.core.request_ids import request_id
@@ -54,7 +54,6 @@ LEAST_SECONDS = 0.25
 
 Workers = Callable[[], Awaitable[int]]
 Answer = Callable[[Request, Caller], Awaitable[ASGIApp]]
-log = logging.getLogger(__name__)
 
 
 class Dashboard:
@@ -211,12 +210,7 @@ class Dashboard:
             except ClientDisconnect:  # nobody hears the answer
                 return Response(status_code=400)
             except Exception as error:
-                identity = _identity(request)
-                log.error("Request %s failed.", identity, exc_info=error)
-                masked = CheckbackError(
-                    "An unexpected error occurred in the server.",
-                    hint=(f"Find the details in the server's log under the request id {identity}."),
-                )
+                masked = mask_unexpected(error, _identity(request))
                 return self._page(request, "error.html", status=500, error=masked)
 
         return run
@@ -287,11 +281,7 @@ def build_routes(
 
 async def _fields(request: Request) -> dict[str, str]:
     """The fields of a form without files, each as its last value."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise TooLarge(f"The form is larger than the limit of {MAX_FORM_BYTES // 1024} KB.")
+    body = await read_body(request, MAX_FORM_BYTES, name="form")
     text = body.decode("utf-8", "replace")
     try:
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))

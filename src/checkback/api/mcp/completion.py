@@ -52,7 +52,7 @@ class Completions:
         argument: CompletionArgument,
         context: CompletionContext | None,
     ) -> Completion:
-        """The values that begin with what is typed; none for what nobody can complete."""
+        """The values that begin with what was typed; none for arguments without completion."""
         if not isinstance(ref, ResourceTemplateReference):
             return NOTHING
         typed = argument.value.lower()
@@ -65,15 +65,19 @@ class Completions:
         given = (context.arguments if context is not None else None) or {}
         try:
             await self._desk.ready()
-            caller = self._desk.caller()
-            if argument.name == "job_id":
-                return await self._jobs(caller, typed)
-            if argument.name == "artifact_id" and "artifact_id" in ref.uri:
-                return await self._artifacts(caller, given.get("job_id", ""), typed)
+            return await self._of_job(ref.uri, argument.name, typed, given.get("job_id", ""))
         except (NotFound, InvalidInput):
             return NOTHING
         except CheckbackError as error:
             raise MCPError(code=INTERNAL_ERROR, message=f"{error.message} {error.hint}") from None
+
+    async def _of_job(self, uri: str, name: str, typed: str, job_id: str) -> Completion:
+        """The values for an argument of a job's resource."""
+        caller = self._desk.caller()
+        if name == "job_id":
+            return await self._jobs(caller, typed)
+        if name == "artifact_id" and "artifact_id" in uri:
+            return await self._artifacts(caller, job_id, typed)
         return NOTHING
 
     async def _jobs(self, caller: Caller, typed: str) -> Completion:

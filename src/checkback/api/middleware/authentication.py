@@ -9,11 +9,11 @@ does, in its own words. ``RequireCaller`` does it for MCP's application, not our
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from checkback.api.error_responses import send_json
 from checkback.api.middleware.request_id import named
 from checkback.api.operations import HeadersTooLarge
 from checkback.core.errors import CheckbackError, Forbidden, QuotaExceeded, Unauthorized
@@ -57,49 +57,54 @@ class AuthenticationMiddleware:
         self._guesses = guesses or GuessLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # no API has one
+            return
         if scope["type"] == "http":
             send = named(scope, send)
-            if is_large(scope):
-                await refuse(HeadersTooLarge(), scope, send)
-                return
-            allowed = self._allowed if isinstance(self._allowed, HostList) else self._allowed()
             try:
-                check(allowed, headers(scope, "host"), headers(scope, "origin"))
+                self._check_head(scope)
             except CheckbackError as error:
                 await refuse(error, scope, send)
                 return
             attach(scope, self._identify(scope))
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})  # no door has one
-            return
         await self._app(scope, receive, send)
 
+    def _check_head(self, scope: Scope) -> None:
+        """Raises a CheckbackError for a head that is too large, and for other hosts and origins."""
+        if is_large(scope):
+            raise HeadersTooLarge
+        allowed = self._allowed if isinstance(self._allowed, HostList) else self._allowed()
+        check(allowed, headers(scope, "host"), headers(scope, "origin"))
+
     def _identify(self, scope: Scope) -> Caller | CheckbackError:
+        """The caller, or the error that every API reports in its own format."""
+        try:
+            caller = self._find_caller(scope)
+            if caller.only_measures and scope["path"] != METRICS_PATH:
+                raise Forbidden(f"This token may read {METRICS_PATH} only.")
+            if self._quotas is not None:
+                self._quotas.request(caller)
+        except (Forbidden, QuotaExceeded, Unauthorized) as error:
+            return error
+        return caller
+
+    def _find_caller(self, scope: Scope) -> Caller:
+        """The caller of a token or a session. Raises Unauthorized, Forbidden for a session that
+        another site uses, and QuotaExceeded for a client that has guessed too often.
+        """
         token = bearer(scope)
         cookie = None if token else session_cookie(scope)
         try:
-            if token is None and cookie is not None:
-                if scope["method"] not in ("GET", "HEAD") and comes_from_elsewhere(scope):
-                    return Forbidden("Pages of other sites may not change anything on this server.")
-                found = self._authenticator.session(cookie, user_of_client(scope))
-            else:
-                found = self._authenticator.caller(token)
-        except Unauthorized as refusal:
-            if not (token or cookie):
-                return refusal
-            try:
+            if cookie is None:
+                return self._authenticator.caller(token)
+            if scope["method"] not in ("GET", "HEAD") and comes_from_elsewhere(scope):
+                raise Forbidden("Pages of other sites may not change anything on this server.")
+            return self._authenticator.session(cookie, user_of_client(scope))
+        except Unauthorized:
+            if token or cookie:
                 self._guesses.failed(client_of(scope))
-            except QuotaExceeded as slow_down:
-                return slow_down
-            return refusal
-        if found.only_measures and scope["path"] != METRICS_PATH:
-            return Forbidden(f"This token may read {METRICS_PATH} only.")
-        try:
-            if self._quotas is not None:
-                self._quotas.request(found)
-        except QuotaExceeded as slow_down:
-            return slow_down
-        return found
+            raise
 
 
 class RequireCaller:
@@ -184,15 +189,9 @@ def session_cookie(scope: Scope) -> str | None:
 async def refuse(error: CheckbackError, scope: Scope, send: Send) -> None:
     """Answer with an error in our own format, without reading the request."""
     identity = request_id(header(scope, "x-request-id"))
-    body = json.dumps(native.error(error, identity)).encode()
-    lines = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"no-store"),
-    ]
+    lines = [(b"cache-control", b"no-store")]
     if error.http_status == 401:
         lines.append((b"www-authenticate", b"Bearer"))
     if after := native.retry_after(error):
         lines.append((b"retry-after", str(after).encode()))
-    await send({"type": "http.response.start", "status": error.http_status, "headers": lines})
-    await send({"type": "http.response.body", "body": body})
+    await send_json(send, error.http_status, native.error(error, identity), lines)

@@ -7,7 +7,6 @@ is closed.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ import h11
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from checkback.api.error_responses import send_json
 from checkback.api.middleware.authentication import header
 from checkback.api.middleware.strict_heads import StrictBuffer
 from checkback.api.operations import RequestTooSlow
@@ -155,15 +155,8 @@ class _Body:
         if self._answered:
             return
         identity = request_id(header(self._scope, "x-request-id"))
-        body = json.dumps(native.error(RequestTooSlow(), identity)).encode()
-        lines = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-            (b"x-request-id", identity.encode()),
-        ]
-        await self._send({"type": "http.response.start", "status": 408, "headers": lines})
-        await self._send({"type": "http.response.body", "body": body})
+        lines = [(b"connection", b"close"), (b"x-request-id", identity.encode())]
+        await send_json(self._send, 408, native.error(RequestTooSlow(), identity), lines)
 
 
 def _is_stream(start: Message) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,9 +24,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from checkback.api.error_responses import mask_unexpected
 from checkback.api.middleware.authentication import refuse_other_pages
 from checkback.api.operations import StrictJsonResponse
 from checkback.api.pdfco_jobs import PdfcoJobs, wants_async
+from checkback.api.request_body import ValueCounter, read_body
 from checkback.api.signed_files import FileLinks, base_url, save, valid_until
 from checkback.core import heavy
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLarge
@@ -39,7 +40,6 @@ from checkback.dialects.pdfco import responses as pdfco
 from checkback.dialects.pdfco.requests import ENDPOINTS, Endpoint, flag, lowered, source_url
 from checkback.security import strict_json
 from checkback.security.auth.callers import Caller, caller_of
-from checkback.security.redaction import redact
 from checkback.security.source_refs import ArtifactSource, UploadSource, parse_source
 from checkback.service import Service
 from checkback.storage.uploads import MAX_UPLOAD_BYTES, Upload, plain_name
@@ -56,7 +56,6 @@ PUT_MINUTES = 30
 FETCH_KIND = "file.fetch"
 
 Parameters = dict[str, Any]
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +239,8 @@ class PdfcoApi:
                 response.headers["retry-after"] = str(after)
             return response
         except Exception as error:
-            log.error("Request %s failed.", identity, exc_info=error)
-            detail = None if self._production else redact(f"{type(error).__name__}: {error}")
-            words = detail or (
-                "An unexpected error occurred in the server. Find the details "
-                f"in its log under the request id {identity}."
-            )
-            return _json(pdfco.error(500, words), 500)
+            masked = mask_unexpected(error, identity, production=self._production)
+            return _json(pdfco.error(500, f"{masked.message} {masked.hint}"), 500)
 
 
 class _Answered(Exception):
@@ -314,22 +308,18 @@ class _Limited:
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
-    body, values = bytearray(), 0
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise TooLarge(f"The body is larger than the limit of {limit >> 20} MB.")
-        values += sum(chunk.count(mark) for mark in (b",", b"{", b"["))
-        if len(body) > MAX_JSON_BYTES and values > MAX_LARGE_VALUES:
+    counter = ValueCounter()
+
+    def check(piece: bytes, size: int) -> None:
+        if counter.add(piece) > MAX_LARGE_VALUES and size > MAX_JSON_BYTES:
             raise TooLarge(
                 f"A body of more than {MAX_JSON_BYTES >> 20} MB may have at most "
                 f"{MAX_LARGE_VALUES} values.",
-                hint=(
-                    "Send the file's content as one base64 string in `file`, and nothing "
-                    "else that is large."
-                ),
+                hint="Send the file's content as one base64 string in `file`, and nothing else "
+                "that is large.",
             )
-    return bytes(body)
+
+    return await read_body(request, limit, check=check)
 
 
 async def _decoded(text: str) -> AsyncIterator[bytes]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +25,7 @@ from fastmcp.tools.base import ToolResult
 from mcp_types import Icon, TextContent, ToolAnnotations
 from pydantic import BaseModel, PrivateAttr, TypeAdapter, ValidationError
 
+from checkback.api.error_responses import mask_unexpected
 from checkback.api.mcp.tools.schemas import portable
 from checkback.api.mcp.tools.tool_names import Names, underscore
 from checkback.api.service_source import ServiceSource
@@ -40,7 +40,6 @@ from checkback.dialects import human, native
 from checkback.kinds.argument_errors import describe
 from checkback.security import strict_json
 from checkback.security.auth.callers import Caller
-from checkback.security.redaction import redact
 
 if TYPE_CHECKING:
     from checkback.service import Service
@@ -62,7 +61,6 @@ READS = {
 """The hints of a tool that only reads."""
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 class ApiTool(Tool):
@@ -243,12 +241,7 @@ class ToolContext:
 
     def masked(self, error: Exception, identity: str) -> CheckbackError:
         """An unexpected error as callers may see it; the log has the rest."""
-        log.error("Request %s failed.", identity, exc_info=error)
-        detail = None if self.production else redact(f"{type(error).__name__}: {error}")
-        return CheckbackError(
-            detail or "An unexpected error occurred in the server.",
-            hint=f"Find the details in the server's log under the request id {identity}.",
-        )
+        return mask_unexpected(error, identity, production=self.production)
 
 
 class EarlyPolls:

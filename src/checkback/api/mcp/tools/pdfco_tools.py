@@ -209,34 +209,41 @@ class PdfcoTools:
     async def _followed(self, caller: Caller, given: Arguments, identity: str) -> str:
         """The id of our job that stands for an id: that one, or a job that follows one at PDF.co.
 
-        Nothing is asked there unless the caller brought a key of theirs, or the id has their form.
+        PDF.co is asked only if the caller sent a key of PDF.co, or the id has the form of its ids.
         """
         job_id = str(given["job_id"]).strip()
         key = self._remote_key(str(given.get("api_key") or ""))
         may_ask = self._setting.has_key and self._service.may_use_pdfco_key(caller)
-        if key is None and not (REMOTE_ID.fullmatch(job_id) and may_ask):
+        if key is None and not (may_ask and REMOTE_ID.fullmatch(job_id)):
             return job_id
         with suppress(NotFound, InvalidInput):
-            return (await self._service.get(caller, job_id)).id  # it is ours after all
+            return (await self._service.get(caller, job_id)).id  # it is one of our jobs
         if registry.find(TRACK_KIND) is None:
             return job_id
-        args: dict[str, Any] = {"job_id": job_id} | ({"api_key": key} if key else {})
-        # One follower for each id and key, however often it is asked for: each question costs
-        # credits there.
-        once = hashlib.sha256(f"{job_id}\0{key or ''}".encode()).hexdigest()[:40]
-        done = await self._service.submit(
-            caller, TRACK_KIND, args, key=f"pdfco-{once}", request_id=identity
-        )
-        job = done.job
-        gave_up = job.failure is not None and job.failure.code not in _ENDED_THERE
-        if job.state is State.CANCELLED or gave_up:
-            with suppress(Conflict):  # another call was faster
-                job = await self._service.retry(
-                    caller, job.id
-                )  # the job there may go on all the same
+        job = await self._follower(caller, job_id, key, identity)
         if not job.state.is_final:
             await self._service.wait(caller, job.id, self._desk.kind_wait_seconds)
         return job.id
+
+    async def _follower(
+        self, caller: Caller, remote_id: str, key: str | None, identity: str
+    ) -> Job:
+        """The job that follows one at PDF.co: one for each id and key, as each question to PDF.co
+        costs credits. One that gave up is retried, since the job there may still be running.
+        """
+        args: dict[str, Any] = {"job_id": remote_id}
+        if key:
+            args["api_key"] = key
+        digest = hashlib.sha256(f"{remote_id}\0{key or ''}".encode()).hexdigest()[:40]
+        submitted = await self._service.submit(
+            caller, TRACK_KIND, args, key=f"pdfco-{digest}", request_id=identity
+        )
+        job = submitted.job
+        gave_up = job.failure is not None and job.failure.code not in _ENDED_THERE
+        if job.state is State.CANCELLED or gave_up:
+            with suppress(Conflict):  # another call was faster
+                return await self._service.retry(caller, job.id)
+        return job
 
     async def _told(self, caller: Caller, job_id: str, *, still: str = _WORKING) -> ToolResult:
         job, content = await self._jobs.check(caller, job_id, force=True)

@@ -17,6 +17,8 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from checkback.api.error_responses import send_json
+from checkback.api.request_body import ValueCounter
 from checkback.core import heavy
 from checkback.core.errors import InvalidInput
 from checkback.security import strict_json
@@ -36,14 +38,14 @@ class BadJsonRpcMessage(Exception):
     """What is wrong with a message; ``identity`` is its id, where that could be read."""
 
     def __init__(
-        self, code: int, words: str, identity: str | int | None = None, *, status: int = 400
+        self, code: int, message: str, identity: str | int | None = None, *, status: int = 400
     ) -> None:
-        super().__init__(words)
-        self.code, self.words, self.identity, self.status = code, words, identity, status
+        super().__init__(message)
+        self.code, self.message, self.identity, self.status = code, message, identity, status
 
     def answer(self) -> dict[str, Any]:
         """The JSON-RPC error response."""
-        error = {"code": self.code, "message": self.words}
+        error = {"code": self.code, "message": self.message}
         return {"jsonrpc": "2.0", "id": self.identity, "error": error}
 
 
@@ -52,46 +54,45 @@ def check_message(body: bytes) -> dict[str, Any]:
     defines it.
     """
     try:
-        found = strict_json.parse(body)
+        value = strict_json.parse(body)
     except InvalidInput as error:
         raise BadJsonRpcMessage(
             PARSE_ERROR, f"Parse error: {error.message}", _readable_id(body)
         ) from None
-    if not isinstance(found, dict):
-        words = (
-            "batches are not supported"
-            if isinstance(found, list)
-            else "a message must be an object"
-        )
-        raise BadJsonRpcMessage(INVALID_REQUEST, f"Invalid request: {words}.")
-    message = cast("dict[str, Any]", found)
+    if isinstance(value, list):
+        raise _invalid_request("batches are not supported")
+    if not isinstance(value, dict):
+        raise _invalid_request("a message must be an object")
+    message = cast("dict[str, Any]", value)
     identity = message.get("id")
     if isinstance(identity, bool) or not isinstance(identity, str | int | None):
-        raise BadJsonRpcMessage(
-            INVALID_REQUEST, "Invalid request: id must be a string or a whole number."
-        )
+        raise _invalid_request("id must be a string or a whole number")
     if message.get("jsonrpc") != "2.0":
-        raise BadJsonRpcMessage(
-            INVALID_REQUEST, 'Invalid request: jsonrpc must be "2.0".', identity
-        )
-    if "method" not in message:
-        if identity is None or not ("result" in message or "error" in message):
-            raise BadJsonRpcMessage(
-                INVALID_REQUEST, "Invalid request: method is required.", identity
-            )
-    elif not isinstance(message["method"], str):
-        raise BadJsonRpcMessage(
-            INVALID_REQUEST, "Invalid request: method must be a string.", identity
-        )
-    elif "id" in message and identity is None:
-        raise BadJsonRpcMessage(
-            INVALID_REQUEST, "Invalid request: id must be a string or a whole number."
-        )
-    elif not isinstance(message.get("params", {}), dict):
+        raise _invalid_request('jsonrpc must be "2.0"', identity)
+    if "method" in message:
+        _check_request(message, identity)
+    elif identity is None or not ("result" in message or "error" in message):
+        raise _invalid_request("method is required", identity)
+    return message
+
+
+def _check_request(message: dict[str, Any], identity: str | int | None) -> None:
+    if not isinstance(message["method"], str):
+        raise _invalid_request("method must be a string", identity)
+    if "id" in message and identity is None:
+        raise _invalid_request("id must be a string or a whole number")
+    if not isinstance(message.get("params", {}), dict):
         raise BadJsonRpcMessage(
             INVALID_PARAMS, "Invalid params: params must be an object.", identity
         )
-    return message
+
+
+def _invalid_request(
+    reason: str, identity: str | int | None = None, *, status: int = 400
+) -> BadJsonRpcMessage:
+    return BadJsonRpcMessage(
+        INVALID_REQUEST, f"Invalid request: {reason}.", identity, status=status
+    )
 
 
 def _readable_id(body: bytes) -> str | int | None:
@@ -143,29 +144,23 @@ async def _read(receive: Receive) -> bytes | None:
     """The whole body, or None when the client hung up. Raises BadJsonRpcMessage past the limit,
     while reading.
     """
-    body, values = bytearray(), 0
+    body, counter = bytearray(), ValueCounter()
     while True:
         message = await receive()
         if message["type"] != "http.request":
             return None
-        body += message.get("body", b"")
+        piece = message.get("body", b"")
+        body += piece
         if len(body) > MAX_MESSAGE_BYTES:
-            words = (
-                "Invalid request: the message is larger than the limit of "
-                f"{MAX_MESSAGE_BYTES >> 20} MB."
-            )
-            raise BadJsonRpcMessage(INVALID_REQUEST, words, status=413)
-        values += sum(message.get("body", b"").count(mark) for mark in (b",", b"{", b"["))
-        if values > MAX_VALUES:
-            words = f"Invalid request: the message has more than the limit of {MAX_VALUES} values."
-            raise BadJsonRpcMessage(INVALID_REQUEST, words, status=413)
+            reason = f"the message is larger than the limit of {MAX_MESSAGE_BYTES >> 20} MB"
+            raise _invalid_request(reason, status=413)
+        if counter.add(piece) > MAX_VALUES:
+            reason = f"the message has more than the limit of {MAX_VALUES} values"
+            raise _invalid_request(reason, status=413)
         if not message.get("more_body", False):
             return bytes(body)
 
 
 async def refuse(bad: BadJsonRpcMessage, send: Send) -> None:
     """Answer with the JSON-RPC error."""
-    body = json.dumps(bad.answer()).encode()
-    lines = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": bad.status, "headers": lines})
-    await send({"type": "http.response.body", "body": body})
+    await send_json(send, bad.status, bad.answer())
