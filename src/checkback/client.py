@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import math
 import os
 import ssl
 import time
@@ -107,16 +108,12 @@ class Client:
 
     def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
         """The job at its end, or its state after ``timeout_seconds``: a timeout is not an error."""
-        ends = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
         while True:
-            left = (
-                WAIT_SECONDS
-                if ends is None
-                else max(0.0, min(WAIT_SECONDS, ends - time.monotonic()))
-            )
+            left = max(0.0, min(WAIT_SECONDS, deadline - time.monotonic()))
             path = f"{_path(job_id)}?wait={left:.3f}"
             job = to_job(self._call("GET", path, timeout=self._timeout + left))
-            if job.state.is_final or (ends is not None and time.monotonic() >= ends):
+            if job.state.is_final or time.monotonic() >= deadline:
                 return job
 
     def cancel(self, job_id: str) -> Job:

@@ -454,11 +454,9 @@ def _is_base_url(text: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        return False
-    if not text.isprintable() or " " in text:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    has_more = parts.query or parts.fragment or "@" in parts.netloc
+    is_clean = text.isprintable() and " " not in text
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_clean and not has_more
 
 
 def _plain(value: Any) -> Any:

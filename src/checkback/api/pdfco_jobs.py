@@ -96,36 +96,40 @@ class PdfcoJobs:
     def _remote_arguments(
         self, endpoint: Endpoint, parameters: Mapping[str, Any], name: str, api_key: str | None
     ) -> dict[str, Any]:
-        """The arguments of the kind that runs an endpoint at PDF.co; passwords travel sealed.
+        """The arguments of the kind that runs an endpoint at PDF.co; passwords travel encrypted.
 
-        Files that lie here are named apart: they go there first.
+        Files of this server are listed in ``files``: they are uploaded there first.
         """
-        plain = {
-            key: value
-            for key, value in parameters.items()
-            if key not in _OURS and key not in SECRET_PARAMETERS and value not in (None, "", [])
-        }
         files: list[str] = []
-        if isinstance(plain.get("url"), str):
-            plain["url"] = ",".join(
-                self._remote_url(part, files) for part in parts_of(plain["url"])
-            )
-        if isinstance(plain.get("images"), list):
-            plain["images"] = [self._remote_image(image, files) for image in plain["images"]]
-        secret = {key: parameters[key] for key in SECRET_PARAMETERS if parameters.get(key)}
-        if "profiles" in secret:
-            secret["profiles"] = json.dumps(secret["profiles"])
         args: dict[str, Any] = {
             "endpoint": endpoint.path,
-            "params": plain,
+            "params": self._plain_parameters(parameters, files),
             "name": name,
             "files": files,
         }
+        secret = {key: parameters[key] for key in SECRET_PARAMETERS if parameters.get(key)}
+        if "profiles" in secret:
+            secret["profiles"] = json.dumps(secret["profiles"])
         if secret:
             args["secret_params"] = json.dumps(secret)
         if api_key:
             args["api_key"] = api_key
         return args
+
+    def _plain_parameters(self, parameters: Mapping[str, Any], files: list[str]) -> dict[str, Any]:
+        """The parameters for PDF.co that are not secret, with links to files of this server put into
+        ``files``.
+        """
+        plain: dict[str, Any] = {}
+        for key, value in parameters.items():
+            if key not in _OURS and key not in SECRET_PARAMETERS and value not in (None, "", []):
+                plain[key] = value
+        if isinstance(plain.get("url"), str):
+            urls = [self._remote_url(part, files) for part in parts_of(plain["url"])]
+            plain["url"] = ",".join(urls)
+        if isinstance(plain.get("images"), list):
+            plain["images"] = [self._remote_image(image, files) for image in plain["images"]]
+        return plain
 
     def _remote_image(self, image: Any, files: list[str]) -> Any:
         if not isinstance(image, dict):
@@ -177,18 +181,18 @@ class PdfcoJobs:
         )
 
     async def _body(self, caller: Caller, job: Job, *, inline: bool) -> JSON:
-        """What the job's file says, where the result itself or the caller asks for it."""
-        found: object = job.result
-        result = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        """The content of the job's file, if the result contains it or the caller asks for it."""
+        value: object = job.result
+        result = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
         names = responses.outputs(job)
         if result.get("body") is not None or not inline or len(names) != 1:
             return result.get("body")
         artifact, path = await self.service.artifact(caller, job.id, names[0])
-        ending = PurePosixPath(artifact.name).suffix
-        if ending not in _TEXT_ENDINGS or artifact.size_bytes > MAX_BODY_BYTES:
+        suffix = PurePosixPath(artifact.name).suffix
+        if suffix not in _TEXT_ENDINGS or artifact.size_bytes > MAX_BODY_BYTES:
             return None
         text = (await asyncio.to_thread(path.read_bytes)).decode("utf-8", "replace")
-        return json.loads(text) if ending == ".json" else text
+        return json.loads(text) if suffix == ".json" else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,28 +185,28 @@ class Server:
         )  # fmt: skip
 
     async def _watch(self, wire: RedisConnection, url: str) -> None:
-        """Start again what has ended: the embedded Valkey at once, the worker after a moment."""
+        """Restart what has exited: the embedded Valkey at once, the worker after a moment."""
         looked = 0
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             if self._stopping.is_set():
                 return
-            if self._valkey is not None and self._valkey.poll() is not None:
-                logger.error(
-                    "The embedded Valkey exited with code %s. Restarting it.", self._valkey.poll()
-                )
+            code = None if self._valkey is None else self._valkey.poll()
+            if self._valkey is not None and code is not None:
+                logger.error("The embedded Valkey exited with code %s. Restarting it.", code)
                 await self._start_store_again(self._valkey, wire, url)
             elif (looked := looked + 1) % LOOKS_A_RECORD == 0:
                 await self._publish_again(wire, url)
             if self._worker is not None and self._worker.returncode is not None:
-                logger.error(
-                    "The worker exited with code %s. Restarting it.", self._worker.returncode
-                )
-                self._end_orphans()
-                self._restarts["worker"] += 1
-                await asyncio.sleep(RESTART_SECONDS)
-                if not self._stopping.is_set():
-                    await self._start_worker()
+                await self._restart_worker(self._worker.returncode)
+
+    async def _restart_worker(self, code: int) -> None:
+        logger.error("The worker exited with code %s. Restarting it.", code)
+        self._end_orphans()
+        self._restarts["worker"] += 1
+        await asyncio.sleep(RESTART_SECONDS)
+        if not self._stopping.is_set():
+            await self._start_worker()
 
     async def _publish_again(self, wire: RedisConnection, url: str) -> None:
         """Say again that this process serves, should the store have been emptied: clients look for
@@ -247,25 +247,29 @@ class Server:
                     os.waitpid(pid, os.WNOHANG)
 
     async def _watch_idle(self, wire: RedisConnection, connection: Connection) -> None:
-        """Return when there was no client and nothing to do for the time that the setting names."""
+        """Return after the time without clients and jobs that the setting names."""
+        minutes = self.settings.idle_minutes
         while True:
-            await asyncio.sleep(min(IDLE_CHECK_SECONDS, self.settings.idle_minutes * 60 / 4))
+            await asyncio.sleep(min(IDLE_CHECK_SECONDS, minutes * 60 / 4))
             with contextlib.suppress(EngineUnavailable):
-                clients: str = await wire.call("CLIENT", "LIST")
-                counts = await connection.queues.counts()
-                busy = any(
-                    queue[state]
-                    for queue in counts.values()
-                    for state in ("waiting", "active", "delayed")
-                )
-                if busy or f"name={CLIENT_NAME}" in clients:
+                if await self._is_busy(wire, connection):
                     self._activity.touch()
-                if self._activity.idle_seconds() > self.settings.idle_minutes * 60:
+                if self._activity.idle_seconds() > minutes * 60:
                     logger.info(
                         "No clients and no jobs for %s minutes: stopping this background server.",
-                        self.settings.idle_minutes,
+                        minutes,
                     )
                     return
+
+    async def _is_busy(self, wire: RedisConnection, connection: Connection) -> bool:
+        """Whether there are clients, or jobs that have not ended."""
+        clients: str = await wire.call("CLIENT", "LIST")
+        counts = await connection.queues.counts()
+        if f"name={CLIENT_NAME}" in clients:
+            return True
+        return any(
+            queue["waiting"] or queue["active"] or queue["delayed"] for queue in counts.values()
+        )
 
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
         """The doors close first, then the worker finishes or hands back what it runs."""

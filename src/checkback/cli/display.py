@@ -17,12 +17,16 @@ def sentence(job: Job) -> str:
         parts.append(f"{job.phase or 'running'} {job.progress} %")
         if job.message:
             parts.append(printable(job.message))
-    line = "  ".join(parts)
-    if job.failure is not None and job.state is State.FAILED:
-        line += f"\n{job.failure.code}: {printable(job.failure.message)}"
-        if job.failure.hint:
-            line += f"\nhint: {printable(job.failure.hint)}"
-    return line
+    return "\n".join(["  ".join(parts), *_failure_lines(job)])
+
+
+def _failure_lines(job: Job) -> list[str]:
+    if job.failure is None or job.state is not State.FAILED:
+        return []
+    lines = [f"{job.failure.code}: {printable(job.failure.message)}"]
+    if job.failure.hint:
+        lines.append(f"hint: {printable(job.failure.hint)}")
+    return lines
 
 
 async def draw(changes: AsyncGenerator[Job]) -> Job:

@@ -46,16 +46,26 @@ class CheckResult:
 
 def doctor(options: Namespace) -> int:
     """Exit code 0 when everything works, 1 otherwise."""
-    findings = asyncio.run(examine(settings_table.read()))
+    results = asyncio.run(examine(settings_table.read()))
     if options.json:
-        sys.stdout.write(json.dumps([asdict(finding) for finding in findings]) + "\n")
+        sys.stdout.write(json.dumps([asdict(result) for result in results]) + "\n")
     else:
-        for finding in findings:
-            mark = "ok  " if finding.ok else "none" if finding.optional else "FAIL"
-            sys.stdout.write(f"{mark}  {finding.part:<8}  {printable(finding.told)}\n")
-            if finding.hint:
-                sys.stdout.write(f"      hint: {printable(finding.hint)}\n")
-    return Exit.DONE if all(finding.ok or finding.optional for finding in findings) else Exit.FAILED
+        _print_results(results)
+    is_well = all(result.ok or result.optional for result in results)
+    return Exit.DONE if is_well else Exit.FAILED
+
+
+def _print_results(results: list[CheckResult]) -> None:
+    for result in results:
+        sys.stdout.write(f"{_mark(result)}  {result.part:<8}  {printable(result.told)}\n")
+        if result.hint:
+            sys.stdout.write(f"      hint: {printable(result.hint)}\n")
+
+
+def _mark(result: CheckResult) -> str:
+    if result.ok:
+        return "ok  "
+    return "none" if result.optional else "FAIL"
 
 
 async def examine(settings: Settings) -> list[CheckResult]:

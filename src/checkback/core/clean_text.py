@@ -81,17 +81,27 @@ def is_too_deep(value: JSON) -> bool:
 
 
 def _clean(value: JSON, numbers: bool, depth: int) -> JSON:
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) or not numbers else None
-    if not isinstance(value, dict | list | tuple):
-        return value
-    if depth == MAX_DEPTH:
-        raise RecursionError(f"nested more than {MAX_DEPTH} levels deep")
+    match value:
+        case str():
+            return clean(value)
+        case float():
+            return _finite(value) if numbers else value
+        case dict() | list() | tuple():
+            if depth == MAX_DEPTH:
+                raise RecursionError(f"nested more than {MAX_DEPTH} levels deep")
+            return _clean_container(cast("Any", value), numbers, depth + 1)
+        case _:
+            return value
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _clean_container(value: Any, numbers: bool, depth: int) -> JSON:
     if isinstance(value, dict):
-        return _clean_members(cast("dict[Any, Any]", value), numbers, depth + 1)
-    items = [_clean(item, numbers, depth + 1) for item in cast("list[Any]", value)]
+        return _clean_members(cast("dict[Any, Any]", value), numbers, depth)
+    items = [_clean(item, numbers, depth) for item in cast("list[Any]", value)]
     return items if isinstance(value, list) else tuple(items)
 
 

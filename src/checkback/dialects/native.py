@@ -293,22 +293,28 @@ def row(job: Job) -> JobRow:
 
 
 def headline(job: Job, steps: NextSteps, outlook: Estimate = NO_ESTIMATE) -> str:
-    """One line on a job, made of our own words only: kind, state, phase, percentage, what to do
+    """One line on a job, made of our own text only: kind, state, phase, percentage, what to do
     next.
     """
     parts = [f"{job.kind} is {job.state.value}"]
     if not job.state.is_final:
-        if outlook.queue_position is not None:
-            parts.append(f"number {outlook.queue_position} in its queue")
-        if job.phase:
-            parts.append(f"phase {job.phase}")
-        if job.state is State.ACTIVE:
-            parts.append(f"{progress(job)} %")
-        if outlook.eta_seconds is not None:
-            parts.append(f"about {outlook.eta_seconds} s left")
+        parts += _outlook_parts(job, outlook)
     elif job.failure is not None:
         parts.append(f"code {job.failure.code}")
     return f"{', '.join(parts)}. {next_step(job, steps)}"
+
+
+def _outlook_parts(job: Job, outlook: Estimate) -> list[str]:
+    parts: list[str] = []
+    if outlook.queue_position is not None:
+        parts.append(f"number {outlook.queue_position} in its queue")
+    if job.phase:
+        parts.append(f"phase {job.phase}")
+    if job.state is State.ACTIVE:
+        parts.append(f"{progress(job)} %")
+    if outlook.eta_seconds is not None:
+        parts.append(f"about {outlook.eta_seconds} s left")
+    return parts
 
 
 def error(problem: CheckbackError, request_id: str) -> ErrorRecord:
@@ -362,18 +368,25 @@ def summary(job: Job) -> str | None:
     """How a job ended, as one sentence; None until it has."""
     if not job.state.is_final:
         return None
-    took = ""
-    if job.started_at is not None and job.finished_at is not None:
-        took = f" after {max(0.0, (job.finished_at - job.started_at).total_seconds()):.1f} s"
-    words = f"{job.kind} {job.state.value}{took}"
+    text = f"{job.kind} {job.state.value}{_duration(job)}"
     if job.failure is not None and job.state is State.FAILED:
-        words += f" with code {job.failure.code}"
-    if job.artifacts:
-        size = sum(item.size_bytes for item in job.artifacts)
-        kinds = sorted({item.media_type for item in job.artifacts})
-        files = "1 file" if len(job.artifacts) == 1 else f"{len(job.artifacts)} files"
-        words += f"; {files} ({', '.join(kinds)[:300]}), {size:,} bytes in all"
-    return f"{words}."
+        text += f" with code {job.failure.code}"
+    return f"{text}{_files(job)}."
+
+
+def _duration(job: Job) -> str:
+    if job.started_at is None or job.finished_at is None:
+        return ""
+    return f" after {max(0.0, (job.finished_at - job.started_at).total_seconds()):.1f} s"
+
+
+def _files(job: Job) -> str:
+    if not job.artifacts:
+        return ""
+    size = sum(item.size_bytes for item in job.artifacts)
+    types = sorted({item.media_type for item in job.artifacts})
+    count = "1 file" if len(job.artifacts) == 1 else f"{len(job.artifacts)} files"
+    return f"; {count} ({', '.join(types)[:300]}), {size:,} bytes in all"
 
 
 def elapsed_seconds(job: Job, now: datetime) -> int | None:
@@ -384,20 +397,25 @@ def elapsed_seconds(job: Job, now: datetime) -> int | None:
 
 
 def check_after_seconds(job: Job, now: datetime, outlook: Estimate = NO_ESTIMATE) -> int | None:
-    """When asking again can tell news: a third of the time that is probably
-    left, 2 to 60 seconds.
+    """When the next check can report something new: after a third of the estimated rest, 2 to 60
+    seconds.
     """
     if job.state.is_final:
         return None
-    if outlook.eta_seconds is not None:
-        return max(2, min(60, round(outlook.eta_seconds / 3)))
+    left = outlook.eta_seconds
+    if left is None:
+        left = _guess_left(job, now)
+    return max(2, min(60, round(left / 3)))
+
+
+def _guess_left(job: Job, now: datetime) -> float:
+    """Seconds that a job may still take, from its progress alone."""
     runs = job.state is State.ACTIVE
     since = (job.started_at if runs else None) or job.created_at
     elapsed = max(0.0, (now - since).total_seconds())
     done = progress(job) if runs else 0
     # Without a percentage, expect the job to take as long again as it took so far.
-    left = elapsed * (100 - done) / done if done else elapsed
-    return max(2, min(60, round(left / 3)))
+    return elapsed * (100 - done) / done if done else elapsed
 
 
 def next_step(job: Job, steps: NextSteps = HTTP) -> str:

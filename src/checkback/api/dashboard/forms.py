@@ -52,15 +52,13 @@ def fields(kind: Kind) -> list[Field]:
 
 
 def split(form: Sequence[Field]) -> tuple[list[Field], list[Field]]:
-    """What a form shows at once, and what only to who asks for more."""
-    return (
-        [field for number, field in enumerate(form) if field.required or number < SHOWN_FIELDS],
-        [
-            field
-            for number, field in enumerate(form)
-            if not field.required and number >= SHOWN_FIELDS
-        ],
-    )
+    """The fields that a form shows at once, and those under "More options"."""
+    shown: list[Field] = []
+    more: list[Field] = []
+    for number, field in enumerate(form):
+        is_shown = field.required or number < SHOWN_FIELDS
+        (shown if is_shown else more).append(field)
+    return shown, more
 
 
 def arguments(form: Sequence[Field], given: Mapping[str, str]) -> dict[str, Any]:
@@ -100,24 +98,28 @@ def _field(
     name: str, part: dict[str, Any], schema: dict[str, Any], required: bool, source: bool
 ) -> Field:
     form = _resolved(part, schema)
-    default = part.get("default")
-    choices = tuple(str(choice) for choice in form.get("enum", ()))
-    control = "select" if choices else _CONTROLS.get(str(form.get("type")), "json")
-    if form.get("type") == "array" and form.get("items", {}).get("type") == "string":
-        control = "lines"
-    if form.get("format") == "password" or form.get("writeOnly"):
-        control = "password"
     return Field(
         name=name,
         label=str(part.get("title") or name.replace("_", " ").capitalize()),
-        control=control,
+        control=_control(form),
         about=str(part.get("description") or form.get("description") or ""),
         required=required,
-        choices=choices,
-        default=_plain(default),
+        choices=tuple(str(choice) for choice in form.get("enum", ())),
+        default=_plain(part.get("default")),
         whole=form.get("type") == "integer",
         is_source=source,
     )
+
+
+def _control(form: dict[str, Any]) -> str:
+    """Which control an argument of this schema has."""
+    if form.get("format") == "password" or form.get("writeOnly"):
+        return "password"
+    if form.get("type") == "array" and form.get("items", {}).get("type") == "string":
+        return "lines"
+    if form.get("enum"):
+        return "select"
+    return _CONTROLS.get(str(form.get("type")), "json")
 
 
 def _resolved(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

@@ -113,32 +113,36 @@ def _quality(quality: dict[str, Any]) -> dict[str, Any]:
 
 
 def _viewports(report: dict[str, Any], job: Job) -> list[dict[str, Any]]:
-    """The pictures of the other window sizes, side by side."""
+    """The screenshots at the other window sizes, side by side."""
     by_name = {item.name: item for item in job.artifacts}
-    found: list[dict[str, Any]] = []
+    shots: list[dict[str, Any]] = []
     for entry in report.get("artifacts") or ():
         item = by_name.get(entry.get("name"))
-        if (
-            item is not None
-            and entry.get("kind") == "screenshot"
-            and entry.get("viewport") != "base"
-        ):
-            found.append({"id": item.id, "name": str(entry.get("viewport"))})
-    return found
+        if item is not None and _is_other_size(entry):
+            shots.append({"id": item.id, "name": str(entry.get("viewport"))})
+    return shots
+
+
+def _is_other_size(entry: dict[str, Any]) -> bool:
+    return entry.get("kind") == "screenshot" and entry.get("viewport") != "base"
 
 
 def _pdfs(job: Job) -> list[tuple[str, str]]:
-    """Names of the PDFs that a job left, each with the pages to draw for a look at it: none may run
-    over.
-    """
+    """Names of the job's PDFs, each with the pages to draw as a preview: only existing pages."""
     names = [item.name for item in job.artifacts if item.media_type == PDF][:MAX_PDFS]
+    count = _page_count(job)
+    if len(names) == 1 and count > 0:
+        return [(names[0], f"0-{min(count, MAX_PAGES) - 1}")]
+    return [(name, "0") for name in names]
+
+
+def _page_count(job: Job) -> int:
+    """The number of pages that the result names; 0 if it names none."""
     try:
         count = native.point(job.result, "/page_count")
     except LookupError:
-        count = None
-    if len(names) == 1 and isinstance(count, int) and count > 0:
-        return [(names[0], f"0-{min(count, MAX_PAGES) - 1}")]
-    return [(name, "0") for name in names]
+        return 0
+    return count if isinstance(count, int) else 0
 
 
 async def _text(service: Service, caller: Caller, job: Job) -> dict[str, str] | None:

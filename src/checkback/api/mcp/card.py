@@ -282,29 +282,34 @@ def _seen(job: Job) -> str:
 def _picture(job: Job, name: str | None) -> PictureRecord | None:
     """An image of the job that a host can read: the one with that name, or the first."""
     for item in job.artifacts:
-        if (
-            item.media_type in PICTURES
-            and item.size_bytes <= MAX_READ_BYTES
-            and name in (None, item.name)
-        ):
+        if name in (None, item.name) and _can_be_shown(item):
             uri = f"job://{job.id}/artifacts/{item.id}"
             return {"uri": uri, "name": item.name, "media_type": item.media_type}
     return None
+
+
+def _can_be_shown(item: Artifact) -> bool:
+    return item.media_type in PICTURES and item.size_bytes <= MAX_READ_BYTES
 
 
 def _of_report(job: Job, report: dict[str, Any]) -> dict[str, Any]:
     quality: dict[str, Any] = report.get("quality") or {}
     axes = cast("dict[str, dict[str, Any]]", quality.get("axes") or {})
     layout: dict[str, Any] = report.get("layout") or {}
-    palette: list[tuple[str, float]] = []
-    if "colors" in (report.get("design") or {}):
-        palette = native.point(report, "/design/colors/palette")
     return {
         "title": report.get("title"),
         "url": report.get("finalUrl") or report.get("url"),
         "score": quality.get("overallScore"),
         "grade": quality.get("grade"),
         "axes": [{"name": name, "score": axis["score"]} for name, axis in axes.items()],
-        "palette": [colour for colour, _ in palette[:MAX_PALETTE]],
+        "palette": _palette(report),
         "picture": _picture(job, layout.get("screenshot") or ""),
     }
+
+
+def _palette(report: dict[str, Any]) -> list[str]:
+    """The most used colors."""
+    if "colors" not in (report.get("design") or {}):
+        return []
+    palette: list[tuple[str, float]] = native.point(report, "/design/colors/palette")
+    return [color for color, _ in palette[:MAX_PALETTE]]

@@ -45,14 +45,18 @@ def instructions(tools: Collection[str]) -> str:
 
 
 def leave_out_absent(tools: Sequence[ApiTool]) -> None:
-    """Drop the sentences of descriptions that send an agent to a tool that is not there."""
-    there = {tool.name for tool in tools}
-    absent = [name for name in MENTIONED if name not in there]
+    """Drop the sentences of descriptions that send an agent to a tool that does not exist."""
+    existing = {tool.name for tool in tools}
+    absent = [re.escape(name) for name in MENTIONED if name not in existing]
     if not absent:
         return
-    named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, absent))})(?!\w|\.\w)")
+    mention = re.compile(rf"(?<![\w.])(?:{'|'.join(absent)})(?!\w|\.\w)")
     for tool in tools:
-        sentences = re.split(r"(?<=[.!?])\s+", tool.description or "")
-        kept = [sentence for sentence in sentences if not named.search(sentence)]
-        if kept and len(kept) < len(sentences):
-            tool.description = " ".join(kept)
+        tool.description = _without(mention, tool.description)
+
+
+def _without(mention: re.Pattern[str], description: str | None) -> str | None:
+    """The description without the sentences that mention these tools, if any sentence is left."""
+    sentences = re.split(r"(?<=[.!?])\s+", description or "")
+    kept = [sentence for sentence in sentences if not mention.search(sentence)]
+    return " ".join(kept) if kept and len(kept) < len(sentences) else description

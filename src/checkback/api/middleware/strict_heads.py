@@ -30,15 +30,18 @@ class StrictBuffer(ReceiveBuffer):
         lines = super().maybe_extract_lines()
         if lines is None:
             return None
-        raw = self._raw
-        ends = raw.count(b"\r\n")
-        if raw.count(b"\n") != ends or raw.count(b"\r") != ends:
-            raise h11.LocalProtocolError("a line does not end with CR LF")
-        if b"\n " in raw or b"\n\t" in raw:
-            raise h11.LocalProtocolError("a header field is folded")
+        self._check_line_ends()
         names = {bytes(line.partition(b":")[0]).lower() for line in lines[1:]}
         if b"transfer-encoding" in names and (
             b"content-length" in names or lines[0].endswith(b"HTTP/1.0")
         ):
             raise h11.LocalProtocolError("both a Content-Length and a Transfer-Encoding")
         return lines
+
+    def _check_line_ends(self) -> None:
+        raw = self._raw
+        count = raw.count(b"\r\n")
+        if raw.count(b"\n") != count or raw.count(b"\r") != count:
+            raise h11.LocalProtocolError("a line does not end with CR LF")
+        if b"\n " in raw or b"\n\t" in raw:
+            raise h11.LocalProtocolError("a header field is folded")

@@ -50,17 +50,22 @@ def parse_profiles(profiles: Any) -> Fields:
 
 
 def _flattened(options: Fields) -> Fields:
-    """Without the wrapping that samples have: a list of objects that name their
-    options' objects.
-    """
+    """Without the wrapping that samples have: a list of objects that name their options' objects."""
     wrapped = options.get("profiles")
     if not isinstance(wrapped, list):
         return options
-    found: Fields = {name: value for name, value in options.items() if name != "profiles"}
+    flat: Fields = {name: value for name, value in options.items() if name != "profiles"}
     for item in cast("list[Any]", wrapped):
-        for name, value in (cast("Fields", item) if isinstance(item, dict) else {}).items():
-            found |= cast("Fields", value) if isinstance(value, dict) else {name: value}
-    return found
+        if isinstance(item, dict):
+            flat |= _unwrapped(cast("Fields", item))
+    return flat
+
+
+def _unwrapped(item: Fields) -> Fields:
+    flat: Fields = {}
+    for name, value in item.items():
+        flat |= cast("Fields", value) if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def _read(text: str) -> Any:

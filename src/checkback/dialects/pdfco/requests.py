@@ -188,23 +188,22 @@ def arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Fields:
         if value is None or value == "":
             continue
         args[argument] = _CONVERT.get(argument, _as_given)(name, value)
-    source = parameters.get(endpoint.required)
+    args |= _source_arguments(endpoint, parameters.get(endpoint.required))
+    if endpoint.kind == "pdf.edit":
+        _add_legacy_lists(args)
+        if "images" in args:
+            args["images"] = [_with_direct_url(image) for image in args["images"]]
+    return args
+
+
+def _source_arguments(endpoint: Endpoint, source: object) -> Fields:
     if not isinstance(source, str) or not source.strip():
         raise InvalidInput(f"`{endpoint.required}` is required.")
     if endpoint.required == "html":
-        args["html"] = source
-    elif endpoint.kind in MANY_SOURCES:
-        args["urls"] = [source_url(part) for part in parts_of(source)]
-    else:
-        args["url"] = source_url(source)
-    if endpoint.kind == "pdf.edit":
-        _add_legacy_lists(args)
-        args |= (
-            {"images": [_with_direct_url(image) for image in args["images"]]}
-            if "images" in args
-            else {}
-        )
-    return args
+        return {"html": source}
+    if endpoint.kind in MANY_SOURCES:
+        return {"urls": [source_url(part) for part in parts_of(source)]}
+    return {"url": source_url(source)}
 
 
 def parts_of(urls: str) -> list[str]:

@@ -169,29 +169,28 @@ def check(job: Job, *, links: Mapping[str, JSON], valid_till: datetime, duration
 
     A failed job has no ``error: true``: clients take that for a failed check (spec section 1.1).
     """
-    found = status(job)
-    answer: Fields = {"status": found, "jobId": job.id, "remainingCredits": 0}
-    if found == WORKING:
+    job_status = status(job)
+    answer: Fields = {"status": job_status, "jobId": job.id, "remainingCredits": 0}
+    if job_status == WORKING:
         answer |= {"progress": job.progress, "phase": job.phase}
         # A job that runs at PDF.co says what the checks there have cost so far.
-        return (
-            answer | {"message": job.message}
-            if job.message and job.kind in REMOTE_KINDS
-            else answer
-        )
-    answer |= {"credits": 0, "duration": duration_ms}
-    if job.started_at is not None and job.finished_at is not None:
-        # A clock that was set back between start and end must not show.
-        took = (job.finished_at - job.started_at).total_seconds()
-        answer["jobDuration"] = max(0, round(took * 1000))
-    if found != SUCCESS:
-        return answer | _failure(job, found)
+        if job.message and job.kind in REMOTE_KINDS:
+            answer["message"] = job.message
+        return answer
+    answer |= {"credits": 0, "duration": duration_ms, **_job_duration(job)}
+    if job_status != SUCCESS:
+        return answer | _failure(job, job_status)
     answer |= {"message": "Success", **links, "outputLinkValidTill": moment(valid_till)}
-    if (count := page_count(job)) is not None:
-        answer["pageCount"] = count
-    if (body := _result(job).get("body")) is not None:
-        answer["body"] = body
-    return answer
+    optional = {"pageCount": page_count(job), "body": _result(job).get("body")}
+    return answer | {name: value for name, value in optional.items() if value is not None}
+
+
+def _job_duration(job: Job) -> Fields:
+    if job.started_at is None or job.finished_at is None:
+        return {}
+    # A clock that was set back between start and end must not show.
+    took = (job.finished_at - job.started_at).total_seconds()
+    return {"jobDuration": max(0, round(took * 1000))}
 
 
 def no_such_job(job_id: str, *, force: bool) -> Fields:

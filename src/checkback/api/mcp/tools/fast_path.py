@@ -120,14 +120,16 @@ class Shortcut:
             return await call_next(ctx)
         if ctx.method == LIST:
             return await self._list(ctx, call_next)
+        return await self._call(ctx, call_next)
+
+    async def _call(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
         params = ctx.params or {}
         tool = self._tools.get(params["name"])
         if tool is None:
             return await call_next(ctx)
         with bind_request_context(ctx):
             async with Context(fastmcp=self._server, session=ctx.session) as context:
-                starts_task = self._starts_task(context, tool.name)
-                if not starts_task:
+                if not self._starts_task(context, tool.name):
                     result = await tool.run(params.get("arguments") or {})
                     return self._finished(ctx, _wire(result, ctx.protocol_version))
         return await call_next(ctx)

@@ -393,22 +393,23 @@ def _endpoint_path(row: ToolRow, given: Arguments) -> str:
 
 
 def _checked(parameters: Iterable[Parameter], arguments: Arguments) -> Arguments:
-    """The arguments by their declared names and types. Raises InvalidInput that
-    names a wrong one.
-    """
-    known = {one.name: one for one in parameters}
-    if extra := sorted(arguments.keys() - known.keys()):
-        raise InvalidInput(f"Unknown argument `{extra[0][:80]}`.{did_you_mean(extra[0], known)}")
-    for name, one in known.items():
-        value = arguments.get(name)
-        if value is None:
-            if one.required:
-                raise InvalidInput(f"`{name}` is required.")
-            continue
-        wanted = one.schema.get("type")
-        if wanted is not None and not isinstance(value, _TYPES[wanted]):
-            raise InvalidInput(f"`{name}` must be of type {wanted}.")
+    """The arguments by their declared names and types. Raises InvalidInput that names a wrong one."""
+    known = {parameter.name: parameter for parameter in parameters}
+    for unknown in sorted(arguments.keys() - known.keys()):
+        raise InvalidInput(f"Unknown argument `{unknown[:80]}`.{did_you_mean(unknown, known)}")
+    for parameter in known.values():
+        _check_value(parameter, arguments.get(parameter.name))
     return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _check_value(parameter: Parameter, value: Any) -> None:
+    if value is None:
+        if parameter.required:
+            raise InvalidInput(f"`{parameter.name}` is required.")
+        return
+    wanted = parameter.schema.get("type")
+    if wanted is not None and not isinstance(value, _TYPES[wanted]):
+        raise InvalidInput(f"`{parameter.name}` must be of type {wanted}.")
 
 
 _TYPES: dict[str, tuple[type, ...]] = {

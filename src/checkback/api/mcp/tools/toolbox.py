@@ -42,18 +42,22 @@ class Toolbox:
         self.grow()
 
     def grow(self) -> list[ApiTool]:
-        """Take in what is new. Returns the tools that were not there before."""
-        found, told = self._make()
-        tools = {one.tool.name if isinstance(one, JobTool) else one.name: one for one in found}
-        fresh = {name: one for name, one in tools.items() if name not in self.tools}
+        """Add the tools of kinds that are new. Returns the tools that were added."""
+        made, renderers = self._make()
+        fresh = {_tool(one).name: one for one in made if _tool(one).name not in self.tools}
         names = aliases([*self.tools, *fresh])
         for name, one in fresh.items():
+            self.tools[name] = _tool(one)
             if isinstance(one, JobTool):
                 self.starters[name] = one
-            self.tools[name] = one.tool if isinstance(one, JobTool) else one
-        self.told |= {kind: words for kind, words in told.items() if kind not in self.told}
+        for kind, renderer in renderers.items():
+            self.told.setdefault(kind, renderer)
         self.called |= {alias: self.tools[name] for alias, name in names.items()}
         return [self.tools[name] for name in fresh]
+
+
+def _tool(made: ApiTool | JobTool) -> ApiTool:
+    return made.tool if isinstance(made, JobTool) else made
 
 
 class JobServer(FastMCP[None]):

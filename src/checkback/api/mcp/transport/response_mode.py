@@ -112,13 +112,17 @@ def is_brief(message: Mapping[str, Any] | None) -> bool:
     if message is None or "id" not in message:
         return False
     params: Mapping[str, Any] = message.get("params") or {}
-    meta: Any = params.get("_meta")
-    if isinstance(meta, dict) and "progressToken" in meta:
+    if _wants_progress(params):
         return False
     if message.get("method") != "tools/call":
         return message.get("method") in BRIEF_METHODS
     name: Any = params.get("name")
     return isinstance(name, str) and underscore(name) in BRIEF_TOOLS
+
+
+def _wants_progress(params: Mapping[str, Any]) -> bool:
+    meta: Any = params.get("_meta")
+    return isinstance(meta, dict) and "progressToken" in meta
 
 
 def _takes_both(scope: Scope) -> bool:
