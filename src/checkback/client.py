@@ -181,17 +181,8 @@ class Client:
     def _request(
         self, method: str, path: str, body: JSON | _File = None, *, timeout: float | None = None
     ) -> Generator[http.client.HTTPResponse]:
-        headers = {"Accept": "application/json, text/event-stream", "Connection": "close"}
-        payload: bytes | BinaryIO | None = None
-        if isinstance(body, _File):
-            payload = body.content
-            headers |= {
-                "Content-Type": "application/octet-stream",
-                "Content-Length": str(body.size_bytes),
-            }
-        elif body is not None:
-            payload = json.dumps(body, allow_nan=False).encode()
-            headers["Content-Type"] = "application/json"
+        payload, headers = _encoded(body)
+        headers |= {"Accept": "application/json, text/event-stream", "Connection": "close"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         connection = self._connection(timeout or self._timeout)
@@ -319,6 +310,17 @@ def to_error(body: Any, status: int) -> CheckbackError:
 def _by_code() -> dict[str, type[CheckbackError]]:
     found = (value for value in vars(errors).values() if isinstance(value, type))
     return {form.code: form for form in found if issubclass(form, CheckbackError)}
+
+
+def _encoded(body: JSON | _File) -> tuple[bytes | BinaryIO | None, dict[str, str]]:
+    """The body of a request as it is sent, and the headers that describe it."""
+    if isinstance(body, _File):
+        size = str(body.size_bytes)
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": size}
+        return body.content, headers
+    if body is None:
+        return None, {}
+    return json.dumps(body, allow_nan=False).encode(), {"Content-Type": "application/json"}
 
 
 def _unreachable(error: Exception) -> EngineUnavailable:

@@ -408,24 +408,35 @@ def _check(settings: Settings) -> None:
     for name, (least, most) in _RANGES.items():
         value = getattr(settings, name)
         if not least <= value <= most:
-            raise _invalid(
-                _variable(name), f"expected a number from {least} to {most}; got {value}"
-            )
-    if not re.fullmatch(r"[!-~]{1,100}", settings.prefix):
+            expected = f"expected a number from {least} to {most}; got {value}"
+            raise _invalid(_variable(name), expected)
+    _check_prefix(settings.prefix)
+    _check_toolsets(settings.toolsets)
+    _check_public_url(settings.public_url)
+    _check_queues(settings.queues)
+
+
+def _check_prefix(prefix: str) -> None:
+    if not re.fullmatch(r"[!-~]{1,100}", prefix):
         raise _invalid(
             _variable("prefix"),
             "expected 1 to 100 ASCII characters without spaces",
             hint="Use bull, the default, unless other programs share the store.",
         )
-    _check_toolsets(settings.toolsets)
-    if settings.public_url is not None and not _is_base_url(settings.public_url):
+
+
+def _check_public_url(url: str | None) -> None:
+    if url is not None and not _is_base_url(url):
         raise _invalid(
             _variable("public_url"),
             "expected an http or https URL without query or user",
             hint="Write the scheme, the host and, if needed, port and path: "
             "https://jobs.example.com",
         )
-    for queue in settings.queues:
+
+
+def _check_queues(queues: tuple[str, ...]) -> None:
+    for queue in queues:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", queue):
             raise _invalid(
                 _variable("queues"),

@@ -120,7 +120,7 @@ def test_the_files_of_a_job_are_listed_and_fetched(shell: Shell, tmp_path: Path)
     assert shell.out("artifact", job_id, "words.txt") == "hello"
     shell.run("artifact", job_id, "words.txt", "--output", str(tmp_path / "copy"))
     assert (tmp_path / "copy").read_text() == "hello"
-    assert "no such artifact" in shell.run("artifact", job_id, "other", code=4).stderr
+    assert "has no artifact" in shell.run("artifact", job_id, "other", code=4).stderr
 
 
 def test_a_failed_job_runs_again(shell: Shell, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_token_is_shown_once_and_stored_as_a_hash(shell: Shell) -> None:
 def test_another_address_needs_tokens(tmp_path: Path) -> None:
     alone = Shell(tmp_path / "home")
     refused = alone.run("serve", "--host", "0.0.0.0", code=2)
-    assert "needs tokens" in refused.stderr
+    assert "requires tokens" in refused.stderr
     refused = alone.run("serve", "--host", "0.0.0.0", "--no-token", code=2)
     assert "loopback" in refused.stderr
 
@@ -220,7 +220,7 @@ def test_the_version_is_told(shell: Shell) -> None:
 
 
 def test_stop_says_when_there_is_nothing_to_stop(tmp_path: Path) -> None:
-    assert "no server runs" in Shell(tmp_path / "home").run("stop").stderr
+    assert "no server is running" in Shell(tmp_path / "home").run("stop").stderr
 
 
 def test_a_check_imports_neither_pydantic_nor_redis_nor_mcp(shell: Shell) -> None:

@@ -27,11 +27,11 @@ def mask_unexpected(
     Outside of ``production`` its text is shown, without secrets.
     """
     log.error("Request %s failed.", request_id, exc_info=error)
-    detail = None if production else redact(f"{type(error).__name__}: {error}")
-    return CheckbackError(
-        detail or "An unexpected error occurred in the server.",
-        hint=f"Find the details in the server's log under the request id {request_id}.",
-    )
+    message = "An unexpected error occurred in the server."
+    if not production:
+        message = redact(f"{type(error).__name__}: {error}")
+    hint = f"Find the details in the server's log under the request id {request_id}."
+    return CheckbackError(message, hint=hint)
 
 
 async def send_json(

@@ -172,15 +172,13 @@ async def read_record(wire: RedisConnection, keys: Keys) -> ServerRecord | None:
 
 
 async def find_url(settings: Settings) -> str | None:
-    """Where the server of these settings listens; None when none runs, or it does not answer."""
+    """The URL of the server of these settings; None if none is running, or it does not answer."""
     if settings.own_valkey and not server_runs(settings.home):
         return None
     record = await _read_patiently(settings)
-    return (
-        record.url
-        if record and (_is_current(record, settings) or not settings.own_valkey)
-        else None
-    )
+    if settings.own_valkey and not _is_current(record, settings):
+        return None
+    return record.url if record else None
 
 
 async def publish(
@@ -255,8 +253,8 @@ def _differences(
     if record is None:
         return []
     mine = settings.published()
-    told = settings_table.explicit(os.environ, chosen)
-    return sorted(name for name in told & mine.keys() if record.settings.get(name) != mine[name])
+    asked = settings_table.explicit(os.environ, chosen) & mine.keys()
+    return sorted(name for name in asked if record.settings.get(name) != mine[name])
 
 
 async def _is_idle(settings: Settings) -> bool:
@@ -288,9 +286,8 @@ def _adopt(settings: Settings, record: ServerRecord | None) -> Settings:
     """
     if record is None:
         return settings
-    theirs: dict[str, Any] = {
-        name: tuple(cast("list[str]", value)) if isinstance(value, list) else value
-        for name, value in record.settings.items()
-        if name in settings.published() and name != "tokens"
-    }
-    return settings_table.with_values(settings, theirs)
+    adopted: dict[str, Any] = {}
+    for name in settings.published().keys() & record.settings.keys() - {"tokens"}:
+        value = record.settings[name]
+        adopted[name] = tuple(cast("list[str]", value)) if isinstance(value, list) else value
+    return settings_table.with_values(settings, adopted)

@@ -213,21 +213,26 @@ def did_not_start(home: Path) -> EngineUnavailable:
 
 
 def last_error(log: Path) -> tuple[str, str]:
-    """What a server that has ended said last, and its hint: one of our errors, or else its last
-    line.
+    """The last message of a server that has exited, and its hint: one of our errors, or else its
+    last line.
     """
-    with contextlib.suppress(OSError):
+    try:
         lines = log.read_text(errors="replace")[-8000:].splitlines()
-        for place in range(len(lines) - 1, -1, -1):
-            if lines[place].startswith(STARTED):
-                break
-            if lines[place].startswith("error: "):
-                after = lines[place + 1] if place + 1 < len(lines) else ""
-                hint = after.removeprefix("hint: ") if after.startswith("hint: ") else ""
-                return lines[place].removeprefix("error: "), hint
-        if lines and not lines[-1].startswith(STARTED):
-            return lines[-1].strip()[:300], ""
+    except OSError:
+        return "", ""
+    for number in range(len(lines) - 1, -1, -1):
+        if lines[number].startswith(STARTED):
+            break
+        if lines[number].startswith("error: "):
+            return lines[number].removeprefix("error: "), _hint_after(lines, number)
+    if lines and not lines[-1].startswith(STARTED):
+        return lines[-1].strip()[:300], ""
     return "", ""
+
+
+def _hint_after(lines: list[str], number: int) -> str:
+    following = lines[number + 1] if number + 1 < len(lines) else ""
+    return following.removeprefix("hint: ") if following.startswith("hint: ") else ""
 
 
 def stop(home: Path) -> bool:
@@ -238,18 +243,20 @@ def stop(home: Path) -> bool:
     if pid is None:
         raise EngineUnavailable(
             "The process of the server of this data folder cannot be found.",
-            hint=("Find the process that holds serve.lock in the data folder and end it."),
+            hint="Find the process that holds serve.lock in the data folder and end it.",
         )
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    ends = time.monotonic() + STOP_SECONDS
+    _wait_until_stopped(home, pid)
+    return True
+
+
+def _wait_until_stopped(home: Path, pid: int) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
     while server_runs(home):
-        if time.monotonic() > ends:
+        if time.monotonic() > deadline:
             raise EngineUnavailable(
                 f"The server (PID {pid}) is still running.",
-                hint=(
-                    "Running jobs may still need their grace time. Try again, or kill the process."
-                ),
+                hint="Running jobs may still need their grace time. Try again, or kill the process.",
             )
         time.sleep(0.02)
-    return True

@@ -145,18 +145,20 @@ def load_kinds(settings: Settings) -> None:
     try:
         registry.load(settings.kinds)
     except registry.ModuleNotLoaded as error:
-        cause = error.__cause__
-        is_missing = isinstance(cause, ImportError) and (
-            not cause.name or str(error).startswith(cause.name)
-        )
-        raise InvalidInput(
-            f"The module {error}",
-            hint=(
+        hint = "Fix the module, or remove it from CHECKBACK_KINDS and --import."
+        if _is_missing(error):
+            hint = (
                 "In CHECKBACK_KINDS or --import, name .py files, or modules that are on PYTHONPATH."
             )
-            if is_missing
-            else "Fix the module, or remove it from CHECKBACK_KINDS and --import.",
-        ) from error
+        raise InvalidInput(f"The module {error}", hint=hint) from error
+
+
+def _is_missing(error: ImportError) -> bool:
+    """Whether the module itself was not found, rather than one that it imports."""
+    cause = error.__cause__
+    if not isinstance(cause, ImportError):
+        return False
+    return not cause.name or str(error).startswith(cause.name)
 
 
 async def _work(settings: Settings, *, check: bool) -> int:

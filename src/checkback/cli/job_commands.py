@@ -307,28 +307,28 @@ def _with_files(
     """The arguments, with each ``file=PATH`` uploaded: no path leaves this process."""
     from checkback.kinds import registry
 
-    args = {name: value for name, value in given if name != "file"}
-    paths = [str(value) for name, value in given if name == "file"]
+    paths = [Path(str(value)) for name, value in given if name == "file"]
     if not paths or "file" in registry.get(kind).args_model.model_fields:
         return dict(given)
+    args = {name: value for name, value in given if name != "file"}
     sources = registry.get(kind).sources
-    uploads = [f"upload:{_hand_in(connection, Path(path))}" for path in paths]
     if "urls" in sources:
-        return {**args, "urls": uploads}
-    if "url" not in sources or len(uploads) > 1:
+        return {**args, "urls": [_upload(connection, path) for path in paths]}
+    if "url" not in sources or len(paths) > 1:
         raise InvalidInput(
             f"{kind} takes {'one file' if 'url' in sources else 'no file'}.",
             hint="Run `checkback kinds` to see the arguments of each kind.",
         )
-    return {**args, "url": uploads[0]}
+    return {**args, "url": _upload(connection, paths[0])}
 
 
-def _hand_in(connection: Connection, path: Path) -> str:
+def _upload(connection: Connection, path: Path) -> str:
+    """Upload a file and return it as a source."""
     try:
         with path.open("rb") as file, connection.service.begin_upload(LOCAL, path.name) as writer:
             while chunk := file.read(1 << 20):
                 writer.write(chunk)
-            return writer.finish().id
+            return f"upload:{writer.finish().id}"
     except OSError as error:
         raise InvalidInput(
             f"The file {quoted(path)} cannot be read: {error.strerror}.",

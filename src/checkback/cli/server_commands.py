@@ -153,36 +153,40 @@ def config(options: Namespace) -> int:
 
 
 def token(options: Namespace) -> int:
-    """Show the folder's token, print a link that signs a browser in, or make a
-    token for an owner.
-    """
+    """Show the folder's token, print a sign-in link, or add a token for an owner."""
     settings = settings_table.read()
-    from checkback.security.auth.callers import Scope
-    from checkback.security.auth.token_files import add_token, folder_token
-
-    if options.action == "show":
-        daemon.prepare_home(settings.home)
-        sys.stdout.write(folder_token(settings.home) + "\n")
-        return Exit.DONE
+    if options.action == "add":
+        return _add_token(settings, options)
     if options.action == "link":
         return _show_link(settings)
+    from checkback.security.auth.token_files import folder_token
+
+    daemon.prepare_home(settings.home)
+    sys.stdout.write(folder_token(settings.home) + "\n")
+    return Exit.DONE
+
+
+def _add_token(settings: Settings, options: Namespace) -> int:
+    """Print a new token for an owner."""
+    from checkback.security.auth.callers import Scope
+    from checkback.security.auth.token_files import add_token
+
     if not options.owner:
         raise InvalidInput(
             "The owner of the new token is missing.", hint="Run `checkback token add OWNER`."
         )
     path = settings.tokens or settings.home / daemon.TOKENS_NAME
-    first = not path.exists()
+    is_first = not path.exists()
     daemon.prepare_home(settings.home)
-    scopes = (
-        [Scope(scope) for scope in options.scope] if options.scope else [Scope.READ, Scope.WRITE]
-    )
-    made = add_token(path, options.owner, scopes)
-    when = (
-        "If a server is running, restart it: this is the first token in its list. " if first else ""
-    )
-    sys.stderr.write(f"added to {path}. {when}The token is shown only once:\n")
-    sys.stdout.write(made + "\n")
+    scopes = [Scope(scope) for scope in options.scope or ("read", "write")]
+    new_token = add_token(path, options.owner, scopes)
+    sys.stderr.write(f"added to {path}. {_RESTART if is_first else ''}")
+    sys.stderr.write("The token is shown only once:\n")
+    sys.stdout.write(new_token + "\n")
     return Exit.DONE
+
+
+_RESTART = "If a server is running, restart it: this is the first token in its list. "
 
 
 def _show_link(settings: Settings) -> int:

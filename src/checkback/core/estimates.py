@@ -73,9 +73,12 @@ class Backlog:
     #: Whether jobs wait that go before all these: other clients', or a lost worker's.
     others_first: bool = False
 
-    def place(self, job_id: str) -> int | None:
-        """How many wait before a job; None where it is not among those that were looked at."""
-        return next((place for place, one in enumerate(self.waiting) if one.job_id == job_id), None)
+    def position(self, job_id: str) -> int | None:
+        """How many jobs wait before a job; None if it is not among those that were looked at."""
+        for position, ahead in enumerate(self.waiting):
+            if ahead.job_id == job_id:
+                return position
+        return None
 
     def kinds(self, place: int) -> set[str]:
         """The kinds of what runs, and of what waits up to a place."""
@@ -113,17 +116,24 @@ def typical_seconds(runs: Sequence[KindRun]) -> float | None:
 
 
 def eta_seconds(job: Job, runs: Sequence[KindRun], now: datetime) -> int | None:
-    """How long a running job will probably still take, 1 at the least; None where there is no
-    telling.
+    """How long a running job will probably still take, at least 1; None if it is unknown.
 
-    What the runs took from the beginning of the job's present phase on, in the median, less the
-    time that it has spent in it.
+    The median of what the runs took from the start of the job's present phase on, less the time
+    that the job has spent in this phase.
     """
     if job.state is not State.ACTIVE or job.started_at is None:
         return None
-    left = [found for run in runs if (found := run.left_after(job.phase)) is not None]
+    left = [seconds for run in runs if (seconds := run.left_after(job.phase)) is not None]
     if len(left) < LEAST_RUNS:
         return None
     elapsed = max(0.0, (now - job.started_at).total_seconds())
-    began = next((one.after_seconds for one in reversed(job.phases) if one.phase == job.phase), 0.0)
-    return max(1, round(median(left) - max(0.0, elapsed - began)))
+    in_phase = max(0.0, elapsed - _phase_start(job))
+    return max(1, round(median(left) - in_phase))
+
+
+def _phase_start(job: Job) -> float:
+    """Seconds after the start of the attempt at which the present phase began."""
+    for start in reversed(job.phases):
+        if start.phase == job.phase:
+            return start.after_seconds
+    return 0.0

@@ -88,9 +88,8 @@ def _timestamps(job: Job) -> dict[str, int]:
     if job.started_at is not None:
         times["started"] = _milliseconds(job.started_at)
     if job.finished_at is not None and job.state.is_final:
-        times["completed" if job.state is State.COMPLETED else "failed"] = _milliseconds(
-            job.finished_at
-        )
+        name = "completed" if job.state is State.COMPLETED else "failed"
+        times[name] = _milliseconds(job.finished_at)
     return times
 
 
@@ -100,13 +99,11 @@ def _milliseconds(moment: datetime) -> int:
 
 def _failed_reason(job: Job) -> str:
     message = job.failure.message if job.failure is not None else ""
-    if job.state is State.CANCELLED:
-        return (
-            message
-            if "cancelled" in message.lower()
-            else f"The job was cancelled. {message}".rstrip()
-        )
-    return message or "The job failed."
+    if job.state is not State.CANCELLED:
+        return message or "The job failed."
+    if "cancelled" in message.lower():
+        return message
+    return f"The job was cancelled. {message}".rstrip()
 
 
 # --- The job data in the queue --------------------------------------------------------------------

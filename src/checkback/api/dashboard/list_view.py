@@ -30,8 +30,8 @@ async def collect(
     query: Mapping[str, str],
     workers: Callable[[], Awaitable[int]],
 ) -> dict[str, Any]:
-    """Everything that the template shows. Raises Forbidden for an owner that is not the caller's to
-    list.
+    """Everything that the template shows. Raises Forbidden for an owner whose jobs the caller may
+    not list.
     """
     search = parse(query.get("q", ""))
     owner = search.owner or ("*" if caller.is_admin else None)
@@ -47,10 +47,14 @@ async def collect(
         "workers": await _alive(workers),
         "figures": await _figures(service, looked),
         "shows_owner": owner == "*",
-        "changes": "/changes" + (f"?{urlencode({'owner': owner})}" if owner else ""),
+        "changes": _changes_path(owner),
         "links": {state: _link(search, state) for state in State},
         "link_to_all": _link(search, None),
     }
+
+
+def _changes_path(owner: str | None) -> str:
+    return f"/changes?{urlencode({'owner': owner})}" if owner else "/changes"
 
 
 def _row(job: Job, now: datetime) -> dict[str, Any]:

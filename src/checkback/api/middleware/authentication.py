@@ -188,10 +188,13 @@ def session_cookie(scope: Scope) -> str | None:
 
 async def refuse(error: CheckbackError, scope: Scope, send: Send) -> None:
     """Answer with an error in our own format, without reading the request."""
-    identity = request_id(header(scope, "x-request-id"))
-    lines = [(b"cache-control", b"no-store")]
+    body = native.error(error, request_id(header(scope, "x-request-id")))
+    await send_json(send, error.http_status, body, _error_headers(error))
+
+
+def _error_headers(error: CheckbackError) -> Iterator[tuple[bytes, bytes]]:
+    yield b"cache-control", b"no-store"
     if error.http_status == 401:
-        lines.append((b"www-authenticate", b"Bearer"))
+        yield b"www-authenticate", b"Bearer"
     if after := native.retry_after(error):
-        lines.append((b"retry-after", str(after).encode()))
-    await send_json(send, error.http_status, native.error(error, identity), lines)
+        yield b"retry-after", str(after).encode()

@@ -125,15 +125,20 @@ def save_file(source: Path, folder: Path, name: str) -> Path:
 
 
 def _check_name(name: str) -> None:
-    plain = (
-        name.isprintable() and not any(sign in name for sign in "/\\") and not name.startswith(".")
-    )
-    try:
-        short = 0 < len(name.encode()) <= MAX_NAME_BYTES
-    except UnicodeEncodeError:
-        short = False
-    if not (plain and short):
+    if not (_is_plain(name) and _is_short(name)):
         raise InvalidInput(
             f"`save_as` must be a plain file name; got {quoted(name)}.",
             hint="Remove folders, control characters and leading dots from the name.",
         )
+
+
+def _is_plain(name: str) -> bool:
+    has_folder = "/" in name or "\\" in name
+    return name.isprintable() and not has_folder and not name.startswith(".")
+
+
+def _is_short(name: str) -> bool:
+    try:
+        return 0 < len(name.encode()) <= MAX_NAME_BYTES
+    except UnicodeEncodeError:
+        return False

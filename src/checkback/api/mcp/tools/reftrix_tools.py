@@ -137,9 +137,8 @@ class ReftrixTools:
     async def analyze(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         job = await self.begin(caller, arguments, identity)
         if not checked(PageAnalyzeArgs, arguments).run_async:
-            with suppress(
-                EngineUnavailable
-            ):  # the job is stored: its id is a better answer than an error
+            # The job is stored: during an outage its id is a better answer than an error.
+            with suppress(EngineUnavailable):
                 job = await self._desk.wait(caller, job.id, self._desk.wait_seconds)
         return await self.told(caller, job)
 

@@ -122,22 +122,22 @@ class StrictMessages:
             body = await _read(receive)
             if body is None:
                 return
-            scope[MESSAGE] = await heavy.run(
-                check_message, body, light=len(body) <= heavy.SMALL_BYTES
-            )
+            light = len(body) <= heavy.SMALL_BYTES
+            scope[MESSAGE] = await heavy.run(check_message, body, light=light)
         except BadJsonRpcMessage as bad:
             await refuse(bad, send)
             return
-        given = False
+        await self._app(scope, _replayed(body, receive), send)
 
-        async def again() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app(scope, again, send)
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """``receive`` as if the body had not been read yet."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
 
 
 async def _read(receive: Receive) -> bytes | None:
