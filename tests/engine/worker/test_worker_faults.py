@@ -19,7 +19,7 @@ from checkback.app.connect import Connection, connect
 from checkback.app.web import check_readiness
 from checkback.client import Client
 from checkback.core.states import State
-from checkback.engine.jobs import store as queues
+from checkback.engine.jobs import adding, store
 from checkback.engine.processes import tree
 from checkback.engine.redis.embedded import EmbeddedValkey, store_url
 from checkback.engine.worker import process as worker_module
@@ -63,16 +63,17 @@ async def test_a_waiting_job_does_not_notice_that_a_worker_was_killed(
 HOLDS_ENDS = """
 import asyncio
 from checkback.engine.worker.attempt import Attempt
+from checkback.engine.worker.attempt_store import AttemptStore
 
 async def hold(self, *_):
     await asyncio.Event().wait()
 
-store_end = Attempt._store_end
+finish = Attempt._finish
 
-async def hold_or_store(self, *told):
-    await (hold(self) if self.name == "test.leave_file" else store_end(self, *told))
+async def hold_or_finish(self, end):
+    await (hold(self) if self.name == "test.leave_file" else finish(self, end))
 
-Attempt._store_end, Attempt._remember = hold_or_store, hold
+Attempt._finish, AttemptStore.record_run = hold_or_finish, hold
 """
 """A worker that gets no further than to the end: of test.leave_file before anything of it is
 stored, of the others before BullMQ has moved the job.
@@ -428,7 +429,8 @@ async def test_a_door_whose_clock_is_wrong_submits_jobs_that_run_once_and_stay(
         def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime.now(tz) + timedelta(seconds=shift)
 
-    monkeypatch.setattr(queues, "datetime", WrongClock)
+    for module in (adding, store):
+        monkeypatch.setattr(module, "datetime", WrongClock)
     workers.start(settings)
     ids = [await submit(connection, "test.add", a=number, b=0) for number in range(3)]
     jobs = [await connection.service.wait(LOCAL, job_id, 20) for job_id in ids]

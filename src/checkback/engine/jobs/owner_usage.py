@@ -14,8 +14,8 @@ from checkback.engine.redis.connection import RedisConnection, Script
 from checkback.engine.redis.keys import Keys
 from checkback.security.auth.callers import LOCAL_OWNER
 
-RELIEVE = Script.named("relieve")
-RECOUNT = Script.named("recount")
+FREE_OWNER_BYTES = Script.named("free_owner_bytes")
+RECOUNT_OWNER_BYTES = Script.named("recount_owner_bytes")
 
 JOB_BYTES = 1200
 """What a job takes in addition to what its caller and its process wrote: other fields, index entries."""
@@ -68,7 +68,7 @@ class OwnerUsage:
         for _ in range(MAX_LOOKS):
             begin = self._looked_from.get(owner, "-inf")
             found = await self._wire.script(
-                RELIEVE, listed, [owner, goal - freed, begin, SCAN_LIMIT, *prefixes]
+                FREE_OWNER_BYTES, listed, [owner, goal - freed, begin, SCAN_LIMIT, *prefixes]
             )
             freed += found[0]
             if len(found) < 2:
@@ -105,7 +105,9 @@ class OwnerUsage:
                 sizes = await self._wire.transaction([["HGET", key, "cb:size"] for key in keys])
                 total += sum(int(size) for size in sizes if size is not None)
             if total != int(counted):
-                await self._wire.script(RECOUNT, [self._keys.sizes()], [owner, counted, total])
+                await self._wire.script(
+                    RECOUNT_OWNER_BYTES, [self._keys.sizes()], [owner, counted, total]
+                )
 
     def refusal(self) -> QuotaExceeded:
         """Why an owner gets no further job."""

@@ -1,8 +1,8 @@
-"""The change feed: one blocking read of all queues' event streams wakes everyone who waits for a job.
+"""The change feed: one blocking read of all queues' event streams wakes who waits for a job.
 
-BullMQ writes an event for each step of a job, no matter which worker runs it; our scripts add theirs. The feed
-only says that a job has changed: what it is now, a read says. After a lost connection everybody is
-woken once, so that nothing that happened in between is missed.
+BullMQ writes an event for each step of a job, no matter which worker runs it; our scripts add
+theirs. The feed only reports that a job has changed; a read then gives its state. After a lost
+connection everybody is woken once, so that nothing that happened in between is missed.
 """
 
 from __future__ import annotations

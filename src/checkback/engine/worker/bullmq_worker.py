@@ -19,9 +19,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from checkback.core.trace_context import TraceContext
+from checkback.engine.jobs.adding import KEEP_GRACE_SECONDS
 from checkback.engine.jobs.codec import Retention
-from checkback.engine.jobs.store import KEEP_GRACE_SECONDS
-from checkback.engine.worker.attempt import END_RETRY_SECONDS, PASSING_REFUSALS, JobExtras
+from checkback.engine.worker.attempt import JobExtras
+from checkback.engine.worker.attempt_store import END_RETRY_SECONDS, PASSING_REFUSALS
 from checkback.engine.worker.slots import Slots, take_newcomer
 from checkback.security.auth.callers import LOCAL_OWNER
 

@@ -49,7 +49,7 @@ POST_SECONDS = 10.0
 """For one delivery in all, however slowly its receiver answers."""
 CLAIM_MS = 60_000
 CLAIMED, NO_PLACE = 1, -1
-TELLING = Script.named("telling")
+CLAIM_WEBHOOK = Script.named("claim_webhook")
 MAX_RETRY_AFTER = 600.0
 WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
 
@@ -193,7 +193,7 @@ class Webhooks:
     async def _tell_claimed(self, job: Job, member: str) -> None:
         claim, telling = self._keys.claim(job.id), self._keys.telling(job.owner)
         claimed = await self._wire.script(
-            TELLING, [claim, telling], [job.id, CLAIM_MS, AT_ONCE_OF_OWNER]
+            CLAIM_WEBHOOK, [claim, telling], [job.id, CLAIM_MS, AT_ONCE_OF_OWNER]
         )
         if claimed == NO_PLACE:
             # Other workers are sending as many of this owner's as may be sent at once.

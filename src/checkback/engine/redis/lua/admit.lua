@@ -20,7 +20,7 @@
            -4 the owner's part of the disk is, -5 the owner's part of the store is
 
   A MULTI cannot stop halfway. A job that is refused gets a hash with nothing but cb:refused, so that BullMQ's own
-  script takes it for one that is there and adds nothing; keep.lua removes that hash, at the end of the same MULTI.
+  script takes it for one that is there and adds nothing; index_job.lua removes that hash, at the end of the same MULTI.
 ]]
 local rcall = redis.call
 if ARGV[3] ~= '1' and rcall('EXISTS', KEYS[1]) == 1 then return 0 end
