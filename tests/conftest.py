@@ -50,6 +50,8 @@ from outside import npm as npm
 from outside import openai_agents_python as openai_agents_python
 from outside import pdfco_mcp_python as pdfco_mcp_python
 from serving import victim as victim
+from token_fixtures import authenticator as authenticator
+from token_fixtures import tokens as tokens
 from worker_processes import WorkerProcesses, as_admin
 
 SAMPLE_KINDS = ("sample_kinds",)

@@ -23,7 +23,9 @@ async def test_a_list_shows_what_happens_as_it_happens(site: Site, tmp_path: Pat
         await expect(page.get_by_text("No jobs yet")).to_be_visible()
         await expect(page.get_by_text("checkback submit")).to_be_visible()
         await is_sound(page, "empty")
-        await expect(page.locator("#live-state")).to_have_text("Live: changes appear automatically.")
+        await expect(page.locator("#live-state")).to_have_text(
+            "Live: changes appear automatically."
+        )
         job_id = await site.submit("test.gate", path=str(gate))
         row = page.locator("table.jobs tbody tr", has_text="test.gate")
         await expect(row.locator(".state-active")).to_be_visible()
@@ -78,7 +80,7 @@ async def test_two_analyses_of_a_page_are_compared(site: Site, demo_site: str) -
     after = await site.run("page.analyze", url=address)
     async with site.page() as page:
         await page.goto(f"{site.url}/jobs/{after}")
-        await expect(page.get_by_label("with the analysis of this address from")).to_contain_text(
+        await expect(page.get_by_label("with the analysis of this URL from")).to_contain_text(
             before[-4:]
         )
         await page.get_by_role("button", name="Compare").click()
