@@ -105,7 +105,7 @@ async def test_submit_wait_and_read(client: Client) -> None:
     assert await in_thread(client.artifact, job.id, artifact.name) == b"hello"
     with pytest.raises(NotFound):
         await in_thread(client.artifact, job.id, "words")
-    with pytest.raises(CheckbackError, match="Nothing lies"):
+    with pytest.raises(CheckbackError, match="This path does not exist"):
         await in_thread(client.artifact, job.id, "../words.txt")
 
 

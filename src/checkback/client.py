@@ -1,8 +1,8 @@
 """A small client for the HTTP API, for Python programs and the shell.
 
-Built on ``http.client``: it is imported in a few milliseconds where an HTTP library takes hundreds,
-which a shell command that asks for one status would feel. ``AsyncClient`` runs the same calls in
-threads.
+Built on ``http.client``: it is imported in a few milliseconds, where an HTTP library takes
+hundreds, which would slow down a shell command that reads one status. ``AsyncClient`` runs the same
+calls in threads.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _File:
 
 
 class Client:
-    """Speaks to one server. Holds no connection, so it may be shared by threads and kept for ever.
+    """Calls one server. Keeps no connection, so threads may share it.
 
     Every method raises the errors of ``checkback.core.errors`` that the server answers with, and
     EngineUnavailable when the server cannot be reached.
@@ -80,8 +80,8 @@ class Client:
         delay_seconds: float = 0.0,
         attempts: int | None = None,
     ) -> Job:
-        """Submit a job. With a ``key`` it is safe to send again after a lost answer: the job is the
-        same.
+        """Submit a job. With a ``key`` it is safe to submit again after a lost response: the job is
+        the same.
         """
         body: dict[str, JSON] = {
             "kind": kind,
@@ -93,9 +93,10 @@ class Client:
         return to_job(self._call("POST", "/api/jobs", body))
 
     def upload(self, path: str | os.PathLike[str], *, name: str | None = None) -> str:
-        """Hand a file in and return what a job takes as its ``url``: ``upload:ID``, good for a day.
+        """Upload a file and return a source for a job's ``url``: ``upload:ID``, valid for a day.
 
-        The file is read in pieces, 200 MB at most. Raises OSError for a file that cannot be read.
+        The file is read in pieces and may have 200 MB. Raises OSError for a file that cannot be
+        read.
         """
         query = urlencode({"name": name or Path(path).name})
         with Path(path).open("rb") as file:
@@ -103,7 +104,7 @@ class Client:
             return self._call("POST", f"/api/uploads?{query}", _File(file, size))["source"]
 
     def get(self, job_id: str) -> Job:
-        """The job as it stands now."""
+        """The job in its current state."""
         return to_job(self._call("GET", _path(job_id)))
 
     def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
@@ -117,7 +118,7 @@ class Client:
                 return job
 
     def cancel(self, job_id: str) -> Job:
-        """Ask for the end of a job, in any state."""
+        """Cancel a job in any state."""
         return to_job(self._call("POST", _path(job_id, "cancel"), {}))
 
     def retry(self, job_id: str) -> Job:
@@ -125,7 +126,7 @@ class Client:
         return to_job(self._call("POST", _path(job_id, "retry"), {}))
 
     def delete(self, job_id: str) -> None:
-        """Delete a job that does not run, with its result, log and files. Raises Conflict if it
+        """Delete a job that is not running, with its result, log and files. Raises Conflict if it
         runs.
         """
         with self._request("DELETE", _path(job_id)):
@@ -147,8 +148,8 @@ class Client:
         return JobPage([to_job(record) for record in page["jobs"]], page["cursor"])
 
     def result(self, job_id: str) -> JSON:
-        """The whole result of a completed job. Raises NotReady while it runs, Conflict if it has
-        none.
+        """The whole result of a completed job. Raises NotReady while the job runs, Conflict if it
+        has no result.
         """
         return self._call("GET", _path(job_id, "result"))
 
@@ -219,11 +220,11 @@ class AsyncClient:
         return await asyncio.to_thread(self._client.submit, kind, args, **options)
 
     async def upload(self, path: str | os.PathLike[str], *, name: str | None = None) -> str:
-        """Hand a file in and return what a job takes as its ``url``."""
+        """Upload a file and return a source for a job's ``url``."""
         return await asyncio.to_thread(self._client.upload, path, name=name)
 
     async def get(self, job_id: str) -> Job:
-        """The job as it stands now."""
+        """The job in its current state."""
         return await asyncio.to_thread(self._client.get, job_id)
 
     async def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
@@ -231,7 +232,7 @@ class AsyncClient:
         return await asyncio.to_thread(self._client.wait, job_id, timeout_seconds)
 
     async def cancel(self, job_id: str) -> Job:
-        """Ask for the end of a job, in any state."""
+        """Cancel a job in any state."""
         return await asyncio.to_thread(self._client.cancel, job_id)
 
     async def retry(self, job_id: str) -> Job:
@@ -239,7 +240,7 @@ class AsyncClient:
         return await asyncio.to_thread(self._client.retry, job_id)
 
     async def delete(self, job_id: str) -> None:
-        """Delete a job that does not run, with its result, log and files."""
+        """Delete a job that is not running, with its result, log and files."""
         await asyncio.to_thread(self._client.delete, job_id)
 
     async def list(self, **options: Any) -> JobPage:
@@ -247,8 +248,8 @@ class AsyncClient:
         return await asyncio.to_thread(self._client.list, **options)
 
     async def result(self, job_id: str) -> JSON:
-        """The whole result of a completed job. Raises NotReady while it runs, Conflict if it has
-        none.
+        """The whole result of a completed job. Raises NotReady while the job runs, Conflict if it
+        has no result.
         """
         return await asyncio.to_thread(self._client.result, job_id)
 
@@ -295,7 +296,7 @@ def to_job(record: Mapping[str, Any]) -> Job:
 
 
 def to_error(body: Any, status: int) -> CheckbackError:
-    """The exception that an error answer stands for: the class with its code, or the base class."""
+    """The exception for an error response: the class with its code, or the base class."""
     try:
         told = body["error"]
         code, message, hint = str(told["code"]), str(told["message"]), str(told["hint"])
@@ -331,7 +332,7 @@ def _unreachable(error: Exception) -> EngineUnavailable:
 
 
 def _path(job_id: str, part: str = "") -> str:
-    # Checked here, so that no id can lead to another address.
+    # Checked here, so that no id can change the path.
     return f"/api/jobs/{parse_job_id(job_id)}" + (f"/{part}" if part else "")
 
 

@@ -1,8 +1,8 @@
-"""The use cases. Every door calls this and nothing below; owner checks and idempotency keys live
+"""The use cases. Every API calls this and nothing below; owner checks and idempotency keys are
 here.
 
-A job that is not the caller's is treated everywhere as one that does not exist: same error, same
-words.
+A job that is not the caller's is treated everywhere like one that does not exist, with the same
+error.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ MAX_ARGS_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SubmitResult:
-    """What became of a submit. ``existing`` says that the idempotency key had given this job
-    before.
+    """The result of a submit. ``existing`` says that the idempotency key had already created this
+    job.
     """
 
     job: Job
@@ -104,16 +104,16 @@ class Service:
         self._queues = queues
         self._artifacts = artifacts
         self._uploads = uploads
-        #: Signs and checks the links to results and uploads that doors give out.
+        #: Signs and checks the links to results and uploads that the APIs return.
         self.links = links
         self._sealer = sealer
         self._addresses = addresses
         self._key_secret = key_secret
         self._outlooks = Estimator(queues)
-        #: The limits of each owner; the gate counts requests by them, too.
+        #: The limits of each owner; the authentication middleware also counts requests by them.
         self.quotas = quotas or Quotas(OwnerLimits())
         self._disk_budget = disk_budget_bytes
-        #: Whose jobs may run at PDF.co with the server's own key, besides those of admins.
+        #: Owners whose jobs may run at PDF.co with the server's own key, in addition to admins.
         self._pdfco_key_owners = frozenset(pdfco_key_owners)
 
     async def submit(
@@ -132,7 +132,7 @@ class Service:
         """Accept a job and return it once a check by its id would find it, on disk if the engine
         says so.
 
-        The id is minted here, before BullMQ sees it, so a lost reply can be retried without a
+        The id is created here, before BullMQ sees it, so a lost reply can be retried without a
         second job. The same owner and key return the first job; the same key with other args raises
         KeyReused. Raises UnknownKind, InvalidInput, TooLarge, QuotaExceeded, QueueFull or
         StorageFull; then nothing is stored.
@@ -173,10 +173,10 @@ class Service:
             return await self._queues.add(replace(new, trace=span.context) if span.context else new)
 
     async def get(self, caller: Caller, job_id: str) -> Job:
-        """The job as it stands now, in one round trip to the engine. Its ``args`` are not read.
+        """The job in its current state, in one round trip to the engine. Its ``args`` are not read.
 
-        Raises QuotaExceeded for an owner who asks for one job far too often; so do the methods that
-        begin with this question.
+        Raises QuotaExceeded for an owner who checks one job far too often; so do the methods that
+        begin with this check.
         """
         self.quotas.check(caller, ids.parse_job_id(job_id))
         return await self._get(caller, job_id)
@@ -200,7 +200,7 @@ class Service:
         """The job once it has ended, or its state after ``timeout_seconds``: a timeout is not an
         error.
 
-        An owner who has too many waits and streams open gets the job as it stands, or with
+        An owner who has too many waits and streams open gets the job in its current state, or with
         ``or_refuse`` QuotaExceeded.
         """
         job = await self.get(caller, job_id)
@@ -238,17 +238,17 @@ class Service:
                 await changes.next()
 
     def kept_until(self, job: Job, now: datetime) -> datetime:
-        """Until when a job can be read for certain: one that has not ended is
-        kept from its end on.
+        """Until when a job can be read at least: the retention of an unfinished job starts at its
+        end.
         """
         return job.expires_at or now + self._queues.retention.completed
 
     async def cancel(self, caller: Caller, job_id: str) -> Job:
-        """Ask for the end of a job. From now on every answer says cancelled; a running one is dead
-        within 5 s.
+        """Cancel a job. From now on every response says cancelled; a running job is ended within 5
+        s.
 
-        What it started goes with it. Asking again gives the same answer. A job that has ended
-        otherwise is returned unchanged.
+        The jobs that it started are cancelled as well. Cancelling again changes nothing. A job that
+        has ended otherwise is returned unchanged.
         """
         self._require(caller, Scope.WRITE)
         job = await self.get(caller, job_id)
@@ -274,10 +274,10 @@ class Service:
         return await self._get(caller, job_id)
 
     async def delete(self, caller: Caller, job_id: str) -> None:
-        """Remove an ended or waiting job with its result and files, at once and for good.
+        """Delete an ended or waiting job with its result and files, at once and for good.
 
-        Jobs that it had started stay. No callback is sent for its end. Raises Conflict for one that
-        runs.
+        Jobs that it had started stay. No callback is sent for its end. Raises Conflict for a
+        running job.
         """
         self._require(caller, Scope.WRITE)
         job = await self.get(caller, job_id)
@@ -320,8 +320,8 @@ class Service:
         return await heavy.run(read_json, result)
 
     async def stored_result(self, caller: Caller, job_id: str) -> JSON | Path:
-        """The result, or the file that it is in where it was too large for the record. Raises
-        NotReady or Conflict.
+        """The result, or the path of its file if it was too large for the record. Raises NotReady
+        or Conflict.
         """
         job = await self.get(caller, job_id)
         if not job.state.is_final:
@@ -336,7 +336,7 @@ class Service:
         return cast("JSON", result)
 
     async def artifact(self, caller: Caller, job_id: str, name: str) -> tuple[Artifact, Path]:
-        """One of the job's files by its name or id, and where it lies. Raises NotFound."""
+        """One of the job's files by its name or id, and its path. Raises NotFound."""
         return self._find(await self.get(caller, job_id), name)
 
     def _find(self, job: Job, name: str) -> tuple[Artifact, Path]:
@@ -353,9 +353,9 @@ class Service:
     def begin_upload(
         self, caller: Caller, name: str, *, upload_id: str | None = None
     ) -> UploadWriter:
-        """Where the bytes of a file go that later jobs work on, as ``upload:ID``. Kept a day after
-        its last use. Raises QuotaExceeded or StorageFull where there is no room; leave the ``with``
-        in every case.
+        """A writer for the bytes of a file that later jobs use as ``upload:ID``. The file is kept
+        for a day after its last use. Raises QuotaExceeded or StorageFull if there is no room;
+        always leave the ``with``.
         """
         self._require(caller, Scope.WRITE)
         if self._disk_budget and self._uploads.taken().size_bytes >= self._disk_budget:
@@ -371,14 +371,14 @@ class Service:
         )
 
     def announce_upload(self, caller: Caller) -> str:
-        """The id of an upload whose bytes come later by a signed link, which stands for write
-        access then.
+        """The id of an upload whose bytes come later by a signed link, which then replaces write
+        access.
         """
         self._require(caller, Scope.WRITE)
         return new_id()
 
     def upload(self, caller: Caller, upload_id: str) -> tuple[Upload, Path]:
-        """One of the caller's uploads, and where it lies. Raises NotFound."""
+        """One of the caller's uploads, and its path. Raises NotFound."""
         upload = self._uploads.find(upload_id)
         if upload is None or not _may_see(caller, upload.owner):
             raise _no_upload()
@@ -430,8 +430,8 @@ class Service:
         return await self._queues.counts()
 
     async def figures(self, caller: Caller) -> Statistics:
-        """How everything on the store does. Raises Forbidden for those who are neither admin nor
-        measure.
+        """Statistics of the whole store. Raises Forbidden for a token without the scope ``metrics``
+        or ``admin``.
         """
         if not caller.may(Scope.METRICS):
             raise Forbidden(
@@ -443,7 +443,9 @@ class Service:
     async def _admit(
         self, caller: Caller, kind: str, args: Mapping[str, Any], delay_seconds: float, light: bool
     ) -> tuple[Kind, dict[str, Any]]:
-        """The kind, and the arguments as they are stored. Raises whatever is wrong with them."""
+        """The kind, and the arguments as they are stored. Raises InvalidInput and the like for
+        wrong ones.
+        """
         # Imported here: a command that only reads a state must not wait for pydantic (checkback
         # check has 300 ms).
         from checkback.kinds import registry
@@ -463,9 +465,7 @@ class Service:
         return found, given
 
     def _seal(self, kind: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        """The arguments as they are stored, and the hash by which the same
-        request is known again.
-        """
+        """The arguments as they are stored, and the hash that recognizes the same request."""
         sealed = self._sealer.seal(args)
         if len(json.dumps(sealed, allow_nan=False)) > MAX_ARGS_BYTES:
             raise TooLarge(
@@ -489,8 +489,8 @@ class Service:
     async def _resolve(
         self, caller: Caller, source: str, keep_seconds: float, path: str, of_kind: str | None
     ) -> str:
-        """One source as a job's process finds it. Raises what keeps this caller from using it, and
-        where the argument ``path`` takes files of one kind alone, what keeps it from taking this.
+        """One source as a job's process finds it. Raises an error if the caller may not use it, or
+        if the argument ``path`` accepts files of one kind only and this is not one.
         """
         named = parse_source(source, self.links)
         if of_kind is not None and not isinstance(named, ArtifactSource):
@@ -533,7 +533,7 @@ class Service:
         return owner or caller.owner
 
     def _sealed(self, callback: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        """A callback as it is stored: its address may hold a key of its receiver's."""
+        """A callback as it is stored: its URL may contain a key of its receiver."""
         return (
             {**callback, "url": self._sealer.seal_text(str(callback["url"]))} if callback else None
         )

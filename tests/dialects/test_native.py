@@ -184,7 +184,7 @@ def test_an_error_has_code_message_and_hint() -> None:
     assert native.error(NotFound(), "r1") == {
         "error": {
             "code": "job_not_found",
-            "message": "There is no such job, it has expired, or it is not yours.",
+            "message": "This job does not exist, has expired, or is not yours.",
             "hint": NotFound.default_hint,
         },
         "request_id": "r1",

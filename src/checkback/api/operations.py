@@ -1,7 +1,7 @@
-"""How the native API turns requests into calls and errors into answers.
+"""How the native API turns requests into calls and errors into responses.
 
 An ``Operation`` is one line of the API's table: the router, the checks of query and body, and the
-OpenAPI document are all made from it, so none of them can say something else than the others.
+OpenAPI document are all made from it, so they cannot contradict each other.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class StrictJsonResponse(JSONResponse):
-    """An answer in JSON, whatever is in it: what cannot be encoded is replaced."""
+    """A JSON response with any content: what cannot be encoded is replaced."""
 
     def render(self, content: Any) -> bytes:
         try:
@@ -46,7 +46,7 @@ class StrictJsonResponse(JSONResponse):
 
 
 class RouteNotFound(CheckbackError):
-    """Nothing lies at this address."""
+    """This path does not exist."""
 
     code = "not_found"
     http_status = 404
@@ -54,7 +54,7 @@ class RouteNotFound(CheckbackError):
 
 
 class MethodNotAllowed(CheckbackError):
-    """This address does not take this method."""
+    """This path does not support this method."""
 
     code = "method_not_allowed"
     http_status = 405
@@ -62,7 +62,7 @@ class MethodNotAllowed(CheckbackError):
 
 
 class HeadersTooLarge(CheckbackError):
-    """The head of the request is too large."""
+    """The headers of the request are too large."""
 
     code = "head_too_large"
     http_status = 431
@@ -70,7 +70,7 @@ class HeadersTooLarge(CheckbackError):
 
 
 class RequestTooSlow(CheckbackError):
-    """The body of the request did not come in time."""
+    """The body of the request did not arrive in time."""
 
     code = "request_too_slow"
     http_status = 408
@@ -79,9 +79,7 @@ class RequestTooSlow(CheckbackError):
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
-    """One way in which an operation can end well. ``schema`` is a type that pydantic knows, or
-    None.
-    """
+    """One successful result of an operation. ``schema`` is a type that pydantic supports, or None."""
 
     description: str
     schema: Any = None
@@ -92,7 +90,7 @@ class OperationResult:
 
 @dataclass(slots=True)
 class OperationCall:
-    """A request that was let in: who asks, and under which request id."""
+    """An accepted request: its caller and its request id."""
 
     request: Request
     caller: Caller
@@ -103,9 +101,7 @@ class OperationCall:
         return str(self.request.path_params["job_id"])
 
     def query(self, model: type[M]) -> M:
-        """The query string as a checked model. Raises InvalidInput; unknown
-        parameters are let be.
-        """
+        """The query string as a checked model. Raises InvalidInput; unknown parameters are ignored."""
         known = {
             key: value
             for key, value in self.request.query_params.items()
@@ -230,8 +226,8 @@ def check_model(model: type[M], value: object) -> M:
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:
-    """The outcome of ``work``, which is cancelled when the client hangs up. Raises ClientDisconnect
-    then.
+    """The result of ``work``, which is cancelled when the client disconnects. Raises
+    ClientDisconnect then.
     """
     working = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request))

@@ -1,6 +1,4 @@
-"""What PDF.co's HTTP API and its MCP tools have in common: submit a job, check on it, link its
-results.
-"""
+"""What PDF.co's HTTP API and its MCP tools share: submit a job, check it, link its results."""
 
 from __future__ import annotations
 
@@ -60,7 +58,7 @@ class PdfcoJobs:
         request_id: str,
         api_key: str | None = None,
     ) -> PdfcoSubmission:
-        """Start the job that an endpoint stands for; names of parameters are in small letters.
+        """Start the job of an endpoint; parameter names are lower-case.
 
         ``provider: "pdfco"`` runs it at PDF.co, with ``api_key`` or the server's own key.
         """
@@ -139,7 +137,7 @@ class PdfcoJobs:
         return fields | {"url": self._remote_url(url, files)} if isinstance(url, str) else fields
 
     def _remote_url(self, source: str, files: list[str]) -> str:
-        """A source as PDF.co is to see it: an address, or ``file:N`` for one that lies here."""
+        """A source for PDF.co: a URL, or ``file:N`` for a file of this server."""
         if parse_source(source, self.service.links) is None:
             return source
         if source not in files:
@@ -149,7 +147,7 @@ class PdfcoJobs:
     async def check(
         self, caller: Caller, job_id: str, *, force: bool
     ) -> tuple[Job | None, dict[str, Any]]:
-        """The answer of a check, and the job where there is one."""
+        """The response of a check, and the job if there is one."""
         began = time.monotonic()
         try:
             job = await self.service.get_with_args(caller, job_id)
@@ -197,7 +195,7 @@ class PdfcoJobs:
 
 @dataclass(frozen=True, slots=True)
 class PdfcoSubmission:
-    """A job that was started, and what to answer."""
+    """A job that was started, and the response."""
 
     job: Job
     name: str
@@ -216,7 +214,7 @@ def _result_name(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:
 
 
 def _check_profiles(options: dict[str, Any] | None) -> None:
-    """Raises InvalidProfiles for an option with a value that it cannot have."""
+    """Raises InvalidProfiles for an option with an invalid value."""
     try:
         read_options(json.dumps(options or {}))
     except ValueError as error:
@@ -237,5 +235,5 @@ def _since(began: float) -> int:
 
 
 def wants_async(parameters: Mapping[str, Any]) -> bool:
-    """Whether a submission is to be answered at once."""
+    """Whether a submit must be answered at once."""
     return flag("async", flattened(parameters).get("async"))

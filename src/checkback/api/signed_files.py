@@ -1,4 +1,4 @@
-"""Links to results and uploads, signed and expiring, and the door that answers them.
+"""Signed, expiring links to results and uploads, and the API that answers them.
 
 A client with a link needs no token; so a link is valid for one file and one method, and for an hour
 by default.
@@ -50,30 +50,32 @@ _READER = Caller("", frozenset(Scope))
 
 @dataclass(frozen=True, slots=True)
 class FileLinks:
-    """Makes links as one client can reach them: below the address that it called."""
+    """Makes links for one client, below the address that it called."""
 
     signer: LinkSigner
     #: ``http://127.0.0.1:8787``, without a slash at its end.
     base_url: str
 
     def result(self, job_id: str, name: str, until: datetime) -> str:
-        """The address of one of a job's files; it answers once the job is completed."""
+        """The URL of one of a job's files; it works once the job has completed."""
         return self._signed("GET", f"{FILES}{job_id}/{name}", until)
 
     def results(self, job_id: str, name: str, until: datetime) -> str:
-        """The address of a JSON list of the addresses of all of a job's files."""
+        """The URL of a JSON list of the URLs of all of a job's files."""
         return self._signed("GET", f"{FILES}{job_id}/all/{name}", until)
 
     def upload(self, upload: Upload, until: datetime) -> str:
-        """The address of an uploaded file."""
+        """The URL of an uploaded file."""
         return self._signed("GET", f"{UPLOADS}{upload.id}/{upload.name}", until)
 
     def put(self, owner: str, upload_id: str, name: str, until: datetime) -> str:
-        """An address that takes the bytes of one upload by PUT, once."""
+        """A URL that accepts the bytes of one upload by PUT, once."""
         return self._signed("PUT", f"{PUT}{quote(owner, safe='')}/{upload_id}/{name}", until)
 
     def of_job(self, job: Job, until: datetime) -> dict[str, Any]:
-        """The ``url`` of a completed job's file; for kinds of several the list's, and ``urls``."""
+        """The ``url`` of a completed job's file; for kinds with several files that of their list,
+        and ``urls``.
+        """
         names = pdfco.outputs(job) or [artifact.name for artifact in job.artifacts]
         if not is_many(job) and len(names) <= 1:
             return pdfco.links_of([self.result(job.id, name, until) for name in names], None)
@@ -90,7 +92,7 @@ def is_many(job: Job) -> bool:
 
 
 def valid_until(minutes: int | None) -> datetime:
-    """When a link that is made now ends."""
+    """When a link that is made now expires."""
     return datetime.now(UTC) + timedelta(minutes=minutes or DEFAULT_MINUTES)
 
 
@@ -99,9 +101,7 @@ BASE_URL = "checkback.base_url"
 
 
 class SignedFilesApi:
-    """Answers signed links. A link that is not valid is refused in the same
-    words for every reason.
-    """
+    """Answers signed links. An invalid link is refused with the same message for every reason."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -163,7 +163,7 @@ class SignedFilesApi:
         return StrictJsonResponse(native.error(error, identity), error.http_status, _headers(error))
 
     def routes(self) -> list[BaseRoute]:
-        """The routes of this door."""
+        """The routes of this API."""
         return [
             Route("/files/put/{rest:path}", self.put, methods=["PUT"]),
             Route("/files/{rest:path}", self.get, methods=["GET"]),
@@ -176,15 +176,15 @@ def _headers(error: CheckbackError) -> dict[str, str]:
 
 
 def base_url(request: Request) -> str:
-    """Under which address a client called us, without a slash at its end. The gate has checked the
-    host.
+    """The URL at which a client reached this server, without a slash at its end. The authentication
+    middleware has checked the host.
     """
     named: str | None = request.scope.get(BASE_URL)
     return named or str(request.base_url).rstrip("/")
 
 
 async def save(writer: UploadWriter, chunks: AsyncIterator[bytes]) -> Upload:
-    """Write what comes to an upload, which appears when all is there."""
+    """Write the bytes into an upload, which becomes visible when it is complete."""
     with writer:
         async for chunk in chunks:
             writer.write(chunk)

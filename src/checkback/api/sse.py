@@ -28,7 +28,9 @@ HEARTBEAT_SECONDS = 15.0
 
 
 def event_id(job: Job) -> str:
-    """Names what a job looked like: a client that saw this event last has missed nothing."""
+    """Identifies the content of a job's record: a client that saw this event last has missed
+    nothing.
+    """
     # The time of the request is not part of it, so that the same job always gives the same id.
     record = native.job(job, now=job.created_at)
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
@@ -98,8 +100,8 @@ async def events(
 
 
 class EventStream:
-    """The answer that sends ``source``, as an ASGI application. Ends the source when the client
-    hangs up.
+    """The response that sends ``source``, as an ASGI application. Ends the source when the client
+    disconnects.
 
     ``ended`` is called then, or when the source ends.
     """
@@ -134,7 +136,7 @@ class EventStream:
             async for text in self._source:
                 await send({"type": "http.response.body", "body": text, "more_body": True})
         except CheckbackError as error:
-            # The status line is long sent; this is the only way left to say it.
+            # The status line has been sent; this is the only way left to report the error.
             text = _event("error", native.error(error, self._request_id))
             await send({"type": "http.response.body", "body": text, "more_body": True})
 

@@ -1,5 +1,5 @@
-"""The way to the folder's server for a process that does not wait for it: made in the background,
-or by the first who needs it, and tried again by the next should it fail.
+"""The connection to the folder's server for a process that does not wait for it: made in the
+background, or by the first call that needs it, and tried again by the next call if it fails.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 
 class BackgroundConnection(ServiceSource):
-    """A source of the use cases. ``arrived`` is awaited once, with the connection, before anybody
-    gets it.
+    """A source of the use cases. ``arrived`` is awaited once, with the connection, before it is
+    used.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class BackgroundConnection(ServiceSource):
         return self.connection.service
 
     def begin(self) -> None:
-        """Connect in the background, unless that is done or under way. A failure is logged."""
+        """Connect in the background, unless that is done or in progress. A failure is logged."""
         if self.connection is None and (self._attempt is None or self._attempt.done()):
             self._attempt = asyncio.create_task(self._connect(), name="connect")
             self._attempt.add_done_callback(_log_failure)
@@ -64,14 +64,14 @@ class BackgroundConnection(ServiceSource):
         await asyncio.shield(self._attempt)
 
     async def close(self) -> None:
-        """End the connection, or the attempt."""
+        """Close the connection, or stop connecting."""
         if self._attempt is not None:
             self._attempt.cancel()
             await asyncio.gather(self._attempt, return_exceptions=True)
         await self._stack.aclose()
 
     async def _connect(self) -> None:
-        # The engine is not needed before; to import it takes a tenth of the start.
+        # The engine is not needed before; importing it takes a tenth of the start.
         await asyncio.to_thread(importlib.import_module, "checkback.app.connect")
         from checkback.app.connect import connect
 

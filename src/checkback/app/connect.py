@@ -39,27 +39,26 @@ from checkback.storage.artifacts import ArtifactStore
 from checkback.storage.uploads import UploadStore
 
 CLIENT_NAME = "checkback-client"
-"""How a client's connections are called: serve counts them before it ends itself for want of work.
-"""
+"""The name of a client's connections: serve counts them before it stops because it is idle."""
 
 PUBLISH_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRecord:
-    """What the running server published of itself."""
+    """What the running server has published about itself."""
 
     version: str
     pid: int
     url: str
     settings: Mapping[str, Any]
-    #: Whether a client started it, so that another one may replace it.
+    #: Whether a client started it, so that another client may replace it.
     background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A service and what belongs to it, for the time of ``connect``."""
+    """A service and what belongs to it, valid within ``connect``."""
 
     service: Service
     queues: JobStore
@@ -70,7 +69,7 @@ class Connection:
 
 
 def address(settings: Settings) -> RedisAddress:
-    """Where the engine of these settings listens."""
+    """The address of the engine of these settings."""
     if settings.redis_url is not None:
         return RedisAddress.parse(settings.redis_url)
     return store_address(settings.home)
@@ -111,7 +110,7 @@ def make_service(settings: Settings, queues: JobStore) -> Service:
 
 
 def make_engine(settings: Settings, name: str) -> tuple[RedisConnection, EventFeed, JobStore]:
-    """Connections that open themselves when first used, and the queues on them."""
+    """Connections that open when they are first used, and the queues on them."""
     where, keys, names = address(settings), Keys(settings.prefix), tuple(settings.concurrency)
     wire = RedisConnection(where, name=name)
     feed = EventFeed(where, keys, names, name=name)
@@ -157,7 +156,7 @@ async def connect(
 
 
 async def read_record(wire: RedisConnection, keys: Keys) -> ServerRecord | None:
-    """What the server published, or None where none has."""
+    """What the server published; None if nothing was published."""
     text = await wire.call("GET", keys.server())
     if text is None:
         return None
@@ -184,7 +183,7 @@ async def find_url(settings: Settings) -> str | None:
 async def publish(
     wire: RedisConnection, settings: Settings, url: str, *, background: bool = False
 ) -> None:
-    """Say that this process serves, with which settings and where."""
+    """Publish that this process serves, with its settings and URL."""
     values = {
         "version": find_version(),
         "pid": os.getpid(),
@@ -214,7 +213,7 @@ async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | Non
                 if not server_runs(settings.home):
                     if is_started or not start:
                         raise did_not_start(settings.home)
-                    # The server that ran was just ending.
+                    # The running server was just stopping.
                     is_started = True
                     await asyncio.to_thread(start_in_background, settings)
                 await asyncio.sleep(0.02)
@@ -227,14 +226,14 @@ async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | Non
 
 
 def _is_current(record: ServerRecord | None, settings: Settings) -> bool:
-    """Whether this is what the folder's server of now published."""
+    """Whether the folder's current server published this."""
     return record is not None and record.pid == server_pid(settings.home)
 
 
 async def _read_patiently(settings: Settings) -> ServerRecord | None:
     try:
         return await _read_once(settings)
-    except (EngineUnavailable, ReplyError):  # it is not there yet, or is still loading its data
+    except (EngineUnavailable, ReplyError):  # it is not ready yet, or is still loading its data
         return None
 
 
@@ -270,7 +269,7 @@ async def _is_idle(settings: Settings) -> bool:
 
 
 def _may_replace(settings: Settings, record: ServerRecord, differing: list[str]) -> bool:
-    """Whether to end this server for one with our version and settings; never one that a person
+    """Whether to replace this server by one with our version and settings; never one that a person
     started.
     """
     return (

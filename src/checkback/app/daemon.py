@@ -1,4 +1,4 @@
-"""The server that belongs to a data folder: is there one, start one, end it.
+"""The server of a data folder: find it, start it, stop it.
 
 A lock on ``serve.lock`` lives exactly as long as the server and names its process; nothing else is
 trusted.
@@ -33,10 +33,10 @@ LOG_BYTES = 5_000_000
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 STOP_SECONDS = 60.0
 IMPORT_SECONDS = 120.0
-"""How long a server that imports its modules of kinds is waited for."""
+"""How long to wait for a server that imports its modules of kinds."""
 TELL_SECONDS = 5.0
 STARTED = "--- checkback serve "
-"""How the part of the log begins that one background server writes."""
+"""Beginning of the part of the log that one background server writes."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def find_version() -> str:
 
 
 def prepare_home(home: Path) -> None:
-    """Make the data folder, for this user alone."""
+    """Create the data folder, for this user only."""
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -85,8 +85,8 @@ def prepare_home(home: Path) -> None:
 
 
 def take_server_lock(home: Path) -> int:
-    """The right to serve this folder, held until this process ends. Raises Conflict when another
-    one has it.
+    """Take the right to serve this folder until this process ends. Raises Conflict if another
+    process has it.
     """
     descriptor = os.open(home / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -121,24 +121,23 @@ def server_runs(home: Path) -> bool:
 
 
 def server_pid(home: Path) -> int | None:
-    """The process that serves this folder, as it wrote itself into its lock."""
+    """The id of the process that serves this folder, which it wrote into its lock."""
     with contextlib.suppress(OSError, ValueError):
         return int((home / LOCK_NAME).read_text())
     return None
 
 
 def remember_kinds(home: Path, kinds: tuple[str, ...]) -> None:
-    """Note the modules of kinds of this folder's server, for one that is started in the background
-    later.
+    """Remember the modules of kinds of this folder's server, for one that is started in the
+    background later.
 
-    Jobs outlive their server. The command that happens to start the next one does not know their
-    modules.
+    Jobs outlive their server. The command that starts the next one may not know their modules.
     """
     (home / KINDS_NAME).write_text("".join(f"{module}\n" for module in kinds))
 
 
 def remembered_kinds(home: Path) -> tuple[str, ...]:
-    """The modules that the server before had, those that can still be found."""
+    """The modules of the previous server that can still be found."""
     try:
         modules = (home / KINDS_NAME).read_text().splitlines()
     except OSError:
@@ -157,8 +156,8 @@ def _is_there(module: str) -> bool:
 
 def start_in_background(settings: Settings) -> None:
     """Start a server that outlives this process, and wait until it holds the folder. Of several
-    that are started at once one wins; this is not an error. Raises EngineUnavailable, with what it
-    said last, for one that ended.
+    that are started at once one wins; this is not an error. Raises EngineUnavailable, with its last
+    message, for one that exited.
     """
     prepare_home(settings.home)
     if not settings.kinds:
@@ -183,7 +182,7 @@ def start_in_background(settings: Settings) -> None:
 
 
 def _wait_for_lock(settings: Settings, process: subprocess.Popen[bytes]) -> None:
-    """Before it takes the lock a server does nothing but import its modules of kinds."""
+    """Before it takes the lock, a server only imports its modules of kinds."""
     started = time.monotonic()
     is_told = False
     while not server_runs(settings.home):
@@ -236,7 +235,7 @@ def _hint_after(lines: list[str], number: int) -> str:
 
 
 def stop(home: Path) -> bool:
-    """End the folder's server cleanly and wait for it. Returns whether one ran."""
+    """Stop the folder's server cleanly and wait for it. Returns whether one was running."""
     if not server_runs(home):
         return False
     pid = server_pid(home)

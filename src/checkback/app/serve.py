@@ -57,7 +57,7 @@ WORKER_STOP_EXTRA_SECONDS = 15.0
 SHUTDOWN_SECONDS = 3
 IDLE_CHECK_SECONDS = 5.0
 SWITCH_SECONDS = 0.001
-"""After how long a thread that computes lets the event loop go on, which answers everybody."""
+"""After how long a computing thread lets the event loop continue, which answers all callers."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DEFAULT_PORT = Settings().port
 
@@ -82,7 +82,7 @@ class Server:
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _activity: Activity = field(default_factory=Activity)
     _lag: LoopLag = field(default_factory=LoopLag)
-    #: How often each was started again.
+    #: How often each was restarted.
     _restarts: Counter[str] = field(default_factory=Counter[str])
 
     def start_store(self) -> None:
@@ -142,8 +142,8 @@ class Server:
             await wire.close()
 
     def shut_down(self) -> None:
-        """Close the doors and let the worker finish what it runs within the
-        grace. Twice: at once.
+        """Stop serving and let the worker finish its jobs within the grace time. Called twice: at
+        once.
         """
         if self._stopping.is_set():
             self._hurry.set()
@@ -179,7 +179,7 @@ class Server:
         self._worker = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "checkback", "worker", "--parent", str(os.getpid()),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=2,  # nothing but the announcement goes to our standard output
+            stdout=2,  # only the announcement goes to our standard output
             env={**os.environ, **to_environment(self.settings)},
             start_new_session=True,
         )  # fmt: skip
@@ -209,9 +209,7 @@ class Server:
             await self._start_worker()
 
     async def _publish_again(self, wire: RedisConnection, url: str) -> None:
-        """Say again that this process serves, should the store have been emptied: clients look for
-        it.
-        """
+        """Publish the record again if the store was emptied: clients look for it."""
         with contextlib.suppress(EngineUnavailable, ReplyError):
             if not await wire.call("EXISTS", Keys(self.settings.prefix).server()):
                 await self._publish(wire, url)
@@ -219,8 +217,8 @@ class Server:
     async def _start_store_again(
         self, valkey: EmbeddedValkey, wire: RedisConnection, url: str
     ) -> None:
-        """Start it on this thread, to which its life is tied. The doors answer
-        503 while it loads.
+        """Start it on this thread, to which its lifetime is bound. The APIs answer 503 while it
+        loads.
         """
         self._restarts["store"] += 1
         had_room = valkey.has_room()
@@ -234,11 +232,11 @@ class Server:
         except EngineUnavailable:
             code = valkey.poll()
             if code is not None and code >= 0 and had_room and valkey.has_room():
-                raise  # it ended itself, and would again
+                raise  # it exited by itself, and would again
             logger.warning("The embedded Valkey exited again with code %s.", code)
 
     def _end_orphans(self) -> None:
-        """End what a lost worker left behind; it hangs on us now."""
+        """Kill the processes of a lost worker, which are our children now."""
         ours = {self._valkey.pid if self._valkey else None}
         for pid in tree.children(os.getpid()):
             if pid not in ours and (self._worker is None or pid != self._worker.pid):
@@ -272,7 +270,7 @@ class Server:
         )
 
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
-        """The doors close first, then the worker finishes or hands back what it runs."""
+        """The APIs close first, then the worker finishes its jobs or returns them to the queue."""
         self._stopping.set()
         hurrying = (
             asyncio.create_task(self._hurry_worker(self._worker))
@@ -298,8 +296,8 @@ class Server:
             hurrying.cancel()
 
     async def _hurry_worker(self, worker: asyncio.subprocess.Process) -> None:
-        """Pass a second signal on. Until it has ended: one that comes with the first is not counted
-        twice.
+        """Pass a second signal on until the worker has ended: a signal that comes with the first is
+        not counted twice.
         """
         await self._hurry.wait()
         while worker.returncode is None:
@@ -307,7 +305,7 @@ class Server:
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _clear_record(self, wire: RedisConnection) -> None:
-        """A record in the file is an earlier server's. Only the owner of a store may say so."""
+        """A record in the file is from an earlier server. Only the owner of a store may remove it."""
         if self.settings.own_valkey:
             await wire.call("DEL", Keys(self.settings.prefix).server())
 
@@ -328,8 +326,7 @@ def serve(
     no_token: bool = False,
     worker: bool = True,
 ) -> None:
-    """Serve this data folder until SIGTERM or SIGINT. Raises CheckbackError for what keeps it from
-    starting."""
+    """Serve this data folder until SIGTERM or SIGINT. Raises CheckbackError if it cannot start."""
     settings = _with_tokens(settings)
     _check(settings, no_token=no_token)
     load_kinds(settings)
@@ -338,7 +335,7 @@ def serve(
         lock = take_server_lock(settings.home)
     except CheckbackError:
         if background:
-            return  # another one won, as it should
+            return  # another one won, which is fine
         raise
     tree.adopt_orphans()
     tree.allow_many_files()
@@ -360,7 +357,7 @@ def serve(
 
 
 def _with_tokens(settings: Settings) -> Settings:
-    """The settings with the folder's own list of tokens, where no other is named."""
+    """The settings with the folder's own list of tokens, if no other is configured."""
     listed = settings.home / TOKENS_NAME
     return (
         replace(settings, tokens=listed)

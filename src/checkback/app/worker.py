@@ -26,9 +26,7 @@ logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
 JOBS_OF_ROOT = Path("/var/lib/checkback")
-"""Where the processes of root's jobs have their folders, where the data folder is closed to all
-others.
-"""
+"""Folder of the processes of root's jobs, if other users cannot enter the data folder."""
 
 
 def run_worker(settings: Settings, *, parent: int | None = None) -> int:
@@ -41,7 +39,7 @@ def run_worker(settings: Settings, *, parent: int | None = None) -> int:
         tree.die_with_parent(parent)
     tree.adopt_orphans()
     prepare_home(settings.home)
-    # BullMQ and redis-py are imported only by those who work.
+    # Only workers import BullMQ and redis-py.
     import uvloop
 
     recording.start("worker", find_version())
@@ -53,8 +51,8 @@ def run_worker(settings: Settings, *, parent: int | None = None) -> int:
 
 
 def make_worker(settings: Settings) -> WorkerProcess:
-    """A worker with these settings; its ``run`` does the work. Raises InvalidInput for a module
-    that is not there.
+    """A worker with these settings; its ``run`` does the work. Raises InvalidInput for a missing
+    module.
     """
     from checkback.engine.processes.child import ChildSettings
     from checkback.engine.redis.keys import Keys
@@ -100,8 +98,7 @@ def make_worker(settings: Settings) -> WorkerProcess:
 
 
 def children_folder(settings: Settings) -> Path:
-    """Where the processes of jobs have their folders: in the data folder, where these can get
-    there.
+    """The folder for the processes of jobs: in the data folder, if they can enter it.
 
     A server that runs as root gives each its own user. If no other user can enter the data folder,
     as in root's home, their folder is below /var/lib.
@@ -127,7 +124,7 @@ def children_folder(settings: Settings) -> Path:
 
 
 def _let_pass(home: Path, folder: Path) -> None:
-    """Let others through to the folder of jobs' processes, and nowhere else."""
+    """Let other users enter the folder of jobs' processes, and nothing else."""
     folder.mkdir(exist_ok=True, mode=0o711)
     for entry in os.scandir(home):
         if not entry.is_symlink():
@@ -179,7 +176,7 @@ async def _work(settings: Settings, *, check: bool) -> int:
 
 
 async def _check_store(settings: Settings) -> None:
-    """Refuse a store that would lose jobs. One that is away, or still loads, is waited for."""
+    """Refuse a store that would lose jobs. Waits for one that is unavailable or still loading."""
     from checkback.engine.redis.bullmq_client import check_server
     from checkback.engine.redis.connection import RedisConnection, UnfitStore
 

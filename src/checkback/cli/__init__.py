@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from checkback.cli.parser import make_parser
 
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character shows another, rather than ending the command.
+        # A terminal that cannot show a character shows another one instead of ending the command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     options = make_parser().parse_args(arguments)

@@ -1,4 +1,4 @@
-"""How a job looks on a terminal: a bar that moves, or plain lines where nobody looks."""
+"""A job on a terminal: a progress bar, or plain lines if the output is not a terminal."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""``checkback doctor``: tries each part for real, and says what to do about the ones that do not
-work.
-"""
+"""``checkback doctor``: tests each part, and says how to fix the ones that do not work."""
 
 from __future__ import annotations
 
@@ -34,13 +32,13 @@ FREE_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """How one part is, and what to do when it is not well."""
+    """Whether one part works, and what to do if not."""
 
     part: str
     ok: bool
     told: str
     hint: str = ""
-    #: Something that only some jobs need: without it the rest works.
+    #: Needed by some jobs only: everything else works without it.
     optional: bool = False
 
 
@@ -69,7 +67,7 @@ def _mark(result: CheckResult) -> str:
 
 
 async def examine(settings: Settings) -> list[CheckResult]:
-    """Every part, tried."""
+    """Test every part."""
     checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
         ("folder", _folder),
         ("store", _store),
@@ -158,9 +156,7 @@ except PermissionError:
 
 
 def _sandbox(settings: Settings) -> CheckResult:
-    """The walls around jobs that read strangers' bytes: a process behind them
-    tries to read a file.
-    """
+    """The sandbox of jobs that read untrusted files: a process inside tries to read a file outside."""
     walls = sandbox.standing(settings.sandbox)
     accepted = (
         " (accepted by CHECKBACK_ACCEPT_MISSING_SANDBOX)" if settings.accept_missing_sandbox else ""

@@ -1,4 +1,4 @@
-"""What the exit codes of the command say."""
+"""The exit codes of the command."""
 
 from __future__ import annotations
 

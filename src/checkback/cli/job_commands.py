@@ -73,7 +73,7 @@ def check(options: Namespace) -> int:
 
 
 def watch(options: Namespace) -> int:
-    """Draw the job until it ends."""
+    """Show the job's progress until it ends."""
 
     async def run(connection: Connection) -> int:
         if options.json or options.dialect:
@@ -88,7 +88,7 @@ def watch(options: Namespace) -> int:
 
 
 def wait(options: Namespace) -> int:
-    """Wait, drawing on a terminal, and print the result."""
+    """Wait, with progress on a terminal, and print the result."""
 
     async def run(connection: Connection) -> int:
         return await _follow(
@@ -99,7 +99,7 @@ def wait(options: Namespace) -> int:
 
 
 def cancel(options: Namespace) -> int:
-    """Ask for the end."""
+    """Cancel the job."""
 
     async def run(connection: Connection) -> int:
         job = await connection.service.cancel(LOCAL, options.id)
@@ -110,7 +110,7 @@ def cancel(options: Namespace) -> int:
 
 
 def delete(options: Namespace) -> int:
-    """Remove it with all that was of it."""
+    """Delete the job with its result, log and files."""
 
     async def run(connection: Connection) -> int:
         await connection.service.delete(LOCAL, options.id)
@@ -163,7 +163,7 @@ def log(options: Namespace) -> int:
 
 
 def artifact(options: Namespace) -> int:
-    """One line a file; or the file itself."""
+    """Print one line for each file, or the file itself."""
 
     async def run(connection: Connection) -> int:
         if options.name is None:
@@ -186,7 +186,7 @@ def artifact(options: Namespace) -> int:
 
 
 def list(options: Namespace) -> int:
-    """One line a job."""
+    """Print one line for each job."""
 
     async def run(connection: Connection) -> int:
         page = await connection.service.list(
@@ -263,7 +263,7 @@ async def _follow(
     timeout: float | None = None,
     quiet: bool = False,
 ) -> int:
-    """Wait for the end, drawing it where somebody looks, and print the result."""
+    """Wait for the end, with progress on a terminal, and print the result."""
     try:
         async with asyncio.timeout(timeout):
             if quiet:

@@ -54,7 +54,7 @@ _UNKNOWN_OPTION = re.compile(r"unrecognized arguments: (--[\w-]+)")
 
 
 class _Version(str):
-    """The version, found only when it is asked for."""
+    """The version, read only when it is printed."""
 
     __slots__ = ()
 

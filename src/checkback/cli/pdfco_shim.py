@@ -44,8 +44,7 @@ async def _run(settings: Settings) -> int:
                 "No HTTP server is running for this data folder.",
                 hint="Start one with `checkback serve`, then try again.",
             )
-        # The package wants a key; the folder's token is one, and a caller's own key would replace
-        # it.
+        # The package requires a key: the folder's token, which a caller's own key would replace.
         environment = os.environ | {"X_API_KEY": folder_token(settings.home)}
         command = [*_python(), "-c", LAUNCH, connection.server.url]
         process = await asyncio.create_subprocess_exec(*command, env=environment)
@@ -53,8 +52,8 @@ async def _run(settings: Settings) -> int:
 
 
 def _python() -> list[str]:
-    """A Python that has the package: this one, one named in PDFCO_MCP_PYTHON, or one that uvx
-    makes.
+    """A Python that has the package: this one, the one in PDFCO_MCP_PYTHON, or one that uvx
+    creates.
     """
     if named := os.environ.get("PDFCO_MCP_PYTHON"):
         return [named]

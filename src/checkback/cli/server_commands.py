@@ -74,7 +74,7 @@ def stop(options: Namespace) -> int:
 
 
 def repair(options: Namespace) -> int:
-    """Make a damaged store readable again. No server may run for it, so none is started."""
+    """Repair a damaged store. No server may be running for it, so none is started."""
     del options
     home = settings_table.read().home
     daemon.prepare_home(home)
@@ -115,8 +115,8 @@ def worker(options: Namespace) -> int:
 def mcp(options: Namespace) -> int:
     """Speak MCP on standard input and output; the background server runs the jobs."""
     chosen = _chosen(options, tool_names=options.tool_names)
-    # What imports make stays: looking for garbage in it takes an eighth of the start.
-    # run_stdio enables it again.
+    # Imported objects stay: collecting garbage among them takes an eighth of the start. run_stdio
+    # enables it again.
     gc.disable()
     from checkback.app.stdio import run_stdio
 

@@ -1,4 +1,4 @@
-"""Text and JSON values that every door can encode: no half of a surrogate pair, no NaN, no endless
+"""Text and JSON values that every API can encode: no half of a surrogate pair, no NaN, no endless
 nesting.
 
 Python and JavaScript allow half a surrogate pair in a string, and JSON can write one as
@@ -34,15 +34,15 @@ def clean(text: str) -> str:
 
 
 def replaced(where: str) -> str:
-    """The line of a job's log that says where its text was not clean."""
+    """The line of a job's log that says where its text was not valid."""
     return (
         f"Text in the job's {where} was not valid Unicode; U+FFFD replaces what could not be read."
     )
 
 
 def clean_json(value: JSON, *, numbers: bool = True) -> JSON:
-    """A JSON value of which every text is clean, keys too; with ``numbers``, NaN and infinities
-    become null.
+    """A JSON value in which every text is clean, including keys; with ``numbers``, NaN and
+    infinities become null.
 
     Keys that become equal are numbered, so that none is lost. Raises RecursionError for a value of
     more than ``MAX_DEPTH`` levels. Tuples stay what they are, as does everything that is not JSON.
@@ -51,8 +51,8 @@ def clean_json(value: JSON, *, numbers: bool = True) -> JSON:
 
 
 def numbered(name: str, is_taken: Callable[[str], bool], ending: str = "") -> str:
-    """``name + ending``, or with the first number between them that makes a
-    name that is not taken.
+    """``name + ending``, with the first number between them that makes an unused name if it is
+    taken.
     """
     tried, number = name + ending, 1
     while is_taken(tried):

@@ -20,7 +20,7 @@
 
     JobFailed                   raised inside a kind, becomes the job's failure
 
-The docstring of a class is its default message. Doors translate these in one function each.
+The docstring of a class is its default message. Each API translates these in one function.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import ClassVar
 
 
 class CheckbackError(Exception):
-    """Something went wrong in checkback."""
+    """An unexpected error occurred in checkback."""
 
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
@@ -46,13 +46,13 @@ class CheckbackError(Exception):
     ) -> None:
         self.message = message or inspect.getdoc(type(self)) or type(self).__name__
         self.hint = hint or self.default_hint
-        #: When trying again makes sense, where that is known.
+        #: When a retry makes sense, if known.
         self.retry_after_seconds = retry_after_seconds
         super().__init__(self.message)
 
 
 class InvalidInput(CheckbackError):
-    """The request is not of the form that is expected."""
+    """The request is not valid."""
 
     code = "invalid_input"
     http_status = 422
@@ -60,7 +60,7 @@ class InvalidInput(CheckbackError):
 
 
 class UnknownKind(InvalidInput):
-    """There is no such kind of job."""
+    """Unknown kind of job."""
 
     code = "unknown_kind"
     default_hint = "List the kinds with `checkback kinds`."
@@ -77,7 +77,7 @@ class TooLarge(InvalidInput):
 
 
 class AddressBlocked(InvalidInput):
-    """This address may not be reached from here."""
+    """Jobs on this server may not reach this address."""
 
     code = "address_blocked"
     default_hint = (
@@ -95,7 +95,7 @@ class SettingsDiffer(InvalidInput):
 
 
 class Unauthorized(CheckbackError):
-    """This request brings no valid token."""
+    """This request has no valid token."""
 
     code = "unauthorized"
     http_status = 401
@@ -111,7 +111,7 @@ class Forbidden(CheckbackError):
 
 
 class NotFound(CheckbackError):
-    """There is no such job, it has expired, or it is not yours."""
+    """This job does not exist, has expired, or is not yours."""
 
     code = "job_not_found"
     http_status = 404
@@ -185,7 +185,7 @@ class StorageFull(EngineUnavailable):
 
 
 class FailureCode(StrEnum):
-    """Why a job failed, where checkback itself says so. Kinds add codes of their own through
+    """Why a job failed, where checkback itself decides that. Kinds add their own codes through
     JobFailed.
     """
 
@@ -210,8 +210,8 @@ class FailureCode(StrEnum):
 class JobFailed(Exception):
     """Raise this inside a kind to end the attempt with a failure that its owner may read.
 
-    ``message`` goes out as it is: put nothing in it that came from a page, a document or a secret.
-    ``retryable=False`` ends the job at once, whatever attempts are left.
+    ``message`` is shown unchanged: do not put anything into it that came from a page, a document or
+    a secret. ``retryable=False`` ends the job at once, whatever attempts are left.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""Our own words: the job record as JSON, as the HTTP API, the client, the shell and the MCP tools
-show it.
+"""The native format: the job record as JSON, as the HTTP API, the client, the shell and the MCP
+tools show it.
 
 Pure functions. ``state``, ``phase``, ``next_step`` and hints come from enums, a kind's own
 declarations and the templates below, never from a page, a document or a function's output; the
-fields that do carry such text are named in ``untrusted``.
+fields that contain such text are listed in ``untrusted``.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from checkback.core.states import State
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 StateName = Literal["waiting", "delayed", "active", "completed", "failed", "cancelled"]
 RETRY_AFTER_SECONDS = {429: 30, 503: 5}
-"""By HTTP status: when trying again makes sense, where the error itself does not say."""
+"""By HTTP status: when a retry makes sense, if the error itself does not say."""
 MAX_INLINE_CHARACTERS = 8_000
-"""A longer result is not part of an agent's answer: it is read in parts."""
+"""A longer result is not part of an agent's tool result: it is read in parts."""
 
 UNTRUSTED = ("message", "result", "artifacts", "failure.message")
 
@@ -40,7 +40,7 @@ class AttemptsRecord(TypedDict):
 
 
 class ArtifactRecord(TypedDict):
-    """A file that the job left behind."""
+    """A file that the job has written."""
 
     id: str
     name: str
@@ -60,7 +60,7 @@ class FailureRecord(TypedDict):
 
 
 class JobRecord(TypedDict):
-    """A job as it stands at one moment."""
+    """A job at one moment."""
 
     id: Annotated[str, Field(json_schema_extra={"format": "uuid"})]
     kind: str
@@ -109,7 +109,7 @@ class JobRecord(TypedDict):
 
 
 class JobSummary(TypedDict):
-    """A job as an agent needs it: enough to go on with, small enough to be asked for often."""
+    """A job as an agent needs it: enough to continue with, small enough to be read often."""
 
     job_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})]
     kind: str
@@ -147,7 +147,7 @@ class JobSummary(TypedDict):
 
 
 class JobRow(TypedDict):
-    """A job in a list: what it takes to choose one. Fields that would say nothing are left out."""
+    """A job in a list: what is needed to choose one. Empty fields are left out."""
 
     job_id: str
     kind: str
@@ -169,7 +169,7 @@ class ErrorBody(TypedDict):
 
 
 class ErrorRecord(TypedDict):
-    """The body of every answer that is an error."""
+    """The body of every error response."""
 
     error: ErrorBody
     request_id: str
@@ -198,9 +198,7 @@ HTTP = NextSteps(
 def job(
     job: Job, *, now: datetime, steps: NextSteps = HTTP, outlook: Estimate = NO_ESTIMATE
 ) -> JobRecord:
-    """The record of one job. ``now`` serves only to say how long it has run and
-    when to ask again.
-    """
+    """The record of one job. ``now`` is used for its duration and for when to check again."""
     return {
         "id": job.id,
         "kind": job.kind,
@@ -271,7 +269,7 @@ def ticket(
 
 
 def row(job: Job) -> JobRow:
-    """A job in an agent's list of them, in few words: a list of twenty costs it twenty of these."""
+    """A job in a list for an agent, kept short: a list of twenty costs twenty of these."""
     made: JobRow = {
         "job_id": job.id,
         "kind": job.kind,
@@ -326,7 +324,7 @@ def error(problem: CheckbackError, request_id: str) -> ErrorRecord:
 
 
 def retry_after(problem: CheckbackError) -> int | None:
-    """After how many seconds trying again makes sense; None where it never does."""
+    """After how many seconds a retry makes sense; None if it never does."""
     return problem.retry_after_seconds or RETRY_AFTER_SECONDS.get(problem.http_status)
 
 
@@ -390,7 +388,7 @@ def _files(job: Job) -> str:
 
 
 def elapsed_seconds(job: Job, now: datetime) -> int | None:
-    """For how long the job has run, or ran; None before its start."""
+    """For how long the job has been running, or ran; None before its start."""
     if job.started_at is None or job.state in (State.WAITING, State.DELAYED):
         return None
     return max(0, round(((job.finished_at or now) - job.started_at).total_seconds()))

@@ -2,7 +2,7 @@
 queue.
 
 Pure functions from our job record and our report to its answers. Its clients must not notice a
-difference, so nothing is renamed and additions stay where its schemas allow them.
+difference, so nothing is renamed, and additions are made only where its schemas allow them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def status(job: Job, request_id: str) -> Fields:
 
 
 def file(item: Artifact) -> Fields:
-    """A file of an analysis, spelled as this wire format spells things."""
+    """A file of an analysis, with the field names of this wire format."""
     return {
         "id": item.id,
         "name": item.name,
@@ -75,7 +75,7 @@ def file(item: Artifact) -> Fields:
 
 
 def error(code: str, message: str, request_id: str) -> Fields:
-    """An answer that says what went wrong; the door marks it ``isError``."""
+    """An error result; the API marks it ``isError``."""
     return {
         "success": False,
         "error": {"code": code, "message": message},

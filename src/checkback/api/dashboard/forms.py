@@ -15,8 +15,8 @@ SHOWN_FIELDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One control. ``control``: text, password, number, checkbox, select, lines for a list of
-    texts, or json for what has parts.
+    """One field. ``control``: text, password, number, checkbox, select, lines for a list of texts,
+    or json for objects and lists.
     """
 
     name: str
@@ -27,19 +27,17 @@ class Field:
     choices: tuple[str, ...] = ()
     default: str = ""
     whole: bool = False
-    #: Whether it names a file, so that one can be dropped on it.
+    #: Whether it takes a file, so that one can be dropped on it.
     is_source: bool = False
 
 
 def can_be_filled_in(kind: Kind) -> bool:
-    """Whether a person has any use for a form of this kind: not for those that follow other
-    services.
-    """
+    """Whether a form of this kind is useful: not for kinds that follow jobs of other services."""
     return not kind.name.startswith("pdfco.")
 
 
 def fields(kind: Kind) -> list[Field]:
-    """The controls of a kind's form: what has to be filled in first, then the rest."""
+    """The fields of a kind's form: required ones first, then the rest."""
     schema = kind.args_schema()
     required = set(schema.get("required", ()))
     # An argument that names another job is also a source, but not a file.
@@ -62,9 +60,7 @@ def split(form: Sequence[Field]) -> tuple[list[Field], list[Field]]:
 
 
 def arguments(form: Sequence[Field], given: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments that a filled-in form means; what was left empty is left out. Raises
-    InvalidInput.
-    """
+    """The arguments of a filled-in form; empty fields are left out. Raises InvalidInput."""
     args: dict[str, Any] = {}
     for field in form:
         text = given.get(field.name, "").strip()
@@ -123,7 +119,7 @@ def _control(form: dict[str, Any]) -> str:
 
 
 def _resolved(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """What a part stands for: behind its reference, and of ``this or null`` the first."""
+    """The schema that a part refers to, and for ``this or null`` the first alternative."""
     if "$ref" in part:
         return _resolved(schema["$defs"][part["$ref"].rsplit("/", 1)[-1]], schema)
     for option in part.get("anyOf", ()):

@@ -1,6 +1,4 @@
-"""One job: how it stands, where its time went, what it left behind, and how to ask for it
-elsewhere.
-"""
+"""One job: its status, where its time went, its results, and how to query it from code."""
 
 from __future__ import annotations
 
@@ -146,7 +144,7 @@ def _page_count(job: Job) -> int:
 
 
 async def _text(service: Service, caller: Caller, job: Job) -> dict[str, str] | None:
-    """The beginning of the first text that a job left."""
+    """The beginning of the job's first text file."""
     for item in job.artifacts:
         if item.media_type.startswith("text/"):
             content = await _read(service, caller, job, item.name, MAX_REPORT_BYTES)
@@ -167,7 +165,7 @@ async def _read(service: Service, caller: Caller, job: Job, name: str, limit: in
 
 
 def _dialects(service: Service, job: Job, now: datetime) -> list[tuple[str, str]]:
-    """The record in each vocabulary, as it goes over the wire."""
+    """The record in the format of each API."""
     listed: list[tuple[str, str]] = [("HTTP API", shown(native.job(job, now=now)))]
     with suppress(CheckbackError):
         task = mcp_tasks.task(job, now=now, kept_until=service.kept_until(job, now))

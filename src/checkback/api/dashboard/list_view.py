@@ -1,4 +1,4 @@
-"""The list of jobs: what a search finds, counts of states, and how the queues do."""
+"""The list of jobs: search results, counts of states, and the state of the queues."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def _figures(service: Service, jobs: list[Job]) -> list[human.KindFigures]
 async def _search(
     service: Service, caller: Caller, search: Search, owner: str | None
 ) -> tuple[list[Job], list[Job], bool]:
-    """What was found, what was looked through, and whether there is more to look through.
+    """The jobs that match, all jobs that were searched, and whether there are more.
 
     A whole id is found whatever its age.
     """

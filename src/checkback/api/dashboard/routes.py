@@ -73,14 +73,14 @@ class Dashboard:
 
     async def jobs(self, request: Request, caller: Caller) -> Response:
         query = request.query_params
-        # The page holds the form token of the cookie: only pages that were opened with one cookie
+        # The page contains the form token of the cookie, so only requests with the same cookie
         # share it.
         question = (caller, session_cookie(request.scope), query.get("q", ""))
         body = await self._lists.ask(question, lambda: self._list(request, caller, query))
         return HTMLResponse(body, headers=HEADERS)
 
     async def _list(self, request: Request, caller: Caller, query: Mapping[str, str]) -> bytes:
-        """The whole list as a page: two hundred open ones may ask for it at once."""
+        """The whole list as a page: two hundred open pages may request it at once."""
         page = await list_view.collect(self._service, caller, query, self._workers)
         return bytes(self._page(request, "jobs.html", caller=caller, **page).body)
 
@@ -150,9 +150,7 @@ class Dashboard:
         return _see(f"/jobs/{done.job.id}")
 
     async def signin(self, request: Request) -> Response:
-        """Exchange a token for the cookie. The form needs no form token: who sends it knows a
-        token.
-        """
+        """Exchange a token for the cookie. The form needs no form token: its sender knows a token."""
         if comes_from_elsewhere(request.scope):
             raise Forbidden("Open this link yourself; other sites may not sign you in.")
         token = (await _fields(request)).get("token", "").strip()
@@ -186,7 +184,7 @@ class Dashboard:
     # -------------------------------------------------------------------------------
 
     def known(self, answer: Answer) -> Callable[[Request], Awaitable[Any]]:
-        """``answer`` for those who are signed in; all others see the page to sign in."""
+        """``answer`` for signed-in callers; all others see the sign-in page."""
 
         async def run(request: Request) -> Any:
             try:
@@ -207,7 +205,7 @@ class Dashboard:
                 return await answer(request)
             except CheckbackError as error:
                 return self._page(request, "error.html", status=error.http_status, error=error)
-            except ClientDisconnect:  # nobody hears the answer
+            except ClientDisconnect:  # the client has disconnected
                 return Response(status_code=400)
             except Exception as error:
                 masked = mask_unexpected(error, _identity(request))
@@ -230,9 +228,10 @@ class Dashboard:
         """The fields of one of the page's forms. Raises Forbidden for a form that another site made
         its visitor send.
 
-        Three locks: the cookie goes with no request of another site (SameSite=Strict), the gate
-        refuses foreign origins, and the form carries a token that only our own pages show. A
-        request with a bearer token was made by a program that knows it.
+        There are three protections: requests from other sites do not carry the cookie
+        (SameSite=Strict), the authentication middleware refuses foreign origins, and the form has a
+        token that only our own pages contain. A request with a bearer token comes from a program
+        that knows the token.
         """
         given = await _fields(request)
         expected = self._authenticator.form_token(session_cookie(request.scope))

@@ -20,12 +20,12 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What somebody looks for. ``problems`` names the parts that could not be understood."""
+    """A parsed search. ``problems`` names the parts that could not be understood."""
 
     text: str = ""
     kind: str | None = None
     state: State | None = None
-    #: ``*`` for everybody's: for admins.
+    #: ``*`` for all owners; for admins only.
     owner: str | None = None
     since: datetime | None = None
     #: Other words: each must be in the job's id, kind or failure's code.
@@ -33,7 +33,7 @@ class Search:
     problems: tuple[str, ...] = ()
 
     def finds(self, job: Job) -> bool:
-        """Whether a job is among those looked for."""
+        """Whether a job matches."""
         if self.since is not None and job.created_at < self.since:
             return False
         code = job.failure.code if job.failure is not None else ""
@@ -43,7 +43,7 @@ class Search:
 
 
 def parse(text: str, *, now: datetime | None = None) -> Search:
-    """Read a search. Nothing that anybody types is an error: what makes no sense is named."""
+    """Parse a search. No input is an error: invalid parts are listed in ``problems``."""
     found = Search(text.strip()[:MAX_QUERY])
     words: list[str] = []
     problems: list[str] = []

@@ -85,7 +85,7 @@ class _Api:
         self._guesses = guesses
         self._heartbeat_seconds = heartbeat_seconds
         self.openapi_document: dict[str, Any] = {}
-        #: The list of kinds as it was sent last: to make their schemas takes a while.
+        #: The list of kinds as it was sent last: generating their schemas takes a while.
         self._listed_kinds: list[registry.Kind] = []
         self._kinds_body = b""
 
@@ -134,9 +134,7 @@ class _Api:
     async def result(self, call: OperationCall) -> Response:
         result = await self.service.stored_result(call.caller, call.job_id)
         await self.service.mark_read(await self.service.get(call.caller, call.job_id))
-        if isinstance(
-            result, Path
-        ):  # as it lies there: to read and write it again would stop everybody else
+        if isinstance(result, Path):  # the file as it is: parsing it would block all other requests
             headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
             return FileResponse(result, media_type="application/json", headers=headers)
         return _json(result)
@@ -156,7 +154,7 @@ class _Api:
         return FileResponse(path, media_type=found.media_type, filename=found.name, headers=headers)
 
     async def events(self, call: OperationCall) -> ASGIApp:
-        # Asked for first: what is wrong with the request can only be said before the stream begins.
+        # Read first: errors of the request can only be reported before the stream begins.
         job = await self.service.get(call.caller, call.job_id)
         last_seen = call.request.headers.get("last-event-id")
         if job.state.is_final and last_seen == event_id(job):
@@ -223,7 +221,7 @@ class _Api:
     ) -> Response:
         try:
             outlook = await self.service.outlook(job)
-        except EngineUnavailable:  # that takes away the outlook, not the answer
+        except EngineUnavailable:  # an outage costs the estimate, not the response
             outlook = NO_ESTIMATE
         return _json(native.job(job, now=datetime.now(UTC), outlook=outlook), status, headers)
 
@@ -240,8 +238,9 @@ def build_routes(
 ) -> list[BaseRoute]:
     """Every route of the native API, with ``/health``, ``/openapi.json`` and ``/signin``.
 
-    ``readiness`` is asked for each ``/health``. Give ``guesses`` the limit that the gate has, so
-    that both count together. Outside of ``production`` an unexpected error shows its text.
+    ``readiness`` is called for each ``/health``. ``guesses`` must be the limit of the
+    authentication middleware, so that both count together. Outside of ``production`` an unexpected
+    error shows its text.
     """
     api = _Api(service, authenticator, readiness, guesses or GuessLimit(), heartbeat_seconds)
     table = operations(api)

@@ -1,5 +1,5 @@
-"""``GET /metrics``: figures for Prometheus. They are of everybody's jobs, so not every token will
-do.
+"""``GET /metrics``: metrics for Prometheus. They cover all owners' jobs, so they need a token with
+that scope.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ from checkback.telemetry.measures import REGISTRY
 
 @dataclass(frozen=True, slots=True)
 class ServerFigures:
-    """What the server itself knows: how often what had ended was started again, and of its
-    connections.
-    """
+    """Figures of the server itself: restarts of its parts, and its connections."""
 
     restarts: Mapping[str, int]
     commands: int
@@ -57,8 +55,8 @@ class Metrics:
         self._disk_budget = disk_budget_bytes
 
     async def show(self, call: OperationCall) -> Response:
-        """All figures. Without the store, those of the server alone, and ``checkback_store_up``
-        says so.
+        """All metrics. Without the store only those of the server, and ``checkback_store_up`` says
+        so.
         """
         began = time.perf_counter()
         families = [InfoMetricFamily("checkback_build", "This server.", {"version": self._version})]

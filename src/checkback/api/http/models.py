@@ -1,4 +1,4 @@
-"""What the native API takes and gives, as models: the checks and the OpenAPI document are made from
+"""Requests and responses of the native API as models: checks and the OpenAPI document are made from
 them.
 """
 
@@ -18,18 +18,16 @@ from checkback.dialects import native
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the server can do its work, and if not why: one sentence for each reason, free of
-    internals.
-    """
+    """Whether the server can work, and if not why: one sentence for each reason, without internals."""
 
     reasons: tuple[str, ...] = ()
     workers: int = 0
     restarts: Mapping[str, int] = field(default_factory=dict[str, int])
-    #: What will keep it from working if nobody does anything, in sentences that name no owner.
+    #: What will stop it from working if nothing is done, in sentences that name no owner.
     warnings: tuple[str, ...] = ()
-    #: The longest time within the last minute that the server answered nobody.
+    #: The longest time within the last minute in which the server did not answer.
     loop_lag_seconds: float = 0.0
-    #: The walls around jobs that read strangers' bytes, on this machine; None where nobody looked.
+    #: The sandbox on this machine for jobs that read untrusted files; None if it was not checked.
     sandbox: Mapping[str, Any] | None = None
 
     @property
@@ -38,7 +36,7 @@ class Readiness:
 
 
 class SubmitBody(BaseModel):
-    """A job to be run."""
+    """A job to run."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -56,7 +54,7 @@ class SubmitBody(BaseModel):
 
 
 class WaitQuery(BaseModel):
-    """How long to wait."""
+    """How long to wait for the job's end."""
 
     wait: Annotated[
         float,
@@ -122,20 +120,19 @@ class KindList(TypedDict):
 
 
 class Health(TypedDict):
-    """Whether the server lives and can work."""
+    """Whether the server is running and can work."""
 
     live: bool
     ready: bool
     reasons: list[str]
-    #: How many workers are alive.
+    #: How many workers are running.
     workers: int
-    #: How often what had ended was started again: the embedded store, the server's worker, and the
-    #: loops of the workers that are alive.
+    #: Restarts of the embedded store, of the server's worker, and of the loops of the running
+    #: workers.
     restarts: dict[str, int]
     #: What is nearly used up.
     warnings: list[str]
-    #: The longest time within the last minute that the server answered nobody.
+    #: The longest time within the last minute in which the server did not answer.
     loop_lag_seconds: float
-    #: Which walls this machine puts around jobs that read strangers' bytes, and whether they are
-    #: enough.
+    #: The sandbox of this machine for jobs that read untrusted files, and whether it is enough.
     sandbox: NotRequired[dict[str, Any]]

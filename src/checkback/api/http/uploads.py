@@ -15,7 +15,7 @@ from checkback.service import Service
 
 
 class UploadQuery(BaseModel):
-    """What the file is called."""
+    """The name of the file."""
 
     name: str = Field(
         "file", max_length=500, description="Name of the file; results are named after it."

@@ -1,7 +1,7 @@
-"""The card: a job that shows itself live in the chat, in hosts that support MCP Apps (SEP-1865).
+"""The card: a live view of a job in the chat, in hosts that support MCP Apps (SEP-1865).
 
-One HTML resource, ``ui://checkback/job``, that names nothing outside itself. A host shows it next
-to the result of a tool that starts or follows a job; it then calls ``job.card`` through the host,
+One HTML resource, ``ui://checkback/job``, that loads nothing from outside. A host shows it next to
+the result of a tool that starts or follows a job; it then calls ``job.card`` through the host,
 which returns everything that the card shows and answers when something has changed. Clients without
 MCP Apps get neither listed.
 """
@@ -53,7 +53,7 @@ SHOWN_BY = frozenset(
         "page.getJobStatus", "get_job_check", "wait_job_completion",
     }
 )  # fmt: skip
-"""Tools that show the card, besides those that start a job."""
+"""Tools that show the card, in addition to those that start a job."""
 
 CALLED_BY_CARD = (CARD_TOOL, "job.status", "job.cancel")
 
@@ -100,7 +100,7 @@ class AxisRecord(TypedDict):
 
 
 class PreviewRecord(TypedDict):
-    """What came out, small enough for a card. All of it may be a page's or a document's."""
+    """The result, small enough for a card. All of it may come from a page or a document."""
 
     title: str | None
     url: str | None
@@ -135,9 +135,7 @@ class CardSummary(native.JobSummary):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """The handler of ``job.card``. ``base_url`` gives the address of the web page, where there is
-    one.
-    """
+    """The handler of ``job.card``. ``base_url`` returns the URL of the web page, if there is one."""
 
     desk: ToolContext
     base_url: Callable[[], str] | None = None
@@ -219,7 +217,7 @@ class Card:
 
 
 def card_tool(desk: ToolContext, base_url: Callable[[], str] | None) -> ApiTool:
-    """The tool that the card asks: for apps only, and listed to hosts of them only."""
+    """The tool that the card calls: for apps only, and listed only to hosts that support them."""
     return ApiTool.of(
         CARD_TOOL,
         desk.guarded(Card(desk, base_url).answer),
@@ -236,7 +234,7 @@ def card_tool(desk: ToolContext, base_url: Callable[[], str] | None) -> ApiTool:
 
 
 def show_card(tools: Iterable[ApiTool | JobTool]) -> None:
-    """Say of every tool whose answer is about one job that the card shows it.
+    """Mark every tool whose result is about one job: the card shows it.
 
     It is metadata next to the tool's schema, which hosts without MCP Apps ignore: no result
     changes.
@@ -250,11 +248,9 @@ def show_card(tools: Iterable[ApiTool | JobTool]) -> None:
 
 
 def add_card(server: FastMCP[None], names: Names) -> None:
-    """Add the resource. It may fetch nothing from anywhere: pictures come through the host, as
-    data.
+    """Add the resource. It must not load anything: images come through the host, as data.
 
-    It calls tools by the names that are listed: a host may refuse a card what it has not seen in
-    the list.
+    It calls tools by their listed names: a host may refuse calls of other names.
     """
     html = HTML.read_text("utf-8")
     for name in CALLED_BY_CARD:

@@ -1,5 +1,5 @@
-"""``completion/complete``: ids of the caller's recent jobs, and names of kinds, by what is typed so
-far.
+"""``completion/complete``: ids of the caller's recent jobs, and names of kinds, by what was typed
+so far.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the server says about itself and its tools, for the tools that there are."""
+"""What the server says about itself and its tools."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ MENTIONED = (
     "job.status", "job.wait", "job.result", "job.list", "page.analyze", "page.analyze_batch",
     "page.getJobStatus", "wait_job_completion", "webpage_to_pdf",
 )  # fmt: skip
-"""Tools that descriptions of another set's tools name."""
+"""Tools that are mentioned in descriptions of tools of other toolsets."""
 
 
 def instructions(tools: Collection[str]) -> str:
-    """What the server can do and how its tools are used, for the tools that there are."""
+    """What the server can do and how its tools are used, for the listed tools."""
     parts = ["Checkback runs slow work as durable background jobs that outlive this session."]
     if "page.analyze" in tools:
         parts.append(

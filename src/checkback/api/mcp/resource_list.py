@@ -1,8 +1,8 @@
 """The caller's recent jobs in ``resources/list``, newest first, after the resources that everybody
 has.
 
-A job is listed by its kind and state, in our words only: a list goes into an agent's context
-unasked.
+A job is listed by its kind and state only: a list goes into an agent's context without being asked
+for.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 JOBS_ON_A_PAGE = 50
 MAX_PAGES = 10
-"""Many clients read every page at once; older jobs are found by the tool that lists jobs."""
+"""Many clients read all pages at once; older jobs are found with the tool that lists jobs."""
 
 Listed = tuple[tuple[str, str], ...]
-"""URIs and names of the newest jobs: what a client sees change in its list."""
+"""URIs and names of the newest jobs: a change of these changes a client's list."""
 
 
 class JobListing:
@@ -52,9 +52,7 @@ class JobListing:
         return self._desk.service
 
     def add_to(self, server: FastMCP[Any]) -> None:
-        """Take the place of FastMCP's own handler, which lists only what is the same for all
-        callers.
-        """
+        """Replaces FastMCP's own handler, which lists only what is the same for all callers."""
         server._mcp_server.add_request_handler(  # pyright: ignore[reportPrivateUsage]
             "resources/list", PaginatedRequestParams, self._list
         )
@@ -105,7 +103,7 @@ def job_resource(job: Job) -> Resource:
 
 
 def _parsed(cursor: str | None) -> tuple[int, str | None]:
-    """The number of the page that is asked for, and where it begins."""
+    """The number of the requested page, and where it begins."""
     if cursor is None:
         return 1, None
     number, _, after = cursor.partition(":")

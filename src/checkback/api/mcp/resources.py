@@ -1,7 +1,7 @@
 """Jobs as MCP resources: ``job://ID``, its result, its log and its files, for their owner in any
 session.
 
-``kind://NAME`` is a kind of job: what it does, the form of its arguments, its limits.
+``kind://NAME`` is a kind of job: what it does, the schema of its arguments, its limits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from checkback.service import Service
 
 MAX_READ_BYTES = 4 * 1024 * 1024
-"""A larger file is fetched from its url: a resource comes in one piece."""
+"""A larger file is downloaded from its url: a resource is sent in one piece."""
 
 JSON_TYPE = "application/json"
 FILE_TEMPLATE = "job://{job_id}/artifacts/{artifact_id}"
@@ -40,7 +40,7 @@ Read = Callable[[Caller, str, str], Awaitable[ResourceContent]]
 
 
 class JobResources:
-    """Reads what the templates name."""
+    """Reads the resources of the templates."""
 
     def __init__(self, desk: ToolContext) -> None:
         self._desk = desk

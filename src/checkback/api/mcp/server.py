@@ -1,9 +1,8 @@
-"""The MCP door: a FastMCP server for stdio and Streamable HTTP, for clients of both eras of the
+"""The MCP API: a FastMCP server for stdio and Streamable HTTP, for clients of both versions of the
 protocol.
 
-Who may speak to it over HTTP is found out before it, by
-``checkback.api.middleware.authentication``; put its ``RequireCaller`` around what ``http_app``
-gives.
+Over HTTP, ``checkback.api.middleware.authentication`` checks the callers; put its ``RequireCaller``
+around the application of ``http_app``.
 """
 
 from __future__ import annotations
@@ -53,26 +52,26 @@ if TYPE_CHECKING:
     from checkback.service import Service
 
 TOOLSETS = ("pages", "documents", "jobs")
-"""The sets of tools that there are by default; ``lean`` is a further one."""
+"""The default toolsets; ``lean`` is another one."""
 
 DOCUMENT_MODULES = "checkback.kinds.documents."
 DOCUMENT_KIND = "pdf.to_text"
-"""Where this kind is not installed there are no document tools either."""
+"""If this kind is not installed, there are no document tools either."""
 
 
-# FastMCP's spans hold what callers sent; ours (measures.tool_call) take their place.
+# FastMCP's spans contain what callers sent; ours (measures.tool_call) replace them.
 fastmcp.settings.telemetry_mode = "off"
 
 
 def http_caller() -> Caller:
-    """Who sent the HTTP request that is being answered, as the gate found out.
+    """The caller of the current HTTP request, as the authentication middleware identified it.
     Raises Unauthorized.
     """
     return caller_of(get_http_request().scope)
 
 
 def http_base_url() -> str:
-    """Under which address the client of the current HTTP request called us."""
+    """The URL at which the client of the current HTTP request reached this server."""
     return base_url_of(get_http_request())
 
 
@@ -94,16 +93,15 @@ def build_server(
     save_folder: Path | None = None,
     tool_changes: ToolListChanges | None = None,
 ) -> JobServer:
-    """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that
-    gives LOCAL.
+    """The server with its tools. ``caller`` returns the caller of each call: ``http_caller``, or
+    one that returns LOCAL.
 
-    ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``),
-    ``jobs`` and ``lean``. Every kind that is registered by now and that no other tool covers gets
-    one. Tools named in ``task_only`` refuse clients that do not speak tasks. ``page_url`` gives the
-    address of the web page, for those who can reach it; ``base_url`` the address of files, where
-    ``pdfco`` has none. ``save_folder`` is where job.result may save files. ``tool_changes``
-    announces new lists of tools; without it the list is declared not to change. Raises ValueError
-    when two tools would have the same name.
+    ``toolsets`` selects the tools: ``pages``, ``documents`` (they need ``pdfco``), ``jobs`` and
+    ``lean``. Every registered kind that no other tool covers gets its own tool. Tools named in
+    ``task_only`` refuse clients without tasks. ``page_url`` returns the URL of the web page, if
+    clients can reach it; ``base_url`` the URL of files, if ``pdfco`` has none. ``save_folder`` is
+    where job.result may save files. ``tool_changes`` announces new lists of tools; without it the
+    list is declared not to change. Raises ValueError when two tools would have the same name.
     """
     names = Names(tool_names)
     desk = ToolContext(
@@ -151,7 +149,7 @@ def _extend(
     *,
     has_card: bool,
 ) -> None:
-    """What is there besides tools."""
+    """Everything besides tools."""
     toolbox, otherwise = server.toolbox, job_told(desk)
     tasks = Tasks(
         desk,
@@ -183,9 +181,7 @@ def _made(
     pdfco: PdfcoSetting | None,
     page_url: Callable[[], str] | None,
 ) -> Made:
-    """The tools for the kinds that are registered by now, with texts that name only tools that are
-    there.
-    """
+    """The tools for the registered kinds, with texts that mention only existing tools."""
     found, told = _tools(desk, toolsets, pdfco, page_url)
     tools = [one.tool if isinstance(one, JobTool) else one for one in found]
     desk.names.learn(tool.name for tool in tools)
@@ -227,7 +223,7 @@ def _tools(
 
 
 def _status_tool(toolsets: Collection[str], pdfco: PdfcoSetting | None) -> str | None:
-    """The tool that reports on a job of any kind, of those that there are."""
+    """The existing tool that reports on a job of any kind."""
     if "jobs" in toolsets:
         return "job.status"
     if "lean" in toolsets:

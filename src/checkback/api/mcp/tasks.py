@@ -1,9 +1,9 @@
 """MCP's tasks extension ``io.modelcontextprotocol/tasks`` (SEP-2663): a job is a task, its id the
 task's id.
 
-A client opts in with each request. Then a tool that starts a job answers with the task at once, and
-the client asks for it, cancels it, or listens to it; without that it never sees one. The tool's
-whole result is in the task when the job has ended, in the format of the job kind's own tool.
+A client opts in with each request. Then a tool that starts a job returns the task at once, and the
+client polls it, cancels it, or listens to it; other clients never see tasks. The tool's whole
+result is in the task when the job has ended, in the format of the job kind's own tool.
 """
 
 from __future__ import annotations
@@ -55,19 +55,19 @@ if TYPE_CHECKING:
 
 MODERN = frozenset(MODERN_PROTOCOL_VERSIONS)
 MAX_LISTENED = 100
-"""So many tasks one stream can listen to."""
+"""How many tasks one stream can listen to."""
 
 RequestContext = ServerRequestContext[Any, Any]
 
 
 class TaskIdParams(RequestParams):
-    """What ``tasks/get`` and ``tasks/cancel`` take."""
+    """The parameters of ``tasks/get`` and ``tasks/cancel``."""
 
     task_id: str
 
 
 class TaskUpdateParams(TaskIdParams):
-    """What ``tasks/update`` takes."""
+    """The parameters of ``tasks/update``."""
 
     input_responses: dict[str, Any] = Field(default_factory=dict)
 
@@ -86,14 +86,14 @@ class TaskNotification(Notification[TaskNotificationParams, Literal["notificatio
 
 
 class _Wire(BaseModel):
-    """A result that goes out as it is."""
+    """A result that is sent unchanged."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class Tasks(ServerExtension):
-    """Answers for tasks. ``tools`` are those that start jobs, by name; ``told`` finds the words for
-    a job.
+    """Handles tasks. ``tools`` are those that start jobs, by name; ``told`` renders the result of a
+    job.
 
     ``task_only`` names tools that refuse a client without tasks, with error -32021.
     """
@@ -127,7 +127,9 @@ class Tasks(ServerExtension):
         ]
 
     def answers(self, context: Context, tool: str) -> bool:
-        """Whether a call of this tool is answered with a task, or refused for want of tasks."""
+        """Whether a call of this tool returns a task, or is refused because the client does not
+        support tasks.
+        """
         if tool not in self._tools:
             return False
         request = context.request_context
@@ -154,9 +156,7 @@ class Tasks(ServerExtension):
                 raise _missing_capability()
             return await call_next()
         job = await tool.begin_task(params.arguments or {})
-        if isinstance(
-            job, ToolResult
-        ):  # refused: an error of the tool's input is a result of the tool
+        if isinstance(job, ToolResult):  # refused: an input error is a result of the tool
             return job
         return _Wire.model_validate({"resultType": "task", **await self._fields(job)})
 
@@ -181,8 +181,8 @@ class Tasks(ServerExtension):
     async def listened(
         self, ctx: RequestContext, caller: Caller, asked: SubscriptionFilter
     ) -> list[str]:
-        """Those of the tasks in ``subscriptions/listen`` that are the caller's; of others nothing
-        is said.
+        """Those of the tasks in ``subscriptions/listen`` that are the caller's; others are ignored
+        silently.
         """
         if read_client_extension_settings(ctx, self.identifier) is None:
             return []
@@ -212,10 +212,10 @@ class Tasks(ServerExtension):
                     note = TaskNotification(params=TaskNotificationParams.model_validate(fields))
                     await ctx.session.send_notification(note, related_request_id=ctx.request_id)  # pyright: ignore[reportArgumentType]
         except NotFound:
-            return  # its time is over
+            return  # it has expired
 
     async def _read(self, ctx: RequestContext, task_id: str) -> tuple[Caller, Job]:
-        """Who asks, and the job. Raises the protocol's errors for what keeps them from it."""
+        """The caller and the job. Raises the protocol's errors."""
         if read_client_extension_settings(ctx, self.identifier) is None:
             raise _missing_capability()
         _check_name_header(task_id)
@@ -264,9 +264,7 @@ class Tasks(ServerExtension):
 
 
 def _check_name_header(task_id: str) -> None:
-    """SEP-2663, routing headers: where there is an ``Mcp-Name``, it names the task. Raises
-    MCPError.
-    """
+    """SEP-2663, routing headers: ``Mcp-Name``, if sent, must name the task. Raises MCPError."""
     try:
         named = get_http_request().headers.get(MCP_NAME_HEADER)
     except RuntimeError:  # not over HTTP

@@ -1,10 +1,9 @@
-"""What stands before every HTTP door: pure ASGI middleware, put around the whole application by
-``app``.
+"""Middleware in front of every HTTP API: pure ASGI, put around the whole application by ``app``.
 
 ``AuthenticationMiddleware`` refuses hosts and origins that are not on the list, before any handler;
-then it finds out who is asking and leaves the answer in the scope
-(``checkback.security.auth.callers.caller_of``). It does not refuse a bad token itself: each door
-does, in its own words. ``RequireCaller`` does it for MCP's application, not ours.
+then it identifies the caller and stores it in the scope
+(``checkback.security.auth.callers.caller_of``). It does not refuse a bad token itself: each API
+does, in its own format. ``RequireCaller`` does it for MCP's application, not ours.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ MAX_HEAD_BYTES = 32 * 1024
 
 
 class AuthenticationMiddleware:
-    """Host, Origin, caller and id of each request. ``allowed`` may be a function where a port comes
-    later.
+    """Host, Origin, caller and id of each request. ``allowed`` may be a function if the port is
+    known later.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class AuthenticationMiddleware:
 
 
 class RequireCaller:
-    """Lets requests through whose caller is known; answers all others itself, with 401 or 429."""
+    """Lets requests with a known caller through; answers all others with 401 or 429."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -124,9 +123,7 @@ class RequireCaller:
 
 
 def is_large(scope: Scope) -> bool:
-    """Whether a head is more than anybody needs. uvicorn limits only those that
-    are not whole yet.
-    """
+    """Whether the headers are too large. uvicorn limits only incomplete ones."""
     lines = scope["headers"]
     size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
     size += sum(len(name) + len(value) for name, value in lines)
@@ -155,16 +152,17 @@ def bearer(scope: Scope) -> str | None:
 
 
 def comes_from_elsewhere(scope: Scope) -> bool:
-    """Whether a browser says that another site's page sends this, of this machine's other ports
-    too.
+    """Whether a browser says that a page of another site sends this, including other ports of this
+    machine.
     """
     return header(scope, "sec-fetch-site") not in (None, "same-origin", "none")
 
 
 def refuse_other_pages(scope: Scope) -> None:
-    """Raise Forbidden for what another site's page makes a browser send, unless it brings a token.
+    """Raise Forbidden for a request that another site's page makes a browser send, unless it has a
+    token.
 
-    For addresses where a GET changes something: it has no Origin, and pages on another port of this
+    For paths where a GET changes something: it has no Origin, and pages on another port of this
     machine count as the same site, so the cookie comes along.
     """
     if bearer(scope) is None and comes_from_elsewhere(scope):
@@ -172,11 +170,10 @@ def refuse_other_pages(scope: Scope) -> None:
 
 
 def session_cookie(scope: Scope) -> str | None:
-    """The value of our cookie, if the request brings one.
+    """The value of our cookie, if the request has one.
 
-    Read by hand: ``http.cookies`` takes time in the square of a header's size before Python 3.11.10
-    and
-    3.12.6 (CVE-2024-7592), and this is read before it is known who asks. Our values need no quotes.
+    Read by hand: ``http.cookies`` needs quadratic time before Python 3.11.10 and 3.12.6
+    (CVE-2024-7592), and this is read before the caller is known. Our values need no quotes.
     """
     for line in headers(scope, "cookie"):
         for pair in line.split(";"):

@@ -1,4 +1,4 @@
-"""Stands around all HTTP doors: counts requests, and records a span for each where spans are
+"""Middleware around all HTTP APIs: counts requests, and records a span for each if spans are
 recorded.
 """
 
@@ -20,7 +20,7 @@ OTHER = "other"
 """Stands for every method and path that this server does not have: strangers can invent any number.
 """
 UNRECORDED = frozenset({"/health", METRICS_PATH})
-"""Asked all day long by programs: no span is worth it."""
+"""Polled by programs all day: not worth a span."""
 EVENT_STREAM = b"text/event-stream"
 
 
@@ -95,7 +95,7 @@ class Instrumentation:
 
 
 def _trace_of(scope: Scope) -> TraceContext | None:
-    """Where the request says that it belongs to."""
+    """The trace that the request belongs to."""
     found = {
         name: value for name, value in scope["headers"] if name in (b"traceparent", b"tracestate")
     }

@@ -13,7 +13,7 @@ from h11._receivebuffer import ReceiveBuffer
 
 
 class StrictBuffer(ReceiveBuffer):
-    """As h11's own, which it takes the place of."""
+    """Like h11's own buffer, which it replaces."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class StrictBuffer(ReceiveBuffer):
 
     def maybe_extract_lines(self) -> list[bytearray] | None:
         """The lines of a head, or of what follows chunks, once all are there. Raises
-        h11.LocalProtocolError, which h11 turns into an error of the client's.
+        h11.LocalProtocolError, which h11 reports as a client error.
         """
         lines = super().maybe_extract_lines()
         if lines is None:

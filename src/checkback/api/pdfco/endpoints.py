@@ -1,7 +1,7 @@
 """PDF.co's HTTP API: ``/v1/...``, and the same without ``/v1``, as Starlette routes.
 
-Every submission is answered before its source is fetched. Requests come as JSON, as a form, with
-files, or as a query; errors have this API's own form and numbers
+Every submit is answered before its source is fetched. Requests come as JSON, as a form, with files,
+or as a query; errors have this API's own format and numbers
 (``checkback.dialects.pdfco.responses``).
 """
 
@@ -48,9 +48,9 @@ MAX_JSON_BYTES = 2 * 1024 * 1024
 MAX_BASE64_BYTES = 64 * 1024 * 1024
 MAX_FIELDS = 200
 MAX_LARGE_VALUES = 10_000
-"""What a body may hold that is larger than any but one with a file."""
+"""How many values a body may have that is larger than one without a file."""
 BASE64_PIECE = 1 << 16
-"""A multiple of four characters, which stand for three bytes."""
+"""A multiple of four characters, which encode three bytes."""
 SYNC_SECONDS = 25.0
 PUT_MINUTES = 30
 FETCH_KIND = "file.fetch"
@@ -60,9 +60,7 @@ Parameters = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PdfcoCall:
-    """A request whose caller is known and whose parameters are read; their names are in small
-    letters.
-    """
+    """A request whose caller is known and whose parameters are read; their names are lower-case."""
 
     request: Request
     caller: Caller
@@ -71,7 +69,7 @@ class PdfcoCall:
     desk: PdfcoJobs
 
     def text(self, *names: str) -> str:
-        """The first of these parameters that is given. Raises InvalidInput when none is."""
+        """The first of these parameters that was sent. Raises InvalidInput if none was."""
         for name in names:
             value = self.parameters.get(name)
             if isinstance(value, str) and value.strip():
@@ -100,7 +98,7 @@ class PdfcoApi:
         self._sync_seconds = sync_seconds
 
     async def submit(self, call: PdfcoCall, endpoint: Endpoint) -> Response:
-        """Start a job; with ``async: false`` wait for its end, for 25 seconds at most."""
+        """Start a job; with ``async: false`` wait at most 25 seconds for its end."""
         # A key of PDF.co for this one job; our own tokens are never sent there.
         key = call.parameters.get("api_key")
         key = key if isinstance(key, str) and key and not self._is_own_token(key) else None
@@ -117,13 +115,13 @@ class PdfcoApi:
         return _json(await call.desk.finished(call.caller, job, done.name, inline=inline))
 
     async def check(self, call: PdfcoCall) -> Response:
-        """How a job stands."""
+        """The status of a job."""
         force = flag("force", call.parameters.get("force"))
         _, answer = await call.desk.check(call.caller, call.text("jobid"), force=force)
         return _json(answer)
 
     async def upload(self, call: PdfcoCall) -> Response:
-        """Take a file out of a multipart form."""
+        """Upload a file from a multipart form."""
         file: Any = call.parameters.get("file")
         if not isinstance(file, UploadFile):
             raise InvalidInput("The form has no file in a part named `file`.")
@@ -133,7 +131,7 @@ class PdfcoApi:
         return self._uploaded(call, await save(writer, _pieces(file)))
 
     async def upload_base64(self, call: PdfcoCall) -> Response:
-        """Take a file as base64 text, also as a data: URL."""
+        """Upload a file as base64 text, also as a data: URL."""
         text = call.text("file")
         if text.startswith("data:"):
             text = text.partition(",")[2]
@@ -151,7 +149,7 @@ class PdfcoApi:
         return _json(answer)
 
     async def presigned(self, call: PdfcoCall) -> Response:
-        """An address that takes a file by PUT, and the one to read it from."""
+        """A URL that accepts a file by PUT, and the URL to read it from."""
         name = plain_name(str(call.parameters.get("name") or "file"))
         upload_id = self._service.announce_upload(call.caller)
         until = valid_until(None)
@@ -176,7 +174,7 @@ class PdfcoApi:
         return _json({"error": False, "status": 200, "credits": 0, "remainingCredits": 0})
 
     async def hash(self, call: PdfcoCall) -> Response:
-        """The MD5 of a file, here or at an address."""
+        """The MD5 of a file, on this server or at a URL."""
         url = source_url(call.text("url"))
         match parse_source(url, self._service.links):
             case UploadSource(upload_id):
@@ -196,7 +194,7 @@ class PdfcoApi:
         return _json({"remainingCredits": 0})
 
     async def _fetched(self, call: PdfcoCall, url: str, name: str) -> Job:
-        """A completed job that has fetched a file. Raises the reason why it has not."""
+        """A completed job that has fetched a file. Raises the reason if it has not."""
         args = {"url": source_url(url), "name": name}
         done = await self._service.submit(call.caller, FETCH_KIND, args, request_id=call.request_id)
         job = await self._service.wait(call.caller, done.job.id, self._sync_seconds)
@@ -244,7 +242,7 @@ class PdfcoApi:
 
 
 class _Answered(Exception):
-    """An answer that some depth below a handler has found."""
+    """A response that is raised below a handler."""
 
     def __init__(self, number: int, answer: dict[str, Any]) -> None:
         super().__init__(number)
@@ -279,7 +277,7 @@ class _read_parameters:
         except (CheckbackError, ClientDisconnect):
             raise
         except (HTTPException, MultiPartException, FormParserError, LookupError, ValueError):
-            # The parser has an exception for each fault, and Python's own for bytes that are no
+            # The parser has an exception for each error, and Python's own for bytes that are not
             # text.
             raise InvalidInput(
                 "The body is not a valid form.",
@@ -323,8 +321,8 @@ async def _read_body(request: Request, limit: int) -> bytes:
 
 
 async def _decoded(text: str) -> AsyncIterator[bytes]:
-    """What base64 stands for, in pieces: all at once it would stop everybody else. Raises
-    InvalidInput.
+    """The decoded bytes in pieces: decoding everything at once would block all other requests.
+    Raises InvalidInput.
     """
     for start in range(0, len(text), BASE64_PIECE):
         piece = text[start : start + BASE64_PIECE]

@@ -1,9 +1,9 @@
 """The 38 tools of PDF.co's MCP server: names, parameters and defaults, as data.
 
 36 of them start a job at one endpoint each or upload a file; ``get_job_check`` and
-``wait_job_completion`` ask for one. Texts are ours; names and defaults are theirs. Parameters that
-every tool repeats are listed bare, because an agent's context carries each of them 36 times: the
-server's instructions explain them once.
+``wait_job_completion`` ask for one. Texts are our own; names and defaults are PDF.co's. Parameters
+that every tool repeats have no description, because each of them is 36 times in an agent's context:
+the server's instructions explain them once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ToolRow:
     description: str
     endpoint: str
     parameters: Sequence[Parameter]
-    #: Whether it only reads a document: nothing new is made of it.
+    #: Whether it only reads a document, and creates no new one.
     read_only: bool = False
 
     def input_schema(self) -> Schema:
@@ -44,7 +44,7 @@ class ToolRow:
 
 
 def input_schema(parameters: Sequence[Parameter]) -> Schema:
-    """The JSON schema of an object with these parameters; no others are taken."""
+    """The JSON schema of an object with these parameters and no others."""
     return {
         "type": "object",
         "properties": {one.name: one.schema for one in parameters},
@@ -134,7 +134,7 @@ PERMISSIONS = (
     "content_extraction",
     "modify_annotations",
 )
-"""What ``pdf_add_password`` can allow: its parameters are ``allow_`` and one of these."""
+"""What ``pdf_add_password`` can allow: each is a parameter with the prefix ``allow_``."""
 
 
 def _row(

@@ -18,19 +18,19 @@ Fields = dict[str, Any]
 
 MAX_CHARACTERS = 20_000
 STANDARD = "std_params"
-"""Holds normal parameters; they take the place of those given outside."""
+"""Contains normal parameters; they replace those outside of it."""
 
 _COMMENT = re.compile(r"(?m)(?<![:\w])//[^\n]*$")
 
 
 class InvalidProfiles(InvalidInput):
-    """The parameter profiles cannot be read."""
+    """`profiles` cannot be read."""
 
     hint = "Write it as the text of a JSON object, such as {'TrimSpaces': true}, or leave it out."
 
 
 def parse_profiles(profiles: Any) -> Fields:
-    """The options by their names as they were written. Raises InvalidProfiles."""
+    """The options by their names as written. Raises InvalidProfiles."""
     if profiles is None:
         return {}
     if isinstance(profiles, dict):

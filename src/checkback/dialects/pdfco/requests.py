@@ -1,7 +1,7 @@
 """PDF.co's endpoints and parameters, and the kinds and arguments of checkback that they stand for.
 
-Parameter names are read in any case, unknown ones are ignored, and values may be texts where a form
-or a query brought them: that is how clients in the wild send them (spec section 1).
+Parameter names are not case-sensitive, unknown ones are ignored, and values may be texts if they
+come from a form or a query, as real clients send them (spec section 1).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Endpoint:
 
     path: str
     kind: str
-    #: The ending of the result.
+    #: The file extension of the result.
     extension: str
-    #: Our argument for each parameter of this endpoint, by its name in small letters.
+    #: Our argument for each parameter of this endpoint, by its lower-case name.
     arguments: Mapping[str, str]
     #: Arguments that the endpoint itself implies, such as the type of an image.
     fixed: Mapping[str, Any]
@@ -207,14 +207,12 @@ def _source_arguments(endpoint: Endpoint, source: object) -> Fields:
 
 
 def parts_of(urls: str) -> list[str]:
-    """The addresses of a list with commas. A comma inside an address stays."""
+    """The URLs of a comma-separated list. A comma inside a URL stays."""
     return [part for part in _LIST.split(urls.strip()) if part.strip()]
 
 
 def source_url(text: str) -> str:
-    """A source as clients write it, as an address: with a scheme, without ``cache:``, a direct
-    download.
-    """
+    """A source as clients write it, as a URL: with a scheme, without ``cache:``, a direct download."""
     url = text.strip()
     if url.lower().startswith("cache:"):
         url = url[len("cache:") :]
@@ -236,8 +234,8 @@ def source_url(text: str) -> str:
 
 
 def flag(name: str, value: Any) -> bool:
-    """A yes or no however a client writes it; no for null. Raises InvalidInput that names the
-    parameter.
+    """A truth value in any form that clients write; false for null. Raises InvalidInput that names
+    the parameter.
     """
     if value is None:
         return False
@@ -252,14 +250,13 @@ def flag(name: str, value: Any) -> bool:
 
 
 def lowered(parameters: Mapping[str, Any]) -> Fields:
-    """The parameters with their names in small letters."""
+    """The parameters with lower-case names."""
     return {str(name).lower(): value for name, value in parameters.items()}
 
 
 def flattened(parameters: Mapping[str, Any]) -> Fields:
-    """The parameters, whose names are in small letters, with ``profiles`` as an object, and with
-    what that says under ``std_params`` in place of normal parameters (spec section 1.5). Raises
-    InvalidProfiles.
+    """The parameters, which have lower-case names, with ``profiles`` as an object, and with its
+    ``std_params`` replacing normal parameters (spec section 1.5). Raises InvalidProfiles.
     """
     profiles = parse_profiles(parameters.get("profiles"))
     standard = profiles.pop(STANDARD, None)

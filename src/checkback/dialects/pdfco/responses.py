@@ -1,7 +1,7 @@
 """The format of PDF.co's HTTP API: responses to submits, to ``/v1/job/check``, and errors.
 
 Pure functions from our job record. Links are made by the API and passed in. Credits are whole
-numbers and nothing here costs any, so they are 0.
+numbers, and always 0 here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Fields = dict[str, Any]
 WORKING, SUCCESS, FAILED, ABORTED, UNKNOWN = "working", "success", "failed", "aborted", "unknown"
 
 SYNC_TIMEOUT = 445
-"""What a call with ``async: false`` gets when its job takes too long."""
+"""Error number of a call with ``async: false`` whose job takes too long."""
 
 REMOTE_KINDS = frozenset({"pdfco.run", "pdfco.track"})
 """Kinds whose jobs run or follow jobs at PDF.co itself."""
@@ -71,8 +71,7 @@ _NUMBERS: dict[str, int] = {
     FailureCode.TOO_LARGE: 413,
     FailureCode.INVALID_INPUT: 454,
     FailureCode.TIMEOUT: 445,
-    # A hostile document ends its process, or asks for all the memory: it is the document that is
-    # bad.
+    # A hostile document ends its process, or uses up all the memory: the document is bad.
     FailureCode.CRASHED: 442,
     FailureCode.OUT_OF_MEMORY: 442,
     FailureCode.TOO_MANY_PROCESSES: 442,
@@ -94,7 +93,7 @@ _HTTP: tuple[tuple[type[CheckbackError], int], ...] = (
 
 
 def status(job: Job) -> str:
-    """The job's state in this API's words."""
+    """The job's status in this API."""
     if job.failure is not None:
         remote = {"provider_aborted": ABORTED, "provider_unknown_job": UNKNOWN}.get(
             job.failure.code
@@ -110,7 +109,7 @@ def number_of(code: str) -> int:
 
 
 def page_count(job: Job) -> int | None:
-    """How many pages the job's result says that there were."""
+    """The number of pages in the job's result."""
     value = _result(job).get("page_count")
     return value if isinstance(value, int) else None
 
@@ -194,7 +193,7 @@ def _job_duration(job: Job) -> Fields:
 
 
 def no_such_job(job_id: str, *, force: bool) -> Fields:
-    """What a check says of an id that there is not, has expired, or is another owner's.
+    """What a check returns for an id that does not exist, has expired, or is another owner's.
 
     The API itself answers ``working`` unless it is forced (spec section 0, 6); the message says
     more.
@@ -256,7 +255,7 @@ def _result(job: Job) -> Mapping[str, Any]:
 
 
 def links_of(urls: Sequence[str], list_url: str | None) -> Fields:
-    """The ``url`` of one file; for several the address of a list of them, and the list itself."""
+    """The ``url`` of one file; for several files the URL of their list, and the list itself."""
     if list_url is not None:
         return {"url": list_url, "urls": list(urls)}
     return {"url": urls[0]} if urls else {}

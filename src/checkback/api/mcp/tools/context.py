@@ -1,8 +1,8 @@
-"""What the MCP tools have in common: who asks, how an answer and an error look, how to wait.
+"""What the MCP tools share: the caller, the form of results and errors, and waiting.
 
 A tool here is a schema and a function from raw arguments to a result. FastMCP would check the
-arguments by the signature of a Python function; we do it ourselves, because the schemas of foreign
-tools are given to the letter and their errors have envelopes of their own.
+arguments by the signature of a Python function; we do it ourselves, because the schemas of other
+products' tools are fixed and their errors have their own envelopes.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
 Arguments = dict[str, Any]
 Answer = Callable[[Arguments], Awaitable[ToolResult]]
 Begin = Callable[[Arguments], Awaitable[Job | ToolResult]]
-"""Starts the job of a tool; the answer is a result where it is refused."""
+"""Starts the job of a tool; returns a result if the job is refused."""
 Told = Callable[[Caller, Job], Awaitable[ToolResult]]
-"""The whole answer about a job that has ended, as its tool gives it."""
+"""The whole result for an ended job, as its tool returns it."""
 MAX_MESSAGE = 200
-"""So many characters of a job's own message go into a progress notification."""
+"""How many characters of a job's own message go into a progress notification."""
 READS = {
     "readOnlyHint": True,
     "destructiveHint": False,
@@ -94,7 +94,9 @@ class ApiTool(Tool):
         return tool
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
-        from checkback.telemetry.measures import tool_call  # late: a list of tools measures nothing
+        from checkback.telemetry.measures import (
+            tool_call,
+        )  # imported late: listing tools needs no metrics
 
         with tool_call(self.name, trace_of_message()) as call:
             result = await self._answer(arguments)
@@ -104,15 +106,13 @@ class ApiTool(Tool):
 
 @dataclass(frozen=True, slots=True)
 class JobTool:
-    """A tool that starts a job. Clients that speak tasks get a task for it, all others its
-    ``answer``.
-    """
+    """A tool that starts a job. Clients with tasks get a task for it, all others its ``answer``."""
 
     tool: ApiTool
     begin: Begin
 
     async def begin_task(self, arguments: Arguments) -> Job | ToolResult:
-        """``begin``, for a call that is answered with a task."""
+        """``begin``, for a call that returns a task."""
         from checkback.telemetry.measures import tool_call
 
         with tool_call(self.tool.name, trace_of_message()) as call:
@@ -123,29 +123,28 @@ class JobTool:
 
 @dataclass(slots=True)
 class ToolContext:
-    """What every tool needs of the server it stands on."""
+    """What every tool needs from its server."""
 
     source: ServiceSource
-    #: Who sent the current request. Raises Unauthorized.
+    #: The caller of the current request. Raises Unauthorized.
     caller: Callable[[], Caller]
     names: Names
     production: bool = True
     wait_seconds: float = 25.0
     max_wait_seconds: float = 50.0
-    #: How long a kind's own tool waits for the end before it answers with a ticket.
+    #: How long a kind's own tool waits for the end before it returns a job summary.
     kind_wait_seconds: float = 2.0
     early: EarlyPolls = field(default_factory=lambda: EarlyPolls())
-    #: Under which address the current client reaches this server's files; None where nobody
-    #: listens.
+    #: The URL at which the current client reaches this server's files; None if no server listens.
     base_url: Callable[[], str] | None = None
-    #: Whether there is a tool that runs a job again.
+    #: Whether there is a tool that retries a job.
     has_retry: bool = True
-    #: The folder that job.result may save files in; None for no such folder.
+    #: The folder that job.result may save files in, or None.
     save_folder: Path | None = None
 
     @property
     def service(self) -> Service:
-        """The use cases. Whatever answers a request awaits ``ready`` first."""
+        """The use cases. Every handler of a request awaits ``ready`` first."""
         return self.source.service
 
     async def ready(self) -> None:
@@ -200,17 +199,17 @@ class ToolContext:
         return job
 
     async def outlook(self, job: Job) -> Estimate:
-        """As the service has it; an outage takes away the outlook, not the answer."""
+        """The service's estimate; an outage costs the estimate, not the result."""
         try:
             return await self.service.outlook(job)
         except EngineUnavailable:
             return NO_ESTIMATE
 
     async def ticket(self, job: Job, *, is_error: bool = False) -> ToolResult:
-        """The answer that shows one job: a line in our own words, then the record.
+        """The result that shows one job: one line of our own text, then the record.
 
-        Files are named in the record, with links that open. They are not blocks of the answer by
-        themselves: LangChain makes a file of each such block, and the model's API then refuses the
+        Files are named in the record, with links that open. They are not separate blocks of the
+        result: LangChain makes a file of each such block, and the model's API then refuses the
         request.
         """
         outlook = await self.outlook(job)
@@ -318,7 +317,7 @@ def current_request_id() -> str:
 
 
 def trace_of_message() -> TraceContext | None:
-    """The trace that the message names in its ``_meta``, as the protocol has it (SEP-414)."""
+    """The trace that the message names in its ``_meta``, as the protocol defines it (SEP-414)."""
     return TraceContext.from_carrier(_meta().get)
 
 
@@ -328,8 +327,8 @@ def _meta() -> Mapping[str, Any]:
 
 
 def schema_of(form: Any) -> dict[str, Any]:
-    """The JSON schema of what a tool answers, errors included: some clients check those against it,
-    too.
+    """The JSON schema of a tool's result, errors included: some clients also check errors against
+    it.
 
     So nothing is required, and ``error`` and ``request_id`` are there.
     """
@@ -350,18 +349,14 @@ _ERROR_PROPERTIES: dict[str, Any] = {
 
 
 async def _tell(job: Job, told: float) -> float:
-    """Send a progress notification; returns its number, which the protocol wants higher than the
-    last.
-    """
+    """Send a progress notification; returns its number, which must be higher than the last one."""
     number = max(float(native.progress(job)), told + 0.01)
     await get_context().report_progress(min(number, 100.0), 100.0, progress_message(job))
     return number
 
 
 def progress_message(job: Job) -> str:
-    """State and phase, and then what the job says about itself, which may be text of a page or
-    document.
-    """
+    """State and phase, then the job's own message, which may be text of a page or document."""
     ours = f"{job.state.value}, {job.phase}" if job.phase else job.state.value
     said = human.one_line(job.message or "", MAX_MESSAGE)
     return f"{ours}: {said}" if said else ours

@@ -23,14 +23,14 @@ SAME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "
 
 READ = (*SAME, "TIFF", "BMP")
 MOVING = ("image/gif", "image/webp")
-"""Given as they are, these are shown with all their pictures."""
+"""Returned unchanged, these are shown with all their frames."""
 MAX_PIXELS = 100_000_000
 MEMORY_BYTES = 1 << 30
 CPU_SECONDS = 20
 
 
 def main(max_bytes: int, max_side: int) -> int:
-    """Read, look, write."""
+    """Read, convert, write."""
     import_everything()
     confine()
     content = sys.stdin.buffer.read()

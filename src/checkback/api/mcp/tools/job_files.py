@@ -28,7 +28,7 @@ MAX_PICTURE_BYTES = 700_000
 """Limit of the image itself: as base64, with the rest of the result, it stays below 1 MB."""
 
 MAX_SIDE = 2000
-"""Pixels. Larger pictures are refused by some model APIs, and made smaller by all."""
+"""Pixels. Some model APIs refuse larger images, and all of them scale them down."""
 
 MAX_SOURCE_BYTES = 64 * 1024 * 1024
 PICTURE_SECONDS = 30.0
@@ -98,9 +98,8 @@ async def read_picture(path: Path) -> JobImage:
 
 
 def save_file(source: Path, folder: Path, name: str) -> Path:
-    """Copy a file into ``folder`` under a new name. Raises InvalidInput for a name that is not a
-    plain one, Conflict where there is something of that name already: nothing is overwritten, no
-    link is followed.
+    """Copy a file into ``folder`` under a new name. Raises InvalidInput for a name that is not
+    plain, Conflict if the name exists: nothing is overwritten, no link is followed.
     """
     _check_name(name)
     where = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

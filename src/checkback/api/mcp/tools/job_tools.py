@@ -49,7 +49,7 @@ MAX_TEXT_BYTES = 32 * 1024 * 1024
 JobId = Annotated[
     str,
     Field(
-        # An agent may copy the name of the field out of another tool's answer.
+        # An agent may copy the name of the field from another tool's result.
         validation_alias=AliasChoices("job_id", "jobId"),
         description="The job id returned when the job was started.",
         json_schema_extra={"format": "uuid"},
@@ -115,7 +115,7 @@ class JobRows(TypedDict):
 
 
 class DeletedJob(TypedDict):
-    """A job that is gone."""
+    """A deleted job."""
 
     job_id: str
     deleted: bool
@@ -322,7 +322,7 @@ _TOOLS = (
 
 
 def job_tools(desk: ToolContext, names: Collection[str] = ()) -> Iterable[ApiTool]:
-    """The tools for jobs of any kind; or those of them that ``names`` has."""
+    """The tools for jobs of any kind, or only those in ``names``."""
     tools = JobTools(desk)
     for row in _TOOLS:
         if names and row.name not in names:
@@ -343,8 +343,8 @@ def job_tools(desk: ToolContext, names: Collection[str] = ()) -> Iterable[ApiToo
 
 
 def kind_tools(desk: ToolContext, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
-    """One tool for each kind: it starts a job and waits a moment, for the result or else for a
-    ticket.
+    """One tool for each kind: it starts a job, waits a moment, and returns the result or else a job
+    summary.
     """
     output = schema_of(native.JobSummary)
     for kind in kinds:
@@ -369,8 +369,8 @@ def kind_tools(desk: ToolContext, kinds: Iterable[registry.Kind]) -> Iterable[Jo
 
 
 def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
-    """What an agent reads about a kind's tool; the end is the same for all, so a long text loses
-    its own.
+    """The description of a kind's tool; its last sentence is the same for all, so a long text is
+    cut before it.
     """
     end = (
         f"Runs as a background job: returns the result if it is ready within {wait_seconds:g} seconds, "
@@ -382,7 +382,7 @@ def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
 
 
 def job_told(desk: ToolContext) -> Told:
-    """The ticket of a job that has ended."""
+    """The summary of a job that has ended."""
 
     async def told(_: Caller, job: Job) -> ToolResult:
         return await desk.ticket(job, is_error=job.state in (State.FAILED, State.CANCELLED))

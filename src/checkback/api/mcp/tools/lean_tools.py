@@ -90,7 +90,7 @@ class FoundKinds(TypedDict):
 
 
 class KindDescription(TypedDict):
-    """A kind, with what it takes."""
+    """A kind, with its arguments."""
 
     kind: str
     title: str
@@ -101,13 +101,13 @@ class KindDescription(TypedDict):
 
 
 class LeanTools:
-    """The handlers of the tools that only this set has."""
+    """The handlers of the tools that are only in this set."""
 
     def __init__(self, desk: ToolContext) -> None:
         self._desk = desk
 
     async def search(self, _: Caller, arguments: Arguments, __: str) -> ToolResult:
-        """The kinds whose name, title or description has the words, most of them first."""
+        """The kinds whose name, title or description contains the words, best matches first."""
         words = set(_words(checked(SearchInput, arguments).query))
         scored: list[tuple[int, registry.Kind]] = []
         for kind in registry.all_kinds():
@@ -143,9 +143,7 @@ class LeanTools:
 
 
 def lean_tools(desk: ToolContext, *, has_job_tools: bool) -> Iterable[ApiTool | JobTool]:
-    """The tools of this set; ``has_job_tools`` says that those for jobs of any kind are there
-    already.
-    """
+    """The tools of this set; ``has_job_tools`` says that those for jobs of any kind already exist."""
     tools = LeanTools(desk)
     yield _tool(
         "kind.search", "Search kinds of job", "Find kinds of job by search words. Use it "
@@ -199,7 +197,7 @@ def _words(text: str) -> list[str]:
 
 
 def _score(kind: registry.Kind, words: set[str]) -> int:
-    """How well a kind fits: words in its name count most, then those in its title."""
+    """How well a kind matches: words in its name count most, then those in its title."""
     score = 0
     for place, weight in ((kind.name, 4), (kind.title, 2), (kind.description, 1)):
         there = _words(place)

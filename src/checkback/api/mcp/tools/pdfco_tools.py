@@ -50,10 +50,11 @@ if TYPE_CHECKING:
 
 TRACK_KIND = "pdfco.track"
 REMOTE_ID = re.compile(r"[A-Z0-9]{20,64}--[A-Za-z0-9-]+")
-"""How PDF.co's own ids look; ours are UUIDs."""
+"""The form of PDF.co's own ids; ours are UUIDs."""
 
 _ENDED_THERE = frozenset({"provider_failed", "provider_aborted", "provider_unknown_job"})
-"""Failures of a follower that tell the job's end; after others it may be followed again."""
+"""Failures of a follower that mean that the job has ended; after others it may be followed again.
+"""
 
 _SUCCEEDED = "Done. content.url links to the result; small results are in content.body."
 _WORKING = (
@@ -75,15 +76,15 @@ _ENDED = {
 
 @dataclass(frozen=True, slots=True)
 class PdfcoSetting:
-    """What these tools need of the process that they run in."""
+    """What these tools need from their process."""
 
-    #: The address below which a client reaches links, as of now.
+    #: The URL below which the current client reaches links.
     base_url: Callable[[], str]
     #: Whether a text is one of our own tokens: those never go to PDF.co.
     is_own_token: Callable[[str], bool]
-    #: Whether this server has a key of PDF.co's.
+    #: Whether this server has a PDF.co key.
     has_key: bool = False
-    #: Whether callers share this process's files: over stdio they do.
+    #: Whether callers share this process's files, as over stdio.
     local_files: bool = False
 
 
@@ -105,7 +106,7 @@ class PdfcoTools:
     async def start(
         self, row: ToolRow, caller: Caller, arguments: Arguments, identity: str
     ) -> ToolResult:
-        """Start a job, and wait for it for a moment."""
+        """Start a job, and wait for it briefly."""
         done = await self.begin(row, caller, arguments, identity)
         job = await self._desk.wait(caller, done.job.id, self._desk.kind_wait_seconds)
         if not job.state.is_final:
@@ -130,7 +131,7 @@ class PdfcoTools:
         return await self._told(caller, job.id)
 
     async def check(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
-        """How a job stands."""
+        """The status of a job."""
         given = _checked(_CHECK, arguments)
         job_id = await self._followed(caller, given, identity)
         held = self._desk.early.hold_seconds(caller.owner, job_id)
@@ -148,7 +149,7 @@ class PdfcoTools:
         return await self._told(caller, job_id, still=_STILL)
 
     async def upload(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
-        """Take a file of this machine in, where the caller shares it."""
+        """Upload a local file, if the caller shares this machine's files."""
         given = _checked(_UPLOAD, arguments)
         if not self._setting.local_files:
             raise InvalidInput(
@@ -282,7 +283,7 @@ def pdfco_tools_of(tools: PdfcoTools) -> Iterable[ApiTool | JobTool]:
 
 
 def covered_kinds() -> set[str]:
-    """The kinds that these tools stand for; they need no tools of their own."""
+    """The kinds behind these tools; they need no separate tools."""
     return {endpoint.kind for endpoint in ENDPOINTS.values()} | {TRACK_KIND, "pdfco.run"}
 
 

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 
 class Toolbox:
-    """What ``make`` gives for the kinds that are registered by now. Raises ValueError for two of
-    one name.
+    """The tools that ``make`` returns for the registered kinds. Raises ValueError for two with the
+    same name.
     """
 
     def __init__(self, make: Callable[[], Made]) -> None:
@@ -61,12 +61,11 @@ def _tool(made: ApiTool | JobTool) -> ApiTool:
 
 
 class JobServer(FastMCP[None]):
-    """FastMCP's server with a toolbox, and without a store of session state until somebody keeps
-    some.
+    """FastMCP's server with a toolbox, and without a store of session state until one is needed.
 
     FastMCP reads that store at every list, and imports for it what takes 0.2 s; none of our tools
     keeps any. If FastMCP no longer has the property that is overridden here, it makes its own store
-    as it always did.
+    as usual.
     """
 
     toolbox: Toolbox
@@ -94,7 +93,7 @@ class JobServer(FastMCP[None]):
 
 
 class _NothingKept:
-    """A store of session state that is empty so far; the first value goes to a real one."""
+    """An empty store of session state; the first value goes to a real one."""
 
     def __init__(self, server: JobServer) -> None:
         self._server = server
@@ -110,9 +109,7 @@ class _NothingKept:
 
 
 class LeftOut(Middleware):
-    """Reports in the answer to a call of an unknown tool which modules of kinds could not be
-    imported.
-    """
+    """Reports in the error for an unknown tool which modules of kinds could not be imported."""
 
     def __init__(self, failed: Callable[[], Mapping[str, str]]) -> None:
         self._failed = failed

@@ -1,4 +1,4 @@
-"""The last look at every answer of MCP: what cannot be encoded must not end the connection.
+"""Checks every response of MCP: one that cannot be encoded must not end the connection.
 
 MCP's transports encode a response after all of our code has run. Over stdio, a response that cannot
 be encoded ends the server; over HTTP, its client waits forever. So the encoding is tried here,

@@ -1,4 +1,4 @@
-"""What stands before MCP's own HTTP application: reads each body within a limit, strictly, and
+"""Middleware in front of MCP's own HTTP application: reads each body within a limit, strictly, and
 refuses everything that is not a JSON-RPC message with the codes of the specification.
 
 | code | what was sent |
@@ -7,7 +7,7 @@ refuses everything that is not a JSON-RPC message with the codes of the specific
 | -32600 | JSON, but no message: a batch, another version, a method or an id of the wrong type |
 | -32602 | a message whose ``params`` are no object |
 
-An unknown method (-32601) and wrong arguments of a known one are MCP's to tell.
+MCP's own code reports an unknown method (-32601) and wrong arguments of a known one.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ from checkback.security import strict_json
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 MAX_VALUES = 50_000
-"""What a message may hold: every value is walked several times on its way. Commas in texts count as
-well.
+"""How many values a message may have: each is visited several times. Commas in texts count as well.
 """
 MESSAGE = "checkback.mcp.message"
-"""Where the scope of a request holds its message, for those behind who only look at it."""
+"""Key of the message in a request's scope, for later middleware."""
 
 PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS = -32700, -32600, -32602
 
@@ -96,8 +95,8 @@ def _invalid_request(
 
 
 def _readable_id(body: bytes) -> str | int | None:
-    """The id of a message that some parsers can read and ours does not take, such as one with half
-    a surrogate pair: a client that waits for this id would else wait until it gives up.
+    """The id of a message that some parsers can read and ours refuses, such as one with half a
+    surrogate pair: otherwise a client that waits for this id would wait until it gives up.
     """
     try:
         found: object = json.loads(body.decode(), object_pairs_hook=strict_json.unique)
@@ -109,7 +108,7 @@ def _readable_id(body: bytes) -> str | int | None:
 
 
 class StrictMessages:
-    """Lets through what is a message; it may be read again behind."""
+    """Lets only valid messages through, so that the application can read them again."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -141,7 +140,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The whole body, or None when the client hung up. Raises BadJsonRpcMessage past the limit,
+    """The whole body, or None if the client disconnected. Raises BadJsonRpcMessage past the limit,
     while reading.
     """
     body, counter = bytearray(), ValueCounter()

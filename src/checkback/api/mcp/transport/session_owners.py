@@ -1,8 +1,8 @@
-"""Around MCP's application: a session belongs to the owner who opened it, and answers each id once
-at a time.
+"""Middleware around MCP's application: a session belongs to the owner who opened it, and answers
+each id once at a time.
 
 MCP's own application knows neither owners nor what to do with an id that is in flight already: the
-second request would take the first one's answer away, and the first would wait for ever.
+second request would get the first one's response, and the first would wait forever.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ from checkback.api.middleware.authentication import header
 from checkback.security.auth.callers import caller_of
 
 NO_SESSION = "none"
-"""Stands for the id of a session that is not the caller's: the application answers it as one that
-is gone.
-"""
+"""Replaces the id of a session that is not the caller's: for the application it does not exist."""
 
 ENDING_SECONDS = 1.0
 
@@ -68,7 +66,7 @@ class SessionOwners:
         return made
 
     def _opened(self, given: str, owner: str) -> str:
-        """The id as the application knows it, or one that it does not know."""
+        """The id as the application knows it, or an unknown one."""
         identity, _, signature = given.rpartition(".")
         expected = self._sign(identity, owner)
         return (
@@ -110,9 +108,7 @@ class OneAtATime:
             ended.set()
 
     async def _is_free(self, key: tuple[str, str]) -> bool:
-        """Whether no request has this id now: one that was answered a moment ago may be about to
-        end.
-        """
+        """Whether no request has this id now; waits a moment for one that was just answered."""
         before = self._in_flight.get(key)
         if before is not None:
             with suppress(TimeoutError):
