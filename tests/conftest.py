@@ -260,3 +260,11 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
 def other_prefix(settings: Settings) -> Settings:
     """The same server, another store."""
     return replace(settings, prefix=f"t{secrets.token_hex(6)}")
+
+
+@pytest.fixture
+def gate_file(tmp_path: Path) -> Iterator[Path]:
+    """The file that test.gate waits for: touch it and the job continues."""
+    path = tmp_path / "gate"
+    yield path
+    path.touch()

@@ -317,11 +317,9 @@ def _encoded(body: JSON | _File) -> tuple[bytes | BinaryIO | None, dict[str, str
     """The body of a request as it is sent, and the headers that describe it."""
     if isinstance(body, _File):
         size = str(body.size_bytes)
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": size}
-        return body.content, headers
-    if body is None:
-        return None, {}
-    return json.dumps(body, allow_nan=False).encode(), {"Content-Type": "application/json"}
+        return body.content, {"Content-Type": "application/octet-stream", "Content-Length": size}
+    content = None if body is None else json.dumps(body, allow_nan=False).encode()
+    return content, {"Content-Type": "application/json"} if content else {}
 
 
 def _unreachable(error: Exception) -> EngineUnavailable:

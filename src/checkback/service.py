@@ -451,18 +451,20 @@ class Service:
         from checkback.kinds import registry
 
         found = registry.get(kind)
-        if found.uses_pdfco and not args.get("api_key") and not self.may_use_pdfco_key(caller):
-            raise Forbidden(
-                "Your jobs may not use this server's PDF.co key.",
-                hint=(
-                    "Send your own key as `api_key`, or ask the operator to add your name "
-                    "to CHECKBACK_PDFCO_KEY_OWNERS."
-                ),
-            )
+        if found.uses_pdfco and not args.get("api_key"):
+            self._check_pdfco_key(caller)
         given = await heavy.run(found.admitted, args, self._addresses, light=light)
         if found.sources:
             given = await self._with_sources(caller, found, given, delay_seconds)
         return found, given
+
+    def _check_pdfco_key(self, caller: Caller) -> None:
+        if not self.may_use_pdfco_key(caller):
+            raise Forbidden(
+                "Your jobs may not use this server's PDF.co key.",
+                hint="Send your own key as `api_key`, or ask the operator to add your name to "
+                "CHECKBACK_PDFCO_KEY_OWNERS.",
+            )
 
     def _seal(self, kind: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         """The arguments as they are stored, and the hash that recognizes the same request."""

@@ -113,11 +113,3 @@ async def stranded(settings: Settings) -> AsyncIterator[Service]:
     yield make_service(nowhere, queues)
     await feed.close()
     await wire.close()
-
-
-@pytest.fixture
-def gate_file(tmp_path: Path) -> Iterator[Path]:
-    """Where test.gate looks: touch it and the job goes on."""
-    path = tmp_path / "gate"
-    yield path
-    path.touch()

@@ -105,9 +105,7 @@ class PdfcoJobs:
             "name": name,
             "files": files,
         }
-        secret = {key: parameters[key] for key in SECRET_PARAMETERS if parameters.get(key)}
-        if "profiles" in secret:
-            secret["profiles"] = json.dumps(secret["profiles"])
+        secret = _secret_parameters(parameters)
         if secret:
             args["secret_params"] = json.dumps(secret)
         if api_key:
@@ -200,6 +198,13 @@ class PdfcoSubmission:
     job: Job
     name: str
     answer: dict[str, Any]
+
+
+def _secret_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    secret = {key: parameters[key] for key in SECRET_PARAMETERS if parameters.get(key)}
+    if "profiles" in secret:
+        secret["profiles"] = json.dumps(secret["profiles"])
+    return secret
 
 
 def _result_name(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:

@@ -147,20 +147,23 @@ class SignedFilesApi:
         identity = request_id(request.headers.get("x-request-id"))
         path = str(request.scope["path"])  # decoded once: a name may contain a % itself
         try:
-            method = "PUT" if request.method == "PUT" else "GET"
-            if not self._service.links.allows(method, path, request.query_params):
-                raise Forbidden(
-                    "This link is not valid, or it has expired.",
-                    hint="Request a new link; links expire.",
-                )
+            self._check_link(request, path)
             return await work(request, path)
         except FileExistsError:
             error: CheckbackError = Forbidden(
                 "This link was used already.", hint="Request a new link."
             )
-        except CheckbackError as found:
-            error = found
+        except CheckbackError as refused:
+            error = refused
         return StrictJsonResponse(native.error(error, identity), error.http_status, _headers(error))
+
+    def _check_link(self, request: Request, path: str) -> None:
+        method = "PUT" if request.method == "PUT" else "GET"
+        if not self._service.links.allows(method, path, request.query_params):
+            raise Forbidden(
+                "This link is not valid, or it has expired.",
+                hint="Request a new link; links expire.",
+            )
 
     def routes(self) -> list[BaseRoute]:
         """The routes of this API."""

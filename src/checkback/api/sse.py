@@ -142,11 +142,14 @@ class EventStream:
 
 
 def _event(name: str, data: object, identity: str | None = None) -> bytes:
-    try:
-        text = json.dumps(data, allow_nan=False)
-    except ValueError:  # a number that JSON cannot write
-        text = json.dumps(clean_json(data), allow_nan=False)
-    lines = [f"event: {name}", f"data: {text}"]
+    lines = [f"event: {name}", f"data: {_encoded(data)}"]
     if identity is not None:
         lines.insert(0, f"id: {identity}")
     return ("\n".join(lines) + "\n\n").encode()
+
+
+def _encoded(data: object) -> str:
+    try:
+        return json.dumps(data, allow_nan=False)
+    except ValueError:  # a number that JSON cannot write
+        return json.dumps(clean_json(data), allow_nan=False)

@@ -114,13 +114,17 @@ def children_folder(settings: Settings) -> Path:
     name = hashlib.sha256(str(settings.home.resolve()).encode()).hexdigest()[:16]
     elsewhere = JOBS_OF_ROOT / name
     try:
-        for made in (JOBS_OF_ROOT, elsewhere):
-            made.mkdir(parents=True, exist_ok=True)
-            made.chmod(0o711)  # the server's umask would close it to everybody
+        _make_enterable(JOBS_OF_ROOT)
+        _make_enterable(elsewhere)
     except OSError:
         logger.warning("%s cannot be created, so office files cannot be converted.", elsewhere)
         return folder
     return elsewhere
+
+
+def _make_enterable(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)  # the server's umask would close it to everybody
 
 
 def _let_pass(home: Path, folder: Path) -> None:

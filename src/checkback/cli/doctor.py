@@ -68,23 +68,27 @@ def _mark(result: CheckResult) -> str:
 
 async def examine(settings: Settings) -> list[CheckResult]:
     """Test every part."""
-    checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
-        ("folder", _folder),
-        ("store", _store),
-        ("server", _server),
-        ("kinds", _kinds),
-        ("browser", _browser),
-    ]
-    findings: list[CheckResult] = []
-    for part, check in checks:
-        try:
-            findings.append(CheckResult(part, ok=True, told=await check(settings)))
-        except (CheckbackError, JobFailed) as error:
-            findings.append(CheckResult(part, ok=False, told=error.message, hint=error.hint or ""))
-        except OSError as error:
-            told = f"{type(error).__name__}: {error.strerror or error}"
-            findings.append(CheckResult(part, ok=False, told=told, hint=f"Check {settings.home}."))
-    return [*findings, await asyncio.to_thread(_sandbox, settings), *_programs()]
+    checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
+        "folder": _folder,
+        "store": _store,
+        "server": _server,
+        "kinds": _kinds,
+        "browser": _browser,
+    }
+    results = [await _test(part, check, settings) for part, check in checks.items()]
+    return [*results, await asyncio.to_thread(_sandbox, settings), *_programs()]
+
+
+async def _test(
+    part: str, check: Callable[[Settings], Awaitable[str]], settings: Settings
+) -> CheckResult:
+    try:
+        return CheckResult(part, ok=True, told=await check(settings))
+    except (CheckbackError, JobFailed) as error:
+        return CheckResult(part, ok=False, told=error.message, hint=error.hint or "")
+    except OSError as error:
+        message = f"{type(error).__name__}: {error.strerror or error}"
+        return CheckResult(part, ok=False, told=message, hint=f"Check {settings.home}.")
 
 
 async def _folder(settings: Settings) -> str:
@@ -221,5 +225,9 @@ async def _browser(settings: Settings) -> str:
         environment = Environment(browser=settings.browser, temporary_folder=Path(folder))
         async with browser_session(environment) as session:
             took = (time.monotonic() - started) * 1000
-            sandbox = "with its sandbox" if session.sandboxed else "WITHOUT its sandbox"
-            return f"{session.program.path} {session.version} starts in {took:.0f} ms {sandbox}"
+            program = f"{session.program.path} {session.version}"
+            sandbox = _SANDBOX[session.sandboxed]
+            return f"{program} starts in {took:.0f} ms {sandbox}"
+
+
+_SANDBOX = {True: "with its sandbox", False: "WITHOUT its sandbox"}

@@ -264,12 +264,10 @@ async def _follow(
     quiet: bool = False,
 ) -> int:
     """Wait for the end, with progress on a terminal, and print the result."""
+    watching = _watch_quietly(connection, job_id) if quiet else _draw(connection, job_id)
     try:
         async with asyncio.timeout(timeout):
-            if quiet:
-                await connection.service.wait(LOCAL, job_id, FOR_EVER)
-            else:
-                await _draw(connection, job_id)
+            await watching
     except TimeoutError:
         sys.stderr.write("still running\n")
     job = await connection.service.get(LOCAL, job_id)
@@ -278,6 +276,10 @@ async def _follow(
     elif job.state is State.COMPLETED:
         _print_json(await connection.service.result(LOCAL, job_id))
     return of_state(job.state)
+
+
+async def _watch_quietly(connection: Connection, job_id: str) -> int:
+    return of_state((await connection.service.wait(LOCAL, job_id, FOR_EVER)).state)
 
 
 async def _draw(connection: Connection, job_id: str) -> int:
@@ -346,16 +348,20 @@ def _print_job(
     job: Job, options: Namespace, *, lines: bool = False, to_error: bool = False
 ) -> None:
     dialect = getattr(options, "dialect", None)
-    if dialect == "reftrix":
-        from checkback.dialects import reftrix
+    if dialect is not None or options.json:
+        _print_json(_in_dialect(job, dialect), lines=lines)
+        return
+    from checkback.cli.display import sentence
 
-        _print_json(reftrix.status(job, job.id), lines=lines)
-    elif options.json or dialect == "native":
-        _print_json(_record(job), lines=lines)
-    else:
-        from checkback.cli.display import sentence
+    _print(sentence(job), to_error=to_error)
 
-        _print(sentence(job), to_error=to_error)
+
+def _in_dialect(job: Job, dialect: str | None) -> JSON:
+    if dialect != "reftrix":
+        return _record(job)
+    from checkback.dialects import reftrix
+
+    return reftrix.status(job, job.id)
 
 
 def _print_json(value: JSON, *, lines: bool = False) -> None:

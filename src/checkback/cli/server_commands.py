@@ -101,15 +101,19 @@ def worker(options: Namespace) -> int:
     _log_to_stderr(settings)
     from checkback.app.worker import run_worker
 
-    if options.parent is None and settings.own_valkey and not daemon.server_runs(settings.home):
+    if options.parent is None:
+        _check_store(settings)
+    return run_worker(settings, parent=options.parent)
+
+
+def _check_store(settings: Settings) -> None:
+    """Raise InvalidInput if there is no store for a worker."""
+    if settings.own_valkey and not daemon.server_runs(settings.home):
         raise InvalidInput(
             "No server is running for this data folder, and no other store is configured.",
-            hint=(
-                "Start `checkback serve`, or set CHECKBACK_REDIS_URL to a store that "
-                "machines can share."
-            ),
+            hint="Start `checkback serve`, or set CHECKBACK_REDIS_URL to a store that machines can "
+            "share.",
         )
-    return run_worker(settings, parent=options.parent)
 
 
 def mcp(options: Namespace) -> int:
@@ -138,17 +142,17 @@ def _save_folder(path: str | None) -> Path | None:
 
 
 def config(options: Namespace) -> int:
-    """What a client's configuration file needs."""
+    """Print the configuration of a client."""
     from checkback.app.connect import find_url
 
     settings = settings_table.read()
     url = asyncio.run(find_url(settings))
     if url is None:
+        url = f"http://127.0.0.1:{settings.port or settings_table.Settings().port}"
         sys.stderr.write(
             "no server is running for this data folder; HTTP clients need `checkback serve`\n"
         )
-    address = url or f"http://127.0.0.1:{settings.port or settings_table.Settings().port}"
-    sys.stdout.write(_client_configuration(options.client, settings, address, options) + "\n")
+    sys.stdout.write(_client_configuration(options.client, settings, url, options) + "\n")
     return Exit.DONE
 
 

@@ -44,11 +44,15 @@ class CheckbackError(Exception):
         hint: str | None = None,
         retry_after_seconds: int | None = None,
     ) -> None:
-        self.message = message or inspect.getdoc(type(self)) or type(self).__name__
+        self.message = message or self._default_message()
         self.hint = hint or self.default_hint
         #: When a retry makes sense, if known.
         self.retry_after_seconds = retry_after_seconds
         super().__init__(self.message)
+
+    @classmethod
+    def _default_message(cls) -> str:
+        return inspect.getdoc(cls) or cls.__name__
 
 
 class InvalidInput(CheckbackError):

@@ -137,7 +137,7 @@ class CardSummary(native.JobSummary):
 class Card:
     """The handler of ``job.card``. ``base_url`` returns the URL of the web page, if there is one."""
 
-    desk: ToolContext
+    tool_context: ToolContext
     base_url: Callable[[], str] | None = None
 
     async def answer(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
@@ -148,20 +148,20 @@ class Card:
         it.
         """
         wanted = checked(CardInput, arguments)
-        job = await self.desk.service.get(caller, wanted.job_id)
+        job = await self.tool_context.service.get(caller, wanted.job_id)
         if wanted.seen == _seen(job) and not job.state.is_final:
             job = await self._news(caller, job, wanted.wait_seconds)
-        outlook = await self.desk.outlook(job)
+        outlook = await self.tool_context.outlook(job)
         card = await self._card(caller, job, outlook, datetime.now(UTC))
-        headline = native.headline(job, self.desk.steps, outlook)
-        return reply({**self.desk.record(job, outlook), "card": card}, headline=headline)
+        headline = native.headline(job, self.tool_context.steps, outlook)
+        return reply({**self.tool_context.record(job, outlook), "card": card}, headline=headline)
 
     async def _news(self, caller: Caller, job: Job, seconds: float) -> Job:
         before = _seen(job)
-        with suppress(TimeoutError, QuotaExceeded), self.desk.service.quotas.stream(caller):
+        with suppress(TimeoutError, QuotaExceeded), self.tool_context.service.quotas.stream(caller):
             async with (
                 asyncio.timeout(seconds),
-                aclosing(self.desk.service.watch(caller, job.id)) as watch,
+                aclosing(self.tool_context.service.watch(caller, job.id)) as watch,
             ):
                 async for job in watch:
                     if _seen(job) != before:
@@ -172,15 +172,7 @@ class Card:
         return {
             "says": human.sentence(job, outlook, now, with_elapsed=False),
             "icon": human.ICONS[job.state],
-            "bar": [
-                {
-                    "name": one.name,
-                    "seconds": one.seconds,
-                    "share": one.width / human.BAR_WIDTH,
-                    "role": one.role,
-                }
-                for one in human.bar(job, now)
-            ],
+            "bar": [_segment(segment) for segment in human.bar(job, now)],
             "can_cancel": caller.may(Scope.WRITE) and may_move(job.state, State.CANCELLED),
             "page_url": None if self.base_url is None else f"{self.base_url()}/jobs/{job.id}",
             "preview": await self._preview(caller, job) if job.state is State.COMPLETED else None,
@@ -211,16 +203,16 @@ class Card:
     async def _read(self, caller: Caller, job: Job, item: Artifact) -> bytes:
         with suppress(NotFound, OSError):
             if item.size_bytes <= MAX_REPORT_BYTES:
-                _, path = await self.desk.service.artifact(caller, job.id, item.name)
+                _, path = await self.tool_context.service.artifact(caller, job.id, item.name)
                 return await asyncio.to_thread(path.read_bytes)
         return b""
 
 
-def card_tool(desk: ToolContext, base_url: Callable[[], str] | None) -> ApiTool:
+def card_tool(tool_context: ToolContext, base_url: Callable[[], str] | None) -> ApiTool:
     """The tool that the card calls: for apps only, and listed only to hosts that support them."""
     return ApiTool.of(
         CARD_TOOL,
-        desk.guarded(Card(desk, base_url).answer),
+        tool_context.guarded(Card(tool_context, base_url).answer),
         title="Job card",
         description=(
             "Report a job to the card that shows it in the chat. Agents use job.status instead."
@@ -267,6 +259,15 @@ def add_card(server: FastMCP[None], names: Names) -> None:
             text=html,
         )
     )
+
+
+def _segment(segment: human.Segment) -> BarRecord:
+    return {
+        "name": segment.name,
+        "seconds": segment.seconds,
+        "share": segment.width / human.BAR_WIDTH,
+        "role": segment.role,
+    }
 
 
 def _seen(job: Job) -> str:

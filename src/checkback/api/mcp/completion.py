@@ -36,12 +36,12 @@ NOTHING = Completion(values=[], total=0, has_more=False)
 class Completions:
     """Completes the arguments of the resource templates."""
 
-    def __init__(self, desk: ToolContext) -> None:
-        self._desk = desk
+    def __init__(self, tool_context: ToolContext) -> None:
+        self._tool_context = tool_context
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     def add_to(self, server: FastMCP[None]) -> None:
         server.add_completion_handler(self.complete)
@@ -64,7 +64,7 @@ class Completions:
             return NOTHING
         given = (context.arguments if context is not None else None) or {}
         try:
-            await self._desk.ready()
+            await self._tool_context.ready()
             return await self._of_job(ref.uri, argument.name, typed, given.get("job_id", ""))
         except (NotFound, InvalidInput):
             return NOTHING
@@ -73,7 +73,7 @@ class Completions:
 
     async def _of_job(self, uri: str, name: str, typed: str, job_id: str) -> Completion:
         """The values for an argument of a job's resource."""
-        caller = self._desk.caller()
+        caller = self._tool_context.caller()
         if name == "job_id":
             return await self._jobs(caller, typed)
         if name == "artifact_id" and "artifact_id" in uri:

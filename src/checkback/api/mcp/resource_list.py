@@ -43,13 +43,13 @@ Listed = tuple[tuple[str, str], ...]
 class JobListing:
     """Answers ``resources/list``."""
 
-    def __init__(self, server: FastMCP[Any], desk: ToolContext) -> None:
+    def __init__(self, server: FastMCP[Any], tool_context: ToolContext) -> None:
         self._server = server
-        self._desk = desk
+        self._tool_context = tool_context
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     def add_to(self, server: FastMCP[Any]) -> None:
         """Replaces FastMCP's own handler, which lists only what is the same for all callers."""
@@ -67,7 +67,7 @@ class JobListing:
     ) -> ListResourcesResult:
         with bind_request_context(ctx):
             try:
-                await self._desk.ready()
+                await self._tool_context.ready()
                 return await self._page(params.cursor)
             except InvalidInput as error:
                 raise MCPError(
@@ -80,7 +80,9 @@ class JobListing:
 
     async def _page(self, cursor: str | None) -> ListResourcesResult:
         number, after = _parsed(cursor)
-        page = await self._service.list(self._desk.caller(), limit=JOBS_ON_A_PAGE, cursor=after)
+        page = await self._service.list(
+            self._tool_context.caller(), limit=JOBS_ON_A_PAGE, cursor=after
+        )
         resources = [job_resource(job) for job in page.jobs]
         if cursor is None:
             fixed = await self._server.list_resources()

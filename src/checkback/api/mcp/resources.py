@@ -42,17 +42,17 @@ Read = Callable[[Caller, str, str], Awaitable[ResourceContent]]
 class JobResources:
     """Reads the resources of the templates."""
 
-    def __init__(self, desk: ToolContext) -> None:
-        self._desk = desk
+    def __init__(self, tool_context: ToolContext) -> None:
+        self._tool_context = tool_context
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     async def record(self, caller: Caller, job_id: str, _: str) -> ResourceContent:
         job = await self._service.get(caller, job_id)
-        outlook = await self._desk.outlook(job)
-        record = self._desk.record(job, outlook)
+        outlook = await self._tool_context.outlook(job)
+        record = self._tool_context.record(job, outlook)
         return ResourceContent(json.dumps(record, ensure_ascii=False), JSON_TYPE)
 
     async def result(self, caller: Caller, job_id: str, _: str) -> ResourceContent:
@@ -77,7 +77,7 @@ class JobResources:
                 hint="Download the file from its url.",
             )
         content = await asyncio.to_thread(path.read_bytes)
-        if artifact.media_type.startswith("text/") or artifact.media_type == JSON_TYPE:
+        if _is_text(artifact.media_type):
             return ResourceContent(content.decode("utf-8", "replace"), artifact.media_type)
         return ResourceContent(content, artifact.media_type)
 
@@ -101,9 +101,9 @@ def resource_not_found(uri: str) -> MCPError:
     return MCPError(code=INVALID_PARAMS, message=f"Resource not found: {uri!r}", data={"uri": uri})
 
 
-def add_job_resources(server: FastMCP[None], desk: ToolContext) -> None:
+def add_job_resources(server: FastMCP[None], tool_context: ToolContext) -> None:
     """Add the four templates of jobs, and the one of kinds."""
-    resources = JobResources(desk)
+    resources = JobResources(tool_context)
     for uri, name, title, mime_type, about, read in (
         (JOB_TEMPLATES[0], "job", "Job", JSON_TYPE, "Status of a job.", resources.record),
         (
@@ -123,7 +123,7 @@ def add_job_resources(server: FastMCP[None], desk: ToolContext) -> None:
             resources.log,
         ),
     ):
-        function = _reader(desk, uri, read)
+        function = _reader(tool_context, uri, read)
         server.add_template(
             ResourceTemplate.from_function(
                 function, uri, name=name, title=title, description=about, mime_type=mime_type
@@ -131,7 +131,7 @@ def add_job_resources(server: FastMCP[None], desk: ToolContext) -> None:
         )
     server.add_template(
         ResourceTemplate.from_function(
-            _file_reader(desk, resources.artifact),
+            _file_reader(tool_context, resources.artifact),
             FILE_TEMPLATE,
             name="job-artifact",
             title="Job artifact",
@@ -152,6 +152,10 @@ def add_job_resources(server: FastMCP[None], desk: ToolContext) -> None:
             mime_type=JSON_TYPE,
         )
     )
+
+
+def _is_text(media_type: str) -> bool:
+    return media_type.startswith("text/") or media_type == JSON_TYPE
 
 
 def _kind(name: str) -> ResourceResult:
@@ -176,27 +180,29 @@ def _kind(name: str) -> ResourceResult:
 
 
 def _reader(
-    desk: ToolContext, template: str, read: Read
+    tool_context: ToolContext, template: str, read: Read
 ) -> Callable[[str], Awaitable[ResourceResult]]:
     async def resource(job_id: str) -> ResourceResult:
-        return await _answer(desk, template, read, job_id, "")
+        return await _answer(tool_context, template, read, job_id, "")
 
     return resource
 
 
-def _file_reader(desk: ToolContext, read: Read) -> Callable[[str, str], Awaitable[ResourceResult]]:
+def _file_reader(
+    tool_context: ToolContext, read: Read
+) -> Callable[[str, str], Awaitable[ResourceResult]]:
     async def resource(job_id: str, artifact_id: str) -> ResourceResult:
-        return await _answer(desk, FILE_TEMPLATE, read, job_id, artifact_id)
+        return await _answer(tool_context, FILE_TEMPLATE, read, job_id, artifact_id)
 
     return resource
 
 
 async def _answer(
-    desk: ToolContext, template: str, read: Read, job_id: str, artifact_id: str
+    tool_context: ToolContext, template: str, read: Read, job_id: str, artifact_id: str
 ) -> ResourceResult:
     try:
-        await desk.ready()
-        return ResourceResult([await read(desk.caller(), job_id, artifact_id)])
+        await tool_context.ready()
+        return ResourceResult([await read(tool_context.caller(), job_id, artifact_id)])
     except (NotFound, InvalidInput) as error:
         uri = template.format(job_id=job_id, artifact_id=artifact_id)
         raise MCPError(
@@ -205,5 +211,5 @@ async def _answer(
     except CheckbackError as error:
         raise ResourceError(f"{error.code}: {error.message} {error.hint}") from None
     except Exception as error:
-        masked = desk.masked(error, current_request_id())
+        masked = tool_context.masked(error, current_request_id())
         raise ResourceError(f"{masked.message} {masked.hint}") from None

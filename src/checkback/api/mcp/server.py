@@ -104,7 +104,7 @@ def build_server(
     list is declared not to change. Raises ValueError when two tools would have the same name.
     """
     names = Names(tool_names)
-    desk = ToolContext(
+    tool_context = ToolContext(
         source=service if isinstance(service, ServiceSource) else Connected(service),
         caller=caller,
         names=names,
@@ -116,10 +116,10 @@ def build_server(
         has_retry="lean" not in toolsets or "jobs" in toolsets,
         save_folder=save_folder,
     )
-    toolbox = Toolbox(partial(_made, desk, toolsets, pdfco, page_url))
+    toolbox = Toolbox(partial(_made, tool_context, toolsets, pdfco, page_url))
     capabilities = Capabilities(tools_change=tool_changes is not None, has_card="jobs" in toolsets)
     server = _server(names, toolbox, capabilities, version, production=production)
-    _extend(server, desk, task_only, tool_changes, has_card="jobs" in toolsets)
+    _extend(server, tool_context, task_only, tool_changes, has_card="jobs" in toolsets)
     return server
 
 
@@ -143,16 +143,16 @@ def _server(
 
 def _extend(
     server: JobServer,
-    desk: ToolContext,
+    tool_context: ToolContext,
     task_only: Collection[str],
     tool_changes: ToolListChanges | None,
     *,
     has_card: bool,
 ) -> None:
     """Everything besides tools."""
-    toolbox, otherwise = server.toolbox, job_told(desk)
+    toolbox, otherwise = server.toolbox, job_told(tool_context)
     tasks = Tasks(
-        desk,
+        tool_context,
         toolbox.starters,
         lambda job: toolbox.told.get(job.kind, otherwise),
         task_only=task_only,
@@ -163,34 +163,34 @@ def _extend(
     # Outermost, so that it sees what the shortcut answers, too.
     server._mcp_server.middleware.insert(0, encodable)  # pyright: ignore[reportPrivateUsage]
     server.add_extension(tasks)
-    add_job_resources(server, desk)
-    listing = JobListing(server, desk)
+    add_job_resources(server, tool_context)
+    listing = JobListing(server, tool_context)
     listing.add_to(server)
-    Completions(desk).add_to(server)
-    Subscriptions(server, desk, tasks, listing, tool_changes).add_to(server)
+    Completions(tool_context).add_to(server)
+    Subscriptions(server, tool_context, tasks, listing, tool_changes).add_to(server)
     if tool_changes is not None:
         tool_changes.add_to(server)
     hint_caches(server)
     if has_card:
-        add_card(server, desk.names)
+        add_card(server, tool_context.names)
 
 
 def _made(
-    desk: ToolContext,
+    tool_context: ToolContext,
     toolsets: Collection[str],
     pdfco: PdfcoSetting | None,
     page_url: Callable[[], str] | None,
 ) -> Made:
     """The tools for the registered kinds, with texts that mention only existing tools."""
-    found, told = _tools(desk, toolsets, pdfco, page_url)
+    found, told = _tools(tool_context, toolsets, pdfco, page_url)
     tools = [one.tool if isinstance(one, JobTool) else one for one in found]
-    desk.names.learn(tool.name for tool in tools)
+    tool_context.names.learn(tool.name for tool in tools)
     leave_out_absent(tools)
     return found, told
 
 
 def _tools(
-    desk: ToolContext,
+    tool_context: ToolContext,
     toolsets: Collection[str],
     pdfco: PdfcoSetting | None,
     page_url: Callable[[], str] | None,
@@ -203,21 +203,23 @@ def _tools(
     of_pages = [kind for kind in kinds if kind.name.startswith("page.")]
     of_documents = [kind for kind in kinds if kind.function.__module__.startswith(DOCUMENT_MODULES)]
     if "pages" in toolsets:
-        pages = ReftrixTools(desk, status_tool=_status_tool(toolsets, pdfco))
+        pages = ReftrixTools(tool_context, status_tool=_status_tool(toolsets, pdfco))
         told[KIND] = pages.told
-        found += reftrix_tools(pages, desk.wait_seconds)
-        found += kind_tools(desk, of_pages)
+        found += reftrix_tools(pages, tool_context.wait_seconds)
+        found += kind_tools(tool_context, of_pages)
     if pdfco is not None and _has_documents(toolsets, pdfco):
-        documents = PdfcoTools(desk, pdfco)
+        documents = PdfcoTools(tool_context, pdfco)
         told |= dict.fromkeys(covered_kinds(), documents.told)
         found += pdfco_tools_of(documents)
-        found += kind_tools(desk, of_documents)
+        found += kind_tools(tool_context, of_documents)
     if "lean" in toolsets:
-        found += lean_tools(desk, has_job_tools="jobs" in toolsets)
+        found += lean_tools(tool_context, has_job_tools="jobs" in toolsets)
     if "jobs" in toolsets:
-        found += job_tools(desk)
-        found += kind_tools(desk, [kind for kind in kinds if kind not in of_pages + of_documents])
-        found.append(card_tool(desk, page_url))
+        found += job_tools(tool_context)
+        found += kind_tools(
+            tool_context, [kind for kind in kinds if kind not in of_pages + of_documents]
+        )
+        found.append(card_tool(tool_context, page_url))
         show_card(found)
     return found, told
 

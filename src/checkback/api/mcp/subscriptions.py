@@ -129,13 +129,13 @@ class Subscriptions:
     def __init__(
         self,
         server: FastMCP[Any],
-        desk: ToolContext,
+        tool_context: ToolContext,
         tasks: Tasks,
         listing: JobListing,
         tool_changes: ToolListChanges | None,
     ) -> None:
         self._server = server
-        self._desk = desk
+        self._tool_context = tool_context
         self._tasks = tasks
         self._listing = listing
         self._tool_changes = tool_changes
@@ -144,7 +144,7 @@ class Subscriptions:
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     def add_to(self, server: FastMCP[Any]) -> None:
         """Serve the three methods, which FastMCP does not implement."""
@@ -214,7 +214,7 @@ class Subscriptions:
     def _counted(self) -> Generator[None]:
         """Count one more open stream of this owner. Raises MCPError if there are too many."""
         try:
-            caller = self._desk.caller()
+            caller = self._tool_context.caller()
             # Over stdio the caller has no quota, and there may be no server yet that could count
             # streams.
             ended = self._service.quotas.open_stream(caller) if has_quota(caller) else _nothing
@@ -332,8 +332,8 @@ class Subscriptions:
 
     async def _caller(self) -> Caller:
         try:
-            await self._desk.ready()
-            return self._desk.caller()
+            await self._tool_context.ready()
+            return self._tool_context.caller()
         except CheckbackError as error:
             raise _refusal(error) from None
 

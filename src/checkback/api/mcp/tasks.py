@@ -102,14 +102,14 @@ class Tasks(ServerExtension):
 
     def __init__(
         self,
-        desk: ToolContext,
+        tool_context: ToolContext,
         tools: Mapping[str, JobTool],
         told: Callable[[Job], Told],
         *,
         task_only: Collection[str] = (),
         tool_changes: ToolListChanges | None = None,
     ) -> None:
-        self._desk = desk
+        self._tool_context = tool_context
         self._tool_changes = tool_changes
         self._tools = tools
         self._told = told
@@ -117,7 +117,7 @@ class Tasks(ServerExtension):
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     def methods(self) -> list[MethodBinding]:
         return [
@@ -250,15 +250,15 @@ class Tasks(ServerExtension):
 
     async def _fields(self, job: Job) -> dict[str, Any]:
         now = datetime.now(UTC)
-        outlook = await self._desk.outlook(job)
+        outlook = await self._tool_context.outlook(job)
         return mcp_tasks.task(
             job, now=now, kept_until=self._service.kept_until(job, now), outlook=outlook
         )
 
     async def _caller(self) -> Caller:
         try:
-            await self._desk.ready()
-            return self._desk.caller()
+            await self._tool_context.ready()
+            return self._tool_context.caller()
         except CheckbackError as error:
             raise _refusal(error, "") from None
 

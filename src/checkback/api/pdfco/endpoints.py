@@ -66,7 +66,7 @@ class PdfcoCall:
     caller: Caller
     request_id: str
     parameters: Parameters
-    desk: PdfcoJobs
+    jobs: PdfcoJobs
 
     def text(self, *names: str) -> str:
         """The first of these parameters that was sent. Raises InvalidInput if none was."""
@@ -102,7 +102,7 @@ class PdfcoApi:
         # A key of PDF.co for this one job; our own tokens are never sent there.
         key = call.parameters.get("api_key")
         key = key if isinstance(key, str) and key and not self._is_own_token(key) else None
-        done = await call.desk.submit(
+        done = await call.jobs.submit(
             call.caller, endpoint, call.parameters, request_id=call.request_id, api_key=key
         )
         if wants_async(call.parameters):
@@ -112,12 +112,12 @@ class PdfcoApi:
             number, answer = pdfco.failure_answer(job)
             return _json(answer, number)
         inline = flag("inline", call.parameters.get("inline"))
-        return _json(await call.desk.finished(call.caller, job, done.name, inline=inline))
+        return _json(await call.jobs.finished(call.caller, job, done.name, inline=inline))
 
     async def check(self, call: PdfcoCall) -> Response:
         """The status of a job."""
         force = flag("force", call.parameters.get("force"))
-        _, answer = await call.desk.check(call.caller, call.text("jobid"), force=force)
+        _, answer = await call.jobs.check(call.caller, call.text("jobid"), force=force)
         return _json(answer)
 
     async def upload(self, call: PdfcoCall) -> Response:
@@ -144,7 +144,7 @@ class PdfcoApi:
         job = await self._fetched(call, call.text("url"), str(call.parameters.get("name") or ""))
         until = valid_until(None)
         answer = _file_answer(
-            call.desk.links.of_job(job, until)["url"], pdfco.outputs(job)[0], until
+            call.jobs.links.of_job(job, until)["url"], pdfco.outputs(job)[0], until
         )
         return _json(answer)
 
@@ -154,7 +154,7 @@ class PdfcoApi:
         upload_id = self._service.announce_upload(call.caller)
         until = valid_until(None)
         put_until = datetime.now(UTC) + timedelta(minutes=PUT_MINUTES)
-        links = call.desk.links
+        links = call.jobs.links
         answer = _file_answer(links.upload(Upload(upload_id, "", name, 0, ""), until), name, until)
         answer["presignedUrl"] = links.put(call.caller.owner, upload_id, name, put_until)
         return _json(answer)
@@ -205,7 +205,7 @@ class PdfcoApi:
 
     def _uploaded(self, call: PdfcoCall, upload: Upload) -> Response:
         until = valid_until(None)
-        return _json(_file_answer(call.desk.links.upload(upload, until), upload.name, until))
+        return _json(_file_answer(call.jobs.links.upload(upload, until), upload.name, until))
 
     def route(
         self, path: str, handler: Handler, *methods: str, limit: int = MAX_JSON_BYTES
@@ -224,8 +224,8 @@ class PdfcoApi:
             refuse_other_pages(request.scope)
             links = FileLinks(self._service.links, base_url(request))
             async with _read_parameters(request, limit) as parameters:
-                desk = PdfcoJobs(self._service, links)
-                return await handler(PdfcoCall(request, caller, identity, parameters, desk))
+                jobs = PdfcoJobs(self._service, links)
+                return await handler(PdfcoCall(request, caller, identity, parameters, jobs))
         except _Answered as answered:
             return _json(answered.answer, answered.number)
         except ClientDisconnect:
@@ -369,28 +369,28 @@ def build_routes(
     """Every route of this API. The authentication middleware before them identifies the caller;
     ``is_own_token`` distinguishes our tokens from keys of PDF.co.
     """
-    door = PdfcoApi(
+    api = PdfcoApi(
         service, production=production, is_own_token=is_own_token, sync_seconds=sync_seconds
     )
     both = ("GET", "POST")
     routes = [
-        *door.route("job/check", door.check, *both),
-        *door.route("file/upload", door.upload, "POST"),
-        *door.route("file/upload/base64", door.upload_base64, "POST", limit=MAX_BASE64_BYTES),
-        *door.route("file/upload/url", door.upload_url, *both),
-        *door.route("file/upload/get-presigned-url", door.presigned, *both),
-        *door.route("file/delete", door.delete, *both),
-        *door.route("file/hash", door.hash, *both),
-        *door.route("account/credit/balance", door.balance, *both),
+        *api.route("job/check", api.check, *both),
+        *api.route("file/upload", api.upload, "POST"),
+        *api.route("file/upload/base64", api.upload_base64, "POST", limit=MAX_BASE64_BYTES),
+        *api.route("file/upload/url", api.upload_url, *both),
+        *api.route("file/upload/get-presigned-url", api.presigned, *both),
+        *api.route("file/delete", api.delete, *both),
+        *api.route("file/hash", api.hash, *both),
+        *api.route("account/credit/balance", api.balance, *both),
     ]
     for path, endpoint in ENDPOINTS.items():
-        routes += door.route(path, _submitter(door, endpoint), *both)
-    return [*routes, *door.route("{rest:path}", _unknown, *both)[:1]]
+        routes += api.route(path, _submitter(api, endpoint), *both)
+    return [*routes, *api.route("{rest:path}", _unknown, *both)[:1]]
 
 
-def _submitter(door: PdfcoApi, endpoint: Endpoint) -> Handler:
+def _submitter(api: PdfcoApi, endpoint: Endpoint) -> Handler:
     async def submit(call: PdfcoCall) -> Response:
-        return await door.submit(call, endpoint)
+        return await api.submit(call, endpoint)
 
     return submit
 

@@ -92,15 +92,14 @@ _HTTP: tuple[tuple[type[CheckbackError], int], ...] = (
 )
 
 
+_REMOTE_STATUS = {"provider_aborted": ABORTED, "provider_unknown_job": UNKNOWN}
+"""Statuses of jobs at PDF.co, by the failure code of the job that followed them."""
+
+
 def status(job: Job) -> str:
     """The job's status in this API."""
-    if job.failure is not None:
-        remote = {"provider_aborted": ABORTED, "provider_unknown_job": UNKNOWN}.get(
-            job.failure.code
-        )
-        if remote is not None:
-            return remote
-    return _STATUS[job.state]
+    code = job.failure.code if job.failure is not None else ""
+    return _REMOTE_STATUS.get(code, _STATUS[job.state])
 
 
 def number_of(code: str) -> int:

@@ -149,35 +149,37 @@ class ResultRecord(TypedDict):
 class JobTools:
     """The handlers of the tools for jobs of any kind."""
 
-    def __init__(self, desk: ToolContext) -> None:
-        self._desk = desk
+    def __init__(self, tool_context: ToolContext) -> None:
+        self._tool_context = tool_context
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     async def status(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         job_id = checked(OneJob, arguments).job_id.lower()
-        held = self._desk.early.hold_seconds(caller.owner, job_id)
+        held = self._tool_context.early.hold_seconds(caller.owner, job_id)
         job = await self._service.wait(caller, job_id, held)
-        self._desk.early.told(caller.owner, job, await self._desk.outlook(job))
-        return await self._desk.ticket(job)
+        self._tool_context.early.told(caller.owner, job, await self._tool_context.outlook(job))
+        return await self._tool_context.ticket(job)
 
     async def wait(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         wanted = checked(WaitInput, arguments)
-        seconds = self._desk.wait_seconds if wanted.wait_seconds is None else wanted.wait_seconds
-        seconds = min(seconds, self._desk.max_wait_seconds)
-        return await self._desk.ticket(
-            await self._desk.wait(caller, wanted.job_id, seconds, or_refuse=True)
+        seconds = (
+            self._tool_context.wait_seconds if wanted.wait_seconds is None else wanted.wait_seconds
+        )
+        seconds = min(seconds, self._tool_context.max_wait_seconds)
+        return await self._tool_context.ticket(
+            await self._tool_context.wait(caller, wanted.job_id, seconds, or_refuse=True)
         )
 
     async def cancel(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        return await self._desk.ticket(
+        return await self._tool_context.ticket(
             await self._service.cancel(caller, checked(OneJob, arguments).job_id)
         )
 
     async def retry(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        return await self._desk.ticket(
+        return await self._tool_context.ticket(
             await self._service.retry(caller, checked(OneJob, arguments).job_id)
         )
 
@@ -191,7 +193,7 @@ class JobTools:
         return reply({"jobs": [native.row(job) for job in page.jobs], "cursor": page.cursor})
 
     async def result(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        form = ResultInput if self._desk.save_folder is None else SavingResultInput
+        form = ResultInput if self._tool_context.save_folder is None else SavingResultInput
         wanted = checked(form, arguments)
         if isinstance(wanted, SavingResultInput) and wanted.save_as is not None:
             return await self._save(caller, wanted, wanted.save_as)
@@ -222,7 +224,7 @@ class JobTools:
         return reply({**_part(wanted, value), "file": file})
 
     async def _save(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
-        folder = self._desk.save_folder
+        folder = self._tool_context.save_folder
         if wanted.artifact is None or folder is None:
             raise InvalidInput(
                 "`save_as` requires `artifact`.", hint="Name the file to save in `artifact`."
@@ -241,7 +243,7 @@ class JobTools:
             "name": item.name,
             "media_type": item.media_type,
             "size_bytes": item.size_bytes,
-            "url": self._desk.url_of(job, item),
+            "url": self._tool_context.url_of(job, item),
         }
 
 
@@ -321,18 +323,18 @@ _TOOLS = (
 )
 
 
-def job_tools(desk: ToolContext, names: Collection[str] = ()) -> Iterable[ApiTool]:
+def job_tools(tool_context: ToolContext, names: Collection[str] = ()) -> Iterable[ApiTool]:
     """The tools for jobs of any kind, or only those in ``names``."""
-    tools = JobTools(desk)
+    tools = JobTools(tool_context)
     for row in _TOOLS:
         if names and row.name not in names:
             continue
         takes, hints = row.takes, row.hints
-        if takes is ResultInput and desk.save_folder is not None:
+        if takes is ResultInput and tool_context.save_folder is not None:
             takes, hints = SavingResultInput, _SAVES
         yield ApiTool.of(
             row.name,
-            desk.guarded(getattr(tools, row.answer)),
+            tool_context.guarded(getattr(tools, row.answer)),
             title=row.title,
             description=row.description,
             parameters=takes.model_json_schema(),
@@ -342,18 +344,18 @@ def job_tools(desk: ToolContext, names: Collection[str] = ()) -> Iterable[ApiToo
         )
 
 
-def kind_tools(desk: ToolContext, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
+def kind_tools(tool_context: ToolContext, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
     """One tool for each kind: it starts a job, waits a moment, and returns the result or else a job
     summary.
     """
     output = schema_of(native.JobSummary)
     for kind in kinds:
-        begin = _beginner(desk, kind)
+        begin = _beginner(tool_context, kind)
         tool = ApiTool.of(
             kind.name,
-            desk.guarded(starter(desk, begin)),
+            tool_context.guarded(starter(tool_context, begin)),
             title=kind.title,
-            description=kind_description(kind, desk.kind_wait_seconds),
+            description=kind_description(kind, tool_context.kind_wait_seconds),
             parameters=kind.args_schema(),
             output_schema=output,
             annotations=ToolAnnotations(
@@ -365,7 +367,7 @@ def kind_tools(desk: ToolContext, kinds: Iterable[registry.Kind]) -> Iterable[Jo
             ),
             icon=icons.PAGE if kind.name.startswith("page.") else icons.JOB,
         )
-        yield JobTool(tool, desk.guarded(begin))
+        yield JobTool(tool, tool_context.guarded(begin))
 
 
 def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
@@ -381,32 +383,34 @@ def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
     return f"{about if len(about) <= room else about[: room - 1] + '…'} {end}"
 
 
-def job_told(desk: ToolContext) -> Told:
+def job_told(tool_context: ToolContext) -> Told:
     """The summary of a job that has ended."""
 
     async def told(_: Caller, job: Job) -> ToolResult:
-        return await desk.ticket(job, is_error=job.state in (State.FAILED, State.CANCELLED))
+        return await tool_context.ticket(job, is_error=job.state in (State.FAILED, State.CANCELLED))
 
     return told
 
 
 def _beginner(
-    desk: ToolContext, kind: registry.Kind
+    tool_context: ToolContext, kind: registry.Kind
 ) -> Callable[[Caller, Arguments, str], Awaitable[Job]]:
     async def begin(caller: Caller, arguments: Arguments, identity: str) -> Job:
-        return (await desk.service.submit(caller, kind.name, arguments, request_id=identity)).job
+        return (
+            await tool_context.service.submit(caller, kind.name, arguments, request_id=identity)
+        ).job
 
     return begin
 
 
 def starter(
-    desk: ToolContext, begin: Callable[[Caller, Arguments, str], Awaitable[Job]]
+    tool_context: ToolContext, begin: Callable[[Caller, Arguments, str], Awaitable[Job]]
 ) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
-    told = job_told(desk)
+    told = job_told(tool_context)
 
     async def start(caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         job = await begin(caller, arguments, identity)
-        job = await desk.wait(caller, job.id, desk.kind_wait_seconds)
+        job = await tool_context.wait(caller, job.id, tool_context.kind_wait_seconds)
         return await told(caller, job)
 
     return start

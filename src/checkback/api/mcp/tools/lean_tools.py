@@ -103,8 +103,8 @@ class KindDescription(TypedDict):
 class LeanTools:
     """The handlers of the tools that are only in this set."""
 
-    def __init__(self, desk: ToolContext) -> None:
-        self._desk = desk
+    def __init__(self, tool_context: ToolContext) -> None:
+        self._tool_context = tool_context
 
     async def search(self, _: Caller, arguments: Arguments, __: str) -> ToolResult:
         """The kinds whose name, title or description contains the words, best matches first."""
@@ -126,7 +126,7 @@ class LeanTools:
         record: KindDescription = {
             "kind": kind.name,
             "title": kind.title,
-            "description": self._desk.names.text(kind.description),
+            "description": self._tool_context.names.text(kind.description),
             "args": portable(kind.args_schema()),
             "deadline_seconds": kind.deadline_seconds,
             "attempts": kind.attempts,
@@ -136,39 +136,39 @@ class LeanTools:
     async def begin(self, caller: Caller, arguments: Arguments, identity: str) -> Job:
         """Start a job of any kind."""
         wanted = checked(SubmitInput, arguments)
-        submitted = await self._desk.service.submit(
+        submitted = await self._tool_context.service.submit(
             caller, wanted.kind, wanted.args, key=wanted.key, request_id=identity
         )
         return submitted.job
 
 
-def lean_tools(desk: ToolContext, *, has_job_tools: bool) -> Iterable[ApiTool | JobTool]:
+def lean_tools(tool_context: ToolContext, *, has_job_tools: bool) -> Iterable[ApiTool | JobTool]:
     """The tools of this set; ``has_job_tools`` says that those for jobs of any kind already exist."""
-    tools = LeanTools(desk)
+    tools = LeanTools(tool_context)
     yield _tool(
         "kind.search", "Search kinds of job", "Find kinds of job by search words. Use it "
                                               "first, then kind.describe.",
-        tools.search, SearchInput, FoundKinds, desk,
+        tools.search, SearchInput, FoundKinds, tool_context,
     )  # fmt: skip
     yield _tool(
         "kind.describe", "Describe a kind of job", "Return what a kind of job does and which "
                                                    "arguments it takes.",
-        tools.describe, DescribeInput, KindDescription, desk,
+        tools.describe, DescribeInput, KindDescription, tool_context,
     )  # fmt: skip
     submit = ApiTool.of(
         "job.submit",
-        desk.guarded(starter(desk, tools.begin)),
+        tool_context.guarded(starter(tool_context, tools.begin)),
         title="Submit a job",
         description=f"Start a background job. Returns the result if it is ready within "
-        f"{desk.kind_wait_seconds:g} seconds, otherwise a job_id for job.wait.",
+        f"{tool_context.kind_wait_seconds:g} seconds, otherwise a job_id for job.wait.",
         parameters=SubmitInput.model_json_schema(),
         output_schema=schema_of(native.JobSummary),
         annotations=ToolAnnotations.model_validate({"title": "Submit a job", **_STARTS}),
         icon=icons.JOB,
     )
-    yield JobTool(submit, desk.guarded(tools.begin))
+    yield JobTool(submit, tool_context.guarded(tools.begin))
     if not has_job_tools:
-        yield from job_tools(desk, JOB_TOOLS)
+        yield from job_tools(tool_context, JOB_TOOLS)
 
 
 def _tool(
@@ -178,11 +178,11 @@ def _tool(
     answer: Any,
     takes: type[BaseModel],
     gives: Any,
-    desk: ToolContext,
+    tool_context: ToolContext,
 ) -> ApiTool:
     return ApiTool.of(
         name,
-        desk.guarded(answer),
+        tool_context.guarded(answer),
         title=title,
         description=description,
         parameters=takes.model_json_schema(),

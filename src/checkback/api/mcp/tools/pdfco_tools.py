@@ -91,13 +91,13 @@ class PdfcoSetting:
 class PdfcoTools:
     """The handlers of all 38 tools."""
 
-    def __init__(self, desk: ToolContext, setting: PdfcoSetting) -> None:
-        self._desk = desk
+    def __init__(self, tool_context: ToolContext, setting: PdfcoSetting) -> None:
+        self._tool_context = tool_context
         self._setting = setting
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     @property
     def _jobs(self) -> PdfcoJobs:
@@ -108,7 +108,9 @@ class PdfcoTools:
     ) -> ToolResult:
         """Start a job, and wait for it briefly."""
         done = await self.begin(row, caller, arguments, identity)
-        job = await self._desk.wait(caller, done.job.id, self._desk.kind_wait_seconds)
+        job = await self._tool_context.wait(
+            caller, done.job.id, self._tool_context.kind_wait_seconds
+        )
         if not job.state.is_final:
             return _answer(responses.WORKING, done.answer, _WORKING)
         return await self.told(caller, job)
@@ -134,18 +136,20 @@ class PdfcoTools:
         """The status of a job."""
         given = _checked(_CHECK, arguments)
         job_id = await self._followed(caller, given, identity)
-        held = self._desk.early.hold_seconds(caller.owner, job_id)
+        held = self._tool_context.early.hold_seconds(caller.owner, job_id)
         with suppress(NotFound, InvalidInput):
-            self._desk.early.told(caller.owner, await self._service.wait(caller, job_id, held))
+            self._tool_context.early.told(
+                caller.owner, await self._service.wait(caller, job_id, held)
+            )
         return await self._told(caller, job_id)
 
     async def wait(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         """Wait on the server for a job's end; a timeout is not an error."""
         given = _checked(_WAIT, arguments)
         job_id = await self._followed(caller, given, identity)
-        seconds = min(float(given.get("timeout", 300)), self._desk.max_wait_seconds)
+        seconds = min(float(given.get("timeout", 300)), self._tool_context.max_wait_seconds)
         with suppress(NotFound, InvalidInput):
-            await self._desk.wait(caller, job_id, max(0.0, seconds))
+            await self._tool_context.wait(caller, job_id, max(0.0, seconds))
         return await self._told(caller, job_id, still=_STILL)
 
     async def upload(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
@@ -188,12 +192,12 @@ class PdfcoTools:
             identity = current_request_id()
             try:
                 strict_json.check(arguments)
-                await self._desk.ready()
-                return await work(self._desk.caller(), arguments, identity)
+                await self._tool_context.ready()
+                return await work(self._tool_context.caller(), arguments, identity)
             except CheckbackError as error:
                 return _problem(error)
             except Exception as error:
-                return _problem(self._desk.masked(error, identity))
+                return _problem(self._tool_context.masked(error, identity))
 
         return run
 
@@ -223,7 +227,7 @@ class PdfcoTools:
             return job_id
         job = await self._follower(caller, job_id, key, identity)
         if not job.state.is_final:
-            await self._service.wait(caller, job.id, self._desk.kind_wait_seconds)
+            await self._service.wait(caller, job.id, self._tool_context.kind_wait_seconds)
         return job.id
 
     async def _follower(

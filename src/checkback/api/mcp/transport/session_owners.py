@@ -48,13 +48,9 @@ class SessionOwners:
                 message = {**message, "headers": self._signed(message.get("headers", ()), owner)}
             await send(message)
 
-        given = header(scope, SESSION)
-        if given is not None:
-            others = [line for line in scope["headers"] if line[0] != SESSION.encode()]
-            scope = {
-                **scope,
-                "headers": [*others, (SESSION.encode(), self._opened(given, owner).encode())],
-            }
+        session = header(scope, SESSION)
+        if session is not None:
+            scope = _with_session(scope, self._opened(session, owner))
         await self._app(scope, receive, signed)
 
     def _signed(self, lines: Any, owner: str) -> list[tuple[bytes, bytes]]:
@@ -78,6 +74,12 @@ class SessionOwners:
     def _sign(self, identity: str, owner: str) -> str:
         text = f"{owner}\0{identity}".encode("utf-8", "surrogatepass")
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
+
+
+def _with_session(scope: Scope, session: str) -> Scope:
+    """The scope with another session in its headers."""
+    others = [line for line in scope["headers"] if line[0] != SESSION.encode()]
+    return {**scope, "headers": [*others, (SESSION.encode(), session.encode())]}
 
 
 class OneAtATime:
