@@ -87,7 +87,9 @@ def files_of(paths: list[str]) -> Iterator[Path]:
     for name in paths:
         path = ROOT / name
         found = sorted(path.rglob("*")) if path.is_dir() else [path]
-        yield from (file for file in found if file.suffix in SUFFIXES and file.is_file())
+        for file in found:
+            if file.suffix in SUFFIXES and file.is_file() and "demo-site" not in file.parts:
+                yield file
 
 
 def main() -> int:

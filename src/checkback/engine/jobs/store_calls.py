@@ -59,7 +59,7 @@ class StoreCalls:
 
 
 def store_error(error: ReplyError) -> EngineUnavailable:
-    """The store's refusal as an error of ours."""
+    """The store's refusal as one of our errors."""
     word = str(error).split(" ", 1)[0]
     if word == "OOM":
         return QueueFull()

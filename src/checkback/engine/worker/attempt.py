@@ -229,8 +229,8 @@ class Attempt:
     async def _slot(
         self, semaphore: asyncio.Semaphore, seconds: float | None = None
     ) -> AsyncGenerator[None]:
-        """Hold a slot for at most ``seconds``. An attempt that is stopped while it waits goes on
-        without one, to its end.
+        """Hold a slot for at most ``seconds``. An attempt that is stopped while it waits
+        continues without one, to its end.
 
         A job that waits has not begun: if the worker dies, it was not the job's doing.
         """

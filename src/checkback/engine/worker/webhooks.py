@@ -227,10 +227,11 @@ class Webhooks:
                 ]
             )
             return
-        told = status is not None and status < 300
-        words = f"answered {status}" if status is not None else "did not answer"
-        line = f"callback: {'delivered' if told else 'given up'}, its server {words}, try {tried}"
-        if not told:
+        is_delivered = status is not None and status < 300
+        outcome = "delivered" if is_delivered else "given up"
+        answer = f"answered {status}" if status is not None else "did not answer"
+        line = f"callback: {outcome}, its server {answer}, try {tried}"
+        if not is_delivered:
             logger.warning("job %s: %s", job.id, line)
         await self._wire.transaction(
             [["ZREM", self._keys.callbacks(), member], ["RPUSH", f"{key}:logs", line]]
