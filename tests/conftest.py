@@ -50,8 +50,6 @@ from outside import npm as npm
 from outside import openai_agents_python as openai_agents_python
 from outside import pdfco_mcp_python as pdfco_mcp_python
 from serving import victim as victim
-from token_fixtures import authenticator as authenticator
-from token_fixtures import tokens as tokens
 from worker_processes import WorkerProcesses, as_admin
 
 SAMPLE_KINDS = ("sample_kinds",)
@@ -260,11 +258,3 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
 def other_prefix(settings: Settings) -> Settings:
     """The same server, another store."""
     return replace(settings, prefix=f"t{secrets.token_hex(6)}")
-
-
-@pytest.fixture
-def gate_file(tmp_path: Path) -> Iterator[Path]:
-    """The file that test.gate waits for: touch it and the job continues."""
-    path = tmp_path / "gate"
-    yield path
-    path.touch()

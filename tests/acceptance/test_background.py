@@ -1,4 +1,4 @@
-"""Why a server in the background did not start is told at once, in the words of that server."""
+"""Why a server in the background did not start is reported at once, with that server's own message."""
 
 from __future__ import annotations
 

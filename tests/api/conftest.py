@@ -4,9 +4,10 @@ to without a socket.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,17 +20,49 @@ from checkback.api.http.jobs import Readiness, build_routes
 from checkback.api.middleware.authentication import AuthenticationMiddleware
 from checkback.app.connect import make_engine, make_service
 from checkback.security.auth.authenticator import Authenticator, GuessLimit
+from checkback.security.auth.callers import Scope
+from checkback.security.auth.token_files import add_token
 from checkback.security.host_check import HostList
 from checkback.service import Service
 from checkback.settings import Settings
-from token_fixtures import Tokens
 
 BASE = "http://127.0.0.1:8787"
+FOLDER_TOKEN = "cb_the-token-of-the-data-folder-of-this-test"
+
+
+@dataclass
+class Tokens:
+    """One token for each role."""
+
+    local: str
+    ada: str
+    bob: str
+    reader: str
+    admin: str
+    file: Path
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Tokens:
+    file = tmp_path / "tokens.toml"
+    return Tokens(
+        local=FOLDER_TOKEN,
+        ada=add_token(file, "ada"),
+        bob=add_token(file, "bob"),
+        reader=add_token(file, "ada", [Scope.READ]),
+        admin=add_token(file, "root", list(Scope)),
+        file=file,
+    )
+
+
+@pytest.fixture
+def authenticator(tokens: Tokens) -> Authenticator:
+    return Authenticator(folder_token=tokens.local, token_file=tokens.file)
 
 
 @pytest.fixture
 def problems() -> list[str]:
-    """What /health is told to be wrong."""
+    """What /health reports to be wrong."""
     return []
 
 
@@ -112,3 +145,11 @@ async def stranded(settings: Settings) -> AsyncIterator[Service]:
     yield make_service(nowhere, queues)
     await feed.close()
     await wire.close()
+
+
+@pytest.fixture
+def gate_file(tmp_path: Path) -> Iterator[Path]:
+    """Where test.gate looks: touch it and the job goes on."""
+    path = tmp_path / "gate"
+    yield path
+    path.touch()

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 @pytest.fixture
 async def url(service: Service, authenticator: Authenticator) -> AsyncIterator[str]:
-    """A served API, on a port of its own."""
+    """A served API, on its own port."""
 
     async def readiness() -> Readiness:
         return Readiness()
@@ -113,7 +113,7 @@ async def test_submit_wait_and_read(client: Client) -> None:
 async def test_a_failure_arrives_whole(client: Client) -> None:
     job = await in_thread(client.submit, "test.fail", {"message": "It broke."})
     ended = await in_thread(client.wait, job.id)
-    assert ended.failure == Failure("broken", "It broke.", True, "Mend it.")
+    assert ended.failure == Failure("broken", "It broke.", True, "Fix it.")
     with pytest.raises(Conflict):
         await in_thread(client.result, job.id)
     assert (await in_thread(client.retry, job.id)).state is not State.FAILED

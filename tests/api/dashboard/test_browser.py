@@ -48,7 +48,7 @@ async def test_a_list_shows_what_happens_as_it_happens(site: Site, tmp_path: Pat
 
 async def test_an_analysis_is_followed_to_its_end_and_shown(site: Site, demo_site: str) -> None:
     async with site.page() as page:
-        # The site answers when told to: at first, and again when the page is loaded in other sizes.
+        # The site answers on demand: at first, and again when the page is loaded in other sizes.
         job_id = await site.submit(
             "page.analyze",
             url=f"http://{demo_site}/?hold=followed",

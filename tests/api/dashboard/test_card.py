@@ -199,7 +199,7 @@ async def test_a_job_is_cancelled_after_a_question_by_keyboard(site: Site, tmp_p
         await expect(card.locator("#state")).to_have_text("⊘ cancelled")
         await expect(card.locator("#state")).to_be_focused()
         assert (await site.job(job_id))["state"] == "cancelled"
-        # The card beside it shows another job, and stops when its host puts it away.
+        # The other card shows another job, and stops when its host removes it.
         await expect(other.locator("#state")).to_have_text("◐ active")
         await host.page.evaluate(
             "send(1, { id: 7, method: 'ui/resource-teardown', params: { reason: 'gone' } })"

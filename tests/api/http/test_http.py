@@ -171,7 +171,7 @@ async def test_retry_runs_a_failed_job_again(
         "code": "broken",
         "message": "It broke.",
         "retryable": True,
-        "hint": "Mend it.",
+        "hint": "Fix it.",
     }
     assert failed["next_step"].startswith("POST ")
     again = await http.post(one + "/retry")

@@ -497,8 +497,8 @@ async def test_a_key_of_theirs_goes_with_a_job_there_and_a_token_of_ours_does_no
     args: Any = (await service.get_with_args(Caller("ada"), answer["jobId"])).args
     assert "api_key" in args
     assert "their-key" not in str(args)
-    # A token of ours is no key: without one of hers there is the server's, which is not for Ada's
-    # jobs.
+    # Our own token is not a key: without her own key there is the server's, which Ada's jobs may
+    # not use.
     refused = await api.post("/v1/pdf/info", json={**body, "api_key": tokens.ada})
     assert refused.status_code == 403
     assert [job.id for job in (await service.list(Caller("ada"))).jobs] == [answer["jobId"]]
