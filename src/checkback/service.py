@@ -436,7 +436,7 @@ class Service:
         if not caller.may(Scope.METRICS):
             raise Forbidden(
                 "This token may not read metrics; it lacks the `metrics` scope.",
-                hint=("Create one that may with `checkback token add prometheus --scope metrics`."),
+                hint="Create one that may with `checkback token add prometheus --scope metrics`.",
             )
         return await read_figures(self._queues)
 

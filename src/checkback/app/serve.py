@@ -372,7 +372,7 @@ def _check(settings: Settings, *, no_token: bool) -> None:
     if no_token:
         raise InvalidInput(
             "--no-token may be used with loopback addresses only.",
-            hint=("Leave --no-token out, or listen on 127.0.0.1."),
+            hint="Leave --no-token out, or listen on 127.0.0.1.",
         )
     if settings.tokens is None or not settings.tokens.exists():
         raise InvalidInput(

@@ -15,7 +15,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The whole command line. Each command's options carry the function that runs it."""
     parser = _Parser(
         prog="checkback",
-        description=("Durable background jobs that agents, programs and people can check back on."),
+        description="Durable background jobs that agents, programs and people can check back on.",
         epilog="Exit codes: 0 completed, 1 failed, 2 usage, 3 cancelled, 4 unknown, 5 still running.",
     )
     parser.add_argument("--version", action="version", version=_Version("%(prog)s"))
@@ -101,7 +101,7 @@ def _server_commands(commands: Any) -> None:
     )
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     serve.add_argument(
-        "--port", type=int, help=("port to listen on (default: 8787; 0 selects a free one)")
+        "--port", type=int, help="port to listen on (default: 8787; 0 selects a free one)"
     )
     serve.add_argument(
         "--no-token", action="store_true", help="require no token; loopback addresses only"
@@ -140,12 +140,12 @@ def _server_commands(commands: Any) -> None:
     config.add_argument(
         "--stdio",
         action="store_true",
-        help=("have the client start checkback instead of using HTTP"),
+        help="have the client start checkback instead of using HTTP",
     )
     config.add_argument(
         "--dotted",
         action="store_true",
-        help=("use tool names like page.analyze, for users of ReftrixMCP"),
+        help="use tool names like page.analyze, for users of ReftrixMCP",
     )
     token = _add(
         commands,
@@ -225,7 +225,7 @@ def _job_commands(commands: Any) -> None:
     listing.add_argument("--owner", help="list the jobs of another owner, or * for all")
     listing.add_argument("--limit", type=int, default=20)
     listing.add_argument(
-        "--cursor", help=("continue from this cursor, which the previous page printed")
+        "--cursor", help="continue from this cursor, which the previous page printed"
     )
     _json_option(listing)
 

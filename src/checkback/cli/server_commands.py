@@ -136,7 +136,7 @@ def _save_folder(path: str | None) -> Path | None:
     if not folder.is_dir():
         raise InvalidInput(
             f"--save-to: {quoted(path)} is not a folder.",
-            hint=("Create the folder first, or name another one."),
+            hint="Create the folder first, or name another one.",
         )
     return folder
 

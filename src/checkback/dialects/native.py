@@ -82,13 +82,13 @@ class JobRecord(TypedDict):
     ]
     deadline_seconds: float | None
     result: Annotated[
-        Any, Field(description=("Result of a completed job, if it is small; else null."))
+        Any, Field(description="Result of a completed job, if it is small; else null.")
     ]
     artifacts: list[ArtifactRecord]
     failure: FailureRecord | None
     queue_position: Annotated[
         int | None,
-        Field(description=("Position in the queue, 1 for the next job; null once the job runs.")),
+        Field(description="Position in the queue, 1 for the next job; null once the job runs."),
     ]
     elapsed_seconds: Annotated[
         int | None, Field(description="Seconds since the job started; null before that.")
@@ -99,7 +99,7 @@ class JobRecord(TypedDict):
     ]
     check_after_seconds: Annotated[
         int | None,
-        Field(description=("Seconds to wait before the next check; null once the job has ended.")),
+        Field(description="Seconds to wait before the next check; null once the job has ended."),
     ]
     next_step: str
     untrusted: Annotated[
@@ -127,7 +127,7 @@ class JobSummary(TypedDict):
     expires_at: Time | None
     result: Annotated[
         Any,
-        Field(description=("The job's result; null while the job runs, or if the result is long.")),
+        Field(description="The job's result; null while the job runs, or if the result is long."),
     ]
     result_is_longer: Annotated[
         bool, Field(description="Whether the result was left out because it is long.")
@@ -135,7 +135,7 @@ class JobSummary(TypedDict):
     artifacts: list[ArtifactRecord]
     failure: FailureRecord | None
     summary: Annotated[
-        str | None, Field(description=("One sentence about how the job ended; null until then."))
+        str | None, Field(description="One sentence about how the job ended; null until then.")
     ]
     unread: Annotated[bool, Field(description="Whether the result has not been read yet.")]
     queue_position: int | None

@@ -86,7 +86,7 @@ def _value(field: Field, text: str) -> Any:
     except ValueError:
         what = "JSON" if field.control == "json" else "a number"
         raise InvalidInput(
-            f"{field.label} is not {what}.", hint=("Correct this field, then send the form again.")
+            f"{field.label} is not {what}.", hint="Correct this field, then send the form again."
         ) from None
 
 

@@ -166,15 +166,16 @@ async def _read(service: Service, caller: Caller, job: Job, name: str, limit: in
 
 def _dialects(service: Service, job: Job, now: datetime) -> list[tuple[str, str]]:
     """The record in the format of each API."""
-    listed: list[tuple[str, str]] = [("HTTP API", shown(native.job(job, now=now)))]
+    records: list[tuple[str, str]] = [("HTTP API", shown(native.job(job, now=now)))]
     with suppress(CheckbackError):
         task = mcp_tasks.task(job, now=now, kept_until=service.kept_until(job, now))
-        listed.append(("MCP task", shown(task)))
+        records.append(("MCP task", shown(task)))
+    records.append(_in_product_format(job, now))
+    return records
+
+
+def _in_product_format(job: Job, now: datetime) -> tuple[str, str]:
     if job.queue == reftrix.QUEUE:
-        listed.append(("ReftrixMCP", shown(reftrix.status(job, "REQUEST-ID"))))
-    else:
-        until = job.expires_at or now
-        listed.append(
-            ("PDF.co", shown(responses.check(job, links={}, valid_till=until, duration_ms=0)))
-        )
-    return listed
+        return "ReftrixMCP", shown(reftrix.status(job, "REQUEST-ID"))
+    until = job.expires_at or now
+    return "PDF.co", shown(responses.check(job, links={}, valid_till=until, duration_ms=0))

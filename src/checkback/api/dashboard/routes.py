@@ -240,7 +240,7 @@ class Dashboard:
         ):
             raise Forbidden(
                 "This form has expired, or it does not belong to this page.",
-                hint=("Reload the page, then send the form again."),
+                hint="Reload the page, then send the form again.",
             )
         return given
 

@@ -40,7 +40,7 @@ class SubmitBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    kind: str = Field(max_length=64, description=("Kind of job; GET /api/kinds lists all kinds."))
+    kind: str = Field(max_length=64, description="Kind of job; GET /api/kinds lists all kinds.")
     args: dict[str, Any] = Field(default_factory=dict, description="Arguments of the kind.")
     key: str | None = Field(
         None,

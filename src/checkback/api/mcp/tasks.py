@@ -190,7 +190,7 @@ class Tasks(ServerExtension):
         if not isinstance(given, list) or len(given) > MAX_LISTENED:  # pyright: ignore[reportUnknownArgumentType]
             raise MCPError(
                 code=INVALID_PARAMS,
-                message=(f"`taskIds` must be a list of at most {MAX_LISTENED} ids."),
+                message=f"`taskIds` must be a list of at most {MAX_LISTENED} ids.",
             )
         wanted: dict[str, None] = {}
         for task_id in given:  # pyright: ignore[reportUnknownVariableType]

@@ -289,7 +289,7 @@ def _as_number(name: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise InvalidInput(f"`{name}` must be a number.") from None
+        number = math.nan
     if not math.isfinite(number):
         raise InvalidInput(f"`{name}` must be a finite number.")
     return number

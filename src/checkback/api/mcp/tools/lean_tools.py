@@ -52,7 +52,7 @@ class SearchInput(BaseModel):
         str,
         Field(
             max_length=500,
-            description=("Search words, such as: pdf tables. Empty lists all kinds."),
+            description="Search words, such as: pdf tables. Empty lists all kinds.",
         ),
     ] = ""
 
