@@ -79,7 +79,9 @@ class RequestTooSlow(CheckbackError):
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
-    """One successful result of an operation. ``schema`` is a type that pydantic supports, or None."""
+    """One successful result of an operation. ``schema`` is a type that pydantic supports, or
+    None.
+    """
 
     description: str
     schema: Any = None
@@ -101,7 +103,9 @@ class OperationCall:
         return str(self.request.path_params["job_id"])
 
     def query(self, model: type[M]) -> M:
-        """The query string as a checked model. Raises InvalidInput; unknown parameters are ignored."""
+        """The query string as a checked model. Raises InvalidInput; unknown parameters are
+        ignored.
+        """
         known = {
             key: value
             for key, value in self.request.query_params.items()

@@ -305,7 +305,9 @@ class Server:
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _clear_record(self, wire: RedisConnection) -> None:
-        """A record in the file is from an earlier server. Only the owner of a store may remove it."""
+        """A record in the file is from an earlier server. Only the owner of a store may remove
+        it.
+        """
         if self.settings.own_valkey:
             await wire.call("DEL", Keys(self.settings.prefix).server())
 

@@ -182,7 +182,9 @@ def mcp_application(
 
 
 class PublicAddress:
-    """Puts the address at which clients reach this server into the scope, if the settings name one."""
+    """Puts the address at which clients reach this server into the scope, if the settings name
+    one.
+    """
 
     def __init__(self, application: ASGIApp, public_url: str | None) -> None:
         self._application = application

@@ -160,7 +160,9 @@ except PermissionError:
 
 
 def _sandbox(settings: Settings) -> CheckResult:
-    """The sandbox of jobs that read untrusted files: a process inside tries to read a file outside."""
+    """The sandbox of jobs that read untrusted files: a process inside tries to read a file
+    outside.
+    """
     walls = sandbox.standing(settings.sandbox)
     accepted = (
         " (accepted by CHECKBACK_ACCEPT_MISSING_SANDBOX)" if settings.accept_missing_sandbox else ""

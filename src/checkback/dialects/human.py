@@ -56,7 +56,9 @@ class KindFigures:
 
 
 def kind_name(job: Job) -> str:
-    """The job's kind, for use in our own sentences: any BullMQ client can add a job with any name."""
+    """The job's kind, for use in our own sentences: any BullMQ client can add a job with any
+    name.
+    """
     return job.kind if _KIND_NAME.fullmatch(job.kind) else "unknown"
 
 

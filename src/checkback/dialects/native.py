@@ -235,7 +235,9 @@ def ticket(
     outlook: Estimate = NO_ESTIMATE,
     max_result_characters: int = MAX_INLINE_CHARACTERS,
 ) -> JobSummary:
-    """What an agent sees of one job. A result that was spilled to a file, or is long, is left out."""
+    """What an agent sees of one job. A result that was spilled to a file, or is long, is left
+    out.
+    """
     result = job.result
     longer = (isinstance(result, dict) and "spilled_to" in result) or (
         result is not None and len(json.dumps(result, ensure_ascii=False)) > max_result_characters

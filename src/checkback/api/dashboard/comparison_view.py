@@ -1,4 +1,6 @@
-"""Two analyses of one page side by side: which ones can be compared, and what a comparison found."""
+"""Two analyses of one page side by side: which ones can be compared, and what a comparison
+found.
+"""
 
 from __future__ import annotations
 

@@ -150,7 +150,9 @@ class Dashboard:
         return _see(f"/jobs/{done.job.id}")
 
     async def signin(self, request: Request) -> Response:
-        """Exchange a token for the cookie. The form needs no form token: its sender knows a token."""
+        """Exchange a token for the cookie. The form needs no form token: its sender knows a
+        token.
+        """
         if comes_from_elsewhere(request.scope):
             raise Forbidden("Open this link yourself; other sites may not sign you in.")
         token = (await _fields(request)).get("token", "").strip()

@@ -18,7 +18,9 @@ from checkback.dialects import native
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the server can work, and if not why: one sentence for each reason, without internals."""
+    """Whether the server can work, and if not why: one sentence for each reason, without
+    internals.
+    """
 
     reasons: tuple[str, ...] = ()
     workers: int = 0

@@ -135,7 +135,9 @@ class CardSummary(native.JobSummary):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """The handler of ``job.card``. ``base_url`` returns the URL of the web page, if there is one."""
+    """The handler of ``job.card``. ``base_url`` returns the URL of the web page, if there is
+    one.
+    """
 
     tool_context: ToolContext
     base_url: Callable[[], str] | None = None

@@ -50,7 +50,9 @@ def parse_profiles(profiles: Any) -> Fields:
 
 
 def _flattened(options: Fields) -> Fields:
-    """Without the wrapping that samples have: a list of objects that name their options' objects."""
+    """Without the wrapping that samples have: a list of objects that name their options'
+    objects.
+    """
     wrapped = options.get("profiles")
     if not isinstance(wrapped, list):
         return options

@@ -212,7 +212,9 @@ def parts_of(urls: str) -> list[str]:
 
 
 def source_url(text: str) -> str:
-    """A source as clients write it, as a URL: with a scheme, without ``cache:``, a direct download."""
+    """A source as clients write it, as a URL: with a scheme, without ``cache:``, a direct
+    download.
+    """
     url = text.strip()
     if url.lower().startswith("cache:"):
         url = url[len("cache:") :]
@@ -319,7 +321,9 @@ _CONVERT: dict[str, Callable[[str, Any], Any]] = {
 
 
 def _add_legacy_lists(args: Fields) -> None:
-    """The older texts of edit: items separated by ``|``, their values by ``;`` (spec section 1.5)."""
+    """The older texts of edit: items separated by ``|``, their values by ``;`` (spec section
+    1.5).
+    """
     for name, parse in (
         ("annotations", _annotation),
         ("images", _image),

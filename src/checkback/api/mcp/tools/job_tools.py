@@ -206,7 +206,9 @@ class JobTools:
         return reply(record)
 
     async def _artifact(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
-        """One of the job's files: an image to look at, text to read, or else a link to download it."""
+        """One of the job's files: an image to look at, text to read, or else a link to download
+        it.
+        """
         item, path = await self._service.artifact(caller, wanted.job_id, name)
         file = await self._file(caller, wanted.job_id, item)
         if item.media_type.startswith("image/") and item.media_type != "image/svg+xml":

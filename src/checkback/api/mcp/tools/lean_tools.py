@@ -143,7 +143,9 @@ class LeanTools:
 
 
 def lean_tools(tool_context: ToolContext, *, has_job_tools: bool) -> Iterable[ApiTool | JobTool]:
-    """The tools of this set; ``has_job_tools`` says that those for jobs of any kind already exist."""
+    """The tools of this set; ``has_job_tools`` says that those for jobs of any kind already
+    exist.
+    """
     tools = LeanTools(tool_context)
     yield _tool(
         "kind.search", "Search kinds of job", "Find kinds of job by search words. Use it "

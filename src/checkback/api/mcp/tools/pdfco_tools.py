@@ -398,7 +398,9 @@ def _endpoint_path(row: ToolRow, given: Arguments) -> str:
 
 
 def _checked(parameters: Iterable[Parameter], arguments: Arguments) -> Arguments:
-    """The arguments by their declared names and types. Raises InvalidInput that names a wrong one."""
+    """The arguments by their declared names and types. Raises InvalidInput that names a wrong
+    one.
+    """
     known = {parameter.name: parameter for parameter in parameters}
     for unknown in sorted(arguments.keys() - known.keys()):
         raise InvalidInput(f"Unknown argument `{unknown[:80]}`.{did_you_mean(unknown, known)}")
@@ -426,7 +428,9 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _answer(status: str, content: dict[str, Any], tips: str, job: Job | None = None) -> ToolResult:
-    """The envelope; credits are 0 for what ran here, and what PDF.co reported for what ran there."""
+    """The envelope; credits are 0 for what ran here, and what PDF.co reported for what ran
+    there.
+    """
     provider = _provider(job)
     record = {
         "status": status,

@@ -53,7 +53,9 @@ one_piece = cast("bool", _OnePiece())
 
 
 class BriefAnswers:
-    """ASGI middleware before the SDK: decides for each message, and sends ready results unchanged."""
+    """ASGI middleware before the SDK: decides for each message, and sends ready results
+    unchanged.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -124,6 +126,8 @@ def _wants_progress(params: Mapping[str, Any]) -> bool:
 
 
 def _takes_both(scope: Scope) -> bool:
-    """Whether the client also accepts a stream: else the SDK refuses it, as the protocol requires."""
+    """Whether the client also accepts a stream: else the SDK refuses it, as the protocol
+    requires.
+    """
     accepted = header(scope, "accept") or ""
     return "application/json" in accepted and "text/event-stream" in accepted
