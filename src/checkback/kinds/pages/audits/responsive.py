@@ -9,7 +9,7 @@ from typing import Any
 from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.audits.design import column_count
 from checkback.kinds.pages.dom.snapshot import ELEMENT, LIGHT_STYLES, Node, Tree, is_visible, parse
-from checkback.kinds.pages.layout.section_types import Section
+from checkback.kinds.pages.layout.section import Section
 
 Fields = dict[str, Any]
 

@@ -29,8 +29,9 @@ from checkback.kinds.pages.dom.css_parser import StyleFacts
 from checkback.kinds.pages.dom.selectors import css_path
 from checkback.kinds.pages.dom.snapshot import Tree, parse
 from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
+from checkback.kinds.pages.layout.section import Section
 from checkback.kinds.pages.layout.section_parts import MAX_CHILDREN, LayoutChild
-from checkback.kinds.pages.layout.section_types import Section, find_sections
+from checkback.kinds.pages.layout.section_types import find_sections
 
 Fields = dict[str, Any]
 
