@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from checkback.kinds.pages.audits.stock_phrases import find_cliches
-from checkback.kinds.pages.scoring.findings import Finding, Wishes, find
+from checkback.kinds.pages.scoring.findings import Expectations, Finding, find
 from checkback.kinds.pages.scoring.rules import AXES, DIMENSIONS, EVERY, MAX_FOR_AXE, RULES
 
 Fields = dict[str, Any]
@@ -47,7 +47,7 @@ class _Loss:
 
 def score(report: Fields, measure: Measure) -> Fields:
     """The ``quality`` part for a report's other parts. What was not measured costs nothing."""
-    losses = _losses(find(report, Wishes(measure.strict, measure.industry, measure.audience)))
+    losses = _losses(find(report, Expectations(measure.strict, measure.industry, measure.audience)))
     measured = [axis for axis in AXES if _PART_OF[axis] in report]
     axes = {axis: _axis(axis, losses) for axis in measured or AXES}
     dimensions = {axis: _axis(axis, losses, share) for axis, share in DIMENSIONS.items()}
