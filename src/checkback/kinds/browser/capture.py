@@ -2,7 +2,7 @@
 
 The collector fills it, phase after phase; the analysis modules are pure functions of it. So they
 are tested without a browser, and a saved bundle can be analysed again without a new load. A part
-that was not collected is None or empty, and then nothing is said about it.
+that was not collected is empty, and then the report does not mention it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def load_bundle(path: Path) -> PageCapture:
     """A bundle that was saved. Raises ValueError for one of another schema."""
     data: Fields = json.loads(gzip.decompress(path.read_bytes()))
     if data.pop("schema", None) != SCHEMA:
-        raise ValueError(f"{path.name} is no {SCHEMA}")
+        raise ValueError(f"{path.name} is not a capture of the schema {SCHEMA}")
     known = {item.name for item in fields(PageCapture)}
     data["viewport"] = tuple(data["viewport"])
     return PageCapture(**{key: value for key, value in data.items() if key in known})

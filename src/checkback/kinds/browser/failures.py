@@ -1,7 +1,7 @@
 """How a page job fails: codes of the wire format and messages of our own.
 
-No message holds text that a page or a site chose; a number such as the HTTP status is as far as it
-goes.
+No message holds text that a page or a site chose; a number such as the HTTP status is the most
+that it holds.
 """
 
 from __future__ import annotations

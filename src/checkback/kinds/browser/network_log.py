@@ -111,7 +111,7 @@ class NetworkLog:
         """Wait until nothing was asked or answered for ``seconds``; False when something is still
         on its way.
 
-        What does not move for ``stalled`` seconds is given up, now and for later waits: one picture
+        What does not move for ``stalled`` seconds is given up, now and for later waits: one image
         that never comes must not make every step wait for it.
         """
         end = time.monotonic() + at_most

@@ -1,4 +1,4 @@
-"""One visit to one page: open it, wait until it stands, notice when it hangs, crashes or is no
+"""One load of one page: open it, wait until it is ready, notice when it hangs, crashes or is not a
 page.
 """
 
@@ -34,7 +34,7 @@ MAX_MESSAGES = 200
 #: Console messages after which a page drowns out everything else and loses its scripts.
 MAX_COUNTED = 1000
 MESSAGE_LENGTH = 500
-#: Documents of its own that a page may load one after the other before it loses its scripts.
+#: Documents that a page may load one after the other before its scripts are stopped.
 MAX_RELOADS = 3
 MAX_FRAMES = 200
 #: A page stands when nothing was asked or answered for so long.
@@ -136,7 +136,7 @@ class PageLoad:
             self._silencing = asyncio.create_task(self._take_scripts())
 
     async def _take_scripts(self) -> None:
-        # A page that is gone needs no silencing; whoever asks it next is told.
+        # A page that is gone needs no silencing; the next call to it fails.
         with suppress(PageGone):
             await self.devtools.stop_scripts()
 
@@ -166,7 +166,7 @@ class PageLoad:
 
     async def again(self, bundle: PageCapture) -> None:
         """Load the page once more and wait until it stands; what the browser shows of it then
-        counts anew.
+        counts from zero.
         """
         self._documents = 0
         self._content_loaded.clear()
@@ -278,8 +278,8 @@ async def open_visit(
 
     ``key`` is what the page shows to the proxy, where its context was made without.
 
-    ``silenced`` tells whether somebody else has taken the page's scripts, ``held`` whether the page
-    stands still behind a dialog.
+    ``silenced`` says whether the page's scripts were stopped elsewhere, ``held`` whether a dialog
+    blocks the page.
     """
     page = context.pages[0] if context.pages else await context.new_page()
     devtools = Devtools(await context.new_cdp_session(page), page, silenced=silenced, held=held)

@@ -167,8 +167,8 @@ class BrowserSession:
                 await self.kill()
 
     def make_ready(self) -> asyncio.Task[BrowserContext] | None:
-        """Open a blank page for the next job, in a context of its own, while there is nothing else
-        to do.
+        """Open a blank page for the next job, in its own context, while there is nothing else to
+        do.
 
         That takes as long as loading a small site. It is used once, by a job that wants what the
         last one wanted, and knows no job's key.
@@ -189,7 +189,7 @@ class BrowserSession:
             return None
         with suppress(
             PlaywrightError, JobFailed
-        ):  # then this job opens its own, and tells if it can't
+        ):  # then this job opens its own, and fails if it cannot
             context = await spare
             if options == self._usual and context.browser is self._browser and self._is_connected():
                 # A Playwright that has died since does not say so: it is asked.
@@ -382,17 +382,15 @@ class _Warden:
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:
-    """A failure of this task needs no report: whoever waits for it sees it, and nobody may be
-    waiting.
-    """
+    """Ignore a failure of this task: the job that waits for it sees it, if there is one."""
     if not task.cancelled():
         task.exception()
 
 
 @asynccontextmanager
 async def browser_session(environment: Environment) -> AsyncGenerator[BrowserSession]:
-    """The warm browser of a child process. Raises JobFailed with BROWSER_UNAVAILABLE when there is
-    none.
+    """The warm browser of a child process. Raises JobFailed with BROWSER_UNAVAILABLE if none
+    starts.
     """
     folder = BrowserFolder(environment.temporary_folder)
     session = BrowserSession(find_browser(environment.browser), folder)
@@ -414,7 +412,7 @@ async def _start_playwright() -> Playwright:
     """Start Playwright's driver, a Node.js program that comes with its package."""
     try:
         return await async_playwright().start()
-    except Exception as error:  # it has no error of its own for a driver that cannot start
+    except Exception as error:  # Playwright has no separate error for a driver that cannot start
         raise JobFailed(
             BROWSER_UNAVAILABLE,
             "Playwright does not start on this server.",

@@ -460,7 +460,7 @@ def _reduced_motion_warnings(
         yield _warning("A11Y_NO_REDUCED_MOTION", "warning", message)
     endless = (bundle.reduced_motion or {}).get("after", 0)
     if endless:
-        message = f"{endless} endless animations go on under reduced motion."
+        message = f"{endless} endless animations still run under reduced motion."
         yield _warning("A11Y_MOTION_NOT_REDUCED", "warning", message)
 
 
@@ -468,7 +468,7 @@ def _performance_warnings(moving: list[Pattern]) -> Iterator[Fields]:
     allowed = CHEAP | MODERATE | {"all"}
     slow = [pattern for pattern in moving if not allowed.issuperset(pattern.properties)]
     if slow:
-        message = f"{len(slow)} patterns animate properties that need a new layout."
+        message = f"{len(slow)} patterns animate properties that change the layout."
         yield _warning("PERF_LAYOUT_PROPERTIES", "info", message)
     everything = [pattern for pattern in moving if "all" in pattern.properties]
     if everything:
@@ -484,5 +484,5 @@ def _style_warnings(patterns: list[Pattern], moving: list[Pattern]) -> Iterator[
         yield _warning("LONG_DURATION", "info", message)
     unused = len(patterns) - len(moving)
     if unused:
-        message = f"{unused} keyframes rules are used by no rule."
+        message = f"{unused} keyframes rules are not used."
         yield _warning("UNUSED_KEYFRAMES", "info", message)

@@ -47,7 +47,7 @@ def _obstacles(bundle: PageCapture, tree: Tree) -> Iterator[tuple[str, str]]:
     if _is_robot_check(bundle, shown):
         yield (
             "ROBOT_CHECK",
-            "The site asked for proof that a person visits; what it showed is not its page.",
+            "The site asked the visitor to prove to be human; what it showed is not its page.",
         )
     overlay = _consent_wall(tree, window)
     if overlay is not None:
@@ -62,14 +62,17 @@ def _missing_text(tree: Tree, window: Box) -> Iterator[tuple[str, str]]:
     """Where the text of a page with little text may be."""
     large = 0.3 * window.area
     if _covered(tree, ("canvas",)) > large:
-        yield "CANVAS_ONLY", "The page is drawn on a canvas; what is written there was not read."
+        yield "CANVAS_ONLY", "The page is drawn on a canvas; text on a canvas cannot be read."
     elif _covered(tree, ("iframe", "frame", "object", "embed")) > large:
-        yield "CONTENT_IN_FRAMES", "Most of the page lies in frames, which are pages of their own."
+        yield (
+            "CONTENT_IN_FRAMES",
+            "Most of the page is in frames, which are separate pages and were not read.",
+        )
     hidden = sum(len(node.text) for node in tree.nodes if _is_hidden_prose(node))
     if hidden >= LITTLE_TEXT:
         yield (
             "HIDDEN_CONTENT",
-            f"The document holds {hidden} characters that are not shown on a screen.",
+            f"The document has {hidden} characters of text that are not visible.",
         )
 
 

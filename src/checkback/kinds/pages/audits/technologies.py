@@ -93,7 +93,7 @@ def _recognize(mark: Mark, traces: Traces) -> Fields | None:
     evidence = [
         *_global_evidence(mark, traces, version),
         *_pattern_evidence("generator tag", 0.95, mark.generator, [traces.generator], versions),
-        *_pattern_evidence("address of a file", 0.75, mark.file, traces.files, versions),
+        *_pattern_evidence("URL of a file", 0.75, mark.file, traces.files, versions),
         *_document_evidence(mark, traces),
     ]
     if not evidence:
@@ -141,11 +141,11 @@ def _document_evidence(mark: Mark, traces: Traces) -> Iterator[Evidence]:
     if mark.classes:
         tokens = _matching(mark.classes, traces.classes)
         if len(tokens) >= MANY_TOKENS:
-            yield f"{len(tokens)} different class tokens of its form", 0.7
+            yield f"{len(tokens)} different class tokens that look like it", 0.7
     if mark.attribute and _matching(mark.attribute, traces.attributes):
-        yield "attribute of its own", 0.75
+        yield "its own attribute", 0.75
     if mark.element and _matching(mark.element, traces.elements):
-        yield "custom element of its own", 0.85
+        yield "its own custom element", 0.85
 
 
 def _matching(pattern: str, names: Iterable[str]) -> list[str]:
@@ -229,7 +229,7 @@ def _without_framework(tree: Tree, bundle: PageCapture) -> Fields:
         return {
             "framework": "vanilla",
             "confidence": 0.6,
-            "evidence": ["style sheets without a framework's form"],
+            "evidence": ["style sheets that do not look like a framework's"],
         }
     return {"framework": "unknown", "confidence": 0.2, "evidence": ["no style sheets"]}
 
@@ -237,7 +237,7 @@ def _without_framework(tree: Tree, bundle: PageCapture) -> Fields:
 def _framework_evidence(name: str, tokens: Counter[str], bundle: PageCapture) -> Iterator[Evidence]:
     yield from _token_evidence(name, tokens)
     if _is_loaded(name, bundle):
-        yield "address of a file", 0.5
+        yield "URL of a file", 0.5
     if _GLOBALS.get(name) in bundle.globals:
         yield f"global {_GLOBALS[name]}", 0.3
     if name == "tailwind" and any("--tw-" in sheet["text"] for sheet in bundle.sheets):
@@ -249,7 +249,7 @@ def _token_evidence(name: str, tokens: Counter[str]) -> Iterator[Evidence]:
     counts = [count for token, count in tokens.items() if matching.match(token)]
     share = sum(counts) / tokens.total() if tokens else 0.0
     if len(counts) >= 5 and share >= _SHARE.get(name, 0.25):
-        text = f"{share:.0%} of class tokens have its form ({len(counts)} different ones)"
+        text = f"{share:.0%} of class tokens look like it ({len(counts)} different ones)"
         yield text, min(0.75, 0.35 + share)
 
 

@@ -150,16 +150,16 @@ class Collector:
         return await self.draw(width, height, scale=scale)
 
     async def height(self, *, whole: bool) -> float:
-        """How high the picture of the page, or of the window alone, would be."""
+        """The height that a screenshot of the page, or of the window alone, would have."""
         metrics = await self._devtools.ask("Page.getLayoutMetrics")
         size: Fields = metrics["cssContentSize"]
         return float(size["height"] if whole else metrics["cssLayoutViewport"]["clientHeight"])
 
     async def draw(self, width: int, height: float, *, scale: float = 1.0) -> bytes | None:
-        """The picture from the page's top down to ``height``; see ``picture``."""
+        """A screenshot from the page's top down to ``height``; see ``picture``."""
         if height > PICTURE_HEIGHT:
             self._bundle.warn(
-                "PICTURE_CUT", f"The picture ends {PICTURE_HEIGHT} px below the page's top."
+                "PICTURE_CUT", f"The screenshot ends {PICTURE_HEIGHT} px below the page's top."
             )
         params: Fields = {
             "format": "jpeg",
@@ -188,7 +188,7 @@ class Collector:
                     break
                 await self._devtools.stop_scripts()
                 self.visit.note_stopped(self._bundle)
-        self._bundle.warn("PICTURE_MISSING", "The browser did not deliver a picture in time.")
+        self._bundle.warn("PICTURE_MISSING", "The browser did not take the screenshot in time.")
         return None
 
     async def html(self) -> str:
@@ -212,7 +212,7 @@ class Collector:
         try:
             await self._snapshot
         except BaseException:
-            # Whoever needs it next may have more luck; a page that lost its scripts often gives it.
+            # A later phase may succeed: a page without its scripts often answers.
             self._snapshot = None
             raise
 
@@ -451,7 +451,7 @@ class Collector:
         await self._measure_resized(viewport, reloaded=False)
 
     async def reload(self, viewport: NamedViewport, user_agent: str) -> None:
-        """Load the page anew at another size: as a phone does, where the window is that narrow."""
+        """Load the page again at another size; a narrow window is a phone's."""
         is_phone = viewport.width < PHONE_BELOW
         calls = self._devtools.call
         await calls("Emulation.setDeviceMetricsOverride", _metrics(viewport) | {"mobile": is_phone})

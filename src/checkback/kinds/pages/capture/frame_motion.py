@@ -22,7 +22,7 @@ SCALE = 0.25
 QUALITY = 60
 #: Difference of brightness, of 255, below which a pixel counts as the same: JPEG is not exact.
 NOISE = 24
-#: Share of the window below which a difference is no motion worth telling.
+#: A difference on a smaller share of the window is not reported as motion.
 LEAST_SHARE = 0.0005
 
 Fields = dict[str, Any]

@@ -2,7 +2,7 @@
 
 Eight times as fast as a full parser, which takes longer over a common framework than the browser
 over the whole page. Values are not taken apart, only their ends are found: strings, addresses,
-escapes, brackets and comments are known. What is no CSS is passed over, as browsers do; every step
+escapes, brackets and comments are known. What is not CSS is skipped, as browsers do; every step
 goes forward, so a hostile sheet costs no more than its length.
 """
 
@@ -78,13 +78,13 @@ def read_sheet(text: str, facts: StyleFacts) -> None:
 
 
 def without_comments(text: str) -> str:
-    """The text with each comment replaced by a space; what stands in strings is no comment."""
+    """The text with each comment replaced by a space; a comment mark in a string is not one."""
     return _COMMENT.sub(lambda found: found[1] or " ", text) if "/*" in text else text
 
 
 @dataclass(slots=True)
 class _Block:
-    """What stands between two braces: a sheet, group, style, keyframes, frame, font, value or
+    """What is between two braces: a sheet, group, style, keyframes, frame, font, value or
     other.
     """
 

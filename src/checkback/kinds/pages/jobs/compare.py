@@ -1,6 +1,6 @@
 """``page.compare``: what came, went and changed between two analyses, of one page or of two.
 
-A pure function of two reports; nothing is loaded. Lists are capped, with totals beside them.
+A pure function of two reports; nothing is loaded. Lists are capped; totals say how long they were.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from checkback.kinds.pages.jobs.stored_report import PageJob, read_report
 from checkback.kinds.registry import MemoryLimit, job
 
 MAX_LISTED = 40
-#: Pixels by which a section may grow or shrink without being told as changed.
+#: A section that grows or shrinks by at most this many pixels has not changed.
 SAME_HEIGHT = 8
 _MEASURES = (
     "ttfbMs", "fcpMs", "lcpMs", "cls", "longTasks", "tbtMs", "loadMs", "requests", "failedTotal",

@@ -1,6 +1,4 @@
-"""``page.crop``: the pictures of single sections, cut out of the one picture that an analysis has
-left.
-"""
+"""``page.crop``: images of single sections, cut from the screenshot of an analysis."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 MAX_CROPS = 40
 QUALITY = 85
 MAX_PIXELS = 100_000_000
-"""Twice the largest picture that an analysis makes."""
+"""Twice the size of the largest screenshot."""
 
 Fields = dict[str, Any]
 Box = tuple[int, int, int, int]
@@ -41,7 +39,7 @@ def _sane(box: Box) -> Box:
 
 
 class PageCropArgs(BaseModel):
-    """Which parts of which picture."""
+    """Which parts of which screenshot."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -64,17 +62,17 @@ class PageCropArgs(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _with_picture(cls, values: Any) -> Any:
-        """The picture lies beside the report, and is looked up and checked as that is."""
+        """Add the screenshot, which is looked up and checked as the report is."""
         if not isinstance(values, dict) or not isinstance(values.get("job"), str):  # pyright: ignore[reportUnknownMemberType]
             return values  # pyright: ignore[reportUnknownVariableType]
         given: Fields = dict(values)  # pyright: ignore[reportUnknownArgumentType]
         job_id = given["job"]
         if job_id.startswith("artifact:"):
             of_job = job_id.partition("/")[0] + "/"
-            beside = str(given.get("picture") or f"{of_job}{PICTURE}")
-            if not beside.startswith(of_job) or not beside.endswith(f"/{PICTURE}"):
-                raise ValueError("the picture follows from the job")
-            return given | {"picture": beside}
+            screenshot = str(given.get("picture") or f"{of_job}{PICTURE}")
+            if not screenshot.startswith(of_job) or not screenshot.endswith(f"/{PICTURE}"):
+                raise ValueError("leave `picture` out: it follows from the job")
+            return given | {"picture": screenshot}
         try:
             return given | {"picture": file_of(job_id, PICTURE)}
         except Exception as error:
@@ -124,7 +122,7 @@ def crop(args: PageCropArgs, ctx: JobContext) -> Fields:
 
 
 def _opened(body: bytes) -> Image.Image:
-    """The picture of a page. Raises JobFailed for what is not one."""
+    """The screenshot of a page. Raises JobFailed if the file is not one."""
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # looked at here, before anything of it is unpacked

@@ -1,4 +1,4 @@
-"""What other jobs work on: the report and the picture that a ``page.analyze`` job has left."""
+"""The report and the screenshot of an earlier ``page.analyze`` job, for jobs that work on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PICTURE = "screenshot.jpg"
 PAGE_ANALYZE = "page.analyze"
 SCHEMA = "checkback.page/1"
 MAX_BYTES = 64 << 20
-"""More than any report or picture of ours has."""
+"""More than any report or screenshot that this program writes."""
 
 Fields = dict[str, Any]
 

@@ -8,7 +8,7 @@ from checkback.kinds.pages.layout.section import Section
 from checkback.kinds.pages.layout.type_rules import IMAGE_BESIDE_TEXT
 
 MAX_SECTIONS = 40
-_TOO_MANY = "joined with its neighbour, because the page has too many parts"
+_TOO_MANY = "joined with its neighbor because the page has too many parts"
 
 
 def join_alternating(sections: list[Section]) -> list[Section]:

@@ -40,8 +40,8 @@ _HEADING_PATTERNS = {
 _HEADING_RULES = {name: re.compile(pattern, re.I) for name, pattern in _HEADING_PATTERNS.items()}
 _CURRENCIES = "€£¥"
 
-NOTHING_ELSE = "nothing else stands out"
-IMAGE_BESIDE_TEXT = "picture beside text"
+NOTHING_ELSE = "no evidence for another type"
+IMAGE_BESIDE_TEXT = "image next to text"
 
 #: Type, weight and reason.
 Evidence = tuple[str, float, str]
@@ -185,7 +185,7 @@ def _images(block: Block, position: BlockPosition) -> Iterator[Evidence]:
     images = [image for image in content.images if image.width > 60 and image.height > 40]
     if len(images) >= 4 and _has_little_text(content, len(images)):
         weight = 0.75 if len(images) >= 6 else 0.55
-        yield "gallery", weight, "many pictures with little text"
+        yield "gallery", weight, "many images with little text"
     yield from _portraits(content, len(images))
     if len(images) == 1 and _is_image_with_text(images[0], block):
         yield "feature", 0.55, IMAGE_BESIDE_TEXT
@@ -264,7 +264,7 @@ def _questions(block: Block, position: BlockPosition) -> Iterator[Evidence]:
     if len(questions) >= 3:
         yield "faq", 0.9, "three or more questions"
     if len(questions) >= 2 and block.content.disclosures >= 3:
-        yield "faq", 0.3, "questions that open"
+        yield "faq", 0.3, "questions that can be expanded"
 
 
 # --- forms ---
@@ -277,7 +277,7 @@ def _forms(block: Block, position: BlockPosition) -> Iterator[Evidence]:
     yield from _form_fields(content)
     is_low = box.height < 500 and box.y > 0.5 * position.page_height
     if is_low and not content.fields and _ADDRESS.search(content.text):
-        yield "contact", 0.35, "phone number or e-mail address"
+        yield "contact", 0.35, "phone number or email address"
     if box.height < 700 and _calls_to_action(content):
         yield "cta", 0.5, "short text with a button"
 
@@ -313,14 +313,14 @@ def _parallel_titles(block: Block, position: BlockPosition) -> Iterator[Evidence
     if parallel >= 3:
         yield from _three_titles(content)
     elif parallel == 2 and content.images and content.words > 30:
-        yield "feature", 0.25, "parallel titles with a picture"
+        yield "feature", 0.25, "parallel titles with an image"
 
 
 def _three_titles(content: Content) -> Iterator[Evidence]:
     if content.words > 20:
         yield "feature", 0.5, "three or more parallel titles with text"
     if content.words > 120 and not content.images and _are_stacked(content):
-        yield "content", 0.3, "titles below each other"
+        yield "content", 0.3, "titles in a column"
 
 
 def _are_stacked(content: Content) -> bool:
@@ -333,7 +333,7 @@ def _heading_text(block: Block, position: BlockPosition) -> Iterator[Evidence]:
     titles = _titles(block.content)
     for kind, pattern in _HEADING_RULES.items():
         if pattern.search(titles):
-            yield kind, 0.45, "words of the heading"
+            yield kind, 0.45, "text of the heading"
 
 
 def _plain_content(block: Block, position: BlockPosition) -> Iterator[Evidence]:

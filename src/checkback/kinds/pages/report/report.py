@@ -1,4 +1,4 @@
-"""Puts the parts together: the full report, and the small result that a job's record holds."""
+"""Assembles the full report, and the small result that is in a job's record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PhaseFailure:
-    """A phase that did not finish, and why, in words of our own."""
+    """A phase that did not finish, and why, without any text from the page."""
 
     phase: str
     code: str
@@ -110,7 +110,7 @@ def add_score(parts: Fields, measure: Measure) -> None:
 
 
 def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields:
-    """The job's result: ReftrixMCP's counters, and the names of our artifacts. Holds no text of the
+    """The job's result: ReftrixMCP's counters, and the names of the artifacts. Holds no text from the
     page.
     """
     results: Fields = {}
