@@ -284,18 +284,17 @@ def unused_keys(args: PageAnalyzeArgs) -> list[str]:
     """The keys in ``args`` that the caller sent and that have no effect here, with dots between
     levels.
     """
-    found: list[str] = []
-    for name in PageAnalyzeArgs.model_fields:
-        if name not in args.model_fields_set:
-            continue
+    unused: list[str] = []
+    for name in _sent_fields(args):
         value: object = getattr(args, name)
         if name in _UNUSED:
-            found.append(name)
+            unused.append(name)
         elif isinstance(value, BaseModel):
-            sent = (
-                f"{name}.{inner}"
-                for inner in type(value).model_fields
-                if inner in value.model_fields_set
-            )
-            found += [key for key in sent if key in _UNUSED]
-    return found
+            paths = [f"{name}.{inner}" for inner in _sent_fields(value)]
+            unused += [path for path in paths if path in _UNUSED]
+    return unused
+
+
+def _sent_fields(model: BaseModel) -> list[str]:
+    """The fields that the caller sent, in the order of the model."""
+    return [name for name in type(model).model_fields if name in model.model_fields_set]
