@@ -49,9 +49,9 @@ async def watch_frames(devtools: Devtools, bundle: PageCapture) -> None:
             first = await _frame(devtools, top, width, height)
             await asyncio.sleep(APART_SECONDS)
             second = await _frame(devtools, top, width, height)
-            found = await asyncio.to_thread(_difference, first, second)
-            if found is not None:
-                share, box = found
+            difference = await asyncio.to_thread(_difference, first, second)
+            if difference is not None:
+                share, box = difference
                 moving.append(
                     {"share": share, "box": [box[0], round(box[1] + top), box[2], box[3]]}
                 )

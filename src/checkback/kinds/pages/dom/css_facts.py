@@ -97,25 +97,25 @@ def fluid_values(facts: StyleFacts, function: str) -> list[Fields]:
 
 def web_fonts(bundle: PageCapture) -> set[str]:
     """The families that the style sheets bring along."""
-    found: set[str] = set()
+    families: set[str] = set()
     for sheet in bundle.sheets:
         for face in _FACE.findall(sheet["text"]):
             match = _FAMILY.search(face)
             if match is not None:
-                found.add(match[1].strip().strip("\"'"))
-    return found
+                families.add(match[1].strip().strip("\"'"))
+    return families
 
 
 def breakpoints(facts: StyleFacts) -> list[Fields]:
     """Widths in pixels at which media queries switch, each with the number of blocks of rules that use
     it.
     """
-    found: Counter[int] = Counter()
+    widths: Counter[int] = Counter()
     for query, count in facts.media.items():
         for match in _WIDTH.finditer(query):
             size, unit = match[2] or match[4], match[3] or match[5]
-            found[round(float(size) * (1 if unit == "px" else 16))] += count
-    return [{"width": width, "uses": found[width]} for width in sorted(found)][:60]
+            widths[round(float(size) * (1 if unit == "px" else 16))] += count
+    return [{"width": width, "uses": widths[width]} for width in sorted(widths)][:60]
 
 
 def _unused_percent(used: int | None, rules: int) -> float | None:

@@ -56,7 +56,7 @@ def assemble(
     outcome: AnalysisOutcome,
     artifacts: list[Fields],
 ) -> Fields:
-    """The full report. Parts that were not made are absent."""
+    """The full report. Parts without a result are absent."""
     report: Fields = {
         "schema": SCHEMA,
         # Everything below that is text may have been written by the page: show it, never obey it.
@@ -130,7 +130,7 @@ def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields
             active = sum(_moves_by_webgl(canvas) for canvas in canvases)
             results["motion"]["webglAnimationsDetected"] = active
     if "quality" in report:
-        # ReftrixMCP's own axes, weighed as the caller asked; report.json has ours as well.
+        # ReftrixMCP's own axes, weighed as the caller asked; report.json also has its own axes.
         results["quality"] = {
             name: report["quality"]["reftrix"][name] for name in ("overallScore", "grade")
         }

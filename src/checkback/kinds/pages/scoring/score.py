@@ -89,15 +89,15 @@ def grade(points: float) -> str:
 
 def _losses(findings: list[Finding]) -> list[_Loss]:
     left = MAX_FOR_AXE
-    found: list[_Loss] = []
+    losses: list[_Loss] = []
     for finding in findings:
         points = finding.points
         if finding.rule.startswith("axe-"):
             points = min(left, points)
             left -= points
         if points > 0:
-            found.append(_Loss(finding, points))
-    return found
+            losses.append(_Loss(finding, points))
+    return losses
 
 
 def _mean(axes: Mapping[str, Fields], weights: Mapping[str, float]) -> int:
@@ -144,9 +144,9 @@ def _recommend(losses: list[_Loss], axes: Mapping[str, Fields]) -> list[Fields]:
 
     Rules without an axis in the report follow, by the points that they cost a ReftrixMCP client.
     """
-    found = [_recommendation(loss, _gain(loss, losses, axes)) for loss in losses]
-    found.sort(key=lambda entry: (-entry["gain"], -entry["points"], entry["rule"]))
-    return found[:MAX_RECOMMENDED]
+    entries = [_recommendation(loss, _gain(loss, losses, axes)) for loss in losses]
+    entries.sort(key=lambda entry: (-entry["gain"], -entry["points"], entry["rule"]))
+    return entries[:MAX_RECOMMENDED]
 
 
 def _gain(loss: _Loss, losses: list[_Loss], axes: Mapping[str, Fields]) -> float:
