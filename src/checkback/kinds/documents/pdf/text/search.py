@@ -37,7 +37,7 @@ def pattern_of(search: str, matching: str | None, *, regex: bool) -> expressions
             return expressions.compile(rf"(?<!\w){words}(?!\w)")
         return expressions.compile(words, expressions.IGNORECASE)
     except (expressions.error, OverflowError, RecursionError):
-        raise failures.invalid_pattern() from None
+        raise failures.invalid_pattern(search) from None
 
 
 def matches_of(
@@ -50,7 +50,7 @@ def matches_of(
         matches = pattern.finditer(content.text, timeout=PAGE_SECONDS)
         spans = [match.span() for match in islice(matches, MAX_MATCHES)]
     except TimeoutError:
-        raise failures.pattern_too_slow(page_index) from None
+        raise failures.pattern_too_slow(page_index, PAGE_SECONDS) from None
     shown = [[at for at in range(*span) if not content.text[at].isspace()] for span in spans]
     boxes = iter(character_boxes(page, content.frame, list(chain.from_iterable(shown))))
     return [
