@@ -150,7 +150,7 @@ def test_a_spreadsheet_without_calc_is_a_plain_table_and_the_log_says_so(tmp_pat
     made = sheet_to_pdf(book, tmp_path, max_pages=10, log=told.append)
     assert made.stat().st_size > 0
     assert told == [
-        "LibreOffice Calc is not installed: only the values are shown, without formats and charts."
+        "LibreOffice Calc is not installed: the PDF shows values only, without formats and charts."
     ]
 
 
