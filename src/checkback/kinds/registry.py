@@ -493,13 +493,15 @@ def _args_model(
     model = model or _only_model(fields)
     if model is not None:
         return model, True, context_parameter
+    return _model_of(f"{function.__name__}_args", fields), False, context_parameter
+
+
+def _model_of(name: str, fields: dict[str, tuple[Any, Any]]) -> type[BaseModel]:
+    """A model with these fields, by their types and defaults."""
     definitions: dict[str, Any] = {}
-    for name, (hint, default) in fields.items():
-        definitions[name] = (hint, default if default is _MISSING else Field(default))
-    model_of_parameters: type[BaseModel] = create_model(
-        f"{function.__name__}_args", __config__=ConfigDict(extra="forbid"), **definitions
-    )
-    return model_of_parameters, False, context_parameter
+    for field_name, (hint, default) in fields.items():
+        definitions[field_name] = (hint, default if default is _MISSING else Field(default))
+    return create_model(name, __config__=ConfigDict(extra="forbid"), **definitions)
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[dict[str, tuple[Any, Any]], str | None]:

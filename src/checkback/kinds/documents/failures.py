@@ -64,15 +64,16 @@ def invalid_pages(pages: str, page_count: int) -> JobFailed:
 
 def index_out_of_range(index: int, count: int) -> JobFailed:
     """There is no worksheet with that number."""
+    numbers = "1" if count == 1 else f"a number from 1 to {count}"
     return _final(
         DocumentCode.INDEX_OUT_OF_RANGE,
         f"`worksheet_index` is {index}, but the file has {_counted(count, 'worksheet')}.",
-        f"Use a number from 1 to {count}, or omit `worksheet_index`.",
+        f"Use {numbers}, or omit `worksheet_index`.",
     )
 
 
 def permission_denied() -> JobFailed:
-    """The document's permissions forbid it, and the job was told to follow them."""
+    """The document's permissions forbid it, and the options say that the job must follow them."""
     return _final(
         DocumentCode.PERMISSION_DENIED,
         "The document's permissions do not allow this, and CheckPermissions is set.",

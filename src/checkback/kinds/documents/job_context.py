@@ -141,13 +141,18 @@ def document_work(
     options = args.options
     if options.unknown:
         ctx.log(f"Options in profiles without any effect here: {', '.join(options.unknown)}.")
-    for path in dict.fromkeys(source.path for source in (*sources, *more_sources)):
-        unwrap(path, options)
+    _decrypt((*sources, *more_sources), options)
     ctx.phase("convert")
     ctx.progress(FETCHED_PERCENT)
     with _translated_errors():
         yield DocumentWork(ctx, ctx.folder, sources, more_sources, args.name, options)
     ctx.progress(CONVERTED_PERCENT)
+
+
+def _decrypt(sources: Iterable[SourceFile], options: ProfileOptions) -> None:
+    """Decrypt each file once, if the options say so."""
+    for path in dict.fromkeys(source.path for source in sources):
+        unwrap(path, options)
 
 
 def _restrict_process(ctx: JobContext, *, offline: bool) -> None:

@@ -173,7 +173,7 @@ def _is_subtotal(text: str, match: re.Match[str]) -> bool:
 
 
 def _below(lines: Sequence[Line], number: int, start: int) -> str:
-    """The words of the next line that are under a label, which begins at ``start`` in its line."""
+    """The text of the next line under a label, which begins at ``start`` in its line."""
     if number + 1 >= len(lines):
         return ""
     line = lines[number]

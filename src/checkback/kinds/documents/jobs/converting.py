@@ -262,14 +262,12 @@ def _output_pages(work: DocumentWork, path: Path, pages: str) -> dict[str, Any]:
     import pikepdf
 
     from checkback.kinds.documents.args.pages_argument import page_list
-    from checkback.kinds.documents.pdf.split import select_pages
+    from checkback.kinds.documents.pdf.split import save_pages
 
     with pikepdf.open(path) as pdf:
         count = len(pdf.pages)
         if pages.strip():
             path = work.folder / "selected.pdf"
-            with select_pages(pdf, page_list(pages, count)) as selected:
-                selected.save(path)
-                count = len(selected.pages)
+            count = save_pages(pdf, page_list(pages, count), path)
     work.output(path, "pdf")
     return work.result(page_count=count)

@@ -201,15 +201,13 @@ def image_to_pdf(args: ImageToPdfArgs, ctx: JobContext) -> dict[str, Any]:
     with document_work(args, ctx) as work:
         import pikepdf
 
-        from checkback.kinds.documents.pdf.split import select_pages
+        from checkback.kinds.documents.pdf.split import save_pages
 
         target = work.folder / "images.pdf"
         with pikepdf.new() as pdf:
             _add_images(work, pdf)
             pages = _page_list(args.pages, len(pdf.pages))
-            with select_pages(pdf, pages) as selected:
-                selected.save(target)
-                count = len(selected.pages)
+            count = save_pages(pdf, pages, target)
         work.output(target, "pdf")
         return work.result(page_count=count)
 
@@ -226,7 +224,7 @@ def _add_images(work: DocumentWork, pdf: Pdf) -> None:
 
 
 def revealed(secret: SecretStr | None) -> str:
-    """A password as text; an empty text if there is none."""
+    """A password as text; an empty text without a password."""
     return secret.get_secret_value() if secret is not None else ""
 
 

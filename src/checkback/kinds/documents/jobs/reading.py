@@ -155,7 +155,7 @@ def find_tables(args: PagesArgs, ctx: JobContext) -> dict[str, Any]:
     Returns the position and the cells of each table.
     """
     with document_work(args, ctx) as work:
-        from checkback.kinds.documents.pdf.tables.tables import described, tables_of
+        from checkback.kinds.documents.pdf.tables.tables import described_tables
         from checkback.kinds.documents.pdf.text.reader import TextReader, open_pdf
 
         reader = TextReader(work, _as_text_args(args))
@@ -163,8 +163,7 @@ def find_tables(args: PagesArgs, ctx: JobContext) -> dict[str, Any]:
         with open_pdf(work.source.path, args) as document:
             count = len(document)
             for content in reader.pages(document):
-                for table in tables_of(content, work.options.tables):
-                    tables.append(described(table, content.index))
+                tables += described_tables(content, work.options.tables)
         body = {"tables": tables}
         work.output(json.dumps(body, ensure_ascii=False), "json")
         return work.result(page_count=count, body=body, **reader.facts())

@@ -59,7 +59,7 @@ class Mail:
     """The content of an e-mail. All of it is untrusted."""
 
     headers: list[tuple[str, str]]
-    #: As sent; empty if there is none.
+    #: As sent; empty for an e-mail without HTML.
     html: str = ""
     text: str = ""
     attachments: list[Attachment] = field(default_factory=list[Attachment])

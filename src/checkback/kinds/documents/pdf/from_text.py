@@ -39,9 +39,7 @@ def text_to_pdf(text: str, target: Path, *, max_pages: int) -> int:
     rows = int(height // LEADING)
     count = 0
     for section in _clean(text).split("\f"):
-        lines: list[str] = []
-        for line in section.split("\n"):
-            lines += face.wrap(line.expandtabs(TAB), SIZE, width)
+        lines = _wrapped(section, face, width)
         for start in range(0, max(1, len(lines)), rows):
             count += 1
             if count > max_pages:
@@ -49,6 +47,13 @@ def text_to_pdf(text: str, target: Path, *, max_pages: int) -> int:
             _draw_page(canvas, face, lines[start : start + rows])
     canvas.save()
     return count
+
+
+def _wrapped(text: str, face: Typeface, width: float) -> list[str]:
+    lines: list[str] = []
+    for line in text.split("\n"):
+        lines += face.wrap(line.expandtabs(TAB), SIZE, width)
+    return lines
 
 
 def draw_line(canvas: Canvas, face: Typeface, text: str, x: float, y: float, size: float) -> None:

@@ -31,10 +31,15 @@ def make_unsearchable(
         width, height = document.get_page_size(index)
         _replace(pdf, index, content.getvalue(), pixels, (width, height))
         page_done(done, len(pages))
+    _drop_structure(pdf)
+    _drop_lost_fields(pdf)
+
+
+def _drop_structure(pdf: Pdf) -> None:
+    """Remove the structure of the text, which screen readers use."""
     for key in ("/StructTreeRoot", "/MarkInfo", "/PieceInfo"):
         if key in pdf.Root:
             del pdf.Root[key]
-    _drop_lost_fields(pdf)
 
 
 def _replace(

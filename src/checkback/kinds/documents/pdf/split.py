@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from io import BytesIO
+from pathlib import Path
 
 from pikepdf import Pdf
 
@@ -35,7 +36,14 @@ def select_pages(source: Pdf, pages: Sequence[int]) -> Pdf:
     """A new PDF of these pages only; the source itself if they are all its pages, in order."""
     if list(pages) == list(range(len(source.pages))):
         return source
-    chosen = Pdf.new()
-    chosen.add_pages_from(source, list(pages))
-    chosen.remove_unreferenced_resources()
-    return chosen
+    selected = Pdf.new()
+    selected.add_pages_from(source, list(pages))
+    selected.remove_unreferenced_resources()
+    return selected
+
+
+def save_pages(source: Pdf, pages: Sequence[int], target: Path) -> int:
+    """Save a PDF of these pages only; returns the number of pages."""
+    with select_pages(source, pages) as selected:
+        selected.save(target)
+        return len(selected.pages)

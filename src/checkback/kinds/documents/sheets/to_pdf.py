@@ -17,7 +17,7 @@ from checkback.kinds.documents.files.sniff import SPREADSHEETS, FileType, sniff
 from checkback.kinds.documents.office import libreoffice
 from checkback.kinds.documents.pdf.edit.fonts import Typeface
 from checkback.kinds.documents.pdf.from_text import A4, draw_line
-from checkback.kinds.documents.pdf.split import select_pages
+from checkback.kinds.documents.pdf.split import save_pages
 from checkback.kinds.documents.sheets.read import (
     Sheet,
     Value,
@@ -87,8 +87,7 @@ def _by_libreoffice(
         pages = _pages_of_sheet(pdf, number, len(counts), one_page_sheets=autosize)
         if pages is None:
             return _values_only(path, number, target)
-        with select_pages(pdf, pages) as part:
-            part.save(target)
+        save_pages(pdf, pages, target)
     return target
 
 

@@ -50,19 +50,23 @@ class PrintOptions:
 
     def for_playwright(self) -> dict[str, Any]:
         """The arguments of ``Page.pdf``. Raises the failure ``invalid_option``."""
-        arguments: dict[str, Any] = {
+        return {
             "margin": self._margins(),
             "print_background": self.print_background,
             "landscape": self._landscape(),
             **self._paper(),
+            **self._templates(),
         }
-        if self.header or self.footer:
-            arguments |= {
-                "display_header_footer": True,
-                "header_template": self.header or _NO_TEMPLATE,
-                "footer_template": self.footer or _NO_TEMPLATE,
-            }
-        return arguments
+
+    def _templates(self) -> dict[str, Any]:
+        """The header and the footer of the pages."""
+        if not self.header and not self.footer:
+            return {}
+        return {
+            "display_header_footer": True,
+            "header_template": self.header or _NO_TEMPLATE,
+            "footer_template": self.footer or _NO_TEMPLATE,
+        }
 
     def _margins(self) -> PdfMargins:
         """One to four lengths, in the order of CSS."""

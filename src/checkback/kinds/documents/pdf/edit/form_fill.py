@@ -93,22 +93,28 @@ def _set(
 def _set_text(
     fields: list[AcroFormField], text: str, number: int, log: Callable[[str], None]
 ) -> list[Any]:
-    field = fields[0]
-    value = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not field.flags & MULTILINE:
-        value = value.replace("\n", " ")
-    max_length = field.get_inheritable_field_value("/MaxLen")
-    if max_length is not None and len(value) > int(max_length):
-        log(f"fields[{number}]: the field accepts {int(max_length)} characters; the rest was cut.")
-        value = value[: int(max_length)]
+    value, cut_to = _fitted(fields[0], text)
+    if cut_to is not None:
+        log(f"fields[{number}]: the field accepts {cut_to} characters; the rest was cut.")
     widgets: list[Any] = []
-    for same_field in fields:
-        holder = _value_holder(same_field.obj)
+    for field in fields:
+        holder = _value_holder(field.obj)
         holder.V = String(value)
         if Name.RV in holder:
             del holder[Name.RV]  # the value again, with styles
         widgets += _widgets(holder)
     return _undrawn(widgets)
+
+
+def _fitted(field: AcroFormField, text: str) -> tuple[str, int | None]:
+    """The text as the field accepts it, and the maximum length if it was cut."""
+    value = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not field.flags & MULTILINE:
+        value = value.replace("\n", " ")
+    max_length = field.get_inheritable_field_value("/MaxLen")
+    if max_length is None or len(value) <= int(max_length):
+        return value, None
+    return value[: int(max_length)], int(max_length)
 
 
 def _set_choice(field: AcroFormField, text: str, number: int) -> list[Any]:

@@ -68,6 +68,11 @@ def _continues(row: Sequence[str], above: Sequence[str]) -> bool:
     return any(row) and not row[0] and len(row) == len(above)
 
 
+def described_tables(content: PageContent, search: TableSearch) -> list[dict[str, Any]]:
+    """The tables of a page as ``pdf.find_tables`` reports them."""
+    return [described(table, content.index) for table in tables_of(content, search)]
+
+
 def described(table: Table, page_index: int) -> dict[str, Any]:
     """A table in PDF.co's terms (spec section 1.6). Other kinds accept ``rect`` unchanged."""
     x, y = round(table.x0, 2), round(table.top, 2)

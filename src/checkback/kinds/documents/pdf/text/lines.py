@@ -1,6 +1,4 @@
-"""The words of a page as lines, and as text with the page's layout, in which columns are separated by
-spaces.
-"""
+"""Arranges words in lines, and in text with the layout of the page: columns are separated by spaces."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ class Line:
 
     @property
     def text(self) -> str:
-        """The words of the line, with a space at each gap."""
+        """The text of the line, with a space at each gap."""
         if self.vertical:
             return column_text(self.words)
         if _reads_leftwards(self.words):

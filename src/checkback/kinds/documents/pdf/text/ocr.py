@@ -1,4 +1,4 @@
-"""Reads the words of a scanned page with their positions, by Tesseract."""
+"""Reads words with their positions from a scanned page, by Tesseract."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIN_CONFIDENCE = 0.0
 def recognised_words(
     program: str, document: Any, index: int, languages: str, folder: Path, dpi: int
 ) -> list[Word]:
-    """The words of one page, in Tesseract's order. Raises the failures of a program that fails or is
+    """All words of one page, in Tesseract's order. Raises the failures of a program that fails or is
     too slow.
     """
     image = render(document, index, dpi=dpi, grayscale=True)

@@ -35,7 +35,7 @@ _MAY_COPY = 1 << 4
 
 @dataclass(frozen=True, slots=True)
 class PageContent:
-    """The words of one page."""
+    """One page with its words."""
 
     index: int
     words: Sequence[Word]
@@ -91,7 +91,7 @@ def each_page(
 
 @dataclass(slots=True)
 class TextReader:
-    """Reads the words of pages. The words of scanned pages are recognized, if that is possible."""
+    """Reads pages with their words. Scanned pages are recognized, if that is possible."""
 
     work: DocumentWork
     args: TextArgs

@@ -75,13 +75,16 @@ def to_json(pages: Iterable[TextPage]) -> str:
 
 
 def _json_page(page: TextPage) -> dict[str, Any]:
-    rows = [{"column": [{"text": _json_run(run)} for run in row]} for row in page.rows]
     return {
         "@index": str(page.index),
         "@width": page.width,
         "@height": page.height,
-        "row": rows,
+        "row": list(map(_json_row, page.rows)),
     }
+
+
+def _json_row(row: list[TextRun]) -> dict[str, Any]:
+    return {"column": [{"text": _json_run(run)} for run in row]}
 
 
 def to_xml(pages: Iterable[TextPage]) -> str:

@@ -1,4 +1,4 @@
-"""Reads the words of a PDF page with their positions from PDFium's characters.
+"""Reads words with their positions from the characters of a PDF page.
 
 A Python call for each character and each of its boxes would take two thirds of the time. So the text
 of a page is fetched at once and split into words by a regular expression, and PDFium returns the
@@ -74,7 +74,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """The words of a page with their positions."""
+    """All words of a page with their positions."""
 
     words: Sequence[Word]
     frame: Frame
@@ -83,7 +83,7 @@ class PageText:
 
 
 def read_words(page: Any, rect: Rect | None = None, *, cut: bool = True) -> PageText:
-    """The words of a PDFium page in PDFium's order, within ``rect`` if it is given.
+    """All words of a PDFium page in PDFium's order, within ``rect`` if it is given.
 
     Without ``cut`` only the text is read, which takes a third of the time.
     """
