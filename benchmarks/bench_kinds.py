@@ -18,7 +18,7 @@ def empty() -> None:
 def _idle_kind(queue: str) -> None:
     @job(f"bench.{queue}", queue=queue)
     def idle() -> None:  # pyright: ignore[reportUnusedFunction]
-        """Do nothing, in a queue of its own."""
+        """Do nothing, in a separate queue."""
 
 
 for _queue in IDLE_QUEUES:

@@ -28,7 +28,7 @@ Reading = Callable[[str], Awaitable[object]]
 
 @contextmanager
 def own_settings(**values: object) -> Generator[tuple[Settings, EmbeddedValkey]]:
-    """A temporary data folder with a Valkey of its own."""
+    """A temporary data folder with its own Valkey."""
     registry.load(("bench_kinds",))
     with tempfile.TemporaryDirectory(prefix="checkback-bench-") as folder:
         home = Path(folder)

@@ -191,7 +191,7 @@ class Found:
 
 
 def arguments_of(bomb: Bomb, content: bytes, client: Client, folder: Path) -> dict[str, Any]:
-    """What its job gets; the file is handed in."""
+    """What its job gets; the file is uploaded."""
     if bomb.kind == "html.to_pdf":
         return {"html": content.decode()}
     path = folder / bomb.name

@@ -41,7 +41,7 @@ COMPARE = """() => {
   const ours = (value) => [...document.querySelectorAll(`[data-contrast=${value}]`)];
   const [mine, unknown] = [new Set(ours("fails")), new Set(ours("unknown"))];
   const count = (elements, test) => [...elements].filter(test);
-  const told = (list) => list.slice(0, 5).map((element) => element.outerHTML.slice(0, 100));
+  const shown = (list) => list.slice(0, 5).map((element) => element.outerHTML.slice(0, 100));
   const missed = count(failed, (one) => !mine.has(one) && !unknown.has(one));
   const invented = count(mine, (one) => passed.has(one) && !failed.has(one) && !open.has(one));
   return {
@@ -51,7 +51,7 @@ COMPARE = """() => {
     open: count(mine, (one) => open.has(one)).length,
     beyond: count(mine, (one) => !failed.has(one) && !open.has(one) && !passed.has(one)).length,
     undecided: open.size, undecidedByBoth: count(open, (one) => unknown.has(one)).length,
-    ourUnknown: unknown.size, examples: told([...missed, ...invented]),
+    ourUnknown: unknown.size, examples: shown([...missed, ...invented]),
   };
 }"""
 
@@ -61,7 +61,7 @@ async def compare(browser: Browser, url: str) -> dict[str, Any]:
     page = await browser.new_page(viewport={"width": 1440, "height": 900})
     try:
         await page.goto(url, wait_until="load")
-        await page.wait_for_timeout(SETTLE_MS)  # a page that moves is no two moments the same
+        await page.wait_for_timeout(SETTLE_MS)  # a page that moves never looks the same twice
         devtools: Any = await page.context.new_cdp_session(page)
         await devtools.send("Animation.setPlaybackRate", {"playbackRate": 0})
         wanted = {"computedStyles": list(STYLES), "includePaintOrder": True}

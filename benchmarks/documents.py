@@ -151,7 +151,7 @@ def our_tables(path: Path, last: int) -> Run | None:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, however their letters are coded: as plain ones, without marks of
+    """The words in a text, however their letters are coded: as plain ones, without marks of
     direction.
     """
     return unicodedata.normalize("NFKC", text.translate(_DIRECTIONS)).split()

@@ -3,7 +3,7 @@ submits.
 
     python benchmarks/engine.py [--quick] [--only reads,pickup,isolation,retained,submits]
 
-It uses a data folder of its own, which it removes. Read the ratios, not the figures: other programs
+It uses a separate data folder, which it removes. Read the ratios, not the figures: other programs
 on the machine slow all ways alike, because they are measured in turns. ``docs/performance.md``
 explains each part.
 """
@@ -97,7 +97,7 @@ class Bench:
         }
 
     def store(self, prefix: str, queues: tuple[str, ...] = ()) -> Settings:
-        """Settings of a store of its own, with the queues that every server has and those given."""
+        """Settings of a separate store, with the queues that every server has and those given."""
         return replace(self.settings, prefix=prefix, queues=queues)
 
 

@@ -1,9 +1,9 @@
-"""Measures the MCP doors in one run: the start of ``checkback mcp`` up to its list of tools beside
-an empty FastMCP server, and what a call over HTTP costs the server beside the native HTTP API.
+"""Measures the MCP API in one run: the start of ``checkback mcp`` up to its list of tools compared to
+an empty FastMCP server, and what a call over HTTP costs the server compared to the native HTTP API.
 
     python benchmarks/mcp.py [--quick] [--only start,calls]
 
-It uses data folders of its own, which it removes. Read the ratios: what is compared is measured in
+It uses separate data folders, which it removes. Read the ratios: what is compared is measured in
 turns. ``docs/performance.md`` explains each part. Costs are processor time of the server's own
 process, as ``/proc`` counts it; the client, the worker and the store are not in them.
 """
@@ -35,7 +35,7 @@ META = "io.modelcontextprotocol/"
 CLIENT = {"name": "benchmark", "version": "1"}
 START_AIM, CALL_AIM = 1.3, 3.5
 SETTLE_SECONDS = 3.0
-"""For a worker and its fork server to have started beside a background server."""
+"""For the worker and fork server of a background server to have started."""
 COMMAND = [sys.executable, "-m", "checkback"]
 
 EMPTY_STDIO = """
@@ -124,7 +124,7 @@ def until_listed(command: list[str], environment: Mapping[str, str], era: str) -
 
 
 def measure_start(sizes: Sizes, aims: list[Aim]) -> None:
-    """From nothing to the list of tools; then again beside a server that runs already."""
+    """From nothing to the list of tools; then again with a server that runs already."""
     title("Start of a stdio server up to its list of tools")
     with tempfile.TemporaryDirectory(prefix="checkback-bench-") as folder:
         program = Path(folder) / "empty.py"

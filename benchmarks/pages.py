@@ -51,7 +51,7 @@ LIGHTHOUSE_SECONDS = 180
 
 
 async def bare(browser: Browser, url: str) -> float:
-    """Seconds for one load and one picture in a fresh context."""
+    """Seconds for one load and one screenshot in a fresh context."""
     begun = time.perf_counter()
     context = await browser.new_context(viewport={"width": 1440, "height": 900})
     page = await context.new_page()
@@ -168,7 +168,7 @@ async def at_once(service: Service, urls: list[str], pages: int) -> Aim:
 
 
 async def growth(service: Service, worker: int, urls: dict[str, str]) -> list[Aim]:
-    """Time and memory by the size of the page; a full-page picture of the largest cannot be had."""
+    """Time and memory by the size of the page; a full-page screenshot of the largest is impossible."""
     title("By the size of the page")
     row("", "elements", "seconds", "ms an element", "MB", "truncated")
     costs: list[tuple[int, float, int]] = []

@@ -96,7 +96,7 @@ class Sum:
         )
 
 
-def told(section: Fields) -> str:
+def describe(section: Fields) -> str:
     heading = (section.get("heading") or "-")[:44]
     children = len(section["children"]) if section.get("children") else 0
     why = "; ".join(section["evidence"][:3])
@@ -120,7 +120,7 @@ def show(
             else "x"
         )
         print(
-            f"   {mark} {told(section)}"
+            f"   {mark} {describe(section)}"
             + (f"  <- {label['type']}" if label and mark == "x" else "")
         )
         for child in section["children"] if children else ():

@@ -2,11 +2,12 @@
 
     python benchmarks/streams.py [--streams 1000] [--pages 200] [--browsers 5] [--jobs 20]
 
-It starts a server with a worker on a data folder of its own, which it removes. Jobs walk through two phases
+It starts a server with a worker on a separate data folder, which it removes. Jobs walk through two phases
 and end; each change is measured from its entry in the store's event stream (by this machine's clock) to its
-arrival on each stream, and to the moment when each page has fetched itself anew, as the page's script does.
+arrival on each stream, and to the moment when each page has fetched itself again, as the page's script does.
 First all streams watch one job, then ``--jobs`` of them that change at the same time. The program that
-receives all this runs beside the server, and what it takes is in the figures (``docs/performance.md``).
+receives all this runs at the same time as the server, and what it takes is in the figures
+(``docs/performance.md``).
 """
 
 from __future__ import annotations
@@ -202,7 +203,7 @@ class Server:
 
 @asynccontextmanager
 async def browsers(server: Server, count: int) -> AsyncGenerator[list[Any]]:
-    """Real pages in Chromium, each in a context of its own; they note when they first show each
+    """Real pages in Chromium, each in a separate context; they note when they first show each
     change.
     """
     if not count:

@@ -45,7 +45,7 @@ def main() -> int:
         print(
             f"chaos: {options.seconds:.0f} s of faults, seed {options.seed}{broken}; {took:.0f} s in all"
         )
-        print(f"  {'checks refused meanwhile':40} {refused:>8}")
+        print(f"  {'checks refused during faults':40} {refused:>8}")
         return _judge(read_history(folder / "history.jsonl"))
 
 
@@ -72,7 +72,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--producers", type=int, default=4)
     parser.add_argument("--pollers", type=int, default=4)
     parser.add_argument(
-        "--break", dest="broken", choices=sorted(BREAKS), help="run workers with this mistake"
+        "--break",
+        dest="broken",
+        choices=sorted(BREAKS),
+        help="run workers with this error built in",
     )
     parser.add_argument(
         "--only", default="", metavar="WORDS", help="break only what these words name"

@@ -1,7 +1,7 @@
-"""A worker with one mistake built in: ``python -m chaos.broken lock-renewal``. The checker must see
+"""A worker with one error built in: ``python -m chaos.broken lock-renewal``. The checker must see
 each of them.
 
-The mistakes are put into this process only; the product has no switch for them.
+The errors are put into this process only; the product has no switch for them.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from collections.abc import Callable
 
 from checkback.cli import main
 from checkback.engine.processes.runner import Stop
-from checkback.engine.worker import process as worker
 from checkback.engine.worker.attempt import Attempt
+from checkback.engine.worker.process import LockTimes
+
+
+def _an_hour(_: LockTimes) -> int:
+    return 3_600_000
 
 
 def _never_renew_locks() -> None:
-    worker.LOCK_RENEW_MS = 3_600_000
+    setattr(LockTimes, "renew_ms", property(_an_hour))  # noqa: B010
 
 
 def _never_look_for_lost_jobs() -> None:
-    worker.STALLED_CHECK_MS = 3_600_000
+    setattr(LockTimes, "stalled_check_ms", property(_an_hour))  # noqa: B010
 
 
 def _never_hear_a_cancel() -> None:

@@ -17,7 +17,7 @@ LOST_WORKERS = 3
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a history shows: broken promises in words, and figures."""
+    """What a history shows: broken promises as text, and figures."""
 
     problems: list[str]
     figures: dict[str, float]
@@ -82,7 +82,7 @@ def _twins(events: list[Event]) -> Iterator[str]:
 
 def _unknown(stories: list[Story]) -> Iterator[str]:
     """The same where only the second answer came: each submit was repeated until it was
-    acknowledged, so a job that ran and that nobody was told of is the first of two.
+    acknowledged, so a job that ran and that nobody was notified of is the first of two.
     """
     for story in stories:
         if story.runs and story.accepted is None:

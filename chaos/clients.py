@@ -1,4 +1,4 @@
-"""Those who use the server meanwhile: producers, pollers, cancellers, by HTTP and by the store's
+"""Those who use the server during faults: producers, pollers, cancellers, by HTTP and by the store's
 socket.
 """
 

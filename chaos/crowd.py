@@ -2,7 +2,7 @@
 poll.
 
 Measures over HTTP, on the embedded store at its default settings, and ends with 0 where every aim
-was reached: submits and lists stay quick, all who wait are told within a second, memory and handles
+was reached: submits and lists stay quick, all who wait are answered within a second, memory and handles
 stay flat, the order is kept, and nothing is lost.
 """
 
@@ -181,8 +181,8 @@ class Crowd:
         )
         (self._gate / "first").touch()
         late_by = await waits
-        self._found.tell("the end is told to the first within", min(late_by), "s")
-        self._found.tell("to the last within", max(late_by), "s", MAX_WAKE_SECONDS)
+        self._found.tell("the first hears of the end within", min(late_by), "s")
+        self._found.tell("the last within", max(late_by), "s", MAX_WAKE_SECONDS)
         for line in lines:
             line.hang_up()
 
@@ -269,8 +269,8 @@ class Crowd:
         self._found.tell("places by which a job started early or late", moved, "", WIDE)
 
     async def _poll(self) -> None:
-        """What a thousand pollers, who come when they are told to, cost the workers."""
-        alone, beside, took = list[float](), list[float](), list[float]()
+        """What a thousand pollers, who poll when the answers say so, cost the workers."""
+        alone, loaded, took = list[float](), list[float](), list[float]()
         lasted = 0.0
         for _ in range(POLL_ROUNDS):
             alone.append(await self._throughput())
@@ -278,7 +278,7 @@ class Crowd:
             began = time.monotonic()
             try:
                 await asyncio.sleep(FIRST_SECONDS)
-                beside.append(await self._throughput())
+                loaded.append(await self._throughput())
             finally:
                 lasted += time.monotonic() - began
                 for poller in pollers:
@@ -286,10 +286,10 @@ class Crowd:
             answers = await asyncio.gather(*pollers, return_exceptions=True)
             refused = sum(not isinstance(one, asyncio.CancelledError) for one in answers)
             self._found.tell("pollers that were refused", refused, "", 0)
-        before, meanwhile = statistics.median(alone), statistics.median(beside)
+        before, after = statistics.median(alone), statistics.median(loaded)
         self._found.tell("jobs a second, nobody polls", before, "")
-        self._found.tell(f"jobs a second, {self._clients} poll", meanwhile, "")
-        self._found.tell("that is less by", 100 * (1 - meanwhile / before), "%", 100 * MAX_LOSS)
+        self._found.tell(f"jobs a second, {self._clients} poll", after, "")
+        self._found.tell("that is less by", 100 * (1 - after / before), "%", 100 * MAX_LOSS)
         self._found.tell("checks a second", len(took) / lasted, "")
         self._found.tell("check, p99", _percentile(took, 0.99), "s", MAX_POLL_SECONDS)
 
@@ -311,10 +311,10 @@ class Crowd:
             line.hang_up()
 
     async def _ignore(self) -> None:
-        """What a thousand clients of one owner, who ask without a pause, are told, and cost the
+        """What a thousand clients of one owner, who ask without a pause, are answered, and cost the
         others.
 
-        They and the server use up two cores: the pace of the workers beside them is told, and has
+        They and the server use up two cores: the pace of the workers at the same time is printed, and has
         no aim.
         """
         count = await self._submit_work()
@@ -331,9 +331,12 @@ class Crowd:
         self._found.tell("refused without Retry-After", ignoring.untold, "", 0)
         self._found.tell("answered otherwise, or not at all", sum(answers.values()), "", 0)
         self._found.tell(
-            "check of another owner beside them, slowest of 10", max(took), "s", MAX_BESIDE_SECONDS
+            "check of another owner at the same time, slowest of 10",
+            max(took),
+            "s",
+            MAX_BESIDE_SECONDS,
         )
-        self._found.tell("jobs a second beside them", pace, "")
+        self._found.tell("jobs a second at the same time", pace, "")
 
     async def _throughput(self) -> float:
         """Jobs of 0.1 s a second through the worker, for a while."""

@@ -1,4 +1,4 @@
-"""A part of the crowd that asks as fast as it can, whatever it is told: that has limits."""
+"""A part of the crowd that asks as fast as it can, whatever the answers say: that has limits."""
 
 from __future__ import annotations
 

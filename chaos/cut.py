@@ -1,5 +1,5 @@
-"""A cable that can be cut: a unix socket that passes everything on to another one, until told not
-to.
+"""A cable that can be cut: a unix socket that passes everything on to another one, until it is
+cut.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Cable:
             end.transport.abort()
 
     def freeze(self) -> None:
-        """Hold everything back: what is sent meanwhile arrives late."""
+        """Hold everything back: what is sent in that time arrives late."""
         self._flows.clear()
 
     def mend(self) -> None:

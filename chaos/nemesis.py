@@ -61,7 +61,7 @@ class Nemesis:
             ),
             "stop the far worker for long": lambda: self._stop(self._parts.far.pid, LONG_SECONDS),
         }
-        #: Done only where the words of ``only`` name them.
+        #: Done only where ``only`` names them.
         self._rare_acts: dict[str, Callable[[], Awaitable[Hits]]] = {
             "stop Valkey for ninety seconds": lambda: self._stop_valkey(OUTAGE_SECONDS),
         }

@@ -2,8 +2,8 @@
 submits.
 
 The machine is virtual (QEMU without help of the hardware, so a slow one): its kernel is the
-unpacked Debian package in FOLDER, its programs are those of this machine, read only, and it has a
-disk of its own. When its power goes, whatever its kernel had not yet written to that disk is lost,
+unpacked Debian package in FOLDER, its programs are those of this machine, read only, and it has its
+own disk. When its power goes, whatever its kernel had not yet written to that disk is lost,
 as it is not when a process is killed. Then it starts again, and is asked for every id that was
 acknowledged: all are to be known with ``always``, all but those of the last second with
 ``everysec``. With ``no`` some are to be lost: else nothing was tried. What a disk keeps in its own
@@ -160,7 +160,7 @@ class Machine:
 
 
 def only(folder: Path, pattern: str) -> Path:
-    """The file of that name below a folder. Raises SystemExit where there is none."""
+    """The file of that name below a folder. Raises SystemExit if it does not exist."""
     for path in sorted(folder.rglob(pattern)):
         return path
     raise SystemExit(f"There is no {pattern} in {folder}: is it an unpacked kernel package?")

@@ -12,7 +12,7 @@ from pathlib import Path
 from chaos.crowd_line import Line, Refused
 from chaos.parts import ROOT, Server
 
-#: The mounted disk whose power goes, and the disk that tells the ids acknowledged before.
+#: The mounted disk whose power goes, and the disk with the ids acknowledged before.
 DISK = Path("/mnt")
 ACKNOWLEDGED = Path("/dev/vdb")
 LOG = Path("/tmp/log.txt")  # in the machine's own memory

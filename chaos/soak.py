@@ -112,7 +112,9 @@ async def _soak(
         *judge_end(first, last),
     ]
     problems += judge_restarts((await Line(server.url, server.token).get("/health"))["restarts"])
-    problems += [f"nobody was told of {job_id}" for job_id in users.to_be_told - site.told.keys()]
+    problems += [
+        f"nobody was notified of {job_id}" for job_id in users.to_be_told - site.told.keys()
+    ]
     _tell(meter, users, site, warm_seconds, until)
     for problem in problems[:SHOWN_PROBLEMS]:
         print(f"PROBLEM: {problem}")

@@ -45,7 +45,7 @@ def succeed_later(ctx: JobContext) -> str:
 
 @job("soak.fail")
 def fail() -> None:
-    """Fail with a code of its own."""
+    """Fail with a code of this kind."""
     raise JobFailed("soak_failed", "As it should.")
 
 

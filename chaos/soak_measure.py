@@ -19,11 +19,11 @@ from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.keys import STANDING_OF_OURS, STANDING_PER_QUEUE, Keys
 
 ROLES = {"valkey": "valkey", "egress": "proxy", "fork_server": "fork server", "worker": "worker"}
-"""What a process of ours is, by a word of its command."""
+"""What each of our processes is, by a word of its command."""
 MAX_GROWTH = 0.10
 MAX_MORE_HANDLES = 2
 MAX_MORE_CHILDREN = 10
-"""As many processes as a browser has: one that runs at the moment of every sample is no leak."""
+"""As many processes as a browser has: one that runs at the moment of every sample is not a leak."""
 MAX_STORE_GROWTH = 0.25
 """Of what the store's data takes, without its streams of events: they fill up for an hour or more.
 """
@@ -143,7 +143,7 @@ class Meter:
         return parts[2] if is_set else ":".join(["job", *parts[3:]])
 
     async def _store_bytes(self) -> int:
-        """What the store holds, but for the streams of events, whose length is bounded."""
+        """What the store holds, except the streams of events, whose length is bounded."""
         lines: str = await self._wire.call("INFO", "memory")
         used = next(int(line[12:]) for line in lines.split() if line.startswith("used_memory:"))
         for stream in self._streams:

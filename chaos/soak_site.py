@@ -25,7 +25,7 @@ DEMO_SITE = Path(__file__).parents[1] / "examples" / "demo-site"
 
 
 class Site:
-    """A running site, and how often each job's end was told to it."""
+    """A running site, and how often each job's end was reported to it."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -70,7 +70,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 
 def make_documents() -> dict[str, bytes]:
-    """One small file of each family, by name; ``broken.pdf`` is none."""
+    """One small file of each family, by name; ``broken.pdf`` is not a PDF."""
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = "ada@example.com", "bob@example.com", "A letter"
     mail.set_content("Some words.")

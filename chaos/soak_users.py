@@ -56,7 +56,7 @@ class Users:
         self._random = random.Random(7)
         self.done: Counter[str] = Counter()
         self.problems: list[str] = []
-        #: Jobs whose end was to be told to the site.
+        #: Jobs whose end was to be reported to the site.
         self.to_be_told: set[str] = set()
         self._under_way: set[asyncio.Task[None]] = set()
         self._upload = ""
@@ -129,7 +129,7 @@ class Users:
         return ended
 
     async def _is_gone_in_time(self, job_id: str) -> None:
-        # A cancelled job is told as such at once, and has ended, with its processes, within five
+        # A cancelled job is reported as such at once, and has ended, with its processes, within five
         # seconds.
         await asyncio.sleep(self._keep_seconds + CANCEL_SECONDS + 1)
         try:
@@ -243,7 +243,7 @@ class Users:
         await self._end(await self._submit(kind, args), state, code)
 
     async def _pdfco(self) -> None:
-        """A document in PDF.co's words, whose end is told to the site."""
+        """A document in PDF.co's words, whose end is reported to the site."""
         body = {
             "url": self._site.url("report.pdf"),
             "async": True,

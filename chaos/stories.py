@@ -1,4 +1,4 @@
-"""A history told by job and by fault, as the checker reads it."""
+"""A history sorted by job and by fault, as the checker reads it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from chaos.history import Event
 
 HOLDS_SECONDS = 12.0
-"""Shorter silence of a worker or the store is no reason to start a job again."""
+"""Shorter silence of a worker or the store is not a reason to start a job again."""
 FINAL = frozenset({"completed", "failed", "cancelled"})
 
 

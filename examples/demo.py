@@ -1,8 +1,8 @@
 """The whole of checkback in one run: a server, a page analysis and document jobs through MCP with
-live phases, their results in words.
+live phases, their results as text.
 
 Run it with ``scripts/demo [URL]``. It serves ``examples/demo-site`` on this machine, starts
-``checkback serve`` with a data folder of its own (``.demo``), and talks to it as any MCP client
+``checkback serve`` with a separate data folder (``.demo``), and talks to it as any MCP client
 would.
 """
 
@@ -70,7 +70,7 @@ def start_server(allowed: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
 
 
 def tell_sandbox(server: dict[str, str]) -> None:
-    """Say which walls stand around the jobs, and whether the demo goes on without them."""
+    """Say which sandbox the jobs run in, and whether the demo continues without one."""
     walls = httpx2.get(f"{server['url']}/health", trust_env=False).json()["sandbox"]
     console.print(f"sandbox: {walls['walls']}", highlight=False)
     if not walls["enough"]:

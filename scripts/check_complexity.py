@@ -18,7 +18,7 @@ MAX_MEDIAN = 0.22
 """Branches per line of code of the median function."""
 MAX_COMPLEXITY = 12
 ALLOWED: frozenset[str] = frozenset()
-"""Functions that may have more, as ``path:name``; at most ten, each with a reason beside it."""
+"""Functions that may have more, as ``path:name``; at most ten, each with a reason next to it."""
 LEAST_LINES = 8
 BRANCHES = (
     ast.If,

@@ -27,7 +27,7 @@ DEFAULT = (
     "benchmarks",
 )
 SUFFIXES = {".py", ".md", ".html", ".js", ".lua"}
-CODE = re.compile(r"``.*?``|`[^`]*`|<[^>]*>|https?://\S+|\b\w+[_./]\w[\w./]*", re.DOTALL)
+CODE = re.compile(r"``.*?``|\bNone\b|`[^`]*`|<[^>]*>|https?://\S+|\b\w+[_./]\w[\w./]*", re.DOTALL)
 
 
 class Rule(NamedTuple):
@@ -87,7 +87,9 @@ def files_of(paths: list[str]) -> Iterator[Path]:
     for name in paths:
         path = ROOT / name
         found = sorted(path.rglob("*")) if path.is_dir() else [path]
-        yield from (file for file in found if file.suffix in SUFFIXES and file.is_file())
+        for file in found:
+            if file.suffix in SUFFIXES and file.is_file() and "demo-site" not in file.parts:
+                yield file
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """Print the Debian packages that page analysis lacks here: nothing where it can start a browser.
 
-An error that no package mends, such as a wrong CHECKBACK_BROWSER, ends with exit code 1 and says
+An error that no package fixes, such as a wrong CHECKBACK_BROWSER, ends with exit code 1 and says
 why.
 """
 

@@ -77,6 +77,13 @@ def test_every_public_name_is_documented(name: str) -> None:
     assert name in (ROOT / "docs" / "python.md").read_text("utf-8")
 
 
+@pytest.mark.parametrize("name", sorted(set(PUBLIC) - {"__version__"}))
+def test_every_public_name_has_its_reference(name: str) -> None:
+    value = getattr(checkback, name)
+    line = f"\n::: {value.__module__}.{name}\n"
+    assert (ROOT / "docs" / "reference.md").read_text("utf-8").count(line) == 1
+
+
 def test_importing_the_package_imports_nothing_else() -> None:
     code = "import json, sys; import checkback; print(json.dumps(sorted(sys.modules)))"
     environment = {"PYTHONPATH": str(ROOT / "src")}

@@ -31,6 +31,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "keep_completed_hours": (0.001, 87600),
     "keep_failed_hours": (0.001, 87600),
     "grace_seconds": (0, 3600),
+    "lock_seconds": (3, 600),
     "idle_minutes": (0.01, 525600),
     "owner_jobs": (0, 1_000_000),
     "queue_jobs": (0, 10_000_000),
@@ -152,6 +153,11 @@ class Settings:
     keep_completed_hours: float = _setting(24.0, "How long completed jobs can be read, in hours.")
     keep_failed_hours: float = _setting(
         168.0, "How long failed and cancelled jobs can be read, in hours."
+    )
+    lock_seconds: float = _setting(
+        30.0,
+        "How long a worker holds a job without a sign of life; then another worker may run it. The same "
+        "for all workers; with less than 20, a short outage of the store runs jobs twice.",
     )
     grace_seconds: float = _setting(
         25.0, "What running jobs get to finish when a worker is stopped, in seconds."

@@ -22,13 +22,15 @@ from checkback.settings import Settings, to_environment
 
 RESCUE_SECONDS = 45
 
-SHORT_LOCKS = """
-from checkback.engine.worker import process
-process.LOCK_MS, process.LOCK_RENEW_MS, process.STALLED_CHECK_MS = 4_000, 1_000, 1_000
-"""
-"""Locks that live for 4 s, not 30: for tests of what follows when one has run out, not of when it
-does.
-"""
+SHORT_LOCK_SECONDS = 4.0
+
+
+def short_locks(settings: Settings) -> Settings:
+    """With locks that live for 4 s, not 30: for tests of what follows when one has run out, not of
+    when it does.
+    """
+    return replace(settings, lock_seconds=SHORT_LOCK_SECONDS)
+
 
 RUN_WORKER = """
 import sys

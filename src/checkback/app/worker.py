@@ -58,7 +58,7 @@ def make_worker(settings: Settings) -> WorkerProcess:
     """
     from checkback.engine.processes.child import ChildSettings
     from checkback.engine.redis.keys import Keys
-    from checkback.engine.worker.process import WorkerProcess, WorkerSettings
+    from checkback.engine.worker.process import LockTimes, WorkerProcess, WorkerSettings
     from checkback.kinds.context import Environment
     from checkback.security.encryption import load_secret
 
@@ -89,6 +89,7 @@ def make_worker(settings: Settings) -> WorkerProcess:
             allow_hosts=settings.allow_hosts,
             deny_networks=settings.deny_networks,
             grace_seconds=settings.grace_seconds,
+            locks=LockTimes(settings.lock_seconds),
             version=find_version(),
             callbacks=callback_settings(settings),
             disk_budget_bytes=settings.disk_budget_bytes,

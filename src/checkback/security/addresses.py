@@ -2,8 +2,8 @@
 
 Default deny: an address is reachable when it is public unicast, or when the server was started with
 its ``host:port`` in the list of allowed hosts. The egress proxy asks this for every connection,
-with the addresses that it is about to dial; ``check_url`` asks it once more at the door, so that a
-caller hears of a plain mistake at once. Only the proxy is a boundary: a name can answer anything by
+with the addresses that it is about to dial; ``check_url`` also asks it in the API, so that a
+caller learns of a plain error at once. Only the proxy is a boundary: a name can answer anything by
 the time it is dialled.
 """
 
@@ -135,7 +135,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _ISATAP = frozenset({0x00005EFE, 0x02005EFE})
 
-# What an allowed *name* may answer. Whoever runs its DNS must not be able to point it at a metadata
+# What an allowed *name* may answer. Its DNS operator must not be able to point it at a metadata
 # service.
 _NAME_MAY_BE = frozenset(
     {BlockReason.LOOPBACK, BlockReason.PRIVATE, BlockReason.SHARED, BlockReason.OWN}
@@ -365,7 +365,7 @@ def check_url(url: str, policy: AddressPolicy) -> Target:
     """Refuse a URL that a job could never reach, without asking DNS.
 
     Raises AddressBlocked for other schemes than http and https, for credentials, for hosts and
-    ports that the policy refuses; InvalidInput for what is no URL. Stricter than browsers, which
+    ports that the policy refuses; InvalidInput for what is not a URL. Stricter than browsers, which
     repair backslashes, missing slashes and control characters: what two programs read differently
     is refused.
     """
@@ -405,7 +405,7 @@ def _checked_target(url: str, scheme: str, policy: AddressPolicy) -> Target:
     if not written:
         raise InvalidInput(f"The URL needs a host after {scheme}://.")
     if port == 0:
-        raise InvalidInput("Port 0 is no port that can be reached.")
+        raise InvalidInput("Port 0 cannot be reached.")
     host = parse_host(written)
     target = Target(scheme, host, port or _SCHEME_PORTS[scheme])
     reason = policy.refuse_host(host, target.port)
@@ -439,12 +439,12 @@ def _normal_entry(entry: str) -> str:
     bare_6 = ":" in host and not host.startswith("[")
     if not colon or not host or not valid_port or bare_6:
         raise InvalidInput(
-            f"{entry.strip()[:100]!r} is no allowed host: write host:port, for example 127.0.0.1:8000, "
+            f"{entry.strip()[:100]!r} is not an allowed host: write host:port, for example 127.0.0.1:8000, "
             "[::1]:8000 or localhost:*."
         )
     try:
         return f"{_written(parse_host(host))}:{port if port == '*' else int(port)}"
     except InvalidInput:
         raise InvalidInput(
-            f"{entry.strip()[:100]!r} is no allowed host: its host is not valid."
+            f"{entry.strip()[:100]!r} is not an allowed host: its host name is not valid."
         ) from None

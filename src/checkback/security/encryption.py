@@ -1,7 +1,7 @@
 """Secret arguments: sealed before they are stored, opened only in the child that needs them, masked
 elsewhere.
 
-A secret is an argument whose model field is pydantic's ``SecretStr`` or ``SecretBytes``. It lies in
+A secret is an argument whose model field is pydantic's ``SecretStr`` or ``SecretBytes``. It is in
 the engine as ``{"cb:sealed": "..."}``: authenticated encryption (Fernet, from the package
 cryptography) under a key that never does.
 """

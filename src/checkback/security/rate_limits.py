@@ -23,11 +23,11 @@ BURST_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """What the engine holds, in the same step in which it stores a job; 0 is no limit."""
+    """What the engine holds, in the same step in which it stores a job; 0 means no limit."""
 
     #: Jobs of one owner that have not ended.
     owner_jobs: int = 0
-    #: Jobs that wait in one queue, whoever's they are.
+    #: Jobs that wait in one queue, of all owners.
     queue_jobs: int = 0
     #: Bytes that the jobs of one owner may take in the store.
     owner_bytes: int = 0
@@ -35,7 +35,7 @@ class StoreLimits:
 
 @dataclass(frozen=True, slots=True)
 class OwnerLimits:
-    """What one process lets each owner do; 0 is no limit. Rates are by the second, over ten
+    """What one process lets each owner do; 0 means no limit. Rates are by the second, over ten
     seconds.
     """
 
@@ -81,7 +81,7 @@ class Rate:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, name: str) -> float:
-        """Take one; returns 0, or for how many seconds there is none. Asking too early costs
+        """Take one; returns 0, or the seconds until one is available. Asking too early costs
         nothing.
         """
         if self._rate <= 0:

@@ -1,9 +1,9 @@
-"""Takes what looks like a key out of text that is logged or told: messages, log lines, tracebacks.
+"""Removes what looks like a key from text that is logged or returned: messages, log lines, tracebacks.
 
 By form: keys of well-known makers, tokens in headers, passwords in addresses, ``password=...`` and its like;
 and by value, where the secrets of a job are known. A secret that looks like a plain word and is not known
 stays: nothing here is a reason to log one. Content (artifacts, results of kinds) is what the caller asked
-for: it is left alone, but for the report on a page.
+for: it is left alone, except the report on a page.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ redact = Redactor()
 
 def mask_keys(value: Any) -> Any:
     """A JSON value whose texts hold no key of a well-known form: for what is made of pages, where
-    nothing else can be told from words.
+    nothing else can be distinguished from ordinary text.
     """
     if isinstance(value, str):
         small = value.lower()

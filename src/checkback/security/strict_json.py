@@ -18,7 +18,7 @@ def parse(raw: bytes, *, max_depth: int = MAX_DEPTH) -> JSON:
     """The value of a JSON text in UTF-8.
 
     Raises InvalidInput for bad UTF-8, duplicate keys, NaN, infinities (1e400 too), lone surrogates,
-    more than ``max_depth`` levels, and anything that is no JSON.
+    more than ``max_depth`` levels, and anything that is not JSON.
     """
     try:
         value = json.loads(
@@ -68,7 +68,7 @@ def _check_text(text: str) -> None:
             text.encode("utf-8")
         except UnicodeEncodeError:
             raise InvalidInput(
-                "The JSON holds half of a surrogate pair, which is no character."
+                "The JSON contains half of a surrogate pair, which is not a character."
             ) from None
 
 

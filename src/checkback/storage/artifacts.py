@@ -2,8 +2,8 @@
 
 ``<root>/<job id>/<attempt>/<artifact id>``: what a kind calls a file never becomes part of a path.
 A job's process never writes here: it hands its files in, in a folder of its attempt, and its worker
-checks them and takes them over (``engine/worker/artifact_intake.py``). A late attempt has a folder
-of its own, which nobody lists.
+checks them and takes them over (``engine/worker/artifact_intake.py``). A late attempt has a
+separate folder, which nobody lists.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class AttemptArtifacts:
     ) -> None:
         self._folder = folder
         self._attempt = attempt
-        #: What the files may take together; 0 is no limit.
+        #: What the files may take together; 0 means no limit.
         self._most_bytes = most_bytes
         #: What room there is for results of the job's owner; None for any amount.
         self._owner_room = owner_room
@@ -84,7 +84,7 @@ class AttemptArtifacts:
         """Hand a file in. The worker flushes it to the disk before it is named anywhere.
 
         A media type that is not one is kept as ``application/octet-stream``. Raises ValueError for
-        a name that is no plain file name or was used before, JobFailed past the limits.
+        a name that is not a plain file name or was used before, JobFailed past the limits.
         """
         check_name(name)
         media_type = plain_media_type(media_type)

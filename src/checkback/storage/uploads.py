@@ -33,7 +33,7 @@ _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\u202a-\u202e\u2066-\u2069]')
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that was handed in."""
+    """A file that was uploaded."""
 
     id: str
     owner: str
@@ -56,7 +56,7 @@ class UploadStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        #: Owner and size of the uploads that are there, as far as this process knows.
+        #: Owner and size of the uploads that this process knows.
         self._seen: dict[str, tuple[str, int]] = {}
         self._scanned_at = float("-inf")
 
@@ -109,7 +109,7 @@ class UploadStore:
         return writer
 
     def find(self, upload_id: str) -> Upload | None:
-        """The upload of that id, or None when there is none (any more)."""
+        """The upload of that id, or None if it does not exist (any more)."""
         folder = self._folder(upload_id)
         if folder is None:
             return None
@@ -121,7 +121,7 @@ class UploadStore:
             return None
 
     def path(self, upload_id: str) -> Path:
-        """Where the content lies; it may be gone. Raises InvalidInput for an id that is none."""
+        """Where the content is; it may be gone. Raises InvalidInput for a malformed id."""
         folder = self._folder(upload_id)
         if folder is None:
             raise InvalidInput("This is not the id of an upload.")

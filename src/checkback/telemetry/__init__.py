@@ -1,4 +1,4 @@
-"""What this process tells of its own work: spans and figures for OpenTelemetry, figures for
+"""What this process reports about its work: spans and metrics for OpenTelemetry, metrics for
 Prometheus.
 
 Names and attributes come from our own tables, enums and kinds: never arguments, texts or secrets.

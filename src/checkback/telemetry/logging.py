@@ -77,7 +77,7 @@ def log_to_stderr(level: str, form: str, *, text: str = TEXT) -> None:
 
 
 def _take_over_others() -> None:
-    """Let no library write lines of its own past this form and its masking, as FastMCP does when
+    """Let no library write its own lines past this format and its masking, as FastMCP does when
     imported.
     """
     os.environ["FASTMCP_LOG_ENABLED"] = "false"

@@ -1,4 +1,4 @@
-"""How long the event loop answers nobody: what is asked for meanwhile waits for everybody."""
+"""How long the event loop was blocked: requests that arrive in that time wait."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
 class SpanKind(StrEnum):
-    """OpenTelemetry's kinds of spans, as far as there are any here."""
+    """OpenTelemetry's kinds of spans that are used here."""
 
     SERVER = "server"
     PRODUCER = "producer"
@@ -55,7 +55,7 @@ class Span:
         """Add attributes, or replace them."""
 
     def failed(self, error_type: str) -> None:
-        """Mark it as failed; ``error_type`` is a code of ours or the name of a class."""
+        """Mark it as failed; ``error_type`` is one of our codes or the name of a class."""
         self.error_type = error_type
 
     def part(
@@ -162,7 +162,7 @@ def measure(name: str, seconds: float, attributes: Attributes) -> None:
 def of_job(
     operation: str, operation_type: str, kind: str | None, queue: str, job_id: str
 ) -> dict[str, str | int]:
-    """What every span about a job says, in the words of OpenTelemetry's conventions for messaging.
+    """What every span about a job says, with the names of OpenTelemetry's conventions for messaging.
     ``kind`` is None where nobody has looked whether it is one of those that are loaded.
     """
     found: dict[str, str | int] = {

@@ -31,16 +31,14 @@ from conftest import ServerProcess, open_connection, running_worker
 from every_door import META
 from worker_processes import (
     RESCUE_SECONDS,
-    RUN_WORKER,
-    SHORT_LOCKS,
+    SHORT_LOCK_SECONDS,
     WorkerProcesses,
     as_admin,
     gone,
+    short_locks,
     there,
     until,
 )
-
-SHORT_LOCK_SECONDS = 4
 
 
 @pytest.fixture
@@ -112,7 +110,7 @@ async def test_a_store_that_stays_away_ends_what_runs_and_the_job_runs_again(
 ) -> None:
     go, started = tmp_path / "go", tmp_path / "started"
     async with open_connection(own) as connection:
-        worker = workers.start(own, "-c", SHORT_LOCKS + RUN_WORKER)
+        worker = workers.start(short_locks(own))
         job_id = await submit(connection, "test.gate", path=str(go), started=str(started))
         await until(connection, job_id, State.ACTIVE, "waiting")
         (child,) = [

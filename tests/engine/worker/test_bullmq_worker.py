@@ -16,8 +16,8 @@ from checkback.settings import Settings
 from worker_processes import (
     RESCUE_SECONDS,
     RUN_WORKER,
-    SHORT_LOCKS,
     WorkerProcesses,
+    short_locks,
     until,
     until_attempt,
 )
@@ -60,7 +60,7 @@ Attempt._end_with_parent = look_or_fail
 async def test_a_store_that_is_away_before_the_work_begins_is_no_failure_of_the_job(
     connection: Connection, settings: Settings, workers: WorkerProcesses
 ) -> None:
-    workers.start(settings, "-c", STORE_AWAY_ONCE + SHORT_LOCKS + RUN_WORKER)
+    workers.start(short_locks(settings), "-c", STORE_AWAY_ONCE + RUN_WORKER)
     job_id = await submit(connection, "test.add", a=1, b=2)
     job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
     assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, 3, 2)
@@ -77,7 +77,7 @@ async def test_a_store_that_is_away_before_the_work_begins_is_no_failure_of_the_
 async def test_a_result_that_the_store_did_not_take_at_once_is_no_failure(
     connection: Connection, settings: Settings, workers: WorkerProcesses, error: str, attempts: int
 ) -> None:
-    workers.start(settings, "-c", REFUSED_ONCE.format(error=error) + SHORT_LOCKS + RUN_WORKER)
+    workers.start(short_locks(settings), "-c", REFUSED_ONCE.format(error=error) + RUN_WORKER)
     job_id = await submit(connection, "test.add", a=1, b=2)
     job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
     assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, 3, attempts)
@@ -86,7 +86,7 @@ async def test_a_result_that_the_store_did_not_take_at_once_is_no_failure(
 async def test_a_worker_that_lost_a_job_and_takes_it_again_ends_the_first_attempt_and_keeps_the_second(
     connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
 ) -> None:
-    workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
+    workers.start(short_locks(settings))
     go, file = tmp_path / "go", tmp_path / "pid"
     job_id = await submit(connection, "test.gate_with_pid", path=str(go), pid=str(file))
     await until(connection, job_id, State.ACTIVE, "waiting")

@@ -23,11 +23,11 @@ from checkback.settings import Settings
 from conftest import ServerProcess, open_connection
 from worker_processes import (
     RESCUE_SECONDS,
-    RUN_WORKER,
-    SHORT_LOCKS,
+    SHORT_LOCK_SECONDS,
     WorkerProcesses,
     as_admin,
     gone,
+    short_locks,
     there,
     until,
     until_attempt,
@@ -108,7 +108,7 @@ async def test_a_worker_that_is_told_to_stop_lets_jobs_finish(
 async def test_a_stopping_worker_keeps_its_jobs_to_the_end_of_its_grace(
     connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
 ) -> None:
-    first = workers.start(replace(settings, grace_seconds=15), "-c", SHORT_LOCKS + RUN_WORKER)
+    first = workers.start(short_locks(replace(settings, grace_seconds=15)))
     gates, marks = (
         [tmp_path / f"{what}-{number}" for number in range(4)] for what in ("go", "started")
     )
@@ -119,7 +119,7 @@ async def test_a_stopping_worker_keeps_its_jobs_to_the_end_of_its_grace(
     for job_id in ids:
         await until(connection, job_id, State.ACTIVE, "waiting")
     first.send_signal(signal.SIGTERM)
-    workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
+    workers.start(short_locks(settings))
     await asyncio.sleep(
         12
     )  # what is tried: three lives of a lock, beside a worker that looks for lost jobs
@@ -245,7 +245,7 @@ async def test_a_job_that_kills_its_worker_every_time_fails_alone_and_says_so(
 async def keep_one_alive(workers: WorkerProcesses, settings: Settings) -> None:
     """What ``serve`` does: start a worker again when it has died."""
     while True:
-        worker = workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
+        worker = workers.start(short_locks(settings))
         while worker.poll() is None:
             await asyncio.sleep(0.1)
 
@@ -258,14 +258,14 @@ async def test_jobs_that_lost_two_workers_begin_apart_and_wait_for_no_end(
     go, marks = tmp_path / "go", [tmp_path / f"started-{number}" for number in range(2)]
     ids = [await submit(connection, "test.gate", path=str(go), started=str(mark)) for mark in marks]
     for attempt in (1, 2):
-        worker = workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
+        worker = workers.start(short_locks(settings))
         for job_id in ids:
             await until_attempt(connection, job_id, attempt)
         for mark in marks:
             await times(mark, attempt)
         worker.kill()
         worker.wait(10)
-    workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
+    workers.start(short_locks(settings))
     for job_id in ids:
         await until_attempt(connection, job_id, 3)
     for mark in marks:
@@ -288,9 +288,7 @@ async def times(mark: Path, number: int) -> None:
 async def test_accepted_jobs_survive_the_death_of_everything(
     start_server: Any, tmp_path: Path
 ) -> None:
-    short = tmp_path / "short_locks.py"
-    short.write_text(SHORT_LOCKS)
-    more = {"job_concurrency": "2", "kinds": f"sample_kinds,{short}"}
+    more = {"job_concurrency": "2", "lock_seconds": str(SHORT_LOCK_SECONDS)}
     server = start_server(**more)
     go = tmp_path / "go"
     async with client(server) as connection:

@@ -24,7 +24,7 @@ from checkback.engine.processes import tree
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings, to_environment
 from conftest import open_connection
-from worker_processes import RUN_WORKER, SHORT_LOCKS
+from worker_processes import RUN_WORKER, short_locks
 
 PHASES = ("ingest", "layout", "motion", "quality", "responsive")
 RESCUE_SECONDS = 45
@@ -157,7 +157,7 @@ async def test_a_worker_killed_amid_a_batch_is_replaced(settings: Settings, site
     args = {"urls": urls, "options": LITTLE, "per_host": 2, "pause_ms": 0}
     async with open_connection(settings) as connection:
         service = connection.service
-        first = start_worker(settings, SHORT_LOCKS)
+        first = start_worker(short_locks(settings))
         try:
             batch = (await service.submit(LOCAL, "page.analyze_batch", args)).job.id
             states: set[State] = set()
@@ -174,7 +174,7 @@ async def test_a_worker_killed_amid_a_batch_is_replaced(settings: Settings, site
         before = {
             part.id: part.state for part in (await service.list(LOCAL, kind="page.analyze")).jobs
         }
-        second = start_worker(settings, SHORT_LOCKS)
+        second = start_worker(short_locks(settings))
         try:
             job = await service.wait(LOCAL, batch, RESCUE_SECONDS + 60)
         finally:

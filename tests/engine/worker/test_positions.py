@@ -19,7 +19,7 @@ async def test_an_attempt_that_is_stopped_as_its_place_gets_free_leaves_it_free(
     connection: Connection, seconds: float | None
 ) -> None:
     places = asyncio.Semaphore(1)
-    parts = SimpleNamespace(wire=connection.wire, keys=connection.queues.keys)
+    parts = SimpleNamespace(wire=connection.wire, keys=connection.queues.keys, owner_store_bytes=0)
     job = SimpleNamespace(id="one", name="test.add")
     attempt: Any = Attempt(
         cast(WorkerParts, parts), "jobs", cast(Any, job), "token", JobExtras(), Slots(1)
@@ -28,7 +28,7 @@ async def test_an_attempt_that_is_stopped_as_its_place_gets_free_leaves_it_free(
     inside, leave = asyncio.Event(), asyncio.Event()
 
     async def run() -> None:
-        async with attempt._place(places, seconds):
+        async with attempt._slot(places, seconds):
             inside.set()
             await leave.wait()
 
@@ -50,7 +50,7 @@ async def test_of_two_that_come_in_the_same_moment_the_second_is_known_to_wait(
 ) -> None:
     """One that waits has not begun: should its worker die, that was not the job's doing."""
     places, leave = asyncio.Semaphore(1), asyncio.Event()
-    parts = SimpleNamespace(wire=connection.wire, keys=connection.queues.keys)
+    parts = SimpleNamespace(wire=connection.wire, keys=connection.queues.keys, owner_store_bytes=0)
     inside: list[str] = []
 
     async def run(name: str) -> None:
@@ -61,7 +61,7 @@ async def test_of_two_that_come_in_the_same_moment_the_second_is_known_to_wait(
         )
         ready.append(name)
         await both_ready.wait()
-        async with attempt._place(places, None):
+        async with attempt._slot(places, None):
             inside.append(name)
             await leave.wait()
 

@@ -15,7 +15,7 @@ from checkback.security.auth.callers import Caller, Scope
 from checkback.service import Service
 from checkback.settings import Settings
 from conftest import running_worker
-from worker_processes import RESCUE_SECONDS, RUN_WORKER, SHORT_LOCKS, WorkerProcesses
+from worker_processes import RESCUE_SECONDS, WorkerProcesses, short_locks
 
 ADA, BOB, EVE = (
     Caller(name, frozenset({Scope.READ, Scope.WRITE})) for name in ("ada", "bob", "eve")
@@ -121,7 +121,7 @@ async def test_two_workers_agree_on_who_runs_nothing(
 async def test_a_killed_worker_leaves_no_slot_taken(
     service: Service, settings: Settings, workers: WorkerProcesses, tmp_path: Path
 ) -> None:
-    lost = workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
+    lost = workers.start(short_locks(settings))
     held = [await submit(service, ADA, tmp_path / "go") for _ in range(2)]
     for one in held:
         await until_active(service, ADA, one, 30)
@@ -129,7 +129,7 @@ async def test_a_killed_worker_leaves_no_slot_taken(
     await until_active(service, BOB, of_bob)
     lost.kill()
     (tmp_path / "go").touch()
-    workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
+    workers.start(short_locks(settings))
     for caller, one in ((ADA, held[0]), (ADA, held[1]), (BOB, of_bob)):
         assert (await service.wait(caller, one, RESCUE_SECONDS)).state is State.COMPLETED
     gates = [tmp_path / f"later-{number}" for number in range(3)]

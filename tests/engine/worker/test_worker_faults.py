@@ -19,10 +19,9 @@ from checkback.app.connect import Connection, connect
 from checkback.app.web import check_readiness
 from checkback.client import Client
 from checkback.core.states import State
-from checkback.engine.jobs import store as queues
+from checkback.engine.jobs import adding, store
 from checkback.engine.processes import tree
 from checkback.engine.redis.embedded import EmbeddedValkey, store_url
-from checkback.engine.worker import process as worker_module
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
 from checkback.storage.artifacts import ArtifactStore
@@ -30,9 +29,9 @@ from conftest import running_worker
 from worker_processes import (
     RESCUE_SECONDS,
     RUN_WORKER,
-    SHORT_LOCKS,
     WorkerProcesses,
     gone,
+    short_locks,
     there,
     until,
     until_attempt,
@@ -63,16 +62,17 @@ async def test_a_waiting_job_does_not_notice_that_a_worker_was_killed(
 HOLDS_ENDS = """
 import asyncio
 from checkback.engine.worker.attempt import Attempt
+from checkback.engine.worker.attempt_store import AttemptStore
 
 async def hold(self, *_):
     await asyncio.Event().wait()
 
-store_end = Attempt._store_end
+finish = Attempt._finish
 
-async def hold_or_store(self, *told):
-    await (hold(self) if self.name == "test.leave_file" else store_end(self, *told))
+async def hold_or_finish(self, end):
+    await (hold(self) if self.name == "test.leave_file" else finish(self, end))
 
-Attempt._store_end, Attempt._remember = hold_or_store, hold
+Attempt._finish, AttemptStore.record_run = hold_or_finish, hold
 """
 """A worker that gets no further than to the end: of test.leave_file before anything of it is
 stored, of the others before BullMQ has moved the job.
@@ -85,7 +85,7 @@ async def test_work_that_was_done_but_not_stored_is_done_again_and_seen_once(
     connection: Connection, settings: Settings, workers: WorkerProcesses, tmp_path: Path
 ) -> None:
     service = connection.service
-    first = workers.start(settings, "-c", HOLDS_ENDS + SHORT_LOCKS + RUN_WORKER)
+    first = workers.start(short_locks(settings), "-c", HOLDS_ENDS + RUN_WORKER)
     done = tmp_path / "done"
     untold = await submit(connection, "test.leave_file", go="/", done=str(done))
     half_told = [
@@ -105,7 +105,7 @@ async def test_work_that_was_done_but_not_stored_is_done_again_and_seen_once(
     for job_id in (untold, *half_told):
         job = await service.get(LOCAL, job_id)
         assert (job.state, job.result, job.artifacts) == (State.ACTIVE, None, ())
-    workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
+    workers.start(short_locks(settings))
     for job_id in (untold, half_told[0]):
         job = await service.wait(LOCAL, job_id, RESCUE_SECONDS + 15)
         assert (job.state, job.result) == (State.COMPLETED, "attempt 2")
@@ -185,7 +185,7 @@ async def test_a_worker_that_was_cut_off_cannot_write_when_it_is_back(
     cable = Cable(str(tmp_path / "cable"), valkey.socket_path)
     await cable.start()
     distant = replace(settings, redis_url=store_url(valkey.folder.parent, path=cable.path))
-    far = workers.start(distant, "-c", SHORT_LOCKS + RUN_WORKER)
+    far = workers.start(short_locks(distant))
     go, done = tmp_path / "go", tmp_path / "done"
     job_id = await submit(connection, "test.leave_file", go=str(go), done=str(done))
     await until(connection, job_id, State.ACTIVE, "waiting")
@@ -193,7 +193,7 @@ async def test_a_worker_that_was_cut_off_cannot_write_when_it_is_back(
         cable.freeze()
         go.touch()  # it ends at once, and its end waits in the cable
         await there(done)
-        near = workers.start(settings, "-c", SHORT_LOCKS + RUN_WORKER)
+        near = workers.start(short_locks(settings))
         await until_attempt(connection, job_id, 2)
         job = await connection.service.wait(LOCAL, job_id, 20)
         assert (job.state, job.result, job.attempts.started) == (State.COMPLETED, "attempt 2", 2)
@@ -216,13 +216,7 @@ async def test_a_worker_that_was_cut_off_cannot_write_when_it_is_back(
 async def test_a_worker_loop_that_ends_is_started_again(
     connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    for name, milliseconds in (
-        ("LOCK_MS", 4000),
-        ("LOCK_RENEW_MS", 1000),
-        ("STALLED_CHECK_MS", 1000),
-    ):
-        monkeypatch.setattr(worker_module, name, milliseconds)
-    async with running_worker(settings) as worker:
+    async with running_worker(short_locks(settings)) as worker:
         assert (
             await connection.service.wait(LOCAL, await submit(connection, "test.add", a=1, b=1), 20)
         ).result
@@ -428,7 +422,8 @@ async def test_a_door_whose_clock_is_wrong_submits_jobs_that_run_once_and_stay(
         def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime.now(tz) + timedelta(seconds=shift)
 
-    monkeypatch.setattr(queues, "datetime", WrongClock)
+    for module in (adding, store):
+        monkeypatch.setattr(module, "datetime", WrongClock)
     workers.start(settings)
     ids = [await submit(connection, "test.add", a=number, b=0) for number in range(3)]
     jobs = [await connection.service.wait(LOCAL, job_id, 20) for job_id in ids]

@@ -1,32 +1,40 @@
-"""Why a job gets no room in the store: what ``admit.lua`` answers, as the
-errors that callers see.
-"""
+"""Why a job gets no room in the store: what ``admit.lua`` answers, as the errors that callers see."""
 
 from __future__ import annotations
+
+from enum import IntEnum
 
 from checkback.core.errors import CheckbackError, QueueFull, QuotaExceeded, StorageFull
 from checkback.engine.jobs.owner_usage import OwnerUsage
 from checkback.security.rate_limits import StoreLimits
 
-TOO_MANY, QUEUE_FULL, DISK_SHARE_FULL, STORE_SHARE_FULL = -1, -2, -4, -5
+
+class Admission(IntEnum):
+    """The answers of ``admit.lua``; those below 0 are refusals."""
+
+    ADMITTED = 1
+    EXISTS = 0
+    TOO_MANY_JOBS = -1
+    QUEUE_FULL = -2
+    DISK_FULL = -3
+    OWNER_DISK_FULL = -4
+    OWNER_STORE_FULL = -5
 
 
-def no_room(verdict: int, limits: StoreLimits, shares: OwnerUsage) -> CheckbackError:
+def refusal(answer: int, limits: StoreLimits, usage: OwnerUsage) -> CheckbackError:
     """The error for a refused job."""
-    if verdict == TOO_MANY:
+    if answer == Admission.TOO_MANY_JOBS:
         return QuotaExceeded(
-            f"You may have {limits.owner_jobs} jobs that have not ended, and have them.",
-            hint="Wait for some to end, or cancel some.",
+            f"You have reached your limit of {limits.owner_jobs} unfinished jobs.",
+            hint="Wait until some have ended, or cancel some.",
         )
-    if verdict == QUEUE_FULL:
-        return QueueFull(
-            f"{limits.queue_jobs} jobs wait in this queue, which is all that it takes."
-        )
-    if verdict == DISK_SHARE_FULL:
+    if answer == Admission.QUEUE_FULL:
+        return QueueFull(f"This queue is full: {limits.queue_jobs} jobs are waiting.")
+    if answer == Admission.OWNER_DISK_FULL:
         return QuotaExceeded(
-            "The results of your jobs take all the disk that they may.",
-            hint="Delete some, or wait until some have expired.",
+            "Your job results have used up your share of the disk.",
+            hint="Delete some jobs, or wait until some have expired.",
         )
-    if verdict == STORE_SHARE_FULL:
-        return shares.refusal()
-    return StorageFull("Results and uploads take all the disk that they may.")
+    if answer == Admission.OWNER_STORE_FULL:
+        return usage.refusal()
+    return StorageFull("Results and uploads have used up the disk budget.")

@@ -13,7 +13,7 @@ from checkback.engine.redis.keys import Keys
 from checkback.engine.worker.heartbeat import alive
 
 SCAN_LIMIT = 100
-"""So many of the next jobs are looked at: further back nothing is foretold."""
+"""How many of the next jobs are scanned; jobs further back get no estimate."""
 
 
 async def read_backlog(wire: RedisConnection, keys: Keys, queue: str) -> Backlog:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from checkback.core.clean_text import MAX_DEPTH, clean, clean_json, is_too_deep
 from checkback.core.errors import FailureCode
@@ -87,54 +87,128 @@ def args_of(data: JSON, kind: str, queue: str) -> JSON:
     return data
 
 
+class JobFields(NamedTuple):
+    """The fields of a job's hash that ``status.lua`` reads, in its order."""
+
+    timestamp: str | None
+    name: str | None
+    progress: str | None
+    returnvalue: str | None
+    failed_reason: str | None
+    processed_on: str | None
+    finished_on: str | None
+    attempts_made: str | None
+    attempts_started: str | None
+    stalled_count: str | None
+    opts: str | None
+    deferred_failure: str | None
+    owner: str | None
+    failure: str | None
+    artifacts: str | None
+    cancel_mark: str | None
+    deadline: str | None
+    args_hash: str | None
+    #: Attempts that were given back without having run.
+    returned: str | None
+    #: The ``finished_on`` of the result that somebody was given.
+    read: str | None
+    #: Set when the arguments were dropped.
+    args_gone: str | None
+    data: str | None
+
+
 def decode(
-    queue: str, job_id: str, engine_state: str, fields: list[str | None], retention: Retention
+    queue: str, job_id: str, engine_state: str, values: list[str | None], retention: Retention
 ) -> StoredJob:
-    """The record that ``status.lua`` read; ``fields`` are in the order of that script."""
-    (
-        timestamp, name, progress, returnvalue, failed_reason, processed, finished, made, started, stalled,
-        opts, deferred, owner, failure, artifacts, cancel, deadline, args_hash, returned, read, gone, data,
-    ) = fields  # fmt: skip
-    kind = clean(kind_of(name or "", queue))
-    made_count = int(made or 0)
-    state = _STATES[engine_state]
-    if cancel is not None and _is_cancelled(cancel, made_count, state, deferred, failed_reason):
-        state = State.CANCELLED
-    created_at = _time(timestamp) or datetime.fromtimestamp(0, UTC)
-    # Each was written by another process, and their clocks may differ: no time is before the one
-    # before it.
-    started_at = _not_before(created_at, _time(processed))
-    finished_at = _not_before(started_at or created_at, _time(finished)) if state.is_final else None
-    phase, percent, message, phases = decode_progress(progress)
-    started_count = int(started or 0) - int(returned or 0)
-    failed = _failure(state, failure, failed_reason, int(stalled or 0))
-    # The end is nobody's attempt then: files that one had left belong to no result.
-    lost = failed is not None and failed.code == FailureCode.WORKER_LOST
+    """The record that ``status.lua`` read; ``values`` are in the order of that script."""
+    fields = JobFields(*values)
+    state = _state_of(fields, engine_state)
+    failure = _failure(state, fields.failure, fields.failed_reason, int(fields.stalled_count or 0))
+    created_at, started_at, finished_at = _times_of(fields, state)
+    kind = clean(kind_of(fields.name or "", queue))
+    phase, percent, message, phases = decode_progress(fields.progress)
+    has_started = state is not State.WAITING
+    is_completed = state is State.COMPLETED
     job = Job(
         id=job_id,
         kind=kind,
         queue=queue,
-        owner=clean(owner or LOCAL_OWNER),
+        owner=clean(fields.owner or LOCAL_OWNER),
         state=state,
         created_at=created_at,
-        args=args_of(_json(data), kind, queue) if data is not None and gone is None else None,
-        phase=phase if state is not State.WAITING else None,
-        progress=100
-        if state is State.COMPLETED
-        else (0 if state is State.WAITING else min(percent, 99)),
+        args=_args_of(fields, kind, queue),
+        phase=phase if has_started else None,
+        progress=_shown_percent(state, percent),
         message=message if state is State.ACTIVE else None,
-        attempts=Attempts(made=made_count, started=started_count, max=_max_attempts(opts)),
+        attempts=_attempts_of(fields),
         started_at=started_at,
         finished_at=finished_at,
         expires_at=finished_at + retention.of(state) if finished_at else None,
-        deadline_seconds=float(deadline) if deadline else None,
-        result=_json(returnvalue) if state is State.COMPLETED else None,
-        artifacts=decode_artifacts(artifacts) if state.is_final and not lost else (),
-        failure=failed,
-        phases=phases if state is not State.WAITING else (),
-        unread=state is State.COMPLETED and read != finished,
+        deadline_seconds=float(fields.deadline) if fields.deadline else None,
+        result=_json(fields.returnvalue) if is_completed else None,
+        artifacts=_artifacts_of(fields, state, failure),
+        failure=failure,
+        phases=phases if has_started else (),
+        unread=is_completed and fields.read != fields.finished_on,
     )
-    return StoredJob(job, args_hash, engine_state)
+    return StoredJob(job, fields.args_hash, engine_state)
+
+
+def _state_of(fields: JobFields, engine_state: str) -> State:
+    state = _STATES[engine_state]
+    mark = fields.cancel_mark
+    if mark is None:
+        return state
+    made = int(fields.attempts_made or 0)
+    if _is_cancelled(mark, made, state, fields.deferred_failure, fields.failed_reason):
+        return State.CANCELLED
+    return state
+
+
+def _times_of(fields: JobFields, state: State) -> tuple[datetime, datetime | None, datetime | None]:
+    """When the job was created, started and finished.
+
+    Each was written by another process, and their clocks may differ: no time is before the one
+    before it.
+    """
+    created_at = _time(fields.timestamp) or datetime.fromtimestamp(0, UTC)
+    started_at = _not_before(created_at, _time(fields.processed_on))
+    if not state.is_final:
+        return created_at, started_at, None
+    finished_at = _not_before(started_at or created_at, _time(fields.finished_on))
+    return created_at, started_at, finished_at
+
+
+def _attempts_of(fields: JobFields) -> Attempts:
+    started = int(fields.attempts_started or 0) - int(fields.returned or 0)
+    made = int(fields.attempts_made or 0)
+    return Attempts(made=made, started=started, max=_max_attempts(fields.opts))
+
+
+def _args_of(fields: JobFields, kind: str, queue: str) -> JSON:
+    if fields.data is None or fields.args_gone is not None:
+        return None
+    return args_of(_json(fields.data), kind, queue)
+
+
+def _artifacts_of(fields: JobFields, state: State, failure: Failure | None) -> tuple[Artifact, ...]:
+    """The files of a job that has ended.
+
+    When its worker was lost, no attempt has ended: files that one had left belong to no result.
+    """
+    if not state.is_final:
+        return ()
+    if failure is not None and failure.code == FailureCode.WORKER_LOST:
+        return ()
+    return decode_artifacts(fields.artifacts)
+
+
+def _shown_percent(state: State, percent: int) -> int:
+    if state is State.COMPLETED:
+        return 100
+    if state is State.WAITING:
+        return 0
+    return min(percent, 99)
 
 
 def decode_progress(text: str | None) -> tuple[str | None, int, str | None, tuple[PhaseStart, ...]]:
@@ -174,9 +248,7 @@ def encode_phases(phases: Sequence[PhaseStart]) -> JSON:
 def encode_progress(
     phase: str | None, percent: int, message: str | None, phases: Sequence[PhaseStart] = ()
 ) -> str:
-    """The progress object that ReftrixMCP's own clients read, with our message and phases beside
-    it.
-    """
+    """The progress object that ReftrixMCP's own clients read, plus our message and phases."""
     value: dict[str, JSON] = {"overallProgress": percent}
     if phases:
         value["phases"] = encode_phases(phases)
@@ -211,8 +283,8 @@ def _is_cancelled(
     It holds the number of attempts that had ended when the job was cancelled. Until the job has
     failed there is a deferred failure with it: a marker without one is left from before a retry by
     a Node client, which may have set the numbers back. A Node worker that knows nothing of the
-    marker may end the attempt as failed with another one to come; then the deferred failure still
-    tells.
+    marker may end the attempt as failed while another one is due; then the deferred failure still
+    shows the cancel.
     """
     if CANCEL_REASON in (deferred, failed_reason):
         return True

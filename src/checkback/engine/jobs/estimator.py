@@ -35,7 +35,7 @@ class Estimator:
         return runs
 
     async def of(self, job: Job) -> estimates.Estimate:
-        """Where a job stands in its queue, and how long it will take, as far as that can be told.
+        """A job's position in its queue and how long it will take, where that is known.
 
         How long the last jobs of a kind took is read again every ``ESTIMATE_SECONDS`` at most, what
         waits in a queue every ``BACKLOG_SECONDS``, or for a job that is newer than that.

@@ -2,8 +2,8 @@
 end.
 
 A store that has reached its ``maxmemory`` takes no write at all, the end of a job included. So its
-last tenth is kept for what accepted jobs still have to say; the embedded store and one of yours
-alike.
+last tenth is kept for what accepted jobs still have to say; in the embedded store and in
+your own.
 """
 
 from __future__ import annotations

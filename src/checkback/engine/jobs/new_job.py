@@ -24,7 +24,7 @@ class NewJob:
     deadline_seconds: float | None = None
     delay_seconds: float = 0.0
     request_id: str | None = None
-    #: ``{"url", "context"}``: who is told of the end.
+    #: ``{"url", "context"}``: who is notified of the end.
     callback: Mapping[str, JSON] | None = None
     #: The trace that the job belongs to.
     trace: TraceContext | None = None

@@ -83,5 +83,7 @@ def parse_cursor(cursor: str | None) -> tuple[int, str] | None:
         return None
     score, _, job_id = cursor.partition(".")
     if not score.isdigit() or not job_id or len(cursor) > 80:
-        raise InvalidInput("This cursor is not one of ours.", hint="Begin again without a cursor.")
+        raise InvalidInput(
+            "`cursor` is not a cursor of this list.", hint="Start again without a cursor."
+        )
     return int(score), job_id

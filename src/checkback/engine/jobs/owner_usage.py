@@ -14,11 +14,11 @@ from checkback.engine.redis.connection import RedisConnection, Script
 from checkback.engine.redis.keys import Keys
 from checkback.security.auth.callers import LOCAL_OWNER
 
-RELIEVE = Script.named("relieve")
-RECOUNT = Script.named("recount")
+FREE_OWNER_BYTES = Script.named("free_owner_bytes")
+RECOUNT_OWNER_BYTES = Script.named("recount_owner_bytes")
 
 JOB_BYTES = 1200
-"""What a job takes beside what its caller and its process wrote: other fields, index entries."""
+"""What a job takes in addition to what its caller and its process wrote: other fields, index entries."""
 FREED_SHARE = 0.1
 """How much of a share is freed at once, so that not each submit has to look for more."""
 SCAN_LIMIT = 500
@@ -29,7 +29,7 @@ NEARLY_FULL = 0.9
 
 
 class OwnerUsage:
-    """The owners' parts of one store. ``share_bytes`` is what one owner may take; 0 is no limit."""
+    """The owners' parts of one store. ``share_bytes`` is what one owner may take; 0 means no limit."""
 
     def __init__(
         self, wire: RedisConnection, keys: Keys, queues: Sequence[str], *, share_bytes: int
@@ -68,7 +68,7 @@ class OwnerUsage:
         for _ in range(MAX_LOOKS):
             begin = self._looked_from.get(owner, "-inf")
             found = await self._wire.script(
-                RELIEVE, listed, [owner, goal - freed, begin, SCAN_LIMIT, *prefixes]
+                FREE_OWNER_BYTES, listed, [owner, goal - freed, begin, SCAN_LIMIT, *prefixes]
             )
             freed += found[0]
             if len(found) < 2:
@@ -90,7 +90,7 @@ class OwnerUsage:
         """Correct the sums of all owners whose jobs others have removed: BullMQ's own tools do not
         count.
 
-        A sum that changes meanwhile is left for the next time.
+        A sum that changes while it is read is left for the next time.
         """
         flat: list[str] = await self._wire.call("HGETALL", self._keys.sizes())
         for owner, counted in zip(flat[::2], flat[1::2], strict=True):
@@ -105,7 +105,9 @@ class OwnerUsage:
                 sizes = await self._wire.transaction([["HGET", key, "cb:size"] for key in keys])
                 total += sum(int(size) for size in sizes if size is not None)
             if total != int(counted):
-                await self._wire.script(RECOUNT, [self._keys.sizes()], [owner, counted, total])
+                await self._wire.script(
+                    RECOUNT_OWNER_BYTES, [self._keys.sizes()], [owner, counted, total]
+                )
 
     def refusal(self) -> QuotaExceeded:
         """Why an owner gets no further job."""

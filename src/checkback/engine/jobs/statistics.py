@@ -13,10 +13,10 @@ from checkback.engine.redis.connection import Script
 from checkback.engine.worker.heartbeat import alive
 from checkback.engine.worker.totals import Totals
 
-OLDEST = Script.named("oldest")
+OLDEST_WAITING = Script.named("oldest_waiting")
 SCAN_LIMIT = 1000
-"""So many of the jobs that are next are looked at for the one that waits longest. The owners of a
-queue take turns, so each one's oldest job stands near the front.
+"""How many of the next jobs are scanned for the one that has waited longest. The owners of a queue
+take turns, so each one's oldest job is near the front.
 """
 
 
@@ -57,12 +57,12 @@ async def read_figures(queues: JobStore) -> Statistics:
     try:
         names = queues.names
         commands: list[list[Any]] = [
-            ["EVALSHA", OLDEST.sha, 2, keys.queue(name, "prioritized"), keys.queue(name, "wait"),
+            ["EVALSHA", OLDEST_WAITING.sha, 2, keys.queue(name, "prioritized"), keys.queue(name, "wait"),
              keys.queue(name, ""), SCAN_LIMIT]
             for name in names
         ]  # fmt: skip
         commands += [["TIME"], ["HVALS", keys.workers()], ["HGETALL", keys.totals()]]
-        *oldest, now, beats, totals = await queues.wire.transaction(commands, [OLDEST])
+        *oldest, now, beats, totals = await queues.wire.transaction(commands, [OLDEST_WAITING])
         counts = await counting
     finally:
         counting.cancel()

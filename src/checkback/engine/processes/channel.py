@@ -36,7 +36,7 @@ from checkback.storage.artifacts import AttemptArtifacts
 
 FLUSH_SECONDS = 0.25
 PHASE_SECONDS = 0.02
-"""A new phase is told at once, but not more often than this."""
+"""A new phase is reported at once, but not more often than this."""
 ANSWER_SECONDS = 60.0
 MAX_LOG_LINE = 2000
 MAX_LOG_BURST = 200
@@ -77,7 +77,7 @@ class Channel:
         return self._assignments.get()
 
     def start(self) -> None:
-        """Begin to listen and to flush, in a thread of its own."""
+        """Begin to listen and to flush, in a separate thread."""
         threading.Thread(target=self._run, name="conversation", daemon=True).start()
 
     def next_assignment(self) -> dict[str, Any] | None:

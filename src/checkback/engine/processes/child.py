@@ -115,7 +115,7 @@ class Assignment:
         return replace(made, files=files)
 
     def reach(self) -> sandboxing.Own:
-        """What the child needs of its own behind its walls."""
+        """What this child may reach inside its sandbox."""
         return sandboxing.Own(Path(self.home), self.egress["proxy_url"] if self.egress else None)
 
 
@@ -263,7 +263,7 @@ class _Attempt:
             self._fail(error)
 
     async def run_async(self) -> None:
-        """Await a coroutine function in a task of its own, which a cancel ends."""
+        """Await a coroutine function in a separate task, which a cancel ends."""
         loop = asyncio.get_running_loop()
         task: asyncio.Task[Any] | None = None
 

@@ -34,7 +34,7 @@ _GONE = (errno.ENOENT, errno.ENOTDIR)
 class DiskUse:
     """What is in a folder."""
 
-    #: On the disk, and of that in files that were handed in.
+    #: On the disk, and of that in files handed over as artifacts.
     total: int = 0
     outgoing: int = 0
     files: int = 0
@@ -43,9 +43,9 @@ class DiskUse:
 
 @dataclass(slots=True)
 class Ledger:
-    """What owners keep and what their running jobs hand in, of one worker."""
+    """What owners keep and what their running jobs hand over, for one worker."""
 
-    #: What one job may take while it runs, and what the results of one owner may; 0 is no limit.
+    #: What one job may take while it runs, and what the results of one owner may; 0 means no limit.
     job_bytes: int = 0
     owner_bytes: int = 0
     #: Kept results, as they were last measured, with those that came since.
@@ -88,12 +88,12 @@ class Share:
 
     ledger: Ledger
     owner: str
-    #: What it has handed in so far.
+    #: What it has handed over so far.
     outgoing: int = 0
 
     @property
     def room(self) -> int | None:
-        """How much it may hand in; None for any amount."""
+        """How much it may hand over; None for any amount."""
         return self.ledger.room(self.owner, besides=self)
 
     def problem(self, taken: DiskUse) -> Failure | None:

@@ -50,7 +50,7 @@ def for_built_in_kinds(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name in _PASSED_ON or name.startswith("LC_")
     }
-    # Each job has a home of its own, and a downloaded browser is in the worker's.
+    # Each job has its own home, and a downloaded browser is in the worker's.
     kept.setdefault("PLAYWRIGHT_BROWSERS_PATH", str(playwright_cache()))
     return for_children(kept)
 

@@ -204,7 +204,7 @@ class Forks:
             return
         message: dict[str, Any] = json.loads(data)
         if "forked" in message:
-            # Made here, not in fork(): the child's end may be told in the very next datagram.
+            # Made here, not in fork(): the very next datagram may report the child's end.
             exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             self._exited[message["pid"]] = exited
             waiting = self._forked.get(message["forked"])

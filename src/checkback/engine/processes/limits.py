@@ -86,8 +86,8 @@ class _Memory:
 
 
 async def _exactly(pids: tuple[int, ...], limit: int, *, is_growing: bool) -> int:
-    """What the processes hold. Those that grow fast stand still meanwhile, and go on only where
-    they may.
+    """What the processes hold. Those that grow fast are stopped during the count, and continue only
+    if they may.
     """
     if not is_growing:
         return await asyncio.to_thread(process_tree.proportional_bytes, pids[0])

@@ -144,9 +144,7 @@ class Runner:
         return outcome
 
     async def _start(self, kind: Kind, assignment: Assignment) -> Warm:
-        """A fresh child, with a folder of its own. Raises OSError where there is no process, or no
-        room.
-        """
+        """A fresh child with its own folder. Raises OSError if there is no process or no room."""
         home = self._folders.for_child(kind, assignment.job_id, assignment.attempt)
         try:
             child = await self._forks.fork(kind)

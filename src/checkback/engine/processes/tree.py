@@ -110,7 +110,7 @@ def kill_tree(pid: int) -> None:
 
 
 def send(pid: int, what: signal.Signals) -> None:
-    """Send a signal; a process that is gone, or no longer ours, is none to worry about."""
+    """Send a signal; a process that is gone, or no longer ours, is ignored."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, what)
 

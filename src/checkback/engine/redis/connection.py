@@ -30,7 +30,7 @@ to have answered within 2 s, on a busy machine too.
 """
 
 LATE_TURNS = 4
-"""Turns of the event loop within which what lies in the socket has been read and handed to its
+"""Turns of the event loop within which what is in the socket has been read and handed to its
 callers.
 """
 
@@ -254,7 +254,7 @@ class RedisConnection:
         if where.database:
             words.append(("SELECT", where.database))
         words.append(("CLIENT", "SETNAME", self._name))
-        # All sent before anything is awaited: a call that comes meanwhile must not slip in between.
+        # All sent before anything is awaited: a call made in between must not come first.
         replies = await asyncio.gather(*[self._send(one) for one in words], return_exceptions=True)
         for reply in replies:
             if (

@@ -112,7 +112,7 @@ class EmbeddedValkey:
         return shutil.disk_usage(self.folder).free >= ROOM_BYTES
 
     def stop(self) -> None:
-        """End the server cleanly: what it was told is on disk."""
+        """End the server cleanly: everything written is on disk."""
         if self._process is None:
             return
         self._process.terminate()
@@ -178,7 +178,7 @@ class EmbeddedValkey:
         )
 
     def _ended(self, code: int) -> EngineUnavailable:
-        """Why it does not start, in words that lead on."""
+        """Why it does not start, as an error that says what to do."""
         log = self.folder / "valkey.log"
         if not self.has_room():
             return EngineUnavailable(

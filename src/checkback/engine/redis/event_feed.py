@@ -1,8 +1,8 @@
-"""The change feed: one blocking read of all queues' event streams wakes whoever waits for a job.
+"""The change feed: one blocking read of all queues' event streams wakes who waits for a job.
 
-BullMQ writes an event for each step of a job, whoever runs it; our scripts add theirs. The feed
-only says that a job has changed: what it is now, a read says. After a lost connection everybody is
-woken once, so that nothing that happened meanwhile is missed.
+BullMQ writes an event for each step of a job, no matter which worker runs it; our scripts add
+theirs. The feed only reports that a job has changed; a read then gives its state. After a lost
+connection everybody is woken once, so that nothing that happened in between is missed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Changes:
 
 
 class EventFeed:
-    """Reads the event streams while somebody listens, on a connection of its own."""
+    """Reads the event streams while somebody listens, on a separate connection."""
 
     def __init__(
         self, address: RedisAddress, keys: Keys, queues: tuple[str, ...], *, name: str

@@ -1,7 +1,7 @@
 """The names of all keys, and which of them stand for ever.
 
-BullMQ's keys are ``<prefix>:<queue>:...``; ours are ``<prefix>:cb:...`` beside them. Every key
-belongs to a job and goes with it, but for the standing ones listed here.
+BullMQ's keys are ``<prefix>:<queue>:...``; ours are ``<prefix>:cb:...`` next to them. Every
+key belongs to a job and goes with it, except the standing ones listed here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STANDING_PER_QUEUE = (
 """What is kept for a queue itself, whether it holds jobs or not: BullMQ's, and the turns."""
 
 STANDING_OF_OURS = ("server", "workers", "callbacks", "runs", "totals", "sizes")
-"""Ours: what the running server published, the workers alive, the jobs whose end is to be told, how
+"""Ours: what the running server published, the workers alive, the jobs whose end is to be reported, how
 long the last runs of each kind took, how many attempts ended how, how many bytes each owner's jobs
 take.
 """
@@ -54,7 +54,7 @@ class Keys:
         return self.owner_prefix() + owner
 
     def turns(self, queue: str) -> str:
-        """Which turn a queue is at, and which each owner had last; made anew whenever nothing
+        """Which turn a queue is at, and which each owner had last; reset whenever nothing
         waits.
         """
         return self.queue(queue, "cb-turns")
@@ -80,7 +80,7 @@ class Keys:
         return f"{self.prefix}:cb:server"
 
     def callbacks(self) -> str:
-        """Sorted set of ``queue job-id``, by when to look whether the job's end can be told."""
+        """Sorted set of ``queue job-id``, by when to look whether the job's end can be reported."""
         return f"{self.prefix}:cb:callbacks"
 
     def runs(self) -> str:
@@ -96,7 +96,7 @@ class Keys:
         return f"{self.prefix}:cb:sizes"
 
     def claim(self, job_id: str) -> str:
-        """Held by the worker that tells of a job's end just now; ends by itself."""
+        """Held by the worker that is reporting a job's end; ends by itself."""
         return f"{self.prefix}:cb:claim:{job_id}"
 
     def telling(self, owner: str) -> str:

@@ -81,7 +81,7 @@ class OwnerFeed:
             try:
                 await self._look_up(unknown)
             except (EngineUnavailable, ReplyError):
-                continue  # after the outage the feed wakes whoever waits for a job; a list is read anew then
+                continue  # after the outage the feed wakes all waiters, and the list is read again
             for owner in {self._owners.get(job_id, LOCAL_OWNER) for job_id in pending} | {
                 EVERYBODY
             }:

@@ -1,8 +1,8 @@
 """Who may do what in the embedded store: passwords in files of mode 0600, and the list of users for
 Valkey.
 
-Without a password a connection can do nothing but PING. The user ``checkback``, which everything of
-ours is, has no command that stops or copies the server, changes its settings or reaches another
+Without a password a connection can do nothing but PING. The user ``checkback``, which all of our
+processes use, has no command that stops or copies the server, changes its settings or reaches another
 one; ``admin`` has all.
 """
 
@@ -24,7 +24,7 @@ _RULES = {
 
 
 def password(folder: Path, user: str = APP) -> str:
-    """A user's password, made where there is none yet. ``folder`` is the
+    """A user's password, created if it does not exist yet. ``folder`` is the
     store's. Raises OSError.
     """
     path = folder / _FILES[user]

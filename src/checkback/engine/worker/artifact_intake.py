@@ -1,5 +1,5 @@
-"""Takes the files that a job's process handed in over into the artifact store. Nothing it says is
-believed.
+"""Moves the files that a job's process handed over into the artifact store. Nothing it says is
+trusted.
 
 Each file must be a plain one in the attempt's own folder, with one name, of the size and the hash
 that were said. Files are on the disk, under their names in the store, when ``adopt`` returns.
@@ -75,13 +75,13 @@ def adopt(
 
 
 def check_list(listed: Sequence[Artifact], attempt: int) -> None:
-    """Raise JobFailed unless this could be a list of files that one attempt handed in."""
+    """Raise JobFailed unless this could be a list of files from one attempt."""
     if len(listed) > MAX_ARTIFACTS:
-        raise _invalid(f"It handed in more than {MAX_ARTIFACTS} files.")
+        raise _invalid(f"It handed over more than {MAX_ARTIFACTS} files.")
     if len({one.id for one in listed}) < len(listed) or len({one.name for one in listed}) < len(
         listed
     ):
-        raise _invalid("It handed in two files under one name.")
+        raise _invalid("It handed over two files with the same name.")
     for one in listed:
         if not ID.fullmatch(one.id) or one.attempt != attempt:
             raise _invalid("It named a file that is not its own.")
@@ -116,7 +116,7 @@ def _take(source: int, target: Path, artifact: Artifact, *, may_move: bool) -> N
             else:
                 _own(descriptor, found)
         if digest != artifact.sha256:
-            raise _invalid("One of its files was changed after it was handed in.")
+            raise _invalid("One of its files was changed after it was handed over.")
     finally:
         os.close(descriptor)
 

@@ -19,9 +19,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from checkback.core.trace_context import TraceContext
+from checkback.engine.jobs.adding import KEEP_GRACE_SECONDS
 from checkback.engine.jobs.codec import Retention
-from checkback.engine.jobs.store import KEEP_GRACE_SECONDS
-from checkback.engine.worker.attempt import END_RETRY_SECONDS, PASSING_REFUSALS, JobExtras
+from checkback.engine.worker.attempt import JobExtras
+from checkback.engine.worker.attempt_store import END_RETRY_SECONDS, PASSING_REFUSALS
 from checkback.engine.worker.slots import Slots, take_newcomer
 from checkback.security.auth.callers import LOCAL_OWNER
 
@@ -50,7 +51,7 @@ class QueueWorker(BullWorker):
     is_draining = False
 
     def __init__(self, name: str, processor: Any, opts: dict[str, Any], waiting: Redis) -> None:
-        """``waiting`` is a client of its own for the wait for jobs, called by ``waiting_name``."""
+        """``waiting`` is a separate client for the wait for jobs, called by ``waiting_name``."""
         super().__init__(name, processor, opts)
         self.slots = Slots(opts["concurrency"], follow=self._have_under_way)
         self._have_under_way(self.slots.wanted_tasks)

@@ -1,5 +1,5 @@
-"""What artifacts and uploads take on this machine's disk, and whose: too much, and the store is
-told, whose script lets no new job in.
+"""What artifacts and uploads take on this machine's disk, and whose. When it
+is too much, a mark in the store makes our script refuse new jobs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ASKED_AT_ONCE = 500
 
 
 class DiskWatch:
-    """The folders of one data folder, and what they may take; 0 is no limit."""
+    """The folders of one data folder, and what they may take; 0 means no limit."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class DiskWatch:
 
 
 def folder_bytes(folder: Path) -> int:
-    """What the files below a folder take; what vanishes meanwhile takes nothing."""
+    """What the files below a folder take; a file that vanishes during the count takes nothing."""
     taken, left = 0, [str(folder)]
     while left:
         try:

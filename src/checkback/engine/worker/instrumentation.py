@@ -1,5 +1,5 @@
-"""What a worker tells of its attempts: a span around each, its job's names on every log line, the
-totals.
+"""What a worker reports about its attempts: a span around each, its job's names on every log line,
+the totals.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Observer:
     def attempt(
         self, queue: str, job: BullJob, *, trace: TraceContext | None, request_id: str | None
     ) -> Generator[Span]:
-        """Around one attempt: what it logs names the job, and its span goes on with the submitter's
+        """Around one attempt: what it logs names the job, and its span continues the submitter's
         trace.
 
         Every attempt is a child of the submit, also one after a lost worker: which one it is, its
@@ -146,7 +146,7 @@ def process_of(kind: Kind, attempt: int) -> Generator[Span]:
 
 
 def record_phases(span: Span, kind: Kind, phases: list[PhaseStart], seconds: float) -> None:
-    """A span for each phase that a job told, which ended just now after so many seconds."""
+    """A span for each phase that a job reported; it ended just now after ``seconds``."""
     began_at = time.time() - seconds
     for place, phase in enumerate(phases):
         name = phase.phase if phase.phase in kind.phases else OTHER_PHASE

@@ -48,18 +48,11 @@ from checkback.storage.uploads import UploadStore
 
 logger = logging.getLogger(__name__)
 
-LOCK_MS = 30_000
-LOCK_RENEW_MS = 10_000
-"""Renewed early: after a renewal at least 20 s of the lock are left, so 12 s without Valkey run
-nothing twice.
-"""
 LOCK_LOOK_SECONDS = 1.0
 LOCK_TRUSTED_SHARE = 0.9
 """The rest is for the way of a renewal's answer, and for the end of the children."""
-STALLED_CHECK_MS = 5_000
-"""Every worker of a queue must use the same: the longest of them rules all (docs/engine.md)."""
 MAX_STALLED = 10
-"""Lost workers that a job survives where none of ours ever ran it: see
+"""Lost workers that a job survives if no worker of checkback ever ran it: see
 ``attempt.MAX_LOST_WORKERS``.
 """
 GRACE_SECONDS = 25.0
@@ -71,6 +64,30 @@ HAND_BACK_SECONDS = 5.0
 DRAIN_LOOK_SECONDS = 0.05
 CHANGES_OF_SLOTS = frozenset({"waiting", "completed", "failed"})
 """Events after which a job may begin that could not before."""
+
+
+@dataclass(frozen=True)
+class LockTimes:
+    """How long a lock of a job lives, and what follows from it.
+
+    Renewed after a third: after a renewal of 30 s at least 20 s are left, so 12 s without the store
+    run nothing twice. Looked for lost ones after a sixth. Every worker of a queue must use the
+    same: the longest of them rules all (docs/engine.md).
+    """
+
+    seconds: float = 30.0
+
+    @property
+    def lock_ms(self) -> int:
+        return round(self.seconds * 1000)
+
+    @property
+    def renew_ms(self) -> int:
+        return round(self.seconds * 1000 / 3)
+
+    @property
+    def stalled_check_ms(self) -> int:
+        return round(self.seconds * 1000 / 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +109,17 @@ class WorkerSettings:
     allow_hosts: tuple[str, ...] = ()
     deny_networks: tuple[str, ...] = ()
     grace_seconds: float = GRACE_SECONDS
+    locks: LockTimes = field(default_factory=LockTimes)
     version: str = ""
-    #: Who is told of a job's end, and how; None tells nobody.
+    #: Who is notified of a job's end, and how; None notifies nobody.
     callbacks: WebhookSettings | None = None
-    #: What artifacts and uploads may take together; 0 is no limit.
+    #: What artifacts and uploads may take together; 0 means no limit.
     disk_budget_bytes: int = 0
-    #: What the artifacts of one owner may take; 0 is no limit.
+    #: What the artifacts of one owner may take; 0 means no limit.
     owner_artifact_bytes: int = 0
-    #: What the files of one job may take while it runs; 0 is no limit.
+    #: What the files of one job may take while it runs; 0 means no limit.
     job_disk_bytes: int = 0
-    #: What the jobs of one owner may take in the store; 0 is no limit.
+    #: What the jobs of one owner may take in the store; 0 means no limit.
     owner_store_bytes: int = 0
 
 
@@ -268,9 +286,9 @@ class WorkerProcess:
                 "connection": worker_client(self._settings.address, f"checkback-worker:{self.id}"),
                 "prefix": self._settings.keys.prefix,
                 "concurrency": self._settings.concurrency[queue],
-                "lockDuration": LOCK_MS,
-                "lockRenewTime": LOCK_RENEW_MS,
-                "stalledInterval": STALLED_CHECK_MS,
+                "lockDuration": self._settings.locks.lock_ms,
+                "lockRenewTime": self._settings.locks.renew_ms,
+                "stalledInterval": self._settings.locks.stalled_check_ms,
                 "maxStalledCount": MAX_STALLED,
                 "drainDelay": 1,
                 "runRetryDelay": 250,
@@ -303,7 +321,7 @@ class WorkerProcess:
         return worker
 
     async def _process(self, attempt: Attempt) -> Any:
-        """Run an attempt in a task of its own: nothing that leaks out of it may
+        """Run an attempt in a separate task: nothing that leaks out of it may
         end BullMQ's loop.
         """
         self._attempts[attempt.job_id] = attempt
@@ -376,11 +394,11 @@ class WorkerProcess:
 
     async def _watch_locks(self) -> None:
         """End attempts before their locks run out unrenewed, so that none runs
-        beside the next one.
+        at the same time as the next one.
         """
         while True:
             await asyncio.sleep(LOCK_LOOK_SECONDS)
-            oldest = time.monotonic() - LOCK_TRUSTED_SHARE * LOCK_MS / 1000
+            oldest = time.monotonic() - LOCK_TRUSTED_SHARE * self._settings.locks.seconds
             for attempt in self._attempts.values():
                 if attempt.renewed_at < oldest:
                     attempt.stop(Stop.LOCK_LOST)
@@ -421,7 +439,7 @@ class WorkerProcess:
         """End a worker loop within a few seconds.
 
         Not by BullMQ's own ``close``: it waits without limit, and spins for ever when it is
-        cancelled meanwhile.
+        cancelled during the wait.
         """
         worker.closing = True
         worker.slots.ring()

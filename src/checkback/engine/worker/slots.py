@@ -24,7 +24,7 @@ from bullmq import Worker as BullWorker
 from checkback.engine.redis import bullmq_scripts
 from checkback.engine.redis.connection import Script
 
-NEWCOMER = Script.named("newcomer")
+OWNER_TURN = Script.named("owner_turn")
 SCAN_LIMIT = 200
 """How many waiting jobs are looked at for one whose owner runs nothing. Turns bring it to the
 front.
@@ -140,7 +140,7 @@ async def take_newcomer(worker: BullWorker, token: str) -> tuple[dict[str, Any],
     keys = [aside, bull.keys["active"], nothing, bull.keys["events"], bull.keys["stalled"], nothing]
     keys += [nothing, nothing, nothing, nothing, bull.keys["marker"]]
     client = bull.client
-    newcomer = client.register_script(NEWCOMER.text)
+    newcomer = client.register_script(OWNER_TURN.text)
     async with client.pipeline(transaction=True) as pipe:
         await newcomer(keys=[*listed, aside], args=[prefix, SCAN_LIMIT, now], client=pipe)
         await bull.scripts.commands["moveToActive"](

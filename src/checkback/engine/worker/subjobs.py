@@ -1,8 +1,8 @@
 """Jobs that a running job starts, its parts: made under its lock, ended with it.
 
 A part's id comes from its job and a key, so that a later attempt of the job finds the same part
-instead of making a second one. The job's hash lists its parts before they are added: whoever
-cancels the job sees all.
+instead of making a second one. The job's hash lists its parts before they are added, so that
+a cancel of the job sees all.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from checkback.kinds.registry import Kind
 from checkback.security.encryption import SecretCipher, derive
 
 MAX_ARGS_BYTES = 256 * 1024
-PART = Script.named("part")
+ADD_SUBJOB = Script.named("add_subjob")
 NOTED, CANCELLED = 1, 2
 RETRY_SECONDS = 0.25
 #: How long a part that ended before is waited for, when its last processes are still being stopped.
@@ -69,7 +69,7 @@ class Subjobs:
             return {"error": error.message}
         part_id = ids.keyed_job_id(self._secret, job_id, message["key"])
         noted = await _patiently(
-            lambda: self._wire.script(PART, [self._keys.job(queue, job_id)], [token, part_id])
+            lambda: self._wire.script(ADD_SUBJOB, [self._keys.job(queue, job_id)], [token, part_id])
         )
         if noted != NOTED:
             return {"error": "The job may start nothing more."}

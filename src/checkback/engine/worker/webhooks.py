@@ -1,8 +1,8 @@
-"""Tells those who asked for it of a job's end, by POST: at least once, and never for ever.
+"""Reports a job's end by POST to the address that asked for it: at least once, and not for ever.
 
-What is to be told lies in the store: a field of the job with the address, and a sorted set of the
-jobs that are still to be told of, by when to look next. Every worker looks, at each end it hears of
-and every few seconds; a short claim keeps two from telling at once. A worker that dies between the
+What is to be reported is in the store: a field of the job with the address, and a sorted set of
+the jobs that are still to be reported, by when to look next. Every worker looks, at each end it hears of
+and every few seconds; a short claim keeps two from reporting at once. A worker that dies between the
 end and the telling loses nothing. Each owner's callbacks are sent apart, two at a time at most,
 each within a total time: a receiver that is slow delays nobody else's.
 """
@@ -49,7 +49,7 @@ POST_SECONDS = 10.0
 """For one delivery in all, however slowly its receiver answers."""
 CLAIM_MS = 60_000
 CLAIMED, NO_PLACE = 1, -1
-TELLING = Script.named("telling")
+CLAIM_WEBHOOK = Script.named("claim_webhook")
 MAX_RETRY_AFTER = 600.0
 WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
 
@@ -193,7 +193,7 @@ class Webhooks:
     async def _tell_claimed(self, job: Job, member: str) -> None:
         claim, telling = self._keys.claim(job.id), self._keys.telling(job.owner)
         claimed = await self._wire.script(
-            TELLING, [claim, telling], [job.id, CLAIM_MS, AT_ONCE_OF_OWNER]
+            CLAIM_WEBHOOK, [claim, telling], [job.id, CLAIM_MS, AT_ONCE_OF_OWNER]
         )
         if claimed == NO_PLACE:
             # Other workers are sending as many of this owner's as may be sent at once.
@@ -201,7 +201,7 @@ class Webhooks:
         if claimed != CLAIMED:
             return
         try:
-            # Another worker may have told of it between our look and our claim.
+            # Another worker may have reported it between our look and our claim.
             if await self._wire.call("ZSCORE", self._keys.callbacks(), member) is not None:
                 await self._tell(job, self._keys.job(job.queue, job.id), member)
         finally:
@@ -227,10 +227,11 @@ class Webhooks:
                 ]
             )
             return
-        told = status is not None and status < 300
-        words = f"answered {status}" if status is not None else "did not answer"
-        line = f"callback: {'delivered' if told else 'given up'}, its server {words}, try {tried}"
-        if not told:
+        is_delivered = status is not None and status < 300
+        outcome = "delivered" if is_delivered else "given up"
+        answer = f"answered {status}" if status is not None else "did not answer"
+        line = f"callback: {outcome}, its server {answer}, try {tried}"
+        if not is_delivered:
             logger.warning("job %s: %s", job.id, line)
         await self._wire.transaction(
             [["ZREM", self._keys.callbacks(), member], ["RPUSH", f"{key}:logs", line]]

@@ -1,7 +1,7 @@
 """Codes for a link that signs a browser in, once and within ten minutes.
 
 A link with the token itself would stay in the browser's history, and in the logs of proxies.
-Whoever can read the data folder's token can make a code; nothing has to be stored for it.
+Anyone who can read the data folder's token can make a code; nothing has to be stored for it.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ class TokenFile:
 def _entry(path: Path, number: int, entry: Any) -> Token:
     where = f"Token {number} in {path}"
     if not isinstance(entry, dict):
-        raise InvalidInput(f"{where} is no table.", hint=_HINT)
+        raise InvalidInput(f"{where} is not a table.", hint=_HINT)
     fields: dict[str, Any] = dict(entry)  # pyright: ignore[reportUnknownArgumentType]
     if unknown := fields.keys() - _KEYS:
         raise InvalidInput(f"{where} has an unknown key: {min(unknown)}.", hint=_HINT)
@@ -195,7 +195,7 @@ def _entry(path: Path, number: int, entry: Any) -> Token:
 def _time(value: Any, where: str) -> datetime:
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise InvalidInput(
-            f"{where} is no date and time with a zone, as 2026-11-22T10:00:00Z.", hint=_HINT
+            f"{where} is not a date and time with a zone, such as 2026-11-22T10:00:00Z.", hint=_HINT
         )
     return value
 

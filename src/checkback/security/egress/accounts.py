@@ -38,7 +38,7 @@ class EgressLimits:
 
     #: Both directions together, as they pass the proxy.
     bytes: int = 200_000_000
-    #: Open at one time. A browser opens up to 32 to one proxy, and WebSockets beside them.
+    #: Open at one time. A browser opens up to 32 to one proxy, and WebSockets in addition.
     open_connections: int = 96
     #: In all.
     connections: int = 5_000

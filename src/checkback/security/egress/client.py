@@ -113,14 +113,14 @@ class EgressProxy:
 
     @property
     def pid(self) -> int | None:
-        """The process as it is now; None while there is none."""
+        """The current process; None while it is not running."""
         return self._process.pid if self._process is not None and self._ready.is_set() else None
 
     async def grant(self, job_id: str) -> EgressGrant:
         """A new key for a job. Raises EngineUnavailable when no proxy runs and
         none can be started.
         """
-        # One restart in between is no reason to fail a job that has not begun.
+        # One restart in between must not fail a job that has not begun.
         for _ in range(2):
             await self._wait_ready()
             grant = EgressGrant(

@@ -154,7 +154,7 @@ def _split_authority(authority: str) -> tuple[Address | str, int | None]:
 
 
 def credentials(request: Request) -> tuple[str, str] | None:
-    """The user name and password for the proxy, or None when there are none that could be valid."""
+    """The user name and password for the proxy, or None if they are missing or malformed."""
     sent = request.values("proxy-authorization")
     if len(sent) != 1 or not sent[0].lower().startswith("basic "):
         return None

@@ -110,7 +110,7 @@ async def relay_request(
 ) -> None:
     """Pass on a request's body and the answer to it; the head has been sent.
 
-    Ends early when the client goes away. Raises BadMessage for an answer that cannot be passed on,
+    Ends early when the client disconnects. Raises BadMessage for an answer that cannot be passed on,
     and only while nothing but interim answers has been.
     """
     limit = None if length == http.CHUNKED or request.upgrade else length

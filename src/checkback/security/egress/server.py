@@ -200,8 +200,8 @@ class EgressServer:
         self, to: http.Destination, addresses: list[Address], account: Account
     ) -> Streams:
         failed = Failed.UNREACHABLE
-        # Half of the time for the first, half of the rest for the second: one dead address is no
-        # dead host.
+        # Half of the time for the first, half of the rest for the second: one dead address does not
+        # mean a dead host.
         share = self._limits.connect_seconds
         for address in addresses[:MAX_DIALLED]:
             share = share if address is addresses[:MAX_DIALLED][-1] else share / 2

@@ -3,7 +3,7 @@ good.
 
 Rules can only be added: a restricted process can restrict itself further and never get anything
 back. That holds for programs that are run later, too. Landlock also keeps a restricted process from
-tracing any process outside of its own walls, and with that from reading their ``/proc/N/cwd``,
+tracing any process outside its own sandbox, and with that from reading their ``/proc/N/cwd``,
 ``root``, ``fd``, ``environ`` and ``mem``, whichever user runs it. Linux 5.13 or newer; what an
 older version of it cannot do is left out.
 """

@@ -78,7 +78,7 @@ class Walls:
     landlock: int
     #: Whether system calls can be refused.
     seccomp: bool
-    #: Whether the process can become a user of its own.
+    #: Whether the process can become a separate user.
     other_user: bool
     #: The path of bubblewrap, where that has to do instead of Landlock.
     bubblewrap: str | None
@@ -89,7 +89,7 @@ class Walls:
         return self.seccomp and bool(self.landlock or self.bubblewrap)
 
     def describe(self) -> str:
-        """What there is, in words."""
+        """What there is, as text for people."""
         if self.landlock:
             files = f"Landlock (version {self.landlock})"
         elif self.bubblewrap:
@@ -97,7 +97,7 @@ class Walls:
         else:
             files = "no Landlock and no bubblewrap"
         calls = "system calls filtered" if self.seccomp else "no filter of system calls"
-        user = "a user of its own for each job" if self.other_user else "the server's own user"
+        user = "a separate user for each job" if self.other_user else "the server's own user"
         return f"{files}, {calls}, {user}"
 
     def to_json(self) -> dict[str, object]:
@@ -275,10 +275,9 @@ def _bubblewrap_line(
 
 
 def user_for_child(pid: int) -> tuple[int, int] | None:
-    """The user and group that a process of ours becomes behind its walls; None where it keeps its
-    user.
+    """The user and group that a job's process becomes in its sandbox; None if it keeps its user.
 
-    Each has a number of its own, so that one is nothing to the others. Where a container has no
+    Each has its own number, so that one cannot touch the others. Where a container has no
     such numbers it is nobody.
     """
     if os.geteuid() != 0:

@@ -180,7 +180,7 @@ COMPARE = """async ([failures, unknowns]) => {
     const all = document.querySelectorAll(selector);
     return all.length === 1 ? all[0] : null;
   });
-  const told = (list) => list.map((element) => element ? element.outerHTML.slice(0, 120) : "no element");
+  const shown = (list) => list.map((element) => element ? element.outerHTML.slice(0, 120) : "no element");
   const [failed, open, mine, unknown] = [
     elements("violations"), elements("incomplete"), ours(failures), ours(unknowns)];
   return {

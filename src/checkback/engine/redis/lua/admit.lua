@@ -11,8 +11,8 @@
   KEYS[8]  how many bytes the jobs of each owner take in the store
   ARGV[1]  how many jobs the owner may have that have not ended; 0: any number
   ARGV[2]  how many jobs may wait in the queue; 0: any number
-  ARGV[3]  "1" only to ask: for a job that is there and shall run again
-  ARGV[4]  "1" where the owner's part of the disk is no matter
+  ARGV[3]  "1" only to ask: for a job that exists and is to run again
+  ARGV[4]  "1" where the owner's part of the disk does not matter
   ARGV[5]  owner
   ARGV[6]  how many bytes the owner's jobs may take in the store; 0: any number
   ARGV[7]  how many this job adds
@@ -20,7 +20,7 @@
            -4 the owner's part of the disk is, -5 the owner's part of the store is
 
   A MULTI cannot stop halfway. A job that is refused gets a hash with nothing but cb:refused, so that BullMQ's own
-  script takes it for one that is there and adds nothing; keep.lua removes that hash, at the end of the same MULTI.
+  script takes it for one that is there and adds nothing; index_job.lua removes that hash, at the end of the same MULTI.
 ]]
 local rcall = redis.call
 if ARGV[3] ~= '1' and rcall('EXISTS', KEYS[1]) == 1 then return 0 end

@@ -6,7 +6,7 @@
   KEYS[3]   the queue's event stream
   KEYS[4]   the owner's index
   KEYS[5]   the owner's jobs that have not ended
-  KEYS[6]   the jobs whose end is to be told
+  KEYS[6]   the jobs whose end is to be reported
   KEYS[7]   how many bytes the jobs of each owner take in the store
   KEYS[8]   the queue's waiting list
   KEYS[9]   the queue's paused list

@@ -5,7 +5,7 @@
   ARGV[1]  job id
   ARGV[2]  "1" to read the arguments too
   ARGV[3]  whose the job must be, or "" for anybody's; another owner's is as one that does not exist, and takes as long
-  Returns  {place of the queue from 1, state word of BullMQ, field values in the order of FIELDS in record.py},
+  Returns  {place of the queue from 1, state word of BullMQ, field values in the order of JobFields in jobs/codec.py},
            or nil where no queue has the job.
 
   The names of a queue's lists are made from the hash's own name; on a cluster the prefix holds them in one slot.

@@ -1,5 +1,5 @@
 --[[
-  Writes what is ours beside a job that BullMQ's own script has just added, or put back, in the same MULTI: fields,
+  Writes our fields for a job that BullMQ's own script has just added, or put back, in the same MULTI: fields,
   places in our indexes, and the job's turn.
 
   KEYS[1]  the job's hash
@@ -7,14 +7,14 @@
   KEYS[3]  the queue's turns
   KEYS[4]  the owner's index
   KEYS[5]  the owner's jobs that have not ended
-  KEYS[6]  the jobs whose end is to be told
+  KEYS[6]  the jobs whose end is to be reported
   KEYS[7]  how many bytes the jobs of each owner take in the store
   ARGV[1]  job id
   ARGV[2]  owner
   ARGV[3]  when the job was made, in ms
   ARGV[4]  the job's name in the other sets: queue:id
   ARGV[5]  "1" to count the job among the owner's
-  ARGV[6]  when to look whether its end can be told, or ""
+  ARGV[6]  when to look whether its end can be reported, or ""
   ARGV[7]  "1" for a job that was there before and runs again
   ARGV[8]  how many bytes the job takes in the store
   ARGV[9+] fields and values
@@ -23,7 +23,7 @@
   Turns. The owners of a queue take turns, however many jobs each has waiting (start-time fair queueing). A job's turn
   is BullMQ's priority: the smallest goes first. An owner's next job gets the turn after the owner's last one, but none
   that is over: the turn that the queue is at is one before the first waiting job's. So a flood goes behind the first
-  job of anybody else, and is itself never left behind for good. When nothing waits, all begin anew at FIRST.
+  job of anybody else, and is itself never left behind for good. When nothing waits, all begin again at FIRST.
 ]]
 local rcall = redis.call
 local FIRST, LAST = 10, 2097151

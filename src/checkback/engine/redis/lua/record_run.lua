@@ -7,7 +7,7 @@
   ARGV[3]  how many are remembered
 ]]
 local rcall = redis.call
--- Each run stands in a line of its own, so that nothing has to be decoded here.
+-- Each run is a separate line, so that nothing has to be decoded here.
 local kept = rcall('HGET', KEYS[1], ARGV[1]) or ''
 local lines, count = {ARGV[2]}, 1
 for line in string.gmatch(kept, '[^\n]+') do
