@@ -244,7 +244,7 @@ async def test_what_the_checks_cost_is_told_and_outlives_an_attempt(
     with pytest.raises(JobFailed) as caught:
         await asyncio.to_thread(tracked, ctx)
     assert caught.value.message.endswith("3 checks at PDF.co cost 6 credits.")
-    assert "poll 2 checks there cost 4 credits." in notes.said
+    assert "poll 2 checks at PDF.co cost 4 credits." in notes.said
     pdfco.files["/r.txt"], pdfco.checks = b"x", [success(f"{pdfco.url}/r.txt")]
     again, _ = job(saved=json.loads(notes.saved[-1]))
     provider = (await asyncio.to_thread(tracked, again))["provider"]

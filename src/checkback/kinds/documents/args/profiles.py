@@ -67,16 +67,16 @@ class ProfileOptions:
 
 def read_options(text: str) -> ProfileOptions:
     """The options in the text of a JSON object. Raises ValueError that names a wrong option."""
-    given = _json_object(text)
+    values = _json_object(text)
     options: dict[str, Any] = {}
     for name, (argument, read) in _OPTIONS.items():
-        if name in given:
-            options[argument] = read(name, given.pop(name))
+        if name in values:
+            options[argument] = read(name, values.pop(name))
     for argument, prefix in (("encryption", "dataencryption"), ("decryption", "datadecryption")):
-        parts = [given.pop(f"{prefix}{part}", None) for part in ("algorithm", "key", "iv")]
+        parts = [values.pop(f"{prefix}{part}", None) for part in ("algorithm", "key", "iv")]
         if any(parts):
             options[argument] = _cipher(prefix, *parts)
-    return ProfileOptions(**options, unknown=tuple(sorted(given)))
+    return ProfileOptions(**options, unknown=tuple(sorted(values)))
 
 
 def _json_object(text: str) -> dict[str, Any]:

@@ -84,7 +84,7 @@ _CURRENCIES = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
 
 
 @dataclass(slots=True)
-class _Found:
+class _Fields:
     """The value of each field, and its confidence."""
 
     values: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -97,20 +97,20 @@ class _Found:
 
 def parse_invoice(lines: Sequence[Line], tables: Sequence[Table]) -> dict[str, Any]:
     """The fields of the invoice. ``lines`` are those of all pages, from top to bottom."""
-    found = _Found()
+    fields = _Fields()
     for name, (label, value) in _LABELS.items():
         pattern = re.compile(rf"\b(?:{label})(?!\w)\s*[:#]?\s*", re.IGNORECASE)
-        _search(found, name, pattern, re.compile(value), lines)
+        _search(fields, name, pattern, re.compile(value), lines)
     texts = [line.text for line in lines]
-    found.add("vendor", _vendor(texts), GUESSED)
-    found.add("billTo", _block(lines, _BILL_TO), BELOW)
-    found.add("shipTo", _block(lines, _SHIP_TO), BELOW)
-    found.add("email", _email(texts), GUESSED)
-    found.add("currency", _currency(texts), GUESSED)
+    fields.add("vendor", _vendor(texts), GUESSED)
+    fields.add("billTo", _block(lines, _BILL_TO), BELOW)
+    fields.add("shipTo", _block(lines, _SHIP_TO), BELOW)
+    fields.add("email", _email(texts), GUESSED)
+    fields.add("currency", _currency(texts), GUESSED)
     items = items_of(lines, tables, amount)
     if items:
-        found.confidence["lineItems"] = BELOW
-    return _shaped(found, items)
+        fields.confidence["lineItems"] = BELOW
+    return _shaped(fields, items)
 
 
 def amount(text: str | None) -> float | None:
@@ -147,7 +147,7 @@ def iso_date(text: str | None) -> str | None:
 
 
 def _search(
-    found: _Found,
+    fields: _Fields,
     name: str,
     label: re.Pattern[str],
     value: re.Pattern[str],
@@ -161,11 +161,11 @@ def _search(
         # Of several totals the last one counts.
         rank = number / 1e6
         if next_to := value.match(line.text[match.end() :].lstrip(" :.\t")):
-            found.add(name, next_to[0].strip(), NEXT_TO + (rank if name == "total" else 0))
+            fields.add(name, next_to[0].strip(), NEXT_TO + (rank if name == "total" else 0))
         elif (later := value.search(line.text, match.end())) and name in _MONEY:
-            found.add(name, later[0].strip(), NEXT_TO + rank)
+            fields.add(name, later[0].strip(), NEXT_TO + rank)
         elif below := value.fullmatch(_below(lines, number, match.start())):
-            found.add(name, below[0], GUESSED if name in _MONEY else BELOW)
+            fields.add(name, below[0], GUESSED if name in _MONEY else BELOW)
 
 
 def _is_subtotal(text: str, match: re.Match[str]) -> bool:
@@ -268,9 +268,9 @@ _FIELDS = (
 )  # fmt: skip
 
 
-def _shaped(found: _Found, items: list[dict[str, Any]]) -> dict[str, Any]:
+def _shaped(fields: _Fields, items: list[dict[str, Any]]) -> dict[str, Any]:
     """The fields in PDF.co's structure."""
-    value = found.values.get
+    value = fields.values.get
     return {
         "vendor": {
             "name": value("vendor"),
@@ -291,7 +291,7 @@ def _shaped(found: _Found, items: list[dict[str, Any]]) -> dict[str, Any]:
             "currency": value("currency"),
         },
         "lineItems": items or None,
-        "confidence": {name: round(found.confidence.get(name, 0.0), 2) for name in _FIELDS},
+        "confidence": {name: round(fields.confidence.get(name, 0.0), 2) for name in _FIELDS},
         "method": "rules",
     }
 

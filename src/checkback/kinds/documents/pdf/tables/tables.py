@@ -17,7 +17,7 @@ from checkback.kinds.documents.pdf.text.words import Word
 def tables_of(content: PageContent, search: TableSearch = TableSearch.BOTH) -> list[Table]:
     """The tables of a page, from top to bottom. Unruled ones are searched for outside of ruled ones."""
     ruled: list[Table] = []
-    if search is not TableSearch.UNRULED and not content.recognised:
+    if search is not TableSearch.UNRULED and not content.recognized:
         ruled = ruled_tables(content.page, content.frame, content.words)
     unruled: list[Table] = []
     if search is not TableSearch.RULED:

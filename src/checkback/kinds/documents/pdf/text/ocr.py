@@ -14,7 +14,7 @@ OCR_DPI = 300
 MIN_CONFIDENCE = 0.0
 
 
-def recognised_words(
+def recognized_words(
     program: str, document: Any, index: int, languages: str, folder: Path, dpi: int
 ) -> list[Word]:
     """All words of one page, in Tesseract's order. Raises the failures of a program that fails or is

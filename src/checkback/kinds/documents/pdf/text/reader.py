@@ -19,7 +19,7 @@ from checkback.kinds.documents.args.rect_argument import Rect, parse_rect
 from checkback.kinds.documents.files.sniff import FileType, sniff
 from checkback.kinds.documents.job_context import MAX_PAGES, DocumentWork
 from checkback.kinds.documents.pdf.ocr_layer import find_tesseract
-from checkback.kinds.documents.pdf.text.ocr import OCR_DPI, recognised_words
+from checkback.kinds.documents.pdf.text.ocr import OCR_DPI, recognized_words
 from checkback.kinds.documents.pdf.text.words import (
     Frame,
     PageText,
@@ -43,7 +43,7 @@ class PageContent:
     #: PDFium's page, open only until the next page is requested.
     page: Any
     #: Whether the words were recognized in an image.
-    recognised: bool = False
+    recognized: bool = False
 
 
 @contextmanager
@@ -97,7 +97,7 @@ class TextReader:
     args: TextArgs
     #: Pages without text that could not be recognized.
     unread: list[int] = field(default_factory=list[int])
-    recognised: list[int] = field(default_factory=list[int])
+    recognized: list[int] = field(default_factory=list[int])
     program: str | None = None
     missing: JobFailed | None = None
 
@@ -117,8 +117,8 @@ class TextReader:
     def facts(self) -> dict[str, Any]:
         """What the result reports about scanned pages."""
         facts: dict[str, Any] = {}
-        if self.recognised:
-            facts["recognised_pages"] = self.recognised
+        if self.recognized:
+            facts["recognised_pages"] = self.recognized
         if self.unread:
             facts["pages_without_text"] = self.unread
         return facts
@@ -139,11 +139,11 @@ class TextReader:
             self.unread.append(index)
             return PageContent(index, (), frame, page)
         dpi = self.work.options.ocr_dpi or OCR_DPI
-        words = recognised_words(program, document, index, self.args.lang, self.work.folder, dpi)
+        words = recognized_words(program, document, index, self.args.lang, self.work.folder, dpi)
         if rect is not None:
             words = [word for word in words if inside(word, rect)]
-        self.recognised.append(index)
-        return PageContent(index, words, frame_of(page), page, recognised=True)
+        self.recognized.append(index)
+        return PageContent(index, words, frame_of(page), page, recognized=True)
 
     def _tesseract(self) -> str | None:
         """The path of Tesseract; None if it cannot be used, and the reason in ``missing``."""

@@ -51,12 +51,12 @@ def matches_of(
         raise failures.pattern_too_slow(page_index, PAGE_SECONDS) from None
     visible = [_visible(content.text, *span) for span in spans]
     boxes = iter(character_boxes(page, content.frame, list(chain.from_iterable(visible))))
-    found: list[Match] = []
+    described: list[Match] = []
     for (start, end), indexes in zip(spans, visible, strict=True):
         if indexes:
             match_boxes = list(islice(boxes, len(indexes)))
-            found.append(_described(content.text[start:end], match_boxes, page_index))
-    return found
+            described.append(_described(content.text[start:end], match_boxes, page_index))
+    return described
 
 
 def _visible(text: str, start: int, end: int) -> list[int]:

@@ -62,7 +62,7 @@ def text_pages(contents: Iterable[PageContent]) -> Iterator[TextPage]:
 
 def _styles(content: PageContent, words: Sequence[Word]) -> list[tuple[str, float]]:
     """The font and its size for each word. A recognized word has no font."""
-    if content.recognised:
+    if content.recognized:
         return [("", round(word.height, 2)) for word in words]
     return fonts(content.page, [word.at for word in words])
 
