@@ -119,14 +119,18 @@ class Remote:
         remaining = answer.get("remainingCredits")
         if isinstance(remaining, int):
             self.credits_remaining = remaining
-        codes = (status, answer.get("errorCode", answer.get("status")))
-        if 401 in codes:
-            raise wrong_key()
-        if 402 in codes:
-            raise no_credits()
-        if 429 in codes:
-            raise NoAnswer(refused=True)
+        _raise_refusal(status, answer.get("errorCode", answer.get("status")))
         return answer
+
+
+def _raise_refusal(*codes: Any) -> None:
+    """Raise the error that a status or error code stands for, if it is a refusal."""
+    if 401 in codes:
+        raise wrong_key()
+    if 402 in codes:
+        raise no_credits()
+    if 429 in codes:
+        raise NoAnswer(refused=True)
 
 
 def _json_object(text: bytes) -> dict[str, Any] | None:

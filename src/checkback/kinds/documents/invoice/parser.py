@@ -156,16 +156,24 @@ def _search(
     """Look for a label, then for a value next to it, else below it."""
     for number, line in enumerate(lines):
         match = label.search(line.text)
-        if match is None or (name == "total" and _is_subtotal(line.text, match)):
-            continue
-        # Of several totals the last one counts.
-        rank = number / 1e6
-        if next_to := value.match(line.text[match.end() :].lstrip(" :.\t")):
-            fields.add(name, next_to[0].strip(), NEXT_TO + (rank if name == "total" else 0))
-        elif (later := value.search(line.text, match.end())) and name in _MONEY:
-            fields.add(name, later[0].strip(), NEXT_TO + rank)
-        elif below := value.fullmatch(_below(lines, number, match.start())):
-            fields.add(name, below[0], GUESSED if name in _MONEY else BELOW)
+        if match is not None and not (name == "total" and _is_subtotal(line.text, match)):
+            fields.add(name, *_value_of(name, value, match, lines, number))
+
+
+def _value_of(
+    name: str, value: re.Pattern[str], label: re.Match[str], lines: Sequence[Line], number: int
+) -> tuple[str, float]:
+    """The value of a label in the line with that number, and its confidence."""
+    text = label.string
+    # Of several totals the last one counts.
+    rank = number / 1e6
+    if next_to := value.match(text[label.end() :].lstrip(" :.\t")):
+        return next_to[0].strip(), NEXT_TO + (rank if name == "total" else 0)
+    if name in _MONEY and (later := value.search(text, label.end())):
+        return later[0].strip(), NEXT_TO + rank
+    if below := value.fullmatch(_below(lines, number, label.start())):
+        return below[0], GUESSED if name in _MONEY else BELOW
+    return "", 0.0
 
 
 def _is_subtotal(text: str, match: re.Match[str]) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email import message_from_binary_file, policy
 from email.message import Message
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,7 @@ from checkback.storage.uploads import plain_name
 
 if TYPE_CHECKING:
     import oxmsg
+    from oxmsg.attachment import Attachment as Attached
 
 MAX_ATTACHMENTS = 500
 MAX_PARTS = 2000
@@ -249,18 +251,24 @@ def _from_outlook(message: object) -> Mail:
 
     assert isinstance(message, oxmsg.Message)
     mail = Mail(_outlook_headers(message), html=message.html_body or "", text=message.body or "")
-    for number, attachment in enumerate(message.attachments):
-        content = attachment.file_bytes if attachment.attached_by_value else None
-        if content is None or number >= MAX_ATTACHMENTS:
-            continue
-        media_type = attachment.mime_type or "application/octet-stream"
-        cid = attachment.properties.str_prop_value(_PID_ATTACH_CONTENT_ID)
-        if cid and f"cid:{cid}" in mail.html and _SHOWN_IMAGES.fullmatch(media_type):
-            mail.images[cid] = _data_url(media_type, content)
-        else:
-            name = _file_name(attachment.file_name, media_type)
-            mail.attachments.append(Attachment(name, media_type, content))
+    for attachment in islice(message.attachments, MAX_ATTACHMENTS):
+        if attachment.attached_by_value:
+            _take_attachment(attachment, mail)
     return mail
+
+
+def _take_attachment(attachment: Attached, mail: Mail) -> None:
+    """Add an attachment to the e-mail: as an image inside of it, or as an attached file."""
+    content = attachment.file_bytes
+    if content is None:
+        return
+    media_type = attachment.mime_type or "application/octet-stream"
+    cid = attachment.properties.str_prop_value(_PID_ATTACH_CONTENT_ID)
+    if cid and f"cid:{cid}" in mail.html and _SHOWN_IMAGES.fullmatch(media_type):
+        mail.images[cid] = _data_url(media_type, content)
+    else:
+        name = _file_name(attachment.file_name, media_type)
+        mail.attachments.append(Attachment(name, media_type, content))
 
 
 def _outlook_headers(message: oxmsg.Message) -> list[tuple[str, str]]:

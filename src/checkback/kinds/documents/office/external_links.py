@@ -269,15 +269,25 @@ def _is_inside(address: str) -> bool:
 
 def _clean_fields(root: Any) -> int:
     """Clear the fields of Word that include external content; returns how many there were."""
+    return _clean_simple_fields(root) + _clean_complex_fields(root)
+
+
+def _clean_simple_fields(root: Any) -> int:
+    """Fields whose instruction is an attribute."""
     removed = 0
     for field in root.iter("{*}fldSimple"):
         for key, value in list(field.attrib.items()):
             if _local(key) == "instr" and _FIELDS.search(value):
                 field.set(key, "")
                 removed += 1
+    return removed
+
+
+def _clean_complex_fields(root: Any) -> int:
+    """Fields whose instruction is the text of several elements."""
+    removed = 0
     for elements in _instructions(root):
-        instruction = "".join(element.text or "" for element in elements)
-        if _FIELDS.search(instruction):
+        if _FIELDS.search("".join(element.text or "" for element in elements)):
             _clear(elements)
             removed += 1
     return removed
