@@ -95,8 +95,8 @@ class Starter(Protocol):
 
 
 class JobContext:
-    """What a running job uses to report and to ask. Methods return at once unless they say otherwise,
-    and may be called from any thread.
+    """What a running job uses to report and to ask. Methods return at once unless they say
+    otherwise, and may be called from any thread.
 
     Reports are combined into at most four writes a second, so frequent calls cost little.
     """
@@ -132,11 +132,11 @@ class JobContext:
         self.resource = resource
         #: What an earlier attempt of this job saved last, even if its worker was lost; else None.
         self.saved = saved
-        #: The value of a ``traceparent`` header, for calls that belong to the trace of the job; None
-        #: without a trace.
+        #: The value of a ``traceparent`` header, for calls that belong to the trace of the job;
+        #: None without a trace.
         self.traceparent = trace.traceparent if trace is not None else None
-        #: The uploads and results among the job's sources, by their names in its arguments. A source
-        #: that no longer exists is missing here.
+        #: The uploads and results among the job's sources, by their names in its arguments. A
+        #: source that no longer exists is missing here.
         self.files: Mapping[str, LocalFile] = files or {}
         #: The entries of ``warnings`` in the result, if the result is an object.
         self.warnings: list[ResultWarning] = []
@@ -177,14 +177,14 @@ class JobContext:
         self._reporter.progress(self._phase, self._percent, self._message)
 
     def log(self, line: str) -> None:
-        """Add a line to the job's log, which its owner can read. Long lines are cut, and old lines are
-        dropped.
+        """Add a line to the job's log, which its owner can read. Long lines are cut, and old lines
+        are dropped.
         """
         self._reporter.log(line)
 
     def warn(self, code: str, message: str) -> None:
-        """Add a warning to the result and to the log. ``message`` is a sentence of the kind, never text
-        from a page or document.
+        """Add a warning to the result and to the log. ``message`` is a sentence of the kind, never
+        text from a page or document.
         """
         warning = ResultWarning(code, message)
         if warning not in self.warnings:
@@ -194,8 +194,8 @@ class JobContext:
     def artifact(
         self, name: str, content: bytes | str | Path, media_type: str | None = None
     ) -> Artifact:
-        """Keep a file: bytes, text, or a path in ``folder`` (which is moved). It is visible once the
-        job is completed.
+        """Keep a file: bytes, text, or a path in ``folder`` (which is moved). It is visible once
+        the job is completed.
 
         ``name`` is a plain file name. A name that is used twice in one attempt raises ValueError.
         """
@@ -204,8 +204,8 @@ class JobContext:
         return self._reporter.artifact(name, body, guessed)
 
     def save(self, value: JSON) -> None:
-        """Save a small value for a later attempt of this job. On return it is stored, as durably as the
-        job.
+        """Save a small value for a later attempt of this job. On return it is stored, as durably as
+        the job.
 
         For work that must not be done twice: save what a later attempt needs to continue. Raises
         ValueError for more than 16 KB, and ConnectionError if the value could not be stored. Blocks

@@ -87,8 +87,8 @@ def request(
 def _raise_proxy_error(response: http.client.HTTPResponse) -> None:
     """Raise the error that the proxy returned instead of a response.
 
-    The proxy removes its own headers from responses of servers, except in a tunnel. So these headers
-    are only trusted without a tunnel.
+    The proxy removes its own headers from responses of servers, except in a tunnel. So these
+    headers are only trusted without a tunnel.
     """
     if (reason := response.getheader(FAILED_HEADER)) is not None:
         raise HostUnreachable(reason)
@@ -127,8 +127,8 @@ def _origin(url: str) -> tuple[str, str, int]:
 
 
 class _Deadline:
-    """Closes a connection when its time is over: a server that sends a byte now and then prevents the
-    timeout of each single read.
+    """Closes a connection when its time is over: a server that sends a byte now and then prevents
+    the timeout of each single read.
     """
 
     def __init__(self, connection: http.client.HTTPConnection, seconds: float | None) -> None:
@@ -142,7 +142,9 @@ class _Deadline:
             self._timer.start()
 
     def hold(self) -> None:
-        """Remember the socket, which the connection passes on to its response. Raises TimeoutError."""
+        """Remember the socket, which the connection passes on to its response. Raises
+        TimeoutError.
+        """
         self._socket = self._connection.sock
         if self._is_over:
             raise TimeoutError

@@ -1,6 +1,7 @@
 """The kinds of job: ``@job`` registers a function, entry points and ``--import`` load modules.
 
-A caller sends the name of a kind, never a path to code: no request makes the server import anything.
+A caller sends the name of a kind, never a path to code: no request makes the server import
+anything.
 """
 
 from __future__ import annotations
@@ -93,8 +94,8 @@ class Kind:
     idempotent: bool = False
     #: Whether it reaches beyond this machine; None for the value of ``network``.
     open_world: bool | None = None
-    #: The kinds of the jobs that its jobs may start; None for any kind. A built-in kind with None may
-    #: start no jobs.
+    #: The kinds of the jobs that its jobs may start; None for any kind. A built-in kind with None
+    #: may start no jobs.
     starts: tuple[str, ...] | None = None
     #: Whether the function accepts its arguments as one model; else as separate parameters.
     takes_model: bool = False
@@ -125,8 +126,8 @@ class Kind:
         return source_arguments.of_kinds(self.args_model)
 
     def args_schema(self) -> dict[str, Any]:
-        """The JSON schema of the arguments. A type that JSON schema cannot describe accepts anything
-        in it, and is checked for each job.
+        """The JSON schema of the arguments. A type that JSON schema cannot describe accepts
+        anything in it, and is checked for each job.
         """
         try:
             schema = self.args_model.model_json_schema(schema_generator=_OpenSchema)
@@ -137,7 +138,9 @@ class Kind:
         return cast("dict[str, Any]", _as_json(schema))
 
     def check_args(self, args: object) -> BaseModel:
-        """The arguments as a validated model. Raises InvalidInput, which names each invalid field."""
+        """The arguments as a validated model. Raises InvalidInput, which names each invalid
+        field.
+        """
         try:
             return self.args_model.model_validate(args)
         except ValidationError as error:
@@ -152,8 +155,8 @@ class Kind:
 
 
 class _OpenSchema(GenerateJsonSchema):
-    """Describes a type without a JSON schema as one that accepts anything: one such argument must not
-    prevent all other kinds from being listed.
+    """Describes a type without a JSON schema as one that accepts anything: one such argument must
+    not prevent all other kinds from being listed.
     """
 
     def emit_warning(self, kind: Any, detail: str) -> None:
@@ -201,8 +204,8 @@ class KindRefused(ValueError):
 
 
 class ModuleNotLoaded(ImportError):
-    """A module of kinds that cannot be imported. The message is one sentence with the module and the
-    error.
+    """A module of kinds that cannot be imported. The message is one sentence with the module and
+    the error.
     """
 
 
@@ -279,8 +282,8 @@ def _register(
 
 
 def add(kind: Kind) -> None:
-    """Register a kind. Raises KindRefused for an invalid name, for one that another function uses, and
-    for one whose MCP tool has the name of another tool.
+    """Register a kind. Raises KindRefused for an invalid name, for one that another function uses,
+    and for one whose MCP tool has the name of another tool.
     """
     reason = _reason_to_refuse(kind)
     if reason is not None:
@@ -343,9 +346,10 @@ def all_kinds() -> list[Kind]:
 def load(modules: Iterable[str] = ()) -> None:
     """Import every module that registers kinds: the installed entry points, then ``modules``.
 
-    A module is named as in Python, or by the path of its file (``/home/ada/own_kind.py``), which every
-    process finds from any folder. Each module is imported once. Raises ModuleNotLoaded for one that
-    cannot be imported. A refused kind only ends the import of its module; ``refused`` returns it.
+    A module is named as in Python, or by the path of its file (``/home/ada/own_kind.py``), which
+    every process finds from any folder. Each module is imported once. Raises ModuleNotLoaded for
+    one that cannot be imported. A refused kind only ends the import of its module; ``refused``
+    returns it.
     """
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         _load(entry.value, entry.load)
@@ -361,8 +365,8 @@ def load_built_in() -> None:
 
 
 def load_available(modules: Iterable[str] = ()) -> dict[str, str]:
-    """Like ``load``, but without the modules that cannot be imported. Returns the reason for each of
-    these.
+    """Like ``load``, but without the modules that cannot be imported. Returns the reason for each
+    of these.
 
     For a process that lists kinds and runs none: one bad module must not hide all others.
     """

@@ -52,7 +52,9 @@ class Own:
 
 
 def prepare() -> None:
-    """Determine once what the sandbox of every job needs. For the process that forks those of jobs."""
+    """Determine once what the sandbox of every job needs. For the process that forks those
+    of jobs.
+    """
     policy.prepare()
     external_programs.folders()
 

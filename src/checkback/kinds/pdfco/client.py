@@ -1,7 +1,7 @@
 """A client of PDF.co's API: one call at a time, its cost, and the meaning of its errors.
 
-The key is sent as ``x-api-key`` to the API's own address only. Texts of the API are never passed on:
-every message is one of checkback.
+The key is sent as ``x-api-key`` to the API's own address only. Texts of the API are never passed
+on: every message is one of checkback.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class Remote:
         return f"{times} at PDF.co cost {self.credits_on_checks} credits."
 
     def call(self, endpoint: str, parameters: dict[str, Any] | None) -> dict[str, Any]:
-        """One POST, or a GET without parameters. Raises NoAnswer, or the failures of a wrong key and
-        of missing credits.
+        """One POST, or a GET without parameters. Raises NoAnswer, or the failures of a wrong key
+        and of missing credits.
         """
         headers = {"x-api-key": self.key, "User-Agent": "checkback", "Accept": "application/json"}
         body = None

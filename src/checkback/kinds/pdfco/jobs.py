@@ -1,4 +1,6 @@
-"""Registers ``pdfco.run`` and ``pdfco.track``. It stays light: the APIs import it to list the kinds."""
+"""Registers ``pdfco.run`` and ``pdfco.track``. It stays light: the APIs import it to list the
+kinds.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Waits for the end of a job at PDF.co, with few checks because each one costs credits, and fetches its
-result.
+"""Waits for the end of a job at PDF.co, with few checks because each one costs credits, and fetches
+its result.
 
 The wait grows from one check to the next. A check without an answer is not a failure of the job.
 """
@@ -27,7 +27,9 @@ MAX_LIST_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class PollPolicy:
-    """How often to check (spec section 7: first by the number of pages, then less and less often)."""
+    """How often to check (spec section 7: first by the number of pages, then less and less
+    often).
+    """
 
     first_seconds: float = 2.0
     seconds_per_page: float = 0.15

@@ -1,8 +1,8 @@
-"""Starts a job at PDF.co once: its files are uploaded first, and a submission that may have succeeded
-is not repeated.
+"""Starts a job at PDF.co once: its files are uploaded first, and a submission that may have
+succeeded is not repeated.
 
-Before the request, a note is saved that a submission may be under way. If no id is saved after it, it
-is unknown whether the job exists, and a second job could be charged too.
+Before the request, a note is saved that a submission may be under way. If no id is saved after it,
+it is unknown whether the job exists, and a second job could be charged too.
 """
 
 from __future__ import annotations

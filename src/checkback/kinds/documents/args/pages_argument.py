@@ -1,5 +1,5 @@
-"""The argument ``pages``: numbers and ranges separated by commas, ``!`` to count from the end, ``*``
-for each page alone.
+"""The argument ``pages``: numbers and ranges separated by commas, ``!`` to count from the end,
+``*`` for each page alone.
 
 Parts are ``N``, ``N-M``, ``N-``, ``!N``, ``1-!1`` and so on. Whitespace is ignored, and a range may
 run backwards. Pages are counted from 0, and from 1 when a PDF is split. There both ``!0`` and

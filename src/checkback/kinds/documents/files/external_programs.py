@@ -1,8 +1,8 @@
 """Finds the programs that document jobs start, runs them, and ends them with all that they started.
 
 A program gets a clean environment, an empty working folder and a time limit. It runs in the sandbox
-of the job that starts it (``security.sandbox``), without a network, and in a second, narrower sandbox
-that leaves it one folder of the job.
+of the job that starts it (``security.sandbox``), without a network, and in a second, narrower
+sandbox that leaves it one folder of the job.
 """
 
 from __future__ import annotations

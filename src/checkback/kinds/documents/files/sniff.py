@@ -1,4 +1,6 @@
-"""Determines the type of a file by its first bytes, and of a ZIP by its entries, not by its name."""
+"""Determines the type of a file by its first bytes, and of a ZIP by its entries, not by its
+name.
+"""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """User name and password for the source's server. They are sent to the host of the URL only, not
-    to the targets of redirects.
+    """User name and password for the source's server. They are sent to the host of the URL only,
+    not to the targets of redirects.
     """
 
     username: str = ""

@@ -38,8 +38,8 @@ Amount = Callable[[str | None], float | None]
 
 
 def items_of(lines: Sequence[Line], tables: Sequence[Table], amount: Amount) -> list[Item]:
-    """The items of the first table that has some, else of the lines below a header. ``amount`` parses
-    money.
+    """The items of the first table that has some, else of the lines below a header. ``amount``
+    parses money.
     """
     for table in tables:
         items = _items_of_table(table, amount)

@@ -114,7 +114,9 @@ def parse_invoice(lines: Sequence[Line], tables: Sequence[Table]) -> dict[str, A
 
 
 def amount(text: str | None) -> float | None:
-    """The number of an amount of money, with the decimal and thousands separators of any country."""
+    """The number of an amount of money, with the decimal and thousands separators of any
+    country.
+    """
     if text is None:
         return None
     digits = re.sub(r"[^\d.,]", "", text).strip(".,")

@@ -171,7 +171,9 @@ def find_tables(args: PagesArgs, ctx: JobContext) -> dict[str, Any]:
 
 @document_job("pdf.parse_invoice", title="Parse an invoice", deadline_seconds=OCR_SECONDS)
 def parse_invoice(args: InvoiceArgs, ctx: JobContext) -> dict[str, Any]:
-    """Read the fields of an invoice by rules, without a model. Fields that are not found are null."""
+    """Read the fields of an invoice by rules, without a model. Fields that are not found
+    are null.
+    """
     with document_work(args, ctx) as work:
         from checkback.kinds.documents.invoice.parser import parse_invoice as parse
         from checkback.kinds.documents.pdf.tables.tables import tables_of

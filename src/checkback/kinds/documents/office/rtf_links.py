@@ -34,8 +34,8 @@ class _Group:
     is_link: bool = False
     is_name: bool = False
     text: str = ""
-    #: The text with the replacement that old readers show for each Unicode letter. A reader skips as
-    #: many characters as the file says, so both texts are searched.
+    #: The text with the replacement that old readers show for each Unicode letter. A reader skips
+    #: as many characters as the file says, so both texts are searched.
     full_text: str = ""
     #: Whether the next character is such a replacement.
     skips: bool = False

@@ -1,4 +1,6 @@
-"""A PDF page as it is displayed: its size and positions on it, with its rotation and boxes applied."""
+"""A PDF page as it is displayed: its size and positions on it, with its rotation and boxes
+applied.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,9 @@ def information(path: Path, pdf: Pdf, *, password_given: bool) -> dict[str, Any]
 
 
 def form_fields(pdf: Pdf) -> list[dict[str, Any]]:
-    """Every field with its value, by its full name. Raises ``unsupported`` for a form with XFA only."""
+    """Every field with its value, by its full name. Raises ``unsupported`` for a form with XFA
+    only.
+    """
     form: Any = pdf.Root.get("/AcroForm")
     if form is None:
         return []

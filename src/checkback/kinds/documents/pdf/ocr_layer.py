@@ -1,4 +1,6 @@
-"""Puts a layer of recognized text under scanned pages, by Tesseract. Pages with text are unchanged."""
+"""Puts a layer of recognized text under scanned pages, by Tesseract. Pages with text are
+unchanged.
+"""
 
 from __future__ import annotations
 

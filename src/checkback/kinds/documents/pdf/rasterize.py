@@ -20,8 +20,8 @@ def make_unsearchable(
 ) -> None:
     """Replace these pages of ``pdf`` by images that PDFium draws from ``document``, the same file.
 
-    Form fields and comments become part of the image. The structure with texts for screen readers is
-    removed too.
+    Form fields and comments become part of the image. The structure with texts for screen readers
+    is removed too.
     """
     for done, index in enumerate(pages, 1):
         content = BytesIO()

@@ -1,4 +1,6 @@
-"""Splits a PDF into several, each with the form fields, links, layers and bookmarks of its pages."""
+"""Splits a PDF into several, each with the form fields, links, layers and bookmarks of its
+pages.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Converts spreadsheets and CSV files to PDF: by LibreOffice if it is installed, else as ruled tables
-of values.
+"""Converts spreadsheets and CSV files to PDF: by LibreOffice if it is installed, else as ruled
+tables of values.
 """
 
 from __future__ import annotations

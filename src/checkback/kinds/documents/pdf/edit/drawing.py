@@ -48,7 +48,9 @@ class DrawnImage:
 
 
 def draw_over(pdf: Pdf, drawings: Mapping[int, Sequence[Any]]) -> None:
-    """Draw over each page with the functions for its index, which take a canvas and the page's view."""
+    """Draw over each page with the functions for its index, which take a canvas and the page's
+    view.
+    """
     if not drawings:
         return
     content = BytesIO()
@@ -120,7 +122,9 @@ def text_box(item: AnnotationItem) -> DrawingBox:
 
 
 def color(text: str) -> tuple[float, float, float]:
-    """Red, green and blue, 0 to 1; black for an empty text. An alpha value before them is ignored."""
+    """Red, green and blue, 0 to 1; black for an empty text. An alpha value before them is
+    ignored.
+    """
     if not text.strip():
         return 0.0, 0.0, 0.0
     match = _COLOR.fullmatch(text.strip())
@@ -154,7 +158,9 @@ def _loaded(path: Path) -> Image.Image:
 
 
 def image_box(item: ImageItem, width: float, height: float) -> DrawingBox:
-    """The position of an image of that size. If one side is given, the image keeps its proportions."""
+    """The position of an image of that size. If one side is given, the image keeps its
+    proportions.
+    """
     if item.width and item.height:
         return DrawingBox(item.x, item.y, item.width, item.height)
     if item.width:
@@ -171,7 +177,9 @@ def draw_image(canvas: Canvas, page: PageView, image: DrawnImage, box: DrawingBo
 
 
 def lay_page(pdf: Pdf, index: int, path: Path, item: ImageItem) -> DrawingBox:
-    """Draw the first page of the PDF at ``path`` over a page, like an image; returns its position."""
+    """Draw the first page of the PDF at ``path`` over a page, like an image; returns its
+    position.
+    """
     with open_with(path, "") as other:
         source = view(other.pages[0])
         box = image_box(item, source.width, source.height)

@@ -1,4 +1,6 @@
-"""Finds ruled tables: the lines of a page's paths, joined into grids, with the text of each cell."""
+"""Finds ruled tables: the lines of a page's paths, joined into grids, with the text of each
+cell.
+"""
 
 from __future__ import annotations
 

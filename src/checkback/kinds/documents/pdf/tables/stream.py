@@ -1,4 +1,6 @@
-"""Finds tables without ruling lines: rows of text whose words begin or end at the same positions."""
+"""Finds tables without ruling lines: rows of text whose words begin or end at the same
+positions.
+"""
 
 from __future__ import annotations
 

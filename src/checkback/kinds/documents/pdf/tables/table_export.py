@@ -1,5 +1,5 @@
-"""Rows of text as CSV, as an Excel file and as an Excel 97 file. In Excel files, texts that look like
-numbers become numbers.
+"""Rows of text as CSV, as an Excel file and as an Excel 97 file. In Excel files, texts that look
+like numbers become numbers.
 """
 
 from __future__ import annotations

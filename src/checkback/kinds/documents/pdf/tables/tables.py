@@ -15,7 +15,9 @@ from checkback.kinds.documents.pdf.text.words import Word
 
 
 def tables_of(content: PageContent, search: TableSearch = TableSearch.BOTH) -> list[Table]:
-    """The tables of a page, from top to bottom. Unruled ones are searched for outside of ruled ones."""
+    """The tables of a page, from top to bottom. Unruled ones are searched for outside of ruled
+    ones.
+    """
     ruled: list[Table] = []
     if search is not TableSearch.UNRULED and not content.recognized:
         ruled = ruled_tables(content.page, content.frame, content.words)
@@ -30,7 +32,9 @@ def _outside(words: Sequence[Word], tables: Sequence[Table]) -> list[Word]:
 
 
 def rows_of(content: PageContent, search: TableSearch = TableSearch.BOTH) -> list[list[str]]:
-    """The page as rows: those of its tables, and the text outside of them as rows by its columns."""
+    """The page as rows: those of its tables, and the text outside of them as rows by its
+    columns.
+    """
     tables = tables_of(content, search)
     if not tables:
         return _text_rows(content.words)

@@ -1,4 +1,6 @@
-"""Arranges words in lines, and in text with the layout of the page: columns are separated by spaces."""
+"""Arranges words in lines, and in text with the layout of the page: columns are separated by
+spaces.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ _LEFTWARDS = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Words at one height from left to right, or words of one column of vertical writing from top to
-    bottom.
+    """Words at one height from left to right, or words of one column of vertical writing from top
+    to bottom.
     """
 
     middle: float
@@ -49,7 +51,9 @@ def lines_of(words: Sequence[Word]) -> list[Line]:
 
 
 def _with_columns(columns: Sequence[Sequence[Word]], others: Sequence[Word]) -> list[Line]:
-    """The columns of vertical writing from right to left, between the lines above and below them."""
+    """The columns of vertical writing from right to left, between the lines above and below
+    them.
+    """
     top = min(column[0].top for column in columns)
     rows = _rows(others) if others else []
     above = [row for row in rows if row.middle < top]

@@ -17,8 +17,8 @@ MIN_CONFIDENCE = 0.0
 def recognized_words(
     program: str, document: Any, index: int, languages: str, folder: Path, dpi: int
 ) -> list[Word]:
-    """All words of one page, in Tesseract's order. Raises the failures of a program that fails or is
-    too slow.
+    """All words of one page, in Tesseract's order. Raises the failures of a program that fails or
+    is too slow.
     """
     image = render(document, index, dpi=dpi, grayscale=True)
     table = run_tesseract(program, image, languages, folder, dpi, OcrOutput("tsv"))

@@ -20,7 +20,8 @@ _PASSWORD_ERROR = 4
 
 
 def read_text(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, Any]]:
-    """The text with CRLF lines and form feeds between pages, the number of pages, and further facts.
+    """The text with CRLF lines and form feeds between pages, the number of pages, and further
+    facts.
 
     Pages that cannot be opened are left out and listed, unless ``pages`` or ``rect`` is given.
     """
@@ -51,7 +52,9 @@ def page_text(words: Sequence[Word], unwrap: bool, options: ProfileOptions) -> s
 
 
 def _sorted_pages(work: DocumentWork, args: TextArgs) -> tuple[list[int], list[int]]:
-    """The pages that can be opened, and those that cannot. Raises PdfiumError if the file cannot."""
+    """The pages that can be opened, and those that cannot. Raises PdfiumError if the file
+    cannot.
+    """
     opened: list[int] = []
     broken: list[int] = []
     with open_pdf(work.source.path, args) as document:

@@ -1,7 +1,7 @@
 """The text of a PDF as JSON, XML and HTML: pages, rows and columns with fonts and positions.
 
-The keys follow PDF.co's samples (spec section 1.6); there is no published schema. ``checkback`` is the
-version of this format. Positions are in points from the top left of the page.
+The keys follow PDF.co's samples (spec section 1.6); there is no published schema. ``checkback`` is
+the version of this format. Positions are in points from the top left of the page.
 """
 
 from __future__ import annotations

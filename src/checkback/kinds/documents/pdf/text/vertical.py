@@ -20,7 +20,8 @@ _GAP = 0.8
 def split_columns(words: Sequence[Word]) -> tuple[list[list[Word]], list[Word]]:
     """The columns of vertical writing from right to left, and the words outside of them.
 
-    ``words`` must be in reading order. There are no columns unless most of the words are in columns.
+    ``words`` must be in reading order. There are no columns unless most of the words are in
+    columns.
     """
     runs = _runs(words)
     count = sum(map(len, runs))
@@ -58,7 +59,9 @@ def _runs(words: Sequence[Word]) -> list[list[Word]]:
 
 
 def _bands(runs: list[list[Word]]) -> list[list[list[Word]]]:
-    """The runs of each part of the page, from top to bottom: a page may have several rows of columns."""
+    """The runs of each part of the page, from top to bottom: a page may have several rows of
+    columns.
+    """
     bands: list[list[list[Word]]] = []
     bottom = 0.0
     for run in sorted(runs, key=lambda run: run[0].top):

@@ -1,9 +1,9 @@
 """Reads words with their positions from the characters of a PDF page.
 
-A Python call for each character and each of its boxes would take two thirds of the time. So the text
-of a page is fetched at once and split into words by a regular expression, and PDFium returns the
-boxes of the first and last character of each word only, by ``map`` over its C function. If these do
-not look like one word, the word is read character by character.
+A Python call for each character and each of its boxes would take two thirds of the time. So the
+text of a page is fetched at once and split into words by a regular expression, and PDFium returns
+the boxes of the first and last character of each word only, by ``map`` over its C function. If
+these do not look like one word, the word is read character by character.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class PageText:
 
     words: Sequence[Word]
     frame: Frame
-    #: The page's text in PDFium's order; ``character_boxes`` returns the positions of its characters.
+    #: The page's text in PDFium's order; ``character_boxes`` returns the positions of its
+    #: characters.
     text: str
 
 
@@ -166,8 +167,8 @@ def _text_of(text_page: Any, count: int) -> str:
     buffer = (ctypes.c_ushort * (count + 1))()
     written = pdfium.FPDFText_GetText(text_page, 0, count, buffer) if count else 1
     text = bytes(buffer)[: 2 * count].decode("utf-16-le", "surrogatepass")
-    # Characters without a code are missing in this text, and rare ones take two code units: then the
-    # characters are read one by one.
+    # Characters without a code are missing in this text, and rare ones take two code units: then
+    # the characters are read one by one.
     if written - 1 != count or len(text) != count or _SURROGATE.search(text):
         address = ctypes.cast(text_page, ctypes.c_void_p).value
         codes: Any = map(_unicode, repeat(address), range(count))
@@ -246,7 +247,8 @@ def _cut(text: str, reader: _WordReader) -> list[Word]:
 
 
 def _cut_slowly(text: str, start: int, end: int, reader: _WordReader) -> list[Word]:
-    """A run of characters that do not look like one word, split where the line or the position jumps.
+    """A run of characters that do not look like one word, split where the line or the position
+    jumps.
 
     Characters may also follow each other to the left, as in Arabic and Hebrew.
     """
@@ -265,7 +267,9 @@ def _cut_slowly(text: str, start: int, end: int, reader: _WordReader) -> list[Wo
 
 
 def _adjoin(one: Box, other: Box) -> bool:
-    """Whether a character is next to the one before it, on either side, or part of the same glyph."""
+    """Whether a character is next to the one before it, on either side, or part of the same
+    glyph.
+    """
     left, top, right, bottom = one
     height = bottom - top or 1.0
     gap = max(other[0] - right, left - other[2])
