@@ -25,7 +25,7 @@ from typing import Any
 
 from corpus_sites import bundle_of
 
-from checkback.kinds.pages.layout.splitter import MAX_SECTIONS
+from checkback.kinds.pages.layout.section_joining import MAX_SECTIONS
 from checkback.kinds.pages.report.builder import ReportBuilder
 
 Fields = dict[str, Any]

@@ -37,6 +37,7 @@ for name in [
 ]:
     del os.environ[name]  # a developer's own settings must not reach the tests
 
+import fast_tests
 from checkback.app.connect import Connection, make_engine, make_service
 from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.kinds import registry
@@ -50,20 +51,34 @@ from outside import npm as npm
 from outside import openai_agents_python as openai_agents_python
 from outside import pdfco_mcp_python as pdfco_mcp_python
 from serving import victim as victim
+from tiers import tier_of
 from worker_processes import WorkerProcesses, as_admin
 
 SAMPLE_KINDS = ("sample_kinds",)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    fast_tests.add_options(parser)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark each test with its tier."""
+    fixtures = item.fixturenames if isinstance(item, pytest.Function) else ()
+    item.add_marker(tier_of(fixtures))
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The longest tests come first, one after the other, whatever the order of the rest: with two
     processes the others fill the time beside them, and none is waited for at the end.
     """
     items.sort(key=lambda item: item.path.name != "test_chaos.py")
+    fast_tests.select(config, items)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("record_slow"):
+        config.pluginmanager.register(fast_tests.SlowTests())
     """As root, give the run a folder that no other run closes to other users, as pytest does with
     its own.
     """

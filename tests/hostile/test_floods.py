@@ -221,7 +221,7 @@ async def test_past_an_owners_limit_nothing_is_stored_and_others_go_on(tight: Co
         {"delay_seconds": 5},
         {"callback": {"url": "https://example.com/x"}},
     ):
-        with pytest.raises(QuotaExceeded, match="5 jobs"):
+        with pytest.raises(QuotaExceeded, match="5 unfinished jobs"):
             await add(service, ADA, **how)
     assert await contents(tight) == before
     assert {job.id for job in (await service.list(ADA)).jobs} == set(mine)
@@ -331,7 +331,7 @@ async def test_an_owner_whose_results_fill_their_share_holds_nobody_else_up(
             jobs[caller.owner] = await service.wait(caller, job_id, 20)
         large = jobs["ada"]
         await sweeper(connection).sweep()
-        with pytest.raises(QuotaExceeded, match="results of your jobs"):
+        with pytest.raises(QuotaExceeded, match="Your job results"):
             await add(service, ADA)
         await add(service, BOB)
         await add(service, LOCAL)

@@ -155,7 +155,7 @@ def test_a_refused_kind_leaves_all_others_and_its_reason_is_told(tmp_path: Path)
     both += "rename one of them."
     assert told["refused"] == [wait, both]
     assert told["kinds"] == ["mine.early", "mine.other", "mine.report_build"]
-    assert told["job_wait"] == f"There is no kind of job called 'job_wait'. {wait}"
+    assert told["job_wait"] == f'Unknown kind "job_wait". {wait}'
     assert log.splitlines() == [
         f"WARNING A kind of {files[0]} is left out. {wait}",
         f"WARNING A kind of {files[2]} is left out. {both}",

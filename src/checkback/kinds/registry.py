@@ -27,9 +27,11 @@ from typing import Any, cast, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema
 
+from checkback.core.error_text import did_you_mean, quoted
 from checkback.core.errors import InvalidInput, UnknownKind
 from checkback.core.tool_names import PORTABLE, RESERVED, underscore
 from checkback.kinds import source_arguments
+from checkback.kinds.argument_errors import describe
 from checkback.kinds.context import Environment, JobContext
 from checkback.security.addresses import AddressPolicy
 
@@ -144,7 +146,7 @@ class Kind:
         try:
             return self.args_model.model_validate(args)
         except ValidationError as error:
-            raise InvalidInput(describe(error)) from None
+            raise InvalidInput(describe(error, self.args_model)) from None
 
     def admitted(self, args: object, policy: AddressPolicy) -> dict[str, Any]:
         """The arguments as sent, after all checks that do not need the job. Raises InvalidInput."""
@@ -330,7 +332,8 @@ def unknown(name: str) -> UnknownKind:
     """
     reasons = [str(refusal) for refusal in _refused.values() if refusal.kind == name]
     reasons += [reason[:300] for reason in _failed.values()]
-    return UnknownKind(" ".join([f"There is no kind of job called {name[:64]!r}.", *reasons]))
+    message = f"Unknown kind {quoted(name)}.{did_you_mean(name, _kinds)}"
+    return UnknownKind(" ".join([message, *reasons]))
 
 
 def find(name: str) -> Kind | None:
@@ -426,15 +429,6 @@ def _line_of(module: str, error: BaseException) -> str:
         if frame.filename.removesuffix(".py").endswith(path):
             lines.append(frame.lineno)
     return f" (line {lines[-1]})" if lines else ""
-
-
-def describe(error: ValidationError) -> str:
-    """What is wrong with the arguments, field by field, without their values."""
-    parts: list[str] = []
-    for problem in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in problem["loc"])
-        parts.append(f"{where}: {problem['msg']}" if where else problem["msg"])
-    return "; ".join(parts[:8]).rstrip(".") + "."
 
 
 def preload(*modules: str) -> None:

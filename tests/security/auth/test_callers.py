@@ -88,7 +88,7 @@ ENTRY = (
         ("\udcff", "not valid TOML"),
         ("other = 1", "only"),
         ("token = 1", "only"),
-        ("token = [1]", "no table"),
+        ("token = [1]", "not a table"),
         (ENTRY.replace("ada", "a b"), "no valid owner"),
         (ENTRY.replace("000", "xyz"), "hash"),
         (ENTRY.replace('"read"', '"everything"'), "scopes"),

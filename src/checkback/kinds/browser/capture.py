@@ -1,8 +1,8 @@
-"""The raw bundle: everything one load of a page gave, before any judgement.
+"""The raw capture: everything that one load of a page gave, before any judgement.
 
 The collector fills it, phase after phase; the analysis modules are pure functions of it. So they
-are tested without a browser, and a saved bundle can be analysed again without a new load. A part
-that was not collected is None or empty, and then nothing is said about it.
+are tested without a browser, and a saved capture can be analyzed again without a new load. A part
+that was not collected is empty, and then the report does not mention it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _no_names() -> list[str]:
 
 @dataclass(slots=True)
 class PageCapture:
-    """One page as it was met. Every part is JSON, and every text in it belongs to a stranger."""
+    """One page as it was loaded. Every part is JSON, and every text in it is untrusted."""
 
     requested_url: str
     #: ISO 8601, in UTC.
@@ -62,7 +62,7 @@ class PageCapture:
     versions: dict[str, str] = field(default_factory=dict[str, str])
     animations: Fields | None = None
     reduced_motion: Fields | None = None
-    #: For how long was looked at what moves, and which canvases were drawn on.
+    #: How long the page was watched for motion, and which canvases were drawn on.
     watched: Fields | None = None
     #: Where pictures taken one after the other differ.
     frames: Fields | None = None
@@ -75,8 +75,8 @@ class PageCapture:
     warnings: list[Fields] = field(default_factory=_no_list)
 
     def warn(self, code: str, message: str) -> None:
-        """Note something that the reader of the report should know; ``message`` is never the page's
-        text.
+        """Record something that the reader of the report should know; ``message`` never has text from
+        the page.
         """
         if all(known["code"] != code for known in self.warnings):
             self.warnings.append({"code": code, "message": message})
@@ -92,7 +92,7 @@ def load_bundle(path: Path) -> PageCapture:
     """A bundle that was saved. Raises ValueError for one of another schema."""
     data: Fields = json.loads(gzip.decompress(path.read_bytes()))
     if data.pop("schema", None) != SCHEMA:
-        raise ValueError(f"{path.name} is no {SCHEMA}")
+        raise ValueError(f"{path.name} is not a capture of the schema {SCHEMA}")
     known = {item.name for item in fields(PageCapture)}
     data["viewport"] = tuple(data["viewport"])
     return PageCapture(**{key: value for key, value in data.items() if key in known})

@@ -1,5 +1,4 @@
-"""One page's DevTools connection: every call with a deadline of its own, every script in a world of
-its own.
+"""One page's DevTools connection: every call has its own deadline, every script its own world.
 
 A page can overwrite what scripts in its own world use (``Array.map``, ``JSON``), and can keep its
 thread busy for ever. So ours run in an isolated world, and a call that gets no answer first costs
@@ -62,7 +61,7 @@ class Devtools:
         silenced: Callable[[], bool] = lambda: False,
         held: Callable[[], bool] = lambda: False,
     ) -> None:
-        # Typed loosely by Playwright; what comes back is checked where it is used.
+        # Typed loosely by Playwright; what it returns is checked where it is used.
         self._session: Any = session
         # The public session copies every answer, looking for objects of Playwright's that raw
         # answers never hold: a tenth of a second for a snapshot. The one below it hands them on as
@@ -72,7 +71,7 @@ class Devtools:
         self._context_id: int | None = None
         self._gone: asyncio.Future[PageGone] = asyncio.get_running_loop().create_future()
         self._silenced = silenced
-        #: Whether the page stands still behind a dialog of its own. Then nothing in it can be
+        #: Whether the page is blocked by a dialog that it opened. Then nothing in it can be
         #: asked.
         self.held = held
         self._stopped = False

@@ -47,7 +47,7 @@ _DOWNLOADED = (
 
 @dataclass(frozen=True, slots=True)
 class BrowserProgram:
-    """A browser that can be started: where it lies, and which of the known ones it is."""
+    """A browser that can be started: its path, and which of the known ones it is."""
 
     path: Path
     name: str
@@ -82,19 +82,19 @@ def find_browser(explicit: str | None = None, *, root: Path = Path("/")) -> Brow
 
 
 def _candidates(root: Path) -> list[tuple[str, Path]]:
-    found = [(name, root / path) for name, path in _INSTALLED]
+    candidates = [(name, root / path) for name, path in _INSTALLED]
     for name, command in _ON_PATH:
-        # A snap keeps its programs from folders such as ours.
+        # A program in a snap cannot read the folders that are used here.
         if (path := shutil.which(command)) and "snap" not in Path(path).resolve().parts:
-            found.append((name, Path(path)))
-    found.sort(key=lambda candidate: _ORDER.index(candidate[0]))
+            candidates.append((name, Path(path)))
+    candidates.sort(key=lambda candidate: _ORDER.index(candidate[0]))
     cache = playwright_cache()
     for name, pattern in _DOWNLOADED:
         downloads = sorted(
             cache.glob(pattern), key=lambda path: _revision(path, cache), reverse=True
         )
-        found.extend((name, path) for path in downloads)
-    return found
+        candidates.extend((name, path) for path in downloads)
+    return candidates
 
 
 def playwright_cache() -> Path:
@@ -124,13 +124,13 @@ def others_may_enter(path: Path) -> bool:
 
 def _install_hint() -> str:
     if sys.platform == "darwin":
-        return "Install Google Chrome, or type: playwright install chromium-headless-shell"
+        return "Install Google Chrome, or run: playwright install chromium-headless-shell"
     if shutil.which("apt-get"):
-        return "Type: sudo apt-get install chromium-headless-shell libatomic1 fonts-noto-core"
+        return "Run: sudo apt-get install chromium-headless-shell libatomic1 fonts-noto-core"
     if os.geteuid() == 0:
         # A download into root's home is out of reach for the user that the browser runs as.
         return (
-            "Type: PLAYWRIGHT_BROWSERS_PATH=/opt/playwright playwright install chromium-headless-shell "
+            "Run: PLAYWRIGHT_BROWSERS_PATH=/opt/playwright playwright install chromium-headless-shell "
             "and set the same variable for the server."
         )
-    return "Type: playwright install chromium-headless-shell"
+    return "Run: playwright install chromium-headless-shell"

@@ -63,19 +63,13 @@ class NetworkLog:
 
     def _answered(self, event: Fields) -> None:
         request = self._requests.get(str(event["requestId"]))
-        if request is not None:
-            response: Fields = event["response"]
-            request["status"] = int(response["status"])
-            request["mime"] = str(response.get("mimeType", ""))[:80]
-            headers = {
-                str(name).lower(): value for name, value in response.get("headers", {}).items()
-            }
-            if not is_seen_by_proxy(str(response.get("url", ""))):
-                return
-            if BLOCKED_HEADER in headers:
-                request["blocked"] = True
-            elif FAILED_HEADER in headers:
-                request["error"] = str(headers[FAILED_HEADER])[:40]
+        if request is None:
+            return
+        response: Fields = event["response"]
+        request["status"] = int(response["status"])
+        request["mime"] = str(response.get("mimeType", ""))[:80]
+        if is_seen_by_proxy(str(response.get("url", ""))):
+            _note_proxy_answer(request, response.get("headers", {}))
 
     def _progressed(self, event: Fields) -> None:
         self._last_at = time.monotonic()
@@ -102,16 +96,16 @@ class NetworkLog:
 
     def document_type(self, url: str) -> str | None:
         """The media type of the last document that was answered, whether or not it was shown."""
-        found = [r for r in self._requests.values() if r["type"] == "document" and "mime" in r]
-        same = [r for r in found if r["url"] == url[:URL_LENGTH]]
-        chosen = same or found
-        return str(chosen[-1]["mime"]) if chosen else None
+        documents = [request for request in self._requests.values() if _is_answered_page(request)]
+        same = [request for request in documents if request["url"] == url[:URL_LENGTH]]
+        candidates = same or documents
+        return str(candidates[-1]["mime"]) if candidates else None
 
     async def quiet(self, *, seconds: float, at_most: float, stalled: float = 2.0) -> bool:
         """Wait until nothing was asked or answered for ``seconds``; False when something is still
         on its way.
 
-        What does not move for ``stalled`` seconds is given up, now and for later waits: one picture
+        What does not move for ``stalled`` seconds is given up, now and for later waits: one image
         that never comes must not make every step wait for it.
         """
         end = time.monotonic() + at_most
@@ -127,33 +121,49 @@ class NetworkLog:
 
     def summary(self, page_url: str) -> Fields:
         """The log as facts for the bundle: counts, weight, failures, other hosts."""
-        own = _site(urlsplit(page_url).hostname)
-        others: Counter[str] = Counter()
-        for request in self._requests.values():
-            host = urlsplit(str(request["url"])).hostname
-            if host and _site(host) != own:
-                others[host] += 1
         requests = list(self._requests.values())
-        failed = [
-            r
-            for r in requests
-            if ("error" in r or r.get("status", 0) >= 400) and not r.get("blocked")
-        ]
+        failed = [request for request in requests if _has_failed(request)]
+        blocked = [request for request in requests if request.get("blocked")]
         return {
             "requests": self._total,
             "totalBytes": sum(self._bytes.values()),
             "bytesByType": dict(sorted(self._bytes.items())),
-            "countByType": dict(sorted(Counter(r["type"] for r in requests).items())),
+            "countByType": dict(sorted(Counter(item["type"] for item in requests).items())),
             "failedTotal": len(failed),
             "failed": [_shown(request) for request in failed[:MAX_LISTED]],
-            "blocked": [_shown(request) for request in requests if request.get("blocked")][
-                :MAX_LISTED
-            ],
-            "thirdParty": [
-                {"host": host, "requests": n} for host, n in others.most_common(MAX_LISTED)
-            ],
+            "blocked": [_shown(request) for request in blocked[:MAX_LISTED]],
+            "thirdParty": self._third_party(page_url),
             "truncated": self._total > MAX_REQUESTS,
         }
+
+    def _third_party(self, page_url: str) -> list[Fields]:
+        """Other sites with the number of their requests, the most first."""
+        own = _site(urlsplit(page_url).hostname)
+        hosts: Counter[str] = Counter()
+        for request in self._requests.values():
+            host = urlsplit(str(request["url"])).hostname
+            if host and _site(host) != own:
+                hosts[host] += 1
+        return [{"host": host, "requests": count} for host, count in hosts.most_common(MAX_LISTED)]
+
+
+def _note_proxy_answer(request: Fields, headers: Fields) -> None:
+    """Note what the egress proxy says in its headers about a request that it did not forward."""
+    names = {str(name).lower(): value for name, value in headers.items()}
+    if BLOCKED_HEADER in names:
+        request["blocked"] = True
+    elif FAILED_HEADER in names:
+        request["error"] = str(names[FAILED_HEADER])[:40]
+
+
+def _is_answered_page(request: Fields) -> bool:
+    return request["type"] == "document" and "mime" in request
+
+
+def _has_failed(request: Fields) -> bool:
+    if request.get("blocked"):
+        return False
+    return "error" in request or request.get("status", 0) >= 400
 
 
 def _shown(request: Fields) -> Fields:

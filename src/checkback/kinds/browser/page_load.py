@@ -1,4 +1,4 @@
-"""One visit to one page: open it, wait until it stands, notice when it hangs, crashes or is no
+"""One load of one page: open it, wait until it is ready, notice when it hangs, crashes or is not a
 page.
 """
 
@@ -31,15 +31,15 @@ from checkback.kinds.context import Egress
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 MAX_ELEMENTS = 250_000
 MAX_MESSAGES = 200
-#: Console messages after which a page drowns out everything else and loses its scripts.
+#: Console messages after which the page's scripts are stopped.
 MAX_COUNTED = 1000
 MESSAGE_LENGTH = 500
-#: Documents of its own that a page may load one after the other before it loses its scripts.
+#: Documents that a page may load one after the other before its scripts are stopped.
 MAX_RELOADS = 3
 MAX_FRAMES = 200
-#: A page stands when nothing was asked or answered for so long.
+#: A page is ready when nothing was requested or answered for this long.
 QUIET_SECONDS = 0.15
-#: For so long a page is watched at rest before it is scrolled; the last part of the silence.
+#: How long a page is watched at rest before it is scrolled; the last part of the silence.
 REST_SECONDS = 0.1
 
 WaitUntil = Literal["load", "domcontentloaded", "networkidle"]
@@ -47,9 +47,7 @@ WaitUntil = Literal["load", "domcontentloaded", "networkidle"]
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """Seconds that a step may take before it is given up; the phase and the job have limits of
-    their own.
-    """
+    """Seconds that each step may take; the phase and the job have separate limits."""
 
     navigation: float = 20.0
     #: For the files of a page whose own document is complete.
@@ -64,7 +62,7 @@ class Budgets:
 
 
 class Console:
-    """What the page said on its console, counted in full and kept in part."""
+    """The page's console messages: all are counted, some are kept."""
 
     def __init__(self, page: Page, on_flood: Callable[[], None]) -> None:
         self._on_flood = on_flood
@@ -78,11 +76,14 @@ class Console:
     def _message(self, message: ConsoleMessage) -> None:
         self.total += 1
         if message.type == "error":
-            self.error_total += 1
-            if len(self.errors) < MAX_MESSAGES:
-                self.errors.append(message.text[:MESSAGE_LENGTH])
+            self._error(message.text)
         if self.total > MAX_COUNTED:
             self._on_flood()
+
+    def _error(self, text: str) -> None:
+        self.error_total += 1
+        if len(self.errors) < MAX_MESSAGES:
+            self.errors.append(text[:MESSAGE_LENGTH])
 
     def _exception(self, error: PlaywrightError) -> None:
         self.error_total += 1
@@ -100,7 +101,7 @@ class Console:
 
 
 class PageLoad:
-    """A page that is open, with everything attached that must be there before its first request."""
+    """An open page, with everything attached that must be there before its first request."""
 
     def __init__(self, page: Page, devtools: Devtools, budgets: Budgets) -> None:
         self.page = page
@@ -131,20 +132,20 @@ class PageLoad:
             self._silence()
 
     def _silence(self) -> None:
-        """Take the scripts, at once, from a page that gives no rest."""
+        """Stop the scripts of a page that floods the browser."""
         if self._silencing is None:
             self._silencing = asyncio.create_task(self._take_scripts())
 
     async def _take_scripts(self) -> None:
-        # A page that is gone needs no silencing; whoever asks it next is told.
+        # A page that is gone needs no silencing; the next call to it fails.
         with suppress(PageGone):
             await self.devtools.stop_scripts()
 
     async def go(self, bundle: PageCapture) -> None:
-        """Ask for ``bundle.requested_url`` and note how it was answered.
+        """Load ``bundle.requested_url`` and record the response.
 
         Raises JobFailed for everything that is not the page itself: no answer, an error page,
-        another medium, a blocked address.
+        another media type, a blocked address.
         """
         response = await self._commit(bundle.requested_url)
         bundle.final_url = self.page.url
@@ -154,20 +155,16 @@ class PageLoad:
         _refuse_other_than_page(response, bundle.media_type)
 
     async def settle(self, bundle: PageCapture, wait_until: WaitUntil) -> None:
-        """Wait until the page stands. One that hangs after its answer loses its scripts and is
-        kept.
-        """
+        """Wait until the page is ready. If it hangs after its response, its scripts are stopped."""
         if not await self._wait_for_content():
-            bundle.warn("LOAD_INCOMPLETE", "The page's end had not arrived when it was looked at.")
+            bundle.warn("LOAD_INCOMPLETE", "The page had not fully arrived when it was measured.")
         elif not self.devtools.scripts_stopped:
             await self._settle(bundle, wait_until)
         await self._calm(bundle)
         bundle.final_url = self.page.url
 
     async def again(self, bundle: PageCapture) -> None:
-        """Load the page once more and wait until it stands; what the browser shows of it then
-        counts anew.
-        """
+        """Load the page once more and wait until it is ready; its documents count from zero."""
         self._documents = 0
         self._content_loaded.clear()
         self._loaded.clear()
@@ -175,7 +172,7 @@ class PageLoad:
         await self.settle(bundle, "load")
 
     async def loaded(self, seconds: float) -> bool:
-        """Whether the page says within so many seconds that all of it is there."""
+        """Whether the page reports within this time that it has loaded completely."""
         try:
             await self.devtools.race(self._loaded.wait(), seconds)
         except Unanswered:
@@ -204,7 +201,7 @@ class PageLoad:
         return failures.navigation_failed(text)
 
     async def _wait_for_content(self) -> bool:
-        """Wait for the parser's end; a thread that stays silent too long loses its scripts."""
+        """Wait until the document is parsed; the scripts of a page that hangs are stopped."""
         end = time.monotonic() + self.budgets.navigation
         silent_since = time.monotonic()
         while time.monotonic() < end:
@@ -238,18 +235,18 @@ class PageLoad:
             complete = await self.network.quiet(seconds=QUIET_SECONDS, at_most=left)
         if not complete and not self._loaded.is_set():
             bundle.warn(
-                "LOAD_INCOMPLETE", "Some of the page's files had not arrived when it was looked at."
+                "LOAD_INCOMPLETE", "Some of the page's files had not arrived when it was measured."
             )
         elif not complete and wait_until == "networkidle":
-            bundle.warn("NETWORK_BUSY", "The page was still loading when it was looked at.")
+            bundle.warn("NETWORK_BUSY", "The page was still loading when it was measured.")
 
     async def _begin_rest(self) -> None:
-        """Note from now on what changes by itself: the scroll pass wants to know."""
-        with suppress(Unanswered, Refused):  # it does without
+        """Record from now on what changes without scrolling, for the scroll pass."""
+        with suppress(Unanswered, Refused):  # The scroll pass works without it.
             await self.devtools.evaluate(f"({script('rest')})()", seconds=0.5)
 
     async def _calm(self, bundle: PageCapture) -> None:
-        """Take the scripts from a page that does not let itself be looked at."""
+        """Stop the scripts of a page that does not respond."""
         if self.devtools.held():
             raise failures.held_by_dialogs()
         if self._silencing is not None:
@@ -261,9 +258,9 @@ class PageLoad:
         self.note_stopped(bundle)
 
     def note_stopped(self, bundle: PageCapture) -> None:
-        """Say so in the bundle when the page has lost its scripts."""
+        """Warn in the capture if the page's scripts were stopped."""
         if self.devtools.scripts_stopped:
-            bundle.warn("SCRIPTS_STOPPED", "The page's scripts gave no rest and were stopped.")
+            bundle.warn("SCRIPTS_STOPPED", "The page's scripts did not stop and were ended.")
 
 
 async def open_visit(
@@ -278,8 +275,8 @@ async def open_visit(
 
     ``key`` is what the page shows to the proxy, where its context was made without.
 
-    ``silenced`` tells whether somebody else has taken the page's scripts, ``held`` whether the page
-    stands still behind a dialog.
+    ``silenced`` says whether the page's scripts were stopped elsewhere, ``held`` whether a dialog
+    blocks the page.
     """
     page = context.pages[0] if context.pages else await context.new_page()
     devtools = Devtools(await context.new_cdp_session(page), page, silenced=silenced, held=held)
@@ -301,14 +298,19 @@ async def open_visit(
 
 def _refuse_other_than_page(response: Response, media_type: str) -> None:
     if is_seen_by_proxy(response.url):
-        if BLOCKED_HEADER in response.headers:
-            raise failures.blocked()
-        if FAILED_HEADER in response.headers:
-            raise failures.unreachable(response.headers[FAILED_HEADER])
+        _refuse_proxy_answer(response.headers)
     if response.status >= 400:
         raise failures.http_error(response.status)
     if media_type and media_type not in HTML_TYPES:
         raise failures.not_html()
+
+
+def _refuse_proxy_answer(headers: dict[str, str]) -> None:
+    """Raise JobFailed if the egress proxy says that it did not forward the request."""
+    if BLOCKED_HEADER in headers:
+        raise failures.blocked()
+    if FAILED_HEADER in headers:
+        raise failures.unreachable(headers[FAILED_HEADER])
 
 
 async def _redirects(response: Response) -> list[dict[str, Any]]:

@@ -34,8 +34,8 @@ _PASSED_ON = (
 class BrowserFolder:
     """The browser's own folder: its launcher, profile and temporary files. Removed at the end.
 
-    A lock on it tells a folder in use from one that a killed process left behind; those go at the
-    next start.
+    A lock distinguishes a folder in use from one that a killed process left behind; the latter is
+    removed at the next start.
     """
 
     def __init__(self, temporary_folder: Path) -> None:
@@ -62,7 +62,7 @@ class BrowserFolder:
         return str(launcher)
 
     def environment(self) -> dict[str, str | float | bool]:
-        """What the browser sees of our environment: none of our secrets, and a home of its own."""
+        """The environment variables of the browser: no secrets, and its own home folder."""
         passed: dict[str, str | float | bool] = {
             name: os.environ[name] for name in _PASSED_ON if name in os.environ
         }

@@ -1,5 +1,5 @@
-"""Small fetches beside the browser, through the same egress proxy: robots.txt, and the proxy's own
-report.
+"""Small requests without the browser, through the same egress proxy: robots.txt, and the proxy's
+own report.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -167,11 +167,11 @@ class BrowserSession:
                 await self.kill()
 
     def make_ready(self) -> asyncio.Task[BrowserContext] | None:
-        """Open a blank page for the next job, in a context of its own, while there is nothing else
-        to do.
+        """Open a blank page for the next job, in its own context, while there is nothing else to
+        do.
 
-        That takes as long as loading a small site. It is used once, by a job that wants what the
-        last one wanted, and knows no job's key.
+        That takes as long as loading a small site. It is used once, by a job with the same options
+        as the last one, and knows no job's key.
         """
         if self._usual and self._spare is None:
             self._spare = asyncio.create_task(self._open_spare(self._usual))
@@ -187,28 +187,28 @@ class BrowserSession:
         spare, self._spare = self._spare, None
         if spare is None:
             return None
-        with suppress(
-            PlaywrightError, JobFailed
-        ):  # then this job opens its own, and tells if it can't
+        # Without the spare context, this job opens its own, and fails if it cannot.
+        with suppress(PlaywrightError, JobFailed):
             context = await spare
-            if options == self._usual and context.browser is self._browser and self._is_connected():
-                # A Playwright that has died since does not say so: it is asked.
+            if options == self._usual and self._is_usable(context):
+                # A Playwright that has died since then does not say so, but this call fails.
                 await context.pages[0].title()
                 return context
             await context.close()
         return None
 
+    def _is_usable(self, context: BrowserContext) -> bool:
+        return context.browser is self._browser and self._is_connected()
+
     async def kill(self) -> None:
         """End the browser at once, whatever it is doing; the next context starts a new one."""
         browser, self._browser = self._browser, None
         if browser is not None and browser.is_connected():
-            # Connected, hence alive, hence the number is still its own. Playwright made it a
-            # group's leader.
+            # It is connected, so it is alive and still has this PID. Playwright made it a group's
+            # leader.
             with suppress(OSError, ValueError):
                 os.killpg(self._folder.read_pid(), signal.SIGKILL)
-            with suppress(TimeoutError, PlaywrightError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await browser.close()
+            await _finish(browser.close())
 
     async def start(self) -> None:
         """Start Playwright and the browser. Raises JobFailed with BROWSER_UNAVAILABLE."""
@@ -221,8 +221,8 @@ class BrowserSession:
             await self.close()
             raise JobFailed(
                 BROWSER_UNAVAILABLE,
-                "The browser of this server could not be started.",
-                hint="`checkback doctor` on the server says why.",
+                "The browser on this server could not be started.",
+                hint="Run `checkback doctor` on the server to find out why.",
             ) from error
         self.version = self._browser.version
         self._contexts = 0
@@ -234,11 +234,10 @@ class BrowserSession:
             self._spare = None
         browser, self._browser = self._browser, None
         playwright, self._playwright = self._playwright, None
-        for ending in (browser and browser.close(), playwright and playwright.stop()):
-            if ending is not None:
-                with suppress(TimeoutError, PlaywrightError):
-                    async with asyncio.timeout(CLOSE_SECONDS):
-                        await ending
+        if browser is not None:
+            await _finish(browser.close())
+        if playwright is not None:
+            await _finish(playwright.stop())
 
     async def _new_context(self, options: dict[str, Any]) -> BrowserContext:
         if not self._is_connected() or self._contexts >= CONTEXTS_PER_BROWSER:
@@ -256,7 +255,7 @@ class BrowserSession:
 
     def _connected(self) -> Browser:
         if self._browser is None:
-            raise JobFailed(BROWSER_UNAVAILABLE, "The browser of this server has ended.")
+            raise JobFailed(BROWSER_UNAVAILABLE, "The browser on this server has ended.")
         return self._browser
 
     async def _launch(self, playwright: Playwright) -> Browser:
@@ -272,7 +271,9 @@ class BrowserSession:
         return browser
 
     async def _launch_as(self, playwright: Playwright, *, sandboxed: bool) -> Browser:
-        unwanted = [*_UNWANTED_DEFAULTS, *([_SHARE_ON_DISK] if _has_shared_memory() else [])]
+        unwanted: list[str] = list(_UNWANTED_DEFAULTS)
+        if _has_shared_memory():
+            unwanted.append(_SHARE_ON_DISK)
         return await playwright.chromium.launch(
             executable_path=self._folder.write_launcher(self.program),
             args=list(_FLAGS),
@@ -287,16 +288,24 @@ class BrowserSession:
         )
 
 
-def _has_shared_memory() -> bool:
-    """Whether /dev/shm has room for the pictures of this browser and its neighbours.
+async def _finish(work: Awaitable[Any]) -> None:
+    """Wait for the end of a browser or driver, but not longer than 3 s."""
+    with suppress(TimeoutError, PlaywrightError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await work
 
-    Everybody must be allowed to write there: where the server is root, the browser is not.
+
+def _has_shared_memory() -> bool:
+    """Whether /dev/shm has room for the images of this browser and others.
+
+    Every user must be allowed to write there: if the server is root, the browser is not.
     """
     try:
-        found, mode = os.statvfs(_SHARED_MEMORY), _SHARED_MEMORY.stat().st_mode
+        status, mode = os.statvfs(_SHARED_MEMORY), _SHARED_MEMORY.stat().st_mode
     except OSError:
         return False
-    return found.f_bavail * found.f_frsize >= _LEAST_SHARED_BYTES and mode & 0o007 == 0o007
+    free = status.f_bavail * status.f_frsize
+    return free >= _LEAST_SHARED_BYTES and mode & 0o007 == 0o007
 
 
 class _Warden:
@@ -334,13 +343,13 @@ class _Warden:
     def _on_dialog(self, dialog: Dialog) -> None:
         self._session.dialogs += 1
         if self._session.dialogs > MAX_DIALOGS:
-            # The commands must lie ready when the page wakes up, or it shows the next dialog first.
+            # The commands must be sent before the page continues, or it shows the next dialog first.
             self._silence()
         if self._session.dialogs <= MAX_DIALOGS + MORE_DIALOGS:
             self._do(dialog.dismiss())
         else:
-            # An endless loop around alert() hears nothing. It may keep this dialog, and so stand
-            # still.
+            # An endless loop around alert() cannot be stopped. It may keep this dialog, which blocks
+            # it.
             self._session.held_by_dialog = True
 
     def _silence(self) -> None:
@@ -357,8 +366,7 @@ class _Warden:
 
     def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         async def run() -> None:
-            # The page, its browser or the whole connection may be gone by now, which is just as
-            # well.
+            # The page, its browser or the whole connection may be gone by now, which is fine.
             with suppress(PlaywrightError, TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await work
@@ -369,7 +377,7 @@ class _Warden:
         return task
 
     async def close(self) -> None:
-        """Stop to look after the context, which is about to be closed."""
+        """Stop watching the context, which is about to be closed."""
         self._context.remove_listener("page", self._on_page)
         self._context.remove_listener("dialog", self._on_dialog)
         tasks: list[asyncio.Task[Any]] = [
@@ -382,17 +390,15 @@ class _Warden:
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:
-    """A failure of this task needs no report: whoever waits for it sees it, and nobody may be
-    waiting.
-    """
+    """Ignore a failure of this task: the job that waits for it sees it, if there is one."""
     if not task.cancelled():
         task.exception()
 
 
 @asynccontextmanager
 async def browser_session(environment: Environment) -> AsyncGenerator[BrowserSession]:
-    """The warm browser of a child process. Raises JobFailed with BROWSER_UNAVAILABLE when there is
-    none.
+    """The warm browser of a child process. Raises JobFailed with BROWSER_UNAVAILABLE if none
+    starts.
     """
     folder = BrowserFolder(environment.temporary_folder)
     session = BrowserSession(find_browser(environment.browser), folder)
@@ -414,10 +420,10 @@ async def _start_playwright() -> Playwright:
     """Start Playwright's driver, a Node.js program that comes with its package."""
     try:
         return await async_playwright().start()
-    except Exception as error:  # it has no error of its own for a driver that cannot start
+    except Exception as error:  # Playwright has no separate error for a driver that cannot start
         raise JobFailed(
             BROWSER_UNAVAILABLE,
-            "Playwright does not start on this server.",
+            "Playwright could not be started on this server.",
             retryable=False,
-            hint="On a small Debian or Ubuntu type: sudo apt-get install libatomic1",
+            hint="On a minimal Debian or Ubuntu, run: sudo apt-get install libatomic1",
         ) from error

@@ -1,1 +1,1 @@
-"""``page.analyze``: a web page loaded once in Chromium, measured, and analysed without a model."""
+"""``page.analyze``: a web page loaded once in Chromium, measured, and analyzed without a model."""

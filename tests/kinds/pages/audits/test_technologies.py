@@ -59,7 +59,7 @@ def test_there_are_about_a_hundred_and_twenty_rules_or_more_and_each_can_match()
 def test_addresses_of_files(address: str, name: str, version: str | None) -> None:
     entry = found(scripts=[address])[name]
     assert entry.get("version") == version
-    assert "address of a file" in entry["evidence"]
+    assert "URL of a file" in entry["evidence"]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_classes_count_by_their_form_and_number() -> None:
     one = tree_with({"class": "MuiButton-root"})
     many = tree_with({"class": "MuiButton-root MuiBox-root"}, {"class": "MuiCard-root"})
     assert "Material UI" not in found(one)
-    assert found(many)["Material UI"]["evidence"] == ["3 different class tokens of its form"]
+    assert found(many)["Material UI"]["evidence"] == ["3 different class tokens that look like it"]
 
 
 def test_attributes_and_elements_of_their_own() -> None:

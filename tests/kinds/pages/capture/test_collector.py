@@ -186,8 +186,8 @@ COMPARE = """async ([failures, unknowns]) => {
   return {
     theirs: failed.length,
     agreed: failed.filter((element) => mine.includes(element)).length,
-    missed: told(failed.filter((element) => !mine.includes(element) && !unknown.includes(element))),
-    invented: told(mine.filter((element) => !failed.includes(element) && !open.includes(element))),
+    missed: shown(failed.filter((element) => !mine.includes(element) && !unknown.includes(element))),
+    invented: shown(mine.filter((element) => !failed.includes(element) && !open.includes(element))),
   };
 }"""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.dom.snapshot import Box, Node
-from checkback.kinds.pages.layout.splitter import rows_of
+from checkback.kinds.pages.layout.rows import rows_of
 from checkback.kinds.pages.report.builder import ReportBuilder
 
 

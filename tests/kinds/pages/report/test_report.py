@@ -55,7 +55,7 @@ def test_the_summary_is_short_and_tells_what_matters_without_text_of_the_page(
     assert len(summary.encode()) <= MAX_BYTES
     assert "Score 91 of 100, grade A" in summary
     assert "9 sections on 1440 x 3358 px: navigation, hero" in summary
-    assert "Raise the contrast of text (5" in summary
+    assert "Increase the contrast of text (5" in summary
     assert "Harbourlight" not in summary
 
 

@@ -8,7 +8,7 @@ from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.audits.accessibility import axe_tier
 from checkback.kinds.pages.audits.motion import find_patterns
 from checkback.kinds.pages.report.builder import ReportBuilder
-from checkback.kinds.pages.scoring.findings import Wishes, find
+from checkback.kinds.pages.scoring.findings import Expectations, find
 
 
 def test_every_text_with_too_little_contrast_is_found(parts: dict[str, Any]) -> None:
@@ -32,12 +32,12 @@ def test_axe_and_our_own_checks_find_the_other_flaws(parts: dict[str, Any]) -> N
 
 def test_findings_say_where(parts: dict[str, Any]) -> None:
     parts["performance"] |= {"cls": 0.3, "clsSources": [{"element": "img#map", "value": 0.3}]}
-    found = {finding.rule: finding.places for finding in find(parts, Wishes())}
+    found = {finding.rule: finding.places for finding in find(parts, Expectations())}
     assert [place.selector for place in found["layout-shift"]] == ["img#map"]
     (sweep,) = [item for item in parts["motion"]["cssAnimations"] if item["name"] == "sweep"]
     assert [place.selector for place in found["motion-not-reduced"]] == [sweep["target"]]
     parts["accessibility"]["violations"] = []
-    found = {finding.rule: finding.places for finding in find(parts, Wishes())}
+    found = {finding.rule: finding.places for finding in find(parts, Expectations())}
     (skipped,) = found["skipped-heading-level"]
     assert skipped.box
 

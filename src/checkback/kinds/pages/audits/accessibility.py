@@ -1,5 +1,5 @@
-"""Accessibility: which axe rules a page of this size gets, and what they and
-our own checks found.
+"""Accessibility: which axe rules run on a page of this size, and what they and our own checks
+found.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from checkback.kinds.pages.dom.snapshot import Node, Tree, is_visible
 
 Fields = dict[str, Any]
 
-# axe grows faster than the page: 0.2 s at 400 elements, 13 s at 16,000. Colour contrast, its
+# axe grows faster than the page: 0.2 s at 400 elements, 13 s at 16,000. Color contrast, its
 # slowest rule, is measured from the snapshot instead, in every tier.
 STANDARD_UP_TO = 3000
 REDUCED_UP_TO = 8000
@@ -28,6 +28,8 @@ _LANDMARKS = {
     "header": "banner", "nav": "navigation", "main": "main", "footer": "contentinfo",
     "aside": "complementary", "search": "search", "form": "form",
 }  # fmt: skip
+_LANDMARK_ROLES = frozenset(_LANDMARKS.values())
+_PARTS = frozenset({"article", "section", "main", "aside", "nav", "blockquote"})
 MAX_VIOLATIONS = 60
 
 
@@ -57,26 +59,32 @@ def axe_tier(elements: int) -> tuple[str, Fields]:
 
 def describe_accessibility(bundle: PageCapture, tree: Tree | None) -> Fields:
     """The ``accessibility`` part of the report. What was not run is not listed as passed."""
-    part: Fields = {"coverage": []}
-    axe = bundle.axe
-    if axe is not None:
-        part["tier"] = axe["tier"]
-        if axe.get("stopped"):
-            part["coverage"].append("axe was stopped; its rules are unknown")
-        else:
-            part |= {
-                "engine": f"axe {axe['engine']}",
-                "violations": [_violation(rule) for rule in axe["violations"][:MAX_VIOLATIONS]],
-                "violationTotal": len(axe["violations"]),
-                "undecided": axe["incomplete"],
-            }
-            part["coverage"].append(f"axe rules: {axe['tier']}")
-    if tree is not None and "color" in bundle.snapshot_styles:
+    coverage: list[str] = []
+    part: Fields = {"coverage": coverage}
+    if bundle.axe is not None:
+        part |= _axe_part(bundle.axe, coverage)
+    if tree is None:
+        return part
+    if "color" in bundle.snapshot_styles:
         part["contrast"] = check_contrast(tree)
-        part["coverage"].append("contrast of text")
-    if tree is not None:
-        part["headings"] = check_headings(tree)
+        coverage.append("contrast of text")
+    part["headings"] = check_headings(tree)
     return part
+
+
+def _axe_part(axe: Fields, coverage: list[str]) -> Fields:
+    tier = axe["tier"]
+    if axe.get("stopped"):
+        coverage.append("axe was stopped; its rules are unknown")
+        return {"tier": tier}
+    coverage.append(f"axe rules: {tier}")
+    return {
+        "tier": tier,
+        "engine": f"axe {axe['engine']}",
+        "violations": [_violation(rule) for rule in axe["violations"][:MAX_VIOLATIONS]],
+        "violationTotal": len(axe["violations"]),
+        "undecided": axe["incomplete"],
+    }
 
 
 def _violation(rule: Fields) -> Fields:
@@ -85,11 +93,13 @@ def _violation(rule: Fields) -> Fields:
         "impact": rule["impact"],
         "count": rule["count"],
         "help": rule["help"],
-        "wcag": [
-            _criterion(tag) for tag in rule["tags"] if tag.startswith("wcag") and tag[4:].isdigit()
-        ],
+        "wcag": [_criterion(tag) for tag in rule["tags"] if _is_criterion(tag)],
         "nodes": rule["nodes"],
     }
+
+
+def _is_criterion(tag: str) -> bool:
+    return tag.startswith("wcag") and tag[4:].isdigit()
 
 
 def _criterion(tag: str) -> str:
@@ -98,45 +108,55 @@ def _criterion(tag: str) -> str:
 
 
 def heading_outline(tree: Tree) -> list[list[Any]]:
-    """Level, text and vertical position of every heading that shows."""
-    found: list[list[Any]] = []
+    """Level, text and vertical position of every heading that is visible."""
+    outline: list[list[Any]] = []
     for node in tree.elements():
         level = node.heading_level
         if level is not None and node.box is not None and is_visible(node, tree.width):
-            text = " ".join(item.text for item in node.descendants() if item.text)[:160]
-            found.append([level, text, round(node.box.y)])
-    return found
+            text = " ".join(item.text for item in node.descendants() if item.text)
+            outline.append([level, text[:160], round(node.box.y)])
+    return outline
 
 
 def check_headings(tree: Tree) -> Fields:
-    """Whether the outline has one beginning and leaves no level out."""
+    """Whether the outline has one main heading and skips no level."""
     levels = [entry[0] for entry in heading_outline(tree)]
     skipped = sum(1 for before, after in pairwise(levels) if after > before + 1)
     return {"total": len(levels), "h1Count": levels.count(1), "skippedLevels": skipped}
 
 
-def landmarks(tree: Tree, most: int) -> tuple[list[Fields], int]:
-    """Landmarks by tag or role with their boxes, so many at most, and how many there are."""
-    found: list[Fields] = []
+def landmarks(tree: Tree, limit: int) -> tuple[list[Fields], int]:
+    """The first landmarks by tag or role with their boxes, and how many there are."""
+    listed: list[Fields] = []
     total = 0
     for node in tree.elements():
-        role = node.role if node.role in _LANDMARKS.values() else _LANDMARKS.get(node.tag, "")
-        if not role or node.box is None or not _is_landmark(node, role):
+        role = _landmark_role(node)
+        if not role or node.box is None:
             continue
         total += 1
-        if total > most:
-            continue
-        label = node.attributes.get("aria-label", "")[:80]
-        entry: Fields = {"role": role, "box": node.box.rounded(), "selector": css_path(node)}
-        found.append(entry | ({"label": label} if label else {}))
-    return found, total
+        if total <= limit:
+            entry: Fields = {"role": role, "box": node.box.rounded(), "selector": css_path(node)}
+            label = node.attributes.get("aria-label", "")[:80]
+            listed.append(entry | ({"label": label} if label else {}))
+    return listed, total
 
 
-def _is_landmark(node: Node, role: str) -> bool:
-    """Header and footer of a part are no landmarks; a form is one only with a name."""
+def _landmark_role(node: Node) -> str:
+    """The role of a landmark, or an empty text. The header and footer of a part are not landmarks;
+    a form is one only with a name.
+    """
+    is_explicit = node.role in _LANDMARK_ROLES
+    role = node.role if is_explicit else _LANDMARKS.get(node.tag, "")
     if node.tag in ("header", "footer") and not node.role:
-        inner = {"article", "section", "main", "aside", "nav", "blockquote"}
-        return all(item.tag not in inner for item in node.ancestors())
+        return "" if _is_in_part(node) else role
     if role == "form":
-        return "aria-label" in node.attributes or "aria-labelledby" in node.attributes
-    return True
+        return role if _has_name(node) else ""
+    return role
+
+
+def _is_in_part(node: Node) -> bool:
+    return any(item.tag in _PARTS for item in node.ancestors())
+
+
+def _has_name(node: Node) -> bool:
+    return "aria-label" in node.attributes or "aria-labelledby" in node.attributes

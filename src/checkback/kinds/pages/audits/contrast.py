@@ -1,8 +1,8 @@
-"""Contrast of every text with what lies behind it, from the snapshot.
+"""Contrast of every text with what is behind it, from the snapshot.
 
-This takes milliseconds where a rule in the page takes seconds. What lies behind a text is not
-always known: a picture, a gradient, a bar that floats over something. Such text counts as unknown,
-never as passed.
+This takes milliseconds where a rule in the page takes seconds. What is behind a text is not always
+known: an image, a gradient, a bar that floats over something. Such text counts as unknown, never
+as passed.
 """
 
 from __future__ import annotations
@@ -30,16 +30,21 @@ MAX_LISTED = 40
 BAND = 250.0
 LARGE_PX = 24.0
 LARGE_BOLD_PX = 18.66
+#: axe, too, cuts ratios off after the second digit before it compares.
+_TOLERANCE = 0.005
+_MAX_BANDS = 8
 _COLOR = re.compile(r"(?:rgba?|color|oklch|oklab|lab|lch)\([^()]*\)")
 _CONTROLS = frozenset({"button", "input", "select", "textarea", "fieldset", "option", "optgroup"})
-#: Types of inputs that show no words in their own colour.
-_WORDLESS = frozenset({"hidden", "range", "color", "checkbox", "radio", "image"})
-_PICTURES = frozenset({"img", "video", "canvas", "svg", "picture", "iframe", "object", "embed"})
+#: Types of inputs that show no text in their own color.
+_TEXTLESS_INPUTS = frozenset({"hidden", "range", "color", "checkbox", "radio", "image"})
+_IMAGE_TAGS = frozenset({"img", "video", "canvas", "svg", "picture", "iframe", "object", "embed"})
+
+Fields = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """Something painted that may lie below a text without being its ancestor."""
+    """Something painted that may be below a text without being its ancestor."""
 
     box: Box
     order: int
@@ -47,36 +52,41 @@ class Paint:
 
 
 class Paints:
-    """What is painted, by its place down the page, so that each text looks only
-    at what is near it.
+    """What is painted, by its position down the page, so that each text is compared only with what
+    is near it.
     """
 
     def __init__(self, paints: list[Paint]) -> None:
         self._bands: defaultdict[int, list[Paint]] = defaultdict(list)
         self._tall: list[Paint] = []
         for paint in paints:
-            first, last = int(paint.box.y // BAND), int(paint.box.bottom // BAND)
-            if last - first > 8:
+            bands = _bands(paint.box)
+            if len(bands) > _MAX_BANDS + 1:
                 self._tall.append(paint)
                 continue
-            for band in range(first, last + 1):
+            for band in bands:
                 self._bands[band].append(paint)
 
     def near(self, box: Box) -> Iterator[Paint]:
         """Everything that may overlap a box; some of it twice."""
         yield from self._tall
-        for band in range(int(box.y // BAND), int(box.bottom // BAND) + 1):
+        for band in _bands(box):
             yield from self._bands.get(band, ())
 
 
+def _bands(box: Box) -> range:
+    """The bands of the page that a box is in."""
+    return range(int(box.y // BAND), int(box.bottom // BAND) + 1)
+
+
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One text: ``node`` is the element it stands in."""
+class TextContrast:
+    """The contrast of one text; ``node`` is the element that holds it."""
 
     node: Node
     text: str
     needed: float
-    #: The best it may have; None where that is unknown, and ``reason`` says why.
+    #: The best it may have; None if that is unknown, and ``reason`` says why.
     ratio: float | None = None
     color: Color | None = None
     ground: Color | None = None
@@ -84,67 +94,71 @@ class Judged:
 
     @property
     def fails(self) -> bool:
-        # axe, too, cuts ratios off after the second digit before it compares.
-        return self.ratio is not None and self.ratio < self.needed - 0.005
+        return self.ratio is not None and self.ratio < self.needed - _TOLERANCE
 
 
-def judge_texts(tree: Tree) -> Iterator[Judged]:
-    """Every text that can be read, and every field that can be filled in, with its contrast where
-    known.
-    """
+def judge_texts(tree: Tree) -> Iterator[TextContrast]:
+    """The contrast of every text that can be read, and of every field that can be filled in."""
     paints = Paints(_paints(tree))
-    off = _switched_off(tree)
+    disabled = _disabled_controls(tree)
     for node in tree.texts():
         parent = next((item for item in node.ancestors() if item.style), None)
-        if parent is None or not _is_readable(node, parent, tree.width) or _is_exempt(node, off):
+        if parent is None or not _is_readable(node, parent, tree.width):
             continue
-        yield _judge(node, parent, node.text, paints)
-    # What stands in a field is no text of the document: its value, or what somebody will type.
+        if not _is_exempt(node, disabled):
+            yield _judge(node, parent, node.text, paints)
+    # What is in a field is not a text of the document: its value, or its placeholder.
     for node in tree.elements():
-        if _is_field(node) and node.index not in off and _is_readable(node, node, tree.width):
+        if node.index not in disabled and _is_readable_field(node, tree.width):
             text = node.attributes.get("value") or node.attributes.get("placeholder", "")
             yield _judge(node, node, text, paints)
 
 
-def _judge(node: Node, parent: Node, text: str, paints: Paints) -> Judged:
+def _judge(node: Node, parent: Node, text: str, paints: Paints) -> TextContrast:
     style = text_style(node)
     needed = _needed(style)
     color = parse_color(style.get("color", ""))
     if color is None or style.get("-webkit-background-clip") == "text":
-        return Judged(parent, text, needed, reason="painted text")
+        return TextContrast(parent, text, needed, reason="painted text")
     grounds = _grounds(node, parent, paints)
     if isinstance(grounds, str):
-        return Judged(parent, text, needed, reason=grounds)
+        return TextContrast(parent, text, needed, reason=grounds)
     ratios = [(contrast_ratio(color.over(ground), ground), ground) for ground in grounds]
-    (best, ground), (worst, _) = max(ratios), min(ratios)
-    if worst < needed - 0.005 <= best:
-        # Where on the gradient the text lies decides, and that is not looked at.
-        return Judged(parent, text, needed, reason="gradient")
-    return Judged(parent, text, needed, best, color.over(ground), ground)
+    best, ground = max(ratios)
+    worst, _ = min(ratios)
+    if worst < needed - _TOLERANCE <= best:
+        # It depends on where on the gradient the text is, which is not measured.
+        return TextContrast(parent, text, needed, reason="gradient")
+    return TextContrast(parent, text, needed, best, color.over(ground), ground)
+
+
+def _is_readable_field(node: Node, page_width: float) -> bool:
+    return _is_field(node) and _is_readable(node, node, page_width)
 
 
 def _is_field(node: Node) -> bool:
     if node.tag == "input":
-        return node.attributes.get("type", "text").lower() not in _WORDLESS
+        return node.attributes.get("type", "text").lower() not in _TEXTLESS_INPUTS
     return node.tag in ("textarea", "select")
 
 
-def check_contrast(tree: Tree) -> dict[str, Any]:
-    """How many texts were checked, how many fail WCAG AA, and for how many what lies behind is
+def check_contrast(tree: Tree) -> Fields:
+    """How many texts were checked, how many fail WCAG AA, and for how many the background is
     unknown.
     """
     checked = unknown = 0
-    failures: dict[int, tuple[Node, dict[str, Any]]] = {}
-    unknowns: dict[int, tuple[Node, dict[str, Any]]] = {}
+    failures: dict[int, tuple[Node, Fields]] = {}
+    unknowns: dict[int, tuple[Node, Fields]] = {}
     for text in judge_texts(tree):
-        checked += text.ratio is not None
-        unknown += text.ratio is None
-        index = text.node.index
+        node = text.node
         if text.ratio is None:
-            unknowns.setdefault(index, (text.node, {"box": _box(text.node), "reason": text.reason}))
-        elif text.fails:
-            told = failures.setdefault(index, (text.node, _failure(text)))[1]
-            told["characters"] += len(text.text)
+            unknown += 1
+            unknowns.setdefault(node.index, (node, {"box": _box(node), "reason": text.reason}))
+            continue
+        checked += 1
+        if text.fails:
+            _, entry = failures.setdefault(node.index, (node, _failure(text)))
+            entry["characters"] += len(text.text)
     worst_first = sorted(failures.values(), key=lambda entry: (entry[1]["ratio"], entry[0].index))
     return {
         "checked": checked,
@@ -156,61 +170,73 @@ def check_contrast(tree: Tree) -> dict[str, Any]:
     }
 
 
-def _listed(entries: list[tuple[Node, dict[str, Any]]]) -> list[dict[str, Any]]:
+def _listed(entries: list[tuple[Node, Fields]]) -> list[Fields]:
     # A selector takes time in a long list of siblings, so only what is shown gets one.
-    return [{"selector": css_path(node)} | told for node, told in entries[:MAX_LISTED]]
+    return [{"selector": css_path(node)} | entry for node, entry in entries[:MAX_LISTED]]
 
 
 def _is_readable(node: Node, parent: Node, page_width: float) -> bool:
     box = node.box
-    if (
-        box is None
-        or box.width < 2
-        or box.height < 2
-        or text_style(node).get("visibility") == "hidden"
-    ):
+    if box is None or box.width < 2 or box.height < 2:
         return False
-    return is_visible(parent, page_width) and not any(
-        _is_faded(item) for item in (parent, *parent.ancestors())
-    )
+    if text_style(node).get("visibility") == "hidden" or not is_visible(parent, page_width):
+        return False
+    return not any(_is_faded(item) for item in (parent, *parent.ancestors()))
 
 
-def _is_exempt(node: Node, off: set[int]) -> bool:
-    """Signs without letters, what is folded away, and controls that are off: WCAG 1.4.3 leaves
-    these out.
+def _is_exempt(node: Node, disabled: set[int]) -> bool:
+    """Signs without letters, what is folded away, and disabled controls: WCAG 1.4.3 exempts
+    these.
     """
     if not any(character.isalnum() for character in node.text):
         return True
     below = node
     for item in node.ancestors():
-        if item.index in off or item.attributes.get("hidden") == "until-found":
+        if item.index in disabled or _is_folded(item, below):
             return True
-        if item.tag == "details" and "open" not in item.attributes and below.tag != "summary":
-            return True
-        # What the browser puts between a details element and its content is no element of the page.
-        below = item if item.kind == ELEMENT and item.tag != "slot" else below
+        # What the browser puts between a details element and its content is not an element of the
+        # page.
+        if item.kind == ELEMENT and item.tag != "slot":
+            below = item
     return False
 
 
-def _switched_off(tree: Tree) -> set[int]:
-    """Controls that are off, and their labels, by index."""
-    off: set[int] = set()
+def _is_folded(node: Node, child: Node) -> bool:
+    """Whether a node hides this child until a reader opens it."""
+    if node.attributes.get("hidden") == "until-found":
+        return True
+    is_closed = node.tag == "details" and "open" not in node.attributes
+    return is_closed and child.tag != "summary"
+
+
+def _disabled_controls(tree: Tree) -> set[int]:
+    """Disabled controls and their labels, by index."""
+    disabled: set[int] = set()
     names: set[str] = set()
-    labels: list[Node] = []
     for node in tree.elements():
-        attributes = node.attributes
-        if node.tag == "label":
-            labels.append(node)
-        is_off = "disabled" in attributes and node.tag in _CONTROLS
-        if is_off or attributes.get("aria-disabled") == "true":
-            off.add(node.index)
-            names |= {attributes.get("id", ""), *attributes.get("aria-labelledby", "").split()}
-            off |= {item.index for item in node.ancestors() if item.tag == "label"}
+        if _is_disabled(node):
+            attributes = node.attributes
+            disabled.add(node.index)
+            disabled.update(item.index for item in node.ancestors() if item.tag == "label")
+            names.add(attributes.get("id", ""))
+            names.update(attributes.get("aria-labelledby", "").split())
     names.discard("")
-    off |= {label.index for label in labels if label.attributes.get("for") in names}
-    return off | {
-        node.index for node in tree.elements() if names and node.attributes.get("id") in names
-    }
+    if names:
+        disabled.update(node.index for node in tree.elements() if _is_named(node, names))
+    return disabled
+
+
+def _is_disabled(node: Node) -> bool:
+    if node.attributes.get("aria-disabled") == "true":
+        return True
+    return "disabled" in node.attributes and node.tag in _CONTROLS
+
+
+def _is_named(node: Node, names: set[str]) -> bool:
+    """Whether a node has one of these ids, or is the label of a control that has."""
+    if node.attributes.get("id") in names:
+        return True
+    return node.tag == "label" and node.attributes.get("for") in names
 
 
 def _is_faded(node: Node) -> bool:
@@ -218,16 +244,18 @@ def _is_faded(node: Node) -> bool:
 
 
 def _needed(style: dict[str, str]) -> float:
-    size, weight = pixels(style.get("font-size"), 16), pixels(style.get("font-weight"), 400)
-    return 3.0 if size >= LARGE_PX or (size >= LARGE_BOLD_PX and weight >= 700) else 4.5
+    """The contrast that WCAG AA asks for: less for large texts."""
+    size = pixels(style.get("font-size"), 16)
+    is_bold = pixels(style.get("font-weight"), 400) >= 700
+    return 3.0 if size >= (LARGE_BOLD_PX if is_bold else LARGE_PX) else 4.5
 
 
 def _grounds(node: Node, parent: Node, paints: Paints) -> list[Color] | str:
-    """The opaque colours that may lie behind a text: one, or the stops of a gradient. Else why not
-    known.
+    """The opaque colors that may be behind a text: one, or the stops of a gradient. Returns the
+    reason if they are unknown.
     """
     layers: list[Color] = []
-    bottoms: list[Color] = [WHITE]
+    bottoms = [WHITE]
     base: Node | None = None
     for item in (parent, *parent.ancestors()):
         if not item.style:
@@ -235,69 +263,91 @@ def _grounds(node: Node, parent: Node, paints: Paints) -> list[Color] | str:
         if pixels(item.style.get("opacity", "1"), 1.0) < 1:
             return "opacity"
         image = item.style.get("background-image", "none")
-        if image not in ("none", ""):
-            bottoms, base = _gradient_stops(image), item
-            if not bottoms:
-                return "picture behind" if "url(" in image else "gradient"
-            break
         color = parse_color(item.style.get("background-color", ""))
+        if image not in ("none", ""):
+            base, bottoms = item, _gradient_stops(image)
+            break
         if color is not None and color.alpha > 0:
             layers.append(color)
             if color.alpha >= 1:
                 base = item
                 break
+    if base is not None and not bottoms:
+        return _unknown_ground(base)
     if _is_covered(node, parent, base, paints):
         return "something between"
+    return _blended(layers, bottoms)
+
+
+def _unknown_ground(node: Node) -> str:
+    return "picture behind" if "url(" in node.style["background-image"] else "gradient"
+
+
+def _blended(layers: list[Color], bottoms: list[Color]) -> list[Color]:
+    """Each bottom color with the layers, the lowest of which is the last, on top of it."""
     for layer in reversed(layers):
         bottoms = [layer.over(bottom) for bottom in bottoms]
     return bottoms
 
 
 def _gradient_stops(image: str) -> list[Color]:
-    """The colours of one opaque gradient; empty for a picture or anything that shines through."""
+    """The colors of one opaque gradient; empty for an image or anything transparent."""
     if "url(" in image or image.count("gradient(") != 1:
         return []
-    stops = [parse_color(match) for match in _COLOR.findall(image)]
-    known = [color for color in stops if color is not None and color.alpha >= 1]
-    return known if known and len(known) == len(stops) else []
+    stops: list[Color] = []
+    for value in _COLOR.findall(image):
+        color = parse_color(value)
+        if color is None or color.alpha < 1:
+            return []
+        stops.append(color)
+    return stops
 
 
 def _is_covered(node: Node, parent: Node, base: Node | None, paints: Paints) -> bool:
-    """Whether something else is painted between a text and the ground that its
-    ancestors give it.
-    """
+    """Whether something else is painted between a text and the background of its ancestors."""
     box = node.box
     assert box is not None
     lowest = base.paint_order if base is not None else -1
     for paint in paints.near(box):
-        if not lowest < paint.order < node.paint_order or paint.box.overlap(box) < 0.2 * box.area:
+        is_between = lowest < paint.order < node.paint_order
+        if not is_between or paint.box.overlap(box) < 0.2 * box.area:
             continue
-        if paint.node is not parent and all(paint.node is not item for item in parent.ancestors()):
+        if not _is_same_or_ancestor(paint.node, parent):
             return True
     return False
 
 
+def _is_same_or_ancestor(node: Node, inner: Node) -> bool:
+    return node is inner or any(node is item for item in inner.ancestors())
+
+
 def _paints(tree: Tree) -> list[Paint]:
-    """Pictures and painted boxes that could lie below a text; small ones cannot carry one."""
-    found: list[Paint] = []
+    """Images and painted boxes that could be below a text; small ones cannot carry one."""
+    paints: list[Paint] = []
     for node in tree.elements():
-        if (
-            node.box is None
-            or node.box.width < 40
-            or node.box.height < 15
-            or not is_visible(node, tree.width)
-        ):
+        box = node.box
+        if box is None or box.width < 40 or box.height < 15:
             continue
-        color = parse_color(node.style.get("background-color", ""))
-        painted = color is not None and color.alpha > 0.05
-        painted = painted or node.style.get("background-image", "none") not in ("none", "")
-        # Only what is positioned, or a picture, can lie below a text that is not inside it.
-        if node.tag in _PICTURES or (painted and node.style.get("position", "static") != "static"):
-            found.append(Paint(node.box, node.paint_order, node))
-    return found
+        if _can_be_below(node) and is_visible(node, tree.width):
+            paints.append(Paint(box, node.paint_order, node))
+    return paints
 
 
-def _failure(text: Judged) -> dict[str, Any]:
+def _can_be_below(node: Node) -> bool:
+    """Only what is positioned, or an image, can be below a text that is not inside it."""
+    if node.tag in _IMAGE_TAGS:
+        return True
+    return node.style.get("position", "static") != "static" and _is_painted(node)
+
+
+def _is_painted(node: Node) -> bool:
+    if node.style.get("background-image", "none") not in ("none", ""):
+        return True
+    color = parse_color(node.style.get("background-color", ""))
+    return color is not None and color.alpha > 0.05
+
+
+def _failure(text: TextContrast) -> Fields:
     assert text.ratio is not None and text.color is not None and text.ground is not None
     return {
         "box": _box(text.node),

@@ -1,4 +1,4 @@
-"""The page's look in numbers: colours by area, theme, type, spacing, corners, shadows, columns,
+"""The page's look in numbers: colors by area, theme, type, spacing, corners, shadows, columns and
 density.
 """
 
@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from checkback.kinds.pages.dom.colors import (
@@ -18,6 +19,7 @@ from checkback.kinds.pages.dom.colors import (
     parse_color,
 )
 from checkback.kinds.pages.dom.snapshot import (
+    TEXT,
     Box,
     Node,
     Tree,
@@ -29,9 +31,10 @@ from checkback.kinds.pages.dom.snapshot import (
 
 Fields = dict[str, Any]
 Shares = list[tuple[Color, float]]
+FontStyle = tuple[float, int, float, str]
 
-#: Below this chroma a colour reads as grey.
-COLOURFUL = 0.04
+#: Below this chroma a color looks gray.
+COLORFUL = 0.04
 MAX_SHAPES = 12
 MAX_GRADIENTS = 10
 _SPACES = (
@@ -44,11 +47,14 @@ _SPACES = (
 )
 _CONTAINERS = frozenset({"div", "main", "section", "article", "header", "footer", "nav", "ul"})
 _GAPS = ("row-gap", "column-gap")
-_STOP = re.compile(r"(?:rgba?|color|oklch|oklab|lab|lch)\([^()]*\)")
+_SPACING_BASES = (4, 5, 6, 8, 10)
+_GRADIENT_TYPES = ("conic", "radial", "linear")
+_IMAGE_TAGS = frozenset({"img", "svg", "video", "canvas"})
+_COLOR_FUNCTION = re.compile(r"(?:rgba?|color|oklch|oklab|lab|lch)\([^()]*\)")
 
 
 def describe_design(tree: Tree, fonts: list[Fields], web_fonts: set[str]) -> Fields:
-    """The ``design`` part of the report, as far as the snapshot gives it.
+    """The ``design`` part of the report, without what only the style sheets say.
 
     ``web_fonts`` are the families that the page's style sheets bring along.
     """
@@ -67,45 +73,59 @@ def describe_design(tree: Tree, fonts: list[Fields], web_fonts: set[str]) -> Fie
     }
 
 
-# --- colours ---
+def _visible_elements(tree: Tree) -> Iterator[tuple[Node, Box]]:
+    """The elements that show anything, with their boxes."""
+    for node in tree.elements():
+        if node.box is not None and is_visible(node, tree.width):
+            yield node, node.box
+
+
+# --- colors ---
+
+
+def _background(node: Node | None) -> Color | None:
+    """The background color of a node, however transparent."""
+    if node is None or not node.style:
+        return None
+    return parse_color(node.style.get("background-color", ""))
 
 
 def _backgrounds(tree: Tree) -> Shares:
-    """Opaque background colours by the area that stays visible: what children paint over is taken
-    off.
+    """Opaque background colors by the area that stays visible; what children paint over is
+    subtracted.
     """
     if tree.body is None:
         return []
+    page = Box(0, 0, tree.width, tree.height)
     area: Counter[Color] = Counter()
-    page = max(tree.width * tree.height, 1.0)
-    area[_page_ground(tree)] += int(page)
-    for node in tree.elements():
-        if node.box is None or not is_visible(node, tree.width) or node.tag in ("html", "body"):
-            continue
-        color = parse_color(node.style.get("background-color", ""))
+    area[_page_background(tree)] += int(max(page.area, 1.0))
+    for node, box in _visible_elements(tree):
+        color = None if node.tag in ("html", "body") else _background(node)
         if color is None or color.alpha < 0.5:
             continue
-        below = _ground_of(node, tree)
-        size = int(node.box.overlap(Box(0, 0, tree.width, tree.height)))
+        below = _background_below(node, tree)
+        size = int(box.overlap(page))
         area[color.over(below)] += size
         area[below] -= size
-    return merged((color, max(0, size)) for color, size in area.items() if size > 0)
+    return merged((color, size) for color, size in area.items() if size > 0)
 
 
-def _page_ground(tree: Tree) -> Color:
-    for node in (tree.body, tree.body.parent if tree.body else None):
-        color = parse_color(node.style.get("background-color", "")) if node is not None else None
+def _page_background(tree: Tree) -> Color:
+    body = tree.body
+    for node in (body, body.parent if body else None):
+        color = _background(node)
         if color is not None and color.alpha > 0.5:
             return color
     return WHITE
 
 
-def _ground_of(node: Node, tree: Tree) -> Color:
-    for item in node.ancestors():
-        color = parse_color(item.style.get("background-color", "")) if item.style else None
+def _background_below(node: Node, tree: Tree) -> Color:
+    """The opaque color that an element is painted on."""
+    for parent in node.ancestors():
+        color = _background(parent)
         if color is not None and color.alpha >= 0.5:
             return color.over(WHITE)
-    return _page_ground(tree)
+    return _page_background(tree)
 
 
 def _text_colors(tree: Tree) -> Shares:
@@ -113,45 +133,51 @@ def _text_colors(tree: Tree) -> Shares:
     for node in tree.texts():
         style = text_style(node)
         color = parse_color(style.get("color", ""))
-        if color is not None and color.alpha > 0.1 and style.get("visibility") != "hidden":
+        is_hidden = style.get("visibility") == "hidden"
+        if not is_hidden and color is not None and color.alpha > 0.1:
             weight[color.over(WHITE)] += len(node.text)
     return merged(weight.items())
 
 
 def _accents(tree: Tree, grounds: Shares, texts: Shares) -> Shares:
-    """Colourful colours that are used sparingly: of controls and small painted boxes."""
+    """Colors that are not gray and used sparingly, in controls and small painted boxes."""
     large = {color for color, share in (*grounds, *texts) if share > 0.3}
+    largest_area = 0.1 * tree.width * tree.height
     weight: Counter[Color] = Counter()
-    for node in tree.elements():
-        if (
-            node.box is None
-            or not is_visible(node, tree.width)
-            or node.box.area > 0.1 * tree.width * tree.height
-        ):
+    for node, box in _visible_elements(tree):
+        if box.area > largest_area:
             continue
-        control = node.tag in ("a", "button") or node.role == "button"
-        values = [node.style.get("background-color", "")]
-        if control:
-            values += [
-                node.style.get("color", ""),
-                *_STOP.findall(node.style.get("background-image", "")),
-            ]
-        for value in values:
-            color = parse_color(value)
-            if (
-                color is not None
-                and color.alpha > 0.5
-                and chroma(color) > COLOURFUL
-                and color not in large
-            ):
-                weight[color] += int(min(node.box.area, 40_000) * (3 if control else 1))
+        factor = 3 if _is_control(node) else 1
+        for color in _own_colors(node):
+            if color not in large:
+                weight[color] += int(min(box.area, 40_000) * factor)
     return merged(weight.items())
+
+
+def _is_control(node: Node) -> bool:
+    return node.tag in ("a", "button") or node.role == "button"
+
+
+def _own_colors(node: Node) -> Iterator[Color]:
+    """The colors of an element that are opaque and not gray; of a control, also those of its text
+    and of its gradient.
+    """
+    values = [node.style.get("background-color", "")]
+    if _is_control(node):
+        values.append(node.style.get("color", ""))
+        values += _COLOR_FUNCTION.findall(node.style.get("background-image", ""))
+    for value in values:
+        color = parse_color(value)
+        if color is not None and color.alpha > 0.5 and chroma(color) > COLORFUL:
+            yield color
 
 
 def _colors(tree: Tree, grounds: Shares, texts: Shares) -> Fields:
     accents = _accents(tree, grounds, texts)
     # Text covers little area, so its shares count for a tenth of the whole.
-    palette = merged([(c, s * 0.9) for c, s in grounds] + [(c, s * 0.1) for c, s in texts])
+    shares = [(color, share * 0.9) for color, share in grounds]
+    shares += [(color, share * 0.1) for color, share in texts]
+    palette = merged(shares)
     return {
         "background": _listed(grounds[:6]),
         "text": _listed(texts[:6]),
@@ -167,34 +193,40 @@ def _listed(shares: Shares) -> list[list[Any]]:
 
 
 def _gradients(tree: Tree) -> list[Fields]:
-    found: Counter[str] = Counter()
-    for node in tree.elements():
+    area: Counter[str] = Counter()
+    for node, box in _visible_elements(tree):
         image = node.style.get("background-image", "")
-        if "gradient(" in image and is_visible(node, tree.width) and node.box is not None:
-            found[image[:200]] += int(node.box.area)
-    kinds = ("conic", "radial", "linear")
+        if "gradient(" in image:
+            area[image[:200]] += int(box.area)
     return [
-        {
-            "type": next((kind for kind in kinds if f"{kind}-gradient(" in value), "linear"),
-            "value": value,
-            "area": area,
-        }
-        for value, area in found.most_common(MAX_GRADIENTS)
+        {"type": _gradient_type(value), "value": value, "area": size}
+        for value, size in area.most_common(MAX_GRADIENTS)
     ]
+
+
+def _gradient_type(value: str) -> str:
+    types = (name for name in _GRADIENT_TYPES if f"{name}-gradient(" in value)
+    return next(types, "linear")
 
 
 def _theme(grounds: Shares, texts: Shares) -> Fields:
     if not grounds:
         return {"theme": "unknown"}
-    light = sum(share for color, share in grounds if luminance(color) > 0.4)
-    dark = sum(share for color, share in grounds if luminance(color) < 0.15)
-    theme = "light" if light > 0.7 else "dark" if dark > 0.7 else "mixed"
     ground = grounds[0][0]
-    text = texts[0][0] if texts else None
     measured: Fields = {"backgroundColor": ground.hex, "luminance": round(luminance(ground), 3)}
-    if text is not None:
-        measured |= {"textColor": text.hex, "contrastRatio": round(contrast_ratio(text, ground), 2)}
-    return {"theme": theme, "themeMeasured": measured}
+    if texts:
+        text = texts[0][0]
+        measured["textColor"] = text.hex
+        measured["contrastRatio"] = round(contrast_ratio(text, ground), 2)
+    return {"theme": _theme_name(grounds), "themeMeasured": measured}
+
+
+def _theme_name(grounds: Shares) -> str:
+    light = sum(share for color, share in grounds if luminance(color) > 0.4)
+    if light > 0.7:
+        return "light"
+    dark = sum(share for color, share in grounds if luminance(color) < 0.15)
+    return "dark" if dark > 0.7 else "mixed"
 
 
 # --- type, spacing, shapes ---
@@ -202,143 +234,178 @@ def _theme(grounds: Shares, texts: Shares) -> Fields:
 
 def _typography(tree: Tree, fonts: list[Fields], web_fonts: set[str]) -> Fields:
     families: Counter[str] = Counter()
-    scale: Counter[tuple[float, int, float, str]] = Counter()
+    scale: Counter[FontStyle] = Counter()
     for node in tree.texts():
-        style = text_style(node)
-        family = first_family(style.get("font-family", ""))
-        families[family] += len(node.text)
-        size, weight = (
-            pixels(style.get("font-size"), 16),
-            int(pixels(style.get("font-weight"), 400)),
-        )
-        height = pixels(style.get("line-height"), round(size * 1.2, 1))
-        scale[(size, weight, height, family)] += len(node.text)
-    total = sum(families.values()) or 1
-    rendered = {font["declared"]: font for font in fonts}
+        font = _font_style(node)
+        families[font[3]] += len(node.text)
+        scale[font] += len(node.text)
     return {
-        "families": [
-            {"declared": family, "share": round(count / total, 3)}
-            | _rendered(family, rendered.get(family), web_fonts)
-            for family, count in families.most_common(6)
-            if family
-        ],
+        "families": _families(families, fonts, web_fonts),
         "familiesTotal": len(families),
-        "scale": [
-            {"size": size, "weight": weight, "lineHeight": height, "family": family, "chars": count}
-            for (size, weight, height, family), count in scale.most_common(12)
-        ],
+        "scale": [_scale_step(font, count) for font, count in scale.most_common(12)],
         "scaleTotal": len(scale),
         "sizes": len({size for size, _, _, _ in scale}),
     }
+
+
+def _font_style(node: Node) -> FontStyle:
+    """Size, weight, line height and family of a text."""
+    style = text_style(node)
+    size = pixels(style.get("font-size"), 16)
+    weight = int(pixels(style.get("font-weight"), 400))
+    height = pixels(style.get("line-height"), round(size * 1.2, 1))
+    return size, weight, height, first_family(style.get("font-family", ""))
+
+
+def _scale_step(font: FontStyle, characters: int) -> Fields:
+    size, weight, height, family = font
+    return {
+        "size": size,
+        "weight": weight,
+        "lineHeight": height,
+        "family": family,
+        "chars": characters,
+    }
+
+
+def _families(families: Counter[str], fonts: list[Fields], web_fonts: set[str]) -> list[Fields]:
+    total = sum(families.values()) or 1
+    rendered = {font["declared"]: font for font in fonts}
+    entries: list[Fields] = []
+    for family, count in families.most_common(6):
+        if family:
+            entry: Fields = {"declared": family, "share": round(count / total, 3)}
+            entries.append(entry | _rendered(family, rendered.get(family), web_fonts))
+    return entries
 
 
 def _rendered(family: str, font: Fields | None, web_fonts: set[str]) -> Fields:
     """Which font drew the glyphs, and whether that is because the page's own did not arrive."""
     if font is None:
         return {}
-    told: Fields = {"rendered": list(dict.fromkeys(font["rendered"]))}
+    part: Fields = {"rendered": list(dict.fromkeys(font["rendered"]))}
     if family in web_fonts and "downloaded" in font:
-        told["isFallback"] = not font["downloaded"]
-    return told
+        part["isFallback"] = not font["downloaded"]
+    return part
 
 
 def _spacing(tree: Tree) -> Fields:
-    found: Counter[int] = Counter()
-    for node in tree.elements():
-        if not is_visible(node, tree.width):
-            continue
-        for name in (*_SPACES, *_GAPS):
-            value = pixels(node.style.get(name))
-            if 2 <= value <= 200:
-                found[round(value)] += 1
-    if not found:
+    spaces = _spaces(tree)
+    if not spaces:
         return {"scale": []}
-    total = sum(found.values())
 
     def fit(base: int) -> float:
         # A larger base explains more when it fits as well.
-        return sum(n for value, n in found.items() if value % base == 0) / total * (1 + 0.02 * base)
+        return _share_on_base(spaces, base) * (1 + 0.02 * base)
 
-    base = max((4, 5, 6, 8, 10), key=fit)
-    on_base = sum(n for value, n in found.items() if value % base == 0) / total
+    base = max(_SPACING_BASES, key=fit)
     return {
         "base": base,
-        "onBase": round(on_base, 2),
-        "scale": [[value, count] for value, count in found.most_common(12)],
-        "values": len(found),
+        "onBase": round(_share_on_base(spaces, base), 2),
+        "scale": [[value, count] for value, count in spaces.most_common(12)],
+        "values": len(spaces),
     }
 
 
+def _spaces(tree: Tree) -> Counter[int]:
+    """How often each padding, margin and gap is used."""
+    spaces: Counter[int] = Counter()
+    for node in tree.elements():
+        if not is_visible(node, tree.width):
+            continue
+        values = [pixels(node.style.get(name)) for name in (*_SPACES, *_GAPS)]
+        spaces.update(round(value) for value in values if 2 <= value <= 200)
+    return spaces
+
+
+def _share_on_base(spaces: Counter[int], base: int) -> float:
+    on_base = sum(count for value, count in spaces.items() if value % base == 0)
+    return on_base / spaces.total()
+
+
 def _counted(tree: Tree, name: str, nothing: str) -> list[list[Any]]:
-    found = Counter(
-        node.style[name][:160]
-        for node in tree.elements()
-        if node.style.get(name, nothing) not in (nothing, "") and is_visible(node, tree.width)
-    )
-    return [[value, count] for value, count in found.most_common()]
+    """The values of a style property with how often each is used."""
+    counts: Counter[str] = Counter()
+    for node in tree.elements():
+        value = node.style.get(name, nothing)
+        if value not in (nothing, "") and is_visible(node, tree.width):
+            counts[value[:160]] += 1
+    return [[value, count] for value, count in counts.most_common()]
 
 
 # --- how the page is filled ---
 
 
 def describe_grid(tree: Tree) -> Fields:
-    """Columns, the width that content keeps to, and which layout modes are used."""
+    """Columns, the usual width of the content, and which layout modes are used."""
     display: Counter[str] = Counter()
     columns: Counter[int] = Counter()
     widths: Counter[int] = Counter()
-    for node in tree.elements():
-        if node.box is None or not is_visible(node, tree.width):
-            continue
-        mode = node.style.get("display", "").removeprefix("inline-")
-        if mode in ("grid", "flex"):
-            display[mode] += 1
-        count = column_count(node, tree.width)
-        if count > 1:
-            columns[count] += 1
-        centred = abs(node.box.x - (tree.width - node.box.right)) < 4
-        if centred and node.tag in _CONTAINERS and 320 < node.box.width < tree.width - 40:
-            widths[round(node.box.width)] += int(node.box.height)
-    container = widths.most_common(1)
-    return {
+    for node, box in _visible_elements(tree):
+        display[_layout_mode(node)] += 1
+        columns[column_count(node, tree.width)] += 1
+        if node.tag in _CONTAINERS and _is_centered(box, tree.width):
+            widths[round(box.width)] += int(box.height)
+    del columns[1]
+    part: Fields = {
         "columns": [count for count, _ in columns.most_common(5)],
         "display": {"flex": display["flex"], "grid": display["grid"]},
-    } | ({"containerWidth": container[0][0]} if container else {})
+    }
+    if widths:
+        part["containerWidth"] = widths.most_common(1)[0][0]
+    return part
+
+
+def _layout_mode(node: Node) -> str:
+    return node.style.get("display", "").removeprefix("inline-")
+
+
+def _is_centered(box: Box, page_width: float) -> bool:
+    """Whether a box is narrower than the page, and has the same room left and right."""
+    is_inset = 320 < box.width < page_width - 40
+    return is_inset and abs(box.x - (page_width - box.right)) < 4
 
 
 def column_count(node: Node, page_width: float) -> int:
     """How many columns a grid or flex row shows; 1 for everything else."""
-    mode = node.style.get("display", "").removeprefix("inline-")
+    mode = _layout_mode(node)
     if mode == "grid":
         tracks = node.style.get("grid-template-columns", "none")
         return len(tracks.split()) if tracks not in ("none", "") else 1
     if mode != "flex" or node.style.get("flex-direction", "row").startswith("column"):
         return 1
-    children = [child for child in node.children if is_visible(child, page_width) and child.box]
-    wide = [
-        child
-        for child in children
-        if child.box and child.box.width > 0.15 * page_width and child.box.height > 80
-    ]
-    first = wide[0].box.y if wide and wide[0].box else 0.0
-    return max(1, sum(1 for child in wide if child.box and abs(child.box.y - first) < 40))
+    columns = _column_boxes(node, page_width)
+    in_first_row = [box for box in columns if abs(box.y - columns[0].y) < 40]
+    return max(1, len(in_first_row))
+
+
+def _column_boxes(node: Node, page_width: float) -> list[Box]:
+    """The boxes of the children that are large enough for a column."""
+    boxes = [child.box for child in node.children if child.box and is_visible(child, page_width)]
+    return [box for box in boxes if box.width > 0.15 * page_width and box.height > 80]
 
 
 def describe_density(tree: Tree) -> Fields:
-    """How much of the page is covered by texts and pictures, and how evenly left and right."""
-    page = max(tree.width * tree.height, 1.0)
+    """How much of the page is covered by texts and images, and how evenly left and right."""
+    middle = tree.width / 2
+    left_half = Box(0, 0, middle, tree.height)
+    right_half = Box(middle, 0, middle, tree.height)
     left = right = 0.0
     for node in tree.nodes:
-        box = node.box
-        is_picture = node.tag in ("img", "svg", "video", "canvas") and is_visible(node, tree.width)
-        if box is None or not (is_picture or (node.kind == 3 and node.text)):
-            continue
-        middle = tree.width / 2
-        left += box.overlap(Box(0, 0, middle, tree.height))
-        right += box.overlap(Box(middle, 0, middle, tree.height))
-    covered = min(1.0, (left + right) / page)
+        if node.box is not None and _is_ink(node, tree.width):
+            left += node.box.overlap(left_half)
+            right += node.box.overlap(right_half)
+    covered = min(1.0, (left + right) / max(tree.width * tree.height, 1.0))
     heavier = max(left, right)
     return {
         "contentDensity": round(covered, 3),
         "whitespaceRatio": round(1 - covered, 3),
         "visualBalance": round(min(left, right) / heavier, 3) if heavier else 0.0,
     }
+
+
+def _is_ink(node: Node, page_width: float) -> bool:
+    """Whether a node is a text or an image."""
+    if node.kind == TEXT:
+        return bool(node.text)
+    return node.tag in _IMAGE_TAGS and is_visible(node, page_width)

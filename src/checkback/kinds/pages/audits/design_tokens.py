@@ -1,8 +1,8 @@
 """The page's look as design tokens: the W3C community group's format, and the same as CSS
 variables.
 
-Tokens name what was measured, the most used first; a page's own variables stand in a group of their
-own, under the names that its authors gave them.
+Tokens describe what was measured, the most used first; a page's own variables are in a separate
+group, under the names that its authors gave them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from checkback.kinds.pages.dom.colors import Color, parse_color, parse_hex
 Fields = dict[str, Any]
 
 MAX_OWN = 200
+#: The lengths of a shadow, in their order.
+_LENGTHS = ("offsetX", "offsetY", "blur", "spread")
 _NUMBER = re.compile(r"^(-?[\d.]+)(px|rem|em|ms|s)$")
 _BEZIER = re.compile(
     r"^cubic-bezier\(\s*([-\d.]+)\s*,\s*([-\d.]+)\s*,\s*([-\d.]+)\s*,\s*([-\d.]+)\s*\)$"
@@ -26,9 +28,7 @@ _SHADOW = re.compile(
 
 
 def design_tokens(design: Fields) -> Fields:
-    """The tokens of a report's ``design`` part; a group for which nothing was
-    measured is absent.
-    """
+    """The tokens of a report's ``design`` part; a group without a measured value is absent."""
     groups: Fields = {
         "color": _colors(design.get("colors", {})),
         "font": _fonts(design.get("typography", {})),
@@ -67,16 +67,16 @@ def _dimension(value: float, description: str = "", unit: str = "px") -> Fields:
     return _token("dimension", {"value": value, "unit": unit}, description)
 
 
+#: Group of colors, and what their shares are of.
+_SHARES = (("background", "of the area"), ("text", "of the text"), ("palette", "of both"))
+
+
 def _colors(colors: Fields) -> Fields:
     groups: Fields = {}
-    for name, words in (
-        ("background", "of the area"),
-        ("text", "of the text"),
-        ("palette", "of both"),
-    ):
+    for name, whole in _SHARES:
         shares = colors.get(name, ())
         groups[name] = _numbered(
-            _color(parse_hex(hex_), f"{share:.1%} {words}") for hex_, share in shares
+            _color(parse_hex(hex_), f"{share:.1%} {whole}") for hex_, share in shares
         )
     groups["accent"] = _numbered(_color(parse_hex(hex_)) for hex_ in colors.get("accent", ()))
     return {name: group for name, group in groups.items() if group}
@@ -116,44 +116,49 @@ def _typography(step: Fields, typography: Fields) -> Fields:
 
 def _radii(design: Fields) -> list[Fields]:
     """Radii in pixels; a share of the box has no place in the format."""
-    found = [
-        (match, count) for text, count in design.get("radii", ()) if (match := _NUMBER.match(text))
-    ]
-    pixels = sorted((float(match[1]), count) for match, count in found if match[2] == "px")
-    return [_dimension(value, f"used {count} times") for value, count in pixels]
+    pixels: list[tuple[float, int]] = []
+    for text, count in design.get("radii", ()):
+        match = _NUMBER.match(text)
+        if match is not None and match[2] == "px":
+            pixels.append((float(match[1]), count))
+    return [_dimension(value, f"used {count} times") for value, count in sorted(pixels)]
 
 
 def _shadows(design: Fields) -> list[Fields]:
-    found: list[Fields] = []
+    tokens: list[Fields] = []
     for text, count in design.get("shadows", ()):
-        match = _SHADOW.match(text)
-        color = parse_color(match[1]) if match else None
-        if match is None or color is None:
-            continue  # Several shadows in one value, or one that was cut.
-        names = ("offsetX", "offsetY", "blur", "spread")
-        value: Fields = {"color": _color(color)["$value"]}
-        value |= {
-            name: {"value": float(match[place]), "unit": "px"}
-            for place, name in enumerate(names, 2)
-        }
-        if match[6]:
-            value["inset"] = True
-        found.append(_token("shadow", value, f"used {count} times"))
-    return found
+        value = _shadow(text)
+        if value is not None:
+            tokens.append(_token("shadow", value, f"used {count} times"))
+    return tokens
+
+
+def _shadow(text: str) -> Fields | None:
+    """One shadow; None for several in one value, or one that was cut."""
+    match = _SHADOW.match(text)
+    color = parse_color(match[1]) if match else None
+    if match is None or color is None:
+        return None
+    value: Fields = {"color": _color(color)["$value"]}
+    for group, name in enumerate(_LENGTHS, 2):
+        value[name] = {"value": float(match[group]), "unit": "px"}
+    if match[6]:
+        value["inset"] = True
+    return value
 
 
 def _own(variables: Any) -> Fields:
-    """The page's own variables whose value is a plain colour, length, time or curve."""
-    found: Fields = {}
+    """The page's own variables whose value is a plain color, length, time or curve."""
+    tokens: Fields = {}
     for variable in variables:
-        if not _is_global(variable["scope"]) or len(found) >= MAX_OWN:
+        if not _is_global(variable["scope"]) or len(tokens) >= MAX_OWN:
             continue
         token = _literal(variable["value"], f"used {variable['uses']} times")
-        # The format keeps dots and braces for references, and a leading dollar for itself.
+        # The format reserves dots and braces for references, and a leading dollar for itself.
         name = re.sub(r"[.{}$]", "-", variable["name"].lstrip("-"))
         if token is not None and name:
-            found.setdefault(name, token)
-    return found
+            tokens.setdefault(name, token)
+    return tokens
 
 
 def _is_global(scope: str) -> bool:
@@ -192,14 +197,14 @@ def tokens_as_css(tokens: Fields) -> str:
 
 
 def _properties(group: Fields, prefix: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    properties: list[tuple[str, str]] = []
     for name, item in group.items():
         path = re.sub(r"[^\w-]", "-", f"{prefix}-{name}" if prefix else name)
         if "$value" in item:
-            found += _as_css(path, item["$type"], item["$value"])
+            properties += _as_css(path, item["$type"], item["$value"])
         else:
-            found += _properties(item, path)
-    return found
+            properties += _properties(item, path)
+    return properties
 
 
 def _as_css(path: str, kind: str, value: Any) -> list[tuple[str, str]]:
@@ -227,7 +232,7 @@ def _css_color(value: Fields) -> str:
 
 
 def _css_shadow(value: Fields) -> str:
-    lengths = " ".join(_length(value[name]) for name in ("offsetX", "offsetY", "blur", "spread"))
+    lengths = " ".join(_length(value[name]) for name in _LENGTHS)
     return f"{'inset ' if value.get('inset') else ''}{lengths} {_css_color(value['color'])}"
 
 
@@ -237,7 +242,7 @@ _GENERIC = frozenset(
 
 
 def _quoted(family: str) -> str:
-    """A family's name as CSS writes it. It comes from the page: nothing of it may end the
+    """A family's name as CSS writes it. It comes from the page, so nothing in it may end the
     declaration.
     """
     return family if family in _GENERIC else '"' + re.sub(r'["\\;{}<>\n]', "", family) + '"'

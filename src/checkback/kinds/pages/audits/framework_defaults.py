@@ -1,5 +1,5 @@
-"""How frameworks look when nobody changes them: their accent colours, and fonts that every page
-has.
+"""How frameworks look when nobody changes them: their accent colors, and fonts that come with
+every system.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ PLAIN_FAMILIES = frozenset(
      "sfmono-regular", "consolas"}
 )  # fmt: skip
 
-#: Framework -> the colours of its buttons and links as it is delivered.
+#: Framework -> the colors of its buttons and links as it is delivered.
 _ACCENTS = {
     "bootstrap": ("#0d6efd", "#007bff", "#337ab7", "#428bca"),
     "tailwind": ("#3b82f6", "#2563eb", "#6366f1", "#4f46e5", "#8b5cf6", "#7c3aed"),

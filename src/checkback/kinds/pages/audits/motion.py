@@ -1,11 +1,12 @@
-"""What moves on a page: animations, keyframes and transitions that apply, and who can switch them
-off.
+"""What moves on a page: animations, keyframes and transitions that apply, and whether a visitor can
+switch them off.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,9 +16,9 @@ from checkback.kinds.pages.dom.css_parser import Declaration, StyleFacts
 Fields = dict[str, Any]
 Mode = Literal["css", "video", "runtime", "hybrid"]
 
-#: Properties that a compositor can animate without laying out or painting the page again.
+#: Properties that a compositor can animate without layout and paint.
 CHEAP = frozenset({"transform", "opacity", "translate", "rotate", "scale", "offset-distance"})
-MIDDLING = frozenset(
+MODERATE = frozenset(
     {"filter", "backdrop-filter", "background-color", "color", "clip-path", "box-shadow"}
 )
 _TIME = re.compile(r"(?<![\w.])(-?[\d.]+)(m?s)\b")
@@ -26,9 +27,13 @@ _EASING = re.compile(
 )
 _TRIGGERS = ((":hover", "hover"), (":focus", "focus"), (":active", "click"), (":checked", "click"))
 MAX_ANIMATIONS = 50
-_TOLD_OF_ANIMATIONS = (
+_ANIMATION_FIELDS = (
     "name", "target", "state", "durationMs", "delayMs", "infinite", "easing", "properties", "timeline",
 )  # fmt: skip
+_MAX_LISTED = 50
+_REDUCED_MOTION = "prefers-reduced-motion"
+_TRANSFORMS = frozenset({"transform", "translate", "rotate", "scale"})
+_SEEN_CATEGORIES = {"css_transition": "transition", "script": "script_animation"}
 _LIBRARIES = {
     "gsap": ("gsap", "TweenMax", "TweenLite"),
     "framerMotion": ("Motion",),
@@ -55,6 +60,16 @@ class Pattern:
     respects_reduced_motion: bool | None
     running: bool = False
 
+    @property
+    def is_cheap(self) -> bool:
+        """Whether its properties need neither layout nor paint."""
+        return CHEAP.issuperset(self.properties)
+
+    @property
+    def is_moderate(self) -> bool:
+        """Whether its properties need no layout."""
+        return (CHEAP | MODERATE).issuperset(self.properties)
+
 
 def describe_motion(
     bundle: PageCapture,
@@ -67,20 +82,19 @@ def describe_motion(
     mode: Mode = "css",
 ) -> Fields:
     """The ``motion`` part of the report; ``mode`` says which patterns are listed."""
-    patterns = [p for p in find_patterns(bundle, styles, mode) if p.duration_ms >= min_duration_ms]
-    scroll, running = bundle.scroll or {}, bundle.animations or {}
+    patterns = [
+        pattern
+        for pattern in find_patterns(bundle, styles, mode)
+        if pattern.duration_ms >= min_duration_ms
+    ]
+    categories = Counter(pattern.category for pattern in patterns)
     part: Fields = {
         "mode": mode,
         "patternCount": len(patterns),
-        "categoryBreakdown": dict(
-            sorted(Counter(pattern.category for pattern in patterns).items())
-        ),
-        "patterns": [_told(number, pattern) for number, pattern in enumerate(patterns[:most], 1)],
-        "running": running.get("running", 0),
-        "keyframes": [
-            {"name": name[:80], "properties": properties[:12]}
-            for name, properties in sorted(styles.keyframes.items())[:100]
-        ],
+        "categoryBreakdown": dict(sorted(categories.items())),
+        "patterns": [_entry(number, pattern) for number, pattern in enumerate(patterns[:most], 1)],
+        "running": (bundle.animations or {}).get("running", 0),
+        "keyframes": _keyframes(styles),
         "transitions": {
             "rules": sum(1 for _ in styles.named("transition", "transition-property")),
             "properties": dict(_transition_properties(patterns)),
@@ -88,19 +102,35 @@ def describe_motion(
         "reducedMotion": _reduced_motion(bundle, styles),
         "libraries": [entry["name"] for entry in technologies if entry["category"] == "motion"],
         "jsAnimations": _script_animations(bundle),
+        **_css_animations(bundle),
+        **_watched(bundle),
     }
-    part |= _css_animations(bundle)
-    if scroll:
-        part["scrollLinked"] = {"count": scroll["linked"], "properties": scroll["linkedProperties"]}
-        part["scrollReveal"] = scroll["revealed"]
-    if bundle.watched is not None:
-        part["watchedMs"] = bundle.watched["milliseconds"]
-        part["canvas"] = {"total": bundle.watched["total"], "list": bundle.watched["canvases"]}
-    if bundle.frames is not None:
-        part["frames"] = bundle.frames
     if with_warnings:
         part["warnings"] = find_warnings(patterns, bundle, styles)
     return part
+
+
+def _keyframes(styles: StyleFacts) -> list[Fields]:
+    rules = sorted(styles.keyframes.items())[:100]
+    return [{"name": name[:80], "properties": properties[:12]} for name, properties in rules]
+
+
+def _watched(bundle: PageCapture) -> Fields:
+    """What was seen while the page was scrolled and watched."""
+    part: Fields = {}
+    scroll, watched = bundle.scroll, bundle.watched
+    if scroll:
+        part["scrollLinked"] = {"count": scroll["linked"], "properties": scroll["linkedProperties"]}
+        part["scrollReveal"] = scroll["revealed"]
+    if watched is not None:
+        part["watchedMs"] = watched["milliseconds"]
+        part["canvas"] = {"total": watched["total"], "list": watched["canvases"]}
+    if bundle.frames is not None:
+        part["frames"] = bundle.frames
+    return part
+
+
+# --- patterns ---
 
 
 def find_patterns(bundle: PageCapture, styles: StyleFacts, mode: Mode = "css") -> list[Pattern]:
@@ -112,130 +142,166 @@ def find_patterns(bundle: PageCapture, styles: StyleFacts, mode: Mode = "css") -
         return declared
     # A declared animation that was seen is one pattern, and marked as running.
     known = {(pattern.type, pattern.name) for pattern in declared}
-    return declared + [
+    added = [
         pattern
         for pattern in _seen(bundle)
         if (pattern.type, pattern.name) not in known and pattern.type != "css_transition"
     ]
+    return declared + added
+
+
+def _entries(bundle: PageCapture) -> list[Fields]:
+    """The animations that the browser listed."""
+    entries: list[Fields] = (bundle.animations or {}).get("list", [])
+    return entries
+
+
+def _respects_reduced_motion(bundle: PageCapture, name: str, *, endless: bool) -> bool | None:
+    """Whether an endless animation stops under reduced motion; None if that was not measured."""
+    if not endless or not bundle.reduced_motion:
+        return None
+    return name not in bundle.reduced_motion.get("still", ())
 
 
 def _seen(bundle: PageCapture) -> list[Pattern]:
-    """Every animation and transition that ran while the page was looked at."""
-    still = set((bundle.reduced_motion or {}).get("still", ())) if bundle.reduced_motion else None
-    found: dict[tuple[object, ...], Pattern] = {}
-    for entry in (bundle.animations or {}).get("list", ()):
-        infinite = bool(entry["infinite"])
-        category = {"css_transition": "transition", "script": "script_animation"}.get(
-            entry["type"], _animation_category(entry["properties"], infinite)
-        )
-        pattern = Pattern(
-            entry["type"],
-            entry["name"] or ", ".join(entry["properties"][:3]),
-            category,
-            "scroll" if entry["timeline"] not in ("", "DocumentTimeline") else "load",
-            entry["durationMs"],
-            entry["easing"],
-            tuple(entry["properties"]),
-            infinite,
-            (entry["name"] not in still) if still is not None and infinite else None,
-            entry["state"] == "running",
-        )
-        found.setdefault((pattern.type, pattern.name, pattern.duration_ms, pattern.easing), pattern)
-    return list(found.values())
+    """Every animation and transition that ran while the page was watched."""
+    patterns: dict[tuple[object, ...], Pattern] = {}
+    for entry in _entries(bundle):
+        pattern = _seen_pattern(bundle, entry)
+        key = (pattern.type, pattern.name, pattern.duration_ms, pattern.easing)
+        patterns.setdefault(key, pattern)
+    return list(patterns.values())
+
+
+def _seen_pattern(bundle: PageCapture, entry: Fields) -> Pattern:
+    infinite = bool(entry["infinite"])
+    category = _SEEN_CATEGORIES.get(entry["type"])
+    return Pattern(
+        entry["type"],
+        _entry_name(entry),
+        category or _animation_category(entry["properties"], infinite=infinite),
+        _entry_trigger(entry),
+        entry["durationMs"],
+        entry["easing"],
+        tuple(entry["properties"]),
+        infinite,
+        _respects_reduced_motion(bundle, entry["name"], endless=infinite),
+        entry["state"] == "running",
+    )
+
+
+def _entry_name(entry: Fields) -> str:
+    return entry["name"] or ", ".join(entry["properties"][:3])
+
+
+def _entry_trigger(entry: Fields) -> str:
+    return "load" if entry["timeline"] in ("", "DocumentTimeline") else "scroll"
 
 
 def _declared(bundle: PageCapture, styles: StyleFacts) -> list[Pattern]:
-    """Every animation and transition of the style sheets, and every script
-    animation that was seen.
+    """Every animation and transition of the style sheets, and every script animation that was
+    seen.
     """
-    seen = {
-        entry["name"]
-        for entry in (bundle.animations or {}).get("list", ())
-        if entry["type"] == "css_animation"
-    }
-    found: dict[tuple[object, ...], Pattern] = {}
-    for pattern in (*_animations(bundle, styles, seen), *_transitions(styles), *_scripted(bundle)):
-        found.setdefault(
-            (pattern.type, pattern.name, pattern.trigger, pattern.duration_ms, pattern.easing),
-            pattern,
-        )
-    return list(found.values())
+    patterns: dict[tuple[object, ...], Pattern] = {}
+    for pattern in _all_declared(bundle, styles):
+        key = (pattern.type, pattern.name, pattern.trigger, pattern.duration_ms, pattern.easing)
+        patterns.setdefault(key, pattern)
+    return list(patterns.values())
 
 
-def _animations(bundle: PageCapture, styles: StyleFacts, seen: set[str]) -> list[Pattern]:
-    still = set((bundle.reduced_motion or {}).get("still", ())) if bundle.reduced_motion else None
-    found: list[Pattern] = []
-    used: set[str] = set()
+def _all_declared(bundle: PageCapture, styles: StyleFacts) -> Iterator[Pattern]:
+    css = [entry for entry in _entries(bundle) if entry["type"] == "css_animation"]
+    seen = {entry["name"] for entry in css}
+    animations = list(_animations(bundle, styles, seen))
+    yield from animations
+    used = seen | {pattern.name for pattern in animations}
+    yield from _unused_keyframes(styles, used)
+    yield from _transitions(styles)
+    yield from _scripted(bundle)
+
+
+def _animations(bundle: PageCapture, styles: StyleFacts, seen: set[str]) -> Iterator[Pattern]:
     for item in styles.named("animation", "animation-name"):
-        for value in _split(item.value):
-            name = next(
-                (word for word in re.split(r"[\s()]+", value) if word in styles.keyframes), None
-            )
-            if name is None or "prefers-reduced-motion" in item.media:
-                continue
-            used.add(name)
-            infinite = "infinite" in value
-            running = name in seen
-            respects = (name not in still) if still is not None and running and infinite else None
-            found.append(
-                Pattern(
-                    "css_animation",
-                    name,
-                    _animation_category(styles.keyframes[name], infinite),
-                    _trigger(item, running),
-                    _duration(value),
-                    _easing(value),
-                    tuple(styles.keyframes[name][:12]),
-                    infinite,
-                    respects,
-                    running,
-                )
-            )
-    found += [
-        Pattern("keyframes", name, "unused", "none", 0, "", tuple(properties[:12]), False, None)
-        for name, properties in styles.keyframes.items()
-        if name not in used and name not in seen
-    ]
-    return found
-
-
-def _transitions(styles: StyleFacts) -> list[Pattern]:
-    found: list[Pattern] = []
-    quiet = {
-        item.selector
-        for item in styles.named("transition")
-        if "prefers-reduced-motion" in item.media
-    }
-    for item in styles.named("transition"):
-        parts = [part for part in _split(item.value) if _duration(part) > 0]
-        if not parts or "prefers-reduced-motion" in item.media:
+        if _REDUCED_MOTION in item.media:
             continue
-        properties = tuple(dict.fromkeys(_first_property(part) for part in parts))
-        trigger = _trigger(item, running=False)
-        found.append(
-            Pattern(
-                "css_transition",
-                f"{item.selector[:60]} {', '.join(properties[:4])}",
-                "hover_effect" if trigger in ("hover", "focus") else "transition",
-                trigger,
-                max(_duration(part) for part in parts),
-                _easing(parts[0]),
-                properties[:12],
-                False,
-                True if item.selector in quiet else None,
-            )
-        )
-    return found
+        for value in _split(item.value):
+            name = _keyframes_name(value, styles)
+            if name is not None:
+                yield _animation(bundle, styles, item, value, name, running=name in seen)
 
 
-def _scripted(bundle: PageCapture) -> list[Pattern]:
-    entries = [entry for entry in (bundle.animations or {}).get("list", ()) if entry["scripted"]]
-    return [
-        Pattern(
+def _keyframes_name(value: str, styles: StyleFacts) -> str | None:
+    """The name in an animation's value for which there are keyframes."""
+    words = re.split(r"[\s()]+", value)
+    return next((word for word in words if word in styles.keyframes), None)
+
+
+def _animation(
+    bundle: PageCapture,
+    styles: StyleFacts,
+    item: Declaration,
+    value: str,
+    name: str,
+    *,
+    running: bool,
+) -> Pattern:
+    infinite = "infinite" in value
+    properties = styles.keyframes[name]
+    return Pattern(
+        "css_animation",
+        name,
+        _animation_category(properties, infinite=infinite),
+        _trigger(item, running=running),
+        _duration(value),
+        _easing(value),
+        tuple(properties[:12]),
+        infinite,
+        _respects_reduced_motion(bundle, name, endless=running and infinite),
+        running,
+    )
+
+
+def _unused_keyframes(styles: StyleFacts, used: set[str]) -> Iterator[Pattern]:
+    for name, properties in styles.keyframes.items():
+        if name not in used:
+            listed = tuple(properties[:12])
+            yield Pattern("keyframes", name, "unused", "none", 0, "", listed, False, None)
+
+
+def _transitions(styles: StyleFacts) -> Iterator[Pattern]:
+    items = list(styles.named("transition"))
+    reduced = {item.selector for item in items if _REDUCED_MOTION in item.media}
+    for item in items:
+        if _REDUCED_MOTION in item.media:
+            continue
+        parts = [part for part in _split(item.value) if _duration(part) > 0]
+        if parts:
+            yield _transition(item, parts, respects=True if item.selector in reduced else None)
+
+
+def _transition(item: Declaration, parts: list[str], *, respects: bool | None) -> Pattern:
+    properties = tuple(dict.fromkeys(_first_property(part) for part in parts))
+    trigger = _trigger(item, running=False)
+    return Pattern(
+        "css_transition",
+        f"{item.selector[:60]} {', '.join(properties[:4])}",
+        "hover_effect" if trigger in ("hover", "focus") else "transition",
+        trigger,
+        max(_duration(part) for part in parts),
+        _easing(parts[0]),
+        properties[:12],
+        False,
+        respects,
+    )
+
+
+def _scripted(bundle: PageCapture) -> Iterator[Pattern]:
+    for entry in _script_entries(bundle):
+        yield Pattern(
             "script",
-            entry["name"] or ", ".join(entry["properties"][:3]),
+            _entry_name(entry),
             "script_animation",
-            "scroll" if entry["timeline"] not in ("", "DocumentTimeline") else "load",
+            _entry_trigger(entry),
             entry["durationMs"],
             entry["easing"],
             tuple(entry["properties"]),
@@ -243,8 +309,9 @@ def _scripted(bundle: PageCapture) -> list[Pattern]:
             None,
             entry["state"] == "running",
         )
-        for entry in entries
-    ]
+
+
+# --- values ---
 
 
 def _split(value: str) -> list[str]:
@@ -253,13 +320,18 @@ def _split(value: str) -> list[str]:
 
 
 def _duration(value: str) -> float:
-    found = _TIME.search(value)
-    return float(found[1]) * (1 if found[2] == "ms" else 1000) if found else 0.0
+    """The first time in a value, in milliseconds."""
+    match = _TIME.search(value)
+    if match is None:
+        return 0.0
+    return float(match[1]) * (1 if match[2] == "ms" else 1000)
 
 
 def _easing(value: str) -> str:
-    found = _EASING.search(value)
-    return found[0] if found else ("var()" if "var(" in value else "ease")
+    match = _EASING.search(value)
+    if match is not None:
+        return match[0]
+    return "var()" if "var(" in value else "ease"
 
 
 def _first_property(part: str) -> str:
@@ -267,14 +339,14 @@ def _first_property(part: str) -> str:
     return "all" if _TIME.match(word) else word
 
 
-def _trigger(item: Declaration, running: bool) -> str:
+def _trigger(item: Declaration, *, running: bool) -> str:
     for mark, trigger in _TRIGGERS:
         if mark in item.selector:
             return trigger
     return "load" if running else "state_change"
 
 
-def _animation_category(properties: list[str], infinite: bool) -> str:
+def _animation_category(properties: list[str], *, infinite: bool) -> str:
     if infinite:
         return "ambient_loop"
     if "opacity" in properties or "transform" in properties:
@@ -282,15 +354,11 @@ def _animation_category(properties: list[str], infinite: bool) -> str:
     return "attention"
 
 
-def _told(number: int, pattern: Pattern) -> Fields:
+# --- entries of the report ---
+
+
+def _entry(number: int, pattern: Pattern) -> Fields:
     used = set(pattern.properties)
-    level = (
-        "good"
-        if used and used <= CHEAP
-        else "acceptable"
-        if used and used <= CHEAP | MIDDLING
-        else "poor"
-    )
     accessibility: Fields = {}
     if pattern.respects_reduced_motion is not None:
         accessibility["respectsReducedMotion"] = pattern.respects_reduced_motion
@@ -306,29 +374,38 @@ def _told(number: int, pattern: Pattern) -> Fields:
         "infinite": pattern.infinite,
         "running": pattern.running,
         "performance": {
-            "level": level,
-            "usesTransform": bool(used & {"transform", "translate", "rotate", "scale"}),
+            "level": _performance_level(pattern),
+            "usesTransform": bool(used & _TRANSFORMS),
             "usesOpacity": "opacity" in used,
         },
         "accessibility": accessibility,
     }
 
 
+def _performance_level(pattern: Pattern) -> str:
+    if not pattern.properties or not pattern.is_moderate:
+        return "poor"
+    return "good" if pattern.is_cheap else "acceptable"
+
+
 def _transition_properties(patterns: list[Pattern]) -> list[tuple[str, int]]:
-    counted = Counter(name for p in patterns if p.type == "css_transition" for name in p.properties)
-    return counted.most_common(20)
+    """How often each property is in a transition."""
+    counts: Counter[str] = Counter()
+    for pattern in patterns:
+        if pattern.type == "css_transition":
+            counts.update(pattern.properties)
+    return counts.most_common(20)
 
 
 def _reduced_motion(bundle: PageCapture, styles: StyleFacts) -> Fields:
-    queries = sum(
-        count for query, count in styles.media.items() if "prefers-reduced-motion" in query
-    )
-    part: Fields = {"mediaQueries": queries}
+    queries = [count for query, count in styles.media.items() if _REDUCED_MOTION in query]
+    part: Fields = {"mediaQueries": sum(queries)}
     measured = bundle.reduced_motion
     if measured is not None:
-        part |= {"infiniteBefore": measured["before"], "infiniteAfter": measured["after"]}
+        before, after = measured["before"], measured["after"]
+        part |= {"infiniteBefore": before, "infiniteAfter": after}
         # Without endless motion there is nothing to respect, and nothing is claimed.
-        part["respected"] = None if not measured["before"] else measured["after"] == 0
+        part["respected"] = after == 0 if before else None
     return part
 
 
@@ -340,53 +417,72 @@ def _libraries(bundle: PageCapture) -> dict[str, bool]:
 
 def _css_animations(bundle: PageCapture) -> Fields:
     """The animations by style sheets that were seen, each with the element that it moves."""
-    entries: list[Fields] = (bundle.animations or {}).get("list", [])
-    found = [entry for entry in entries if entry["type"] == "css_animation"]
-    told = [{name: entry[name] for name in _TOLD_OF_ANIMATIONS} for entry in found[:MAX_ANIMATIONS]]
-    return {"cssAnimations": told, "cssAnimationsTotal": len(found)}
+    seen = [entry for entry in _entries(bundle) if entry["type"] == "css_animation"]
+    listed = [{name: entry[name] for name in _ANIMATION_FIELDS} for entry in seen[:MAX_ANIMATIONS]]
+    return {"cssAnimations": listed, "cssAnimationsTotal": len(seen)}
+
+
+def _script_entries(bundle: PageCapture) -> list[Fields]:
+    return [entry for entry in _entries(bundle) if entry["scripted"]]
 
 
 def _script_animations(bundle: PageCapture) -> Fields:
-    entries: list[Fields] = (bundle.animations or {}).get("list", [])
+    scripted = _script_entries(bundle)
     return {
-        "totalDetected": sum(1 for entry in entries if entry["scripted"]),
-        "webAnimations": [entry for entry in entries if entry["scripted"]][:50],
+        "totalDetected": len(scripted),
+        "webAnimations": scripted[:_MAX_LISTED],
         "libraries": _libraries(bundle),
     }
 
 
+# --- warnings ---
+
+
 def find_warnings(patterns: list[Pattern], bundle: PageCapture, styles: StyleFacts) -> list[Fields]:
     """What is wrong with the motion, for people who are disturbed by it and for slow machines."""
-    found: list[Fields] = []
-
-    def warn(code: str, severity: str, message: str) -> None:
-        found.append({"code": code, "severity": severity, "message": message})
-
-    queries = any("prefers-reduced-motion" in query for query in styles.media)
     moving = [pattern for pattern in patterns if pattern.type != "keyframes"]
-    if moving and not queries:
-        warn("A11Y_NO_REDUCED_MOTION", "warning", "No style sheet asks for prefers-reduced-motion.")
-    after = (bundle.reduced_motion or {}).get("after", 0)
-    if after:
-        warn(
-            "A11Y_MOTION_NOT_REDUCED",
-            "warning",
-            f"{after} endless animations go on under reduced motion.",
-        )
-    slow = sum(1 for p in moving if set(p.properties) - CHEAP - MIDDLING - {"all"})
+    return [
+        *_reduced_motion_warnings(moving, bundle, styles),
+        *_performance_warnings(moving),
+        *_style_warnings(patterns, moving),
+    ]
+
+
+def _warning(code: str, severity: str, message: str) -> Fields:
+    return {"code": code, "severity": severity, "message": message}
+
+
+def _reduced_motion_warnings(
+    moving: list[Pattern], bundle: PageCapture, styles: StyleFacts
+) -> Iterator[Fields]:
+    if moving and not any(_REDUCED_MOTION in query for query in styles.media):
+        message = "No style sheet asks for prefers-reduced-motion."
+        yield _warning("A11Y_NO_REDUCED_MOTION", "warning", message)
+    endless = (bundle.reduced_motion or {}).get("after", 0)
+    if endless:
+        message = f"{endless} endless animations still run under reduced motion."
+        yield _warning("A11Y_MOTION_NOT_REDUCED", "warning", message)
+
+
+def _performance_warnings(moving: list[Pattern]) -> Iterator[Fields]:
+    allowed = CHEAP | MODERATE | {"all"}
+    slow = [pattern for pattern in moving if not allowed.issuperset(pattern.properties)]
     if slow:
-        warn(
-            "PERF_LAYOUT_PROPERTIES",
-            "info",
-            f"{slow} patterns animate properties that need a new layout.",
-        )
-    everything = sum(1 for p in moving if "all" in p.properties)
+        message = f"{len(slow)} patterns animate properties that change the layout."
+        yield _warning("PERF_LAYOUT_PROPERTIES", "info", message)
+    everything = [pattern for pattern in moving if "all" in pattern.properties]
     if everything:
-        warn("PERF_TRANSITION_ALL", "info", f"{everything} transitions apply to all properties.")
-    long = sum(1 for p in moving if not p.infinite and p.duration_ms > 2000)
+        message = f"{len(everything)} transitions apply to all properties."
+        yield _warning("PERF_TRANSITION_ALL", "info", message)
+
+
+def _style_warnings(patterns: list[Pattern], moving: list[Pattern]) -> Iterator[Fields]:
+    finite = [pattern for pattern in moving if not pattern.infinite]
+    long = [pattern for pattern in finite if pattern.duration_ms > 2000]
     if long:
-        warn("LONG_DURATION", "info", f"{long} patterns take longer than two seconds.")
-    unused = sum(1 for p in patterns if p.type == "keyframes")
+        message = f"{len(long)} patterns take longer than two seconds."
+        yield _warning("LONG_DURATION", "info", message)
+    unused = len(patterns) - len(moving)
     if unused:
-        warn("UNUSED_KEYFRAMES", "info", f"{unused} keyframes rules are used by no rule.")
-    return found
+        message = f"{unused} keyframes rules are not used."
+        yield _warning("UNUSED_KEYFRAMES", "info", message)

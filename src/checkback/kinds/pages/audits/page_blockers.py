@@ -1,5 +1,5 @@
-"""What stands between a visitor and the page: walls that ask for consent, checks for robots,
-frames, canvas.
+"""What is between a visitor and the page: walls that ask for consent, checks for robots, frames,
+canvases.
 
 A page that could not be seen must not be judged as if it had been: each obstacle becomes a warning.
 """
@@ -15,7 +15,7 @@ from checkback.kinds.pages.dom.snapshot import Box, Node, Tree, is_visible
 
 Fields = dict[str, Any]
 
-#: Texts shorter than this are no page of their own.
+#: A shorter text is not a page.
 LITTLE_TEXT = 200
 _CONSENT = re.compile(
     r"cookie|consent|gdpr|einwillig|zustimm|datenschutz|consentement|confidentialité|consentimiento"
@@ -30,6 +30,7 @@ _ROBOT_CHECK = re.compile(
 )
 _CAPTCHA_HOST = re.compile(r"recaptcha|hcaptcha|challenges\.cloudflare|arkoselabs|captcha", re.I)
 MAX_OVERLAYS = 30
+_UNREAD_TAGS = frozenset({"script", "style", "noscript", "template", "title", "head"})
 _OVERLAY_POSITIONS = frozenset({"fixed", "absolute", "sticky"})
 
 
@@ -46,70 +47,87 @@ def _obstacles(bundle: PageCapture, tree: Tree) -> Iterator[tuple[str, str]]:
     if _is_robot_check(bundle, shown):
         yield (
             "ROBOT_CHECK",
-            "The site asked for proof that a person visits; what it showed is not its page.",
+            "The site asked the visitor to prove to be human; what it showed is not its page.",
         )
     overlay = _consent_wall(tree, window)
     if overlay is not None:
         share = overlay.overlap(window) / window.area
         yield "CONSENT_WALL", f"A request for consent covers {share:.0%} of the window."
     length = (bundle.facts or {}).get("textLength", 0)
-    if length >= LITTLE_TEXT:
-        return
-    if _covered(tree, ("canvas",)) > 0.3 * window.area:
-        yield "CANVAS_ONLY", "The page is drawn on a canvas; what is written there was not read."
-    elif _covered(tree, ("iframe", "frame", "object", "embed")) > 0.3 * window.area:
-        yield "CONTENT_IN_FRAMES", "Most of the page lies in frames, which are pages of their own."
-    hidden = sum(
-        len(node.text) for node in tree.nodes if node.text and node.box is None and _is_prose(node)
-    )
+    if length < LITTLE_TEXT:
+        yield from _missing_text(tree, window)
+
+
+def _missing_text(tree: Tree, window: Box) -> Iterator[tuple[str, str]]:
+    """Where the text of a page with little text may be."""
+    large = 0.3 * window.area
+    if _covered(tree, ("canvas",)) > large:
+        yield "CANVAS_ONLY", "The page is drawn on a canvas; text on a canvas cannot be read."
+    elif _covered(tree, ("iframe", "frame", "object", "embed")) > large:
+        yield (
+            "CONTENT_IN_FRAMES",
+            "Most of the page is in frames, which are separate pages and were not read.",
+        )
+    hidden = sum(len(node.text) for node in tree.nodes if _is_hidden_prose(node))
     if hidden >= LITTLE_TEXT:
         yield (
             "HIDDEN_CONTENT",
-            f"The document holds {hidden} characters that are not shown on a screen.",
+            f"The document has {hidden} characters of text that are not visible.",
         )
 
 
 def _is_robot_check(bundle: PageCapture, shown: str) -> bool:
     if len(shown) > 1500:
         return False
-    title = str((bundle.facts or {}).get("title", ""))
-    scripts = " ".join(str(address) for address in (bundle.facts or {}).get("scripts", ()))
-    asked = _ROBOT_CHECK.search(f"{title} {shown}") is not None
-    return asked or (len(shown) < LITTLE_TEXT and _CAPTCHA_HOST.search(scripts) is not None)
+    facts = bundle.facts or {}
+    if _ROBOT_CHECK.search(f"{facts.get('title', '')} {shown}"):
+        return True
+    scripts = " ".join(str(url) for url in facts.get("scripts", ()))
+    return len(shown) < LITTLE_TEXT and _CAPTCHA_HOST.search(scripts) is not None
 
 
 def _consent_wall(tree: Tree, window: Box) -> Box | None:
-    """The box of a layer over the page that asks for consent, when it covers half of the window."""
-    looked = 0
+    """The box of a layer over the page that asks for consent, if it covers half of the window."""
+    checked = 0
     for node in tree.elements():
         box = node.box
-        if (
-            box is None
-            or node.style.get("position") not in _OVERLAY_POSITIONS
-            or node.tag == "body"
-        ):
+        if box is None or not _is_overlay(node, box, window, tree.width):
             continue
-        if box.overlap(window) < 0.5 * window.area or not is_visible(node, tree.width):
-            continue
-        looked += 1
-        if looked > MAX_OVERLAYS:
+        checked += 1
+        if checked > MAX_OVERLAYS:
             break
-        inside = list(node.descendants())
-        words = " ".join(item.text for item in inside if item.text and item.box is not None)
-        buttons = sum(item.tag in ("button", "a") or item.role == "button" for item in inside)
-        if len(words) < 3000 and buttons and _CONSENT.search(words):
+        if _asks_for_consent(node):
             return box
     return None
 
 
+def _is_overlay(node: Node, box: Box, window: Box, page_width: float) -> bool:
+    if node.style.get("position") not in _OVERLAY_POSITIONS or node.tag == "body":
+        return False
+    return box.overlap(window) >= 0.5 * window.area and is_visible(node, page_width)
+
+
+def _asks_for_consent(node: Node) -> bool:
+    """Whether a layer has a short text about consent and a button."""
+    inside = list(node.descendants())
+    if not any(item.tag in ("button", "a") or item.role == "button" for item in inside):
+        return False
+    text = " ".join(item.text for item in inside if item.text and item.box is not None)
+    return len(text) < 3000 and _CONSENT.search(text) is not None
+
+
 def _covered(tree: Tree, tags: tuple[str, ...]) -> float:
-    return sum(
-        node.box.overlap(Box(0, 0, tree.width, tree.height))
-        for node in tree.elements()
-        if node.tag in tags and node.box is not None and is_visible(node, tree.width)
-    )
+    """The area of the page that visible elements with these tags cover."""
+    page = Box(0, 0, tree.width, tree.height)
+    area = 0.0
+    for node in tree.elements():
+        if node.tag in tags and node.box is not None and is_visible(node, tree.width):
+            area += node.box.overlap(page)
+    return area
 
 
-def _is_prose(node: Node) -> bool:
-    unread = ("script", "style", "noscript", "template", "title", "head")
-    return all(item.tag not in unread for item in node.ancestors())
+def _is_hidden_prose(node: Node) -> bool:
+    """Whether a node is a text of the document that has no box."""
+    if not node.text or node.box is not None:
+        return False
+    return all(item.tag not in _UNREAD_TAGS for item in node.ancestors())

@@ -2,59 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
 from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.audits.design import column_count
 from checkback.kinds.pages.dom.snapshot import ELEMENT, LIGHT_STYLES, Node, Tree, is_visible, parse
-from checkback.kinds.pages.layout.section_types import Section
+from checkback.kinds.pages.layout.section import Section
 
 Fields = dict[str, Any]
+FindNode = Callable[[Node], Node | None]
 
 
 def describe_responsive(
     bundle: PageCapture, viewports: list[Fields], breakpoints: list[Fields]
 ) -> Fields:
     """The ``responsive`` part of the report: each window size, and the differences between
-    neighbours.
+    neighbors.
 
-    ``viewports`` are what ``describe_size`` said of each of the bundle's sizes.
+    ``viewports`` is what ``describe_size`` returned for each of the capture's sizes.
     """
     widest_first = sorted(viewports, key=lambda viewport: -viewport["width"])
     differences: list[Fields] = []
     for wider, narrower in pairwise(widest_first):
-        differences += _compare(wider, narrower)
-    told = [
-        {key: viewport[key] for key in viewport if key != "sectionColumns"}
-        for viewport in viewports
-    ]
+        differences += _differences(wider, narrower)
+    is_reloaded = any(entry.get("reloaded") for entry in bundle.resized)
     return {
-        "method": "reload" if any(entry.get("reloaded") for entry in bundle.resized) else "resize",
-        "viewports": told,
+        "method": "reload" if is_reloaded else "resize",
+        "viewports": [_without_columns(viewport) for viewport in viewports],
         "differences": differences,
         "breakpoints": breakpoints,
     }
+
+
+def _without_columns(viewport: Fields) -> Fields:
+    return {key: value for key, value in viewport.items() if key != "sectionColumns"}
 
 
 def describe_size(entry: Fields, sections: list[Section]) -> Fields:
     """The page at one window size."""
     facts: Fields = entry["facts"]
     width = float(facts["innerWidth"])
-    hidden: list[str] = []
-    columns: dict[str, int] = {}
-    navigation = "unknown"
+    navigation, hidden, columns = "unknown", list[str](), dict[str, int]()
     if entry["snapshot"] is not None:
         tree = parse(entry["snapshot"], entry.get("styles", LIGHT_STYLES))
         navigation = _navigation(tree, width)
-        find = _finder(tree, reloaded=bool(entry.get("reloaded")))
-        for number, section in enumerate(sections, 1):
-            nodes = [node for node in map(find, section.nodes) if node is not None]
-            if nodes and not any(is_visible(node, width) for node in nodes):
-                hidden.append(f"s{number}")
-            elif nodes:
-                columns[f"s{number}"] = max(_columns_within(node, width) for node in nodes)
+        find = _find_by_path(tree) if entry.get("reloaded") else _find_by_id(tree)
+        hidden, columns = _sections_at(sections, find, width)
     return {
         "name": entry["name"],
         "width": entry["width"],
@@ -72,13 +67,31 @@ def describe_size(entry: Fields, sections: list[Section]) -> Fields:
     }
 
 
-def _finder(tree: Tree, *, reloaded: bool) -> Callable[[Node], Node | None]:
-    """What finds an element of the first layout in another one: by its id, or by its place after a
-    reload.
-    """
-    if not reloaded:
-        by_id = {node.backend_id: node for node in tree.elements()}
-        return lambda node: by_id.get(node.backend_id)
+def _sections_at(
+    sections: list[Section], find: FindNode, width: float
+) -> tuple[list[str], dict[str, int]]:
+    """The sections that are hidden at a window width, and the columns of the others."""
+    hidden: list[str] = []
+    columns: dict[str, int] = {}
+    for number, section in enumerate(sections, 1):
+        nodes = [node for node in map(find, section.nodes) if node is not None]
+        if not nodes:
+            continue
+        if any(is_visible(node, width) for node in nodes):
+            columns[f"s{number}"] = max(_columns_within(node, width) for node in nodes)
+        else:
+            hidden.append(f"s{number}")
+    return hidden, columns
+
+
+def _find_by_id(tree: Tree) -> FindNode:
+    """Finds an element of the first layout in another one of the same document."""
+    by_id = {node.backend_id: node for node in tree.elements()}
+    return lambda node: by_id.get(node.backend_id)
+
+
+def _find_by_path(tree: Tree) -> FindNode:
+    """Finds an element of the first layout after a reload, by its position in the document."""
 
     def find(node: Node) -> Node | None:
         if node.tag == "body" or node.parent is None:
@@ -86,62 +99,68 @@ def _finder(tree: Tree, *, reloaded: bool) -> Callable[[Node], Node | None]:
         parent = find(node.parent)
         if parent is None:
             return None
-        before = _alike(node.parent, node.tag).index(node)
-        alike = _alike(parent, node.tag)
-        return alike[before] if before < len(alike) else None
+        index = _siblings(node.parent, node.tag).index(node)
+        siblings = _siblings(parent, node.tag)
+        return siblings[index] if index < len(siblings) else None
 
     return find
 
 
-def _alike(parent: Node, tag: str) -> list[Node]:
+def _siblings(parent: Node, tag: str) -> list[Node]:
     return [child for child in parent.children if child.kind == ELEMENT and child.tag == tag]
 
 
 def _columns_within(node: Node, width: float) -> int:
-    return max((column_count(item, width) for item in (node, *node.descendants())), default=1)
+    return max(column_count(item, width) for item in (node, *node.descendants()))
 
 
 def _navigation(tree: Tree, width: float) -> str:
-    """``expanded`` when the top navigation shows its links, ``collapsed`` when it hides them, or
+    """``expanded`` if the top navigation shows its links, ``collapsed`` if it hides them, or
     ``none``.
     """
-    found = [node for node in tree.elements() if node.tag == "nav" or node.role == "navigation"]
-    top = [node for node in found if node.box is None or node.box.y < 400]
-    if not top:
+    bars = [node for node in tree.elements() if _is_top_navigation(node)]
+    if not bars:
         return "none"
-    for node in top:
-        inside = [
-            item for item in node.descendants() if item.tag == "a" and "href" in item.attributes
-        ]
-        shown = [
-            item for item in inside if is_visible(item, width) and not _is_hidden_above(item, width)
-        ]
-        if len(shown) >= max(2, len(inside) // 2):
-            return "expanded"
-    return "collapsed"
+    return "expanded" if any(_shows_links(bar, width) for bar in bars) else "collapsed"
 
 
-def _is_hidden_above(node: Node, width: float) -> bool:
-    above = (item for item in node.ancestors() if item.kind == ELEMENT and item.box is not None)
-    return any(not is_visible(item, width) for item in above)
+def _is_top_navigation(node: Node) -> bool:
+    if node.tag != "nav" and node.role != "navigation":
+        return False
+    return node.box is None or node.box.y < 400
 
 
-def _compare(wider: Fields, narrower: Fields) -> list[Fields]:
-    found: list[Fields] = []
+def _shows_links(bar: Node, width: float) -> bool:
+    """Whether at least half of a navigation's links are visible."""
+    links = [node for node in bar.descendants() if node.tag == "a" and "href" in node.attributes]
+    shown = [link for link in links if _is_shown(link, width)]
+    return len(shown) >= max(2, len(links) // 2)
 
-    def note(category: str, detail: str, **more: object) -> None:
-        where = {"from": wider["name"], "to": narrower["name"]}
-        found.append({"category": category, **where, "detail": detail, **more})
 
-    known = "unknown" not in (wider["navigation"], narrower["navigation"])
-    if known and wider["navigation"] != narrower["navigation"]:
-        note("navigation", f"{wider['navigation']} becomes {narrower['navigation']}")
+def _is_shown(node: Node, width: float) -> bool:
+    """Whether an element and everything around it is visible."""
+    parents = [item for item in node.ancestors() if item.kind == ELEMENT and item.box is not None]
+    return all(is_visible(item, width) for item in (node, *parents))
+
+
+def _differences(wider: Fields, narrower: Fields) -> list[Fields]:
+    where = {"from": wider["name"], "to": narrower["name"]}
+    return [
+        {"category": category, **where, "detail": detail, **more}
+        for category, detail, more in _changes(wider, narrower)
+    ]
+
+
+def _changes(wider: Fields, narrower: Fields) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Category and description of each change, and the section that it is in."""
+    before, after = wider["navigation"], narrower["navigation"]
+    if before != after and "unknown" not in (before, after):
+        yield "navigation", f"{before} becomes {after}", {}
     for name in sorted(set(narrower["hiddenSections"]) - set(wider["hiddenSections"])):
-        note("visibility", "section is hidden", section=name)
-    for name, before in wider["sectionColumns"].items():
-        after = narrower["sectionColumns"].get(name)
-        if after is not None and after != before:
-            note("layout", f"{before} columns become {after}", section=name)
+        yield "visibility", "section is hidden", {"section": name}
+    for name, columns in wider["sectionColumns"].items():
+        fewer = narrower["sectionColumns"].get(name, columns)
+        if fewer != columns:
+            yield "layout", f"{columns} columns become {fewer}", {"section": name}
     if narrower["overflowX"] and not wider["overflowX"]:
-        note("overflow", f"page is {narrower['overflowPixels']} px wider than the window")
-    return found
+        yield "overflow", f"page is {narrower['overflowPixels']} px wider than the window", {}

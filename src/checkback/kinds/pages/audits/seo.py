@@ -1,10 +1,11 @@
-"""What search engines, shared links and screen readers get to know, and which elements tell them
-nothing.
+"""What search engines, shared links and screen readers learn about a page, and which elements say
+nothing to them.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from checkback.kinds.browser.capture import PageCapture
@@ -15,33 +16,26 @@ Fields = dict[str, Any]
 
 MAX_ELEMENTS = 10
 _VAGUE = re.compile(r"(click here|here|more|read more|learn more)", re.I)
+_FACTS = (
+    "description", "canonical", "robots", "generator", "viewport", "themeColor", "compatMode",
+)  # fmt: skip
+_NO_LINKS = {"internal": 0, "external": 0, "empty": 0, "vague": 0}
 _UNLABELLED_INPUTS = frozenset({"hidden", "submit", "button", "image", "reset"})
 
 
 def describe_seo(bundle: PageCapture, tree: Tree | None, levels: list[int]) -> Fields:
-    """The ``seo`` part of the report; ``levels`` are those of the headings that show."""
+    """The ``seo`` part of the report; ``levels`` are those of the visible headings."""
     facts = bundle.facts or {}
-    names = (
-        "description",
-        "canonical",
-        "robots",
-        "generator",
-        "viewport",
-        "themeColor",
-        "compatMode",
-    )
     social: dict[str, str] = facts.get("social", {})
     images: Fields = facts.get("images", {})
-    part: Fields = {name: facts.get(name, "") for name in names}
+    part: Fields = {name: facts.get(name, "") for name in _FACTS}
     part |= {
-        "og": {name: value for name, value in social.items() if name.lower().startswith("og:")},
-        "twitter": {
-            name: value for name, value in social.items() if name.lower().startswith("twitter:")
-        },
+        "og": _with_prefix(social, "og:"),
+        "twitter": _with_prefix(social, "twitter:"),
         "jsonLd": facts.get("jsonLd", []),
         "hreflang": facts.get("hreflang", []),
         "imagesWithoutAlt": images.get("withoutAlt", 0),
-        "links": facts.get("links", {"internal": 0, "external": 0, "empty": 0, "vague": 0}),
+        "links": facts.get("links", dict(_NO_LINKS)),
         "images": images,
         "fields": facts.get("fields", 0),
         "unlabelledFields": facts.get("unlabelledFields", 0),
@@ -52,66 +46,81 @@ def describe_seo(bundle: PageCapture, tree: Tree | None, levels: list[int]) -> F
     return part
 
 
+def _with_prefix(social: dict[str, str], prefix: str) -> dict[str, str]:
+    return {name: value for name, value in social.items() if name.lower().startswith(prefix)}
+
+
 def _elements(tree: Tree) -> Fields:
-    """For each kind of silent element the first ones, with selector and box."""
-    labelled = {
-        node.attributes["for"]
-        for node in tree.elements()
-        if node.tag == "label" and "for" in node.attributes
-    }
-    found: dict[str, list[Node]] = {
-        name: [] for name in ("imagesWithoutAlt", "emptyLinks", "vagueLinks", "unlabelledFields")
-    }
+    """The first elements with each problem, with selector and box."""
+    names = ("imagesWithoutAlt", "emptyLinks", "vagueLinks", "unlabelledFields")
+    problems: dict[str, list[Node]] = {name: [] for name in names}
+    labelled = _labelled_ids(tree)
     for node in tree.elements():
-        name = _fault(node, labelled)
-        if name is not None and len(found[name]) < MAX_ELEMENTS:
-            found[name].append(node)
-    found |= _headings(tree)
-    return {name: [_place(node, tree) for node in nodes] for name, nodes in found.items() if nodes}
+        name = _problem(node, labelled)
+        if name is not None and len(problems[name]) < MAX_ELEMENTS:
+            problems[name].append(node)
+    problems |= _headings(tree)
+    return {
+        name: [_place(node, tree) for node in nodes] for name, nodes in problems.items() if nodes
+    }
+
+
+def _labelled_ids(tree: Tree) -> set[str]:
+    labels = [node for node in tree.elements() if node.tag == "label"]
+    return {label.attributes["for"] for label in labels if "for" in label.attributes}
 
 
 def _headings(tree: Tree) -> dict[str, list[Node]]:
-    """Main headings after the first, and headings that leave a level out."""
-    further: list[Node] = []
-    skipped: list[Node] = []
-    before: int | None = None
-    main = 0
-    for node in tree.elements():
-        level = node.heading_level
-        if level is None or not is_visible(node, tree.width):
-            continue
-        main += level == 1
-        if level == 1 and main > 1:
-            further.append(node)
-        if before is not None and level > before + 1:
-            skipped.append(node)
-        before = level
+    """Main headings after the first, and headings that skip a level."""
+    headings = [node for node in tree.elements() if _is_visible_heading(node, tree.width)]
+    main = [node for node in headings if node.heading_level == 1]
+    skipped = [after for before, after in pairwise(headings) if _skips_level(before, after)]
     return {
-        "furtherMainHeadings": further[:MAX_ELEMENTS],
+        "furtherMainHeadings": main[1 : MAX_ELEMENTS + 1],
         "skippedHeadings": skipped[:MAX_ELEMENTS],
     }
 
 
-def _fault(node: Node, labelled: set[str]) -> str | None:
+def _is_visible_heading(node: Node, page_width: float) -> bool:
+    return node.heading_level is not None and is_visible(node, page_width)
+
+
+def _skips_level(before: Node, after: Node) -> bool:
+    return (after.heading_level or 0) > (before.heading_level or 0) + 1
+
+
+def _problem(node: Node, labelled: set[str]) -> str | None:
+    """The name of an element's problem, if it has one."""
     attributes = node.attributes
     if node.tag == "img" and "alt" not in attributes:
         return "imagesWithoutAlt"
     if node.tag == "a" and "href" in attributes:
-        target = attributes["href"].strip().lower()
-        if target in ("", "#") or target.startswith("javascript:"):
-            return "emptyLinks"
-        text = " ".join(item.text for item in node.descendants() if item.text)
-        return "vagueLinks" if _VAGUE.fullmatch(text.strip()) else None
-    kind = attributes.get("type", "text").lower()
-    is_field = node.tag in ("select", "textarea") or (
-        node.tag == "input" and kind not in _UNLABELLED_INPUTS
-    )
-    if not is_field or attributes.get("title") or attributes.get("id") in labelled:
-        return None
-    if attributes.get("aria-label") or attributes.get("aria-labelledby"):
-        return None
-    inside_label = any(item.tag == "label" for item in node.ancestors())
-    return None if inside_label else "unlabelledFields"
+        return _link_problem(node, attributes["href"].strip().lower())
+    if _is_field(node) and not _has_label(node, labelled):
+        return "unlabelledFields"
+    return None
+
+
+def _link_problem(node: Node, target: str) -> str | None:
+    if target in ("", "#") or target.startswith("javascript:"):
+        return "emptyLinks"
+    text = " ".join(item.text for item in node.descendants() if item.text)
+    return "vagueLinks" if _VAGUE.fullmatch(text.strip()) else None
+
+
+def _is_field(node: Node) -> bool:
+    if node.tag == "input":
+        return node.attributes.get("type", "text").lower() not in _UNLABELLED_INPUTS
+    return node.tag in ("select", "textarea")
+
+
+def _has_label(node: Node, labelled: set[str]) -> bool:
+    attributes = node.attributes
+    if any(attributes.get(name) for name in ("title", "aria-label", "aria-labelledby")):
+        return True
+    if attributes.get("id") in labelled:
+        return True
+    return any(item.tag == "label" for item in node.ancestors())
 
 
 def _place(node: Node, tree: Tree) -> Fields:

@@ -44,36 +44,47 @@ _COLOR = re.compile(r"(?:rgba?|color|oklch|oklab|lab|lch)\([^()]*\)")
 
 
 def find_cliches(report: Fields) -> list[Fields]:
-    """Clichés in headings and in the look, with how often each was met."""
-    layout: Fields = report.get("layout", {})
-    headings = [str(text) for _, text, _ in layout.get("headings", ())]
-    headings += [str(section.get("heading") or "") for section in layout.get("sections", ())]
-    texts = dict.fromkeys(
-        [str(report.get("title", "")), str(report.get("description", "")), *headings]
-    )
-    found: list[Fields] = []
+    """Clichés in headings and in the look, with how often each was found."""
+    texts = _prominent_texts(report)
+    cliches: list[Fields] = []
     for kind, severity, rule, description in _RULES:
         count = sum(1 for text in texts if rule.search(text))
         if count:
-            found.append(
-                {"type": kind, "description": description, "severity": severity, "count": count}
-            )
+            cliches.append(_cliche(kind, description, severity, count))
     gradients: list[Fields] = report.get("design", {}).get("colors", {}).get("gradients", [])
     violet = sum(1 for gradient in gradients if _is_violet_to_blue(gradient["value"]))
     if violet:
-        text = "A gradient from violet to blue"
-        found.append(
-            {"type": "violet-gradient", "description": text, "severity": "medium", "count": violet}
-        )
-    return found
+        description = "A gradient from violet to blue"
+        cliches.append(_cliche("violet-gradient", description, "medium", violet))
+    return cliches
+
+
+def _cliche(kind: str, description: str, severity: str, count: int) -> Fields:
+    return {"type": kind, "description": description, "severity": severity, "count": count}
+
+
+def _prominent_texts(report: Fields) -> set[str]:
+    """Title, description and headings."""
+    layout: Fields = report.get("layout", {})
+    texts = {str(report.get("title", "")), str(report.get("description", ""))}
+    texts.update(str(text) for _, text, _ in layout.get("headings", ()))
+    texts.update(str(section.get("heading") or "") for section in layout.get("sections", ()))
+    return texts
 
 
 def _is_violet_to_blue(value: str) -> bool:
-    stops = [color for part in _COLOR.findall(value) if (color := parse_color(part)) is not None]
-    strong = [hue(color) for color in stops if chroma(color) > 0.1]
-    # In OKLab blue lies at about 260 degrees, violet at about 300.
-    return (
-        len(strong) >= 2
-        and all(245 <= angle <= 330 for angle in strong)
-        and max(strong) - min(strong) > 12
-    )
+    angles = _strong_hues(value)
+    # In OKLab blue is at about 260 degrees, violet at about 300.
+    if len(angles) < 2 or min(angles) < 245 or max(angles) > 330:
+        return False
+    return max(angles) - min(angles) > 12
+
+
+def _strong_hues(value: str) -> list[float]:
+    """The hues of a gradient's stops that are not gray."""
+    hues: list[float] = []
+    for part in _COLOR.findall(value):
+        color = parse_color(part)
+        if color is not None and chroma(color) > 0.1:
+            hues.append(hue(color))
+    return hues

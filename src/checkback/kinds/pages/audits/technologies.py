@@ -1,6 +1,6 @@
-"""Which frameworks and libraries a page is made with, each with what gives it away.
+"""Which frameworks and libraries a page is made with, each with the evidence for it.
 
-The rules are data in ``marks.py``. Class names are only ever counted: not one name, but how many
+The rules are data in ``technology_fingerprints.py``. Class names are only ever counted: how many
 different ones of a form there are, and how large a part of all tokens they make.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
 from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.audits.technology_fingerprints import MARKS, WEAK_GLOBALS, Mark
-from checkback.kinds.pages.dom.snapshot import Tree
+from checkback.kinds.pages.dom.snapshot import Node, Tree
 
 Fields = dict[str, Any]
 
@@ -23,120 +24,137 @@ MANY_TOKENS = 3
 _VERSION = re.compile(r"^[\w.-]{0,12}?(\d+(?:\.\d+){0,3}(?:-[\w.]{1,12})?)$")
 
 
+_COMMON_ATTRIBUTES = frozenset(
+    {"id", "style", "href", "src", "alt", "title", "type", "name", "value", "role", "width", "height"}
+)  # fmt: skip
+
+#: What gives a technology away, and how much it weighs.
+Evidence = tuple[str, float]
+
+
 class Traces:
-    """What a bundle shows of its technologies, gathered once for all rules."""
+    """What a capture shows of its technologies, gathered once for all rules."""
 
     def __init__(self, bundle: PageCapture, tree: Tree | None) -> None:
         facts = bundle.facts or {}
-        hosts = [str(entry["host"]) for entry in (bundle.network or {}).get("thirdParty", ())]
-        files = [*facts.get("scripts", ()), *facts.get("styleSheetLinks", ())]
-        files += [sheet["url"] for sheet in bundle.sheets if not sheet["inline"]]
-        self.files = list(dict.fromkeys([*map(str, files), *(f"//{host}/" for host in hosts)]))
+        self.files = _files(bundle)
         self.generator = str(facts.get("generator", ""))
         self.globals = set(bundle.globals)
         self.versions = bundle.versions
         self.elements = [str(name) for name in facts.get("customElements", ())]
         self.classes: Counter[str] = Counter()
         self.attributes: Counter[str] = Counter()
-        for node in tree.elements() if tree is not None else ():
-            for name, value in node.attributes.items():
-                if name == "class":
-                    self.classes.update(value.split())
-                elif name not in _COMMON:
-                    self.attributes[name] += 1
+        if tree is not None:
+            for node in tree.elements():
+                self._add_attributes(node)
+
+    def _add_attributes(self, node: Node) -> None:
+        self.classes.update(node.attributes.get("class", "").split())
+        for name in node.attributes:
+            if name != "class" and name not in _COMMON_ATTRIBUTES:
+                self.attributes[name] += 1
 
 
-_COMMON = frozenset(
-    {
-        "id",
-        "style",
-        "href",
-        "src",
-        "alt",
-        "title",
-        "type",
-        "name",
-        "value",
-        "role",
-        "width",
-        "height",
-    }
-)
+def _files(bundle: PageCapture) -> list[str]:
+    """The URLs of scripts and style sheets, and the hosts of other sites."""
+    facts = bundle.facts or {}
+    files = [*facts.get("scripts", ()), *facts.get("styleSheetLinks", ())]
+    files += [sheet["url"] for sheet in bundle.sheets if not sheet["inline"]]
+    hosts = [entry["host"] for entry in (bundle.network or {}).get("thirdParty", ())]
+    files += [f"//{host}/" for host in hosts]
+    return list(dict.fromkeys(map(str, files)))
 
 
 def find_technologies(bundle: PageCapture, tree: Tree | None) -> list[Fields]:
-    """Everything that shows itself, with confidence, evidence and, where something tells it, the
+    """Every technology that was recognized, with confidence, evidence and, if known, the
     version.
     """
     traces = Traces(bundle, tree)
-    found = [entry for mark in MARKS if (entry := _weigh(mark, traces)) is not None]
-    found.sort(key=lambda entry: (-entry["confidence"], entry["name"]))
-    return found[:MAX_LISTED]
+    entries = [entry for mark in MARKS if (entry := _recognize(mark, traces)) is not None]
+    entries.sort(key=lambda entry: (-entry["confidence"], entry["name"]))
+    return entries[:MAX_LISTED]
 
 
 @lru_cache(maxsize=2048)
-def _compiled(pattern: str, whole: bool) -> re.Pattern[str]:
-    return re.compile(f"(?:{pattern})$" if whole else pattern, re.I if not whole else 0)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.I)
 
 
-def _weigh(mark: Mark, traces: Traces) -> Fields | None:
-    evidence: list[tuple[str, float]] = []
-    versions: list[str] = []
-    told = _clean_version(traces.versions.get(mark.name, ""))
-    for name in mark.globals:
-        if name in traces.globals and (name not in WEAK_GLOBALS or told):
-            evidence.append((f"global {name}", 0.8))
-    if told:
-        versions.append(told)
-        evidence.append(("version in a global", 0.6))
-    for pattern, where, weight in (
-        (mark.generator, [traces.generator], 0.95),
-        (mark.file, traces.files, 0.75),
-    ):
-        match = next(
-            (m for text in where if pattern and (m := _compiled(pattern, False).search(text))), None
-        )
-        if match is not None:
-            evidence.append(
-                ("address of a file" if pattern is mark.file else "generator tag", weight)
-            )
-            versions += [group for group in match.groups() if group and _clean_version(group)]
-    evidence += _in_document(mark, traces)
+@lru_cache(maxsize=2048)
+def _compiled_name(pattern: str) -> re.Pattern[str]:
+    """A pattern that must match a whole name, in its case."""
+    return re.compile(f"(?:{pattern})$")
+
+
+def _recognize(mark: Mark, traces: Traces) -> Fields | None:
+    """One technology, or None if nothing on the page shows it."""
+    version = _clean_version(traces.versions.get(mark.name, ""))
+    versions = [version] if version else []
+    evidence = [
+        *_global_evidence(mark, traces, version),
+        *_pattern_evidence("generator tag", 0.95, mark.generator, [traces.generator], versions),
+        *_pattern_evidence("URL of a file", 0.75, mark.file, traces.files, versions),
+        *_document_evidence(mark, traces),
+    ]
     if not evidence:
         return None
-    doubt = 1.0
-    for _, weight in evidence:
-        doubt *= 1 - weight
     entry: Fields = {
         "name": mark.name,
         "category": mark.category,
-        "confidence": min(0.99, round(1 - doubt, 2)),
+        "confidence": _confidence(evidence),
         "evidence": [text for text, _ in evidence],
     }
-    return entry | ({"version": versions[0]} if versions else {})
+    if versions:
+        entry["version"] = versions[0]
+    return entry
 
 
-def _in_document(mark: Mark, traces: Traces) -> list[tuple[str, float]]:
-    found: list[tuple[str, float]] = []
+def _confidence(evidence: list[Evidence]) -> float:
+    doubt = 1.0
+    for _, weight in evidence:
+        doubt *= 1 - weight
+    return min(0.99, round(1 - doubt, 2))
+
+
+def _global_evidence(mark: Mark, traces: Traces, version: str) -> Iterator[Evidence]:
+    for name in mark.globals:
+        if name in traces.globals and (version or name not in WEAK_GLOBALS):
+            yield f"global {name}", 0.8
+    if version:
+        yield "version in a global", 0.6
+
+
+def _pattern_evidence(
+    reason: str, weight: float, pattern: str, texts: list[str], versions: list[str]
+) -> Iterator[Evidence]:
+    """Evidence if a pattern is found in a text; adds the version that the text names."""
+    if not pattern:
+        return
+    matches = (_compiled(pattern).search(text) for text in texts)
+    match = next((match for match in matches if match is not None), None)
+    if match is not None:
+        versions += [group for group in match.groups() if group and _clean_version(group)]
+        yield reason, weight
+
+
+def _document_evidence(mark: Mark, traces: Traces) -> Iterator[Evidence]:
     if mark.classes:
-        rule = _compiled(mark.classes, True)
-        tokens = [token for token in traces.classes if rule.match(token)]
+        tokens = _matching(mark.classes, traces.classes)
         if len(tokens) >= MANY_TOKENS:
-            found.append((f"{len(tokens)} different class tokens of its form", 0.7))
-    if mark.attribute:
-        rule = _compiled(mark.attribute, True)
-        name = next((name for name in traces.attributes if rule.match(name)), None)
-        if name is not None:
-            found.append(("attribute of its own", 0.75))
-    if mark.element:
-        rule = _compiled(mark.element, True)
-        if any(rule.match(name) for name in traces.elements):
-            found.append(("custom element of its own", 0.85))
-    return found
+            yield f"{len(tokens)} different class tokens that look like it", 0.7
+    if mark.attribute and _matching(mark.attribute, traces.attributes):
+        yield "its own attribute", 0.75
+    if mark.element and _matching(mark.element, traces.elements):
+        yield "its own custom element", 0.85
+
+
+def _matching(pattern: str, names: Iterable[str]) -> list[str]:
+    rule = _compiled_name(pattern)
+    return [name for name in names if rule.match(name)]
 
 
 def _clean_version(text: str) -> str:
-    """A version as the page tells it, or nothing when it is not the form of one."""
+    """A version as the page reports it, or an empty text if it does not look like one."""
     match = _VERSION.match(text.strip())
     return match[1] if match else ""
 
@@ -190,47 +208,55 @@ _GLOBALS = {
 
 
 def find_css_framework(tree: Tree, bundle: PageCapture) -> Fields:
-    """The CSS framework with its evidence; ``vanilla`` when the style sheets are the page's own."""
+    """The CSS framework with its evidence; ``vanilla`` if the style sheets are the page's own."""
     tokens: Counter[str] = Counter()
     for node in tree.elements():
         tokens.update(node.attributes.get("class", "").split())
-    facts = bundle.facts or {}
-    files = [*facts.get("scripts", ()), *facts.get("styleSheetLinks", ())]
     best: Fields = {"framework": "unknown", "confidence": 0.0, "evidence": []}
-    for name, rule in _TOKEN_RULES.items():
-        confidence, evidence = _framework_weight(name, rule, tokens, files, bundle)
+    for name in _TOKEN_RULES:
+        evidence = list(_framework_evidence(name, tokens, bundle))
+        confidence = min(0.99, sum(weight for _, weight in evidence))
         if confidence > best["confidence"]:
-            best = {"framework": name, "confidence": round(confidence, 2), "evidence": evidence}
+            texts = [text for text, _ in evidence]
+            best = {"framework": name, "confidence": round(confidence, 2), "evidence": texts}
     if best["confidence"] >= 0.3:
         return best
+    return _without_framework(tree, bundle)
+
+
+def _without_framework(tree: Tree, bundle: PageCapture) -> Fields:
     if bundle.sheets or any("style" in node.attributes for node in tree.elements()):
         return {
             "framework": "vanilla",
             "confidence": 0.6,
-            "evidence": ["style sheets without a framework's form"],
+            "evidence": ["style sheets that do not look like a framework's"],
         }
     return {"framework": "unknown", "confidence": 0.2, "evidence": ["no style sheets"]}
 
 
-def _framework_weight(
-    name: str, rule: re.Pattern[str], tokens: Counter[str], files: list[str], bundle: PageCapture
-) -> tuple[float, list[str]]:
-    total = sum(tokens.values())
-    kinds = sum(1 for token in tokens if rule.match(token))
-    share = (
-        sum(count for token, count in tokens.items() if rule.match(token)) / total if total else 0.0
-    )
-    confidence, evidence = 0.0, list[str]()
-    if share >= _SHARE.get(name, 0.25) and kinds >= 5:
-        confidence += min(0.75, 0.35 + share)
-        evidence.append(f"{share:.0%} of class tokens have its form ({kinds} different ones)")
-    if name in _FILES and any(re.search(_FILES[name], address, re.I) for address in files):
-        confidence += 0.5
-        evidence.append("address of a file")
+def _framework_evidence(name: str, tokens: Counter[str], bundle: PageCapture) -> Iterator[Evidence]:
+    yield from _token_evidence(name, tokens)
+    if _is_loaded(name, bundle):
+        yield "URL of a file", 0.5
     if _GLOBALS.get(name) in bundle.globals:
-        confidence += 0.3
-        evidence.append(f"global {_GLOBALS[name]}")
+        yield f"global {_GLOBALS[name]}", 0.3
     if name == "tailwind" and any("--tw-" in sheet["text"] for sheet in bundle.sheets):
-        confidence += 0.4
-        evidence.append("its custom properties in a style sheet")
-    return min(0.99, confidence), evidence
+        yield "its custom properties in a style sheet", 0.4
+
+
+def _token_evidence(name: str, tokens: Counter[str]) -> Iterator[Evidence]:
+    matching = _TOKEN_RULES[name]
+    counts = [count for token, count in tokens.items() if matching.match(token)]
+    share = sum(counts) / tokens.total() if tokens else 0.0
+    if len(counts) >= 5 and share >= _SHARE.get(name, 0.25):
+        text = f"{share:.0%} of class tokens look like it ({len(counts)} different ones)"
+        yield text, min(0.75, 0.35 + share)
+
+
+def _is_loaded(name: str, bundle: PageCapture) -> bool:
+    """Whether a script or style sheet has a framework's name."""
+    if name not in _FILES:
+        return False
+    facts = bundle.facts or {}
+    files = [*facts.get("scripts", ()), *facts.get("styleSheetLinks", ())]
+    return any(re.search(_FILES[name], url, re.I) for url in files)

@@ -1,8 +1,8 @@
-"""What technologies show of themselves in a page: rules as data.
+"""How technologies can be recognized in a page: rules as data.
 
-A rule gives away its technology by the name of a global, the address of a file, the generator tag,
-a class or an attribute that only it writes, or a custom element. Nothing is asked of a server for
-it.
+A rule recognizes its technology by the name of a global, the URL of a file, the generator tag, a
+class or attribute that only this technology writes, or a custom element. No further request is
+made for it.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ MARKS = (
     Mark("Slick", "motion", (), _file("slick"), classes=r"slick-[\w-]+"),
     Mark("Owl Carousel", "motion", (), _file("owl\\.carousel"), classes=r"owl-[\w-]+"),
     Mark("Flickity", "motion", ("Flickity",), _file("flickity")),
-    # Many a site has a script of its own called reveal.js.
+    # Many sites have another script called reveal.js.
     Mark("reveal.js", "motion", ("Reveal",), r"/(?:npm/)?reveal\.js[@/]|/dist/reveal(?:\.esm)?\.js",
          version="Reveal.VERSION"),
     Mark("impress.js", "motion", ("impress",), _file("impress")),
@@ -246,7 +246,7 @@ MARKS = (
     Mark("Plyr", "media", ("Plyr",), _file("plyr"), classes=r"plyr(?:__\w+)?"),
     Mark("YouTube", "media", ("YT",), r"youtube(?:-nocookie)?\.com|ytimg\.com"),
     Mark("Vimeo", "media", ("Vimeo",), r"player\.vimeo\.com"),
-    # Who is told of the visit, and what helps.
+    # Analytics, delivery and third-party services.
     Mark("Google Analytics", "analytics", ("gtag", "ga", "GoogleAnalyticsObject"),
          r"google-analytics\.com|googletagmanager\.com/gtag"),
     Mark("Google Tag Manager", "analytics", ("google_tag_manager",), r"googletagmanager\.com/gtm"),

@@ -1,6 +1,4 @@
-"""Where what was collected is read: a thread beside the browser, so that neither waits for the
-other.
-"""
+"""Reads in a thread what the browser collects, so that neither waits for the other."""
 
 from __future__ import annotations
 

@@ -150,16 +150,16 @@ class Collector:
         return await self.draw(width, height, scale=scale)
 
     async def height(self, *, whole: bool) -> float:
-        """How high the picture of the page, or of the window alone, would be."""
+        """The height that a screenshot of the page, or of the window alone, would have."""
         metrics = await self._devtools.ask("Page.getLayoutMetrics")
         size: Fields = metrics["cssContentSize"]
         return float(size["height"] if whole else metrics["cssLayoutViewport"]["clientHeight"])
 
     async def draw(self, width: int, height: float, *, scale: float = 1.0) -> bytes | None:
-        """The picture from the page's top down to ``height``; see ``picture``."""
+        """A screenshot from the page's top down to ``height``; see ``picture``."""
         if height > PICTURE_HEIGHT:
             self._bundle.warn(
-                "PICTURE_CUT", f"The picture ends {PICTURE_HEIGHT} px below the page's top."
+                "PICTURE_CUT", f"The screenshot ends {PICTURE_HEIGHT} px below the page's top."
             )
         params: Fields = {
             "format": "jpeg",
@@ -188,7 +188,7 @@ class Collector:
                     break
                 await self._devtools.stop_scripts()
                 self.visit.note_stopped(self._bundle)
-        self._bundle.warn("PICTURE_MISSING", "The browser did not deliver a picture in time.")
+        self._bundle.warn("PICTURE_MISSING", "The browser did not take the screenshot in time.")
         return None
 
     async def html(self) -> str:
@@ -200,19 +200,17 @@ class Collector:
 
     @property
     def is_large(self) -> bool:
-        """Whether the page has so many elements that only the most important is taken of each."""
+        """Whether the page has so many elements that only few styles of each are read."""
         return (self._bundle.facts or {}).get("elements", 0) > LIGHT_ABOVE
 
     async def snapshot(self) -> None:
-        """Boxes and computed styles of every element. Asked for once, whichever phase needs it
-        first.
-        """
+        """Boxes and computed styles of every element. Read once, by the phase that needs it first."""
         if self._snapshot is None:
             self._snapshot = asyncio.create_task(self._take_snapshot())
         try:
             await self._snapshot
         except BaseException:
-            # Whoever needs it next may have more luck; a page that lost its scripts often gives it.
+            # A later phase may succeed: a page without its scripts often answers.
             self._snapshot = None
             raise
 
@@ -220,7 +218,7 @@ class Collector:
         styles = LIGHT_STYLES if self.is_large else STYLES
         if styles is LIGHT_STYLES:
             self._bundle.warn(
-                "SNAPSHOT_LIGHT", "The page is very large; colours and spacing were not measured."
+                "SNAPSHOT_LIGHT", "The page is very large; colors and spacing were not measured."
             )
         with self._timed("snapshot"):
             self._bundle.snapshot = await self._capture(styles, paint_order=True)
@@ -231,7 +229,7 @@ class Collector:
         answer = await self._devtools.call(
             "DOMSnapshot.captureSnapshot", params, seconds=self._budgets.snapshot
         )
-        # Frames are other documents; only the page itself is analysed.
+        # Frames are other documents; only the page itself is analyzed.
         return {"strings": answer["strings"], "documents": answer["documents"][:1]}
 
     async def style_sheets(self) -> bool:
@@ -240,48 +238,55 @@ class Collector:
         Asked for right after the load, so that they can be read while the browser is busy with
         other things, and once more after the scroll pass, which may bring further ones.
         """
-        headers = [
-            header for header in self.visit.sheet_headers if header.get("origin") == "regular"
-        ]
+        all_headers = self.visit.sheet_headers
+        headers = [header for header in all_headers if header.get("origin") == "regular"]
         wanted = headers[len(self._sheets) : MAX_SHEETS]
         if not wanted:
             return False
         with self._timed("styleSheets"):
-            left = MAX_CSS - sum(len(sheet["text"]) for sheet in self._bundle.sheets)
-            fitting: list[Fields] = []
-            for header in wanted:
-                left -= int(header.get("length", 0))
-                if left >= 0:
-                    fitting.append(header)
-            texts = await asyncio.gather(
-                *(self._sheet_text(str(one["styleSheetId"])) for one in fitting)
-            )
+            fitting = self._fitting(wanted)
+            sheets = await asyncio.gather(*(self._read_sheet(header) for header in fitting))
         self._sheets += wanted
-        found = [_sheet(header, text) for header, text in zip(fitting, texts, strict=True) if text]
-        self._bundle.sheets += found
+        added = [sheet for sheet in sheets if sheet is not None]
+        self._bundle.sheets += added
         if len(headers) > MAX_SHEETS or len(fitting) < len(wanted):
             self._bundle.warn("CSS_CUT", "The page has more style sheets than are read.")
-        return bool(found)
+        return bool(added)
+
+    def _fitting(self, headers: list[Fields]) -> list[Fields]:
+        """The style sheets that fit into what may still be read."""
+        left = MAX_CSS - sum(len(sheet["text"]) for sheet in self._bundle.sheets)
+        fitting: list[Fields] = []
+        for header in headers:
+            left -= int(header.get("length", 0))
+            if left >= 0:
+                fitting.append(header)
+        return fitting
+
+    async def _read_sheet(self, header: Fields) -> Fields | None:
+        """One style sheet with its text; None if that cannot be read."""
+        text = await self._sheet_text(str(header["styleSheetId"]))
+        return _sheet(header, text) if text else None
 
     async def rule_usage(self) -> None:
-        """How many style rules match something on the page as it stands now; asked for once, at the
-        end.
-        """
+        """Count the style rules that match something on the page. Done once, at the end."""
         if self._usage_known:
             return
         self._usage_known = True
         with self._timed("ruleUsage"), suppress(Unanswered, Refused):
             own = await self._used_rules(None)
-            # What lies at other hosts, no script of the page's may read; we have its text.
-            read = set(own["read"])
-            texts = [
-                sheet["text"]
-                for sheet in self._bundle.sheets
-                if not (sheet["inline"] or sheet["disabled"] or sheet["url"] in read)
-            ]
+            # A script of the page cannot read style sheets of other hosts; their texts are known.
+            texts = self._unread_sheets(set(own["read"]))
             others = await self._used_rules(texts) if texts else {"used": 0, "complete": True}
             if own["complete"] and others["complete"]:
                 self._bundle.rules_used = own["used"] + others["used"]
+
+    def _unread_sheets(self, read: set[str]) -> list[str]:
+        """The texts of the style sheets that apply and are not among those that were read."""
+        sheets = [sheet for sheet in self._bundle.sheets if not sheet["inline"]]
+        return [
+            sheet["text"] for sheet in sheets if not sheet["disabled"] and sheet["url"] not in read
+        ]
 
     async def _used_rules(self, texts: list[str] | None) -> Fields:
         argument = {"texts": texts, "milliseconds": RULES_MS}
@@ -313,23 +318,15 @@ class Collector:
                 self._devtools.call("CSS.getPlatformFontsForNode", {"nodeId": node}, seconds=2)
                 for node in answer["nodeIds"]
             )
-            for (family, _), found in zip(samples, await asyncio.gather(*calls), strict=True):
-                self._bundle.fonts.append(
-                    {
-                        "declared": family,
-                        "rendered": [str(font["familyName"])[:80] for font in found["fonts"]],
-                        "downloaded": any(font.get("isCustomFont") for font in found["fonts"]),
-                    }
-                )
+            for (family, _), answer in zip(samples, await asyncio.gather(*calls), strict=True):
+                self._bundle.fonts.append(_font(family, answer["fonts"]))
         except (Unanswered, Refused):
             self._bundle.warn("FONTS_UNKNOWN", "Which fonts were rendered could not be read.")
 
     # --- motion ---
 
     async def animations(self, wait_seconds: float, canvases: bool = True) -> None:
-        """What moves now and within ``wait_seconds``, and what still does for who asked for less
-        motion.
-        """
+        """What moves now and within ``wait_seconds``, and what still moves under reduced motion."""
         if wait_seconds:
             await self.hold_animations(held=False)
             await self._watch(wait_seconds)
@@ -354,7 +351,7 @@ class Collector:
             bundle.reduced_motion["still"] = sorted(names)[:20]
 
     async def canvases(self) -> None:
-        """Which canvases are drawn on. Asked for once, whichever phase needs it first."""
+        """Which canvases are drawn on. Read once, by the phase that needs it first."""
         if self._bundle.watched is None and (self._bundle.facts or {}).get("canvases"):
             await self._watch(0)
 
@@ -372,27 +369,31 @@ class Collector:
         await self._devtools.call("Emulation.setEmulatedMedia", {"features": [feature]})
 
     async def globals(self) -> None:
-        """Which well-known names the page's own world has, and their versions. Asked for once.
+        """Which well-known globals the page's own world has, and their versions. Read once.
 
-        The one look into that world: what would change anything there is not run, and nothing it
-        says is.
+        Nothing else is read from that world. The expressions have no side effects there, and no
+        text from it is run.
         """
         if self._asked_for_globals:
             return
         self._asked_for_globals = True
-        tests = ",".join(
-            f"{json.dumps(name)}:{json.dumps(name)} in window" for name in GLOBAL_NAMES
-        )
-        found = await self._look_into_page(f"({{{tests}}})")
-        self._bundle.globals = [name for name in GLOBAL_NAMES if found.get(name) is True]
-        known = set(self._bundle.globals)
+        names = [json.dumps(name) for name in GLOBAL_NAMES]
+        tests = ",".join(f"{name}:{name} in window" for name in names)
+        defined = await self._look_into_page(f"({{{tests}}})")
+        self._bundle.globals = [name for name in GLOBAL_NAMES if defined.get(name) is True]
+        self._bundle.versions = await self._all_versions(set(self._bundle.globals))
+
+    async def _all_versions(self, known: set[str]) -> dict[str, str]:
+        """The versions that the known globals report."""
         paths = {name: path for name, path in VERSION_PATHS.items() if path.split(".")[0] in known}
-        versions = await self._versions(paths) if paths else {}
-        if paths and not versions:
-            # One that objects to being read ends the answer for all; so each is asked alone.
+        if not paths:
+            return {}
+        versions = await self._versions(paths)
+        if not versions:
+            # One that cannot be read makes the whole call fail; so each is read alone.
             for name, path in list(paths.items())[:20]:
                 versions |= await self._versions({name: path})
-        self._bundle.versions = versions
+        return versions
 
     async def _versions(self, paths: dict[str, str]) -> dict[str, str]:
         reads = ",".join(
@@ -451,7 +452,7 @@ class Collector:
         await self._measure_resized(viewport, reloaded=False)
 
     async def reload(self, viewport: NamedViewport, user_agent: str) -> None:
-        """Load the page anew at another size: as a phone does, where the window is that narrow."""
+        """Load the page again at another size; a narrow window is a phone's."""
         is_phone = viewport.width < PHONE_BELOW
         calls = self._devtools.call
         await calls("Emulation.setDeviceMetricsOverride", _metrics(viewport) | {"mobile": is_phone})
@@ -504,6 +505,15 @@ def _metrics(viewport: NamedViewport) -> Fields:
         "height": viewport.height,
         "deviceScaleFactor": 1,
         "mobile": viewport.width < PHONE_BELOW,
+    }
+
+
+def _font(family: str, fonts: list[Fields]) -> Fields:
+    """A declared family, and the fonts that were rendered for it."""
+    return {
+        "declared": family,
+        "rendered": [str(font["familyName"])[:80] for font in fonts],
+        "downloaded": any(font.get("isCustomFont") for font in fonts),
     }
 
 

@@ -22,7 +22,7 @@ SCALE = 0.25
 QUALITY = 60
 #: Difference of brightness, of 255, below which a pixel counts as the same: JPEG is not exact.
 NOISE = 24
-#: Share of the window below which a difference is no motion worth telling.
+#: A difference on a smaller share of the window is not reported as motion.
 LEAST_SHARE = 0.0005
 
 Fields = dict[str, Any]
@@ -49,9 +49,9 @@ async def watch_frames(devtools: Devtools, bundle: PageCapture) -> None:
             first = await _frame(devtools, top, width, height)
             await asyncio.sleep(APART_SECONDS)
             second = await _frame(devtools, top, width, height)
-            found = await asyncio.to_thread(_difference, first, second)
-            if found is not None:
-                share, box = found
+            difference = await asyncio.to_thread(_difference, first, second)
+            if difference is not None:
+                share, box = difference
                 moving.append(
                     {"share": share, "box": [box[0], round(box[1] + top), box[2], box[3]]}
                 )

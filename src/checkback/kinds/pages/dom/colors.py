@@ -1,5 +1,5 @@
-"""Colours as computed styles write them, and the two measures that matter:
-contrast and likeness.
+"""Colors as computed styles write them, and the two measures that matter: contrast and
+similarity.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Color(NamedTuple):
         return "#" + "".join(f"{max(0, min(255, round(channel))):02x}" for channel in self[:3])
 
     def over(self, below: Color) -> Color:
-        """This colour painted onto an opaque one."""
+        """This color painted onto an opaque one."""
         if self.alpha >= 1:
             return self
         mixed = [
@@ -42,33 +42,42 @@ _FUNCTION = re.compile(r"^([a-z-]+)\(([^()]*)\)$")
 
 @lru_cache(maxsize=4096)
 def parse_color(text: str) -> Color | None:
-    """The colour of a computed value, or None for one that is not understood."""
+    """The color of a computed value, or None for one that is not understood."""
     text = text.strip().lower()
     if text == "transparent":
         return TRANSPARENT
-    found = _FUNCTION.match(text)
-    if found is None:
+    match = _FUNCTION.match(text)
+    if match is None:
         return None
-    name, body = found[1], found[2].replace(",", " ").replace("/", " ").split()
+    name, parts = match[1], match[2].replace(",", " ").replace("/", " ").split()
     if name == "color":
-        space, body = body[0] if body else "", body[1:]
-        if space not in ("srgb", "display-p3"):
-            return None
-        return _made([_number(part) * 255 for part in body[:3]], body)
-    if len(body) < 3:
+        return _in_color_space(parts)
+    if len(parts) < 3:
         return None
-    first, second, third = (_number(part) for part in body[:3])
+    channels = _channels(name, parts)
+    return _color(channels, parts) if channels is not None else None
+
+
+def _in_color_space(parts: list[str]) -> Color | None:
+    """The color of ``color(srgb ...)``; a wider space is read as if it were sRGB."""
+    if not parts or parts[0] not in ("srgb", "display-p3"):
+        return None
+    return _color([_number(part) * 255 for part in parts[1:4]], parts[1:])
+
+
+def _channels(name: str, parts: list[str]) -> list[float] | None:
+    """The sRGB channels of a color function."""
+    first, second, third = (_number(part) for part in parts[:3])
     if name in ("rgb", "rgba"):
-        return _made([first, second, third], body)
+        return [first, second, third]
     if name in ("oklch", "lch"):
         angle = math.radians(third)
         second, third = second * math.cos(angle), second * math.sin(angle)
     if name in ("oklab", "oklch"):
-        return _made(
-            _from_oklab(first / 100 if body[0].endswith("%") else first, second, third), body
-        )
+        lightness = first / 100 if parts[0].endswith("%") else first
+        return _from_oklab(lightness, second, third)
     if name in ("lab", "lch"):
-        return _made(_from_lab(first, second, third), body)
+        return _from_lab(first, second, third)
     return None
 
 
@@ -79,7 +88,7 @@ def _number(part: str) -> float:
         return 0.0  # "none"
 
 
-def _made(channels: Iterable[float], parts: list[str]) -> Color:
+def _color(channels: Iterable[float], parts: list[str]) -> Color:
     alpha = 1.0
     if len(parts) > 3:
         alpha = _number(parts[3]) / (100 if parts[3].endswith("%") else 1)
@@ -126,7 +135,7 @@ def _from_lab(lightness: float, a: float, b: float) -> list[float]:
 
 @lru_cache(maxsize=4096)
 def oklab(color: Color) -> tuple[float, float, float]:
-    """The colour in OKLab, where equal distances look about equal."""
+    """The color in OKLab, where equal distances look about equal."""
     red, green, blue = (_linear(channel) for channel in color[:3])
     long = (0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue) ** (1 / 3)
     medium = (0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue) ** (1 / 3)
@@ -139,13 +148,13 @@ def oklab(color: Color) -> tuple[float, float, float]:
 
 
 def chroma(color: Color) -> float:
-    """How colourful: 0 for grey, about 0.3 for the strongest sRGB colours."""
+    """How colorful: 0 for gray, about 0.3 for the strongest sRGB colors."""
     _, a, b = oklab(color)
     return math.hypot(a, b)
 
 
 def hue(color: Color) -> float:
-    """The angle of the colour in OKLab, 0 to 360."""
+    """The angle of the color in OKLab, 0 to 360."""
     _, a, b = oklab(color)
     return math.degrees(math.atan2(b, a)) % 360
 
@@ -165,22 +174,20 @@ def contrast_ratio(one: Color, other: Color) -> float:
 def merged(
     weights: Iterable[tuple[Color, float]], distance: float = 0.03
 ) -> list[tuple[Color, float]]:
-    """Colours with their share of the whole, alike ones put together under the heaviest, heaviest
-    first.
+    """Colors with their share of the whole, the heaviest first; similar ones count for the
+    heaviest of them.
     """
-    kept: list[tuple[Color, float]] = []
     ordered = sorted(weights, key=lambda entry: -entry[1])[:2000]
+    sums: dict[Color, float] = {}
     for color, weight in ordered:
-        for place, (known, sum_) in enumerate(kept):
-            if math.dist(oklab(color), oklab(known)) < distance:
-                kept[place] = (known, sum_ + weight)
-                break
-        else:
-            kept.append((color, weight))
-    total = sum(weight for _, weight in kept) or 1.0
-    return sorted(((color, weight / total) for color, weight in kept), key=lambda entry: -entry[1])
+        similar = (known for known in sums if math.dist(oklab(color), oklab(known)) < distance)
+        known = next(similar, color)
+        sums[known] = sums.get(known, 0) + weight
+    total = sum(sums.values()) or 1.0
+    shares = [(color, weight / total) for color, weight in sums.items()]
+    return sorted(shares, key=lambda entry: -entry[1])
 
 
 def parse_hex(text: str) -> Color:
-    """The colour of ``#rrggbb``, the form in which reports name colours."""
+    """The color of ``#rrggbb``, the form in which reports name colors."""
     return Color(int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16))

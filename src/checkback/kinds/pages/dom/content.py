@@ -1,5 +1,5 @@
-"""What each box of the page holds, summed from the bottom up: texts, headings, links, fields,
-pictures.
+"""What each box of the page holds, summed from the bottom up: texts, headings, links, fields and
+images.
 
 Tags, roles and what is drawn count; class names and ids never do, because they say what an author
 called a thing, not what it is.
@@ -18,11 +18,15 @@ _QUOTE = re.compile(r"^[\"“«『「‘']")
 _WORD = re.compile(r"[^\W\d]{3}")
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _BUTTON_DISPLAYS = frozenset({"inline-block", "inline-flex", "block", "flex"})
+_BUTTON_TYPES = frozenset({"submit", "button"})
 _TEXT_FIELDS = frozenset({"text", "email", "tel", "search", "password", "number", "url"})
 _TITLE_TAGS = frozenset({"div", "p", "span", "a", "strong"})
 
 #: A short text at least this large is a heading for the eye, whatever its tag.
 VISUAL_HEADING_PX = 30
+#: The ``top_level`` of a box without headings.
+NO_HEADING = 9
+_MAX_TEXT = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,16 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class DrawnText:
     """One text as it is drawn."""
 
     size: float
     text: str
     y: float
+
+    @property
+    def is_question(self) -> bool:
+        return self.text.rstrip().endswith(("?", "？"))
 
 
 @dataclass(slots=True)
@@ -65,7 +73,7 @@ class Content:
     images: list[Box] = field(default_factory=list[Box])
     portraits: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     headings: list[Heading] = field(default_factory=list[Heading])
-    texts: list[Words] = field(default_factory=list[Words])
+    texts: list[DrawnText] = field(default_factory=list[DrawnText])
 
     def add(self, other: Content) -> None:
         """Take another box's content into this one."""
@@ -76,16 +84,33 @@ class Content:
 
     @property
     def top_level(self) -> int:
-        """The smallest heading level in here; 9 without headings."""
-        return min((heading.level for heading in self.headings), default=9)
+        """The smallest heading level in here."""
+        return min((heading.level for heading in self.headings), default=NO_HEADING)
 
     @property
     def is_empty(self) -> bool:
         return not (self.characters or self.images or self.fields or self.graphics)
 
     @property
+    def is_text_only(self) -> bool:
+        """Whether it holds nothing but running text and links."""
+        if self.headings or self.images or self.graphics or self.tables:
+            return False
+        if self.buttons or self.fields:
+            return False
+        return not self.quotes and not self.prices
+
+    @property
+    def is_mostly_links(self) -> bool:
+        return self.link_characters > 0.6 * max(1, self.characters)
+
+    @property
+    def controls(self) -> int:
+        return self.links + self.buttons
+
+    @property
     def text(self) -> str:
-        return " ".join(words.text for words in self.texts)
+        return " ".join(text.text for text in self.texts)
 
 
 _NUMBERS = tuple(item.name for item in fields(Content) if item.type == "int")
@@ -108,26 +133,40 @@ def read_contents(tree: Tree) -> dict[int, Content]:
     contents: dict[int, Content] = {}
     for node in reversed(tree.nodes):
         if node.kind == TEXT:
-            contents[node.index] = _of_text(node)
+            contents[node.index] = _content_of_text(node)
         elif node.kind == ELEMENT:
-            content = Content()
-            if node.box is None or is_visible(node, tree.width) or node.tag == "html":
-                for child in node.children:
-                    if child.index in contents:
-                        content.add(contents[child.index])
-                if node.box is not None:
-                    _add_own(node, node.box, content)
-            contents[node.index] = content
+            contents[node.index] = _content_of_element(node, contents, tree.width)
     return contents
 
 
-def _of_text(node: Node) -> Content:
+def _content_of_element(node: Node, contents: dict[int, Content], page_width: float) -> Content:
+    content = Content()
+    if not _counts(node, page_width):
+        return content
+    for child in node.children:
+        if child.index in contents:
+            content.add(contents[child.index])
+    if node.box is not None:
+        _add_own(node, node.box, content)
+    return content
+
+
+def _counts(node: Node, page_width: float) -> bool:
+    """Whether what an element holds can be seen."""
+    if node.box is None or node.tag == "html":
+        return True
+    return is_visible(node, page_width)
+
+
+def _content_of_text(node: Node) -> Content:
     content = Content()
     if node.box is None or not node.text:
         return content
     text = node.text
-    content.characters, content.words = len(text), count_words(text)
-    content.texts = [Words(pixels(node.style.get("font-size"), 16), text[:160], node.box.y)]
+    size = pixels(node.style.get("font-size"), 16)
+    content.characters = len(text)
+    content.words = count_words(text)
+    content.texts = [DrawnText(size, text[:_MAX_TEXT], node.box.y)]
     content.prices = bool(_PRICE.search(text))
     content.quotes = bool(_QUOTE.match(text) and len(text) > 40)
     content.stars = "★" in text
@@ -141,41 +180,48 @@ def count_words(text: str) -> int:
 
 
 def _add_own(node: Node, box: Box, content: Content) -> None:
+    """Add what an element is itself to what its children hold."""
     tag = node.tag
-    if tag == "a" and "href" in node.attributes:
-        content.links += 1
-        content.link_characters += content.characters
-    content.buttons += _is_button(node, box, content)
-    if tag in ("img", "picture", "video") or _has_picture_behind(node, box):
+    _add_controls(node, box, content)
+    if tag in ("img", "picture", "video") or _has_background_image(node, box):
         content.images.append(box)
     if _is_portrait(node, box, content):
         content.portraits.append((round(box.x), round(box.y)))
-    kind = node.attributes.get("type", "text")
-    if tag == "select" or (tag == "input" and kind in _TEXT_FIELDS):
-        content.fields.append(kind)
-    content.textareas += tag == "textarea"
     content.quotes += tag in ("blockquote", "q")
-    content.disclosures += tag == "details" or "aria-expanded" in node.attributes
     content.graphics += tag in ("canvas", "svg")
     content.tables += tag == "table"
     content.code += tag in ("pre", "code")
     _add_heading(node, box, content)
 
 
+def _add_controls(node: Node, box: Box, content: Content) -> None:
+    tag, attributes = node.tag, node.attributes
+    if tag == "a" and "href" in attributes:
+        content.links += 1
+        content.link_characters += content.characters
+    content.buttons += _is_button(node, box, content)
+    field_type = attributes.get("type", "text")
+    is_text_field = tag == "input" and field_type in _TEXT_FIELDS
+    if is_text_field or tag == "select":
+        content.fields.append(field_type)
+    content.textareas += tag == "textarea"
+    content.disclosures += tag == "details" or "aria-expanded" in attributes
+
+
 def _is_button(node: Node, box: Box, content: Content) -> bool:
-    if node.tag == "button" or (
-        node.tag == "input" and node.attributes.get("type") in ("submit", "button")
-    ):
+    if node.tag == "button":
         return True
+    if node.tag == "input":
+        return node.attributes.get("type") in _BUTTON_TYPES
     if node.tag != "a" or node.style.get("display") not in _BUTTON_DISPLAYS:
         return False
     if box.height < 28 or box.width >= 420 or content.characters >= 40:
         return False
-    return is_painted(node, 0.5) or pixels(node.style.get("border-top-width")) >= 1
+    return is_painted(node, 0.5) or _has_border(node)
 
 
 def is_painted(node: Node, alpha: float = 0.3) -> bool:
-    """Whether an element has a background of its own, colour or picture."""
+    """Whether an element has its own background, a color or an image."""
     color = parse_color(node.style.get("background-color", ""))
     if color is not None and color.alpha > alpha:
         return True
@@ -183,27 +229,25 @@ def is_painted(node: Node, alpha: float = 0.3) -> bool:
 
 
 def is_framed(node: Node) -> bool:
-    """Whether an element looks like a card or panel: a ground, a border or a shadow of its own."""
-    style = node.style
-    if is_painted(node) or style.get("box-shadow", "none") not in ("none", ""):
-        return True
-    return pixels(style.get("border-top-width")) >= 1
+    """Whether an element looks like a card or panel: it has a background, a border or a shadow."""
+    has_shadow = node.style.get("box-shadow", "none") not in ("none", "")
+    return has_shadow or is_painted(node) or _has_border(node)
 
 
-def _has_picture_behind(node: Node, box: Box) -> bool:
-    return (
-        node.style.get("background-image", "").startswith("url")
-        and box.width > 80
-        and box.height > 80
-    )
+def _has_border(node: Node) -> bool:
+    return pixels(node.style.get("border-top-width")) >= 1
+
+
+def _has_background_image(node: Node, box: Box) -> bool:
+    image = node.style.get("background-image", "")
+    return image.startswith("url") and box.width > 80 and box.height > 80
 
 
 def _is_portrait(node: Node, box: Box, content: Content) -> bool:
-    if (
-        not content.images
-        or not 48 <= box.width <= 280
-        or abs(box.width - box.height) >= 0.15 * box.width
-    ):
+    """Whether a box is round, square in its outline, and holds an image."""
+    if not content.images or not 48 <= box.width <= 280:
+        return False
+    if abs(box.width - box.height) >= 0.15 * box.width:
         return False
     radius = node.style.get("border-top-left-radius", "")
     return "50%" in radius or pixels(radius) >= box.width / 2 - 1
@@ -212,20 +256,27 @@ def _is_portrait(node: Node, box: Box, content: Content) -> bool:
 def _add_heading(node: Node, box: Box, content: Content) -> None:
     level = node.heading_level
     if level is not None:
-        text = " ".join(words.text for words in content.texts).strip()
-        if text:
-            size = max((words.size for words in content.texts), default=16.0)
-            content.headings.append(Heading(level, text[:160], size, box.y))
-        return
-    if node.tag not in _TITLE_TAGS or content.headings or not 1 <= len(content.texts) <= 2:
-        return
+        _add_declared_heading(level, box, content)
+    elif _is_visual_heading(node, box, content):
+        first = content.texts[0]
+        level = 2 if first.size < 40 else 1
+        content.headings.append(Heading(level, first.text[:_MAX_TEXT], first.size, box.y))
+
+
+def _add_declared_heading(level: int, box: Box, content: Content) -> None:
+    text = content.text.strip()
+    if text:
+        size = max((text.size for text in content.texts), default=16.0)
+        content.headings.append(Heading(level, text[:_MAX_TEXT], size, box.y))
+
+
+def _is_visual_heading(node: Node, box: Box, content: Content) -> bool:
+    """Whether a short, large text is a heading for the eye."""
+    if node.tag not in _TITLE_TAGS or content.headings:
+        return False
+    if not 1 <= len(content.texts) <= 2 or not 3 < content.characters < 110:
+        return False
     first = content.texts[0]
-    if (
-        3 < content.characters < 110
-        and first.size >= VISUAL_HEADING_PX
-        and box.height < 260
-        and _WORD.search(first.text)
-    ):
-        content.headings.append(
-            Heading(2 if first.size < 40 else 1, first.text[:160], first.size, box.y)
-        )
+    if first.size < VISUAL_HEADING_PX or box.height >= 260:
+        return False
+    return _WORD.search(first.text) is not None

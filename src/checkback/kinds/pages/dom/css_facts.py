@@ -1,6 +1,4 @@
-"""The page's style sheets, read: variables, breakpoints, keyframes,
-transitions, sizes that adapt.
-"""
+"""What the report says about style sheets: variables, breakpoints, fonts, sizes that adapt."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from checkback.kinds.browser.capture import PageCapture
-from checkback.kinds.pages.dom.css_parser import StyleFacts, read_sheet
+from checkback.kinds.pages.dom.css_parser import Declaration, StyleFacts, read_sheet
 
 Fields = dict[str, Any]
 
@@ -41,22 +39,24 @@ def read_styles(bundle: PageCapture) -> StyleFacts:
 
 def variables(facts: StyleFacts) -> list[Fields]:
     """Custom properties with their scope, category and number of uses, the most used first."""
-    uses = Counter(name for item in facts.declarations for name in _VARIABLE.findall(item.value))
-    found: dict[tuple[str, str], Fields] = {}
+    uses: Counter[str] = Counter()
+    properties: dict[tuple[str, str], Declaration] = {}
     for item in facts.declarations:
+        uses.update(_VARIABLE.findall(item.value))
         if item.name.startswith("--"):
-            key = (item.name, item.selector)
-            found.setdefault(
-                key,
-                {
-                    "name": item.name[:80],
-                    "value": item.value,
-                    "category": _category(item.name, item.value),
-                    "scope": item.selector[:80],
-                    "uses": uses[item.name],
-                },
-            )
-    return sorted(found.values(), key=lambda entry: (-entry["uses"], entry["name"]))
+            properties.setdefault((item.name, item.selector), item)
+    entries = [_variable(item, uses[item.name]) for item in properties.values()]
+    return sorted(entries, key=lambda entry: (-entry["uses"], entry["name"]))
+
+
+def _variable(item: Declaration, uses: int) -> Fields:
+    return {
+        "name": item.name[:80],
+        "value": item.value,
+        "category": _category(item.name, item.value),
+        "scope": item.selector[:80],
+        "uses": uses,
+    }
 
 
 _CATEGORIES = (
@@ -73,60 +73,67 @@ _CATEGORIES = (
 )
 
 
+#: The category of a custom property whose value says nothing, by a part of its name.
+_NAMES = {"color": "color", "shadow": "shadow", "font": "font", "radius": "size", "space": "size"}
+
+
 def _category(name: str, value: str) -> str:
     for category, pattern in _CATEGORIES:
         if re.search(pattern, value, re.I):
             return category
-    for word in ("color", "shadow", "font", "radius", "space"):
-        if word in name.lower():
-            return {"radius": "size", "space": "size"}.get(word, word)
-    return "other"
+    name = name.lower()
+    return next((category for word, category in _NAMES.items() if word in name), "other")
 
 
 def fluid_values(facts: StyleFacts, function: str) -> list[Fields]:
     """Where a size adapts by ``clamp()`` or ``calc()``."""
     pattern = re.compile(rf"\b{function}\(")
-    found = [
+    return [
         {"property": item.name[:80], "value": item.value, "selector": item.selector[:80]}
         for item in facts.declarations
         if pattern.search(item.value)
     ]
-    return found
 
 
 def web_fonts(bundle: PageCapture) -> set[str]:
     """The families that the style sheets bring along."""
-    found: set[str] = set()
+    families: set[str] = set()
     for sheet in bundle.sheets:
         for face in _FACE.findall(sheet["text"]):
             match = _FAMILY.search(face)
             if match is not None:
-                found.add(match[1].strip().strip("\"'"))
-    return found
+                families.add(match[1].strip().strip("\"'"))
+    return families
 
 
 def breakpoints(facts: StyleFacts) -> list[Fields]:
-    """Widths in pixels at which media queries switch, each with the number of rules blocks that use
+    """Widths in pixels at which media queries switch, each with the number of blocks of rules that use
     it.
     """
-    found: Counter[int] = Counter()
+    widths: Counter[int] = Counter()
     for query, count in facts.media.items():
         for match in _WIDTH.finditer(query):
             size, unit = match[2] or match[4], match[3] or match[5]
-            found[round(float(size) * (1 if unit == "px" else 16))] += count
-    return [{"width": width, "uses": found[width]} for width in sorted(found)][:60]
+            widths[round(float(size) * (1 if unit == "px" else 16))] += count
+    return [{"width": width, "uses": widths[width]} for width in sorted(widths)][:60]
+
+
+def _unused_percent(used: int | None, rules: int) -> float | None:
+    """The share of style rules that matched nothing; None if they were not counted."""
+    if used is None:
+        return None
+    if not rules:
+        return 0.0
+    return round(max(0.0, min(100.0, 100 * (1 - used / rules))), 1)
 
 
 def summary(bundle: PageCapture, facts: StyleFacts) -> Fields:
     """The numbers of the report's ``css`` part."""
-    unused = 0.0 if bundle.rules_used is not None else None
-    if bundle.rules_used is not None and facts.rules:
-        unused = round(max(0.0, min(100.0, 100 * (1 - bundle.rules_used / facts.rules))), 1)
     return {
         "bytes": facts.size_bytes,
         "rules": facts.rules,
         "declarations": len(facts.declarations),
-        "unusedPercent": unused,
+        "unusedPercent": _unused_percent(bundle.rules_used, facts.rules),
         "importantCount": facts.important,
         "layers": facts.layers[:40],
         "fontFaces": facts.font_faces,

@@ -15,18 +15,24 @@ def css_path(node: Node, most_parts: int = 5) -> str:
     for item in (node, *node.ancestors()):
         if item.kind != ELEMENT or len(parts) >= most_parts:
             break
-        name = item.attributes.get("id", "")
-        if _PLAIN.match(name):
-            parts.append(f"{item.tag}#{name}")
-            break
-        parts.append(item.tag + _place(item))
-        if item.tag == "body":
+        name = _own_name(item)
+        parts.append(name or item.tag + _position(item))
+        if name or item.tag == "body":
             break
     return " > ".join(reversed(parts))
 
 
-def _place(node: Node) -> str:
+def _own_name(node: Node) -> str:
+    """A node's tag and id, if the id can be used in a selector."""
+    name = node.attributes.get("id", "")
+    return f"{node.tag}#{name}" if _PLAIN.match(name) else ""
+
+
+def _position(node: Node) -> str:
+    """The position among siblings with the same tag, if there are any."""
     if node.parent is None or node.tag in ("html", "body"):
         return ""
-    alike = [item for item in node.parent.children if item.tag == node.tag]
-    return f":nth-of-type({alike.index(node) + 1})" if len(alike) > 1 and node in alike else ""
+    siblings = [item for item in node.parent.children if item.tag == node.tag]
+    if len(siblings) < 2 or node not in siblings:
+        return ""
+    return f":nth-of-type({siblings.index(node) + 1})"

@@ -1,6 +1,4 @@
-"""The page as a tree of boxes: a DOMSnapshot made readable. Everything about
-geometry starts here.
-"""
+"""The page as a tree of boxes, made from a DOMSnapshot. Everything about geometry starts here."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ LIGHT_STYLES = (
     "display", "visibility", "opacity", "position", "font-size", "grid-template-columns", "flex-direction",
     "background-color", "background-image",
 )  # fmt: skip
-#: What is asked at the further window sizes.
+#: The styles that are read at the further window sizes.
 RESIZED_STYLES = ("display", "visibility", "opacity", "grid-template-columns", "flex-direction")
 STYLES = (
     *LIGHT_STYLES,
@@ -141,57 +139,73 @@ def parse(snapshot: Fields, styles: Sequence[str]) -> Tree:
     """The tree of a snapshot's first document."""
     strings: list[str] = snapshot["strings"]
     document: Fields = snapshot["documents"][0]
-    raw: Fields = document["nodes"]
+    nodes = _nodes(document["nodes"], strings)
+    _link(nodes, document["nodes"]["parentIndex"])
+    _lay_out(nodes, document["layout"], strings, styles)
+    body = next((node for node in nodes if node.tag == "body"), None)
+    width, height = float(document["contentWidth"]), float(document["contentHeight"])
+    return Tree(nodes, body, width, height, _count_shadow_roots(document["nodes"], strings))
 
-    def word(index: int) -> str:
-        return strings[index] if index >= 0 else ""
 
+def _nodes(raw: Fields, strings: list[str]) -> list[Node]:
+    """The nodes in document order, not linked to each other yet."""
+    # The index -1 stands for no text.
+    texts = [*strings, ""]
+    columns: Iterator[tuple[int, int, int, list[int], int]] = zip(
+        raw["nodeName"],
+        raw["nodeType"],
+        raw["nodeValue"],
+        raw["attributes"],
+        raw["backendNodeId"],
+        strict=True,
+    )
     nodes: list[Node] = []
-    for index, (name, kind) in enumerate(zip(raw["nodeName"], raw["nodeType"], strict=True)):
-        pairs: list[int] = raw["attributes"][index]
-        nodes.append(
-            Node(
-                index,
-                kind,
-                word(name).lower(),
-                " ".join(word(raw["nodeValue"][index]).split()) if kind == TEXT else "",
-                {word(pairs[at]): word(pairs[at + 1]) for at in range(0, len(pairs), 2)},
-                raw["backendNodeId"][index],
-            )
-        )
-    parents: list[int] = raw["parentIndex"]
+    for index, (name, kind, value, pairs, backend_id) in enumerate(columns):
+        text = " ".join(texts[value].split()) if kind == TEXT else ""
+        attributes = {
+            texts[key]: texts[item] for key, item in zip(pairs[::2], pairs[1::2], strict=True)
+        }
+        nodes.append(Node(index, kind, texts[name].lower(), text, attributes, backend_id))
+    return nodes
+
+
+def _link(nodes: list[Node], parents: list[int]) -> None:
     for node, parent in zip(nodes, parents, strict=True):
         if parent >= 0:
             node.parent = nodes[parent]
             nodes[parent].children.append(node)
-    _lay_out(nodes, document["layout"], strings, styles)
-    body = next((node for node in nodes if node.tag == "body"), None)
-    size = (float(document["contentWidth"]), float(document["contentHeight"]))
-    return Tree(nodes, body, *size, _count_shadow_roots(raw, strings))
 
 
 def _lay_out(nodes: list[Node], layout: Fields, strings: list[str], styles: Sequence[str]) -> None:
-    orders: list[int] = layout.get("paintOrders", [])
+    """Give each node that is rendered its box, style and paint order."""
     indexes: list[int] = layout["nodeIndex"]
-    # Most elements share their styles with others, so few different ones are made; nobody writes
-    # into them.
+    orders: list[int] = [*layout.get("paintOrders", ())]
+    orders += [0] * (len(indexes) - len(orders))
+    # Most elements share their styles with others, so few different ones are made, and they are
+    # never changed.
     known: dict[tuple[int, ...], dict[str, str]] = {}
-    for place, index in enumerate(indexes):
+    for at, index in enumerate(indexes):
         node = nodes[index]
         if node.box is not None:
             continue  # A box of generated content; the first one is the element's own.
-        node.box = Box(*layout["bounds"][place])
-        values = tuple(layout["styles"][place])
-        style = known.get(values)
-        if style is None:
-            pairs = zip(styles, values, strict=False)
-            style = known[values] = {
-                name: strings[value] if value >= 0 else "" for name, value in pairs
-            }
-        node.style = style
-        if node.kind == TEXT and not node.style and node.parent is not None:
-            node.style = node.parent.style
-        node.paint_order = orders[place] if place < len(orders) else 0
+        node.box = Box(*layout["bounds"][at])
+        values = tuple(layout["styles"][at])
+        if values not in known:
+            known[values] = _style(styles, values, strings)
+        node.style = known[values] or _inherited_style(node)
+        node.paint_order = orders[at]
+
+
+def _style(names: Sequence[str], values: tuple[int, ...], strings: list[str]) -> dict[str, str]:
+    pairs = zip(names, values, strict=False)
+    return {name: strings[value] if value >= 0 else "" for name, value in pairs}
+
+
+def _inherited_style(node: Node) -> dict[str, str]:
+    """The style of a text without one: that of its parent."""
+    if node.kind == TEXT and node.parent is not None:
+        return node.parent.style
+    return {}
 
 
 def _count_shadow_roots(raw: Fields, strings: list[str]) -> int:
@@ -205,15 +219,20 @@ def is_visible(node: Node, page_width: float) -> bool:
     """Whether an element shows anything: rendered, not transparent, not pushed off the page."""
     if node.kind != ELEMENT or node.tag in UNSEEN_TAGS or node.box is None:
         return False
-    style, box = node.style, node.box
+    return not _is_hidden(node.style, node.box) and _is_on_page(node.box, page_width)
+
+
+def _is_hidden(style: dict[str, str], box: Box) -> bool:
     if style.get("visibility") == "hidden" or style.get("display") == "none":
-        return False
+        return True
     # Tall and transparent is a section that fades in when it is scrolled to, not something hidden.
-    if pixels(style.get("opacity", "1"), 1.0) < 0.02 and box.height <= 200:
+    return box.height <= 200 and pixels(style.get("opacity", "1"), 1.0) < 0.02
+
+
+def _is_on_page(box: Box, page_width: float) -> bool:
+    if box.width <= 2 or box.height <= 2:
         return False
-    return (
-        box.width > 2 and box.height > 2 and box.right > 0 and box.x < page_width and box.bottom > 0
-    )
+    return box.right > 0 and box.x < page_width and box.bottom > 0
 
 
 def pixels(value: str | None, default: float = 0.0) -> float:

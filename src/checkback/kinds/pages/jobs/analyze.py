@@ -34,7 +34,7 @@ async def warm_browser(environment: Environment) -> AsyncGenerator[Any]:
     """A browser that serves one job after the other, or None where none can be started.
 
     None rather than an error: each job then tries for itself and fails with the reason in its own
-    record, and a browser that is installed meanwhile is found without a restart.
+    record, and a browser that is installed later is found without a restart.
     """
     try:
         from checkback.kinds.browser.session import browser_session

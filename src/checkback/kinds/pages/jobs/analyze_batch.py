@@ -33,7 +33,7 @@ Fields = dict[str, Any]
 
 
 class PageBatchArgs(BaseModel):
-    """Which pages, and how each is analysed."""
+    """Which pages, and how each is analyzed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,7 +44,7 @@ class PageBatchArgs(BaseModel):
     )
     options: PageOptions = Field(
         default=PageOptions(),
-        description="Options for each page: any argument of page.analyze but url and async.",
+        description="Options for each page: any argument of page.analyze except url and async.",
         json_schema_extra={"listed": "brief"},
     )
     per_host: Annotated[
@@ -56,7 +56,7 @@ class PageBatchArgs(BaseModel):
 
 
 def admit(args: PageBatchArgs, policy: AddressPolicy) -> None:
-    """Refuse the whole batch at the door when one of its addresses could not be reached anyway."""
+    """Refuse the whole batch when it is submitted, if one of its URLs is not allowed."""
     for url in args.urls:
         check_url(url, policy)
 
@@ -84,7 +84,7 @@ def analyze_batch(args: PageBatchArgs, ctx: JobContext) -> Fields:
 
 
 class _Batch:
-    """The pages of one batch: those that wait for their turn, that are open, that have ended."""
+    """The pages of one batch: those that wait, that are open, and that have ended."""
 
     def __init__(self, args: PageBatchArgs, ctx: JobContext) -> None:
         self._args = args
@@ -92,19 +92,19 @@ class _Batch:
         self._options = args.options.model_dump(mode="json", by_alias=True, exclude_unset=True)
         self._waiting = deque(dict.fromkeys(args.urls))
         self._urls = list(self._waiting)
-        #: Page -> how its job stands; in the order in which they were started.
+        #: Page -> the state of its job, in the order in which they were started.
         self._open: dict[str, StartedJob] = {}
         self._ended: dict[str, StartedJob] = {}
         self._last_start: dict[str, float] = {}
 
     def run(self) -> Fields:
-        """Start, look, tell, until nothing is open."""
+        """Start pages and follow their jobs until all have ended."""
         self._ctx.phase("pages")
         while self._waiting or self._open:
             if self._ctx.cancelled:
                 raise JobFailed(FailureCode.CANCELLED, "The job was cancelled.", retryable=False)
             self._start_some()
-            self._look()
+            self._update()
             if self._waiting or self._open:
                 time.sleep(LOOK_SECONDS)
         return self._result()
@@ -116,38 +116,40 @@ class _Batch:
             if len(self._open) >= MAX_AT_ONCE:
                 return
             host = _host(url)
-            rested = (
-                time.monotonic() - self._last_start.get(host, -1e9) >= self._args.pause_ms / 1000
-            )
-            if busy[host] >= self._args.per_host or not rested:
-                continue
-            # The address itself is the key: a later attempt of the batch finds the same job.
-            job_id = self._ctx.start(KIND, {**self._options, "url": url}, key=url)
-            self._ctx.log(f"page {self._urls.index(url) + 1}: job {job_id}")
-            self._waiting.remove(url)
-            self._open[url] = StartedJob(job_id, State.WAITING)
-            self._last_start[host] = time.monotonic()
-            busy[host] += 1
+            if busy[host] < self._args.per_host and self._is_pause_over(host):
+                self._start(url, host)
+                busy[host] += 1
 
-    def _look(self) -> None:
+    def _is_pause_over(self, host: str) -> bool:
+        since_last = time.monotonic() - self._last_start.get(host, -1e9)
+        return since_last >= self._args.pause_ms / 1000
+
+    def _start(self, url: str, host: str) -> None:
+        # The URL itself is the key: a later attempt of the batch finds the same job.
+        job_id = self._ctx.start(KIND, {**self._options, "url": url}, key=url)
+        self._ctx.log(f"page {self._urls.index(url) + 1}: job {job_id}")
+        self._waiting.remove(url)
+        self._open[url] = StartedJob(job_id, State.WAITING)
+        self._last_start[host] = time.monotonic()
+
+    def _update(self) -> None:
+        """Read the state of the open pages' jobs, and report the progress."""
         urls = list(self._open)
-        for url, found in zip(
-            urls, self._ctx.look([self._open[url].id for url in urls]), strict=True
-        ):
-            self._open[url] = found
-            if found.state.is_final:
+        states = self._ctx.look([self._open[url].id for url in urls])
+        for url, started in zip(urls, states, strict=True):
+            self._open[url] = started
+            if started.state.is_final:
                 self._ended[url] = self._open.pop(url)
-        done = 100 * len(self._ended) + sum(found.progress for found in self._open.values())
-        self._ctx.progress(
-            done / len(self._urls), f"{len(self._ended)} of {len(self._urls)} pages have ended"
-        )
+        total, ended = len(self._urls), len(self._ended)
+        percent = 100 * ended + sum(started.progress for started in self._open.values())
+        self._ctx.progress(percent / total, f"{ended} of {total} pages have ended")
 
     def _result(self) -> Fields:
-        pages = [_told(url, self._ended[url]) for url in self._urls]
-        counted = Counter(page["state"] for page in pages)
+        pages = [_page(url, self._ended[url]) for url in self._urls]
+        states = Counter(page["state"] for page in pages)
         scores = sorted(page["overallScore"] for page in pages if "overallScore" in page)
         result: Fields = {"total": len(pages)}
-        result |= {state.value: counted[state.value] for state in _ENDS}
+        result |= {state.value: states[state.value] for state in _ENDS}
         if scores:
             result["medianScore"] = scores[len(scores) // 2]
         return result | {"pages": pages}
@@ -156,16 +158,17 @@ class _Batch:
 _ENDS = (State.COMPLETED, State.FAILED, State.CANCELLED)
 
 
-def _told(url: str, job: StartedJob) -> Fields:
-    told: Fields = {"url": url, "job_id": job.id, "state": job.state.value}
+def _page(url: str, job: StartedJob) -> Fields:
+    """One page of the result."""
+    page: Fields = {"url": url, "job_id": job.id, "state": job.state.value}
     result: Fields = job.result or {}
     quality: Fields = result.get("results", {}).get("quality", {})
-    told |= {name: quality[name] for name in ("overallScore", "grade") if name in quality}
+    page |= {name: quality[name] for name in ("overallScore", "grade") if name in quality}
     if result.get("partialSuccess"):
-        told["failedPhases"] = result.get("failedPhases", [])
+        page["failedPhases"] = result.get("failedPhases", [])
     if job.failure is not None:
-        told["failure"] = {"code": job.failure.code, "message": job.failure.message}
-    return told
+        page["failure"] = {"code": job.failure.code, "message": job.failure.message}
+    return page
 
 
 def _host(url: str) -> str:

@@ -45,10 +45,11 @@ class Features(_Options):
 
 
 class LayoutOptions(_Options):
-    """How the page is laid out and pictured."""
+    """How the page is laid out and captured."""
 
     fullPage: bool = Field(
-        default=True, description="Picture the whole page instead of its first window."
+        default=True,
+        description="Take a screenshot of the whole page, not only of the first window.",
     )
     viewport: Viewport = Viewport()
     include_html: bool = Field(
@@ -59,7 +60,7 @@ class LayoutOptions(_Options):
     include_screenshot: bool = Field(
         default=False,
         validation_alias=AliasChoices("include_screenshot", "includeScreenshot"),
-        description="Name the artifact with the full-page picture in the full answer.",
+        description="Name the artifact with the full-page screenshot in the full answer.",
     )
     saveToDb: bool = True
     autoAnalyze: bool = True
@@ -87,7 +88,8 @@ class MotionOptions(_Options):
         default="css",
         description="Which patterns are listed. css: those that the style sheets declare, and what scripts "
         "animate at the end of the load. runtime: those seen running while the page is watched for "
-        "js_animation_options.waitTime. hybrid: both. video: as runtime, and regions whose pictures differ.",
+        "js_animation_options.waitTime. hybrid: both. video: as "
+        "runtime, and regions in which two screenshots differ.",
     )
     fetchExternalCss: bool = True
     minDuration: Milliseconds = Field(default=0, ge=0)
@@ -152,12 +154,12 @@ DEFAULT_VIEWPORTS = (
 
 
 class ResponsiveOptions(_Options):
-    """At which window sizes the page is looked at again."""
+    """The further window sizes at which the page is measured."""
 
     enabled: bool = True
     reload: bool = Field(
         default=False,
-        description="Load the page anew for each size, as a phone does where it is narrow.",
+        description="Load the page again for each size, as a phone does if the window is narrow.",
     )
     viewports: tuple[NamedViewport, ...] = Field(
         default=DEFAULT_VIEWPORTS, min_length=1, max_length=10
@@ -174,13 +176,13 @@ class ResponsiveOptions(_Options):
 PageUrl = Annotated[
     str,
     Field(
-        min_length=8, max_length=4096, description="The page to analyse, with http:// or https://."
+        min_length=8, max_length=4096, description="The page to analyze, with http:// or https://."
     ),
 ]
 
 
 class PageOptions(_Options):
-    """How a page is analysed: what ``page.analyze`` takes besides the page."""
+    """How a page is analyzed: what ``page.analyze`` takes in addition to the page."""
 
     sourceType: Literal["award_gallery", "user_provided"] = "user_provided"
     usageScope: Literal["inspiration_only", "owned_asset"] = "inspiration_only"
@@ -220,7 +222,7 @@ class PageAnalyzeArgs(PageOptions):
     run_async: bool | None = Field(
         default=None,
         alias="async",
-        description="True: answer at once with a job id, to check with page.getJobStatus.",
+        description="True: return a job id at once; check it with page.getJobStatus.",
     )
 
 
@@ -279,21 +281,20 @@ def _bare(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def unused_keys(args: PageAnalyzeArgs) -> list[str]:
-    """The keys in ``args`` that the caller sent and that nothing here looks at, with dots between
+    """The keys in ``args`` that the caller sent and that have no effect here, with dots between
     levels.
     """
-    found: list[str] = []
-    for name in PageAnalyzeArgs.model_fields:
-        if name not in args.model_fields_set:
-            continue
+    unused: list[str] = []
+    for name in _sent_fields(args):
         value: object = getattr(args, name)
         if name in _UNUSED:
-            found.append(name)
+            unused.append(name)
         elif isinstance(value, BaseModel):
-            sent = (
-                f"{name}.{inner}"
-                for inner in type(value).model_fields
-                if inner in value.model_fields_set
-            )
-            found += [key for key in sent if key in _UNUSED]
-    return found
+            paths = [f"{name}.{inner}" for inner in _sent_fields(value)]
+            unused += [path for path in paths if path in _UNUSED]
+    return unused
+
+
+def _sent_fields(model: BaseModel) -> list[str]:
+    """The fields that the caller sent, in the order of the model."""
+    return [name for name in type(model).model_fields if name in model.model_fields_set]

@@ -1,6 +1,6 @@
-"""``page.compare``: what came, went and changed between two analyses, of one page or of two.
+"""``page.compare``: what was added, removed and changed between two analyses, of one page or of two.
 
-A pure function of two reports; nothing is loaded. Lists are capped, with totals beside them.
+A pure function of two reports; nothing is loaded. Lists are capped; totals say how long they were.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from checkback.kinds.pages.jobs.stored_report import PageJob, read_report
 from checkback.kinds.registry import MemoryLimit, job
 
 MAX_LISTED = 40
-#: Pixels by which a section may grow or shrink without being told as changed.
+#: A section that grows or shrinks by at most this many pixels has not changed.
 SAME_HEIGHT = 8
 _MEASURES = (
     "ttfbMs", "fcpMs", "lcpMs", "cls", "longTasks", "tbtMs", "loadMs", "requests", "failedTotal",
@@ -98,8 +98,8 @@ def _deductions(axes: Fields) -> dict[str, float]:
     """Rule -> points lost, over all axes."""
     return {
         f"{axis}: {item['rule']}": float(item.get("points", 0))
-        for axis, found in axes.items()
-        for item in found.get("deductions", [])
+        for axis, part in axes.items()
+        for item in part.get("deductions", [])
     }
 
 
@@ -111,23 +111,28 @@ def _sections(before: list[Fields], after: list[Fields]) -> Fields:
     pairs, gone, new = _align(before, after)
     changed: list[Fields] = []
     for a, b in pairs:
-        entry: Fields = {}
-        if a.get("heading") != b.get("heading"):
-            entry["heading"] = _pair(a.get("heading"), b.get("heading"))
-        heights = a["box"][3], b["box"][3]
-        if abs(heights[0] - heights[1]) > SAME_HEIGHT:
-            entry["height"] = _pair(*heights)
-        for name in ("links", "buttons", "images", "fields"):
-            if a.get(name) != b.get(name):
-                entry[name] = _pair(a.get(name), b.get(name))
-        if entry:
-            changed.append({"a": a["id"], "b": b["id"], "type": b["type"], **entry})
+        changes = _section_changes(a, b)
+        if changes:
+            changed.append({"a": a["id"], "b": b["id"], "type": b["type"], **changes})
     return {
         "count": _pair(len(before), len(after)),
         **_capped("came", [_section(item) for item in new]),
         **_capped("went", [_section(item) for item in gone]),
         **_capped("changed", changed),
     }
+
+
+def _section_changes(a: Fields, b: Fields) -> Fields:
+    changes: Fields = {}
+    if a.get("heading") != b.get("heading"):
+        changes["heading"] = _pair(a.get("heading"), b.get("heading"))
+    height_a, height_b = a["box"][3], b["box"][3]
+    if abs(height_a - height_b) > SAME_HEIGHT:
+        changes["height"] = _pair(height_a, height_b)
+    for name in ("links", "buttons", "images", "fields"):
+        if a.get(name) != b.get(name):
+            changes[name] = _pair(a.get(name), b.get(name))
+    return changes
 
 
 def _align(
@@ -180,9 +185,9 @@ def _fonts(report: Fields) -> list[str]:
 
 
 def _technologies(report: Fields) -> list[str]:
-    found = _list(report, "technologies")
     return [
-        " ".join(filter(None, (str(one["name"]), str(one.get("version") or "")))) for one in found
+        f"{item['name']} {item.get('version') or ''}".strip()
+        for item in _list(report, "technologies")
     ]
 
 
@@ -192,11 +197,11 @@ def _technologies(report: Fields) -> list[str]:
 def _findings(report: Fields) -> dict[str, float]:
     """Accessibility rule -> how many elements break it; our own contrast measure among them."""
     part = _at(report, "accessibility")
-    found = {str(rule["id"]): float(rule["count"]) for rule in part.get("violations", [])}
+    counts = {str(rule["id"]): float(rule["count"]) for rule in part.get("violations", [])}
     contrast = _at(report, "accessibility", "contrast")
     if "failed" in contrast:
-        found["color-contrast"] = float(contrast["failed"])
-    return {rule: count for rule, count in found.items() if count}
+        counts["color-contrast"] = float(contrast["failed"])
+    return {rule: count for rule, count in counts.items() if count}
 
 
 def _measures(before: Fields, after: Fields) -> Fields:
@@ -237,12 +242,12 @@ def _capped(name: str, items: list[Any]) -> Fields:
 
 
 def _at(report: Fields, *path: str) -> Fields:
-    found: Any = report
+    part: Any = report
     for name in path:
-        found = cast("Fields", found).get(name) if isinstance(found, dict) else None
-    return cast("Fields", found) if isinstance(found, dict) else {}
+        part = cast("Fields", part).get(name) if isinstance(part, dict) else None
+    return cast("Fields", part) if isinstance(part, dict) else {}
 
 
 def _list(report: Fields, *path: str) -> list[Fields]:
-    found: Any = _at(report, *path[:-1]).get(path[-1])
-    return cast("list[Fields]", found) if isinstance(found, list) else []
+    part: Any = _at(report, *path[:-1]).get(path[-1])
+    return cast("list[Fields]", part) if isinstance(part, list) else []

@@ -1,6 +1,4 @@
-"""``page.crop``: the pictures of single sections, cut out of the one picture that an analysis has
-left.
-"""
+"""``page.crop``: images of single sections, cut from the screenshot of an analysis."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 MAX_CROPS = 40
 QUALITY = 85
 MAX_PIXELS = 100_000_000
-"""Twice the largest picture that an analysis makes."""
+"""Twice the size of the largest screenshot."""
 
 Fields = dict[str, Any]
 Box = tuple[int, int, int, int]
@@ -41,7 +39,7 @@ def _sane(box: Box) -> Box:
 
 
 class PageCropArgs(BaseModel):
-    """Which parts of which picture."""
+    """Which parts of which screenshot."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -64,17 +62,17 @@ class PageCropArgs(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _with_picture(cls, values: Any) -> Any:
-        """The picture lies beside the report, and is looked up and checked as that is."""
+        """Add the screenshot, which is looked up and checked as the report is."""
         if not isinstance(values, dict) or not isinstance(values.get("job"), str):  # pyright: ignore[reportUnknownMemberType]
             return values  # pyright: ignore[reportUnknownVariableType]
         given: Fields = dict(values)  # pyright: ignore[reportUnknownArgumentType]
         job_id = given["job"]
         if job_id.startswith("artifact:"):
             of_job = job_id.partition("/")[0] + "/"
-            beside = str(given.get("picture") or f"{of_job}{PICTURE}")
-            if not beside.startswith(of_job) or not beside.endswith(f"/{PICTURE}"):
-                raise ValueError("the picture follows from the job")
-            return given | {"picture": beside}
+            screenshot = str(given.get("picture") or f"{of_job}{PICTURE}")
+            if not screenshot.startswith(of_job) or not screenshot.endswith(f"/{PICTURE}"):
+                raise ValueError("leave `picture` out: it follows from the job")
+            return given | {"picture": screenshot}
         try:
             return given | {"picture": file_of(job_id, PICTURE)}
         except Exception as error:
@@ -100,34 +98,51 @@ def crop(args: PageCropArgs, ctx: JobContext) -> Fields:
     report = read_report(args.job, ctx)
     wanted = _wanted(args, report)
     whole = _opened(read_file(args.picture, ctx))
-    cut: list[Fields] = []
+    crops: list[Fields] = []
     missing: list[str] = []
-    for number, (name, about, box) in enumerate(wanted):
-        x, y = max(0, box[0]), max(0, box[1])
-        right, bottom = min(whole.width, box[0] + box[2]), min(whole.height, box[1] + box[3])
-        if right <= x or bottom <= y:
+    for number, (name, about, box) in enumerate(wanted, 1):
+        crop_box = _within(box, whole)
+        if crop_box is None:
             missing.append(name)
             continue
-        body = io.BytesIO()
-        whole.crop((x, y, right, bottom)).save(body, "JPEG", quality=QUALITY)
-        artifact = ctx.artifact(f"section-{name}.jpg", body.getvalue(), "image/jpeg")
-        whole_of_it = bottom == box[1] + box[3]
-        entry = {
-            "id": name,
-            **about,
-            "box": [x, y, right - x, bottom - y],
-            "artifact": artifact.name,
-        }
-        cut.append(entry if whole_of_it else entry | {"cut": True})
-        ctx.progress(100 * (number + 1) / len(wanted))
-    return {"crops": cut, "missing": missing}
+        crops.append(_save_crop(ctx, whole, name, crop_box, about))
+        if crop_box[3] < box[1] + box[3]:
+            crops[-1]["cut"] = True
+        ctx.progress(100 * number / len(wanted))
+    return {"crops": crops, "missing": missing}
+
+
+def _within(box: Box, whole: Image.Image) -> Box | None:
+    """Left, top, right and bottom of the part of a box that the screenshot shows."""
+    x, y, width, height = box
+    left, top = max(0, x), max(0, y)
+    right, bottom = min(whole.width, x + width), min(whole.height, y + height)
+    if right <= left or bottom <= top:
+        return None
+    return left, top, right, bottom
+
+
+def _save_crop(
+    ctx: JobContext, whole: Image.Image, name: str, crop_box: Box, about: Fields
+) -> Fields:
+    """Save one crop as a file; its entry in the result."""
+    left, top, right, bottom = crop_box
+    body = io.BytesIO()
+    whole.crop(crop_box).save(body, "JPEG", quality=QUALITY)
+    artifact = ctx.artifact(f"section-{name}.jpg", body.getvalue(), "image/jpeg")
+    return {
+        "id": name,
+        **about,
+        "box": [left, top, right - left, bottom - top],
+        "artifact": artifact.name,
+    }
 
 
 def _opened(body: bytes) -> Image.Image:
-    """The picture of a page. Raises JobFailed for what is not one."""
+    """The screenshot of a page. Raises JobFailed if the file is not one."""
     from PIL import Image
 
-    Image.MAX_IMAGE_PIXELS = None  # looked at here, before anything of it is unpacked
+    Image.MAX_IMAGE_PIXELS = None  # the size is checked below, before anything is decoded
     try:
         with Image.open(io.BytesIO(body), formats=["JPEG"]) as picture:
             if picture.width * picture.height > MAX_PIXELS:
@@ -147,16 +162,17 @@ def _wanted(args: PageCropArgs, report: Fields) -> list[tuple[str, Fields, Box]]
     if unknown:
         raise JobFailed(
             "invalid_input",
-            f"The report has no section of {len(unknown)} of these ids.",
+            f"{len(unknown)} of the {len(names)} section ids are not in the report.",
             retryable=False,
-            hint="The report lists its sections under layout.sections.",
+            hint="Use ids from layout.sections of the report.",
         )
-    found = [
-        (name, {"type": sections[name]["type"]}, _box(sections[name]["box"])) for name in names
-    ]
+    wanted: list[tuple[str, Fields, Box]] = []
+    for name in names:
+        section = sections[name]
+        wanted.append((name, {"type": section["type"]}, _box(section["box"])))
     if args.box is not None:
-        found.append(("box", {}, args.box))
-    return found[:MAX_CROPS]
+        wanted.append(("box", {}, args.box))
+    return wanted[:MAX_CROPS]
 
 
 def _box(values: list[int]) -> Box:

@@ -1,4 +1,4 @@
-"""What other jobs work on: the report and the picture that a ``page.analyze`` job has left."""
+"""The report and the screenshot of an earlier ``page.analyze`` job, for jobs that work on them."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ PICTURE = "screenshot.jpg"
 PAGE_ANALYZE = "page.analyze"
 SCHEMA = "checkback.page/1"
 MAX_BYTES = 64 << 20
-"""More than any report or picture of ours has."""
+"""More than any report or screenshot that this program writes."""
 
 Fields = dict[str, Any]
 
 
 def file_of(job_id: str, name: str) -> str:
     """The name of a job's file as a source of another job. What is a source
-    already stays as it is.
+    already is returned unchanged.
     """
-    return (
-        job_id if job_id.startswith("artifact:") else f"artifact:{ids.parse_job_id(job_id)}/{name}"
-    )
+    if job_id.startswith("artifact:"):
+        return job_id
+    return f"artifact:{ids.parse_job_id(job_id)}/{name}"
 
 
 def _report_of(job_id: str) -> str:
     try:
-        found = file_of(job_id, REPORT)
+        name = file_of(job_id, REPORT)
     except Exception as error:
         raise ValueError(str(error)) from None
-    if not found.endswith(f"/{REPORT}"):
+    if not name.endswith(f"/{REPORT}"):
         raise ValueError("this is not the report of a page.analyze job")
-    return found
+    return name
 
 
 #: The id of a completed page.analyze job. On the way to the job's process it becomes the name of
-#: its report, and whether the caller may read that is found out at the door, as for every source.
+#: its report; whether the caller may read that is checked at submit, as for every source.
 PageJob = Annotated[
     str,
     AfterValidator(_report_of),
@@ -55,9 +55,7 @@ PageJob = Annotated[
 
 
 def read_file(reference: str, ctx: JobContext) -> bytes:
-    """A file that the service has named. Raises JobFailed when it is gone, or is larger than ours
-    are.
-    """
+    """A file that the service has named. Raises JobFailed if it is gone or too large."""
     try:
         path = Path(ctx.files[reference].path)
         if path.stat().st_size > MAX_BYTES:
@@ -66,14 +64,14 @@ def read_file(reference: str, ctx: JobContext) -> bytes:
     except (KeyError, OSError):
         raise JobFailed(
             "SOURCE_NOT_FOUND",
-            "The analysis that is to be worked on is gone.",
+            "The page analysis has expired.",
             retryable=False,
-            hint="Analyse the page again: results are kept for a day.",
+            hint="Analyze the page again: results are kept for a day.",
         ) from None
 
 
 def read_report(reference: str, ctx: JobContext) -> Fields:
-    """A job's report. Raises JobFailed for what is not one."""
+    """A job's report. Raises JobFailed if the file is not one."""
     try:
         report: Any = json.loads(read_file(reference, ctx))
     except (ValueError, RecursionError):
@@ -87,7 +85,7 @@ def not_a_report() -> JobFailed:
     """The failure of a job that was given something else."""
     return JobFailed(
         "invalid_input",
-        "One of the jobs has left no report of a page.",
+        "One of the jobs is not a completed page analysis.",
         retryable=False,
-        hint="Give the id of a completed page.analyze job.",
+        hint="Use the id of a completed page.analyze job.",
     )

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from checkback.kinds.pages.dom.content import Content, total
+from checkback.kinds.pages.dom.content import Content
 from checkback.kinds.pages.dom.snapshot import Box, Node, around
-from checkback.kinds.pages.layout.splitter import Row, Splitter, rows_of
+from checkback.kinds.pages.layout.page_boxes import PageBoxes
+from checkback.kinds.pages.layout.rows import Row, rows_of
 
 MAX_CHILDREN = 24
 _MAX_DEPTH = 12
@@ -19,8 +20,8 @@ _MAX_DEPTH = 12
 
 @dataclass(frozen=True, slots=True)
 class LayoutChild:
-    """A part of a section: ``card`` and ``column`` stand beside others, ``row`` and ``chapter``
-    below.
+    """A part of a section: a ``card`` or ``column`` next to others, or a ``row`` or ``chapter``
+    below them.
     """
 
     role: str
@@ -30,124 +31,156 @@ class LayoutChild:
     node: Node
 
 
-def find_children(splitter: Splitter, nodes: list[Node]) -> list[LayoutChild]:
-    """The parts of a section that consists of these nodes; none when it is one piece."""
-    parts = _entered(splitter, nodes)
-    chapters = _chapters(splitter, parts)
+def find_children(page: PageBoxes, nodes: list[Node]) -> list[LayoutChild]:
+    """The parts of a section that consists of these nodes; empty if it is one piece."""
+    parts = _unwrapped(page, nodes)
+    chapters = _chapters(page, parts)
     if chapters:
         return chapters
-    found: list[LayoutChild] = []
-    for row in _without_titles(splitter, rows_of(parts)):
-        found += _of_row(splitter, row, 0)
-    found = [child for child in found if child.role != "row" or _stands_alone(child.content)]
-    return found if len(found) >= 2 else []
+    children: list[LayoutChild] = []
+    for row in _without_titles(page, rows_of(parts)):
+        children += _children_of_row(page, row, 0)
+    children = [child for child in children if _is_worth_listing(child)]
+    return children if len(children) >= 2 else []
 
 
-def _stands_alone(content: Content) -> bool:
-    """Whether a row is more than a paragraph of what surrounds it."""
+def _is_worth_listing(child: LayoutChild) -> bool:
+    """Whether a part is more than a paragraph of what surrounds it."""
+    if child.role != "row":
+        return True
+    content = child.content
     return bool(content.headings or content.images or content.fields or _asks(content))
 
 
 def _asks(content: Content) -> bool:
-    asked = (words.text.rstrip() for words in content.texts)
-    return content.disclosures > 0 or any(text.endswith(("?", "？")) for text in asked)
+    """Whether a part holds a question."""
+    if content.disclosures > 0:
+        return True
+    return any(text.is_question for text in content.texts)
 
 
-def _entered(splitter: Splitter, nodes: list[Node]) -> list[Node]:
-    """The boxes inside, with wrappers that hold a single one taken off."""
+def _unwrapped(page: PageBoxes, nodes: list[Node]) -> list[Node]:
+    """The boxes inside, without wrappers that hold a single one."""
     parts = nodes
     for _ in range(_MAX_DEPTH):
         if len(parts) != 1:
             break
-        inside = [
-            part for part in splitter.significant(parts[0]) if not _is_decoration(splitter, part)
-        ]
+        inside = page.significant(parts[0])
+        inside = [part for part in inside if not _is_decoration(page.content(part))]
         if not inside:
             break
         parts = inside
     return parts
 
 
-def _is_decoration(splitter: Splitter, part: Node) -> bool:
-    content = splitter.content(part)
+def _is_decoration(content: Content) -> bool:
     return not (content.characters or content.images or content.fields or content.buttons)
 
 
-def _chapters(splitter: Splitter, parts: list[Node]) -> list[LayoutChild]:
-    """The parts between headings of one level that lie in a line with what they head."""
-    heads = [
-        (place, part.heading_level or 9) for place, part in enumerate(parts) if part.heading_level
-    ]
-    if len(heads) > 1 and heads[0][0] == 0 and all(level > heads[0][1] for _, level in heads[1:]):
-        heads = heads[1:]  # The first one names the section.
-    if len(heads) < 2 or len(parts) < 2 * len(heads):
+def _chapters(page: PageBoxes, parts: list[Node]) -> list[LayoutChild]:
+    """The parts between headings of one level that are siblings of what they head."""
+    headings = _own_headings(parts)
+    if len(headings) < 2 or len(parts) < 2 * len(headings):
         return []
-    level = min(level for _, level in heads)
-    cuts = [place for place, own in heads if own == level] + [len(parts)]
-    return [_child(splitter, "chapter", parts[start:end]) for start, end in pairwise(cuts)]
+    top = min(level for _, level in headings)
+    cuts = [at for at, level in headings if level == top]
+    cuts.append(len(parts))
+    return [_child(page, "chapter", parts[start:end]) for start, end in pairwise(cuts)]
 
 
-def _without_titles(splitter: Splitter, rows: list[Row]) -> list[Row]:
-    """The rows below the section's own title and the line of text under it."""
+def _own_headings(parts: list[Node]) -> list[tuple[int, int]]:
+    """Position and level of the headings, without the one that names the section."""
+    headings: list[tuple[int, int]] = []
+    for at, part in enumerate(parts):
+        if part.heading_level:
+            headings.append((at, part.heading_level))
+    if len(headings) < 2 or headings[0][0] > 0:
+        return headings
+    first = headings[0][1]
+    names_section = all(level > first for _, level in headings[1:])
+    return headings[1:] if names_section else headings
+
+
+def _without_titles(page: PageBoxes, rows: list[Row]) -> list[Row]:
+    """The rows below the section's title and the line of text under it."""
     start = 0
     while start < len(rows) - 1 and start < 2:
-        content = splitter.contents(rows[start])
-        low = around([part.box for part in rows[start] if part.box]).height < 200
-        plain = (
-            not (content.images or content.fields) and content.buttons < 3 and content.words < 60
-        )
-        if len(rows[start]) > 1 or not low or not plain or len(content.headings) > 2:
+        if not _is_title(page, rows[start]):
             break
-        if start and _asks(content):
+        if start and _asks(page.contents(rows[start])):
             break
         start += 1
     return rows[start:]
 
 
-def _of_row(splitter: Splitter, row: Row, depth: int) -> list[LayoutChild]:
+def _is_title(page: PageBoxes, row: Row) -> bool:
+    """A low row with little text and at most two headings."""
+    if len(row) > 1 or _box_of(row).height >= 200:
+        return False
+    content = page.contents(row)
+    if content.images or content.fields or content.buttons >= 3:
+        return False
+    return content.words < 60 and len(content.headings) <= 2
+
+
+def _children_of_row(page: PageBoxes, row: Row, depth: int) -> list[LayoutChild]:
     if len(row) > 1:
-        ordered = sorted(row, key=lambda part: part.box.x if part.box else 0)
-        widths = [part.box.width for part in ordered if part.box]
-        role = "card" if max(widths) < 1.25 * min(widths) else "column"
-        found: list[LayoutChild] = []
-        for part in ordered:
-            found += _inner_cards(splitter, part, depth) if role == "column" else []
-            if not found or found[-1].node is part or not _holds(part, found[-1].node):
-                found.append(_child(splitter, role, [part]))
-        return found
-    inside = rows_of(splitter.significant(row[0])) if depth < _MAX_DEPTH else []
+        return _columns(page, row, depth)
+    inside = rows_of(page.significant(row[0])) if depth < _MAX_DEPTH else []
     if len(inside) == 1 and inside[0] != row:
-        return _of_row(splitter, inside[0], depth + 1)
-    side_by_side = [inner for inner in inside if len(inner) > 1]
-    if side_by_side and all(len(inner) > 1 or _is_small(splitter, inner) for inner in inside):
-        return [child for inner in side_by_side for child in _of_row(splitter, inner, depth + 1)]
-    return [_child(splitter, "row", row)]
+        return _children_of_row(page, inside[0], depth + 1)
+    if not _holds_only_columns(page, inside):
+        return [_child(page, "row", row)]
+    children: list[LayoutChild] = []
+    for inner in inside:
+        if len(inner) > 1:
+            children += _children_of_row(page, inner, depth + 1)
+    return children
 
 
-def _inner_cards(splitter: Splitter, part: Node, depth: int) -> list[LayoutChild]:
+def _holds_only_columns(page: PageBoxes, rows: list[Row]) -> bool:
+    """Whether some rows have several boxes, and the others are small."""
+    single = [row for row in rows if len(row) == 1]
+    has_columns = len(single) < len(rows)
+    return has_columns and all(_is_small(page, row) for row in single)
+
+
+def _columns(page: PageBoxes, row: Row, depth: int) -> list[LayoutChild]:
+    """Equal cards, or columns; a column that is a grid of cards is listed as its cards."""
+    ordered = sorted(row, key=lambda part: part.box.x if part.box else 0)
+    if _are_equally_wide(ordered):
+        return [_child(page, "card", [part]) for part in ordered]
+    children: list[LayoutChild] = []
+    for part in ordered:
+        cards = _inner_cards(page, part, depth)
+        children += cards or [_child(page, "column", [part])]
+    return children
+
+
+def _are_equally_wide(parts: list[Node]) -> bool:
+    widths = [part.box.width for part in parts if part.box]
+    return max(widths) < 1.25 * min(widths)
+
+
+def _inner_cards(page: PageBoxes, part: Node, depth: int) -> list[LayoutChild]:
     """The cards of a grid that is itself one column."""
-    if len(splitter.content(part).headings) < 3 or depth > _MAX_DEPTH:
+    if len(page.content(part).headings) < 3 or depth > _MAX_DEPTH:
         return []
-    inner = _of_row(splitter, [part], depth + 1)
-    return inner if sum(child.role == "card" for child in inner) >= 3 else []
+    children = _children_of_row(page, [part], depth + 1)
+    cards = [child for child in children if child.role == "card"]
+    return children if len(cards) >= 3 else []
 
 
-def _holds(outer: Node, inner: Node) -> bool:
-    return any(item is outer for item in inner.ancestors())
-
-
-def _is_small(splitter: Splitter, row: Row) -> bool:
-    content = splitter.contents(row)
+def _is_small(page: PageBoxes, row: Row) -> bool:
+    content = page.contents(row)
     return content.words < 60 and not content.images and not content.fields
 
 
-def _child(splitter: Splitter, role: str, nodes: list[Node]) -> LayoutChild:
-    content = (
-        splitter.content(nodes[0])
-        if len(nodes) == 1
-        else total([splitter.content(n) for n in nodes])
-    )
+def _box_of(row: Row) -> Box:
+    return around([node.box for node in row if node.box])
+
+
+def _child(page: PageBoxes, role: str, nodes: list[Node]) -> LayoutChild:
+    content = page.contents(nodes)
     heading = content.headings[0].text if content.headings else None
-    return LayoutChild(
-        role, heading, around([node.box for node in nodes if node.box]), content, nodes[0]
-    )
+    return LayoutChild(role, heading, _box_of(nodes), content, nodes[0])

@@ -1,10 +1,10 @@
-"""The report's parts, each a pure function of the bundle; what several of them
-need is read once.
+"""The report's parts, each a pure function of the capture; what several of them need is computed
+once.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -29,8 +29,9 @@ from checkback.kinds.pages.dom.css_parser import StyleFacts
 from checkback.kinds.pages.dom.selectors import css_path
 from checkback.kinds.pages.dom.snapshot import Tree, parse
 from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
+from checkback.kinds.pages.layout.section import Section
 from checkback.kinds.pages.layout.section_parts import MAX_CHILDREN, LayoutChild
-from checkback.kinds.pages.layout.section_types import Section, find_sections
+from checkback.kinds.pages.layout.section_types import find_sections
 
 Fields = dict[str, Any]
 
@@ -42,9 +43,7 @@ MAX_REQUESTS = 20
 
 
 class ReportBuilder:
-    """A bundle being read: its tree, style sheets and sections are worked out
-    when first asked for.
-    """
+    """Reads one capture; its tree, style sheets and sections are computed when first needed."""
 
     def __init__(self, bundle: PageCapture) -> None:
         self.bundle = bundle
@@ -102,15 +101,13 @@ class ReportBuilder:
             self._sizes.append(describe_size(entry, self.sections))
 
     def obstacles(self) -> list[tuple[str, str]]:
-        """What kept the page from being seen as a visitor sees it: code and sentence."""
+        """What kept the analysis from seeing the page as a visitor does: code and sentence."""
         return find_obstacles(self.bundle, self.tree)
 
     # --- parts, by phase ---
 
     def ingest(self) -> Fields:
-        """What the page is and how it arrived: the report's top level, content,
-        network, console.
-        """
+        """The report's top level, content, network and console."""
         bundle, facts = self.bundle, self.bundle.facts or {}
         network = bundle.network or {}
         part: Fields = {
@@ -161,14 +158,16 @@ class ReportBuilder:
         """Sections, outline, grid, look, style sheets, technologies."""
         tree = self.tree
         if tree is None:
-            raise ValueError("the bundle holds no snapshot")
+            raise ValueError("the capture has no snapshot")
         sections = self.sections
         listed, total = landmarks(tree, MAX_LANDMARKS)
         part: Fields = {
             "pageSize": [round(tree.width), round(tree.height)],
             "sectionCount": len(sections),
             "sectionTypes": dict(Counter(section.type for section in sections)),
-            "sections": [_told(number, section) for number, section in enumerate(sections, 1)],
+            "sections": [
+                _section_entry(number, section) for number, section in enumerate(sections, 1)
+            ],
             "landmarks": listed,
             "landmarksTotal": total,
             "headings": self.headings[:MAX_HEADINGS],
@@ -186,10 +185,8 @@ class ReportBuilder:
 
     def _design(self, tree: Tree) -> Fields:
         variables = css_facts.variables(self.styles)
-        clamps, calcs = (
-            css_facts.fluid_values(self.styles, "clamp"),
-            css_facts.fluid_values(self.styles, "calc"),
-        )
+        clamps = css_facts.fluid_values(self.styles, "clamp")
+        calcs = css_facts.fluid_values(self.styles, "calc")
         part: Fields = {
             "cssVariables": variables[: css_facts.MAX_LISTED],
             "cssVariablesTotal": len(variables),
@@ -241,13 +238,13 @@ class ReportBuilder:
         return {"responsive": describe_responsive(self.bundle, self._sizes, points)}
 
 
-def _told(number: int, section: Section) -> Fields:
+def _section_entry(number: int, section: Section) -> Fields:
     content = section.content
     first = section.nodes[0]
-    told: Fields = {"id": f"s{number}", "type": section.type}
+    entry: Fields = {"id": f"s{number}", "type": section.type}
     if section.heading:
-        told["heading"] = section.heading
-    return told | {
+        entry["heading"] = section.heading
+    return entry | {
         "box": section.box.rounded(),
         "confidence": section.confidence,
         "evidence": section.evidence,
@@ -258,18 +255,18 @@ def _told(number: int, section: Section) -> Fields:
         "images": len(content.images),
         "fields": len(content.fields) + content.textareas,
         "children": [
-            _told_child(f"s{number}.{place}", child)
+            _child_entry(f"s{number}.{place}", child)
             for place, child in enumerate(section.children[:MAX_CHILDREN], 1)
         ],
         "childrenTotal": len(section.children),
     }
 
 
-def _told_child(name: str, child: LayoutChild) -> Fields:
-    told: Fields = {"id": name, "role": child.role}
+def _child_entry(name: str, child: LayoutChild) -> Fields:
+    entry: Fields = {"id": name, "role": child.role}
     if child.heading:
-        told["heading"] = child.heading
-    return told | {
+        entry["heading"] = child.heading
+    return entry | {
         "box": child.box.rounded(),
         "selector": css_path(child.node),
         "text": child.content.text[:CHILD_TEXT],
@@ -282,13 +279,15 @@ def _tokens(variables: list[Fields]) -> dict[str, list[str]]:
     """The custom properties of the root, by category: what a design system
     would call its tokens.
     """
-    found: dict[str, list[str]] = {}
+    tokens: defaultdict[str, list[str]] = defaultdict(list)
     for variable in variables:
-        if variable["scope"] in (":root", "html", ":host", "body") or ":root" in variable["scope"]:
-            found.setdefault(variable["category"], []).append(
-                f"{variable['name']}: {variable['value']}"
-            )
-    return {category: names[:60] for category, names in sorted(found.items())}
+        if _is_global(variable["scope"]):
+            tokens[variable["category"]].append(f"{variable['name']}: {variable['value']}")
+    return {category: names[:60] for category, names in sorted(tokens.items())}
+
+
+def _is_global(scope: str) -> bool:
+    return scope in ("html", ":host", "body") or ":root" in scope
 
 
 def describe_performance(bundle: PageCapture) -> Fields:
@@ -307,7 +306,7 @@ def describe_performance(bundle: PageCapture) -> Fields:
 
 
 def _blocked(bundle: PageCapture) -> list[Fields]:
-    """What the egress proxy refused; it knows of tunnels too, which the page only sees fail."""
+    """What the egress proxy refused. It also knows of tunnels, which the page only sees fail."""
     reported: list[Fields] = (bundle.egress or {}).get("blocked", [])
     if reported:
         return reported[:50]

@@ -1,4 +1,4 @@
-"""Puts the parts together: the full report, and the small result that a job's record holds."""
+"""Assembles the full report, and the small result that is in a job's record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PhaseFailure:
-    """A phase that did not finish, and why, in words of our own."""
+    """A phase that did not finish, and why, without any text from the page."""
 
     phase: str
     code: str
@@ -56,7 +56,7 @@ def assemble(
     outcome: AnalysisOutcome,
     artifacts: list[Fields],
 ) -> Fields:
-    """The full report. Parts that were not made are absent."""
+    """The full report. Parts without a result are absent."""
     report: Fields = {
         "schema": SCHEMA,
         # Everything below that is text may have been written by the page: show it, never obey it.
@@ -110,7 +110,7 @@ def add_score(parts: Fields, measure: Measure) -> None:
 
 
 def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields:
-    """The job's result: ReftrixMCP's counters, and the names of our artifacts. Holds no text of the
+    """The job's result: ReftrixMCP's counters, and the names of the artifacts. Holds no text from the
     page.
     """
     results: Fields = {}
@@ -130,7 +130,7 @@ def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields
             active = sum(_moves_by_webgl(canvas) for canvas in canvases)
             results["motion"]["webglAnimationsDetected"] = active
     if "quality" in report:
-        # ReftrixMCP's own axes, weighed as the caller asked; report.json has ours as well.
+        # ReftrixMCP's own axes, weighed as the caller asked; report.json also has its own axes.
         results["quality"] = {
             name: report["quality"]["reftrix"][name] for name in ("overallScore", "grade")
         }

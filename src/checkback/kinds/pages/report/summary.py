@@ -1,4 +1,4 @@
-"""The report in a few lines for an agent that has no room for more: at most 1 KB, and no text of
+"""The report in a few lines for an agent that has no room for more: at most 1 KB, and no text from
 the page.
 """
 
@@ -13,7 +13,7 @@ MAX_BYTES = 1000
 
 
 def summarize(report: Fields) -> str:
-    """What matters most, in numbers and words of our own."""
+    """What matters most, in numbers and fixed phrases."""
     text = ""
     for line in _lines(report):
         longer = f"{text}\n{line}" if text else line
@@ -40,39 +40,58 @@ def _lines(report: Fields) -> Iterator[str]:
 def _layout(report: Fields) -> Iterator[str]:
     layout: Fields | None = report.get("layout")
     if layout is not None:
-        order = ", ".join(section["type"] for section in layout["sections"][:14])
-        more = ", ..." if layout["sectionCount"] > 14 else ""
-        width, height = layout["pageSize"]
-        yield f"{layout['sectionCount']} sections on {width} x {height} px: {order}{more}."
+        yield _sections(layout)
     design: Fields = report.get("design", {})
     if "colors" in design:
-        accents = ", ".join(design["colors"]["accent"][:2]) or "none"
-        grounds = ", ".join(design["colors"]["dominant"][:2])
-        base = design["spacing"].get("base")
-        spacing = f", spacing on {base} px" if base else ""
-        yield f"Look: {design['theme']}, {grounds}, accent {accents}{spacing}."
+        yield _look(design)
+
+
+def _sections(layout: Fields) -> str:
+    count = layout["sectionCount"]
+    order = ", ".join(section["type"] for section in layout["sections"][:14])
+    more = ", ..." if count > 14 else ""
+    width, height = layout["pageSize"]
+    return f"{count} sections on {width} x {height} px: {order}{more}."
+
+
+def _look(design: Fields) -> str:
+    accents = ", ".join(design["colors"]["accent"][:2]) or "none"
+    grounds = ", ".join(design["colors"]["dominant"][:2])
+    base = design["spacing"].get("base")
+    spacing = f", spacing on {base} px" if base else ""
+    return f"Look: {design['theme']}, {grounds}, accent {accents}{spacing}."
 
 
 def _findings(report: Fields) -> Iterator[str]:
-    part: Fields = report.get("accessibility", {})
+    yield from _accessibility(report.get("accessibility", {}))
+    yield from _speed(report.get("performance", {}))
+    yield from _overflow(report.get("responsive", {}).get("viewports", []))
+
+
+def _accessibility(part: Fields) -> Iterator[str]:
     if part:
         rules = part.get("violationTotal", "unknown")
         contrast = part.get("contrast", {}).get("failed", "unknown")
         yield f"Accessibility: axe rules broken {rules}, texts with too little contrast {contrast}."
-    speed: Fields = report.get("performance", {})
-    if speed:
-        known = [("LCP", "lcpMs", " ms"), ("CLS", "cls", ""), ("blocked", "tbtMs", " ms")]
-        told = [
-            f"{name} {speed[key]:g}{unit}"
-            for name, key, unit in known
-            if speed.get(key) is not None
-        ]
-        told += [f"{speed['requests']} requests", f"{speed['weight']['total'] / 1e6:.2f} MB"]
-        yield f"Lab, unthrottled: {', '.join(told)}."
-    wide = [
-        viewport
-        for viewport in report.get("responsive", {}).get("viewports", ())
-        if viewport["overflowX"]
-    ]
-    if wide:
-        yield f"Too wide at {', '.join(str(viewport['width']) for viewport in wide)} px."
+
+
+def _speed(speed: Fields) -> Iterator[str]:
+    if not speed:
+        return
+    values: list[str] = []
+    for name, key, unit in (
+        ("LCP", "lcpMs", " ms"),
+        ("CLS", "cls", ""),
+        ("blocked", "tbtMs", " ms"),
+    ):
+        if speed.get(key) is not None:
+            values.append(f"{name} {speed[key]:g}{unit}")
+    values.append(f"{speed['requests']} requests")
+    values.append(f"{speed['weight']['total'] / 1e6:.2f} MB")
+    yield f"Lab, unthrottled: {', '.join(values)}."
+
+
+def _overflow(viewports: list[Fields]) -> Iterator[str]:
+    widths = [str(viewport["width"]) for viewport in viewports if viewport["overflowX"]]
+    if widths:
+        yield f"Too wide at {', '.join(widths)} px."

@@ -1,5 +1,5 @@
-"""Where a page breaks the rules of ``rules.py``: one finding for each broken rule, with what shows
-it.
+"""Where a page breaks the rules of ``rules.py``: one finding for each broken rule, with its
+evidence.
 
 Pure functions of the report's other parts. What was not measured is not found.
 """
@@ -18,6 +18,22 @@ from checkback.kinds.pages.scoring.rules import RULES
 
 Fields = dict[str, Any]
 
+#: Each value of a lab measurement: name, rule, limits for fair and poor, unit.
+_LIMITS = (
+    ("lcpMs", "slow-largest-paint", 2500, 4000, "ms"),
+    ("cls", "layout-shift", 0.1, 0.25, ""),
+    ("tbtMs", "blocked-thread", 200, 600, "ms"),
+)
+_NO_ZOOM = re.compile(r"user-scalable\s*=\s*(no|0)|maximum-scale\s*=\s*1(\.0)?\b")
+#: Properties that need a new layout on each frame.
+_LAYOUT_PROPERTIES = frozenset(
+    {"width", "height", "min-width", "min-height", "max-width", "max-height", "top", "right", "bottom",
+     "left", "inset", "margin", "margin-top", "margin-right", "margin-bottom", "margin-left", "padding",
+     "padding-top", "padding-right", "padding-bottom", "padding-left", "font-size", "line-height",
+     "border-width", "flex-basis", "grid-template-columns", "grid-template-rows"}
+)  # fmt: skip
+_STOCK_ORDER = ("navigation", "hero", "feature", "testimonial", "pricing", "faq", "cta", "footer")
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -29,9 +45,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A broken rule. ``name`` differs from the rule's only for axe, whose rules have names of their
-    own.
-    """
+    """A broken rule. ``name`` is empty, except for axe, whose rules have their own names."""
 
     rule: str
     count: int = 1
@@ -46,19 +60,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the caller wants judged, beside the page itself."""
+class Expectations:
+    """What the caller wants judged in addition to the page itself."""
 
     strict: bool = True
     industry: str | None = None
     audience: str | None = None
 
 
-def find(report: Fields, wishes: Wishes) -> list[Finding]:
+def find(report: Fields, expectations: Expectations) -> list[Finding]:
     """Every broken rule of a report, in the order of the rules."""
-    found = [
+    findings = [
         *_content(report),
-        *_accessibility(report, wishes.strict),
+        *_accessibility(report, strict=expectations.strict),
         *_performance(report),
         *_files(report),
         *_metadata(report),
@@ -67,90 +81,138 @@ def find(report: Fields, wishes: Wishes) -> list[Finding]:
         *_consistency(report),
         *_motion(report),
         *_structure(report),
-        *_wishes(report, wishes),
+        *_audience(report, expectations),
         *_originality(report),
     ]
-    order = {name: place for place, name in enumerate(RULES)}
-    return sorted(found, key=lambda finding: order[finding.rule])
+    order = {name: index for index, name in enumerate(RULES)}
+    return sorted(findings, key=lambda finding: order[finding.rule])
 
 
 def _places(items: Iterable[Fields]) -> tuple[Place, ...]:
     return tuple(Place(str(item["selector"]), tuple(item.get("box") or ())) for item in items)
 
 
+def _with_elements(rule: str, count: int, seo: Fields, name: str) -> Finding:
+    """A finding with the elements that the page's facts list under a name."""
+    elements: Fields = seo.get("elements", {})
+    return Finding(rule, count, (), _places(elements.get(name, ())))
+
+
+# --- content and accessibility ---
+
+
 def _content(report: Fields) -> Iterator[Finding]:
     content: Fields = report.get("content", {})
-    length = content.get("textLength", 0)
-    if not content or length >= 200 or (length >= 40 and content["images"]):
+    if not content:
         return
-    rule = "little-content" if length >= 40 else "no-content"
-    yield Finding(rule, 1, (f"{length} characters of text",))
+    length = content.get("textLength", 0)
+    evidence = (f"{length} characters of text",)
+    if length < 40:
+        yield Finding("no-content", 1, evidence)
+    elif length < 200 and not content["images"]:
+        yield Finding("little-content", 1, evidence)
 
 
-def _accessibility(report: Fields, strict: bool) -> Iterator[Finding]:
+def _accessibility(report: Fields, *, strict: bool) -> Iterator[Finding]:
     part: Fields = report.get("accessibility", {})
-    for violation in part.get("violations", ()):
-        impact = violation["impact"] if f"axe-{violation['impact']}" in RULES else "minor"
-        if not strict and impact in ("moderate", "minor"):
+    violations: list[Fields] = part.get("violations", [])
+    axe_rules = {violation["id"] for violation in violations}
+    yield from _axe_violations(violations, strict=strict)
+    yield from _contrast(part.get("contrast", {}))
+    yield from _labels(report, axe_rules)
+    yield from _heading_levels(report, axe_rules)
+    yield from _main_landmark(report, axe_rules)
+
+
+def _axe_violations(violations: list[Fields], *, strict: bool) -> Iterator[Finding]:
+    for violation in violations:
+        impact = violation["impact"]
+        rule = f"axe-{impact}" if f"axe-{impact}" in RULES else "axe-minor"
+        if not strict and rule in ("axe-moderate", "axe-minor"):
             continue
         yield Finding(
-            f"axe-{impact}",
+            rule,
             violation["count"],
             (violation["help"],),
             _places(violation["nodes"]),
             f"axe-{violation['id']}",
             violation["help"],
         )
-    contrast: Fields = part.get("contrast", {})
-    if contrast.get("failed"):
-        worst = tuple(
-            f"{item['ratio']}:1 instead of {item['needed']:g}:1" for item in contrast["failures"]
-        )
-        yield Finding("low-contrast", contrast["failed"], worst, _places(contrast["failures"]))
+
+
+def _contrast(contrast: Fields) -> Iterator[Finding]:
+    if not contrast.get("failed"):
+        return
+    failures: list[Fields] = contrast["failures"]
+    evidence = tuple(f"{item['ratio']}:1 instead of {item['needed']:g}:1" for item in failures)
+    yield Finding("low-contrast", contrast["failed"], evidence, _places(failures))
+
+
+def _labels(report: Fields, axe_rules: set[str]) -> Iterator[Finding]:
     seo: Fields = report.get("seo", {})
-    seen = {violation["id"] for violation in part.get("violations", ())}
-    if seo.get("unlabelledFields") and "label" not in seen:
-        yield _with_elements(
-            "field-without-label", seo["unlabelledFields"], seo, "unlabelledFields"
-        )
-    skipped = part.get("headings", {}).get("skippedLevels", 0)
-    if skipped and "heading-order" not in seen:
+    count = seo.get("unlabelledFields")
+    if count and "label" not in axe_rules:
+        yield _with_elements("field-without-label", count, seo, "unlabelledFields")
+
+
+def _heading_levels(report: Fields, axe_rules: set[str]) -> Iterator[Finding]:
+    headings: Fields = report.get("accessibility", {}).get("headings", {})
+    skipped = headings.get("skippedLevels", 0)
+    if skipped and "heading-order" not in axe_rules:
+        seo: Fields = report.get("seo", {})
         yield _with_elements("skipped-heading-level", skipped, seo, "skippedHeadings")
-    landmarks = report.get("layout", {}).get("landmarks")
-    without = landmarks is not None and all(landmark["role"] != "main" for landmark in landmarks)
-    if without and "landmark-one-main" not in seen:
+
+
+def _main_landmark(report: Fields, axe_rules: set[str]) -> Iterator[Finding]:
+    landmarks: list[Fields] | None = report.get("layout", {}).get("landmarks")
+    if landmarks is None or "landmark-one-main" in axe_rules:
+        return
+    if all(landmark["role"] != "main" for landmark in landmarks):
         yield Finding("no-main-landmark")
 
 
-_LIMITS = (
-    ("lcpMs", "slow-largest-paint", 2500, 4000, "ms"),
-    ("cls", "layout-shift", 0.1, 0.25, ""),
-    ("tbtMs", "blocked-thread", 200, 600, "ms"),
-)
+# --- performance and files ---
 
 
 def _performance(report: Fields) -> Iterator[Finding]:
     part: Fields = report.get("performance", {})
-    if (part.get("ttfbMs") or 0) > 800:
-        yield Finding("slow-first-byte", 1, (f"{part['ttfbMs']:g} ms",))
+    first_byte = part.get("ttfbMs") or 0
+    if first_byte > 800:
+        yield Finding("slow-first-byte", 1, (f"{first_byte:g} ms",))
+    yield from _slow_values(part)
+    yield from _weight(part)
+    if part.get("failedTotal"):
+        urls = tuple(str(item["url"]) for item in part.get("failed", ()))
+        yield Finding("failed-requests", part["failedTotal"], urls)
+
+
+def _slow_values(part: Fields) -> Iterator[Finding]:
     for name, rule, fair, poor, unit in _LIMITS:
         value = part.get(name)
-        if value is not None and value > fair:
-            places = ()
-            if name == "lcpMs" and part.get("lcpElement"):
-                places = (Place(str(part["lcpElement"])),)
-            elif name == "cls":
-                moved = dict.fromkeys(str(item["element"]) for item in part.get("clsSources", ()))
-                places = tuple(Place(element) for element in moved if element)
-            yield Finding(rule, 2 if value > poor else 1, (f"{value:g} {unit}".strip(),), places)
+        if value is None or value <= fair:
+            continue
+        count = 2 if value > poor else 1
+        evidence = f"{value:g} {unit}".strip()
+        yield Finding(rule, count, (evidence,), _slow_elements(part, name))
+
+
+def _slow_elements(part: Fields, name: str) -> tuple[Place, ...]:
+    """The elements that a measured value is about."""
+    elements: list[str] = []
+    if name == "lcpMs":
+        elements = [str(part.get("lcpElement") or "")]
+    elif name == "cls":
+        elements = [str(item["element"]) for item in part.get("clsSources", ())]
+    return tuple(Place(element) for element in dict.fromkeys(elements) if element)
+
+
+def _weight(part: Fields) -> Iterator[Finding]:
     weight = part.get("weight", {}).get("total", 0)
     if weight > 3_000_000:
         yield Finding("heavy-page", 2 if weight > 6_000_000 else 1, (f"{weight / 1e6:.1f} MB",))
-    if part.get("requests", 0) > 120:
-        yield Finding("many-requests", 1, (f"{part['requests']} requests",))
-    if part.get("failedTotal"):
-        addresses = tuple(str(item["url"]) for item in part.get("failed", ()))
-        yield Finding("failed-requests", part["failedTotal"], addresses)
+    requests = part.get("requests", 0)
+    if requests > 120:
+        yield Finding("many-requests", 1, (f"{requests} requests",))
 
 
 def _files(report: Fields) -> Iterator[Finding]:
@@ -161,18 +223,25 @@ def _files(report: Fields) -> Iterator[Finding]:
     errors = report.get("console", {}).get("errorTotal", 0)
     if errors:
         yield Finding("script-errors", errors)
-    css: Fields = report.get("css", {})
-    if css and (css["unusedPercent"] or 0) > 70 and css["bytes"] > 100_000:
-        yield Finding(
-            "unused-css", 1, (f"{css['unusedPercent']:.0f} % of {css['bytes'] // 1000} kB",)
-        )
+    yield from _unused_css(report.get("css", {}))
+
+
+def _unused_css(css: Fields) -> Iterator[Finding]:
+    if not css or css["bytes"] <= 100_000:
+        return
+    unused = css["unusedPercent"] or 0
+    if unused > 70:
+        yield Finding("unused-css", 1, (f"{unused:.0f} % of {css['bytes'] // 1000} kB",))
+
+
+# --- metadata, links and window sizes ---
 
 
 def _metadata(report: Fields) -> Iterator[Finding]:
     seo: Fields | None = report.get("seo")
     if seo is None:
         return
-    missing = {
+    broken = {
         "no-title": not report.get("title"),
         "no-description": not seo["description"],
         "no-language": not report.get("lang"),
@@ -182,122 +251,162 @@ def _metadata(report: Fields) -> Iterator[Finding]:
         "not-indexed": "noindex" in str(seo["robots"]).lower(),
         "invalid-json-ld": "(not valid JSON)" in seo["jsonLd"],
     }
-    yield from (Finding(rule) for rule, applies in missing.items() if applies)
-    if seo.get("h1Count") == 0:
+    for rule, is_broken in broken.items():
+        if is_broken:
+            yield Finding(rule)
+    yield from _main_headings(seo)
+
+
+def _main_headings(seo: Fields) -> Iterator[Finding]:
+    count = seo.get("h1Count", 1)
+    if count == 0:
         yield Finding("no-main-heading")
-    elif seo.get("h1Count", 1) > 1:
-        yield _with_elements(
-            "several-main-headings", seo["h1Count"] - 1, seo, "furtherMainHeadings"
-        )
+    elif count > 1:
+        yield _with_elements("several-main-headings", count - 1, seo, "furtherMainHeadings")
 
 
 def _links(report: Fields) -> Iterator[Finding]:
     seo: Fields = report.get("seo", {})
-    counts = {
-        "images-without-alt": (seo.get("imagesWithoutAlt", 0), "imagesWithoutAlt"),
-        "empty-links": (seo.get("links", {}).get("empty", 0), "emptyLinks"),
-        "vague-links": (seo.get("links", {}).get("vague", 0), "vagueLinks"),
-    }
-    for rule, (count, name) in counts.items():
+    links: Fields = seo.get("links", {})
+    counts = (
+        ("images-without-alt", seo.get("imagesWithoutAlt", 0), "imagesWithoutAlt"),
+        ("empty-links", links.get("empty", 0), "emptyLinks"),
+        ("vague-links", links.get("vague", 0), "vagueLinks"),
+    )
+    for rule, count, name in counts:
         if count:
             yield _with_elements(rule, count, seo, name)
 
 
-def _with_elements(rule: str, count: int, seo: Fields, name: str) -> Finding:
-    return Finding(rule, count, (), _places(seo.get("elements", {}).get(name, ())))
-
-
 def _windows(report: Fields) -> Iterator[Finding]:
     viewports: list[Fields] = report.get("responsive", {}).get("viewports", [])
-    over = [viewport for viewport in viewports if viewport["overflowX"]]
-    if over:
-        sizes = tuple(f"{item['overflowPixels']} px at {item['width']} px" for item in over)
-        yield Finding("overflow", len(over), sizes)
     narrow = [viewport for viewport in viewports if viewport["width"] < 600]
-    taps = max((viewport["smallTapTargets"] for viewport in narrow), default=0)
-    if taps:
-        yield Finding("small-targets", taps)
-    length = report.get("content", {}).get("textLength", 0)
-    if any(viewport["smallText"] > 0.1 * max(1, length) for viewport in narrow):
-        yield Finding("small-text")
-    shown = any(viewport["navigation"] == "expanded" for viewport in viewports)
-    if shown and any(viewport["navigation"] == "none" for viewport in narrow):
+    yield from _overflow(viewports)
+    yield from _on_phones(narrow, report.get("content", {}).get("textLength", 0))
+    navigations = {viewport["navigation"] for viewport in viewports}
+    on_phones = {viewport["navigation"] for viewport in narrow}
+    if "expanded" in navigations and "none" in on_phones:
         yield Finding("lost-navigation")
-    tag: str | None = report.get("seo", {}).get("viewport")
+    yield from _viewport_tag(report.get("seo", {}).get("viewport"))
+
+
+def _overflow(viewports: list[Fields]) -> Iterator[Finding]:
+    wide = [viewport for viewport in viewports if viewport["overflowX"]]
+    if wide:
+        evidence = tuple(f"{item['overflowPixels']} px at {item['width']} px" for item in wide)
+        yield Finding("overflow", len(wide), evidence)
+
+
+def _on_phones(narrow: list[Fields], text_length: int) -> Iterator[Finding]:
+    targets = max((viewport["smallTapTargets"] for viewport in narrow), default=0)
+    if targets:
+        yield Finding("small-targets", targets)
+    if any(viewport["smallText"] > 0.1 * max(1, text_length) for viewport in narrow):
+        yield Finding("small-text")
+
+
+def _viewport_tag(tag: str | None) -> Iterator[Finding]:
     if tag == "":
         yield Finding("no-viewport")
-    elif tag and re.search(r"user-scalable\s*=\s*(no|0)|maximum-scale\s*=\s*1(\.0)?\b", tag):
+    elif tag and _NO_ZOOM.search(tag):
         yield Finding("zoom-forbidden", 1, (tag[:100],))
+
+
+# --- consistency ---
 
 
 def _consistency(report: Fields) -> Iterator[Finding]:
     design: Fields = report.get("design", {})
-    spacing: Fields = design.get("spacing", {})
-    if spacing.get("values", 0) > 10 and spacing.get("onBase", 1) < 0.6:
-        yield Finding(
-            "irregular-spacing", 1, (f"{spacing['onBase']:.0%} on a base of {spacing['base']} px",)
-        )
-    typography: Fields = design.get("typography", {})
-    if typography.get("sizes", 0) > 12:
-        yield Finding(
-            "many-font-sizes", typography["sizes"] - 12, (f"{typography['sizes']} sizes",)
-        )
-    families = [item for item in typography.get("families", ()) if item["share"] >= 0.02]
-    if len(families) > 3:
-        yield Finding(
-            "many-families", len(families) - 3, tuple(item["declared"] for item in families)
-        )
-    missing = [item for item in families if item.get("isFallback")]
-    if missing:
-        shown = tuple(
-            f"{item['declared']} is shown as {', '.join(item['rendered'])}" for item in missing
-        )
-        yield Finding("missing-font", len(missing), shown)
+    yield from _spacing(design.get("spacing", {}))
+    yield from _typography(design.get("typography", {}))
     if design.get("radiiTotal", 0) > 6:
         yield Finding("many-radii", design["radiiTotal"] - 6)
-    css: Fields = report.get("css", {})
-    if css.get("declarations", 0) > 200 and css["importantCount"] > 0.05 * css["declarations"]:
-        yield Finding("important-rules", 1, (f"{css['importantCount']} of {css['declarations']}",))
+    yield from _important_rules(report.get("css", {}))
     if report.get("seo", {}).get("compatMode") == "BackCompat":
         yield Finding("quirks-mode")
 
 
+def _spacing(spacing: Fields) -> Iterator[Finding]:
+    if spacing.get("values", 0) <= 10:
+        return
+    on_base = spacing.get("onBase", 1)
+    if on_base < 0.6:
+        yield Finding("irregular-spacing", 1, (f"{on_base:.0%} on a base of {spacing['base']} px",))
+
+
+def _typography(typography: Fields) -> Iterator[Finding]:
+    sizes = typography.get("sizes", 0)
+    if sizes > 12:
+        yield Finding("many-font-sizes", sizes - 12, (f"{sizes} sizes",))
+    families = [item for item in typography.get("families", ()) if item["share"] >= 0.02]
+    if len(families) > 3:
+        names = tuple(item["declared"] for item in families)
+        yield Finding("many-families", len(families) - 3, names)
+    missing = [item for item in families if item.get("isFallback")]
+    if missing:
+        yield Finding("missing-font", len(missing), tuple(_fallback(item) for item in missing))
+
+
+def _fallback(family: Fields) -> str:
+    return f"{family['declared']} is shown as {', '.join(family['rendered'])}"
+
+
+def _important_rules(css: Fields) -> Iterator[Finding]:
+    declarations = css.get("declarations", 0)
+    if declarations <= 200:
+        return
+    important = css["importantCount"]
+    if important > 0.05 * declarations:
+        yield Finding("important-rules", 1, (f"{important} of {declarations}",))
+
+
+# --- motion ---
+
+
 def _motion(report: Fields) -> Iterator[Finding]:
     part: Fields = report.get("motion", {})
+    patterns: list[Fields] = part.get("patterns", [])
+    moving = [pattern for pattern in patterns if pattern["type"] != "keyframes"]
     reduced: Fields = part.get("reducedMotion", {})
     if reduced.get("infiniteAfter"):
-        names = [
-            pattern["name"]
-            for pattern in part["patterns"]
-            if pattern["accessibility"].get("respectsReducedMotion") is False
-        ]
-        running = [item for item in part.get("cssAnimations", ()) if item["infinite"]]
-        places = tuple(Place(str(item["target"])) for item in running if item["name"] in names)
-        yield Finding("motion-not-reduced", reduced["infiniteAfter"], tuple(names), places)
-    moving = [pattern for pattern in part.get("patterns", ()) if pattern["type"] != "keyframes"]
+        yield _motion_not_reduced(part, reduced["infiniteAfter"])
     if len(moving) >= 3 and not reduced.get("mediaQueries"):
         yield Finding("no-reduced-motion", 1, (f"{len(moving)} patterns of motion",))
-    costly = [pattern for pattern in moving if _LAYOUT.intersection(pattern["properties"])]
+    yield from _costly_motion(moving)
+    yield from _slow_motion(moving)
+
+
+def _motion_not_reduced(part: Fields, count: int) -> Finding:
+    names = [pattern["name"] for pattern in part["patterns"] if _ignores_reduced_motion(pattern)]
+    endless = [item for item in part.get("cssAnimations", ()) if item["infinite"]]
+    places = tuple(Place(str(item["target"])) for item in endless if item["name"] in names)
+    return Finding("motion-not-reduced", count, tuple(names), places)
+
+
+def _ignores_reduced_motion(pattern: Fields) -> bool:
+    return pattern["accessibility"].get("respectsReducedMotion") is False
+
+
+def _costly_motion(moving: list[Fields]) -> Iterator[Finding]:
+    costly = [item for item in moving if _LAYOUT_PROPERTIES.intersection(item["properties"])]
     if costly:
-        yield Finding("costly-animation", len(costly), tuple(pattern["name"] for pattern in costly))
-    slow = [
-        p
-        for p in moving
-        if not p["infinite"] and p["duration"] > 2000 and p["type"] == "css_transition"
-    ]
+        yield Finding("costly-animation", len(costly), tuple(item["name"] for item in costly))
+
+
+def _slow_motion(moving: list[Fields]) -> Iterator[Finding]:
+    slow = [pattern for pattern in moving if _is_slow_transition(pattern)]
     if slow:
-        yield Finding(
-            "slow-motion", len(slow), tuple(f"{p['name']}: {p['duration']:g} ms" for p in slow)
-        )
+        evidence = tuple(f"{item['name']}: {item['duration']:g} ms" for item in slow)
+        yield Finding("slow-motion", len(slow), evidence)
 
 
-#: Properties that need a new layout on each frame.
-_LAYOUT = frozenset(
-    {"width", "height", "min-width", "min-height", "max-width", "max-height", "top", "right", "bottom",
-     "left", "inset", "margin", "margin-top", "margin-right", "margin-bottom", "margin-left", "padding",
-     "padding-top", "padding-right", "padding-bottom", "padding-left", "font-size", "line-height",
-     "border-width", "flex-basis", "grid-template-columns", "grid-template-rows"}
-)  # fmt: skip
+def _is_slow_transition(pattern: Fields) -> bool:
+    if pattern["infinite"] or pattern["type"] != "css_transition":
+        return False
+    return pattern["duration"] > 2000
+
+
+# --- structure and expectations ---
 
 
 def _structure(report: Fields) -> Iterator[Finding]:
@@ -306,23 +415,34 @@ def _structure(report: Fields) -> Iterator[Finding]:
         return
     types: Fields = layout["sectionTypes"]
     roles = {landmark["role"] for landmark in layout["landmarks"]}
-    if "navigation" not in roles and not types.get("navigation"):
+    has_navigation = "navigation" in roles or types.get("navigation")
+    if not has_navigation:
         yield Finding("no-navigation")
-    if layout["sectionCount"] >= 3 and not types.get("footer") and "contentinfo" not in roles:
+    has_footer = "contentinfo" in roles or types.get("footer")
+    if layout["sectionCount"] >= 3 and not has_footer:
         yield Finding("no-footer")
 
 
-def _wishes(report: Fields, wishes: Wishes) -> Iterator[Finding]:
-    """The words that the caller named must occur where a reader meets them first."""
+def _audience(report: Fields, expectations: Expectations) -> Iterator[Finding]:
+    """The industry and audience that the caller named must occur where a reader meets them first."""
     outline = " ".join(text for _, text, _ in report.get("layout", {}).get("headings", ()))
     first = f"{report.get('title', '')} {report.get('description', '')} {outline}".lower()
-    for rule, wanted in (
-        ("industry-not-named", wishes.industry),
-        ("audience-not-named", wishes.audience),
-    ):
-        words = [word for word in re.split(r"[^\w]+", (wanted or "").lower()) if len(word) > 2]
+    expected = (
+        ("industry-not-named", expectations.industry),
+        ("audience-not-named", expectations.audience),
+    )
+    for rule, name in expected:
+        words = _long_words(name or "")
         if words and not any(word in first for word in words):
-            yield Finding(rule, 1, tuple(words))
+            yield Finding(rule, 1, words)
+
+
+def _long_words(name: str) -> tuple[str, ...]:
+    words = re.split(r"[^\w]+", name.lower())
+    return tuple(word for word in words if len(word) > 2)
+
+
+# --- originality ---
 
 
 def _originality(report: Fields) -> Iterator[Finding]:
@@ -331,16 +451,12 @@ def _originality(report: Fields) -> Iterator[Finding]:
     layout: Fields = report.get("layout", {})
     types: Fields = layout.get("sectionTypes", {})
     if sum(types.values()) >= 4 and len(types) <= 2:
-        yield Finding(
-            "uniform-sections", 1, tuple(f"{number} of {name}" for name, number in types.items())
-        )
+        counts = tuple(f"{number} of {name}" for name, number in types.items())
+        yield Finding("uniform-sections", 1, counts)
     order = [section["type"] for section in layout.get("sections", ())]
-    if order == [name for name in _STOCK_ORDER if name in order] and len(order) >= 5:
+    if len(order) >= 5 and order == [name for name in _STOCK_ORDER if name in order]:
         yield Finding("stock-order", 1, (", ".join(order),))
     yield from _look(report)
-
-
-_STOCK_ORDER = ("navigation", "hero", "feature", "testimonial", "pricing", "faq", "cta", "footer")
 
 
 def _look(report: Fields) -> Iterator[Finding]:
@@ -348,18 +464,29 @@ def _look(report: Fields) -> Iterator[Finding]:
     if "colors" not in design:
         return
     colors: Fields = design["colors"]
-    colourful = any(chroma(parse_hex(color)) > 0.04 for color, _ in colors["palette"])
-    if not colourful and not colors["accent"]:
+    if not colors["accent"] and not _is_colorful(colors["palette"]):
         yield Finding("no-own-color")
     families = [family["declared"].lower() for family in design["typography"]["families"]]
-    plain = bool(families) and all(family in PLAIN_FAMILIES for family in families)
-    framework = str(report.get("layout", {}).get("cssFramework", {}).get("framework", ""))
-    default = [color for color in colors["accent"][:2] if color in default_accents(framework)]
-    if default and plain and framework not in ("", "vanilla", "unknown"):
-        yield Finding(
-            "unmodified-theme", 1, (f"{framework} with {', '.join(default)} and its own fonts",)
-        )
-    elif default:
-        yield Finding("default-accent", 1, tuple(default))
-    if plain:
+    is_plain = bool(families) and all(family in PLAIN_FAMILIES for family in families)
+    yield from _framework_look(report, colors["accent"][:2], is_plain=is_plain)
+    if is_plain:
         yield Finding("default-type", 1, tuple(families))
+
+
+def _is_colorful(palette: list[list[Any]]) -> bool:
+    return any(chroma(parse_hex(color)) > 0.04 for color, _ in palette)
+
+
+def _framework_look(report: Fields, accents: list[str], *, is_plain: bool) -> Iterator[Finding]:
+    """Accent colors that a framework brings along, with its fonts or without."""
+    css_framework: Fields = report.get("layout", {}).get("cssFramework", {})
+    framework = str(css_framework.get("framework", ""))
+    defaults = default_accents(framework)
+    unchanged = tuple(color for color in accents if color in defaults)
+    if not unchanged:
+        return
+    if is_plain and framework not in ("", "vanilla", "unknown"):
+        evidence = f"{framework} with {', '.join(unchanged)} and its own fonts"
+        yield Finding("unmodified-theme", 1, (evidence,))
+    else:
+        yield Finding("default-accent", 1, unchanged)

@@ -1,8 +1,8 @@
 """The page's score: axes that start at 100 and lose only points that are listed.
 
-A score nobody can explain helps nobody, so there is no base score, no bonus and no hidden weight:
-the same report gives the same score, and each lost point names its rule, how often it was broken
-and where.
+There is no base score, no bonus and no hidden weight, so that every score can be explained: the
+same report gives the same score, and each lost point names its rule, how often it was broken and
+where.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from checkback.kinds.pages.audits.stock_phrases import find_cliches
-from checkback.kinds.pages.scoring.findings import Finding, Wishes, find
-from checkback.kinds.pages.scoring.rules import AXES, DIMENSIONS, EVERY, MAX_FOR_AXE, RULES
+from checkback.kinds.pages.scoring.findings import Expectations, Finding, find
+from checkback.kinds.pages.scoring.rules import AXES, DIMENSIONS, EVERY, MAX_FOR_AXE, RULES, Rule
 
 Fields = dict[str, Any]
 
@@ -44,10 +44,15 @@ class _Loss:
         rule = RULES[self.finding.rule]
         return axis in (rule.axis, rule.dimension) or rule.axis == EVERY
 
+    def reduced_to(self, share: float) -> _Loss:
+        """The same loss with a share of its points; rules of every axis count in full."""
+        counts_in_full = RULES[self.finding.rule].axis == EVERY
+        return _Loss(self.finding, self.points * (1.0 if counts_in_full else share))
+
 
 def score(report: Fields, measure: Measure) -> Fields:
     """The ``quality`` part for a report's other parts. What was not measured costs nothing."""
-    losses = _losses(find(report, Wishes(measure.strict, measure.industry, measure.audience)))
+    losses = _losses(find(report, Expectations(measure.strict, measure.industry, measure.audience)))
     measured = [axis for axis in AXES if _PART_OF[axis] in report]
     axes = {axis: _axis(axis, losses) for axis in measured or AXES}
     dimensions = {axis: _axis(axis, losses, share) for axis, share in DIMENSIONS.items()}
@@ -84,15 +89,15 @@ def grade(points: float) -> str:
 
 def _losses(findings: list[Finding]) -> list[_Loss]:
     left = MAX_FOR_AXE
-    found: list[_Loss] = []
+    losses: list[_Loss] = []
     for finding in findings:
         points = finding.points
         if finding.rule.startswith("axe-"):
             points = min(left, points)
             left -= points
         if points > 0:
-            found.append(_Loss(finding, points))
-    return found
+            losses.append(_Loss(finding, points))
+    return losses
 
 
 def _mean(axes: Mapping[str, Fields], weights: Mapping[str, float]) -> int:
@@ -101,19 +106,13 @@ def _mean(axes: Mapping[str, Fields], weights: Mapping[str, float]) -> int:
 
 
 def _axis(axis: str, losses: list[_Loss], share: float = 1.0) -> Fields:
-    mine = [
-        _Loss(
-            loss.finding, loss.points * (1.0 if RULES[loss.finding.rule].axis == EVERY else share)
-        )
-        for loss in losses
-        if loss.counts_for(axis)
-    ]
-    points = max(0.0, 100 - sum(loss.points for loss in mine))
-    ordered = sorted(mine, key=lambda loss: (-loss.points, _name(loss.finding)))
+    counted = [loss.reduced_to(share) for loss in losses if loss.counts_for(axis)]
+    points = max(0.0, 100 - sum(loss.points for loss in counted))
+    ordered = sorted(counted, key=lambda loss: (-loss.points, _name(loss.finding)))
     return {
         "score": round(points),
         "grade": grade(round(points)),
-        "deductions": [_told(loss) for loss in ordered],
+        "deductions": [_deduction(loss) for loss in ordered],
     }
 
 
@@ -121,7 +120,7 @@ def _name(finding: Finding) -> str:
     return finding.name or finding.rule
 
 
-def _told(loss: _Loss) -> Fields:
+def _deduction(loss: _Loss) -> Fields:
     finding = loss.finding
     return {
         "rule": _name(finding),
@@ -143,11 +142,11 @@ def _recommend(losses: list[_Loss], axes: Mapping[str, Fields]) -> list[Fields]:
     """One recommendation for each broken rule, first the one that would raise the overall score
     most.
 
-    Rules that no axis of ours knows follow, by the points that they cost a ReftrixMCP client.
+    Rules without an axis in the report follow, by the points that they cost a ReftrixMCP client.
     """
-    found = [_recommendation(loss, _gain(loss, losses, axes)) for loss in losses]
-    found.sort(key=lambda entry: (-entry["gain"], -entry["points"], entry["rule"]))
-    return found[:MAX_RECOMMENDED]
+    entries = [_recommendation(loss, _gain(loss, losses, axes)) for loss in losses]
+    entries.sort(key=lambda entry: (-entry["gain"], -entry["points"], entry["rule"]))
+    return entries[:MAX_RECOMMENDED]
 
 
 def _gain(loss: _Loss, losses: list[_Loss], axes: Mapping[str, Fields]) -> float:
@@ -155,12 +154,29 @@ def _gain(loss: _Loss, losses: list[_Loss], axes: Mapping[str, Fields]) -> float
     at 0 may stay there.
     """
     gain = 0.0
-    for axis, weight in AXES.items():
+    for axis in AXES:
         if axis in axes and loss.counts_for(axis):
             lost = sum(other.points for other in losses if other.counts_for(axis))
-            before, after = max(0.0, 100 - lost), max(0.0, 100 - lost + loss.points)
-            gain += weight * (after - before)
+            before = max(0.0, 100 - lost)
+            after = max(0.0, 100 - lost + loss.points)
+            gain += AXES[axis] * (after - before)
     return round(gain / (sum(AXES[axis] for axis in axes) or 1), 2)
+
+
+def _title(finding: Finding, rule: Rule) -> str:
+    detail = finding.detail
+    if not detail:
+        return rule.title
+    # An abbreviation such as ARIA keeps its capitals.
+    if detail[1:2].islower():
+        detail = detail[0].lower() + detail[1:]
+    return f"{rule.title}: {detail}"
+
+
+def _priority(points: float) -> str:
+    if points >= 8:
+        return "high"
+    return "medium" if points >= 4 else "low"
 
 
 def _recommendation(loss: _Loss, gain: float) -> Fields:
@@ -169,11 +185,11 @@ def _recommendation(loss: _Loss, gain: float) -> Fields:
         "rule": _name(finding),
         "axis": rule.axis,
         "dimension": rule.dimension,
-        "priority": "high" if loss.points >= 8 else "medium" if loss.points >= 4 else "low",
+        "priority": _priority(loss.points),
         "gain": gain,
         "points": round(loss.points, 1),
         "count": finding.count,
-        "title": rule.title + (f": {finding.detail}" if finding.detail else ""),
+        "title": _title(finding, rule),
         "why": rule.why,
         "fix": rule.fix,
         "where": _where(finding),

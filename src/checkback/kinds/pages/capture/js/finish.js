@@ -1,4 +1,4 @@
-// Takes what fades or slides because the window changed to its end; what has none goes on.
+// Takes what fades or slides because the window changed to its end; what has no end continues.
 () => {
   for (const animation of document.getAnimations().slice(0, 500)) {
     const timing = animation.effect && animation.effect.getComputedTiming();

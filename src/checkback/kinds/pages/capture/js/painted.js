@@ -1,4 +1,4 @@
-// Resolves when something has been painted and an observer was told of it, or after a while: an empty page
+// Resolves when something has been painted and an observer was notified, or after a while: an empty page
 // never paints.
 async (most) => {
   const end = performance.now() + most;

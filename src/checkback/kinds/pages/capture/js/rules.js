@@ -1,6 +1,6 @@
 // Counts the style rules that match something on the page as it stands. The browser's own count costs each of
 // its style passes dearly; this asks once. `texts` are style sheets that belong to other hosts, whose rules no
-// script may read: they are parsed anew, without being applied. Without them, the page's own are counted.
+// script may read: they are parsed again, without being applied. Without them, the page's own are counted.
 ({ texts, milliseconds }) => {
   const end = performance.now() + milliseconds;
   const roots = [document], names = new Set();
