@@ -6,12 +6,10 @@ each code (spec: its table of error codes, 441 to 454).
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 
+from checkback.core.error_text import quoted
 from checkback.core.errors import JobFailed
-
-MAX_QUOTED_CHARACTERS = 80
 
 
 class DocumentCode(StrEnum):
@@ -57,7 +55,7 @@ def invalid_pages(pages: str, page_count: int) -> JobFailed:
     """The argument ``pages`` is not a list of pages, or names a page that does not exist."""
     return _final(
         DocumentCode.INVALID_PAGES,
-        f"`pages` {_quoted(pages)} does not fit the document, which has {_counted(page_count, 'page')}.",
+        f"`pages` {quoted(pages)} does not fit the document, which has {_counted(page_count, 'page')}.",
         "Write pages as in 0,2-4,!0: numbers, ranges, and ! to count from the end.",
     )
 
@@ -92,7 +90,7 @@ def decryption_failed() -> JobFailed:
 
 def invalid_option(name: str, expected: str, value: str | None = None) -> JobFailed:
     """An argument has a value that only the job could check. Never pass a secret ``value``."""
-    got = "" if value is None else f"; got {_quoted(value)}"
+    got = "" if value is None else f"; got {quoted(value)}"
     return _final(
         DocumentCode.INVALID_OPTION,
         f"`{name}` must be {expected}{got}.",
@@ -227,11 +225,6 @@ def result_expired() -> JobFailed:
         "The job result that is the source no longer exists.",
         "Run the job that made the result again, or upload the file.",
     )
-
-
-def _quoted(value: str) -> str:
-    """A caller's value in quotes, cut, with its control characters escaped."""
-    return json.dumps(value[:MAX_QUOTED_CHARACTERS], ensure_ascii=False)
 
 
 def _counted(count: int, noun: str) -> str:

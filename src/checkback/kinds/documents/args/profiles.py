@@ -86,7 +86,7 @@ def _json_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise ValueError("`profiles` must be a JSON object")
+        raise ValueError("profiles: the value must be a JSON object")
     return {str(name).lower(): item for name, item in cast("dict[Any, Any]", value).items()}
 
 

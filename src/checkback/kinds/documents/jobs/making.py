@@ -92,10 +92,15 @@ def split(args: SplitArgs, ctx: JobContext) -> dict[str, Any]:
         with _opened(work.source.path, args) as pdf:
             count = len(pdf.pages)
             groups = page_groups(args.pages, count, 1)
-            if len(groups) > MAX_PAGES or sum(map(len, groups)) > 4 * MAX_PAGES:
-                raise failures.too_many_pages(MAX_PAGES)
+            _check_number(groups)
             _output_parts(work, pdf, groups)
         return work.result(page_count=count)
+
+
+def _check_number(groups: list[list[int]]) -> None:
+    """Raise the failure of too many parts, or of too many pages in all parts together."""
+    if len(groups) > MAX_PAGES or sum(map(len, groups)) > 4 * MAX_PAGES:
+        raise failures.too_many_pages(MAX_PAGES)
 
 
 def _output_parts(work: DocumentWork, pdf: Pdf, groups: list[list[int]]) -> None:

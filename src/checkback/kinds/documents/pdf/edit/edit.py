@@ -52,11 +52,15 @@ def _draw(pdf: Pdf, args: EditArgs, images: Sequence[Path]) -> None:
         links += _plan_image(pdf, image, path, drawings)
     for text in list(filter(_is_text, args.annotations)):
         links += _plan_text(pdf, text, drawings)
-    if sum(map(len, drawings.values())) > MAX_DRAWINGS:
-        raise failures.too_large("The number of texts and images", f"{MAX_DRAWINGS:,}")
+    _check_number(drawings)
     drawing.draw_over(pdf, dict(sorted(drawings.items())))
     for index, box, address in links:
         drawing.add_link(pdf, index, box, address)
+
+
+def _check_number(drawings: Drawings) -> None:
+    if sum(map(len, drawings.values())) > MAX_DRAWINGS:
+        raise failures.too_large("The number of texts and images", f"{MAX_DRAWINGS:,}")
 
 
 def _is_text(item: AnnotationItem) -> bool:

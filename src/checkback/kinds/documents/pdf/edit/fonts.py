@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from reportlab.pdfbase import pdfmetrics
@@ -153,16 +154,23 @@ class Typeface:
         main = _main_font(self)
         if _has(main, character):
             return main
-        for name in _FALLBACKS:
-            fallback = _register(name)
-            if fallback is not None and _has(fallback, character):
-                return fallback
+        fallback = _fallback_font(character)
+        if fallback is not None:
+            return fallback
         if _EAST_ASIAN.match(character):
             return _register_standard(east_asian)
         raise failures.unsupported(
             "A character for which the server has no font",
             "Install fonts on the server, as root with `apt-get install fonts-dejavu-core fonts-noto-core`.",
         )
+
+
+def _fallback_font(character: str) -> str | None:
+    for name in _FALLBACKS:
+        font = _register(name)
+        if font is not None and _has(font, character):
+            return font
+    return None
 
 
 def typeface(name: str, *, bold: bool = False, italic: bool = False) -> Typeface:
@@ -200,11 +208,10 @@ def _is_true_type(name: str) -> bool:
 @functools.cache
 def _main_font(face: Typeface) -> str:
     styles = _STYLES[face.bold, face.italic]
-    for prefix in _FAMILIES[face.family]:
-        for style in styles:
-            registered = _register(f"{prefix}{style}".rstrip(" -"))
-            if registered is not None:
-                return registered
+    for prefix, style in product(_FAMILIES[face.family], styles):
+        registered = _register(f"{prefix}{style}".rstrip(" -"))
+        if registered is not None:
+            return registered
     return _STANDARD[face.family][int(face.bold) + 2 * int(face.italic)]
 
 
