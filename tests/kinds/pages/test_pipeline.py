@@ -200,7 +200,7 @@ async def test_a_page_that_hangs_while_its_picture_is_drawn_is_drawn_without_its
     site: Any, analyze: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "Budgets", partial(Budgets, picture=2.0))
-    # Drawing the whole page is the first thing that tells a page of a window's size.
+    # The page first sees another window size when the whole page is drawn.
     site.put(
         "/resized", HELLO + "<script>addEventListener('resize', () => { while (1) {} })</script>"
     )
