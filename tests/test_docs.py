@@ -72,8 +72,8 @@ def page(name: str) -> str:
 
 SECTIONS = {
     Belongs.BOTH: "Which server is meant",
-    Belongs.SERVER: "Of the server",
-    Belongs.DOOR: "Of a door",
+    Belongs.SERVER: "The server",
+    Belongs.API: "MCP tools",
 }
 COMPUTED = {
     "home": "the user's data folder",
@@ -286,15 +286,15 @@ def test_every_route_is_documented() -> None:
     assert not documented
 
 
-def desk() -> ToolContext:
+def tool_context() -> ToolContext:
     service: Any = None
     return ToolContext(source=Connected(service), caller=lambda: LOCAL, names=Names("dotted"))
 
 
 def test_every_mcp_tool_is_documented_under_both_names_with_what_it_takes() -> None:
     rows = re.findall(r"^\| `([\w.]+)` \| `(\w+)` \| (.*?) \|", page("mcp.md"), re.MULTILINE)
-    found = [*reftrix_tools(ReftrixTools(desk()), 25.0), *job_tools(desk())]
-    found += lean_tools(desk(), has_job_tools=True)
+    found = [*reftrix_tools(ReftrixTools(tool_context()), 25.0), *job_tools(tool_context())]
+    found += lean_tools(tool_context(), has_job_tools=True)
     tools = {
         one.name: one for one in (one.tool if isinstance(one, JobTool) else one for one in found)
     }
@@ -359,7 +359,7 @@ def test_every_option_of_a_kind_is_documented() -> None:
 
 def test_a_kind_gets_a_tool_as_the_document_says() -> None:
     kind = registry.get("test.add")
-    (tool,) = kind_tools(desk(), [kind])
+    (tool,) = kind_tools(tool_context(), [kind])
     assert tool.tool.name == kind.name
 
 

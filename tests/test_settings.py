@@ -85,9 +85,51 @@ def test_what_is_wrong_is_refused_by_its_name(variable: str, value: str) -> None
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        (
+            "CHECKBACK_PROT",
+            "1",
+            "Unknown setting CHECKBACK_PROT. Did you mean CHECKBACK_PORT?",
+        ),
+        ("CHECKBACK_NOPE", "1", "Unknown setting CHECKBACK_NOPE."),
+        (
+            "CHECKBACK_PORT",
+            "x",
+            'Invalid value for CHECKBACK_PORT: expected a whole number; got "x".',
+        ),
+        (
+            "CHECKBACK_PORT",
+            "65536",
+            "Invalid value for CHECKBACK_PORT: expected a number from 0 to 65535; got 65536.",
+        ),
+        (
+            "CHECKBACK_PRODUCTION",
+            "maybe",
+            "Invalid value for CHECKBACK_PRODUCTION: expected true or false.",
+        ),
+        (
+            "CHECKBACK_LOG_FORMAT",
+            "xml",
+            'Invalid value for CHECKBACK_LOG_FORMAT: expected text or json; got "xml".',
+        ),
+        (
+            "CHECKBACK_TOOLSETS",
+            "page",
+            'Unknown toolset "page" in CHECKBACK_TOOLSETS. Did you mean pages?',
+        ),
+    ],
+)
+def test_an_error_says_what_is_expected(variable: str, value: str, message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read({variable: value})
+    assert caught.value.message == message
+
+
 def test_a_data_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InvalidInput, match="cannot be made") as caught:
+    with pytest.raises(InvalidInput, match="cannot be created") as caught:
         prepare_home(tmp_path / "file" / "home")
     assert "CHECKBACK_HOME" in caught.value.hint
 

@@ -1,8 +1,8 @@
 """A small client for the HTTP API, for Python programs and the shell.
 
-Built on ``http.client``: it is imported in a few milliseconds where an HTTP library takes hundreds,
-which a shell command that asks for one status would feel. ``AsyncClient`` runs the same calls in
-threads.
+Built on ``http.client``: it is imported in a few milliseconds, where an HTTP library takes
+hundreds, which would slow down a shell command that reads one status. ``AsyncClient`` runs the same
+calls in threads.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import math
 import os
 import ssl
 import time
@@ -50,7 +51,7 @@ class _File:
 
 
 class Client:
-    """Speaks to one server. Holds no connection, so it may be shared by threads and kept for ever.
+    """Calls one server. Keeps no connection, so threads may share it.
 
     Every method raises the errors of ``checkback.core.errors`` that the server answers with, and
     EngineUnavailable when the server cannot be reached.
@@ -61,7 +62,7 @@ class Client:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidInput("The server's address is no http or https URL.")
+            raise InvalidInput("`url` must be an http or https URL.")
         self._secure = parts.scheme == "https"
         self._host = parts.hostname
         self._port = parts.port
@@ -79,8 +80,8 @@ class Client:
         delay_seconds: float = 0.0,
         attempts: int | None = None,
     ) -> Job:
-        """Submit a job. With a ``key`` it is safe to send again after a lost answer: the job is the
-        same.
+        """Submit a job. With a ``key`` it is safe to submit again after a lost response: the job is
+        the same.
         """
         body: dict[str, JSON] = {
             "kind": kind,
@@ -92,9 +93,10 @@ class Client:
         return to_job(self._call("POST", "/api/jobs", body))
 
     def upload(self, path: str | os.PathLike[str], *, name: str | None = None) -> str:
-        """Hand a file in and return what a job takes as its ``url``: ``upload:ID``, good for a day.
+        """Upload a file and return a source for a job's ``url``: ``upload:ID``, valid for a day.
 
-        The file is read in pieces, 200 MB at most. Raises OSError for a file that cannot be read.
+        The file is read in pieces and may have 200 MB. Raises OSError for a file that cannot be
+        read.
         """
         query = urlencode({"name": name or Path(path).name})
         with Path(path).open("rb") as file:
@@ -102,35 +104,29 @@ class Client:
             return self._call("POST", f"/api/uploads?{query}", _File(file, size))["source"]
 
     def get(self, job_id: str) -> Job:
-        """The job as it stands now."""
+        """The job in its current state."""
         return to_job(self._call("GET", _path(job_id)))
 
     def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
-        """The job at its end, or as it stands after ``timeout_seconds``: running out of time is no
-        error.
-        """
-        ends = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        """The job at its end, or its state after ``timeout_seconds``: a timeout is not an error."""
+        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
         while True:
-            left = (
-                WAIT_SECONDS
-                if ends is None
-                else max(0.0, min(WAIT_SECONDS, ends - time.monotonic()))
-            )
+            left = max(0.0, min(WAIT_SECONDS, deadline - time.monotonic()))
             path = f"{_path(job_id)}?wait={left:.3f}"
             job = to_job(self._call("GET", path, timeout=self._timeout + left))
-            if job.state.is_final or (ends is not None and time.monotonic() >= ends):
+            if job.state.is_final or time.monotonic() >= deadline:
                 return job
 
     def cancel(self, job_id: str) -> Job:
-        """Ask for the end of a job, in any state."""
+        """Cancel a job in any state."""
         return to_job(self._call("POST", _path(job_id, "cancel"), {}))
 
     def retry(self, job_id: str) -> Job:
-        """Run a failed or cancelled job again, under the same id."""
+        "Run a failed or cancelled job again under the same id."
         return to_job(self._call("POST", _path(job_id, "retry"), {}))
 
     def delete(self, job_id: str) -> None:
-        """Delete a job that does not run, with its result, log and files. Raises Conflict if it
+        """Delete a job that is not running, with its result, log and files. Raises Conflict if it
         runs.
         """
         with self._request("DELETE", _path(job_id)):
@@ -152,8 +148,8 @@ class Client:
         return JobPage([to_job(record) for record in page["jobs"]], page["cursor"])
 
     def result(self, job_id: str) -> JSON:
-        """The whole result of a completed job. Raises NotReady while it runs, Conflict if it has
-        none.
+        """The whole result of a completed job. Raises NotReady while the job runs, Conflict if it
+        has no result.
         """
         return self._call("GET", _path(job_id, "result"))
 
@@ -186,17 +182,8 @@ class Client:
     def _request(
         self, method: str, path: str, body: JSON | _File = None, *, timeout: float | None = None
     ) -> Generator[http.client.HTTPResponse]:
-        headers = {"Accept": "application/json, text/event-stream", "Connection": "close"}
-        payload: bytes | BinaryIO | None = None
-        if isinstance(body, _File):
-            payload = body.content
-            headers |= {
-                "Content-Type": "application/octet-stream",
-                "Content-Length": str(body.size_bytes),
-            }
-        elif body is not None:
-            payload = json.dumps(body, allow_nan=False).encode()
-            headers["Content-Type"] = "application/json"
+        payload, headers = _encoded(body)
+        headers |= {"Accept": "application/json, text/event-stream", "Connection": "close"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         connection = self._connection(timeout or self._timeout)
@@ -233,29 +220,27 @@ class AsyncClient:
         return await asyncio.to_thread(self._client.submit, kind, args, **options)
 
     async def upload(self, path: str | os.PathLike[str], *, name: str | None = None) -> str:
-        """Hand a file in and return what a job takes as its ``url``."""
+        """Upload a file and return a source for a job's ``url``."""
         return await asyncio.to_thread(self._client.upload, path, name=name)
 
     async def get(self, job_id: str) -> Job:
-        """The job as it stands now."""
+        """The job in its current state."""
         return await asyncio.to_thread(self._client.get, job_id)
 
     async def wait(self, job_id: str, timeout_seconds: float | None = None) -> Job:
-        """The job at its end, or as it stands after ``timeout_seconds``: running out of time is no
-        error.
-        """
+        """The job at its end, or its state after ``timeout_seconds``: a timeout is not an error."""
         return await asyncio.to_thread(self._client.wait, job_id, timeout_seconds)
 
     async def cancel(self, job_id: str) -> Job:
-        """Ask for the end of a job, in any state."""
+        """Cancel a job in any state."""
         return await asyncio.to_thread(self._client.cancel, job_id)
 
     async def retry(self, job_id: str) -> Job:
-        """Run a failed or cancelled job again, under the same id."""
+        "Run a failed or cancelled job again under the same id."
         return await asyncio.to_thread(self._client.retry, job_id)
 
     async def delete(self, job_id: str) -> None:
-        """Delete a job that does not run, with its result, log and files."""
+        """Delete a job that is not running, with its result, log and files."""
         await asyncio.to_thread(self._client.delete, job_id)
 
     async def list(self, **options: Any) -> JobPage:
@@ -263,8 +248,8 @@ class AsyncClient:
         return await asyncio.to_thread(self._client.list, **options)
 
     async def result(self, job_id: str) -> JSON:
-        """The whole result of a completed job. Raises NotReady while it runs, Conflict if it has
-        none.
+        """The whole result of a completed job. Raises NotReady while the job runs, Conflict if it
+        has no result.
         """
         return await asyncio.to_thread(self._client.result, job_id)
 
@@ -311,14 +296,14 @@ def to_job(record: Mapping[str, Any]) -> Job:
 
 
 def to_error(body: Any, status: int) -> CheckbackError:
-    """The exception that an error answer stands for: the class with its code, or the base class."""
+    """The exception for an error response: the class with its code, or the base class."""
     try:
         told = body["error"]
         code, message, hint = str(told["code"]), str(told["message"]), str(told["hint"])
     except (KeyError, TypeError):
         return CheckbackError(
-            f"The server answered with status {status} and no explanation.",
-            hint="Check that the address is that of a checkback server.",
+            f"The server answered with status {status} and without an error message.",
+            hint="Check that the URL is that of a checkback server.",
         )
     return _by_code().get(code, CheckbackError)(message, hint=hint)
 
@@ -328,15 +313,24 @@ def _by_code() -> dict[str, type[CheckbackError]]:
     return {form.code: form for form in found if issubclass(form, CheckbackError)}
 
 
+def _encoded(body: JSON | _File) -> tuple[bytes | BinaryIO | None, dict[str, str]]:
+    """The body of a request as it is sent, and the headers that describe it."""
+    if isinstance(body, _File):
+        size = str(body.size_bytes)
+        return body.content, {"Content-Type": "application/octet-stream", "Content-Length": size}
+    content = None if body is None else json.dumps(body, allow_nan=False).encode()
+    return content, {"Content-Type": "application/json"} if content else {}
+
+
 def _unreachable(error: Exception) -> EngineUnavailable:
     return EngineUnavailable(
         f"The server cannot be reached: {error or type(error).__name__}.",
-        hint="Start it with `checkback serve`, or check the address.",
+        hint="Start the server with `checkback serve`, or check its URL.",
     )
 
 
 def _path(job_id: str, part: str = "") -> str:
-    # Checked here, so that no id can lead to another address.
+    # Checked here, so that no id can change the path.
     return f"/api/jobs/{parse_job_id(job_id)}" + (f"/{part}" if part else "")
 
 

@@ -1,8 +1,8 @@
-"""The use cases. Every door calls this and nothing below; owner checks and idempotency keys live
+"""The use cases. Every API calls this and nothing below; owner checks and idempotency keys are
 here.
 
-A job that is not the caller's is treated everywhere as one that does not exist: same error, same
-words.
+A job that is not the caller's is treated everywhere like one that does not exist, with the same
+error.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from checkback.core import estimates, heavy, ids
+from checkback.core.error_text import quoted
 from checkback.core.errors import (
     Conflict,
     EngineUnavailable,
@@ -62,8 +63,8 @@ MAX_ARGS_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SubmitResult:
-    """What became of a submit. ``existing`` says that the idempotency key had given this job
-    before.
+    """The result of a submit. ``existing`` says that the idempotency key had already created this
+    job.
     """
 
     job: Job
@@ -82,7 +83,7 @@ class Service:
     """What can be done with jobs, for any caller. One instance serves a whole process.
 
     Every method raises EngineUnavailable within 2 s when the engine cannot be reached, InvalidInput
-    for an id that is no UUID, and NotFound for a job that does not exist, has expired, or is
+    for an id that is not a UUID, and NotFound for a job that does not exist, has expired, or is
     another owner's.
     """
 
@@ -103,16 +104,16 @@ class Service:
         self._queues = queues
         self._artifacts = artifacts
         self._uploads = uploads
-        #: Signs and checks the links to results and uploads that doors give out.
+        #: Signs and checks the links to results and uploads that the APIs return.
         self.links = links
         self._sealer = sealer
         self._addresses = addresses
         self._key_secret = key_secret
         self._outlooks = Estimator(queues)
-        #: The limits of each owner; the gate counts requests by them, too.
+        #: The limits of each owner; the authentication middleware also counts requests by them.
         self.quotas = quotas or Quotas(OwnerLimits())
         self._disk_budget = disk_budget_bytes
-        #: Whose jobs may run at PDF.co with the server's own key, besides those of admins.
+        #: Owners whose jobs may run at PDF.co with the server's own key, in addition to admins.
         self._pdfco_key_owners = frozenset(pdfco_key_owners)
 
     async def submit(
@@ -131,13 +132,13 @@ class Service:
         """Accept a job and return it once a check by its id would find it, on disk if the engine
         says so.
 
-        The id is minted here, before BullMQ sees it, so a lost reply can be retried without a
+        The id is created here, before BullMQ sees it, so a lost reply can be retried without a
         second job. The same owner and key return the first job; the same key with other args raises
         KeyReused. Raises UnknownKind, InvalidInput, TooLarge, QuotaExceeded, QueueFull or
         StorageFull; then nothing is stored.
 
-        ``callback`` has a ``url`` that is told of the end by POST, and the ``context`` that its
-        door needs for the words.
+        ``callback`` has a ``url`` that receives a POST at the end, and the ``context`` that its API
+        needs for the body.
         """
         self._require(caller, Scope.WRITE)
         self.quotas.submit(caller)
@@ -172,10 +173,10 @@ class Service:
             return await self._queues.add(replace(new, trace=span.context) if span.context else new)
 
     async def get(self, caller: Caller, job_id: str) -> Job:
-        """The job as it stands now, in one round trip to the engine. Its ``args`` are not read.
+        """The job in its current state, in one round trip to the engine. Its ``args`` are not read.
 
-        Raises QuotaExceeded for an owner who asks for one job far too often; so do the methods that
-        begin with this question.
+        Raises QuotaExceeded for an owner who checks one job far too often; so do the methods that
+        begin with this check.
         """
         self.quotas.check(caller, ids.parse_job_id(job_id))
         return await self._get(caller, job_id)
@@ -196,10 +197,10 @@ class Service:
     async def wait(
         self, caller: Caller, job_id: str, timeout_seconds: float, *, or_refuse: bool = False
     ) -> Job:
-        """The job once it has ended, or as it stands after ``timeout_seconds``: running out of time
-        is no error.
+        """The job once it has ended, or its state after ``timeout_seconds``: a timeout is not an
+        error.
 
-        An owner who has too many waits and streams open gets the job as it stands, or with
+        An owner who has too many waits and streams open gets the job in its current state, or with
         ``or_refuse`` QuotaExceeded.
         """
         job = await self.get(caller, job_id)
@@ -222,7 +223,7 @@ class Service:
     ) -> AsyncGenerator[Job]:
         """The job now, then again after each change, ending with its final state. Woken by events.
 
-        With ``past_end`` it goes on, as the job can be retried, until NotFound is raised.
+        With ``past_end`` it continues, as the job can be retried, until NotFound is raised.
         """
         canonical = ids.parse_job_id(job_id)
         async with self._queues.changes(canonical) as changes:
@@ -237,17 +238,17 @@ class Service:
                 await changes.next()
 
     def kept_until(self, job: Job, now: datetime) -> datetime:
-        """Until when a job can be read for certain: one that has not ended is
-        kept from its end on.
+        """Until when a job can be read at least: the retention of an unfinished job starts at its
+        end.
         """
         return job.expires_at or now + self._queues.retention.completed
 
     async def cancel(self, caller: Caller, job_id: str) -> Job:
-        """Ask for the end of a job. From now on every answer says cancelled; a running one is dead
-        within 5 s.
+        """Cancel a job. From now on every response says cancelled; a running job is ended within 5
+        s.
 
-        What it started goes with it. Asking again gives the same answer. A job that has ended
-        otherwise is returned unchanged.
+        The jobs that it started are cancelled as well. Cancelling again changes nothing. A job that
+        has ended otherwise is returned unchanged.
         """
         self._require(caller, Scope.WRITE)
         job = await self.get(caller, job_id)
@@ -265,7 +266,7 @@ class Service:
         job = await self.get(caller, job_id)
         if not job.state.is_final or not may_move(job.state, State.WAITING):
             raise Conflict(
-                f"Only a failed or cancelled job can be retried; this one is {job.state}."
+                f"Only a failed or cancelled job can be retried; this job is {job.state}."
             )
         attributes = recording.of_job("retry", "send", None, job.queue, job.id)
         with recording.span("retry", SpanKind.PRODUCER, attributes=attributes):
@@ -273,10 +274,10 @@ class Service:
         return await self._get(caller, job_id)
 
     async def delete(self, caller: Caller, job_id: str) -> None:
-        """Remove an ended or waiting job with its result and files, at once and for good.
+        """Delete an ended or waiting job with its result and files, at once and for good.
 
-        Jobs that it had started stay. No callback is sent for its end. Raises Conflict for one that
-        runs.
+        Jobs that it had started stay. No callback is sent for its end. Raises Conflict for a
+        running job.
         """
         self._require(caller, Scope.WRITE)
         job = await self.get(caller, job_id)
@@ -298,7 +299,7 @@ class Service:
         """
         listed = self._listed_owner(caller, owner)
         if not 1 <= limit <= MAX_PAGE:
-            raise InvalidInput(f"limit is a number from 1 to {MAX_PAGE}.")
+            raise InvalidInput(f"`limit` must be a number from 1 to {MAX_PAGE}; got {limit}.")
         jobs, after = await self._queues.list(
             listed, state=state, kind=kind, limit=limit, cursor=cursor
         )
@@ -313,17 +314,18 @@ class Service:
             return result
         if most_bytes is not None and result.stat().st_size > most_bytes:
             raise TooLarge(
-                "The result is too large to be read this way.", hint="Download it as an artifact."
+                "The result is too large to be returned here.",
+                hint="Download the result as an artifact.",
             )
         return await heavy.run(read_json, result)
 
     async def stored_result(self, caller: Caller, job_id: str) -> JSON | Path:
-        """The result, or the file that it is in where it was too large for the record. Raises
-        NotReady or Conflict.
+        """The result, or the path of its file if it was too large for the record. Raises NotReady
+        or Conflict.
         """
         job = await self.get(caller, job_id)
         if not job.state.is_final:
-            raise NotReady(f"The job is {job.state}.")
+            raise NotReady(f"The job has no result yet; it is {job.state}.")
         if job.state is not State.COMPLETED:
             reason = f": {job.failure.message}" if job.failure else "."
             raise Conflict(f"The job has no result; it is {job.state}{reason}")
@@ -334,7 +336,7 @@ class Service:
         return cast("JSON", result)
 
     async def artifact(self, caller: Caller, job_id: str, name: str) -> tuple[Artifact, Path]:
-        """One of the job's files by its name or id, and where it lies. Raises NotFound."""
+        """One of the job's files by its name or id, and its path. Raises NotFound."""
         return self._find(await self.get(caller, job_id), name)
 
     def _find(self, job: Job, name: str) -> tuple[Artifact, Path]:
@@ -344,19 +346,20 @@ class Service:
                 if path.is_file():
                     return artifact, path
         raise NotFound(
-            "This job has no such artifact.", hint="The job's record lists its artifacts."
+            f"This job has no artifact {quoted(name)}.",
+            hint="The job's record lists its artifacts.",
         )
 
     def begin_upload(
         self, caller: Caller, name: str, *, upload_id: str | None = None
     ) -> UploadWriter:
-        """Where the bytes of a file go that later jobs work on, as ``upload:ID``. Kept a day after
-        its last use. Raises QuotaExceeded or StorageFull where there is no room; leave the ``with``
-        in every case.
+        """A writer for the bytes of a file that later jobs use as ``upload:ID``. The file is kept
+        for a day after its last use. Raises QuotaExceeded or StorageFull if there is no room;
+        always leave the ``with``.
         """
         self._require(caller, Scope.WRITE)
         if self._disk_budget and self._uploads.taken().size_bytes >= self._disk_budget:
-            raise StorageFull("Uploads take all the disk that they may.")
+            raise StorageFull("The server's disk quota for uploads and artifacts is used up.")
         most, ended = None, None
         if has_quota(caller):
             kept = self._uploads.taken(caller.owner)
@@ -368,17 +371,17 @@ class Service:
         )
 
     def announce_upload(self, caller: Caller) -> str:
-        """The id of an upload whose bytes come later by a signed link, which stands for write
-        access then.
+        """The id of an upload whose bytes come later by a signed link, which then replaces write
+        access.
         """
         self._require(caller, Scope.WRITE)
         return new_id()
 
     def upload(self, caller: Caller, upload_id: str) -> tuple[Upload, Path]:
-        """One of the caller's uploads, and where it lies. Raises NotFound."""
+        """One of the caller's uploads, and its path. Raises NotFound."""
         upload = self._uploads.find(upload_id)
-        if upload is None or (upload.owner != caller.owner and not caller.is_admin):
-            raise NotFound("There is no such upload.", hint="Upload the file again.")
+        if upload is None or not _may_see(caller, upload.owner):
+            raise _no_upload()
         return upload, self._uploads.path(upload_id)
 
     def remove_upload(self, caller: Caller, upload_id: str) -> None:
@@ -388,9 +391,7 @@ class Service:
         self._uploads.remove(upload_id)
 
     async def remove_artifact(self, caller: Caller, job_id: str, name: str) -> None:
-        """Remove the content of one of the job's files; the record still tells
-        that there was one.
-        """
+        """Remove the content of one of the job's files; the record still lists it."""
         self._require(caller, Scope.WRITE)
         _, path = await self.artifact(caller, job_id, name)
         path.unlink(missing_ok=True)
@@ -408,14 +409,12 @@ class Service:
         return await self._outlooks.runs(kind)
 
     async def outlook(self, job: Job) -> estimates.Estimate:
-        """Where a job stands in its queue, and how long it will take, as far as
-        that can be told.
-        """
+        """The job's position in its queue, and how long it will take, if known."""
         return await self._outlooks.of(job)
 
     async def mark_read(self, job: Job) -> None:
-        """Note that the caller was given a job's result. It is a courtesy: an outage is no error
-        here.
+        """Note that the caller has read a job's result. The note is optional: an outage is not an
+        error here.
         """
         if job.unread:
             with suppress(EngineUnavailable):
@@ -431,42 +430,49 @@ class Service:
         return await self._queues.counts()
 
     async def figures(self, caller: Caller) -> Statistics:
-        """How everything on the store does. Raises Forbidden for those who are neither admin nor
-        measure.
+        """Statistics of the whole store. Raises Forbidden for a token without the scope ``metrics``
+        or ``admin``.
         """
         if not caller.may(Scope.METRICS):
             raise Forbidden(
-                "These figures are of everybody's jobs; this token is not for them.",
-                hint="Make one with `checkback token add prometheus --scope metrics`.",
+                "This token may not read metrics; it lacks the `metrics` scope.",
+                hint="Create one that may with `checkback token add prometheus --scope metrics`.",
             )
         return await read_figures(self._queues)
 
     async def _admit(
         self, caller: Caller, kind: str, args: Mapping[str, Any], delay_seconds: float, light: bool
     ) -> tuple[Kind, dict[str, Any]]:
-        """The kind, and the arguments as they are stored. Raises whatever is wrong with them."""
-        # Imported here: whoever only asks for a state must not wait for pydantic (checkback check
-        # has 300 ms).
+        """The kind, and the arguments as they are stored. Raises InvalidInput and the like for
+        wrong ones.
+        """
+        # Imported here: a command that only reads a state must not wait for pydantic (checkback
+        # check has 300 ms).
         from checkback.kinds import registry
 
         found = registry.get(kind)
-        if found.uses_pdfco and not args.get("api_key") and not self.may_use_pdfco_key(caller):
-            raise Forbidden(
-                "This server's own key for PDF.co is not for your jobs.",
-                hint="Send a key of yours as api_key, or have your name added to CHECKBACK_PDFCO_KEY_OWNERS.",
-            )
+        if found.uses_pdfco and not args.get("api_key"):
+            self._check_pdfco_key(caller)
         given = await heavy.run(found.admitted, args, self._addresses, light=light)
         if found.sources:
             given = await self._with_sources(caller, found, given, delay_seconds)
         return found, given
 
+    def _check_pdfco_key(self, caller: Caller) -> None:
+        if not self.may_use_pdfco_key(caller):
+            raise Forbidden(
+                "Your jobs may not use this server's PDF.co key.",
+                hint="Send your own key as `api_key`, or ask the operator to add your name to "
+                "CHECKBACK_PDFCO_KEY_OWNERS.",
+            )
+
     def _seal(self, kind: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        """The arguments as they are stored, and the hash by which the same
-        request is known again.
-        """
+        """The arguments as they are stored, and the hash that recognizes the same request."""
         sealed = self._sealer.seal(args)
         if len(json.dumps(sealed, allow_nan=False)) > MAX_ARGS_BYTES:
-            raise TooLarge(f"The arguments are larger than {MAX_ARGS_BYTES // 1024} KB.")
+            raise TooLarge(
+                f"The arguments are larger than the limit of {MAX_ARGS_BYTES // 1024} KB."
+            )
         return sealed, ids.hash_of({"kind": kind, "args": self._sealer.fingerprint(args)})
 
     async def _with_sources(
@@ -485,39 +491,51 @@ class Service:
     async def _resolve(
         self, caller: Caller, source: str, keep_seconds: float, path: str, of_kind: str | None
     ) -> str:
-        """One source as a job's process finds it. Raises what keeps this caller from using it, and
-        where the argument ``path`` takes files of one kind alone, what keeps it from taking this.
+        """One source as a job's process finds it. Raises an error if the caller may not use it, or
+        if the argument ``path`` accepts files of one kind only and this is not one.
         """
         named = parse_source(source, self.links)
         if of_kind is not None and not isinstance(named, ArtifactSource):
             raise not_of_kind(path, of_kind)
-        match named:
-            case UploadSource(upload_id, signed):
-                found = self._uploads.find(upload_id)
-                if found is None or not (signed or found.owner == caller.owner or caller.is_admin):
-                    raise NotFound("There is no such upload.", hint="Upload the file again.")
-                self._uploads.keep(upload_id, keep_seconds)
-                return f"upload:{upload_id}"
-            case ArtifactSource(job_id, name, signed):
-                reader = Caller(caller.owner, frozenset(Scope)) if signed else caller
-                if (job := await self.get(reader, job_id)).state is not State.COMPLETED:
-                    raise NotReady(f"The job whose result is named as source is {job.state}.")
-                if of_kind is not None and job.kind != of_kind:
-                    raise not_of_kind(path, of_kind)
-                artifact, _ = await self.artifact(reader, job_id, name)
-                return f"artifact:{job.id}/{artifact.attempt}/{artifact.id}/{artifact.name}"
-            case None:
-                check_url(source, self._addresses)
-                return source
+        if isinstance(named, UploadSource):
+            return self._use_upload(caller, named, keep_seconds)
+        if isinstance(named, ArtifactSource):
+            return await self._use_artifact(caller, named, path, of_kind)
+        check_url(source, self._addresses)
+        return source
+
+    def _use_upload(self, caller: Caller, source: UploadSource, keep_seconds: float) -> str:
+        """An upload as a job's process finds it; it is kept for that job."""
+        upload = self._uploads.find(source.upload_id)
+        is_allowed = source.signed or (upload is not None and _may_see(caller, upload.owner))
+        if upload is None or not is_allowed:
+            raise _no_upload()
+        self._uploads.keep(source.upload_id, keep_seconds)
+        return f"upload:{source.upload_id}"
+
+    async def _use_artifact(
+        self, caller: Caller, source: ArtifactSource, path: str, of_kind: str | None
+    ) -> str:
+        """A file of another job as a job's process finds it."""
+        reader = Caller(caller.owner, frozenset(Scope)) if source.signed else caller
+        job = await self.get(reader, source.job_id)
+        if job.state is not State.COMPLETED:
+            raise NotReady(
+                f"The job whose file is named as a source has not completed; it is {job.state}."
+            )
+        if of_kind is not None and job.kind != of_kind:
+            raise not_of_kind(path, of_kind)
+        artifact, _ = await self.artifact(reader, source.job_id, source.name)
+        return f"artifact:{job.id}/{artifact.attempt}/{artifact.id}/{artifact.name}"
 
     @staticmethod
     def _listed_owner(caller: Caller, owner: str | None) -> str:
         if owner is not None and owner != caller.owner and not caller.is_admin:
-            raise Forbidden("Only an admin token may list another owner's jobs.")
+            raise Forbidden("Only an admin token may list the jobs of another owner.")
         return owner or caller.owner
 
     def _sealed(self, callback: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        """A callback as it is stored: its address may hold a key of its receiver's."""
+        """A callback as it is stored: its URL may contain a key of its receiver."""
         return (
             {**callback, "url": self._sealer.seal_text(str(callback["url"]))} if callback else None
         )
@@ -529,11 +547,21 @@ class Service:
         return caller.is_admin or caller.owner in self._pdfco_key_owners
 
     def _own(self, caller: Caller, job: Job | None) -> Job:
-        if job is None or (job.owner != caller.owner and not caller.is_admin):
+        if job is None or not _may_see(caller, job.owner):
             raise NotFound
         return job
 
     @staticmethod
     def _require(caller: Caller, scope: Scope) -> None:
         if not caller.may(scope):
-            raise Forbidden(f"This token has no {scope} scope.")
+            raise Forbidden(f"This token lacks the `{scope}` scope.")
+
+
+def _may_see(caller: Caller, owner: str) -> bool:
+    return owner == caller.owner or caller.is_admin
+
+
+def _no_upload() -> NotFound:
+    return NotFound(
+        "This upload does not exist, has expired, or is not yours.", hint="Upload the file again."
+    )

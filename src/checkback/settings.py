@@ -3,20 +3,21 @@ as plain values.
 
 Each is an environment variable ``CHECKBACK_<NAME>``. Settings of the *server* are read by
 ``checkback serve``, which publishes them: a client that is configured otherwise is refused with a
-hint. Settings of the *door* belong to the process that reads them.
+hint. Settings of the *API* belong to the process that reads them.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from checkback.core.error_text import did_you_mean, listed, quoted
 from checkback.core.errors import InvalidInput
 
 PREFIX = "CHECKBACK_"
@@ -52,10 +53,11 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 
 class Belongs(StrEnum):
-    """Whose a setting is."""
+    """Which processes read a setting."""
 
     SERVER = "server"
-    DOOR = "door"
+    #: Read by each process for itself. Its value is older than its name.
+    API = "door"
     #: Must be the same everywhere, because it says which server is meant.
     BOTH = "both"
 
@@ -86,178 +88,197 @@ class Settings:
     home: Path = _setting(_home, "Data folder: store, artifacts, token, logs.", Belongs.BOTH)
     redis_url: str | None = _setting(
         None,
-        "A Redis or Valkey server to use instead of the embedded one: redis://, rediss:// or unix://.",
+        "URL of a Redis or Valkey server to use instead of the embedded one: redis://, "
+        "rediss:// or unix://.",
         Belongs.BOTH,
         secret=True,
     )
     prefix: str = _setting(
-        "bull", "Prefix of all keys in the store; on Redis Cluster write {bull}.", Belongs.BOTH
+        "bull", "Prefix of all keys in the store; write {bull} for Redis Cluster.", Belongs.BOTH
     )
     secret_key: str | None = _setting(
         None,
-        "Seals secret arguments and makes idempotent ids; without it a file in the data folder does. Servers "
-        "that share a store need the same one.",
+        "Key that encrypts secret arguments and derives idempotent ids. Default: a file in "
+        "the data folder. Servers that share a store must have the same key.",
         Belongs.BOTH,
         secret=True,
     )
     host: str = _setting(
-        "127.0.0.1", "Address that the HTTP doors listen on; another one needs tokens."
+        "127.0.0.1",
+        "Address that the server listens on. Any address that is not loopback requires tokens.",
     )
-    port: int = _setting(8787, "Port of the HTTP doors; 0 takes a free one.")
+    port: int = _setting(8787, "Port that the server listens on; 0 selects a free one.")
     hosts: tuple[str, ...] = _setting(
-        (), "Further host names under which the HTTP doors may be called, as name or name:port."
+        (), "Additional host names that requests may be addressed to, as name or name:port."
     )
     tokens: Path | None = _setting(
         None,
-        "TOML file of owners and hashed tokens, made by `checkback token add`; without it tokens.toml in the "
-        "data folder, if there is one.",
+        "TOML file of owners and hashed tokens, created by `checkback token add`. Default: "
+        "tokens.toml in the data folder, if it exists.",
     )
     allow_hosts: tuple[str, ...] = _setting(
-        (), "Private addresses that jobs may reach, as host:port, or host:*."
+        (), "Private addresses that jobs may reach, as host:port or host:*."
     )
     deny_networks: tuple[str, ...] = _setting(
-        (), "Public addresses and networks that no job may reach, as 203.0.113.0/24."
+        (), "Public addresses and networks that jobs must not reach, such as 203.0.113.0/24."
     )
     kinds: tuple[str, ...] = _setting(
-        (), "Python modules with kinds of your own, by name, or as the path of a .py file."
+        (), "Python modules that define your own kinds, by module name or by path of a .py file."
     )
     queues: tuple[str, ...] = _setting(
-        (), "Queues to serve beyond page-analyze, documents and jobs."
+        (), "Queues to serve in addition to page-analyze, documents and jobs."
     )
     browser: str | None = _setting(
-        None, "Browser program for page analysis; without it an installed one is found."
+        None, "Path of the browser for page analysis. Default: an installed browser is detected."
     )
     sandbox: str = _setting(
         "auto",
-        "Which sandbox jobs that read strangers' bytes run in: auto (Landlock, else bubblewrap), bubblewrap, "
-        "or none.",
+        "Sandbox for jobs that read untrusted content: auto (Landlock, else bubblewrap), "
+        "bubblewrap, or none.",
     )
     accept_missing_sandbox: bool = _setting(
-        False, "Run such jobs also where the sandbox is missing; each result then says so."
+        False, "Run such jobs even if the sandbox is not available; each result then says so."
     )
     appendfsync: str = _setting(
-        "always", "When the embedded store writes to disk: always, everysec or no."
+        "always", "When the embedded store syncs to disk: always, everysec or no."
     )
     store_memory_mb: int = _setting(
         1024,
-        "Memory for the embedded store's data, in MB; the last tenth is kept for jobs that were accepted. "
-        "0 sets no limit.",
+        "Memory limit of the embedded store's data, in MB; the last tenth is reserved for "
+        "accepted jobs. 0 means no limit.",
     )
     page_concurrency: int = _setting(
-        lambda: min(_cores(), 4), "Page analyses that run at once in one worker."
+        lambda: min(_cores(), 4), "Page analyses that one worker runs at a time."
     )
-    document_concurrency: int = _setting(_cores, "Document jobs that run at once in one worker.")
+    document_concurrency: int = _setting(_cores, "Document jobs that one worker runs at a time.")
     job_concurrency: int = _setting(
-        lambda: 4 * _cores(), "Other jobs that run at once in one worker, for each queue."
+        lambda: 4 * _cores(), "Other jobs that one worker runs at a time, for each queue."
     )
-    keep_completed_hours: float = _setting(24.0, "How long completed jobs can be read, in hours.")
+    keep_completed_hours: float = _setting(24.0, "How long completed jobs are kept, in hours.")
     keep_failed_hours: float = _setting(
-        168.0, "How long failed and cancelled jobs can be read, in hours."
+        168.0, "How long failed and cancelled jobs are kept, in hours."
     )
     lock_seconds: float = _setting(
         30.0,
-        "How long a worker holds a job without a sign of life; then another worker may run it. The same "
-        "for all workers; with less than 20, a short outage of the store runs jobs twice.",
+        "How long a worker holds a job without renewing its lock, in seconds; after that another "
+        "worker may run the job. Must be the same for all workers; below 20, a short outage of "
+        "the store makes jobs run twice.",
     )
     grace_seconds: float = _setting(
-        25.0, "What running jobs get to finish when a worker is stopped, in seconds."
+        25.0, "Time that running jobs have to finish when a worker is stopped, in seconds."
     )
     idle_minutes: float = _setting(
         15.0,
-        "A server that was started in the background ends after so long without clients and jobs.",
+        "Minutes without clients and jobs after which a server that was started in the "
+        "background stops.",
     )
     owner_jobs: int = _setting(
-        1000, "Jobs that one owner may have that have not ended; 0 for any number. Not for admins."
+        1000, "Unfinished jobs that one owner may have; 0 means no limit. Does not apply to admins."
     )
     queue_jobs: int = _setting(
-        50_000, "Jobs that may wait in one queue, whoever's they are; 0 for any number."
+        50_000, "Jobs that may wait in one queue, of all owners together; 0 means no limit."
     )
     owner_requests: float = _setting(
         500.0,
-        "Requests of one owner each second, over ten seconds; 0 for any number. Not for admins.",
+        "Requests per second of one owner, averaged over ten seconds; 0 means no limit. Does "
+        "not apply to admins.",
     )
     owner_submits: float = _setting(
         50.0,
-        "Submits and retries of one owner each second, over ten seconds; 0 for any number. Not for admins.",
+        "Submits and retries per second of one owner, averaged over ten seconds; 0 means no "
+        "limit. Does not apply to admins.",
     )
     job_checks: float = _setting(
         20.0,
-        "Questions of one owner about one job each second, over ten seconds; 0 for any number. Not for "
-        "admins.",
+        "Status checks per second of one owner for one job, averaged over ten seconds; 0 "
+        "means no limit. Does not apply to admins.",
     )
     owner_uploads: int = _setting(
-        8, "Uploads of one owner that may be under way at once; 0 for any number. Not for admins."
+        8,
+        "Uploads that one owner may have in progress at a time; 0 means no limit. Does "
+        "not apply to admins.",
     )
     owner_upload_gb: float = _setting(
-        5.0, "What one owner's uploads may take on the disk, in GB; 0 for no limit. Not for admins."
+        5.0,
+        "Disk space for the uploads of one owner, in GB; 0 means no limit. Does not "
+        "apply to admins.",
     )
     owner_artifact_gb: float = _setting(
         10.0,
-        "What the results of one owner's jobs may take on the disk, in GB; 0 for no limit. Not for admins.",
+        "Disk space for the job results of one owner, in GB; 0 means no limit. Does not "
+        "apply to admins.",
     )
     job_disk_gb: float = _setting(
         4.0,
-        "What the temporary files and results of one job may take on the disk while it runs, in GB; 0 for no "
-        "limit.",
+        "Disk space for the temporary files and results of one running job, in GB; 0 means "
+        "no limit.",
     )
     owner_upload_files: int = _setting(
-        1000, "Uploads of one owner that are kept, by number; 0 for any number. Not for admins."
+        1000,
+        "Number of uploads that are kept for one owner; 0 means no limit. Does not "
+        "apply to admins.",
     )
     owner_store_mb: int = _setting(
         256,
-        "Memory that the jobs of one owner may take in the store, in MB, and never more than a quarter of "
-        "CHECKBACK_STORE_MEMORY_MB; 0 for no limit. Not for admins.",
+        "Memory in the store for the jobs of one owner, in MB, and never more than a quarter "
+        "of CHECKBACK_STORE_MEMORY_MB; 0 means no limit. Does not apply to admins.",
     )
     owner_streams: int = _setting(
         200,
-        "Event streams, long waits and subscriptions of one owner that may be open at once; 0 for any "
-        "number. Not for admins.",
+        "Event streams, long waits and subscriptions that one owner may have open at a time; "
+        "0 means no limit. Does not apply to admins.",
     )
     max_deadline_seconds: float = _setting(
         3600.0,
-        "Longest deadline_seconds that a submit may name, unless the kind's own is longer; 0 for 24 hours. "
-        "Not for admins.",
+        "Longest deadline_seconds that a submit may request, unless the kind's own is "
+        "longer; 0 means 24 hours. Does not apply to admins.",
     )
     owner_sessions: int = _setting(
         100,
-        "MCP sessions of one owner over HTTP; a further one ends the longest idle. 0 for any number. Not for "
-        "admins.",
+        "MCP sessions over HTTP that one owner may have; one more closes the session that "
+        "was idle longest. 0 means no limit. Does not apply to admins.",
     )
     disk_budget_gb: float = _setting(
-        50.0, "What artifacts and uploads may take on the disk together, in GB; 0 for no limit."
+        50.0, "Disk space for all artifacts and uploads together, in GB; 0 means no limit."
     )
     callback_secret: str | None = _setting(
         None,
-        "Signs callbacks; without it a key made from the data folder's secret does.",
+        "Key that signs callbacks. Default: a key derived from the data folder's secret.",
         secret=True,
     )
     pdfco_key: str | None = _setting(
-        None, "Key for jobs that run at PDF.co; without it calls bring their own.", secret=True
+        None,
+        "API key for jobs that run at PDF.co; without it, each call must bring its own.",
+        secret=True,
     )
     pdfco_key_owners: tuple[str, ...] = _setting(
-        ("local",), "Owners whose jobs may use that key; admins may, too. Others bring their own."
+        ("local",),
+        "Owners whose jobs may use that key, in addition to admins. All others "
+        "must bring their own.",
     )
-    pdfco_url: str = _setting("https://api.pdf.co", "Where PDF.co's API is.")
+    pdfco_url: str = _setting("https://api.pdf.co", "Base URL of PDF.co's API.")
     production: bool = _setting(True, "Hide internal details of errors from callers.")
     public_url: str | None = _setting(
         None,
-        "Address under which clients reach this server, such as https://jobs.example.com; links to files "
-        "begin with it. Default: the address that a request was sent to.",
+        "URL at which clients reach this server, such as https://jobs.example.com; links to "
+        "files begin with it. Default: the address that a request was sent to.",
     )
     tool_names: str = _setting(
         "underscore",
-        "How MCP tools are listed: underscore (page_analyze) or dotted (page.analyze). auto: underscore.",
-        Belongs.DOOR,
+        "Form of the names of MCP tools: underscore (page_analyze) or dotted (page.analyze). "
+        "auto means underscore.",
+        Belongs.API,
     )
     toolsets: tuple[str, ...] = _setting(
         ("pages", "documents", "jobs"),
-        "Which MCP tools there are: pages, documents and jobs, with commas, or lean: a few for every kind.",
-        Belongs.DOOR,
+        "MCP tools to offer: pages, documents and jobs, separated by commas, or lean (a few "
+        "tools for all kinds).",
+        Belongs.API,
     )
-    log_level: str = _setting("info", "What the server logs: debug, info, warning or error.")
-    log_format: str = _setting(
-        "text", "How log lines look: text, or json for one object in each line."
+    log_level: str = _setting(
+        "info", "Lowest level that the server logs: debug, info, warning or error."
     )
+    log_format: str = _setting("text", "Format of the log: text, or json for one object a line.")
 
     @property
     def own_valkey(self) -> bool:
@@ -278,12 +299,12 @@ class Settings:
 
     @property
     def disk_budget_bytes(self) -> int:
-        """What artifacts and uploads may take together; 0 is no limit."""
+        """Disk space for artifacts and uploads together; 0 means no limit."""
         return int(self.disk_budget_gb * 1e9)
 
     @property
     def owner_store_bytes(self) -> int:
-        """What the jobs of one owner may take in the store; 0 is no limit."""
+        """Memory in the store for the jobs of one owner; 0 means no limit."""
         shares = [self.owner_store_mb << 20]
         if self.own_valkey and self.store_memory_mb > 0:
             shares.append((self.store_memory_mb << 20) // 4)
@@ -296,28 +317,26 @@ class Settings:
         return table | dict.fromkeys(("jobs", *self.queues), self.job_concurrency)
 
     def published(self) -> dict[str, Any]:
-        """The server's own settings as JSON, for clients to compare theirs with; no secrets."""
+        """The server's own settings as JSON, so that clients can compare theirs; no secrets."""
         return {
-            one.name: _plain(getattr(self, one.name))
-            for one in fields(self)
-            if one.metadata["belongs"] is Belongs.SERVER and not one.metadata["secret"]
+            setting.name: _plain(getattr(self, setting.name))
+            for setting in fields(self)
+            if setting.metadata["belongs"] is Belongs.SERVER and not setting.metadata["secret"]
         }
 
 
 def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """The settings of this process. Raises InvalidInput that names the variable which is wrong, or
     unknown."""
-    given = os.environ if environment is None else environment
-    known = {one.name: one for one in fields(Settings)}
+    variables = os.environ if environment is None else environment
+    known = {setting.name: setting for setting in fields(Settings)}
     values: dict[str, Any] = {}
-    for variable, text in given.items():
+    for variable, text in variables.items():
         if not variable.startswith(PREFIX):
             continue
         name = variable[len(PREFIX) :].lower()
         if name not in known:
-            raise InvalidInput(
-                f"{variable} is no setting.", hint="docs/settings.md lists them all."
-            )
+            raise _unknown_setting(variable)
         if text != "":
             values[name] = _parse(variable, text, str(known[name].type))
     values.update({name: value for name, value in overrides.items() if value is not None})
@@ -327,31 +346,51 @@ def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
     return settings
 
 
+def _unknown_setting(variable: str) -> InvalidInput:
+    known = [PREFIX + setting.name.upper() for setting in fields(Settings)]
+    return InvalidInput(
+        f"Unknown setting {variable}.{did_you_mean(variable, known, prefix=PREFIX)}",
+        hint="Correct or remove the variable; docs/settings.md lists all settings.",
+    )
+
+
 def explicit(environment: Mapping[str, str], overrides: Mapping[str, Any]) -> set[str]:
-    """The names of settings that somebody chose for this process, by variable or by option."""
+    """The names of the settings that were set for this process, by variable or by option."""
     chosen = {
         variable[len(PREFIX) :].lower() for variable in environment if variable.startswith(PREFIX)
     }
     return chosen | {name for name, value in overrides.items() if value is not None}
 
 
+_SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
 def _parse(variable: str, text: str, kind: str) -> Any:
+    if "tuple" in kind:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if "bool" in kind:
+        if text.lower() not in _SWITCHES:
+            raise _invalid(variable, "expected true or false")
+        return _SWITCHES[text.lower()]
+    if "int" in kind:
+        return _number(variable, text, int, "expected a whole number")
+    if "float" in kind:
+        return _number(variable, text, float, "expected a number")
+    return Path(text).expanduser().absolute() if "Path" in kind else text
+
+
+def _number(variable: str, text: str, convert: Callable[[str], Any], expected: str) -> Any:
     try:
-        if "tuple" in kind:
-            return tuple(part.strip() for part in text.split(",") if part.strip())
-        if "bool" in kind:
-            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
-                text.lower()
-            ]
-        if "int" in kind:
-            return int(text)
-        if "float" in kind:
-            return float(text)
-        return Path(text).expanduser().absolute() if "Path" in kind else text
-    except (KeyError, ValueError):
-        raise InvalidInput(
-            f"{variable} has a value that it cannot have.", hint="docs/settings.md describes it."
-        ) from None
+        return convert(text)
+    except ValueError:
+        raise _invalid(variable, f"{expected}; got {quoted(text)}") from None
+
+
+def _invalid(variable: str, expected: str, hint: str | None = None) -> InvalidInput:
+    return InvalidInput(
+        f"Invalid value for {variable}: {expected}.",
+        hint=hint or "Correct the value, then start again; docs/settings.md describes it.",
+    )
 
 
 def _absolute(module: str) -> str:
@@ -359,47 +398,72 @@ def _absolute(module: str) -> str:
     return str(Path(module).expanduser().resolve()) if module.endswith(".py") else module
 
 
+_CHOICES = {
+    "sandbox": ("auto", "bubblewrap", "none"),
+    "appendfsync": ("always", "everysec", "no"),
+    "tool_names": ("underscore", "dotted", "auto"),
+    "log_level": ("debug", "info", "warning", "error"),
+    "log_format": ("text", "json"),
+}
+
+
 def _check(settings: Settings) -> None:
-    choices = {
-        "sandbox": ("auto", "bubblewrap", "none"),
-        "appendfsync": ("always", "everysec", "no"),
-        "tool_names": ("underscore", "dotted", "auto"),
-        "log_level": ("debug", "info", "warning", "error"),
-        "log_format": ("text", "json"),
-    }
-    for name, allowed in choices.items():
-        if getattr(settings, name) not in allowed:
-            raise InvalidInput(
-                f"{PREFIX}{name.upper()} is one of {', '.join(allowed)}.",
-                hint="Correct it and start again.",
-            )
+    for name, choices in _CHOICES.items():
+        value = getattr(settings, name)
+        if value not in choices:
+            raise _invalid(_variable(name), f"expected {listed(choices)}; got {quoted(value)}")
     for name, (least, most) in _RANGES.items():
-        if not least <= getattr(settings, name) <= most:
-            raise InvalidInput(
-                f"{PREFIX}{name.upper()} is a number from {least} to {most}.",
-                hint="Correct it and start again.",
-            )
-    if not re.fullmatch(r"[!-~]{1,100}", settings.prefix):
-        raise InvalidInput(
-            f"{PREFIX}PREFIX is a word without spaces, 100 characters at most.",
-            hint="bull is the usual one.",
+        value = getattr(settings, name)
+        if not least <= value <= most:
+            expected = f"expected a number from {least} to {most}; got {value}"
+            raise _invalid(_variable(name), expected)
+    _check_prefix(settings.prefix)
+    _check_toolsets(settings.toolsets)
+    _check_public_url(settings.public_url)
+    _check_queues(settings.queues)
+
+
+def _check_prefix(prefix: str) -> None:
+    if not re.fullmatch(r"[!-~]{1,100}", prefix):
+        raise _invalid(
+            _variable("prefix"),
+            "expected 1 to 100 ASCII characters without spaces",
+            hint="Use bull, the default, unless other programs share the store.",
         )
-    if unknown := set(settings.toolsets) - TOOLSETS:
-        raise InvalidInput(
-            f"Unknown set of tools {sorted(unknown)[0][:40]!r} in {PREFIX}TOOLSETS.",
-            hint="Use pages, documents, jobs or lean, with commas between them.",
+
+
+def _check_public_url(url: str | None) -> None:
+    if url is not None and not _is_base_url(url):
+        raise _invalid(
+            _variable("public_url"),
+            "expected an http or https URL without query or user",
+            hint="Write the scheme, the host and, if needed, port and path: "
+            "https://jobs.example.com",
         )
-    if settings.public_url is not None and not _is_base_url(settings.public_url):
-        raise InvalidInput(
-            f"Invalid value for {PREFIX}PUBLIC_URL: expected an http or https URL without query or user.",
-            hint="Write the scheme, the host and, where needed, port and path: https://jobs.example.com",
-        )
-    for queue in settings.queues:
+
+
+def _check_queues(queues: tuple[str, ...]) -> None:
+    for queue in queues:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", queue):
-            raise InvalidInput(
-                f"{queue[:64]!r} in {PREFIX}QUEUES is no name for a queue.",
-                hint="Use letters, digits and . _ -, 64 at most, with commas between names.",
+            raise _invalid(
+                _variable("queues"),
+                f"{quoted(queue)} is not a valid queue name",
+                hint="Use at most 64 letters, digits and . _ - in a name, and separate names by "
+                "commas.",
             )
+
+
+def _check_toolsets(toolsets: tuple[str, ...]) -> None:
+    for name in sorted(set(toolsets) - TOOLSETS):
+        raise InvalidInput(
+            f"Unknown toolset {quoted(name)} in {_variable('toolsets')}."
+            f"{did_you_mean(name, TOOLSETS)}",
+            hint="Use pages, documents, jobs or lean, separated by commas.",
+        )
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
 
 
 def _is_base_url(text: str) -> bool:
@@ -408,14 +472,9 @@ def _is_base_url(text: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    rest = (
-        parts.query
-        or parts.fragment
-        or "@" in parts.netloc
-        or not text.isprintable()
-        or " " in text
-    )
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
+    has_more = parts.query or parts.fragment or "@" in parts.netloc
+    is_clean = text.isprintable() and " " not in text
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_clean and not has_more
 
 
 def _plain(value: Any) -> Any:
@@ -430,12 +489,12 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
 
 
 def to_environment(settings: Settings) -> dict[str, str]:
-    """The settings as variables, for a process of ours that must have the same."""
+    """The settings as variables, for a child process that must have the same."""
     variables: dict[str, str] = {}
-    for one in fields(settings):
-        value = getattr(settings, one.name)
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
         if value is None:
             continue
         text = ",".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else str(value)
-        variables[PREFIX + one.name.upper()] = text
+        variables[_variable(setting.name)] = text
     return variables

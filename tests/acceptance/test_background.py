@@ -1,4 +1,4 @@
-"""Why a server in the background did not start is told at once, in the words of that server."""
+"""Why a server in the background did not start is reported at once, with that server's own message."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_port_that_is_taken_is_told_with_its_hint(shell: Shell, taken: str) ->
         "part": "server",
         "ok": False,
         "told": reason,
-        "hint": "Choose another with CHECKBACK_HOST and CHECKBACK_PORT; port 0 takes a free one.",
+        "hint": "Choose another address with CHECKBACK_HOST and CHECKBACK_PORT; port 0 selects a free one.",
         "optional": False,
     }
 
@@ -86,7 +86,7 @@ def test_remembered_kinds_that_break_are_told_by_every_command_and_the_doctor(
     assert shell.out("submit", "my.kind", "a=1", "--import", str(file), "--wait") == "1"
     shell.run("stop")
     file.write_text(GOOD + "raise KeyError('gone')\n")
-    reason = f"The module of kinds {file} cannot be imported: KeyError: 'gone' (line 5)."
+    reason = f"The module {file} cannot be imported: KeyError: 'gone' (line 5)."
     for _ in range(2):
         refused = shell.run("list", code=1).stderr
         assert refused.splitlines()[0].endswith(f"The background server did not start. {reason}")
@@ -116,14 +116,14 @@ def test_a_kind_that_collides_stops_neither_the_server_nor_the_other_kinds(
     file.write_text(GOOD + COLLIDES)
     sentence = "The kind 'job_wait' has the name of the tool job_wait: rename it."
     refused = shell.run("submit", "job_wait", "a=1", "--import", str(file), code=2).stderr
-    assert f"error: There is no kind of job called 'job_wait'. {sentence}" in refused
+    assert f'error: Unknown kind "job_wait". {sentence}' in refused
     assert shell.out("submit", "my.kind", "a=3", "--wait") == "3"
     assert sentence in shell.run("kinds").stderr
     assert finding(shell, "kinds") == {
         "part": "kinds",
         "ok": False,
         "told": sentence,
-        "hint": "All other kinds work. Rename the kind in its @job, then try again.",
+        "hint": "Rename the kind in its @job, then try again. All other kinds work.",
         "optional": False,
     }
 

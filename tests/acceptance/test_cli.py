@@ -15,6 +15,21 @@ COMMAND = (sys.executable, "-m", "checkback")
 UNKNOWN = "01a201ae-de92-792d-a279-f3d27cb99f9e"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [
+        (("submti", "x"), "Did you mean submit?"),
+        (("serve", "--prot", "1"), "Did you mean --port?"),
+        (("list", "--state", "complete"), "Did you mean completed?"),
+    ],
+)
+def test_a_misspelled_word_gets_a_suggestion(
+    tmp_path: Path, arguments: tuple[str, ...], suggestion: str
+) -> None:
+    done = Shell(tmp_path).run(*arguments, code=2)
+    assert done.stderr.rstrip().endswith(suggestion)
+
+
 class Shell:
     """Runs ``checkback`` against one data folder."""
 
@@ -50,7 +65,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 def test_the_first_command_starts_the_server_and_the_next_ones_use_it(shell: Shell) -> None:
     assert shell.out("submit", "test.add", "a=1", "b=2", "--wait") == "3"
     found = shell.run("doctor", code=None)
-    assert "serves this folder" in found.stdout
+    assert "running (PID " in found.stdout
 
 
 def test_exit_codes_tell_the_state(shell: Shell, tmp_path: Path) -> None:
@@ -105,7 +120,7 @@ def test_the_files_of_a_job_are_listed_and_fetched(shell: Shell, tmp_path: Path)
     assert shell.out("artifact", job_id, "words.txt") == "hello"
     shell.run("artifact", job_id, "words.txt", "--output", str(tmp_path / "copy"))
     assert (tmp_path / "copy").read_text() == "hello"
-    assert "no such artifact" in shell.run("artifact", job_id, "other", code=4).stderr
+    assert "has no artifact" in shell.run("artifact", job_id, "other", code=4).stderr
 
 
 def test_a_failed_job_runs_again(shell: Shell, tmp_path: Path) -> None:
@@ -193,7 +208,7 @@ def test_a_token_is_shown_once_and_stored_as_a_hash(shell: Shell) -> None:
 def test_another_address_needs_tokens(tmp_path: Path) -> None:
     alone = Shell(tmp_path / "home")
     refused = alone.run("serve", "--host", "0.0.0.0", code=2)
-    assert "needs tokens" in refused.stderr
+    assert "requires tokens" in refused.stderr
     refused = alone.run("serve", "--host", "0.0.0.0", "--no-token", code=2)
     assert "loopback" in refused.stderr
 
@@ -205,7 +220,7 @@ def test_the_version_is_told(shell: Shell) -> None:
 
 
 def test_stop_says_when_there_is_nothing_to_stop(tmp_path: Path) -> None:
-    assert "no server runs" in Shell(tmp_path / "home").run("stop").stderr
+    assert "no server is running" in Shell(tmp_path / "home").run("stop").stderr
 
 
 def test_a_check_imports_neither_pydantic_nor_redis_nor_mcp(shell: Shell) -> None:

@@ -79,7 +79,7 @@ def over_stdio(folder: dict[str, str], tmp_path: Path) -> StdioTransport:
 
 
 async def call(client: Client[Any], tool: str, **arguments: Any) -> dict[str, Any]:
-    """The structured content of an answer that is no error."""
+    """The structured content of a result that is not an error."""
     result = await client.call_tool(tool, arguments, raise_on_error=False)
     assert not result.is_error, result.content
     assert result.structured_content is not None
@@ -196,7 +196,7 @@ async def test_a_job_outlives_the_client_that_started_it(
 
 
 async def checkback(folder: dict[str, str], *arguments: str) -> str:
-    """What a command of ours prints."""
+    """What one of our commands prints."""
     done = await asyncio.to_thread(
         subprocess.run,
         [*COMMAND, *arguments],
@@ -212,7 +212,7 @@ async def checkback(folder: dict[str, str], *arguments: str) -> str:
 
 
 class Inspector:
-    """Runs ``mcp-inspector --cli`` against one server, anew for each request."""
+    """Runs ``mcp-inspector --cli`` against one server, a new process for each request."""
 
     def __init__(self, command: list[str | Path], home: Path, server: dict[str, Any]) -> None:
         config = home / "servers.json"

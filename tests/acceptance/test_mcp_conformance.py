@@ -52,7 +52,7 @@ SERVER = Path(__file__).parents[1] / "support" / "conformance_server.py"
 
 @pytest.fixture
 def url(settings: Settings) -> Iterator[str]:
-    """The address of the fixture server's MCP door; a worker runs beside it."""
+    """The address of the fixture server's MCP API; a worker runs as well."""
     settings = replace(settings, kinds=("conformance_kinds",))
     environment = os.environ | to_environment(settings)
     environment["PYTHONPATH"] = str(SERVER.parent)

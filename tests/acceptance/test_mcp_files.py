@@ -40,7 +40,7 @@ def over_http(server: Any) -> StreamableHttpTransport:
 
 
 async def leave_file(client: Client[Any]) -> dict[str, Any]:
-    """Run a job that leaves words.txt; gives what is told of it."""
+    """Run a job that leaves words.txt; returns its record."""
     started: Any = (await client.call_tool("test_say", {"words": "hello"})).structured_content
     ended: Any = await client.call_tool(
         "job_wait", {"job_id": started["job_id"], "wait_seconds": 50}

@@ -1,5 +1,5 @@
 """``checkback mcp`` before its background server is up: lists need none, the first call waits for
-it, and what keeps that from coming is told in the call's answer.
+it, and an error of that server is reported in the call's result.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def era(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A data folder of its own; a server that was started for it ends with the test."""
+    """A separate data folder; a server that was started for it ends with the test."""
     made = os.environ | {
         "CHECKBACK_HOME": str(tmp_path / "data" / "home"),
         "CHECKBACK_PORT": "0",
@@ -181,9 +181,7 @@ async def test_lists_need_no_server_and_the_first_call_says_why_there_is_none(
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a data folder whose server was started by a person, with a setting of its
-    own.
-    """
+    """The environment of a data folder whose server was started by a person, with another setting."""
     home = tmp_path_factory.mktemp("running") / "home"
     environment = os.environ | {
         "CHECKBACK_HOME": str(home),

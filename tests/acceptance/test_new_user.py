@@ -29,7 +29,7 @@ def double(number: int) -> int:
 
 
 class Shell:
-    """Runs ``checkback`` with a data folder of its own, in a folder of its own."""
+    """Runs ``checkback`` with a separate data folder, in a separate folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -57,7 +57,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 @pytest.fixture
 def own_kind(shell: Shell) -> Path:
-    """A file with a kind, which needs what lies beside it."""
+    """A file with a kind, which needs a module next to it."""
     folder = shell.folder / "kinds"
     folder.mkdir()
     (folder / "beside.py").write_text("def twice(number): return 2 * number\n")
@@ -71,7 +71,7 @@ def test_a_file_of_kinds_is_found_from_every_folder(shell: Shell, own_kind: Path
         "submit", "mine.double", "number=21", "--wait", "--import", "kinds/my_kinds_of_job.py"
     )
     assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
-    # The server knows the kind by now: whoever comes later, from wherever, need not name it.
+    # The server knows the kind by now: later commands, from any folder, need not name it.
     shell.folder = shell.home
     done = shell.run("submit", "mine.double", "number=4", "--wait")
     assert (done.stdout, done.returncode) == ("8\n", 0), done.stderr

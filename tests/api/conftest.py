@@ -62,7 +62,7 @@ def authenticator(tokens: Tokens) -> Authenticator:
 
 @pytest.fixture
 def problems() -> list[str]:
-    """What /health is told to be wrong."""
+    """What /health reports to be wrong."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""The words of the core: ids, states, errors."""
+"""The core: ids, states, errors."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_a_waiting_job_waits_for_what_is_before_it_and_runs(
     slots: int, running: tuple[Ahead, ...], before: tuple[Ahead, ...], seconds: int
 ) -> None:
     backlog = Backlog(slots, running, (*before, Ahead("mine", "short"), LONG))
-    assert backlog.place("mine") == len(before)
+    assert backlog.position("mine") == len(before)
     assert seconds_until_done(backlog, len(before), TYPICAL) == seconds
 
 

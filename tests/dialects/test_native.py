@@ -51,7 +51,7 @@ JOBS = {
         ENDED, state=State.COMPLETED, progress=99, result=[1], artifacts=(ARTIFACT,)
     ),
     State.FAILED: replace(
-        ENDED, state=State.FAILED, failure=Failure("broken", "It broke.", True, "Mend it.")
+        ENDED, state=State.FAILED, failure=Failure("broken", "It broke.", True, "Fix it.")
     ),
     State.CANCELLED: replace(
         ENDED, state=State.CANCELLED, failure=Failure("cancelled", "Cancelled.")
@@ -107,7 +107,7 @@ GOLDEN: dict[State, dict[str, Any]] = {
             "code": "broken",
             "message": "It broke.",
             "retryable": True,
-            "hint": "Mend it.",
+            "hint": "Fix it.",
         },
         "check_after_seconds": None,
         "next_step": f"retry {ID}",
@@ -184,7 +184,7 @@ def test_an_error_has_code_message_and_hint() -> None:
     assert native.error(NotFound(), "r1") == {
         "error": {
             "code": "job_not_found",
-            "message": "There is no such job, it has expired, or it is not yours.",
+            "message": "This job does not exist, has expired, or is not yours.",
             "hint": NotFound.default_hint,
         },
         "request_id": "r1",

@@ -211,6 +211,26 @@ def test_what_is_no_url_is_said_to_be_none(url: str) -> None:
     assert not isinstance(caught.value, AddressBlocked)
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (
+            "example.com/a",
+            'A URL must begin with http:// or https://; got "example.com/a". '
+            "Did you mean https://example.com/a?",
+        ),
+        ("ada@example.com", "A URL must begin with http:// or https://."),
+        ("example.com?key=secret", "A URL must begin with http:// or https://."),
+    ],
+)
+def test_a_url_without_a_scheme_gets_a_suggestion_and_no_secret_is_repeated(
+    url: str, message: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_url(url, AddressPolicy())
+    assert caught.value.message == message
+
+
 def test_an_allowed_host_counts_as_written_and_for_its_port_only() -> None:
     policy = AddressPolicy.of(["127.0.0.1:8000", "[::1]:*", "App.Internal:3000", "localhost:*"])
     for url in (

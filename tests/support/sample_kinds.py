@@ -184,7 +184,7 @@ def stubborn(pids: str) -> None:
 @job("test.fail")
 def fail(code: str = "broken", message: str = "It broke.", retryable: bool = True) -> None:
     """Fail in words of its own."""
-    raise JobFailed(code, message, retryable=retryable, hint="Mend it.")
+    raise JobFailed(code, message, retryable=retryable, hint="Fix it.")
 
 
 @job("test.raise")

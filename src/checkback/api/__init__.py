@@ -1,1 +1,1 @@
-"""The ways in. Each door translates and calls the service; none imports another."""
+"""The APIs. Each translates requests and calls the service; none imports another."""

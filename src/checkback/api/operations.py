@@ -1,13 +1,12 @@
-"""How the native API turns requests into calls and errors into answers.
+"""How the native API turns requests into calls and errors into responses.
 
 An ``Operation`` is one line of the API's table: the router, the checks of query and body, and the
-OpenAPI document are all made from it, so none of them can say something else than the others.
+OpenAPI document are all made from it, so they cannot contradict each other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,26 +17,26 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from checkback.api.error_responses import mask_unexpected
+from checkback.api.request_body import read_body
 from checkback.core import heavy
 from checkback.core.clean_text import clean_json
-from checkback.core.errors import CheckbackError, InvalidInput, TooLarge, Unauthorized
+from checkback.core.errors import CheckbackError, InvalidInput, Unauthorized
 from checkback.core.job import JSON
 from checkback.core.request_ids import request_id
 from checkback.dialects import native
-from checkback.kinds import registry
+from checkback.kinds.argument_errors import describe
 from checkback.security import strict_json
 from checkback.security.auth.callers import Caller, caller_of
-from checkback.security.redaction import redact
 
 MAX_BODY_BYTES = 1024 * 1024
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
-log = logging.getLogger(__name__)
 
 
 class StrictJsonResponse(JSONResponse):
-    """An answer in JSON, whatever is in it: what cannot be encoded is replaced."""
+    """A JSON response with any content: what cannot be encoded is replaced."""
 
     def render(self, content: Any) -> bytes:
         try:
@@ -47,40 +46,40 @@ class StrictJsonResponse(JSONResponse):
 
 
 class RouteNotFound(CheckbackError):
-    """Nothing lies at this address."""
+    """This path does not exist."""
 
     code = "not_found"
     http_status = 404
-    default_hint = "GET /openapi.json lists the addresses of this API."
+    default_hint = "GET /openapi.json lists the paths of this API."
 
 
 class MethodNotAllowed(CheckbackError):
-    """This address does not take this method."""
+    """This path does not support this method."""
 
     code = "method_not_allowed"
     http_status = 405
-    default_hint = "GET /openapi.json lists the methods of each address."
+    default_hint = "GET /openapi.json lists the methods of each path."
 
 
 class HeadersTooLarge(CheckbackError):
-    """The head of the request is too large."""
+    """The headers of the request are too large."""
 
     code = "head_too_large"
     http_status = 431
-    default_hint = "Send fewer headers, or shorter ones."
+    default_hint = "Send fewer or shorter headers."
 
 
 class RequestTooSlow(CheckbackError):
-    """The body of the request did not come in time."""
+    """The body of the request did not arrive in time."""
 
     code = "request_too_slow"
     http_status = 408
-    default_hint = "Send it again, over a connection that is faster."
+    default_hint = "Send the request again over a faster connection."
 
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
-    """One way in which an operation can end well. ``schema`` is a type that pydantic knows, or
+    """One successful result of an operation. ``schema`` is a type that pydantic supports, or
     None.
     """
 
@@ -93,7 +92,7 @@ class OperationResult:
 
 @dataclass(slots=True)
 class OperationCall:
-    """A request that was let in: who asks, and under which request id."""
+    """An accepted request: its caller and its request id."""
 
     request: Request
     caller: Caller
@@ -104,8 +103,8 @@ class OperationCall:
         return str(self.request.path_params["job_id"])
 
     def query(self, model: type[M]) -> M:
-        """The query string as a checked model. Raises InvalidInput; unknown
-        parameters are let be.
+        """The query string as a checked model. Raises InvalidInput; unknown parameters are
+        ignored.
         """
         known = {
             key: value
@@ -179,7 +178,7 @@ class Resource:
             if not self.operations:
                 raise RouteNotFound
             allowed = ", ".join(sorted(self.operations))
-            wrong = MethodNotAllowed(f"This address takes {allowed} only.")
+            wrong = MethodNotAllowed(f"This path supports {allowed} only.")
             return StrictJsonResponse(
                 native.error(wrong, identity), wrong.http_status, {"allow": allowed}
             )
@@ -191,17 +190,12 @@ class Resource:
 
 
 def refusal(error: Exception, identity: str, *, production: bool = True) -> JSONResponse:
-    """The answer that tells of an error: the one place where this API translates them.
+    """The response for an error: the one place where this API translates errors.
 
-    An unexpected one shows nothing of itself but the request id, under which the log has the rest.
+    An unexpected error shows only the request id, under which the log has the details.
     """
     if not isinstance(error, CheckbackError):
-        log.error("Request %s failed.", identity, exc_info=error)
-        detail = None if production else redact(f"{type(error).__name__}: {error}")
-        error = CheckbackError(
-            detail or "Something went wrong in the server.",
-            hint=f"The server's log has the details under the request id {identity}.",
-        )
+        error = mask_unexpected(error, identity, production=production)
     headers: dict[str, str] = {"cache-control": "no-store"}
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
@@ -213,23 +207,18 @@ def refusal(error: Exception, identity: str, *, production: bool = True) -> JSON
 async def read_json(request: Request) -> JSON:
     """The body as strictly read JSON; an empty body is an empty object. Raises InvalidInput or
     TooLarge.
-
-    The size is counted while reading: a Content-Length can lie.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"The body is larger than {MAX_BODY_BYTES // 1024} KB.")
+    body = await read_body(request, MAX_BODY_BYTES)
     if not body:
         return {}
     # A form on another site can send text/plain, but not this type without asking the server first.
     if kind != "application/json":
         raise InvalidInput(
-            "The body's type is not application/json.", hint="Send Content-Type: application/json."
+            "The content type of the body is not application/json.",
+            hint="Send Content-Type: application/json.",
         )
-    return await heavy.run(strict_json.parse, bytes(body), light=len(body) <= heavy.SMALL_BYTES)
+    return await heavy.run(strict_json.parse, body, light=len(body) <= heavy.SMALL_BYTES)
 
 
 def check_model(model: type[M], value: object) -> M:
@@ -237,12 +226,12 @@ def check_model(model: type[M], value: object) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise InvalidInput(registry.describe(error)) from None
+        raise InvalidInput(describe(error, model)) from None
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:
-    """The outcome of ``work``, which is cancelled when the client hangs up. Raises ClientDisconnect
-    then.
+    """The result of ``work``, which is cancelled when the client disconnects. Raises
+    ClientDisconnect then.
     """
     working = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request))

@@ -1,6 +1,4 @@
-"""What PDF.co's HTTP API and its MCP tools have in common: submit a job, check on it, link its
-results.
-"""
+"""What PDF.co's HTTP API and its MCP tools share: submit a job, check it, link its results."""
 
 from __future__ import annotations
 
@@ -44,7 +42,9 @@ _OURS = frozenset({"provider", "api_key", "apikey", "x-api-key", "async", "callb
 
 @dataclass(frozen=True, slots=True)
 class PdfcoJobs:
-    """Jobs in the words of PDF.co, for one client: ``links`` lead to the address that it knows."""
+    """Jobs in PDF.co's format, for one client: ``links`` begin with the address that this client
+    uses.
+    """
 
     service: Service
     links: FileLinks
@@ -58,7 +58,7 @@ class PdfcoJobs:
         request_id: str,
         api_key: str | None = None,
     ) -> PdfcoSubmission:
-        """Start the job that an endpoint stands for; names of parameters are in small letters.
+        """Start the job of an endpoint; parameter names are lower-case.
 
         ``provider: "pdfco"`` runs it at PDF.co, with ``api_key`` or the server's own key.
         """
@@ -74,7 +74,7 @@ class PdfcoJobs:
         elif provider in ("local", "checkback"):
             kind, args = endpoint.kind, arguments(endpoint, parameters) | {"name": name}
         else:
-            raise InvalidInput("provider is local or pdfco.")
+            raise InvalidInput("`provider` must be local or pdfco.")
         callback = parameters.get("callback")
         done = await self.service.submit(
             caller,
@@ -94,36 +94,38 @@ class PdfcoJobs:
     def _remote_arguments(
         self, endpoint: Endpoint, parameters: Mapping[str, Any], name: str, api_key: str | None
     ) -> dict[str, Any]:
-        """The arguments of the kind that runs an endpoint at PDF.co; passwords travel sealed.
+        """The arguments of the kind that runs an endpoint at PDF.co; passwords travel encrypted.
 
-        Files that lie here are named apart: they go there first.
+        Files of this server are listed in ``files``: they are uploaded there first.
         """
-        plain = {
-            key: value
-            for key, value in parameters.items()
-            if key not in _OURS and key not in SECRET_PARAMETERS and value not in (None, "", [])
-        }
         files: list[str] = []
-        if isinstance(plain.get("url"), str):
-            plain["url"] = ",".join(
-                self._remote_url(part, files) for part in parts_of(plain["url"])
-            )
-        if isinstance(plain.get("images"), list):
-            plain["images"] = [self._remote_image(image, files) for image in plain["images"]]
-        secret = {key: parameters[key] for key in SECRET_PARAMETERS if parameters.get(key)}
-        if "profiles" in secret:
-            secret["profiles"] = json.dumps(secret["profiles"])
         args: dict[str, Any] = {
             "endpoint": endpoint.path,
-            "params": plain,
+            "params": self._plain_parameters(parameters, files),
             "name": name,
             "files": files,
         }
+        secret = _secret_parameters(parameters)
         if secret:
             args["secret_params"] = json.dumps(secret)
         if api_key:
             args["api_key"] = api_key
         return args
+
+    def _plain_parameters(self, parameters: Mapping[str, Any], files: list[str]) -> dict[str, Any]:
+        """The parameters for PDF.co that are not secret, with links to files of this server put into
+        ``files``.
+        """
+        plain: dict[str, Any] = {}
+        for key, value in parameters.items():
+            if key not in _OURS and key not in SECRET_PARAMETERS and value not in (None, "", []):
+                plain[key] = value
+        if isinstance(plain.get("url"), str):
+            urls = [self._remote_url(part, files) for part in parts_of(plain["url"])]
+            plain["url"] = ",".join(urls)
+        if isinstance(plain.get("images"), list):
+            plain["images"] = [self._remote_image(image, files) for image in plain["images"]]
+        return plain
 
     def _remote_image(self, image: Any, files: list[str]) -> Any:
         if not isinstance(image, dict):
@@ -133,7 +135,7 @@ class PdfcoJobs:
         return fields | {"url": self._remote_url(url, files)} if isinstance(url, str) else fields
 
     def _remote_url(self, source: str, files: list[str]) -> str:
-        """A source as PDF.co is to see it: an address, or ``file:N`` for one that lies here."""
+        """A source for PDF.co: a URL, or ``file:N`` for a file of this server."""
         if parse_source(source, self.service.links) is None:
             return source
         if source not in files:
@@ -143,7 +145,7 @@ class PdfcoJobs:
     async def check(
         self, caller: Caller, job_id: str, *, force: bool
     ) -> tuple[Job | None, dict[str, Any]]:
-        """The answer of a check, and the job where there is one."""
+        """The response of a check, and the job if there is one."""
         began = time.monotonic()
         try:
             job = await self.service.get_with_args(caller, job_id)
@@ -175,31 +177,38 @@ class PdfcoJobs:
         )
 
     async def _body(self, caller: Caller, job: Job, *, inline: bool) -> JSON:
-        """What the job's file says, where the result itself or the caller asks for it."""
-        found: object = job.result
-        result = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        """The content of the job's file, if the result contains it or the caller asks for it."""
+        value: object = job.result
+        result = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
         names = responses.outputs(job)
         if result.get("body") is not None or not inline or len(names) != 1:
             return result.get("body")
         artifact, path = await self.service.artifact(caller, job.id, names[0])
-        ending = PurePosixPath(artifact.name).suffix
-        if ending not in _TEXT_ENDINGS or artifact.size_bytes > MAX_BODY_BYTES:
+        suffix = PurePosixPath(artifact.name).suffix
+        if suffix not in _TEXT_ENDINGS or artifact.size_bytes > MAX_BODY_BYTES:
             return None
         text = (await asyncio.to_thread(path.read_bytes)).decode("utf-8", "replace")
-        return json.loads(text) if ending == ".json" else text
+        return json.loads(text) if suffix == ".json" else text
 
 
 @dataclass(frozen=True, slots=True)
 class PdfcoSubmission:
-    """A job that was started, and what to answer."""
+    """A job that was started, and the response."""
 
     job: Job
     name: str
     answer: dict[str, Any]
 
 
+def _secret_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    secret = {key: parameters[key] for key in SECRET_PARAMETERS if parameters.get(key)}
+    if "profiles" in secret:
+        secret["profiles"] = json.dumps(secret["profiles"])
+    return secret
+
+
 def _result_name(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:
-    """What the result will be called: it stands in the link that the submission answers with."""
+    """What the result will be called: the name is in the link that the submit returns."""
     given = parameters.get("name")
     source = parameters.get("url")
     if isinstance(given, str) and given.strip():
@@ -210,7 +219,7 @@ def _result_name(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:
 
 
 def _check_profiles(options: dict[str, Any] | None) -> None:
-    """Raises InvalidProfiles for an option with a value that it cannot have."""
+    """Raises InvalidProfiles for an option with an invalid value."""
     try:
         read_options(json.dumps(options or {}))
     except ValueError as error:
@@ -219,7 +228,7 @@ def _check_profiles(options: dict[str, Any] | None) -> None:
 
 def _callback(url: Any, links: FileLinks, args: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(url, str):
-        raise InvalidInput("callback is an http(s) address.")
+        raise InvalidInput("`callback` must be an http or https URL.")
     return {
         "url": url,
         "context": {"base_url": links.base_url, "expiration": args.get("expiration")},
@@ -231,5 +240,5 @@ def _since(began: float) -> int:
 
 
 def wants_async(parameters: Mapping[str, Any]) -> bool:
-    """Whether a submission is to be answered at once."""
-    return flag(flattened(parameters).get("async"))
+    """Whether a submit must be answered at once."""
+    return flag("async", flattened(parameters).get("async"))

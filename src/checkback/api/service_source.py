@@ -1,8 +1,8 @@
 """Where tools get the use cases from: at once in a server, after connecting in ``checkback mcp``.
 
-A client that starts ``checkback mcp`` first asks for the list of tools, which needs no store, and
-some wait for it for a few seconds only. So it is answered before the folder's server is found; only
-a call waits.
+A client that starts ``checkback mcp`` first requests the list of tools, which needs no store, and
+some clients wait only a few seconds for it. So it is answered before the folder's server is found;
+only a call waits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ServiceSource(ABC):
-    """Gives the use cases, once they are there."""
+    """Provides the use cases once they are available."""
 
     @property
     @abstractmethod
@@ -24,11 +24,11 @@ class ServiceSource(ABC):
 
     @abstractmethod
     async def ready(self) -> None:
-        """Return when there is a service. Raises the CheckbackError that says why there is none."""
+        """Return when there is a service. Raises a CheckbackError that says why there is not."""
 
 
 class Connected(ServiceSource):
-    """A service that is there from the start."""
+    """A service that is available from the start."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

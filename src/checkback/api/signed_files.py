@@ -1,7 +1,7 @@
-"""Links to results and uploads, signed and expiring, and the door that answers them.
+"""Signed, expiring links to results and uploads, and the API that answers them.
 
-Who has a link needs no token; so it is good for one file, one method, and for an hour unless told
-otherwise.
+A client with a link needs no token; so a link is valid for one file and one method, and for an hour
+by default.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SAFE_HEADERS = {
     "cache-control": "private, no-store",
     "referrer-policy": "no-referrer",
 }
-"""What comes from documents may be HTML: it is a download, never a page of ours."""
+"""Content of documents may be HTML: it is a download, never a page of this server."""
 
 _MANY = frozenset(endpoint.kind for endpoint in ENDPOINTS.values() if endpoint.many)
 _READER = Caller("", frozenset(Scope))
@@ -50,30 +50,32 @@ _READER = Caller("", frozenset(Scope))
 
 @dataclass(frozen=True, slots=True)
 class FileLinks:
-    """Makes links as one client can reach them: below the address that it called."""
+    """Makes links for one client, below the address that it called."""
 
     signer: LinkSigner
     #: ``http://127.0.0.1:8787``, without a slash at its end.
     base_url: str
 
     def result(self, job_id: str, name: str, until: datetime) -> str:
-        """The address of one of a job's files; it answers once the job is completed."""
+        """The URL of one of a job's files; it works once the job has completed."""
         return self._signed("GET", f"{FILES}{job_id}/{name}", until)
 
     def results(self, job_id: str, name: str, until: datetime) -> str:
-        """The address of a JSON list of the addresses of all of a job's files."""
+        """The URL of a JSON list of the URLs of all of a job's files."""
         return self._signed("GET", f"{FILES}{job_id}/all/{name}", until)
 
     def upload(self, upload: Upload, until: datetime) -> str:
-        """The address of an uploaded file."""
+        """The URL of an uploaded file."""
         return self._signed("GET", f"{UPLOADS}{upload.id}/{upload.name}", until)
 
     def put(self, owner: str, upload_id: str, name: str, until: datetime) -> str:
-        """An address that takes the bytes of one upload by PUT, once."""
+        """A URL that accepts the bytes of one upload by PUT, once."""
         return self._signed("PUT", f"{PUT}{quote(owner, safe='')}/{upload_id}/{name}", until)
 
     def of_job(self, job: Job, until: datetime) -> dict[str, Any]:
-        """The ``url`` of a completed job's file; for kinds of several the list's, and ``urls``."""
+        """The ``url`` of a completed job's file; for kinds with several files that of their list,
+        and ``urls``.
+        """
         names = pdfco.outputs(job) or [artifact.name for artifact in job.artifacts]
         if not is_many(job) and len(names) <= 1:
             return pdfco.links_of([self.result(job.id, name, until) for name in names], None)
@@ -90,7 +92,7 @@ def is_many(job: Job) -> bool:
 
 
 def valid_until(minutes: int | None) -> datetime:
-    """When a link that is made now ends."""
+    """When a link that is made now expires."""
     return datetime.now(UTC) + timedelta(minutes=minutes or DEFAULT_MINUTES)
 
 
@@ -99,9 +101,7 @@ BASE_URL = "checkback.base_url"
 
 
 class SignedFilesApi:
-    """Answers signed links. A link that is not valid is refused in the same
-    words for every reason.
-    """
+    """Answers signed links. An invalid link is refused with the same message for every reason."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -121,7 +121,9 @@ class SignedFilesApi:
         job_id, _, name = path[len(FILES) :].partition("/")
         job = await self._service.get(_READER, job_id)
         if job.state is not State.COMPLETED:
-            raise NotFound("There is no such file yet.", hint="Check on the job; then ask again.")
+            raise NotFound(
+                "The file does not exist yet.", hint="Check the job, then try this link again."
+            )
         if name.startswith("all/"):
             return self._list(request, job)
         artifact, where = await self._service.artifact(_READER, job_id, name)
@@ -143,22 +145,28 @@ class SignedFilesApi:
 
     async def _answer(self, request: Request, work: Any) -> Response:
         identity = request_id(request.headers.get("x-request-id"))
-        path = str(request.scope["path"])  # decoded once: a name may hold a % of its own
+        path = str(request.scope["path"])  # decoded once: a name may contain a % itself
         try:
-            method = "PUT" if request.method == "PUT" else "GET"
-            if not self._service.links.allows(method, path, request.query_params):
-                raise Forbidden(
-                    "This link is not valid.", hint="Ask for a new one; links end after a while."
-                )
+            self._check_link(request, path)
             return await work(request, path)
         except FileExistsError:
-            error: CheckbackError = Forbidden("This link was used.", hint="Ask for a new one.")
-        except CheckbackError as found:
-            error = found
+            error: CheckbackError = Forbidden(
+                "This link was used already.", hint="Request a new link."
+            )
+        except CheckbackError as refused:
+            error = refused
         return StrictJsonResponse(native.error(error, identity), error.http_status, _headers(error))
 
+    def _check_link(self, request: Request, path: str) -> None:
+        method = "PUT" if request.method == "PUT" else "GET"
+        if not self._service.links.allows(method, path, request.query_params):
+            raise Forbidden(
+                "This link is not valid, or it has expired.",
+                hint="Request a new link; links expire.",
+            )
+
     def routes(self) -> list[BaseRoute]:
-        """The routes of this door."""
+        """The routes of this API."""
         return [
             Route("/files/put/{rest:path}", self.put, methods=["PUT"]),
             Route("/files/{rest:path}", self.get, methods=["GET"]),
@@ -171,15 +179,15 @@ def _headers(error: CheckbackError) -> dict[str, str]:
 
 
 def base_url(request: Request) -> str:
-    """Under which address a client called us, without a slash at its end. The gate has checked the
-    host.
+    """The URL at which a client reached this server, without a slash at its end. The authentication
+    middleware has checked the host.
     """
     named: str | None = request.scope.get(BASE_URL)
     return named or str(request.base_url).rstrip("/")
 
 
 async def save(writer: UploadWriter, chunks: AsyncIterator[bytes]) -> Upload:
-    """Write what comes to an upload, which appears when all is there."""
+    """Write the bytes into an upload, which becomes visible when it is complete."""
     with writer:
         async for chunk in chunks:
             writer.write(chunk)

@@ -28,16 +28,18 @@ HEARTBEAT_SECONDS = 15.0
 
 
 def event_id(job: Job) -> str:
-    """Names what a job looked like: a client that saw this event last has missed nothing."""
-    # The moment of asking is no part of it: without it the same job always gives the same id.
+    """Identifies the content of a job's record: a client that saw this event last has missed
+    nothing.
+    """
+    # The time of the request is not part of it, so that the same job always gives the same id.
     record = native.job(job, now=job.created_at)
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class _LastEvent:
-    """What was last told of each job, so that those whom one change wakes share one encoding of it.
+    """The last event of each job, so that all listeners that one change wakes share one encoding.
 
-    They are given the very same record (``Queues.read_together``); another record is encoded anew.
+    They get the same record object (``JobStore.read_together``); another record is encoded again.
     """
 
     def __init__(self, max_jobs: int = 64) -> None:
@@ -45,7 +47,7 @@ class _LastEvent:
         self._last: OrderedDict[str, tuple[Job, str, bytes]] = OrderedDict()
 
     def of(self, job: Job) -> tuple[str, bytes]:
-        """The id of the event that tells of a job, and the event."""
+        """The id of a job's event, and the event."""
         job_before, name, text = self._last.get(job.id, (None, "", b""))
         if job_before is not job:
             name = event_id(job)
@@ -98,8 +100,8 @@ async def events(
 
 
 class EventStream:
-    """The answer that sends ``source``, as an ASGI application. Ends the source when the client
-    hangs up.
+    """The response that sends ``source``, as an ASGI application. Ends the source when the client
+    disconnects.
 
     ``ended`` is called then, or when the source ends.
     """
@@ -134,17 +136,20 @@ class EventStream:
             async for text in self._source:
                 await send({"type": "http.response.body", "body": text, "more_body": True})
         except CheckbackError as error:
-            # The status line is long sent; this is the only way left to say it.
+            # The status line has been sent; this is the only way left to report the error.
             text = _event("error", native.error(error, self._request_id))
             await send({"type": "http.response.body", "body": text, "more_body": True})
 
 
 def _event(name: str, data: object, identity: str | None = None) -> bytes:
-    try:
-        text = json.dumps(data, allow_nan=False)
-    except ValueError:  # a number that JSON cannot write
-        text = json.dumps(clean_json(data), allow_nan=False)
-    lines = [f"event: {name}", f"data: {text}"]
+    lines = [f"event: {name}", f"data: {_encoded(data)}"]
     if identity is not None:
         lines.insert(0, f"id: {identity}")
     return ("\n".join(lines) + "\n\n").encode()
+
+
+def _encoded(data: object) -> str:
+    try:
+        return json.dumps(data, allow_nan=False)
+    except ValueError:  # a number that JSON cannot write
+        return json.dumps(clean_json(data), allow_nan=False)

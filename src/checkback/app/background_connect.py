@@ -1,5 +1,5 @@
-"""The way to the folder's server for a process that does not wait for it: made in the background,
-or by the first who needs it, and tried again by the next should it fail.
+"""The connection to the folder's server for a process that does not wait for it: made in the
+background, or by the first call that needs it, and tried again by the next call if it fails.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 
 class BackgroundConnection(ServiceSource):
-    """A source of the use cases. ``arrived`` is awaited once, with the connection, before anybody
-    gets it.
+    """A source of the use cases. ``arrived`` is awaited once, with the connection, before it is
+    used.
     """
 
     def __init__(
@@ -43,18 +43,18 @@ class BackgroundConnection(ServiceSource):
     @property
     def service(self) -> Service:
         if self.connection is None:
-            raise EngineUnavailable("The server of this data folder has not been reached yet.")
+            raise EngineUnavailable("The server of this data folder has not answered yet.")
         return self.connection.service
 
     def begin(self) -> None:
-        """Connect in the background, unless that is done or under way. A failure is logged."""
+        """Connect in the background, unless that is done or in progress. A failure is logged."""
         if self.connection is None and (self._attempt is None or self._attempt.done()):
             self._attempt = asyncio.create_task(self._connect(), name="connect")
             self._attempt.add_done_callback(_log_failure)
 
     async def ready(self) -> None:
         """Return once there is a connection. Raises EngineUnavailable or SettingsDiffer where there
-        is none; the next call tries again.
+        is not connected; the next call tries again.
         """
         if self.connection is not None:
             return
@@ -64,14 +64,14 @@ class BackgroundConnection(ServiceSource):
         await asyncio.shield(self._attempt)
 
     async def close(self) -> None:
-        """End the connection, or the attempt."""
+        """Close the connection, or stop connecting."""
         if self._attempt is not None:
             self._attempt.cancel()
             await asyncio.gather(self._attempt, return_exceptions=True)
         await self._stack.aclose()
 
     async def _connect(self) -> None:
-        # The engine is not needed before; to import it takes a tenth of the start.
+        # The engine is not needed before; importing it takes a tenth of the start.
         await asyncio.to_thread(importlib.import_module, "checkback.app.connect")
         from checkback.app.connect import connect
 
@@ -88,7 +88,7 @@ class BackgroundConnection(ServiceSource):
             home = self._settings.home
             raise EngineUnavailable(
                 f"The data folder {home} cannot be used: {error.strerror or error}.",
-                hint="Choose one with CHECKBACK_HOME.",
+                hint="Choose another folder with CHECKBACK_HOME.",
             ) from error
         await self._arrived(made)
         self.connection = made
@@ -102,5 +102,5 @@ def _log_failure(attempt: asyncio.Task[None]) -> None:
         logger.warning("%s %s", error.message, error.hint)
     elif error is not None:
         logger.error(
-            "BackgroundConnection to the server of this data folder failed.", exc_info=error
+            "The background connection to the server of this data folder failed.", exc_info=error
         )

@@ -39,27 +39,26 @@ from checkback.storage.artifacts import ArtifactStore
 from checkback.storage.uploads import UploadStore
 
 CLIENT_NAME = "checkback-client"
-"""How a client's connections are called: serve counts them before it ends itself for want of work.
-"""
+"""The name of a client's connections: serve counts them before it stops because it is idle."""
 
 PUBLISH_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRecord:
-    """What the running server published of itself."""
+    """What the running server has published about itself."""
 
     version: str
     pid: int
     url: str
     settings: Mapping[str, Any]
-    #: Whether a client started it, so that another one may replace it.
+    #: Whether a client started it, so that another client may replace it.
     background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A service and what belongs to it, for the time of ``connect``."""
+    """A service and what belongs to it, valid within ``connect``."""
 
     service: Service
     queues: JobStore
@@ -70,7 +69,7 @@ class Connection:
 
 
 def address(settings: Settings) -> RedisAddress:
-    """Where the engine of these settings listens."""
+    """The address of the engine of these settings."""
     if settings.redis_url is not None:
         return RedisAddress.parse(settings.redis_url)
     return store_address(settings.home)
@@ -111,7 +110,7 @@ def make_service(settings: Settings, queues: JobStore) -> Service:
 
 
 def make_engine(settings: Settings, name: str) -> tuple[RedisConnection, EventFeed, JobStore]:
-    """Connections that open themselves when first used, and the queues on them."""
+    """Connections that open when they are first used, and the queues on them."""
     where, keys, names = address(settings), Keys(settings.prefix), tuple(settings.concurrency)
     wire = RedisConnection(where, name=name)
     feed = EventFeed(where, keys, names, name=name)
@@ -128,9 +127,9 @@ async def connect(
 ) -> AsyncGenerator[Connection]:
     """Connect to the folder's server, starting one in the background when none runs.
 
-    ``chosen`` are options given on this command line. Raises SettingsDiffer when this process was
-    told to use server settings that the running server does not have, EngineUnavailable when there
-    is no server and none can be started.
+    ``chosen`` are options given on this command line. Raises SettingsDiffer when this process asks
+    for server settings that the running server does not have, EngineUnavailable when there is no
+    server and none can be started.
     """
     chosen = chosen or {}
     record = await _find_server(settings, start=start)
@@ -142,7 +141,7 @@ async def connect(
         differing = _differences(settings, chosen, record)
     if differing:
         names = ", ".join(settings_table.PREFIX + name.upper() for name in differing)
-        raise SettingsDiffer(f"The running server has another value for {names}.")
+        raise SettingsDiffer(f"The running server uses a different value for {names}.")
     if record is not None and record.version != find_version() and settings.own_valkey:
         raise SettingsDiffer(
             f"The running server is checkback {record.version}; this is {find_version()}."
@@ -157,7 +156,7 @@ async def connect(
 
 
 async def read_record(wire: RedisConnection, keys: Keys) -> ServerRecord | None:
-    """What the server published, or None where none has."""
+    """What the server published; None if nothing was published."""
     text = await wire.call("GET", keys.server())
     if text is None:
         return None
@@ -172,21 +171,19 @@ async def read_record(wire: RedisConnection, keys: Keys) -> ServerRecord | None:
 
 
 async def find_url(settings: Settings) -> str | None:
-    """Where the server of these settings listens; None when none runs, or it does not answer."""
+    """The URL of the server of these settings; None if none is running, or it does not answer."""
     if settings.own_valkey and not server_runs(settings.home):
         return None
     record = await _read_patiently(settings)
-    return (
-        record.url
-        if record and (_is_current(record, settings) or not settings.own_valkey)
-        else None
-    )
+    if settings.own_valkey and not _is_current(record, settings):
+        return None
+    return record.url if record else None
 
 
 async def publish(
     wire: RedisConnection, settings: Settings, url: str, *, background: bool = False
 ) -> None:
-    """Say that this process serves, with which settings and where."""
+    """Publish that this process serves, with its settings and URL."""
     values = {
         "version": find_version(),
         "pid": os.getpid(),
@@ -204,18 +201,19 @@ async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | Non
     if is_started:
         if not start:
             raise EngineUnavailable(
-                "No server runs for this data folder.", hint="Start one with `checkback serve`."
+                "No server is running for this data folder.",
+                hint="Start one with `checkback serve`.",
             )
         await asyncio.to_thread(start_in_background, settings)
     try:
         async with asyncio.timeout(PUBLISH_SECONDS):
-            # Another process publishes it: there is no event to wait for before we are connected.
-            # A store that has just been started still tells of the server before this one.
+            # Another process publishes it: there is no event to wait for before we are connected. A
+            # store that was just started still has the record of the previous server.
             while not _is_current(record := await _read_patiently(settings), settings):
                 if not server_runs(settings.home):
                     if is_started or not start:
                         raise did_not_start(settings.home)
-                    # The server that ran was just ending.
+                    # The running server was just stopping.
                     is_started = True
                     await asyncio.to_thread(start_in_background, settings)
                 await asyncio.sleep(0.02)
@@ -223,19 +221,19 @@ async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | Non
     except TimeoutError:
         log = settings.home / "serve.log"
         raise EngineUnavailable(
-            "The server of this data folder does not get ready.", hint=f"Look into {log}."
+            "The server of this data folder did not become ready.", hint=f"See {log}."
         ) from None
 
 
 def _is_current(record: ServerRecord | None, settings: Settings) -> bool:
-    """Whether this is what the folder's server of now published."""
+    """Whether the folder's current server published this."""
     return record is not None and record.pid == server_pid(settings.home)
 
 
 async def _read_patiently(settings: Settings) -> ServerRecord | None:
     try:
         return await _read_once(settings)
-    except (EngineUnavailable, ReplyError):  # it is not there yet, or is still loading its data
+    except (EngineUnavailable, ReplyError):  # it is not ready yet, or is still loading its data
         return None
 
 
@@ -250,12 +248,12 @@ async def _read_once(settings: Settings) -> ServerRecord | None:
 def _differences(
     settings: Settings, chosen: Mapping[str, Any], record: ServerRecord | None
 ) -> list[str]:
-    """Server settings that this process was told and the server does not have."""
+    """Server settings that this process asks for and the server does not have."""
     if record is None:
         return []
     mine = settings.published()
-    told = settings_table.explicit(os.environ, chosen)
-    return sorted(name for name in told & mine.keys() if record.settings.get(name) != mine[name])
+    asked = settings_table.explicit(os.environ, chosen) & mine.keys()
+    return sorted(name for name in asked if record.settings.get(name) != mine[name])
 
 
 async def _is_idle(settings: Settings) -> bool:
@@ -271,7 +269,7 @@ async def _is_idle(settings: Settings) -> bool:
 
 
 def _may_replace(settings: Settings, record: ServerRecord, differing: list[str]) -> bool:
-    """Whether to end this server for one with our version and settings; never one that a person
+    """Whether to replace this server by one with our version and settings; never one that a person
     started.
     """
     return (
@@ -287,9 +285,8 @@ def _adopt(settings: Settings, record: ServerRecord | None) -> Settings:
     """
     if record is None:
         return settings
-    theirs: dict[str, Any] = {
-        name: tuple(cast("list[str]", value)) if isinstance(value, list) else value
-        for name, value in record.settings.items()
-        if name in settings.published() and name != "tokens"
-    }
-    return settings_table.with_values(settings, theirs)
+    adopted: dict[str, Any] = {}
+    for name in settings.published().keys() & record.settings.keys() - {"tokens"}:
+        value = record.settings[name]
+        adopted[name] = tuple(cast("list[str]", value)) if isinstance(value, list) else value
+    return settings_table.with_values(settings, adopted)

@@ -1,4 +1,4 @@
-"""The server that belongs to a data folder: is there one, start one, end it.
+"""The server of a data folder: find it, start it, stop it.
 
 A lock on ``serve.lock`` lives exactly as long as the server and names its process; nothing else is
 trusted.
@@ -29,14 +29,14 @@ LOG_NAME = "serve.log"
 TOKENS_NAME = "tokens.toml"
 KINDS_NAME = "kinds"
 LOG_BYTES = 5_000_000
-"""What is logged past this goes on in an empty file; the one before is kept beside it."""
+"""Past this size the log continues in an empty file; the previous one is kept next to it."""
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 STOP_SECONDS = 60.0
 IMPORT_SECONDS = 120.0
-"""How long a server that imports its modules of kinds is waited for."""
+"""How long to wait for a server that imports its modules of kinds."""
 TELL_SECONDS = 5.0
 STARTED = "--- checkback serve "
-"""How the part of the log begins that one background server writes."""
+"""Beginning of the part of the log that one background server writes."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,36 +50,43 @@ def find_version() -> str:
 
 
 def prepare_home(home: Path) -> None:
-    """Make the data folder, for this user alone."""
+    """Create the data folder, for this user only."""
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise InvalidInput(
-            f"The data folder {home} cannot be made: {error.strerror}.",
-            hint="Choose one with CHECKBACK_HOME.",
+            f"The data folder {home} cannot be created: {error.strerror}.",
+            hint="Choose another folder with CHECKBACK_HOME.",
         ) from None
     found = home.stat()
     if found.st_uid != os.getuid():
         raise Conflict(
             f"The data folder {home} belongs to another user.",
-            hint="Choose one with CHECKBACK_HOME.",
+            hint="Choose another folder with CHECKBACK_HOME.",
         )
     if found.st_mode & OTHERS_MAY_WRITE:
         raise Conflict(
             f"Other users can write to the data folder {home} (mode {stat.S_IMODE(found.st_mode):04o}).",
-            hint=f"See that nobody put anything there, then type: chmod go-w {shlex.quote(str(home))}",
+            hint=(
+                "Check that nobody put anything there, then run: chmod go-w "
+                f"{shlex.quote(str(home))}"
+            ),
         )
     around = home.resolve().parent
     if around.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
         raise Conflict(
-            f"Other users can replace the data folder {home}: its parent {around} is open to everybody.",
-            hint=f"Type: chmod o-w {shlex.quote(str(around))}, or choose another folder with CHECKBACK_HOME.",
+            f"Other users can replace the data folder {home}: everybody can write to its "
+            f"parent {around}.",
+            hint=(
+                f"Run: chmod o-w {shlex.quote(str(around))}, or choose another folder with "
+                "CHECKBACK_HOME."
+            ),
         )
 
 
 def take_server_lock(home: Path) -> int:
-    """The right to serve this folder, held until this process ends. Raises Conflict when another
-    one has it.
+    """Take the right to serve this folder until this process ends. Raises Conflict if another
+    process has it.
     """
     descriptor = os.open(home / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -87,8 +94,11 @@ def take_server_lock(home: Path) -> int:
     except BlockingIOError:
         os.close(descriptor)
         raise Conflict(
-            f"A server runs for {home} already (process {server_pid(home)}).",
-            hint="Use it, end it with `checkback stop`, or choose another folder with CHECKBACK_HOME.",
+            f"A server is already running for {home} (PID {server_pid(home)}).",
+            hint=(
+                "Use that server, stop it with `checkback stop`, or choose another folder "
+                "with CHECKBACK_HOME."
+            ),
         ) from None
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())
@@ -111,24 +121,23 @@ def server_runs(home: Path) -> bool:
 
 
 def server_pid(home: Path) -> int | None:
-    """The process that serves this folder, as it wrote itself into its lock."""
+    """The id of the process that serves this folder, which it wrote into its lock."""
     with contextlib.suppress(OSError, ValueError):
         return int((home / LOCK_NAME).read_text())
     return None
 
 
 def remember_kinds(home: Path, kinds: tuple[str, ...]) -> None:
-    """Note the modules of kinds of this folder's server, for one that is started in the background
-    later.
+    """Remember the modules of kinds of this folder's server, for one that is started in the
+    background later.
 
-    Jobs outlive their server. The command that happens to start the next one does not know their
-    modules.
+    Jobs outlive their server. The command that starts the next one may not know their modules.
     """
     (home / KINDS_NAME).write_text("".join(f"{module}\n" for module in kinds))
 
 
 def remembered_kinds(home: Path) -> tuple[str, ...]:
-    """The modules that the server before had, those that can still be found."""
+    """The modules of the previous server that can still be found."""
     try:
         modules = (home / KINDS_NAME).read_text().splitlines()
     except OSError:
@@ -147,8 +156,8 @@ def _is_there(module: str) -> bool:
 
 def start_in_background(settings: Settings) -> None:
     """Start a server that outlives this process, and wait until it holds the folder. Of several
-    that are started at once one wins; that is no error. Raises EngineUnavailable, with what it said
-    last, for one that ended.
+    that are started at once one wins; this is not an error. Raises EngineUnavailable, with its last
+    message, for one that exited.
     """
     prepare_home(settings.home)
     if not settings.kinds:
@@ -173,7 +182,7 @@ def start_in_background(settings: Settings) -> None:
 
 
 def _wait_for_lock(settings: Settings, process: subprocess.Popen[bytes]) -> None:
-    """Before it takes the lock a server does nothing but import its modules of kinds."""
+    """Before it takes the lock, a server only imports its modules of kinds."""
     started = time.monotonic()
     is_told = False
     while not server_runs(settings.home):
@@ -182,61 +191,71 @@ def _wait_for_lock(settings: Settings, process: subprocess.Popen[bytes]) -> None
             raise did_not_start(settings.home)
         if waited > IMPORT_SECONDS:
             raise EngineUnavailable(
-                f"The background server is still importing its modules of kinds after {waited:.0f} s.",
-                hint="Import what takes long inside the functions of the kinds.",
+                f"The background server is still importing its modules after {waited:.0f} s.",
+                hint="Move slow imports into the functions of your kinds.",
             )
         if waited > TELL_SECONDS and not is_told:
             is_told = True
             logger.warning(
-                "The background server is still importing its modules of kinds. Waiting for it."
+                "Waiting for the background server, which is still importing its modules."
             )
         time.sleep(0.01)
 
 
 def did_not_start(home: Path) -> EngineUnavailable:
-    """The error that tells why the server that was started last has ended."""
+    """The error that says why the last started server exited."""
     log = home / LOG_NAME
     words, hint = last_error(log)
     return EngineUnavailable(
-        f"The background server did not start. {words}".rstrip(), hint=hint or f"Look into {log}."
+        f"The background server did not start. {words}".rstrip(), hint=hint or f"See {log}."
     )
 
 
 def last_error(log: Path) -> tuple[str, str]:
-    """What a server that has ended said last, and its hint: one of our errors, or else its last
-    line.
+    """The last message of a server that has exited, and its hint: one of our errors, or else its
+    last line.
     """
-    with contextlib.suppress(OSError):
+    try:
         lines = log.read_text(errors="replace")[-8000:].splitlines()
-        for place in range(len(lines) - 1, -1, -1):
-            if lines[place].startswith(STARTED):
-                break
-            if lines[place].startswith("error: "):
-                after = lines[place + 1] if place + 1 < len(lines) else ""
-                hint = after.removeprefix("hint: ") if after.startswith("hint: ") else ""
-                return lines[place].removeprefix("error: "), hint
-        if lines and not lines[-1].startswith(STARTED):
-            return lines[-1].strip()[:300], ""
+    except OSError:
+        return "", ""
+    for number in range(len(lines) - 1, -1, -1):
+        if lines[number].startswith(STARTED):
+            break
+        if lines[number].startswith("error: "):
+            return lines[number].removeprefix("error: "), _hint_after(lines, number)
+    if lines and not lines[-1].startswith(STARTED):
+        return lines[-1].strip()[:300], ""
     return "", ""
 
 
+def _hint_after(lines: list[str], number: int) -> str:
+    following = lines[number + 1] if number + 1 < len(lines) else ""
+    return following.removeprefix("hint: ") if following.startswith("hint: ") else ""
+
+
 def stop(home: Path) -> bool:
-    """End the folder's server cleanly and wait for it. Returns whether one ran."""
+    """Stop the folder's server cleanly and wait for it. Returns whether one was running."""
     if not server_runs(home):
         return False
     pid = server_pid(home)
     if pid is None:
         raise EngineUnavailable(
-            "The server of this folder cannot be found.", hint="End it by hand."
+            "The process of the server of this data folder cannot be found.",
+            hint="Find the process that holds serve.lock in the data folder and end it.",
         )
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    ends = time.monotonic() + STOP_SECONDS
+    _wait_until_stopped(home, pid)
+    return True
+
+
+def _wait_until_stopped(home: Path, pid: int) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
     while server_runs(home):
-        if time.monotonic() > ends:
+        if time.monotonic() > deadline:
             raise EngineUnavailable(
-                f"The server (process {pid}) does not end.",
-                hint="Its jobs may take their grace; try again, or kill it.",
+                f"The server (PID {pid}) is still running.",
+                hint="Running jobs may still need their grace time. Try again, or kill the process.",
             )
         time.sleep(0.02)
-    return True

@@ -25,8 +25,8 @@ def shorten(log: Path, most_bytes: int) -> bool:
     """Copy a log that is too large to ``<log>.1``, in place of the one before, and empty it.
 
     It is copied and not renamed because several processes hold it open. All of them append, so they
-    go on at its new beginning; lines of the moment between copy and cut are lost. Whether it was
-    too large.
+    continue at its new beginning; lines between copy and truncation are lost. Returns whether it
+    was too large.
     """
     try:
         if log.stat().st_size <= most_bytes:
@@ -37,6 +37,6 @@ def shorten(log: Path, most_bytes: int) -> bool:
         fresh.chmod(0o600)
         fresh.replace(old)
         os.truncate(log, 0)
-    except OSError:  # a full disk: the next look may find room
+    except OSError:  # a full disk: there may be room at the next check
         return False
     return True

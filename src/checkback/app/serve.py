@@ -1,7 +1,7 @@
 """``checkback serve``: everything of one data folder in one place.
 
-It owns the embedded Valkey, the HTTP doors, and the worker, which is a process of its own. It
-starts what ends, and what it started ends with it, however it ends.
+It owns the embedded Valkey, the HTTP APIs, and the worker, which is a separate process. It restarts
+what exits, and what it started ends with it, however it ends.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.25
 LOOKS_A_RECORD = 8
-"""Every 2 s it is looked whether the store still tells of this server."""
+"""How many checks pass between two looks at this server's record in the store: every 2 s."""
 RESTART_SECONDS = 0.5
 FULL_DISK_SECONDS = 2.0
 WORKER_STOP_EXTRA_SECONDS = 15.0
 SHUTDOWN_SECONDS = 3
 IDLE_CHECK_SECONDS = 5.0
 SWITCH_SECONDS = 0.001
-"""After how long a thread that computes lets the event loop go on, which answers everybody."""
+"""After how long a computing thread lets the event loop continue, which answers all callers."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DEFAULT_PORT = Settings().port
 
@@ -66,7 +66,7 @@ Announce = Callable[[str], None]
 
 @dataclass(slots=True)
 class Server:
-    """One running server. ``run`` returns when it was told to stop, or has been idle for long
+    """One running server. ``run`` returns after a stop signal, or when it has been idle for long
     enough.
     """
 
@@ -82,7 +82,7 @@ class Server:
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _activity: Activity = field(default_factory=Activity)
     _lag: LoopLag = field(default_factory=LoopLag)
-    #: How often each was started again.
+    #: How often each was restarted.
     _restarts: Counter[str] = field(default_factory=Counter[str])
 
     def start_store(self) -> None:
@@ -98,7 +98,7 @@ class Server:
             self._valkey.start()
 
     async def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until a stop signal arrives."""
         loop = asyncio.get_running_loop()
         for what in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(what, self.shut_down)
@@ -142,8 +142,8 @@ class Server:
             await wire.close()
 
     def shut_down(self) -> None:
-        """Close the doors and let the worker finish what it runs within the
-        grace. Twice: at once.
+        """Stop serving and let the worker finish its jobs within the grace time. Called twice: at
+        once.
         """
         if self._stopping.is_set():
             self._hurry.set()
@@ -179,39 +179,37 @@ class Server:
         self._worker = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "checkback", "worker", "--parent", str(os.getpid()),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=2,  # nothing but the announcement goes to our standard output
+            stdout=2,  # only the announcement goes to our standard output
             env={**os.environ, **to_environment(self.settings)},
             start_new_session=True,
         )  # fmt: skip
 
     async def _watch(self, wire: RedisConnection, url: str) -> None:
-        """Start again what has ended: the embedded Valkey at once, the worker after a moment."""
+        """Restart what has exited: the embedded Valkey at once, the worker after a moment."""
         looked = 0
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             if self._stopping.is_set():
                 return
-            if self._valkey is not None and self._valkey.poll() is not None:
-                logger.error(
-                    "The embedded Valkey ended (code %s); it is started again.", self._valkey.poll()
-                )
+            code = None if self._valkey is None else self._valkey.poll()
+            if self._valkey is not None and code is not None:
+                logger.error("The embedded Valkey exited with code %s. Restarting it.", code)
                 await self._start_store_again(self._valkey, wire, url)
             elif (looked := looked + 1) % LOOKS_A_RECORD == 0:
                 await self._publish_again(wire, url)
             if self._worker is not None and self._worker.returncode is not None:
-                logger.error(
-                    "The worker ended (code %s); it is started again.", self._worker.returncode
-                )
-                self._end_orphans()
-                self._restarts["worker"] += 1
-                await asyncio.sleep(RESTART_SECONDS)
-                if not self._stopping.is_set():
-                    await self._start_worker()
+                await self._restart_worker(self._worker.returncode)
+
+    async def _restart_worker(self, code: int) -> None:
+        logger.error("The worker exited with code %s. Restarting it.", code)
+        self._end_orphans()
+        self._restarts["worker"] += 1
+        await asyncio.sleep(RESTART_SECONDS)
+        if not self._stopping.is_set():
+            await self._start_worker()
 
     async def _publish_again(self, wire: RedisConnection, url: str) -> None:
-        """Say again that this process serves, should the store have been emptied: clients look for
-        it.
-        """
+        """Publish the record again if the store was emptied: clients look for it."""
         with contextlib.suppress(EngineUnavailable, ReplyError):
             if not await wire.call("EXISTS", Keys(self.settings.prefix).server()):
                 await self._publish(wire, url)
@@ -219,15 +217,13 @@ class Server:
     async def _start_store_again(
         self, valkey: EmbeddedValkey, wire: RedisConnection, url: str
     ) -> None:
-        """Start it on this thread, to which its life is tied. The doors answer
-        503 while it loads.
+        """Start it on this thread, to which its lifetime is bound. The APIs answer 503 while it
+        loads.
         """
         self._restarts["store"] += 1
         had_room = valkey.has_room()
         if not had_room:
-            logger.error(
-                "The disk of the embedded Valkey is full: it is tried until there is room."
-            )
+            logger.error("The disk of the embedded Valkey is full. Retrying until there is room.")
             await asyncio.sleep(FULL_DISK_SECONDS)
         valkey.launch()
         try:
@@ -236,11 +232,11 @@ class Server:
         except EngineUnavailable:
             code = valkey.poll()
             if code is not None and code >= 0 and had_room and valkey.has_room():
-                raise  # it ended itself, and would again
-            logger.warning("The embedded Valkey went away again (code %s).", code)
+                raise  # it exited by itself, and would again
+            logger.warning("The embedded Valkey exited again with code %s.", code)
 
     def _end_orphans(self) -> None:
-        """End what a lost worker left behind; it hangs on us now."""
+        """Kill the processes of a lost worker, which are our children now."""
         ours = {self._valkey.pid if self._valkey else None}
         for pid in tree.children(os.getpid()):
             if pid not in ours and (self._worker is None or pid != self._worker.pid):
@@ -249,28 +245,32 @@ class Server:
                     os.waitpid(pid, os.WNOHANG)
 
     async def _watch_idle(self, wire: RedisConnection, connection: Connection) -> None:
-        """Return when there was no client and nothing to do for the time that the setting names."""
+        """Return after the time without clients and jobs that the setting names."""
+        minutes = self.settings.idle_minutes
         while True:
-            await asyncio.sleep(min(IDLE_CHECK_SECONDS, self.settings.idle_minutes * 60 / 4))
+            await asyncio.sleep(min(IDLE_CHECK_SECONDS, minutes * 60 / 4))
             with contextlib.suppress(EngineUnavailable):
-                clients: str = await wire.call("CLIENT", "LIST")
-                counts = await connection.queues.counts()
-                busy = any(
-                    queue[state]
-                    for queue in counts.values()
-                    for state in ("waiting", "active", "delayed")
-                )
-                if busy or f"name={CLIENT_NAME}" in clients:
+                if await self._is_busy(wire, connection):
                     self._activity.touch()
-                if self._activity.idle_seconds() > self.settings.idle_minutes * 60:
+                if self._activity.idle_seconds() > minutes * 60:
                     logger.info(
-                        "Nothing to do for %s minutes: this background server ends.",
-                        self.settings.idle_minutes,
+                        "No clients and no jobs for %s minutes: stopping this background server.",
+                        minutes,
                     )
                     return
 
+    async def _is_busy(self, wire: RedisConnection, connection: Connection) -> bool:
+        """Whether there are clients, or jobs that have not ended."""
+        clients: str = await wire.call("CLIENT", "LIST")
+        counts = await connection.queues.counts()
+        if f"name={CLIENT_NAME}" in clients:
+            return True
+        return any(
+            queue["waiting"] or queue["active"] or queue["delayed"] for queue in counts.values()
+        )
+
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
-        """The doors close first, then the worker finishes or hands back what it runs."""
+        """The APIs close first, then the worker finishes its jobs or returns them to the queue."""
         self._stopping.set()
         hurrying = (
             asyncio.create_task(self._hurry_worker(self._worker))
@@ -288,7 +288,7 @@ class Server:
                 async with asyncio.timeout(self.settings.grace_seconds + WORKER_STOP_EXTRA_SECONDS):
                     await self._worker.wait()
             except TimeoutError:
-                logger.error("The worker did not end in time; it is killed.")
+                logger.error("The worker did not stop in time. Killing it.")
                 await asyncio.to_thread(tree.kill_tree, self._worker.pid)
                 await self._worker.wait()
             self._end_orphans()
@@ -296,8 +296,8 @@ class Server:
             hurrying.cancel()
 
     async def _hurry_worker(self, worker: asyncio.subprocess.Process) -> None:
-        """Pass a second signal on. Until it has ended: one that comes with the first is not counted
-        twice.
+        """Pass a second signal on until the worker has ended: a signal that comes with the first is
+        not counted twice.
         """
         await self._hurry.wait()
         while worker.returncode is None:
@@ -305,7 +305,9 @@ class Server:
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _clear_record(self, wire: RedisConnection) -> None:
-        """A record in the file is an earlier server's. Only the owner of a store may say so."""
+        """A record in the file is from an earlier server. Only the owner of a store may remove
+        it.
+        """
         if self.settings.own_valkey:
             await wire.call("DEL", Keys(self.settings.prefix).server())
 
@@ -326,8 +328,7 @@ def serve(
     no_token: bool = False,
     worker: bool = True,
 ) -> None:
-    """Serve this data folder until SIGTERM or SIGINT. Raises CheckbackError for what keeps it from
-    starting."""
+    """Serve this data folder until SIGTERM or SIGINT. Raises CheckbackError if it cannot start."""
     settings = _with_tokens(settings)
     _check(settings, no_token=no_token)
     load_kinds(settings)
@@ -336,7 +337,7 @@ def serve(
         lock = take_server_lock(settings.home)
     except CheckbackError:
         if background:
-            return  # another one won, as it should
+            return  # another one won, which is fine
         raise
     tree.adopt_orphans()
     tree.allow_many_files()
@@ -346,7 +347,7 @@ def serve(
     server = Server(settings, announce, background, no_token, worker)
     started = time.monotonic()
     server.start_store()
-    logger.info("The store answers after %.0f ms.", (time.monotonic() - started) * 1000)
+    logger.info("The store was ready after %.0f ms.", (time.monotonic() - started) * 1000)
     try:
         recording.start("serve", find_version())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -358,7 +359,7 @@ def serve(
 
 
 def _with_tokens(settings: Settings) -> Settings:
-    """The settings with the folder's own list of tokens, where no other is named."""
+    """The settings with the folder's own list of tokens, if no other is configured."""
     listed = settings.home / TOKENS_NAME
     return (
         replace(settings, tokens=listed)
@@ -372,18 +373,19 @@ def _check(settings: Settings, *, no_token: bool) -> None:
         return
     if no_token:
         raise InvalidInput(
-            "--no-token is for loopback addresses only.", hint="Leave it out, or use 127.0.0.1."
+            "--no-token may be used with loopback addresses only.",
+            hint="Leave --no-token out, or listen on 127.0.0.1.",
         )
     if settings.tokens is None or not settings.tokens.exists():
         raise InvalidInput(
-            f"Listening on {settings.host} needs tokens.",
-            hint="Make one with `checkback token add OWNER`.",
+            f"Listening on {settings.host} requires tokens.",
+            hint="Create one with `checkback token add OWNER`.",
         )
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The listening socket. A default port that is taken is no reason not to start: then a free
-    one. Raises InvalidInput for an address or a chosen port that cannot be had.
+    """The listening socket. If the default port is taken, a free one is used. Raises InvalidInput
+    for an address or a chosen port that is not available.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -395,7 +397,10 @@ def listen(settings: Settings) -> socket.socket:
             listener.close()
             raise InvalidInput(
                 f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}.",
-                hint="Choose another with CHECKBACK_HOST and CHECKBACK_PORT; port 0 takes a free one.",
+                hint=(
+                    "Choose another address with CHECKBACK_HOST and CHECKBACK_PORT; port 0 "
+                    "selects a free one."
+                ),
             ) from None
         listener.bind((settings.host, 0))
     listener.listen(1024)

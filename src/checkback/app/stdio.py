@@ -1,7 +1,7 @@
 """``checkback mcp``: the MCP server on standard input and output, for one client on this machine.
 
-Jobs run in the folder's server, not here: closing the chat closes this process and no job. What
-needs no job needs no server: the list of tools is answered while that is still starting.
+Jobs run in the folder's server, not here: closing the chat ends this process but no job. The list
+of tools needs no server: it is answered while the server is still starting.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 5.0
 BEGIN_SECONDS = 0.5
-"""A server that starts takes the processor from us. So a client that only lists our tools, as hosts
-do at first, is answered before that; a call that needs the server does not wait for this.
+"""A starting server takes processor time from this process. So a client that only lists our tools,
+as hosts do first, is answered before that; a call that needs the server does not wait for this.
 """
 
 
@@ -48,7 +48,7 @@ def run_stdio(
     """Serve until the client closes our standard input. Agents may save files
     in ``save_folder``.
     """
-    # Standard output belongs to the protocol: whatever logs goes to standard error.
+    # Standard output belongs to the protocol: all logging goes to standard error.
     log_to_stderr("warning", settings.log_format, text="%(levelname)s:%(name)s:%(message)s")
     recording.start("mcp", find_version())
     try:
@@ -65,8 +65,8 @@ async def _serve(settings: Settings, chosen: Mapping[str, Any], save_folder: Pat
 
 
 class _Stdio:
-    """The server for the client at our standard input. It lists its tools by what is known here,
-    and finds or starts the folder's server meanwhile.
+    """The server for the client at our standard input. It lists its tools by the kinds that are
+    known here, while it finds or starts the folder's server.
     """
 
     def __init__(
@@ -125,8 +125,8 @@ class _Stdio:
 
 
 def _likely_kinds(settings: Settings) -> tuple[str, ...]:
-    """The modules of kinds that the folder's server has, or will be started with, as far as that is
-    known without asking it.
+    """The modules of kinds that the folder's server has, or will be started with, if known without
+    asking it.
     """
     if settings.kinds or not settings.own_valkey:
         return settings.kinds
@@ -139,7 +139,7 @@ def _load_kinds(modules: tuple[str, ...]) -> None:
     ):  # a module may print, and standard output is the client's
         failed = registry.load_available(modules)
     for module, reason in failed.items():
-        logger.warning("The module of kinds %r is left out: %s", module, reason)
+        logger.warning("The module %r is left out: %s", module, reason)
 
 
 @cache
@@ -151,7 +151,7 @@ def _authenticator(settings: Settings) -> Authenticator:
 
 
 async def _keep_server(settings: Settings) -> None:
-    """Start the folder's server again should it have ended: a chat can last for days."""
+    """Restart the folder's server if it has ended: a chat can last for days."""
     while settings.own_valkey:
         await asyncio.sleep(WATCH_SECONDS)
         if not await asyncio.to_thread(server_runs, settings.home):

@@ -1,4 +1,6 @@
-"""All HTTP doors as one application: the native API, MCP, and the gate before them."""
+"""All HTTP APIs as one application: the native API, PDF.co's, MCP, the web page, and the middleware
+before them.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ MCP_PATH = "/mcp"
 
 @dataclass(slots=True)
 class Activity:
-    """When the doors were last used; a request that is being answered counts as use."""
+    """When the APIs were last used; a request that is being answered counts as use."""
 
     last: float = field(default_factory=time.monotonic)
     open: int = 0
@@ -55,7 +57,7 @@ class Activity:
 
 
 class _Watched:
-    """Tells the activity of every request."""
+    """Reports every request to the activity monitor."""
 
     def __init__(self, application: ASGIApp, activity: Activity) -> None:
         self._application = application
@@ -82,8 +84,8 @@ def make_application(
     no_token: bool,
     lag: LoopLag | None = None,
 ) -> ASGIApp:
-    """Everything that listens on the port, behind one gate. ``restarts`` counts those of store and
-    worker.
+    """Everything that listens on the port, behind the same middleware. ``restarts`` counts those of
+    store and worker.
     """
     settings = connection.settings
     authenticator = Authenticator(
@@ -120,7 +122,7 @@ def _own_routes(
     guesses: GuessLimit,
     readiness: Callable[[], Awaitable[Readiness]],
 ) -> list[BaseRoute]:
-    """The routes of every API but MCP, and of the web page."""
+    """The routes of every API except MCP, and of the web page."""
     service, production = connection.service, connection.settings.production
 
     async def count_workers() -> int:
@@ -158,7 +160,9 @@ def _metrics_routes(connection: Connection, restarts: Mapping[str, int]) -> list
 def mcp_application(
     connection: Connection, allowed_hosts: list[str], authenticator: Authenticator
 ) -> StarletteWithLifespan:
-    """MCP over Streamable HTTP, at ``/mcp``; the gate has found out who is asking."""
+    """MCP over Streamable HTTP, at ``/mcp``; the authentication middleware has identified the
+    caller.
+    """
     settings = connection.settings
     server = build_server(
         connection.service,
@@ -178,8 +182,8 @@ def mcp_application(
 
 
 class PublicAddress:
-    """Tells what is behind it under which address clients reach this server, where the settings
-    name one.
+    """Puts the address at which clients reach this server into the scope, if the settings name
+    one.
     """
 
     def __init__(self, application: ASGIApp, public_url: str | None) -> None:
@@ -205,7 +209,7 @@ class _Apis:
 
 
 async def check_readiness(connection: Connection, restarts: Mapping[str, int]) -> Readiness:
-    """Whether the store answers and a worker is alive, by the store's clock: workers' own may
+    """Whether the store answers and a worker is running, by the store's clock: workers' clocks may
     differ.
     """
     workers = Keys(connection.settings.prefix).workers()
@@ -221,12 +225,12 @@ async def check_readiness(connection: Connection, restarts: Mapping[str, int]) -
         return Readiness(("The job store cannot be reached.",), restarts=counts, sandbox=walls)
     found = alive(int(now[0]), beats)
     counts["worker_loop"] = sum(beat["restarts"] for beat in found)
-    reasons = () if found else ("No worker is alive.",)
+    reasons = () if found else ("No worker is running.",)
     return Readiness(reasons, len(found), counts, warnings, sandbox=walls)
 
 
 async def store_warnings(connection: Connection) -> tuple[str, ...]:
-    """What is nearly used up in the store. Anybody may read it, so no owner is named."""
+    """What is nearly used up in the store. Anyone may read it, so no owner is named."""
     found: list[str] = []
     if await connection.queues.memory.is_nearly_full():
         found.append("The job store is nearly full.")

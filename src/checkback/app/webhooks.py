@@ -1,6 +1,4 @@
-"""What a callback says, and how it is signed: put together here, because the
-engine knows no door.
-"""
+"""The content and signature of a callback: made here, because the engine does not know the APIs."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from checkback.settings import Settings
 
 
 def callback_settings(settings: Settings) -> WebhookSettings:
-    """Callbacks in PDF.co's words, as a check would answer, with fresh links."""
+    """Callbacks in PDF.co's format, as a check would return, with new links."""
     secret = load_secret(settings.home, settings.secret_key)
     chosen = settings.callback_secret
     signer = LinkSigner(derive(secret, "links"))

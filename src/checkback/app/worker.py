@@ -26,9 +26,7 @@ logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
 JOBS_OF_ROOT = Path("/var/lib/checkback")
-"""Where the processes of root's jobs have their folders, where the data folder is closed to all
-others.
-"""
+"""Folder of the processes of root's jobs, if other users cannot enter the data folder."""
 
 
 def run_worker(settings: Settings, *, parent: int | None = None) -> int:
@@ -41,7 +39,7 @@ def run_worker(settings: Settings, *, parent: int | None = None) -> int:
         tree.die_with_parent(parent)
     tree.adopt_orphans()
     prepare_home(settings.home)
-    # BullMQ and redis-py are imported only by those who work.
+    # Only workers import BullMQ and redis-py.
     import uvloop
 
     recording.start("worker", find_version())
@@ -53,8 +51,8 @@ def run_worker(settings: Settings, *, parent: int | None = None) -> int:
 
 
 def make_worker(settings: Settings) -> WorkerProcess:
-    """A worker with these settings; its ``run`` does the work. Raises InvalidInput for a module
-    that is not there.
+    """A worker with these settings; its ``run`` does the work. Raises InvalidInput for a missing
+    module.
     """
     from checkback.engine.processes.child import ChildSettings
     from checkback.engine.redis.keys import Keys
@@ -101,11 +99,10 @@ def make_worker(settings: Settings) -> WorkerProcess:
 
 
 def children_folder(settings: Settings) -> Path:
-    """Where the processes of jobs have their folders: in the data folder, where these can get
-    there.
+    """The folder for the processes of jobs: in the data folder, if they can enter it.
 
-    A server of root's gives each a user of its own. A data folder that no other user can enter, as
-    in root's home, has its folder for them below /var/lib.
+    A server that runs as root gives each its own user. If no other user can enter the data folder,
+    as in root's home, their folder is below /var/lib.
     """
     from checkback.security.sandbox import policy
 
@@ -118,17 +115,21 @@ def children_folder(settings: Settings) -> Path:
     name = hashlib.sha256(str(settings.home.resolve()).encode()).hexdigest()[:16]
     elsewhere = JOBS_OF_ROOT / name
     try:
-        for made in (JOBS_OF_ROOT, elsewhere):
-            made.mkdir(parents=True, exist_ok=True)
-            made.chmod(0o711)  # the server's umask would close it to everybody
+        _make_enterable(JOBS_OF_ROOT)
+        _make_enterable(elsewhere)
     except OSError:
-        logger.warning("%s cannot be made: office files cannot be converted.", elsewhere)
+        logger.warning("%s cannot be created, so office files cannot be converted.", elsewhere)
         return folder
     return elsewhere
 
 
+def _make_enterable(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)  # the server's umask would close it to everybody
+
+
 def _let_pass(home: Path, folder: Path) -> None:
-    """Let others through to the folder of jobs' processes, and nowhere else."""
+    """Let other users enter the folder of jobs' processes, and nothing else."""
     folder.mkdir(exist_ok=True, mode=0o711)
     for entry in os.scandir(home):
         if not entry.is_symlink():
@@ -146,16 +147,20 @@ def load_kinds(settings: Settings) -> None:
     try:
         registry.load(settings.kinds)
     except registry.ModuleNotLoaded as error:
-        cause = error.__cause__
-        is_missing = isinstance(cause, ImportError) and (
-            not cause.name or str(error).startswith(cause.name)
-        )
-        raise InvalidInput(
-            f"The module of kinds {error}",
-            hint="Name .py files in CHECKBACK_KINDS or --import, or modules that are on PYTHONPATH."
-            if is_missing
-            else "Fix the module, or leave it out of CHECKBACK_KINDS and --import.",
-        ) from error
+        hint = "Fix the module, or remove it from CHECKBACK_KINDS and --import."
+        if _is_missing(error):
+            hint = (
+                "In CHECKBACK_KINDS or --import, name .py files, or modules that are on PYTHONPATH."
+            )
+        raise InvalidInput(f"The module {error}", hint=hint) from error
+
+
+def _is_missing(error: ImportError) -> bool:
+    """Whether the module itself was not found, rather than one that it imports."""
+    cause = error.__cause__
+    if not isinstance(cause, ImportError):
+        return False
+    return not cause.name or str(error).startswith(cause.name)
 
 
 async def _work(settings: Settings, *, check: bool) -> int:
@@ -176,7 +181,7 @@ async def _work(settings: Settings, *, check: bool) -> int:
 
 
 async def _check_store(settings: Settings) -> None:
-    """Refuse a store that would lose jobs. One that is away, or still loads, is waited for."""
+    """Refuse a store that would lose jobs. Waits for one that is unavailable or still loading."""
     from checkback.engine.redis.bullmq_client import check_server
     from checkback.engine.redis.connection import RedisConnection, UnfitStore
 
@@ -189,7 +194,7 @@ async def _check_store(settings: Settings) -> None:
             except UnfitStore:
                 raise
             except EngineUnavailable as error:
-                logger.warning("%s The worker waits for it.", error.message)
+                logger.warning("%s The worker is waiting for it.", error.message)
                 await asyncio.sleep(CHECK_SECONDS)
     finally:
         await wire.close()

@@ -16,13 +16,11 @@ from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. Errors are told in one sentence, with what to do
-    next.
-    """
+    """Run one command and return its exit code. An error is one sentence with a hint."""
     from checkback.cli.parser import make_parser
 
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character shows another, rather than ending the command.
+        # A terminal that cannot show a character shows another one instead of ending the command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     options = make_parser().parse_args(arguments)
@@ -36,8 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return Exit.UNKNOWN
         return Exit.USAGE if isinstance(error, InvalidInput) else Exit.FAILED
     except KeyboardInterrupt:
-        # The job goes on: that is the point of it.
-        sys.stderr.write("interrupted; the job goes on, ask for it with `checkback check ID`\n")
+        # The job continues: that is its purpose.
+        sys.stderr.write(
+            "interrupted; the job is still running, check it with `checkback check ID`\n"
+        )
         return Exit.RUNNING
     except BrokenPipeError:
         return Exit.DONE

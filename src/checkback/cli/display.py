@@ -1,4 +1,4 @@
-"""How a job looks on a terminal: a bar that moves, or plain lines where nobody looks."""
+"""A job on a terminal: a progress bar, or plain lines if the output is not a terminal."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ def sentence(job: Job) -> str:
         parts.append(f"{job.phase or 'running'} {job.progress} %")
         if job.message:
             parts.append(printable(job.message))
-    line = "  ".join(parts)
-    if job.failure is not None and job.state is State.FAILED:
-        line += f"\n{job.failure.code}: {printable(job.failure.message)}"
-        if job.failure.hint:
-            line += f"\nhint: {printable(job.failure.hint)}"
-    return line
+    return "\n".join(["  ".join(parts), *_failure_lines(job)])
+
+
+def _failure_lines(job: Job) -> list[str]:
+    if job.failure is None or job.state is not State.FAILED:
+        return []
+    lines = [f"{job.failure.code}: {printable(job.failure.message)}"]
+    if job.failure.hint:
+        lines.append(f"hint: {printable(job.failure.hint)}")
+    return lines
 
 
 async def draw(changes: AsyncGenerator[Job]) -> Job:
@@ -41,7 +45,7 @@ async def _draw_lines(changes: AsyncGenerator[Job]) -> Job:
             sys.stderr.write(sentence(job) + "\n")
             sys.stderr.flush()
             shown = now
-    assert job is not None, "a watched job is told at least once"
+    assert job is not None, "a watched job is reported at least once"
     return job
 
 
@@ -71,7 +75,7 @@ async def _draw_bar(changes: AsyncGenerator[Job]) -> Job:
             )
             note = printable(job.message or "")
             progress.update(bar, completed=job.progress, description=label, note=note)
-    assert job is not None, "a watched job is told at least once"
+    assert job is not None, "a watched job is reported at least once"
     if job.state is not State.COMPLETED:
         sys.stderr.write(sentence(job) + "\n")
     return job

@@ -1,6 +1,4 @@
-"""``checkback doctor``: tries each part for real, and says what to do about the ones that do not
-work.
-"""
+"""``checkback doctor``: tests each part, and says how to fix the ones that do not work."""
 
 from __future__ import annotations
 
@@ -34,51 +32,63 @@ FREE_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """How one part is, and what to do when it is not well."""
+    """Whether one part works, and what to do if not."""
 
     part: str
     ok: bool
     told: str
     hint: str = ""
-    #: Something that only some jobs need: without it the rest works.
+    #: Needed by some jobs only: everything else works without it.
     optional: bool = False
 
 
 def doctor(options: Namespace) -> int:
     """Exit code 0 when everything works, 1 otherwise."""
-    findings = asyncio.run(examine(settings_table.read()))
+    results = asyncio.run(examine(settings_table.read()))
     if options.json:
-        sys.stdout.write(json.dumps([asdict(finding) for finding in findings]) + "\n")
+        sys.stdout.write(json.dumps([asdict(result) for result in results]) + "\n")
     else:
-        for finding in findings:
-            mark = "ok  " if finding.ok else "none" if finding.optional else "FAIL"
-            sys.stdout.write(f"{mark}  {finding.part:<8}  {printable(finding.told)}\n")
-            if finding.hint:
-                sys.stdout.write(f"      hint: {printable(finding.hint)}\n")
-    return Exit.DONE if all(finding.ok or finding.optional for finding in findings) else Exit.FAILED
+        _print_results(results)
+    is_well = all(result.ok or result.optional for result in results)
+    return Exit.DONE if is_well else Exit.FAILED
+
+
+def _print_results(results: list[CheckResult]) -> None:
+    for result in results:
+        sys.stdout.write(f"{_mark(result)}  {result.part:<8}  {printable(result.told)}\n")
+        if result.hint:
+            sys.stdout.write(f"      hint: {printable(result.hint)}\n")
+
+
+def _mark(result: CheckResult) -> str:
+    if result.ok:
+        return "ok  "
+    return "none" if result.optional else "FAIL"
 
 
 async def examine(settings: Settings) -> list[CheckResult]:
-    """Every part, tried."""
-    checks: list[tuple[str, Callable[[Settings], Awaitable[str]]]] = [
-        ("folder", _folder),
-        ("store", _store),
-        ("server", _server),
-        ("kinds", _kinds),
-        ("browser", _browser),
-    ]
-    findings: list[CheckResult] = []
-    for part, check in checks:
-        try:
-            findings.append(CheckResult(part, ok=True, told=await check(settings)))
-        except (CheckbackError, JobFailed) as error:
-            findings.append(CheckResult(part, ok=False, told=error.message, hint=error.hint or ""))
-        except OSError as error:
-            told = f"{type(error).__name__}: {error.strerror or error}"
-            findings.append(
-                CheckResult(part, ok=False, told=told, hint=f"Look at {settings.home}.")
-            )
-    return [*findings, await asyncio.to_thread(_sandbox, settings), *_programs()]
+    """Test every part."""
+    checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
+        "folder": _folder,
+        "store": _store,
+        "server": _server,
+        "kinds": _kinds,
+        "browser": _browser,
+    }
+    results = [await _test(part, check, settings) for part, check in checks.items()]
+    return [*results, await asyncio.to_thread(_sandbox, settings), *_programs()]
+
+
+async def _test(
+    part: str, check: Callable[[Settings], Awaitable[str]], settings: Settings
+) -> CheckResult:
+    try:
+        return CheckResult(part, ok=True, told=await check(settings))
+    except (CheckbackError, JobFailed) as error:
+        return CheckResult(part, ok=False, told=error.message, hint=error.hint or "")
+    except OSError as error:
+        message = f"{type(error).__name__}: {error.strerror or error}"
+        return CheckResult(part, ok=False, told=message, hint=f"Check {settings.home}.")
 
 
 async def _folder(settings: Settings) -> str:
@@ -88,13 +98,13 @@ async def _folder(settings: Settings) -> str:
         file.flush()
     free = shutil.disk_usage(settings.home).free
     if free < FREE_BYTES:
-        raise OSError(0, f"only {free >> 20} MB are free for {settings.home}")
-    return f"{settings.home} can be written, {free >> 30} GB are free"
+        raise OSError(0, f"only {free >> 20} MB are free on the disk of {settings.home}")
+    return f"{settings.home} is writable, {free >> 30} GB are free"
 
 
 async def _store(settings: Settings) -> str:
-    """The store that is configured; where no server runs, an embedded one in a folder of its own
-    for a moment.
+    """The configured store; if no server is running, an embedded one in a temporary folder for a
+    moment.
     """
     if settings.own_valkey and not daemon.server_runs(settings.home):
         with tempfile.TemporaryDirectory() as folder:
@@ -118,8 +128,8 @@ async def _server(settings: Settings) -> str:
         from checkback.app.serve import listen
 
         listen(settings).close()
-        return "none runs for this folder; the first command that needs one starts it"
-    return f"process {daemon.server_pid(settings.home)} serves this folder"
+        return "not running; the first command that needs a server starts it"
+    return f"running (PID {daemon.server_pid(settings.home)})"
 
 
 async def _kinds(settings: Settings) -> str:
@@ -132,7 +142,7 @@ async def _kinds(settings: Settings) -> str:
     if refused := registry.refused():
         words = " ".join(str(one) for one in refused)
         raise InvalidInput(
-            words, hint="All other kinds work. Rename the kind in its @job, then try again."
+            words, hint="Rename the kind in its @job, then try again. All other kinds work."
         )
     return ", ".join(kind.name for kind in registry.all_kinds())
 
@@ -150,15 +160,15 @@ except PermissionError:
 
 
 def _sandbox(settings: Settings) -> CheckResult:
-    """The walls around jobs that read strangers' bytes: a process behind them
-    tries to read a file.
+    """The sandbox of jobs that read untrusted files: a process inside tries to read a file
+    outside.
     """
     walls = sandbox.standing(settings.sandbox)
     accepted = (
         " (accepted by CHECKBACK_ACCEPT_MISSING_SANDBOX)" if settings.accept_missing_sandbox else ""
     )
     missing = (
-        "documents and pages are refused" if not accepted else f"jobs run without it{accepted}"
+        "document and page jobs are refused" if not accepted else f"jobs run without it{accepted}"
     )
     hint = (
         "Use Linux 5.13 or newer with Landlock, or install bubblewrap as root: "
@@ -168,12 +178,12 @@ def _sandbox(settings: Settings) -> CheckResult:
         told = f"{walls.describe()}: {missing}"
         return CheckResult("sandbox", ok=False, told=told, hint=hint, optional=bool(accepted))
     if walls.landlock and not _is_held_off(settings.sandbox):
-        told = "a process in the sandbox could read a file that it should not"
+        told = "a process in the sandbox could read a file outside of it"
         return CheckResult(
             "sandbox",
             ok=False,
             told=told,
-            hint="Report this; do not give the server strangers' files.",
+            hint="Report this as a bug, and do not process untrusted files on this machine.",
         )
     return CheckResult("sandbox", ok=True, told=walls.describe())
 
@@ -217,5 +227,9 @@ async def _browser(settings: Settings) -> str:
         environment = Environment(browser=settings.browser, temporary_folder=Path(folder))
         async with browser_session(environment) as session:
             took = (time.monotonic() - started) * 1000
-            sandbox = "with its sandbox" if session.sandboxed else "WITHOUT its sandbox"
-            return f"{session.program.path} {session.version} starts in {took:.0f} ms {sandbox}"
+            program = f"{session.program.path} {session.version}"
+            sandbox = _SANDBOX[session.sandboxed]
+            return f"{program} starts in {took:.0f} ms {sandbox}"
+
+
+_SANDBOX = {True: "with its sandbox", False: "WITHOUT its sandbox"}

@@ -1,4 +1,4 @@
-"""What the exit codes of the command say."""
+"""The exit codes of the command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Exit(IntEnum):
 
 
 def of_state(state: State) -> Exit:
-    """The exit code that tells a job's state."""
+    """The exit code for a job's state."""
     return {
         State.COMPLETED: Exit.DONE,
         State.FAILED: Exit.FAILED,

@@ -23,6 +23,7 @@ from checkback.app.worker import load_kinds
 from checkback.cli.exit_codes import Exit, of_state
 from checkback.cli.terminal import printable, printable_block
 from checkback.core import trace_context
+from checkback.core.error_text import quoted
 from checkback.core.errors import InvalidInput
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
@@ -61,7 +62,7 @@ def submit(options: Namespace) -> int:
 
 
 def check(options: Namespace) -> int:
-    """Print state, phase and progress; the exit code tells the state, too."""
+    """Print state, phase and progress; the exit code also says the state."""
 
     async def run(connection: Connection) -> int:
         job = await connection.service.get(LOCAL, options.id)
@@ -72,7 +73,7 @@ def check(options: Namespace) -> int:
 
 
 def watch(options: Namespace) -> int:
-    """Draw the job until it ends."""
+    """Show the job's progress until it ends."""
 
     async def run(connection: Connection) -> int:
         if options.json or options.dialect:
@@ -87,7 +88,7 @@ def watch(options: Namespace) -> int:
 
 
 def wait(options: Namespace) -> int:
-    """Wait, drawing on a terminal, and print the result."""
+    """Wait, with progress on a terminal, and print the result."""
 
     async def run(connection: Connection) -> int:
         return await _follow(
@@ -98,7 +99,7 @@ def wait(options: Namespace) -> int:
 
 
 def cancel(options: Namespace) -> int:
-    """Ask for the end."""
+    """Cancel the job."""
 
     async def run(connection: Connection) -> int:
         job = await connection.service.cancel(LOCAL, options.id)
@@ -109,7 +110,7 @@ def cancel(options: Namespace) -> int:
 
 
 def delete(options: Namespace) -> int:
-    """Remove it with all that was of it."""
+    """Delete the job with its result, log and files."""
 
     async def run(connection: Connection) -> int:
         await connection.service.delete(LOCAL, options.id)
@@ -162,7 +163,7 @@ def log(options: Namespace) -> int:
 
 
 def artifact(options: Namespace) -> int:
-    """One line a file; or the file itself."""
+    """Print one line for each file, or the file itself."""
 
     async def run(connection: Connection) -> int:
         if options.name is None:
@@ -185,7 +186,7 @@ def artifact(options: Namespace) -> int:
 
 
 def list(options: Namespace) -> int:
-    """One line a job."""
+    """Print one line for each job."""
 
     async def run(connection: Connection) -> int:
         page = await connection.service.list(
@@ -245,9 +246,7 @@ def _run(options: Namespace, work: Callable[[Connection], Awaitable[int]]) -> in
     chosen: dict[str, Any] = {"kinds": tuple(kinds_given)} if kinds_given else {}
     settings = settings_table.read(None, **chosen)
     if kinds_given:
-        load_kinds(
-            settings
-        )  # a module that is not there is told before a server is asked to use it
+        load_kinds(settings)  # a missing module is reported before a server is asked to use it
 
     async def run() -> int:
         async with connect(settings, chosen=chosen) as connection:
@@ -264,13 +263,11 @@ async def _follow(
     timeout: float | None = None,
     quiet: bool = False,
 ) -> int:
-    """Wait for the end, drawing it where somebody looks, and print the result."""
+    """Wait for the end, with progress on a terminal, and print the result."""
+    watching = _watch_quietly(connection, job_id) if quiet else _draw(connection, job_id)
     try:
         async with asyncio.timeout(timeout):
-            if quiet:
-                await connection.service.wait(LOCAL, job_id, FOR_EVER)
-            else:
-                await _draw(connection, job_id)
+            await watching
     except TimeoutError:
         sys.stderr.write("still running\n")
     job = await connection.service.get(LOCAL, job_id)
@@ -279,6 +276,10 @@ async def _follow(
     elif job.state is State.COMPLETED:
         _print_json(await connection.service.result(LOCAL, job_id))
     return of_state(job.state)
+
+
+async def _watch_quietly(connection: Connection, job_id: str) -> int:
+    return of_state((await connection.service.wait(LOCAL, job_id, FOR_EVER)).state)
 
 
 async def _draw(connection: Connection, job_id: str) -> int:
@@ -293,8 +294,8 @@ def _parse_argument(text: str) -> tuple[str, JSON]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise InvalidInput(
-            f"{printable(text)[:60]!r} is not NAME=VALUE.",
-            hint="Write arguments as url=https://example.com.",
+            f"The argument {quoted(text)} does not have the form NAME=VALUE.",
+            hint="Write arguments like url=https://example.com.",
         )
     try:
         return name, json.loads(value)
@@ -305,37 +306,35 @@ def _parse_argument(text: str) -> tuple[str, JSON]:
 def _with_files(
     connection: Connection, kind: str, given: Sequence[tuple[str, JSON]]
 ) -> dict[str, JSON]:
-    """The arguments, with each ``file=PATH`` handed in as an upload: no path
-    leaves this process.
-    """
+    """The arguments, with each ``file=PATH`` uploaded: no path leaves this process."""
     from checkback.kinds import registry
 
-    args = {name: value for name, value in given if name != "file"}
-    paths = [str(value) for name, value in given if name == "file"]
+    paths = [Path(str(value)) for name, value in given if name == "file"]
     if not paths or "file" in registry.get(kind).args_model.model_fields:
         return dict(given)
+    args = {name: value for name, value in given if name != "file"}
     sources = registry.get(kind).sources
-    uploads = [f"upload:{_hand_in(connection, Path(path))}" for path in paths]
     if "urls" in sources:
-        return {**args, "urls": uploads}
-    if "url" not in sources or len(uploads) > 1:
+        return {**args, "urls": [_upload(connection, path) for path in paths]}
+    if "url" not in sources or len(paths) > 1:
         raise InvalidInput(
             f"{kind} takes {'one file' if 'url' in sources else 'no file'}.",
-            hint="`checkback kinds` lists what each kind takes.",
+            hint="Run `checkback kinds` to see the arguments of each kind.",
         )
-    return {**args, "url": uploads[0]}
+    return {**args, "url": _upload(connection, paths[0])}
 
 
-def _hand_in(connection: Connection, path: Path) -> str:
+def _upload(connection: Connection, path: Path) -> str:
+    """Upload a file and return it as a source."""
     try:
         with path.open("rb") as file, connection.service.begin_upload(LOCAL, path.name) as writer:
             while chunk := file.read(1 << 20):
                 writer.write(chunk)
-            return writer.finish().id
+            return f"upload:{writer.finish().id}"
     except OSError as error:
         raise InvalidInput(
-            f"{printable(str(path))[:200]} cannot be read: {error.strerror}.",
-            hint="Name a file that is there.",
+            f"The file {quoted(path)} cannot be read: {error.strerror}.",
+            hint="Name an existing file that you can read.",
         ) from None
 
 
@@ -349,16 +348,20 @@ def _print_job(
     job: Job, options: Namespace, *, lines: bool = False, to_error: bool = False
 ) -> None:
     dialect = getattr(options, "dialect", None)
-    if dialect == "reftrix":
-        from checkback.dialects import reftrix
+    if dialect is not None or options.json:
+        _print_json(_in_dialect(job, dialect), lines=lines)
+        return
+    from checkback.cli.display import sentence
 
-        _print_json(reftrix.status(job, job.id), lines=lines)
-    elif options.json or dialect == "native":
-        _print_json(_record(job), lines=lines)
-    else:
-        from checkback.cli.display import sentence
+    _print(sentence(job), to_error=to_error)
 
-        _print(sentence(job), to_error=to_error)
+
+def _in_dialect(job: Job, dialect: str | None) -> JSON:
+    if dialect != "reftrix":
+        return _record(job)
+    from checkback.dialects import reftrix
+
+    return reftrix.status(job, job.id)
 
 
 def _print_json(value: JSON, *, lines: bool = False) -> None:

@@ -2,8 +2,8 @@
 machine.
 
 The package pdfco-mcp (PyPI) has the address in a module variable and nowhere else; this sets it and
-then calls the package's own ``main``. It runs where it is installed: beside checkback, or through
-``uvx``, in an environment of its own, so that its dependencies never meet ours.
+then calls the package's own ``main``. It runs where it is installed: in checkback's environment, or
+through ``uvx`` in a separate environment, so that its dependencies never conflict with ours.
 """
 
 from __future__ import annotations
@@ -41,11 +41,10 @@ async def _run(settings: Settings) -> int:
     async with connect(settings) as connection:
         if connection.server is None:
             raise InvalidInput(
-                "No server with HTTP runs here.",
+                "No HTTP server is running for this data folder.",
                 hint="Start one with `checkback serve`, then try again.",
             )
-        # The package wants a key; the folder's token is one, and a caller's own key would replace
-        # it.
+        # The package requires a key: the folder's token, which a caller's own key would replace.
         environment = os.environ | {"X_API_KEY": folder_token(settings.home)}
         command = [*_python(), "-c", LAUNCH, connection.server.url]
         process = await asyncio.create_subprocess_exec(*command, env=environment)
@@ -53,8 +52,8 @@ async def _run(settings: Settings) -> int:
 
 
 def _python() -> list[str]:
-    """A Python that has the package: this one, one named in PDFCO_MCP_PYTHON, or one that uvx
-    makes.
+    """A Python that has the package: this one, the one in PDFCO_MCP_PYTHON, or one that uvx
+    creates.
     """
     if named := os.environ.get("PDFCO_MCP_PYTHON"):
         return [named]
@@ -64,5 +63,8 @@ def _python() -> list[str]:
         return [uvx, "-q", "--from", PACKAGE, "python"]
     raise InvalidInput(
         f"The package {PACKAGE} is not installed.",
-        hint=f"Install uv, which fetches it when it is needed, or `pip install {PACKAGE}` beside checkback.",
+        hint=(
+            "Install uv, which downloads the package when needed, or run `pip install "
+            f"{PACKAGE}` in checkback's environment."
+        ),
     )

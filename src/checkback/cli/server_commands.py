@@ -16,8 +16,12 @@ from typing import Any
 from checkback import settings as settings_table
 from checkback.app import daemon
 from checkback.cli.exit_codes import Exit
+from checkback.core.error_text import quoted
 from checkback.core.errors import Conflict, InvalidInput
 from checkback.settings import Settings
+
+SERVER_NAME = "checkback"
+"""What clients call this server."""
 
 _SAME_EVERYWHERE = frozenset(
     settings_table.PREFIX + one.name.upper()
@@ -27,7 +31,7 @@ _SAME_EVERYWHERE = frozenset(
 
 
 def serve(options: Namespace) -> int:
-    """Serve until told to stop. The address and the token are told on standard output."""
+    """Serve until a stop signal arrives. Prints the address and the token on standard output."""
     settings = _settings(options, host=options.host, port=options.port)
     _log_to_stderr(settings)
     from checkback.app.serve import serve as run
@@ -65,12 +69,12 @@ def stop(options: Namespace) -> int:
     """End the folder's server."""
     del options
     stopped = daemon.stop(settings_table.read().home)
-    sys.stderr.write("stopped\n" if stopped else "no server runs for this data folder\n")
+    sys.stderr.write("stopped\n" if stopped else "no server is running for this data folder\n")
     return Exit.DONE
 
 
 def repair(options: Namespace) -> int:
-    """Make a damaged store readable again. No server may run for it, so none is started."""
+    """Repair a damaged store. No server may be running for it, so none is started."""
     del options
     home = settings_table.read().home
     daemon.prepare_home(home)
@@ -85,30 +89,38 @@ def repair(options: Namespace) -> int:
         sys.stderr.write("the store is not damaged\n")
     else:
         sys.stderr.write(
-            f"repaired, without the last {done.lost_bytes} bytes; a copy lies in {done.copy}\n"
+            f"repaired; the last {done.lost_bytes} bytes were removed, and a copy of the "
+            f"damaged files is in {done.copy}\n"
         )
     return Exit.DONE
 
 
 def worker(options: Namespace) -> int:
-    """Work until told to stop."""
+    """Work until a stop signal arrives."""
     settings = _settings(options)
     _log_to_stderr(settings)
     from checkback.app.worker import run_worker
 
-    if options.parent is None and settings.own_valkey and not daemon.server_runs(settings.home):
-        raise InvalidInput(
-            "No server runs for this data folder, and no other store is named.",
-            hint="Start `checkback serve`, or name a store that machines can share in CHECKBACK_REDIS_URL.",
-        )
+    if options.parent is None:
+        _check_store(settings)
     return run_worker(settings, parent=options.parent)
+
+
+def _check_store(settings: Settings) -> None:
+    """Raise InvalidInput if there is no store for a worker."""
+    if settings.own_valkey and not daemon.server_runs(settings.home):
+        raise InvalidInput(
+            "No server is running for this data folder, and no other store is configured.",
+            hint="Start `checkback serve`, or set CHECKBACK_REDIS_URL to a store that machines can "
+            "share.",
+        )
 
 
 def mcp(options: Namespace) -> int:
     """Speak MCP on standard input and output; the background server runs the jobs."""
     chosen = _chosen(options, tool_names=options.tool_names)
-    # What imports make stays: looking for garbage in it takes an eighth of the start.
-    # run_stdio enables it again.
+    # Imported objects stay: collecting garbage among them takes an eighth of the start. run_stdio
+    # enables it again.
     gc.disable()
     from checkback.app.stdio import run_stdio
 
@@ -123,53 +135,62 @@ def _save_folder(path: str | None) -> Path | None:
     folder = Path(path).expanduser().resolve()
     if not folder.is_dir():
         raise InvalidInput(
-            f"--save-to: {path!r} is not a folder.", hint="Make the folder first, or name another."
+            f"--save-to: {quoted(path)} is not a folder.",
+            hint="Create the folder first, or name another one.",
         )
     return folder
 
 
 def config(options: Namespace) -> int:
-    """What a client's configuration file needs."""
+    """Print the configuration of a client."""
     from checkback.app.connect import find_url
 
     settings = settings_table.read()
     url = asyncio.run(find_url(settings))
     if url is None:
+        url = f"http://127.0.0.1:{settings.port or settings_table.Settings().port}"
         sys.stderr.write(
-            "no server runs for this data folder; over HTTP a client needs `checkback serve`\n"
+            "no server is running for this data folder; HTTP clients need `checkback serve`\n"
         )
-    address = url or f"http://127.0.0.1:{settings.port or settings_table.Settings().port}"
-    sys.stdout.write(_client_configuration(options.client, settings, address, options) + "\n")
+    sys.stdout.write(_client_configuration(options.client, settings, url, options) + "\n")
     return Exit.DONE
 
 
 def token(options: Namespace) -> int:
-    """Show the folder's token, print a link that signs a browser in, or make a
-    token for an owner.
-    """
+    """Show the folder's token, print a sign-in link, or add a token for an owner."""
     settings = settings_table.read()
-    from checkback.security.auth.callers import Scope
-    from checkback.security.auth.token_files import add_token, folder_token
-
-    if options.action == "show":
-        daemon.prepare_home(settings.home)
-        sys.stdout.write(folder_token(settings.home) + "\n")
-        return Exit.DONE
+    if options.action == "add":
+        return _add_token(settings, options)
     if options.action == "link":
         return _show_link(settings)
-    if not options.owner:
-        raise InvalidInput("Whose token is it to be?", hint="Write `checkback token add OWNER`.")
-    path = settings.tokens or settings.home / daemon.TOKENS_NAME
-    first = not path.exists()
+    from checkback.security.auth.token_files import folder_token
+
     daemon.prepare_home(settings.home)
-    scopes = (
-        [Scope(scope) for scope in options.scope] if options.scope else [Scope.READ, Scope.WRITE]
-    )
-    made = add_token(path, options.owner, scopes)
-    when = "Restart a server that runs: this is its first list of tokens. " if first else ""
-    sys.stderr.write(f"added to {path}. {when}The token is shown only once:\n")
-    sys.stdout.write(made + "\n")
+    sys.stdout.write(folder_token(settings.home) + "\n")
     return Exit.DONE
+
+
+def _add_token(settings: Settings, options: Namespace) -> int:
+    """Print a new token for an owner."""
+    from checkback.security.auth.callers import Scope
+    from checkback.security.auth.token_files import add_token
+
+    if not options.owner:
+        raise InvalidInput(
+            "The owner of the new token is missing.", hint="Run `checkback token add OWNER`."
+        )
+    path = settings.tokens or settings.home / daemon.TOKENS_NAME
+    is_first = not path.exists()
+    daemon.prepare_home(settings.home)
+    scopes = [Scope(scope) for scope in options.scope or ("read", "write")]
+    new_token = add_token(path, options.owner, scopes)
+    sys.stderr.write(f"added to {path}. {_RESTART if is_first else ''}")
+    sys.stderr.write("The token is shown only once:\n")
+    sys.stdout.write(new_token + "\n")
+    return Exit.DONE
+
+
+_RESTART = "If a server is running, restart it: this is the first token in its list. "
 
 
 def _show_link(settings: Settings) -> int:
@@ -180,8 +201,8 @@ def _show_link(settings: Settings) -> int:
     url = asyncio.run(find_url(settings))
     if url is None:
         raise Conflict(
-            "No server runs for this data folder.",
-            hint="Start one with `checkback serve`; it prints a link.",
+            "No server is running for this data folder.",
+            hint="Start one with `checkback serve`; it prints a sign-in link.",
         )
     sys.stdout.write(_signin_link(url, folder_token(settings.home)) + "\n")
     return Exit.DONE
@@ -194,38 +215,53 @@ def _signin_link(url: str, token: str) -> str:
 
 
 def _client_configuration(client: str, settings: Settings, address: str, options: Namespace) -> str:
+    daemon.prepare_home(settings.home)
+    # Claude Desktop's file supports programs only.
+    if options.stdio or client == "claude-desktop":
+        return _stdio_configuration(client, options.dotted)
+    if options.dotted and settings.tool_names != "dotted":
+        sys.stderr.write(
+            "over HTTP the server decides about tool names: start it with "
+            "CHECKBACK_TOOL_NAMES=dotted\n"
+        )
+    return _http_configuration(client, settings, f"{address}/mcp")
+
+
+def _stdio_configuration(client: str, dotted: bool) -> str:
+    """For a client that starts checkback itself."""
+    program = [sys.executable, "-m", "checkback", "mcp"]
+    if dotted:
+        program += ["--tool-names", "dotted"]
+    # The client starts it in another environment: it must find the same data folder.
+    variables = {name: value for name, value in os.environ.items() if name in _SAME_EVERYWHERE}
+    if client == "claude-code":
+        options = [part for item in variables.items() for part in ("--env", "=".join(item))]
+        return shlex.join(["claude", "mcp", "add", SERVER_NAME, *options, "--", *program])
+    entry: dict[str, Any] = {"command": program[0], "args": program[1:]}
+    if variables:
+        entry["env"] = variables
+    return _configuration_file(client, "stdio", entry)
+
+
+def _http_configuration(client: str, settings: Settings, url: str) -> str:
+    """For a client that connects to a running server."""
     from checkback.security.auth.token_files import folder_token
 
-    daemon.prepare_home(settings.home)
-    name = "checkback"
-    program = [sys.executable, "-m", "checkback", "mcp"]
-    # Claude Desktop's file knows programs only.
-    stdio = options.stdio or client == "claude-desktop"
-    if options.dotted and stdio:
-        program += ["--tool-names", "dotted"]
-    elif options.dotted and settings.tool_names != "dotted":
-        sys.stderr.write(
-            "over HTTP the server decides: start it with CHECKBACK_TOOL_NAMES=dotted\n"
-        )
-    # The client starts it in another environment: it must find the same data folder.
-    chosen = {name: value for name, value in os.environ.items() if name in _SAME_EVERYWHERE}
-    url = f"{address}/mcp"
     header = f"Bearer {folder_token(settings.home)}"
     if client == "claude-code":
-        if stdio:
-            variables = [part for item in chosen.items() for part in ("--env", "=".join(item))]
-            return shlex.join(["claude", "mcp", "add", name, *variables, "--", *program])
-        return f'claude mcp add --transport http {name} {url} --header "Authorization: {header}"'
-    over_stdio: dict[str, Any] = {"command": program[0], "args": program[1:]}
-    if chosen:
-        over_stdio["env"] = chosen
-    over_http: dict[str, Any] = {"url": url, "headers": {"Authorization": header}}
-    entry = over_stdio if stdio else over_http
-    if client == "vscode":
-        return json.dumps(
-            {"servers": {name: {"type": "stdio" if stdio else "http", **entry}}}, indent=2
+        return (
+            f"claude mcp add --transport http {SERVER_NAME} {url} "
+            f'--header "Authorization: {header}"'
         )
-    return json.dumps({"mcpServers": {name: entry}}, indent=2)
+    return _configuration_file(client, "http", {"url": url, "headers": {"Authorization": header}})
+
+
+def _configuration_file(client: str, transport: str, entry: dict[str, Any]) -> str:
+    if client == "vscode":
+        content = {"servers": {SERVER_NAME: {"type": transport, **entry}}}
+    else:
+        content = {"mcpServers": {SERVER_NAME: entry}}
+    return json.dumps(content, indent=2)
 
 
 def _chosen(options: Namespace, **more: Any) -> dict[str, Any]:

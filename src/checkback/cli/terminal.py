@@ -1,6 +1,4 @@
-"""Text from outside on its way to a terminal: nothing in it may move the cursor or reach the
-clipboard.
-"""
+"""Untrusted text for a terminal: nothing in it may move the cursor or reach the clipboard."""
 
 from __future__ import annotations
 

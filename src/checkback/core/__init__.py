@@ -1,1 +1,1 @@
-"""The words every other part speaks: job record, states, errors, ids. Standard library only."""
+"""What all other parts share: job record, states, errors, ids. Standard library only."""

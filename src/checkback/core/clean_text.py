@@ -1,4 +1,4 @@
-"""Text and JSON values that every door can encode: no half of a surrogate pair, no NaN, no endless
+"""Text and JSON values that every API can encode: no half of a surrogate pair, no NaN, no endless
 nesting.
 
 Python and JavaScript allow half a surrogate pair in a string, and JSON can write one as
@@ -20,8 +20,8 @@ MAX_DEPTH = 100
 
 
 def clean(text: str) -> str:
-    """The text with U+FFFD in place of each half of a surrogate pair; the same object when there is
-    none.
+    """The text with U+FFFD in place of each half of a surrogate pair; the same object if it has
+    none of these.
     """
     if text.isascii():
         return text
@@ -34,13 +34,15 @@ def clean(text: str) -> str:
 
 
 def replaced(where: str) -> str:
-    """The line of a job's log that says where its text was not clean."""
-    return f"Text in the job's {where} was not valid Unicode: U+FFFD stands for what could not be read."
+    """The line of a job's log that says where its text was not valid."""
+    return (
+        f"Text in the job's {where} was not valid Unicode; U+FFFD replaces what could not be read."
+    )
 
 
 def clean_json(value: JSON, *, numbers: bool = True) -> JSON:
-    """A JSON value of which every text is clean, keys too; with ``numbers``, NaN and infinities
-    become null.
+    """A JSON value in which every text is clean, including keys; with ``numbers``, NaN and
+    infinities become null.
 
     Keys that become equal are numbered, so that none is lost. Raises RecursionError for a value of
     more than ``MAX_DEPTH`` levels. Tuples stay what they are, as does everything that is not JSON.
@@ -49,8 +51,8 @@ def clean_json(value: JSON, *, numbers: bool = True) -> JSON:
 
 
 def numbered(name: str, is_taken: Callable[[str], bool], ending: str = "") -> str:
-    """``name + ending``, or with the first number between them that makes a
-    name that is not taken.
+    """``name + ending``, with the first number between them that makes an unused name if it is
+    taken.
     """
     tried, number = name + ending, 1
     while is_taken(tried):
@@ -79,17 +81,27 @@ def is_too_deep(value: JSON) -> bool:
 
 
 def _clean(value: JSON, numbers: bool, depth: int) -> JSON:
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) or not numbers else None
-    if not isinstance(value, dict | list | tuple):
-        return value
-    if depth == MAX_DEPTH:
-        raise RecursionError(f"nested deeper than {MAX_DEPTH} levels")
+    match value:
+        case str():
+            return clean(value)
+        case float():
+            return _finite(value) if numbers else value
+        case dict() | list() | tuple():
+            if depth == MAX_DEPTH:
+                raise RecursionError(f"nested more than {MAX_DEPTH} levels deep")
+            return _clean_container(cast("Any", value), numbers, depth + 1)
+        case _:
+            return value
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _clean_container(value: Any, numbers: bool, depth: int) -> JSON:
     if isinstance(value, dict):
-        return _clean_members(cast("dict[Any, Any]", value), numbers, depth + 1)
-    items = [_clean(item, numbers, depth + 1) for item in cast("list[Any]", value)]
+        return _clean_members(cast("dict[Any, Any]", value), numbers, depth)
+    items = [_clean(item, numbers, depth) for item in cast("list[Any]", value)]
     return items if isinstance(value, list) else tuple(items)
 
 

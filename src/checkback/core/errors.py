@@ -20,7 +20,7 @@
 
     JobFailed                   raised inside a kind, becomes the job's failure
 
-The docstring of a class is its default message. Doors translate these in one function each.
+The docstring of a class is its default message. Each API translates these in one function.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from typing import ClassVar
 
 
 class CheckbackError(Exception):
-    """Something went wrong in checkback."""
+    """An unexpected error occurred in checkback."""
 
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
-    default_hint: ClassVar[str] = "Look into the server's log for this time."
+    default_hint: ClassVar[str] = "Check the server's log for the time of the request."
 
     def __init__(
         self,
@@ -44,23 +44,27 @@ class CheckbackError(Exception):
         hint: str | None = None,
         retry_after_seconds: int | None = None,
     ) -> None:
-        self.message = message or inspect.getdoc(type(self)) or type(self).__name__
+        self.message = message or self._default_message()
         self.hint = hint or self.default_hint
-        #: When trying again makes sense, where that is known.
+        #: When a retry makes sense, if known.
         self.retry_after_seconds = retry_after_seconds
         super().__init__(self.message)
 
+    @classmethod
+    def _default_message(cls) -> str:
+        return inspect.getdoc(cls) or cls.__name__
+
 
 class InvalidInput(CheckbackError):
-    """The request is not of the form that is expected."""
+    """The request is not valid."""
 
     code = "invalid_input"
     http_status = 422
-    default_hint = "Correct what the message names and send the request again."
+    default_hint = "Correct what the message names, then send the request again."
 
 
 class UnknownKind(InvalidInput):
-    """There is no such kind of job."""
+    """Unknown kind of job."""
 
     code = "unknown_kind"
     default_hint = "List the kinds with `checkback kinds`."
@@ -71,15 +75,17 @@ class TooLarge(InvalidInput):
 
     code = "too_large"
     http_status = 413
-    default_hint = "Send less at once, or hand in a file or a URL instead of the content."
+    default_hint = (
+        "Send less at once, or upload a file or name a URL instead of sending the content."
+    )
 
 
 class AddressBlocked(InvalidInput):
-    """This address may not be reached from here."""
+    """Jobs on this server may not reach this address."""
 
     code = "address_blocked"
     default_hint = (
-        "Use a public http or https address. For a host of your own, start the server with "
+        "Use a public http or https address. To allow a private host, start the server with "
         "CHECKBACK_ALLOW_HOSTS=host:port."
     )
 
@@ -93,7 +99,7 @@ class SettingsDiffer(InvalidInput):
 
 
 class Unauthorized(CheckbackError):
-    """This request brings no valid token."""
+    """This request has no valid token."""
 
     code = "unauthorized"
     http_status = 401
@@ -109,12 +115,12 @@ class Forbidden(CheckbackError):
 
 
 class NotFound(CheckbackError):
-    """There is no such job, it has expired, or it is not yours."""
+    """This job does not exist, has expired, or is not yours."""
 
     code = "job_not_found"
     http_status = 404
     default_hint = (
-        "Check the id; completed jobs are kept 24 hours. `checkback list` shows your jobs."
+        "Check the id. Completed jobs are kept for 24 hours; `checkback list` shows your jobs."
     )
 
 
@@ -123,7 +129,7 @@ class Conflict(CheckbackError):
 
     code = "conflict"
     http_status = 409
-    default_hint = "Ask for the job's state first."
+    default_hint = "Check the job's state first."
 
 
 class KeyReused(Conflict):
@@ -131,7 +137,7 @@ class KeyReused(Conflict):
 
     code = "key_reused"
     default_hint = (
-        "Use a new key for a new request, or send the first request's arguments unchanged."
+        "Use a new key for a new request, or send the arguments of the first request unchanged."
     )
 
 
@@ -139,14 +145,14 @@ class ArgumentsGone(Conflict):
     """The job's arguments were removed to make room in the job store."""
 
     code = "arguments_gone"
-    default_hint = "Submit a new job with its arguments; this one cannot be retried."
+    default_hint = "Submit a new job with the same arguments; this one cannot be retried."
 
 
 class NotReady(Conflict):
     """The job has no result yet."""
 
     code = "not_ready"
-    default_hint = "Wait for the job to end, then ask again."
+    default_hint = "Wait for the job to end, then read the result again."
 
 
 class QuotaExceeded(CheckbackError):
@@ -162,7 +168,7 @@ class EngineUnavailable(CheckbackError):
 
     code = "engine_unavailable"
     http_status = 503
-    default_hint = "Try again in a few seconds; if it stays so, run `checkback doctor`."
+    default_hint = "Try again in a few seconds. If the error persists, run `checkback doctor`."
 
 
 class QueueFull(EngineUnavailable):
@@ -170,8 +176,8 @@ class QueueFull(EngineUnavailable):
 
     code = "queue_full"
     default_hint = (
-        "Wait for some jobs to end; the operator can give the job store more memory, or raise "
-        "CHECKBACK_QUEUE_JOBS."
+        "Wait for some jobs to end. The operator can give the job store more memory, or "
+        "raise CHECKBACK_QUEUE_JOBS."
     )
 
 
@@ -179,13 +185,11 @@ class StorageFull(EngineUnavailable):
     """The server's disk is full."""
 
     code = "storage_full"
-    default_hint = (
-        "Free space on the server's disk, then try again. Jobs that were accepted are not lost."
-    )
+    default_hint = "Free space on the server's disk, then try again. Accepted jobs are not lost."
 
 
 class FailureCode(StrEnum):
-    """Why a job failed, where checkback itself says so. Kinds add codes of their own through
+    """Why a job failed, where checkback itself decides that. Kinds add their own codes through
     JobFailed.
     """
 
@@ -210,8 +214,8 @@ class FailureCode(StrEnum):
 class JobFailed(Exception):
     """Raise this inside a kind to end the attempt with a failure that its owner may read.
 
-    ``message`` goes out as it is: put nothing in it that came from a page, a document or a secret.
-    ``retryable=False`` ends the job at once, whatever attempts are left.
+    ``message`` is shown unchanged: do not put anything into it that came from a page, a document or
+    a secret. ``retryable=False`` ends the job at once, whatever attempts are left.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
-"""How long a job will still take, from how long the last jobs of its kind took, and of those before
-it.
+"""How long a job will still take, estimated from the durations of the last jobs of its kind, and of
+the kinds of the jobs before it.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from checkback.core.job import Job, PhaseStart
 from checkback.core.states import State
 
 REMEMBERED_RUNS = 50
-"""So many completed runs of each kind are remembered."""
+"""How many completed runs of each kind are remembered."""
 
 LEAST_RUNS = 5
-"""Of fewer runs nothing is concluded."""
+"""No estimate is made from fewer runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What is known of the future of a job that has not ended."""
+    """What is known about the rest of a job that has not ended."""
 
-    #: 1 for the next one of its queue; None once it runs.
+    #: 1 for the next job of its queue; None once it runs.
     queue_position: int | None = None
-    #: Until its end. None where too few jobs of its kind have ended, or of one before it.
+    #: Until its end. None if too few jobs of its kind, or of the kind of a job before it, have
+    #: ended.
     eta_seconds: int | None = None
 
 
@@ -41,8 +42,8 @@ class KindRun:
     phases: tuple[PhaseStart, ...] = ()
 
     def left_after(self, phase: str | None) -> float | None:
-        """How long it still took from the beginning of a phase on; None where
-        it had no such phase.
+        """How long it still took from the beginning of a phase on; None if it did not have this
+        phase.
         """
         if phase is None:
             return self.seconds
@@ -52,46 +53,48 @@ class KindRun:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """A job that runs or waits."""
+    """A running or waiting job."""
 
     job_id: str
     kind: str
-    #: For how long it has run; 0 for one that waits.
+    #: For how long it has run; 0 for a waiting job.
     elapsed_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """One queue at one moment: what runs, what waits (the next one first), and how much its workers
-    take.
+    """One queue at one moment: running jobs, waiting jobs (the next one first), and the capacity of
+    its workers.
     """
 
-    #: How many jobs the workers alive run at once.
+    #: How many jobs the running workers run at a time.
     slots: int
     running: tuple[Ahead, ...] = ()
     waiting: tuple[Ahead, ...] = ()
-    #: Whether jobs wait that go before all these: other clients', or a lost worker's.
+    #: Whether other jobs go before all these: those of other BullMQ clients, or of a lost worker.
     others_first: bool = False
 
-    def place(self, job_id: str) -> int | None:
-        """How many wait before a job; None where it is not among those that were looked at."""
-        return next((place for place, one in enumerate(self.waiting) if one.job_id == job_id), None)
+    def position(self, job_id: str) -> int | None:
+        """How many jobs wait before a job; None if it is not among those that were looked at."""
+        for position, ahead in enumerate(self.waiting):
+            if ahead.job_id == job_id:
+                return position
+        return None
 
     def kinds(self, place: int) -> set[str]:
-        """The kinds of what runs, and of what waits up to a place."""
+        """The kinds of the running jobs, and of those that wait up to a position."""
         return {one.kind for one in (*self.running, *self.waiting[: place + 1])}
 
 
 def seconds_until_done(
     backlog: Backlog, place: int, typical: Mapping[str, float | None]
 ) -> int | None:
-    """How long it will probably take until the job at a place of the backlog has run, 1 at the
-    least.
+    """How long it will probably take until the job at a position of the backlog has ended, at least
+    1.
 
-    Each job takes the typical time of its kind, in the order in which they wait now, on so many
-    slots as there are. None where no worker is alive, or nothing is known of a kind among them.
-    That other owners' next jobs may still go before it, and that a kind may have a limit of its
-    own, is not foreseen.
+    Each job takes the typical time of its kind, in the order in which they wait now, on all slots.
+    None if no worker is running, or nothing is known about one of the kinds. The estimate ignores
+    that other owners' later jobs may go first, and that a kind may have its own limit.
     """
     slots = max(backlog.slots, len(backlog.running))
     needed = [typical.get(kind) for kind in backlog.kinds(place)]
@@ -113,17 +116,24 @@ def typical_seconds(runs: Sequence[KindRun]) -> float | None:
 
 
 def eta_seconds(job: Job, runs: Sequence[KindRun], now: datetime) -> int | None:
-    """How long a running job will probably still take, 1 at the least; None where there is no
-    telling.
+    """How long a running job will probably still take, at least 1; None if it is unknown.
 
-    What the runs took from the beginning of the job's present phase on, in the median, less the
-    time that it has spent in it.
+    The median of what the runs took from the start of the job's present phase on, less the time
+    that the job has spent in this phase.
     """
     if job.state is not State.ACTIVE or job.started_at is None:
         return None
-    left = [found for run in runs if (found := run.left_after(job.phase)) is not None]
+    left = [seconds for run in runs if (seconds := run.left_after(job.phase)) is not None]
     if len(left) < LEAST_RUNS:
         return None
     elapsed = max(0.0, (now - job.started_at).total_seconds())
-    began = next((one.after_seconds for one in reversed(job.phases) if one.phase == job.phase), 0.0)
-    return max(1, round(median(left) - max(0.0, elapsed - began)))
+    in_phase = max(0.0, elapsed - _phase_start(job))
+    return max(1, round(median(left) - in_phase))
+
+
+def _phase_start(job: Job) -> float:
+    """Seconds after the start of the attempt at which the present phase began."""
+    for start in reversed(job.phases):
+        if start.phase == job.phase:
+            return start.after_seconds
+    return 0.0

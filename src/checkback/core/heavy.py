@@ -1,7 +1,8 @@
-"""Work in proportion to what a caller sent, kept away from the event loop that serves everybody.
+"""Work whose cost grows with what a caller sent, kept away from the event loop that serves all
+callers.
 
-What is small is done at once: a thread would cost more. Everything else goes to one thread, one
-after the other, so that at most one piece of such work contends with the loop for the interpreter.
+Small work is done at once: a thread would cost more. Everything else goes to one thread, one after
+the other, so that at most one piece of such work contends with the loop for the interpreter.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _thread = ThreadPoolExecutor(1, thread_name_prefix="heavy")
 
 
 async def run(work: Callable[..., T], *args: Any, light: bool = False) -> T:
-    """The outcome of ``work``: at once where it is light, else in the thread."""
+    """The result of ``work``: at once if it is light, else in the thread."""
     if light:
         return work(*args)
     return await asyncio.get_running_loop().run_in_executor(_thread, lambda: work(*args))

@@ -1,7 +1,7 @@
-"""Job ids: minted here, before the engine sees the job, so that a lost reply can be retried safely.
+"""Job ids: created here, before the engine sees the job, so that a lost reply can be retried
+safely.
 
-Ids are unguessable: they are an address, never a permission, but a stranger should not even find
-one.
+Ids are never a permission, but they cannot be guessed either.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ def new_job_id() -> str:
 
 
 def keyed_job_id(secret: bytes, owner: str, key: str) -> str:
-    """The UUIDv8 that belongs to an owner's idempotency key: the same three give the same id.
+    """The UUIDv8 that belongs to an owner's idempotency key: the same secret, owner and key give
+    the same id.
 
-    The secret keeps others from computing an id out of an owner and a key that they know.
+    Without the secret nobody can compute the id of an owner and a key that they know.
     """
     digest = hmac.new(secret, f"{owner}\0{key}".encode(), hashlib.sha256).digest()
     return str(uuid.UUID(int=_stamped(int.from_bytes(digest[:16], "big"), version=8)))
@@ -45,15 +46,15 @@ def keyed_job_id(secret: bytes, owner: str, key: str) -> str:
 def parse_job_id(text: str) -> str:
     """The canonical form of a job id. Raises InvalidInput for anything but a hyphenated UUID.
 
-    BullMQ takes any string as an id and silently loses jobs whose id is one of its own key names
-    (``meta``, ``wait``), so nothing else may come near it.
+    BullMQ takes any string as an id and silently loses jobs whose id is the name of one of BullMQ's
+    keys (``meta``, ``wait``), so nothing else may come near it.
     """
     if len(text) == 36:
         try:
             return str(uuid.UUID(text))
         except ValueError:
             pass
-    raise InvalidInput("A job id is a UUID, 36 characters long.")
+    raise InvalidInput("A job id must be a UUID of 36 characters.")
 
 
 def _stamped(value: int, *, version: int) -> int:

@@ -1,4 +1,4 @@
-"""The job record: what every door reads and every dialect translates."""
+"""The job record that every API reads and every dialect translates."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ JSON = Any
 
 MAX_PAGE = 100
 MAX_RESULT_BYTES = 8 * 1024 * 1024
-"""What a server reads of a result that it has to take apart: longer ones are downloaded as they
-are.
-"""
-"""So many jobs one page of a list can have."""
+"""Largest result that a server parses: larger ones are downloaded unchanged."""
+"""How many jobs one page of a list can have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job failed, in words that its owner may read."""
+    """Why a job failed, as text that its owner may read."""
 
     code: str
     message: str
@@ -31,15 +29,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file that an attempt left behind."""
+    """A file that an attempt has written."""
 
     id: str
-    #: The name its kind gave it, a plain file name.
+    #: The plain file name that its kind gave it.
     name: str
     media_type: str
     size_bytes: int
     sha256: str
-    #: Which attempt wrote it; each attempt has a folder of its own.
+    #: Which attempt wrote it; each attempt has its own folder.
     attempt: int = 1
 
 
@@ -65,7 +63,7 @@ class PhaseStart:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job as it stood at one moment: read in one step, so its parts agree with each other."""
+    """One job at one moment: read in one step, so its fields are consistent."""
 
     id: str
     kind: str
@@ -88,5 +86,5 @@ class Job:
     failure: Failure | None = None
     #: The phases of the latest attempt, in the order in which it entered them.
     phases: tuple[PhaseStart, ...] = ()
-    #: Whether it has completed and nobody has been given its result yet.
+    #: Whether it has completed and nobody has read its result yet.
     unread: bool = False

@@ -1,4 +1,4 @@
-"""What every log line says of the work that it was logged for: request, job, attempt, trace."""
+"""What every log line says about the work that it was logged for: request, job, attempt, trace."""
 
 from __future__ import annotations
 

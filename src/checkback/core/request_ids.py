@@ -1,5 +1,5 @@
-"""Request ids: one for each call of a door, in its answer and on every line
-that is logged for it.
+"""Request ids: one for each call of an API, in its response and on every line that is logged for
+it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ current: ContextVar[str | None] = ContextVar("checkback_request_id", default=Non
 
 
 def request_id(given: object = None) -> str:
-    """The caller's own id if it is a sane one, else a new UUIDv7. It becomes the current one."""
+    """The caller's own id if it is valid, else a new UUIDv7. It becomes the current one."""
     text = given if isinstance(given, str) and _SANE.fullmatch(given) else new_job_id()
     current.set(text)
     return text

@@ -1,7 +1,7 @@
 """The six states of a job and the legal moves between them.
 
-This table is the only place that says what may follow what; the service asks it before it moves a
-job. Foreign words for the same states live in ``checkback.dialects``.
+This table is the only place that defines them; the service checks it before it changes a job's
+state. Other products' names for the same states are in ``checkback.dialects``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a job stands. The values are public API: add, never rename."""
+    """The state of a job. The values are public API: add, never rename."""
 
     WAITING = "waiting"
     """In the queue."""
@@ -19,11 +19,11 @@ class State(StrEnum):
     ACTIVE = "active"
     """Running in a child process."""
     COMPLETED = "completed"
-    """The result is there."""
+    """The result is available."""
     FAILED = "failed"
     """No attempt is left."""
     CANCELLED = "cancelled"
-    """Somebody asked for the end."""
+    """It was cancelled."""
 
     @property
     def is_final(self) -> bool:

@@ -1,7 +1,7 @@
-"""What MCP tools are called, and which names are taken before any kind of job has one.
+"""The names of MCP tools, and which of them are reserved.
 
-Every kind is a tool by itself, so a kind may not have a name that leads to another tool. Both forms
-of a name can be called: ``page.getJobStatus`` and ``page_get_job_status``.
+Every kind is a tool by itself, so a kind may not have the name of another tool. Both forms of a
+name can be called: ``page.getJobStatus`` and ``page_get_job_status``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 PORTABLE: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""What the APIs of models take as the name of a tool."""
+"""What model APIs accept as the name of a tool."""
 
 
 def underscore(name: str) -> str:
@@ -30,7 +30,7 @@ _TAKEN = """
     pdf_to_image pdf_to_json pdf_to_text pdf_to_xls pdf_to_xlsx pdf_to_xml read_pdf_forms_info webpage_to_pdf
 """
 RESERVED: Final = frozenset(_TAKEN.split())
-"""Names of tools that no kind of a user's may have, in the form with underscores.
+"""Names of tools that users' kinds may not have, in the form with underscores.
 
 A built-in kind may share its name with the tool that stands for it: ``pdf.to_text``.
 """

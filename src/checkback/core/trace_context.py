@@ -1,7 +1,7 @@
 """W3C trace context: which trace a request or a job belongs to, as it travels in headers and with
 the job.
 
-It is passed on whether anybody records spans here or not: a caller's trace goes through to whoever
+It is passed on even if nothing records spans here: a caller's trace reaches the next system that
 does.
 """
 
@@ -28,14 +28,12 @@ class TraceContext:
     trace_id: str
     span_id: str
     sampled: bool
-    #: What the tracing systems on the way have to say to each other; not ours to understand.
+    #: What the tracing systems on the way tell each other; it is passed on unchanged.
     tracestate: str | None = None
 
     @classmethod
     def parse(cls, traceparent: object, tracestate: object = None) -> TraceContext | None:
-        """From the values of the two headers; None where they are not what the
-        specification says.
-        """
+        """From the values of the two headers; None if they do not follow the specification."""
         found = _PARENT.fullmatch(traceparent.strip()) if isinstance(traceparent, str) else None
         if found is None or (found[4] and found[0].startswith("00")):
             return None
@@ -44,7 +42,7 @@ class TraceContext:
 
     @classmethod
     def from_carrier(cls, read: Callable[[str], object]) -> TraceContext | None:
-        """From anything that gives values by name, such as the headers of a request."""
+        """From anything that returns values by name, such as the headers of a request."""
         return cls.parse(read("traceparent"), read("tracestate"))
 
     @classmethod
@@ -67,7 +65,7 @@ class TraceContext:
         return f"00-{self.trace_id}-{self.span_id}-{int(self.sampled):02x}"
 
     def to_metadata(self) -> str:
-        """The same for BullMQ: its clients in Node.js go on with this trace."""
+        """The same for BullMQ: its clients in Node.js continue this trace."""
         carrier = {"traceparent": self.traceparent}
         if self.tracestate is not None:
             carrier["tracestate"] = self.tracestate
@@ -75,4 +73,4 @@ class TraceContext:
 
 
 current: ContextVar[TraceContext | None] = ContextVar("checkback_trace", default=None)
-"""Where the work that is being done belongs to; None outside of every trace."""
+"""The trace of the current work; None outside of every trace."""

@@ -1,1 +1,1 @@
-"""Our job record in the words of others: pure functions, one file for each vocabulary."""
+"""Our job record in the formats of other APIs: pure functions, one file for each format."""

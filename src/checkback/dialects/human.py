@@ -1,8 +1,8 @@
-"""Jobs in words and numbers for people: pure functions from a record to what the web page and the
-card show.
+"""Job records as text and numbers for people: pure functions from a record to what the web page and
+the card show.
 
-All words are ours. What comes from a page, a document or a job's code is passed on as a value of
-its own, and who shows it escapes it.
+All text is our own. Text from a page, a document or a job's code is passed on as a separate value,
+and the code that shows it escapes it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ICONS = {
     State.FAILED: "✕",
     State.CANCELLED: "⊘",
 }
-"""Beside the word and the colour: no state is told by one of them alone."""
+"""Shown in addition to word and color: no state is marked by one of them alone."""
 
 QUEUE_PHASE = "in the queue"
 BAR_WIDTH = 1000
@@ -56,8 +56,8 @@ class KindFigures:
 
 
 def kind_name(job: Job) -> str:
-    """The job's kind, for use in a sentence of ours: any BullMQ client can add
-    a job with any name.
+    """The job's kind, for use in our own sentences: any BullMQ client can add a job with any
+    name.
     """
     return job.kind if _KIND_NAME.fullmatch(job.kind) else "unknown"
 
@@ -108,33 +108,42 @@ def ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
-def sentence(job: Job, outlook: Estimate, now: datetime, *, with_elapsed: bool = True) -> str:
-    """How a job stands, in one line. ``with_elapsed`` says for how long it has run where no end is
-    known.
+def sentence(job: Job, estimate: Estimate, now: datetime, *, with_elapsed: bool = True) -> str:
+    """A job's status in one line. ``with_elapsed`` adds for how long it has run when its end cannot
+    be estimated.
     """
     match job.state:
         case State.WAITING:
-            place = outlook.queue_position
-            words = f"{ordinal(place)} in the queue" if place is not None else "Waits for its turn"
-            left = outlook.eta_seconds
-            return words if left is None else f"{words}, done in about {duration(left)}"
+            return _waiting_sentence(estimate)
         case State.DELAYED:
-            return "Starts later" if job.attempts.made == 0 else "Waits for its next attempt"
+            return "Starts later" if job.attempts.made == 0 else "Waiting for the next attempt"
         case State.ACTIVE:
-            parts = [job.phase or "Running"]
-            if job.progress:
-                parts.append(f"{job.progress} %")
-            if outlook.eta_seconds is not None:
-                parts.append(f"about {duration(outlook.eta_seconds)} left")
-            elif job.started_at is not None and with_elapsed:
-                parts.append(f"for {duration((now - job.started_at).total_seconds())}")
-            return ", ".join(parts)
+            return _running_sentence(job, estimate, now if with_elapsed else None)
         case State.COMPLETED:
             return f"Completed in {duration(run_seconds(job, now))}"
         case State.FAILED:
             return f"Failed after {duration(run_seconds(job, now))}"
         case State.CANCELLED:
             return "Cancelled"
+
+
+def _waiting_sentence(estimate: Estimate) -> str:
+    position = estimate.queue_position
+    text = "Waiting" if position is None else f"{ordinal(position)} in the queue"
+    if estimate.eta_seconds is None:
+        return text
+    return f"{text}, done in about {duration(estimate.eta_seconds)}"
+
+
+def _running_sentence(job: Job, estimate: Estimate, now: datetime | None) -> str:
+    parts = [job.phase or "Running"]
+    if job.progress:
+        parts.append(f"{job.progress} %")
+    if estimate.eta_seconds is not None:
+        parts.append(f"about {duration(estimate.eta_seconds)} left")
+    elif job.started_at is not None and now is not None:
+        parts.append(f"for {duration((now - job.started_at).total_seconds())}")
+    return ", ".join(parts)
 
 
 def run_seconds(job: Job, now: datetime) -> float | None:
@@ -147,17 +156,7 @@ def run_seconds(job: Job, now: datetime) -> float | None:
 def bar(job: Job, now: datetime) -> list[Segment]:
     """A job's time as segments: first what it spent in the queue, then its phases."""
     waited = max(0.0, ((job.started_at or job.finished_at or now) - job.created_at).total_seconds())
-    parts: list[tuple[str, float, str]] = [(QUEUE_PHASE, waited, "queue")]
-    ran = run_seconds(job, now)
-    if ran is not None:
-        starts = [(one.phase, min(one.after_seconds, ran)) for one in job.phases]
-        if not starts or starts[0][1] > 0:
-            starts.insert(0, ("start" if starts else "running", 0.0))
-        ends = [start for _, start in starts[1:]] + [ran]
-        for (name, start), end in zip(starts, ends, strict=True):
-            last = (name, start) == starts[-1]
-            role = "now" if last and job.state is State.ACTIVE else "past"
-            parts.append((name, max(0.0, end - start), role))
+    parts = [(QUEUE_PHASE, waited, "queue"), *_phase_times(job, now)]
     total = sum(seconds for _, seconds, _ in parts) or 1.0
     segments: list[Segment] = []
     x = 0.0
@@ -166,6 +165,25 @@ def bar(job: Job, now: datetime) -> list[Segment]:
         segments.append(Segment(name, round(x, 1), round(width, 1), seconds, role, number % 6))
         x += width
     return segments
+
+
+def _phase_times(job: Job, now: datetime) -> list[tuple[str, float, str]]:
+    """Name, seconds and role of each phase of the latest attempt."""
+    ran = run_seconds(job, now)
+    if ran is None:
+        return []
+    starts = [(start.phase, min(start.after_seconds, ran)) for start in job.phases]
+    if not starts:
+        starts = [("running", 0.0)]
+    elif starts[0][1] > 0:
+        starts.insert(0, ("start", 0.0))
+    ends = [start for _, start in starts[1:]] + [ran]
+    times: list[tuple[str, float, str]] = []
+    for (name, start), end in zip(starts, ends, strict=True):
+        is_last = (name, start) == starts[-1]
+        role = "now" if is_last and job.state is State.ACTIVE else "past"
+        times.append((name, max(0.0, end - start), role))
+    return times
 
 
 def figures(kind: str, runs: Sequence[KindRun]) -> KindFigures | None:

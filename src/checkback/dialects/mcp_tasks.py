@@ -1,4 +1,4 @@
-"""A job in the words of MCP's tasks extension (SEP-2663), where a task's id is the job's id.
+"""A job in the format of MCP's tasks extension (SEP-2663), where a task's id is the job's id.
 
 Pure functions. Words come from our own enums and a kind's declared phases, never from a page or a
 document.
@@ -17,9 +17,7 @@ from checkback.dialects import native
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 PROGRESS_META = "checkback/progress"
-"""Under this key of ``_meta`` lie state, phase and percentage as data: tasks have no field for
-them.
-"""
+"""This key of ``_meta`` has state, phase and percentage as data: tasks have no field for them."""
 
 WORKING, COMPLETED, FAILED, CANCELLED = "working", "completed", "failed", "cancelled"
 
@@ -28,8 +26,8 @@ _LOST = frozenset({FailureCode.WORKER_LOST, FailureCode.UNKNOWN_KIND})
 
 
 def status(job: Job) -> str:
-    """A failed job is a *completed* task whose result is an error; ``failed`` is left to what we
-    lost.
+    """A failed job is a *completed* task whose result is an error; ``failed`` is only for failures
+    of the system.
     """
     if not job.state.is_final:
         return WORKING
@@ -43,7 +41,7 @@ def status(job: Job) -> str:
 def task(
     job: Job, *, now: datetime, kept_until: datetime, outlook: Estimate = NO_ESTIMATE
 ) -> dict[str, Any]:
-    """The fields that every answer about a task has. ``ttlMs`` counts from ``createdAt``."""
+    """The fields that every response about a task has. ``ttlMs`` counts from ``createdAt``."""
     fields: dict[str, Any] = {
         "taskId": job.id,
         "status": status(job),
@@ -67,7 +65,7 @@ def task(
 
 
 def message(job: Job, outlook: Estimate = NO_ESTIMATE) -> str:
-    """State, phase, percentage and what is left, in a few words."""
+    """State, phase, percentage and time left, in a few words."""
     words = [f"{job.kind}: {job.state.value}"]
     if outlook.queue_position is not None:
         words.append(f"number {outlook.queue_position} in its queue")

@@ -1,9 +1,9 @@
-"""Our own words: the job record as JSON, as the HTTP API, the client, the shell and the MCP tools
-show it.
+"""The native format: the job record as JSON, as the HTTP API, the client, the shell and the MCP
+tools show it.
 
 Pure functions. ``state``, ``phase``, ``next_step`` and hints come from enums, a kind's own
 declarations and the templates below, never from a page, a document or a function's output; the
-fields that do carry such text are named in ``untrusted``.
+fields that contain such text are listed in ``untrusted``.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from checkback.core.states import State
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 StateName = Literal["waiting", "delayed", "active", "completed", "failed", "cancelled"]
 RETRY_AFTER_SECONDS = {429: 30, 503: 5}
-"""By HTTP status: when trying again makes sense, where the error itself does not say."""
+"""By HTTP status: when a retry makes sense, if the error itself does not say."""
 MAX_INLINE_CHARACTERS = 8_000
-"""A longer result is not part of an agent's answer: it is read in parts."""
+"""A longer result is not part of an agent's tool result: it is read in parts."""
 
 UNTRUSTED = ("message", "result", "artifacts", "failure.message")
 
@@ -40,16 +40,14 @@ class AttemptsRecord(TypedDict):
 
 
 class ArtifactRecord(TypedDict):
-    """A file that the job left behind."""
+    """A file that the job has written."""
 
     id: str
     name: str
     media_type: str
     size_bytes: int
     sha256: str
-    url: Annotated[
-        str, Field(description="Where its content can be fetched, below the server's address.")
-    ]
+    url: Annotated[str, Field(description="Path of its content, relative to the server's address.")]
 
 
 class FailureRecord(TypedDict):
@@ -62,7 +60,7 @@ class FailureRecord(TypedDict):
 
 
 class JobRecord(TypedDict):
-    """A job as it stands at one moment."""
+    """A job at one moment."""
 
     id: Annotated[str, Field(json_schema_extra={"format": "uuid"})]
     kind: str
@@ -80,35 +78,38 @@ class JobRecord(TypedDict):
     started_at: Time | None
     finished_at: Time | None
     expires_at: Annotated[
-        Time | None, Field(description="When the record and its files are removed.")
+        Time | None, Field(description="When the record and its files are deleted.")
     ]
     deadline_seconds: float | None
-    result: Annotated[Any, Field(description="Small JSON; null until the job is completed.")]
+    result: Annotated[
+        Any, Field(description="Result of a completed job, if it is small; else null.")
+    ]
     artifacts: list[ArtifactRecord]
     failure: FailureRecord | None
     queue_position: Annotated[
-        int | None, Field(description="1 for the next one; null once it runs.")
+        int | None,
+        Field(description="Position in the queue, 1 for the next job; null once the job runs."),
     ]
     elapsed_seconds: Annotated[
-        int | None, Field(description="Since it was started; null before that.")
+        int | None, Field(description="Seconds since the job started; null before that.")
     ]
     eta_seconds: Annotated[
         int | None,
-        Field(description="What it will probably still take; null where that is not known."),
+        Field(description="Estimated seconds until the job ends; null if unknown."),
     ]
     check_after_seconds: Annotated[
         int | None,
-        Field(description="Asking earlier than this tells nothing new; null at the end."),
+        Field(description="Seconds to wait before the next check; null once the job has ended."),
     ]
     next_step: str
     untrusted: Annotated[
         list[str],
-        Field(description="The fields that may hold text from pages, documents or job code."),
+        Field(description="Fields that may contain text from pages, documents or job code."),
     ]
 
 
 class JobSummary(TypedDict):
-    """A job as an agent needs it: enough to go on with, small enough to be asked for often."""
+    """A job as an agent needs it: enough to continue with, small enough to be read often."""
 
     job_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})]
     kind: str
@@ -125,15 +126,18 @@ class JobSummary(TypedDict):
     finished_at: Time | None
     expires_at: Time | None
     result: Annotated[
-        Any, Field(description="The job's result; null while it runs, or when it is long.")
+        Any,
+        Field(description="The job's result; null while the job runs, or if the result is long."),
     ]
     result_is_longer: Annotated[
-        bool, Field(description="Whether the result is left out here because it is long.")
+        bool, Field(description="Whether the result was left out because it is long.")
     ]
     artifacts: list[ArtifactRecord]
     failure: FailureRecord | None
-    summary: Annotated[str | None, Field(description="How it ended, in words; null until then.")]
-    unread: Annotated[bool, Field(description="Whether its result has been given to nobody yet.")]
+    summary: Annotated[
+        str | None, Field(description="One sentence about how the job ended; null until then.")
+    ]
+    unread: Annotated[bool, Field(description="Whether the result has not been read yet.")]
     queue_position: int | None
     elapsed_seconds: int | None
     eta_seconds: int | None
@@ -143,17 +147,17 @@ class JobSummary(TypedDict):
 
 
 class JobRow(TypedDict):
-    """A job in a list: what it takes to choose one. Fields that would say nothing are left out."""
+    """A job in a list: what is needed to choose one. Empty fields are left out."""
 
     job_id: str
     kind: str
     state: StateName
     created_at: Time
-    unread: Annotated[bool, Field(description="Nobody has been given the result yet.")]
+    unread: Annotated[bool, Field(description="The result has not been read yet.")]
     phase: NotRequired[str]
     progress: NotRequired[int]
-    failure: NotRequired[Annotated[str, Field(description="The failure's code.")]]
-    files: NotRequired[Annotated[int, Field(description="How many files it has.")]]
+    failure: NotRequired[Annotated[str, Field(description="Error code of the failure.")]]
+    files: NotRequired[Annotated[int, Field(description="Number of files.")]]
 
 
 class ErrorBody(TypedDict):
@@ -165,7 +169,7 @@ class ErrorBody(TypedDict):
 
 
 class ErrorRecord(TypedDict):
-    """The body of every answer that is an error."""
+    """The body of every error response."""
 
     error: ErrorBody
     request_id: str
@@ -173,7 +177,7 @@ class ErrorRecord(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class NextSteps:
-    """What to do next, in the words of one door. ``{id}`` stands for the job's id."""
+    """What to do next, as text for one API. ``{id}`` stands for the job's id."""
 
     wait: str
     read: str
@@ -183,20 +187,18 @@ class NextSteps:
 
 
 HTTP = NextSteps(
-    wait="GET /api/jobs/{id}?wait=25 answers when the job ends, or after 25 seconds.",
-    read="GET /api/jobs/{id}/result has the whole result; the artifacts have URLs of their own.",
+    wait="GET /api/jobs/{id}?wait=25 returns when the job ends, or after 25 seconds.",
+    read="GET /api/jobs/{id}/result returns the whole result; each artifact has its own URL.",
     retry="POST /api/jobs/{id}/retry runs the job again.",
-    give_up="Correct what the failure names and submit a new job.",
-    cancelled="POST /api/jobs/{id}/retry runs the job again, if that is wanted.",
+    give_up="Correct what the failure message names, then submit a new job.",
+    cancelled="POST /api/jobs/{id}/retry runs the job again if it is still wanted.",
 )
 
 
 def job(
     job: Job, *, now: datetime, steps: NextSteps = HTTP, outlook: Estimate = NO_ESTIMATE
 ) -> JobRecord:
-    """The record of one job. ``now`` serves only to say how long it has run and
-    when to ask again.
-    """
+    """The record of one job. ``now`` is used for its duration and for when to check again."""
     return {
         "id": job.id,
         "kind": job.kind,
@@ -233,7 +235,7 @@ def ticket(
     outlook: Estimate = NO_ESTIMATE,
     max_result_characters: int = MAX_INLINE_CHARACTERS,
 ) -> JobSummary:
-    """What an agent is told about one job. A result that was spilled to a file, or is long, is left
+    """What an agent sees of one job. A result that was spilled to a file, or is long, is left
     out.
     """
     result = job.result
@@ -269,7 +271,7 @@ def ticket(
 
 
 def row(job: Job) -> JobRow:
-    """A job in an agent's list of them, in few words: a list of twenty costs it twenty of these."""
+    """A job in a list for an agent, kept short: a list of twenty costs twenty of these."""
     made: JobRow = {
         "job_id": job.id,
         "kind": job.kind,
@@ -291,26 +293,32 @@ def row(job: Job) -> JobRow:
 
 
 def headline(job: Job, steps: NextSteps, outlook: Estimate = NO_ESTIMATE) -> str:
-    """One line on a job, made of our own words only: kind, state, phase, percentage, what to do
+    """One line on a job, made of our own text only: kind, state, phase, percentage, what to do
     next.
     """
     parts = [f"{job.kind} is {job.state.value}"]
     if not job.state.is_final:
-        if outlook.queue_position is not None:
-            parts.append(f"number {outlook.queue_position} in its queue")
-        if job.phase:
-            parts.append(f"phase {job.phase}")
-        if job.state is State.ACTIVE:
-            parts.append(f"{progress(job)} %")
-        if outlook.eta_seconds is not None:
-            parts.append(f"about {outlook.eta_seconds} s left")
+        parts += _outlook_parts(job, outlook)
     elif job.failure is not None:
         parts.append(f"code {job.failure.code}")
     return f"{', '.join(parts)}. {next_step(job, steps)}"
 
 
+def _outlook_parts(job: Job, outlook: Estimate) -> list[str]:
+    parts: list[str] = []
+    if outlook.queue_position is not None:
+        parts.append(f"number {outlook.queue_position} in its queue")
+    if job.phase:
+        parts.append(f"phase {job.phase}")
+    if job.state is State.ACTIVE:
+        parts.append(f"{progress(job)} %")
+    if outlook.eta_seconds is not None:
+        parts.append(f"about {outlook.eta_seconds} s left")
+    return parts
+
+
 def error(problem: CheckbackError, request_id: str) -> ErrorRecord:
-    """The body that tells of an error."""
+    """The body of an error response."""
     return {
         "error": {"code": problem.code, "message": problem.message, "hint": problem.hint},
         "request_id": request_id,
@@ -318,7 +326,7 @@ def error(problem: CheckbackError, request_id: str) -> ErrorRecord:
 
 
 def retry_after(problem: CheckbackError) -> int | None:
-    """After how many seconds trying again makes sense; None where it never does."""
+    """After how many seconds a retry makes sense; None if it never does."""
     return problem.retry_after_seconds or RETRY_AFTER_SECONDS.get(problem.http_status)
 
 
@@ -334,7 +342,7 @@ def attempts(job: Job) -> AttemptsRecord:
 
 
 def artifact(job: Job, item: Artifact) -> ArtifactRecord:
-    # The id, not the name, stands in the URL: it needs no escaping.
+    # The id, not the name, is in the URL: it needs no escaping.
     return {
         "id": item.id,
         "name": item.name,
@@ -357,45 +365,57 @@ def failure(job: Job) -> FailureRecord | None:
 
 
 def summary(job: Job) -> str | None:
-    """How a job ended, in a sentence of ours; None until it has."""
+    """How a job ended, as one sentence; None until it has."""
     if not job.state.is_final:
         return None
-    took = ""
-    if job.started_at is not None and job.finished_at is not None:
-        took = f" after {max(0.0, (job.finished_at - job.started_at).total_seconds()):.1f} s"
-    words = f"{job.kind} {job.state.value}{took}"
+    text = f"{job.kind} {job.state.value}{_duration(job)}"
     if job.failure is not None and job.state is State.FAILED:
-        words += f" with code {job.failure.code}"
-    if job.artifacts:
-        size = sum(item.size_bytes for item in job.artifacts)
-        kinds = sorted({item.media_type for item in job.artifacts})
-        files = "1 file" if len(job.artifacts) == 1 else f"{len(job.artifacts)} files"
-        words += f"; {files} ({', '.join(kinds)[:300]}), {size:,} bytes in all"
-    return f"{words}."
+        text += f" with code {job.failure.code}"
+    return f"{text}{_files(job)}."
+
+
+def _duration(job: Job) -> str:
+    if job.started_at is None or job.finished_at is None:
+        return ""
+    return f" after {max(0.0, (job.finished_at - job.started_at).total_seconds()):.1f} s"
+
+
+def _files(job: Job) -> str:
+    if not job.artifacts:
+        return ""
+    size = sum(item.size_bytes for item in job.artifacts)
+    types = sorted({item.media_type for item in job.artifacts})
+    count = "1 file" if len(job.artifacts) == 1 else f"{len(job.artifacts)} files"
+    return f"; {count} ({', '.join(types)[:300]}), {size:,} bytes in all"
 
 
 def elapsed_seconds(job: Job, now: datetime) -> int | None:
-    """For how long the job has run, or ran; None before its start."""
+    """For how long the job has been running, or ran; None before its start."""
     if job.started_at is None or job.state in (State.WAITING, State.DELAYED):
         return None
     return max(0, round(((job.finished_at or now) - job.started_at).total_seconds()))
 
 
 def check_after_seconds(job: Job, now: datetime, outlook: Estimate = NO_ESTIMATE) -> int | None:
-    """When asking again can tell news: a third of the time that is probably
-    left, 2 to 60 seconds.
+    """When the next check can report something new: after a third of the estimated rest, 2 to 60
+    seconds.
     """
     if job.state.is_final:
         return None
-    if outlook.eta_seconds is not None:
-        return max(2, min(60, round(outlook.eta_seconds / 3)))
+    left = outlook.eta_seconds
+    if left is None:
+        left = _guess_left(job, now)
+    return max(2, min(60, round(left / 3)))
+
+
+def _guess_left(job: Job, now: datetime) -> float:
+    """Seconds that a job may still take, from its progress alone."""
     runs = job.state is State.ACTIVE
     since = (job.started_at if runs else None) or job.created_at
     elapsed = max(0.0, (now - since).total_seconds())
     done = progress(job) if runs else 0
     # Without a percentage, expect the job to take as long again as it took so far.
-    left = elapsed * (100 - done) / done if done else elapsed
-    return max(2, min(60, round(left / 3)))
+    return elapsed * (100 - done) / done if done else elapsed
 
 
 def next_step(job: Job, steps: NextSteps = HTTP) -> str:
@@ -425,13 +445,13 @@ def iso_or_none(moment: datetime | None) -> str | None:
 
 
 def point(value: JSON, pointer: str) -> JSON:
-    """The part of ``value`` that a JSON pointer (RFC 6901) names. Raises LookupError when there is
-    none.
+    """The part of ``value`` that a JSON pointer (RFC 6901) names. Raises LookupError if it does not
+    exist.
     """
     if not pointer:
         return value
     if not pointer.startswith("/"):
-        raise LookupError("a JSON pointer begins with /")
+        raise LookupError("a JSON pointer must begin with /")
     for step in pointer[1:].split("/"):
         key = step.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict):
@@ -439,5 +459,5 @@ def point(value: JSON, pointer: str) -> JSON:
         elif isinstance(value, list) and key.isascii() and key.isdigit():
             value = cast("list[JSON]", value)[int(key)]
         else:
-            raise LookupError(f"nothing lies at {key!r}")
+            raise LookupError(f"there is nothing at {key!r}")
     return value

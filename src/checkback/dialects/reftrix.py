@@ -1,8 +1,8 @@
-"""The words of ReftrixMCP: ``page.analyze``, ``page.getJobStatus`` and the job data of its BullMQ
+"""The format of ReftrixMCP: ``page.analyze``, ``page.getJobStatus`` and the job data of its BullMQ
 queue.
 
 Pure functions from our job record and our report to its answers. Its clients must not notice a
-difference, so nothing is renamed and additions stay where its schemas allow them.
+difference, so nothing is renamed, and additions are made only where its schemas allow them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def queued(job_id: str, status_tool: str = "page.getJobStatus") -> Fields:
         "async": True,
         "jobId": job_id,
         "status": "queued",
-        "message": "The analysis runs in the background.",
+        "message": "The analysis is running in the background.",
         "polling": {
             "intervalSeconds": POLL_SECONDS,
             "retentionHours": RETENTION_HOURS,
@@ -65,7 +65,7 @@ def status(job: Job, request_id: str) -> Fields:
 
 
 def file(item: Artifact) -> Fields:
-    """A file of an analysis, spelled as this wire format spells things."""
+    """A file of an analysis, with the field names of this wire format."""
     return {
         "id": item.id,
         "name": item.name,
@@ -75,7 +75,7 @@ def file(item: Artifact) -> Fields:
 
 
 def error(code: str, message: str, request_id: str) -> Fields:
-    """An answer that says what went wrong; the door marks it ``isError``."""
+    """An error result; the API marks it ``isError``."""
     return {
         "success": False,
         "error": {"code": code, "message": message},
@@ -88,9 +88,8 @@ def _timestamps(job: Job) -> dict[str, int]:
     if job.started_at is not None:
         times["started"] = _milliseconds(job.started_at)
     if job.finished_at is not None and job.state.is_final:
-        times["completed" if job.state is State.COMPLETED else "failed"] = _milliseconds(
-            job.finished_at
-        )
+        name = "completed" if job.state is State.COMPLETED else "failed"
+        times[name] = _milliseconds(job.finished_at)
     return times
 
 
@@ -100,13 +99,11 @@ def _milliseconds(moment: datetime) -> int:
 
 def _failed_reason(job: Job) -> str:
     message = job.failure.message if job.failure is not None else ""
-    if job.state is State.CANCELLED:
-        return (
-            message
-            if "cancelled" in message.lower()
-            else f"The job was cancelled. {message}".rstrip()
-        )
-    return message or "The job failed."
+    if job.state is not State.CANCELLED:
+        return message or "The job failed."
+    if "cancelled" in message.lower():
+        return message
+    return f"The job was cancelled. {message}".rstrip()
 
 
 # --- The job data in the queue --------------------------------------------------------------------
@@ -126,7 +123,7 @@ def queue_data(job_id: str, args: Mapping[str, JSON], created_at: datetime) -> F
 
 
 def args_from_queue_data(data: Mapping[str, JSON]) -> Fields:
-    """The arguments that BullMQ job data stands for, whoever added the job.
+    """The arguments that BullMQ job data stands for; any client may have added the job.
 
     Nothing is checked here: data of another form gives arguments that the kind's model refuses, by
     name.

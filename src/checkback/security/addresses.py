@@ -17,6 +17,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from checkback.core.error_text import quoted
 from checkback.core.errors import AddressBlocked, InvalidInput
 
 Address = IPv4Address | IPv6Address
@@ -375,7 +376,7 @@ def check_url(url: str, policy: AddressPolicy) -> Target:
         raise InvalidInput("The URL has spaces, backslashes or control characters in it.")
     scheme, colon, rest = url.partition(":")
     if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
-        raise InvalidInput("The URL does not begin with http:// or https://.")
+        raise InvalidInput(f"A URL must begin with http:// or https://{_with_scheme(url)}")
     scheme = scheme.lower()
     if scheme not in _SCHEME_PORTS:
         raise AddressBlocked(
@@ -384,6 +385,15 @@ def check_url(url: str, policy: AddressPolicy) -> Target:
     if not rest.startswith("//") or rest.startswith("///"):
         raise InvalidInput(f"The URL needs a host after {scheme}://.")
     return _checked_target(url, scheme, policy)
+
+
+def _with_scheme(url: str) -> str:
+    """The end of an error about a URL without a scheme: what was probably meant, if it is plainly a
+    host with a path.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(/[A-Za-z0-9._/-]*)?", url[:81]):
+        return "."
+    return f"; got {quoted(url)}. Did you mean https://{url}?"
 
 
 def _checked_target(url: str, scheme: str, policy: AddressPolicy) -> Target:

@@ -1,4 +1,4 @@
-"""Kinds that hosts are driven through: one that takes its time, one that leaves a picture."""
+"""Kinds that hosts are driven through: one that takes some time, one that leaves an image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def count(ctx: JobContext, seconds: float = 5) -> dict[str, int]:
 
 @job("host.picture")
 def picture(ctx: JobContext, pair: tuple[int, int] = (1200, 900)) -> str:
-    """Leave a picture of more than a megabyte."""
+    """Leave an image of more than a megabyte."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -64,7 +64,7 @@ class Report:
 
 @contextmanager
 def data_folder() -> Generator[dict[str, str]]:
-    """Variables with a data folder of its own, whose server ends with this."""
+    """Variables with a separate data folder, whose server ends with this."""
     home = tempfile.mkdtemp(prefix="checkback-host-")
     variables = {"CHECKBACK_HOME": f"{home}/data", "CHECKBACK_PORT": "0"}
     try:
@@ -141,9 +141,7 @@ def npm(folder: Path, package: str) -> str:
 
 
 def program(name: str) -> Report:
-    """A program with an agent of its own, with the scripted model behind it and a home folder of
-    its own.
-    """
+    """A program with its own agent, with the scripted model behind it and a separate home folder."""
     package, configure = PROGRAMS[name]
     version = npm(HOSTS / name, package)
     with data_folder() as variables, scripted_model() as (url, told):

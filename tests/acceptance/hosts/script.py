@@ -1,5 +1,5 @@
-"""What the scripted model does: submit, poll, cancel, submit, wait, read, look at a picture, make a
-mistake.
+"""What the scripted model does: submit, poll, cancel, submit, wait, read, look at an image, make an
+error.
 
 It goes by what a host shows of each answer, as a model would: a step whose answer does not show
 what it takes to go on has failed, and so has the host.
@@ -15,7 +15,7 @@ from typing import Any
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 IMAGE = "[image]"
-"""Stands in a shown answer for a picture that the model could see."""
+"""Mark in a shown result for an image that the model could see."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ It refuses tools by the rules that these APIs are publicly known to have, as the
 400.
 """
 
-# What comes over these wires has no types of its own.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false
+# What comes over these wires has no types. pyright: reportUnknownVariableType=false,
+# reportUnknownMemberType=false, reportUnknownArgumentType=false pyright:
+# reportUnknownLambdaType=false, reportUnknownParameterType=false
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Told:
 
 @contextmanager
 def scripted_model() -> Generator[tuple[str, Told]]:
-    """The address of a running model, and what it is told."""
+    """The address of a running model, and what it receives."""
     told = Told()
 
     class Handler(_Handler):
@@ -374,7 +374,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def shown(content: Any) -> str:
-    """What a model sees of a tool's answer: text as it is, and a mark for each picture."""
+    """What a model sees of a tool's answer: text as it is, and a mark for each image."""
     if content is None:
         return ""
     if isinstance(content, str):

@@ -21,7 +21,7 @@ from checkback.security.auth.token_files import add_token
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, demo_site: str) -> Iterator[Server]:
-    """One server for the run: each test is an owner of its own and sees no other's jobs."""
+    """One server for the run: each test has its own owner and sees only that owner's jobs."""
     home = tmp_path_factory.mktemp("dashboard") / "home"
     tokens = home.with_name("tokens.toml")
     add_token(tokens, "somebody")

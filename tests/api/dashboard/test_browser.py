@@ -23,7 +23,9 @@ async def test_a_list_shows_what_happens_as_it_happens(site: Site, tmp_path: Pat
         await expect(page.get_by_text("No jobs yet")).to_be_visible()
         await expect(page.get_by_text("checkback submit")).to_be_visible()
         await is_sound(page, "empty")
-        await expect(page.locator("#live-state")).to_have_text("Live: changes show by themselves.")
+        await expect(page.locator("#live-state")).to_have_text(
+            "Live: changes appear automatically."
+        )
         job_id = await site.submit("test.gate", path=str(gate))
         row = page.locator("table.jobs tbody tr", has_text="test.gate")
         await expect(row.locator(".state-active")).to_be_visible()
@@ -33,7 +35,7 @@ async def test_a_list_shows_what_happens_as_it_happens(site: Site, tmp_path: Pat
         await page.get_by_role("button", name="Pause").click()
         other = await site.run("test.add", a=1, b=2)
         await expect(page.locator("a.job-link")).to_have_count(1)
-        await page.get_by_role("button", name="Go on").click()
+        await page.get_by_role("button", name="Resume").click()
         await expect(page.locator("a.job-link")).to_have_count(2)
         await page.get_by_label("Search").fill(f"kind:test.add {other[:30]}")
         await page.get_by_role("button", name="Find").click()
@@ -46,7 +48,7 @@ async def test_a_list_shows_what_happens_as_it_happens(site: Site, tmp_path: Pat
 
 async def test_an_analysis_is_followed_to_its_end_and_shown(site: Site, demo_site: str) -> None:
     async with site.page() as page:
-        # The site answers when told to: at first, and again when the page is loaded in other sizes.
+        # The site answers on demand: at first, and again when the page is loaded in other sizes.
         job_id = await site.submit(
             "page.analyze",
             url=f"http://{demo_site}/?hold=followed",
@@ -61,7 +63,7 @@ async def test_an_analysis_is_followed_to_its_end_and_shown(site: Site, demo_sit
         released["followed"].release(20)
         await expect(says).to_contain_text("Completed", timeout=60_000)
         assert await page.evaluate("window.loadedOnce")  # it moved without being loaded again
-        await expect(page.get_by_role("heading", name="What was found")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Findings")).to_be_visible()
         await expect(page.locator(".grade")).to_contain_text("of 100, grade")
         boxes = page.locator(".section-box text")
         assert "hero" in await boxes.all_inner_texts() + await boxes.all_text_contents()
@@ -78,7 +80,7 @@ async def test_two_analyses_of_a_page_are_compared(site: Site, demo_site: str) -
     after = await site.run("page.analyze", url=address)
     async with site.page() as page:
         await page.goto(f"{site.url}/jobs/{after}")
-        await expect(page.get_by_label("with the analysis of this address from")).to_contain_text(
+        await expect(page.get_by_label("with the analysis of this URL from")).to_contain_text(
             before[-4:]
         )
         await page.get_by_role("button", name="Compare").click()
@@ -141,8 +143,8 @@ async def test_a_job_is_submitted_by_its_form_with_a_file(site: Site, tmp_path: 
         await page.goto(f"{site.url}/submit")
         await is_sound(page, "kinds")
         await page.get_by_role("link", name="test.add").click()
-        await page.get_by_label("A (needed)").fill("1")
-        await page.get_by_label("B (needed)").fill("2")
+        await page.get_by_label("A (required)").fill("1")
+        await page.get_by_label("B (required)").fill("2")
         await page.get_by_role("button", name="Submit").click()
         await expect(page.locator("h1 .state-completed")).to_be_visible()
         await expect(page.get_by_text("3", exact=True).first).to_be_visible()
@@ -151,7 +153,7 @@ async def test_a_job_is_submitted_by_its_form_with_a_file(site: Site, tmp_path: 
         table.write_text("a,b\n1,2\n")
         await page.goto(f"{site.url}/submit/csv.to_pdf")
         await page.locator("#file-url").set_input_files(table)
-        await expect(page.get_by_text("table.csv was handed in.")).to_be_visible()
+        await expect(page.get_by_text("table.csv was uploaded.")).to_be_visible()
         await is_sound(page, "submit")
         await page.get_by_role("button", name="Submit").click()
         await expect(page.locator("h1 .state-completed")).to_be_visible()
@@ -190,7 +192,7 @@ async def test_everything_can_be_done_by_keyboard(site: Site) -> None:
 async def test_it_works_without_javascript(site: Site, tmp_path: Path) -> None:
     async with site.page(java_script_enabled=False) as page:
         await page.goto(f"{site.url}/submit/test.gate")
-        await page.get_by_label("Path (needed)").fill(str(tmp_path / "gate"))
+        await page.get_by_label("Path (required)").fill(str(tmp_path / "gate"))
         await page.get_by_role("button", name="Submit").click()
         await expect(page.locator("h1")).to_contain_text("test.gate")
         await page.get_by_text("Cancel …").click()

@@ -199,7 +199,7 @@ async def test_a_job_is_cancelled_after_a_question_by_keyboard(site: Site, tmp_p
         await expect(card.locator("#state")).to_have_text("⊘ cancelled")
         await expect(card.locator("#state")).to_be_focused()
         assert (await site.job(job_id))["state"] == "cancelled"
-        # The card beside it shows another job, and stops when its host puts it away.
+        # The other card shows another job, and stops when its host removes it.
         await expect(other.locator("#state")).to_have_text("◐ active")
         await host.page.evaluate(
             "send(1, { id: 7, method: 'ui/resource-teardown', params: { reason: 'gone' } })"
@@ -250,7 +250,7 @@ async def test_a_card_says_what_is_not_there(site: Site, tmp_path: Path) -> None
     async with chat(
         site, ("job.wait", {"job_id": UNKNOWN, "wait_seconds": 0}), ("test.add", {"a": "x"})
     ) as host:
-        await expect(host.card().locator("#says")).to_have_text("There is no such job any more.")
+        await expect(host.card().locator("#says")).to_have_text("This job no longer exists.")
         assert await host.frame().evaluate("following") is False
         await expect(host.card(1).locator("#says")).to_have_text("The job was not started.")
         await expect(host.card(1).locator("#trouble")).to_contain_text("a")
@@ -258,7 +258,7 @@ async def test_a_card_says_what_is_not_there(site: Site, tmp_path: Path) -> None
     async with chat(site, ("job.status", {"job_id": job_id}), silent=True) as host:
         await expect(host.card().locator("#says")).to_be_visible()
         await host.page.clock.fast_forward(16_000)
-        await expect(host.card().locator("#trouble")).to_contain_text("The chat does not answer.")
+        await expect(host.card().locator("#trouble")).to_contain_text("The chat does not respond.")
     (tmp_path / "gate").touch()
 
 

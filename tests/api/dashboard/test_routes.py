@@ -39,7 +39,7 @@ def token(tmp_path: Any) -> dict[str, str]:
 async def http(
     service: Service, token: dict[str, str], tmp_path: Any
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """A browser without anything in it, as far as HTTP goes."""
+    """A browser without any cookie, for HTTP only."""
     authenticator = Authenticator(folder_token="cb_local", token_file=tmp_path / "tokens.toml")
     guesses = GuessLimit(limit=3)
 
@@ -203,7 +203,7 @@ async def test_a_secret_argument_is_never_shown(
         "password": "correct-horse",
         "form_token": form_token,
     }
-    # What is wrong keeps the form as it was, but for the password.
+    # After an error the form keeps its values, except the password.
     refused = await http.post(
         "/submit/pdf.to_text", data=form | {"pages": "x" * 5000, "nonsense": "1"}
     )

@@ -23,7 +23,7 @@ async def test_all_who_ask_at_once_share_an_answer_that_began_after_they_asked()
     later = [asyncio.create_task(together.ask("q", make)) for _ in range(50)]
     other = asyncio.create_task(together.ask("another", lambda: asyncio.sleep(0, 7)))
     assert await other == 7  # another question waits for nobody
-    later[0].cancel()  # one who goes away takes nothing from the others
+    later[0].cancel()  # one that disconnects takes nothing from the others
     assert made == [0]
     gates[0].set()
     assert await first == 0

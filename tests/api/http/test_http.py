@@ -171,7 +171,7 @@ async def test_retry_runs_a_failed_job_again(
         "code": "broken",
         "message": "It broke.",
         "retryable": True,
-        "hint": "Mend it.",
+        "hint": "Fix it.",
     }
     assert failed["next_step"].startswith("POST ")
     again = await http.post(one + "/retry")
@@ -241,13 +241,13 @@ async def test_health_says_what_is_missing(
 ) -> None:
     async with open_http(None) as stranger:
         well = await stranger.get("/health")
-        problems.append("No worker is alive.")
+        problems.append("No worker is running.")
         ill = await stranger.get("/health")
     counts = {"workers": 2, "restarts": {"store": 1, "worker": 0, "worker_loop": 3}}
     counts |= {"warnings": [], "loop_lag_seconds": 0.0}
     assert check(api, well, "/health") == {"live": True, "ready": True, "reasons": [], **counts}
     assert check(api, ill, "/health") == {
-        "live": True, "ready": False, "reasons": ["No worker is alive."], **counts
+        "live": True, "ready": False, "reasons": ["No worker is running."], **counts
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A server that is told to stop hangs up on those who listen to events, and says nothing of it."""
+"""A server that is stopped disconnects the clients of event streams, without an error."""
 
 from __future__ import annotations
 

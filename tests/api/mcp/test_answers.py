@@ -1,5 +1,5 @@
-"""What an agent is told of a job over MCP: its place, its time left, its result from another
-session, and at what cost.
+"""What an agent sees of a job over MCP: its place, its time left, its result from another session,
+and at what cost.
 """
 
 from __future__ import annotations

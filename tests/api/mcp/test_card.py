@@ -1,4 +1,4 @@
-"""The card at the MCP door: who is offered it, what it is, and what it is told about a job."""
+"""The card in the MCP API: who is offered it, what it is, and what it shows of a job."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def server(service: Service) -> FastMCP[None]:
 
 
 async def look(client: Client[Any], job_id: str, **arguments: Any) -> dict[str, Any]:
-    """What the card is told."""
+    """What the card receives."""
     result = await client.call_tool(CARD_TOOL, {"job_id": job_id, **arguments})
     assert result.structured_content is not None
     return result.structured_content
@@ -110,7 +110,7 @@ async def test_a_look_is_held_until_there_is_news(
         assert done["state"] == "completed"
         assert done["result"] == "attempt 1"
         assert done["card"]["preview"]["score"] is None
-        assert done["unread"] is True  # a person saw it; the agent has not been told
+        assert done["unread"] is True  # a person saw it; the agent has not read it
         assert (await look(client, job_id))["unread"] is True
 
 

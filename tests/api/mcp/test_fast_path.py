@@ -69,7 +69,9 @@ def short_way(server: FastMCP[None]) -> FastMCP[None]:
 
 
 class Speaker:
-    """A client that sends what it is told, in one era, and gives the answer as it came."""
+    """A client that sends given messages in one version of the protocol, and returns the response
+    unchanged.
+    """
 
     def __init__(self, http: httpx2.AsyncClient, era: str, extensions: dict[str, Any]) -> None:
         self._http = http
@@ -165,7 +167,7 @@ def server_of(service: Service) -> FastMCP[None]:
 
 
 async def ended(service: Service, kind: str, **args: Any) -> str:
-    """The id of a job that has ended and was read, so that it is told the same each time."""
+    """The id of a job that has ended and was read, so that its record is the same each time."""
     job = (await service.submit(ADA, kind, args)).job
     await service.wait(ADA, job.id, PROMPT_SECONDS)
     await service.mark_read(await service.get(ADA, job.id))
@@ -173,7 +175,7 @@ async def ended(service: Service, kind: str, **args: Any) -> str:
 
 
 async def questions(service: Service) -> list[tuple[str, dict[str, Any]]]:
-    """What is asked in both ways: answers of every form, errors, and what is no question."""
+    """What is sent in both ways: calls with every form of result, errors, and invalid messages."""
     done = await ended(service, "test.say", words="twice, ünd with äll")
     failed = await ended(service, "test.fail", code="broken", message="It broke.")
     files = await ended(service, "test.two_files")

@@ -159,7 +159,7 @@ async def test_a_broken_picture_is_not_handed_to_a_model(
         answer = await result(server, await leave("shot.png", content), artifact="shot.png")
         assert not [block for block in answer.content if isinstance(block, mcp_types.ImageContent)]
         told = answer.structured_content
-        assert told["next_step"].startswith("This file cannot be shown as a picture.")
+        assert told["next_step"].startswith("This file cannot be shown as an image.")
         assert told["file"]["url"].startswith(BASE)
 
 

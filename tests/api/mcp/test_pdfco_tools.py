@@ -128,7 +128,7 @@ async def test_a_job_that_does_not_end_at_once_is_a_ticket(build: Build) -> None
         assert answer["content"]["url"].startswith(f"{BASE}/files/{job_id}/a.txt?")
         waited = await call(client, "wait_job_completion", job_id=job_id, timeout=300, interval=1)
         assert waited["status"] == "working"
-        assert "no error" in waited["tips"]
+        assert "not an error" in waited["tips"]
 
 
 async def test_an_id_that_is_none_is_unknown(client: Client[Any]) -> None:

@@ -298,7 +298,7 @@ async def test_what_nobody_can_complete_is_completed_with_nothing(
 
 
 class Updates:
-    """The URIs that a client was told have changed."""
+    """The URIs that a client was notified about."""
 
     def __init__(self) -> None:
         self.uris: list[str] = []
@@ -314,7 +314,7 @@ class Updates:
         self._news.set()
 
     async def until(self, enough: Callable[[Updates], bool]) -> None:
-        """Return when what was told is enough."""
+        """Return when the notifications are enough."""
         async with asyncio.timeout(PROMPT_SECONDS):
             while not enough(self):
                 await self._news.wait()

@@ -67,7 +67,7 @@ def named(name: str) -> mcp_types.Implementation:
 
 
 async def call(client: Client[Any], tool: str, **arguments: Any) -> Any:
-    """The structured content of an answer that is no error."""
+    """The structured content of a result that is not an error."""
     result = await client.call_tool(tool, arguments, raise_on_error=False)
     assert not result.is_error, result.content
     return result.structured_content

@@ -199,7 +199,7 @@ async def test_a_document_tools_task_ends_in_that_tools_own_words(
     task = await wire.start(tokens.ada, "pdf_to_text", url=f"upload:{kept.id}")
     assert (
         await ended(service, task["taskId"]) is State.FAILED
-    )  # it is no PDF, and the tool says so
+    )  # it is not a PDF, and the tool says so
     result = (await wire.get(tokens.ada, task["taskId"]))["result"]
     assert result["isError"] is True
     assert result["structuredContent"]["status"] == "failed"
@@ -268,7 +268,7 @@ async def test_tools_that_only_ask_are_not_listed_to_clients_with_tasks(
     result = (await wire.ask(tokens.ada, "tools/call", {"name": "job.list", "arguments": {}}))[
         "result"
     ]
-    assert result["resultType"] == "complete"  # it starts nothing, so it is no task
+    assert result["resultType"] == "complete"  # it starts nothing, so it is not a task
 
 
 @pytest.mark.usefixtures("worker")

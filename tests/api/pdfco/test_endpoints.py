@@ -132,7 +132,7 @@ async def test_base64_that_ends_before_its_end_is_refused(
     broken = text[:place] + "=" + text[place + 1 :]
     response = await api.post("/v1/file/upload/base64", json={"file": broken})
     assert response.status_code == 400
-    assert response.json()["message"].startswith("The parameter file is not base64.")
+    assert response.json()["message"].startswith("`file` must be valid base64.")
 
 
 async def test_a_large_body_of_many_values_is_refused_before_it_is_parsed(
@@ -184,7 +184,7 @@ async def test_an_edited_link_is_refused_in_the_same_words(
     answer = (await api.post("/v1/file/upload", files={"file": ("a.txt", TEXT)})).json()
     response = await api.get(answer["url"].replace(*change))
     assert response.status_code == 403
-    assert response.json()["error"]["message"] == "This link is not valid."
+    assert response.json()["error"]["message"] == "This link is not valid, or it has expired."
     assert (await api.put(answer["url"], content=b"x")).status_code in (403, 405)
 
 
@@ -497,8 +497,8 @@ async def test_a_key_of_theirs_goes_with_a_job_there_and_a_token_of_ours_does_no
     args: Any = (await service.get_with_args(Caller("ada"), answer["jobId"])).args
     assert "api_key" in args
     assert "their-key" not in str(args)
-    # A token of ours is no key: without one of hers there is the server's, which is not for Ada's
-    # jobs.
+    # Our own token is not a key: without her own key there is the server's, which Ada's jobs may
+    # not use.
     refused = await api.post("/v1/pdf/info", json={**body, "api_key": tokens.ada})
     assert refused.status_code == 403
     assert [job.id for job in (await service.list(Caller("ada"))).jobs] == [answer["jobId"]]

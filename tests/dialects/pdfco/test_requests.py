@@ -82,7 +82,7 @@ def test_a_list_of_addresses_is_parted_at_its_commas_and_not_within() -> None:
 
 @pytest.mark.parametrize("url", [None, "", "  ", 5])
 def test_a_missing_source_is_refused(url: Any) -> None:
-    with pytest.raises(InvalidInput, match="url is missing"):
+    with pytest.raises(InvalidInput, match="`url` is required"):
         args_of("pdf/info", url=url)
 
 
@@ -151,9 +151,9 @@ def test_the_older_texts_of_edit() -> None:
     ("given", "meant"), [("True", True), ("0", False), (1, True), (None, False), ("", False)]
 )
 def test_yes_and_no(given: Any, meant: bool) -> None:
-    assert flag(given) is meant
+    assert flag("async", given) is meant
 
 
 def test_neither_yes_nor_no_is_refused() -> None:
-    with pytest.raises(InvalidInput):
-        flag("perhaps")
+    with pytest.raises(InvalidInput, match="`async` must be true or false"):
+        flag("async", "perhaps")

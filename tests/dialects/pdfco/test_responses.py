@@ -1,4 +1,4 @@
-"""What PDF.co's clients are told of a job."""
+"""What PDF.co's clients see of a job."""
 
 from __future__ import annotations
 

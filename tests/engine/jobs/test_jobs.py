@@ -70,9 +70,9 @@ async def test_arguments_are_read_only_when_asked_for(service: Service) -> None:
     [
         ("test.nothing", {}, UnknownKind, "test.nothing"),
         ("os.system", {"command": "true"}, UnknownKind, "os.system"),
-        ("test.add", {"a": 1}, InvalidInput, "b: Field required"),
-        ("test.add", {"a": 1, "b": 2, "c": 3}, InvalidInput, "c: Extra inputs"),
-        ("test.add", {"a": 1, "b": "x"}, InvalidInput, "b: "),
+        ("test.add", {"a": 1}, InvalidInput, "`b` is required"),
+        ("test.add", {"a": 1, "b": 2, "c": 3}, InvalidInput, "Unknown argument `c`"),
+        ("test.add", {"a": 1, "b": "x"}, InvalidInput, "`b` must be a whole number"),
         ("test.say", {"words": "x" * 300_000}, TooLarge, "256 KB"),
     ],
 )

@@ -59,7 +59,7 @@ async def test_a_kind_fails_in_its_own_words(service: Service, worker: Any, subm
     assert (job.failure.code, job.failure.message, job.failure.hint) == (
         "broken",
         "It broke.",
-        "Mend it.",
+        "Fix it.",
     )
     assert job.result is None
 

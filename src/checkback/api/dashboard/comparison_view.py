@@ -1,4 +1,4 @@
-"""Two analyses of one page beside each other: which there are to compare, and what a comparison
+"""Two analyses of one page side by side: which ones can be compared, and what a comparison
 found.
 """
 
@@ -17,21 +17,20 @@ SCAN_LIMIT = 30
 
 
 async def comparable(service: Service, caller: Caller, job: Job) -> list[Job]:
-    """Other completed analyses of the same address, newest first, among the
-    newest ``SCAN_LIMIT``.
-    """
+    """Other completed analyses of the same URL, newest first, among the newest ``SCAN_LIMIT``."""
     if job.kind != ANALYSIS or job.state is not State.COMPLETED:
         return []
     page = await service.list(
         caller, owner=job.owner, state=State.COMPLETED, kind=ANALYSIS, limit=SCAN_LIMIT
     )
-    others = [one.id for one in page.jobs if one.id != job.id]
-    found = await asyncio.gather(*(service.get_with_args(caller, one) for one in others))
-    return [one for one in found if _url(one) is not None and _url(one) == _url(job)]
+    ids = [other.id for other in page.jobs if other.id != job.id]
+    others = await asyncio.gather(*(service.get_with_args(caller, job_id) for job_id in ids))
+    url = _url(job)
+    return [] if url is None else [other for other in others if _url(other) == url]
 
 
 async def comparison(service: Service, caller: Caller, job: Job) -> dict[str, Any] | None:
-    """What a completed comparison found, as ``page.compare`` tells it."""
+    """What a completed comparison found, as ``page.compare`` reports it."""
     if job.kind != COMPARISON or job.state is not State.COMPLETED:
         return None
     found: object = await service.result(caller, job.id, most_bytes=MAX_RESULT_BYTES)

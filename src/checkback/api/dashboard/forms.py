@@ -15,8 +15,8 @@ SHOWN_FIELDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One control. ``control``: text, password, number, checkbox, select, lines for a list of
-    texts, or json for what has parts.
+    """One field. ``control``: text, password, number, checkbox, select, lines for a list of texts,
+    or json for objects and lists.
     """
 
     name: str
@@ -27,22 +27,20 @@ class Field:
     choices: tuple[str, ...] = ()
     default: str = ""
     whole: bool = False
-    #: Whether it names a file, so that one can be dropped on it.
+    #: Whether it takes a file, so that one can be dropped on it.
     is_source: bool = False
 
 
 def can_be_filled_in(kind: Kind) -> bool:
-    """Whether a person has any use for a form of this kind: not for those that follow other
-    services.
-    """
+    """Whether a form of this kind is useful: not for kinds that follow jobs of other services."""
     return not kind.name.startswith("pdfco.")
 
 
 def fields(kind: Kind) -> list[Field]:
-    """The controls of a kind's form: what has to be filled in first, then the rest."""
+    """The fields of a kind's form: required ones first, then the rest."""
     schema = kind.args_schema()
     required = set(schema.get("required", ()))
-    # What names another job of ours is a source, too, but no file.
+    # An argument that names another job is also a source, but not a file.
     sources = set(kind.sources) & {"url", "urls"}
     found = [
         _field(name, cast("dict[str, Any]", part), schema, name in required, name in sources)
@@ -52,21 +50,17 @@ def fields(kind: Kind) -> list[Field]:
 
 
 def split(form: Sequence[Field]) -> tuple[list[Field], list[Field]]:
-    """What a form shows at once, and what only to who asks for more."""
-    return (
-        [field for number, field in enumerate(form) if field.required or number < SHOWN_FIELDS],
-        [
-            field
-            for number, field in enumerate(form)
-            if not field.required and number >= SHOWN_FIELDS
-        ],
-    )
+    """The fields that a form shows at once, and those under "More options"."""
+    shown: list[Field] = []
+    more: list[Field] = []
+    for number, field in enumerate(form):
+        is_shown = field.required or number < SHOWN_FIELDS
+        (shown if is_shown else more).append(field)
+    return shown, more
 
 
 def arguments(form: Sequence[Field], given: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments that a filled-in form means; what was left empty is left out. Raises
-    InvalidInput.
-    """
+    """The arguments of a filled-in form; empty fields are left out. Raises InvalidInput."""
     args: dict[str, Any] = {}
     for field in form:
         text = given.get(field.name, "").strip()
@@ -92,7 +86,7 @@ def _value(field: Field, text: str) -> Any:
     except ValueError:
         what = "JSON" if field.control == "json" else "a number"
         raise InvalidInput(
-            f"{field.label} is not {what}.", hint="Correct it and send the form again."
+            f"{field.label} is not {what}.", hint="Correct this field, then send the form again."
         ) from None
 
 
@@ -100,28 +94,32 @@ def _field(
     name: str, part: dict[str, Any], schema: dict[str, Any], required: bool, source: bool
 ) -> Field:
     form = _resolved(part, schema)
-    default = part.get("default")
-    choices = tuple(str(choice) for choice in form.get("enum", ()))
-    control = "select" if choices else _CONTROLS.get(str(form.get("type")), "json")
-    if form.get("type") == "array" and form.get("items", {}).get("type") == "string":
-        control = "lines"
-    if form.get("format") == "password" or form.get("writeOnly"):
-        control = "password"
     return Field(
         name=name,
         label=str(part.get("title") or name.replace("_", " ").capitalize()),
-        control=control,
+        control=_control(form),
         about=str(part.get("description") or form.get("description") or ""),
         required=required,
-        choices=choices,
-        default=_plain(default),
+        choices=tuple(str(choice) for choice in form.get("enum", ())),
+        default=_plain(part.get("default")),
         whole=form.get("type") == "integer",
         is_source=source,
     )
 
 
+def _control(form: dict[str, Any]) -> str:
+    """Which control an argument of this schema has."""
+    if form.get("format") == "password" or form.get("writeOnly"):
+        return "password"
+    if form.get("type") == "array" and form.get("items", {}).get("type") == "string":
+        return "lines"
+    if form.get("enum"):
+        return "select"
+    return _CONTROLS.get(str(form.get("type")), "json")
+
+
 def _resolved(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """What a part stands for: behind its reference, and of ``this or null`` the first."""
+    """The schema that a part refers to, and for ``this or null`` the first alternative."""
     if "$ref" in part:
         return _resolved(schema["$defs"][part["$ref"].rsplit("/", 1)[-1]], schema)
     for option in part.get("anyOf", ()):

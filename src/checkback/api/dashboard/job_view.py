@@ -1,6 +1,4 @@
-"""One job: how it stands, where its time went, what it left behind, and how to ask for it
-elsewhere.
-"""
+"""One job: its status, where its time went, its results, and how to query it from code."""
 
 from __future__ import annotations
 
@@ -68,8 +66,8 @@ async def collect(service: Service, caller: Caller, job_id: str, base_url: str) 
 
 
 async def _report(service: Service, caller: Caller, job: Job) -> dict[str, Any] | None:
-    """What a page analysis is shown as: its picture with the sections over it,
-    palette and score.
+    """How a page analysis is shown: its screenshot with the sections drawn over it, palette and
+    score.
     """
     if job.kind != "page.analyze" or job.state is not State.COMPLETED:
         return None
@@ -77,58 +75,76 @@ async def _report(service: Service, caller: Caller, job: Job) -> dict[str, Any] 
     if content is None:
         return None
     report: dict[str, Any] = json.loads(content)
-    layout: dict[str, Any] = report.get("layout") or {}
-    quality: dict[str, Any] = report.get("quality") or {}
-    picture = next((item for item in job.artifacts if item.name == layout.get("screenshot")), None)
     return {
         "url": report.get("finalUrl") or report.get("url"),
         "title": report.get("title"),
         "summary": report.get("summary"),
+        "palette": native.point(report, "/design/colors/palette") if "design" in report else [],
+        "viewports": _viewports(report, job),
+        **_layout(report.get("layout") or {}, job),
+        **_quality(report.get("quality") or {}),
+    }
+
+
+def _layout(layout: dict[str, Any], job: Job) -> dict[str, Any]:
+    """The screenshot of the whole page, its size, and the sections on it."""
+    width, height = layout.get("pageSize") or (1, 1)
+    screenshot = layout.get("screenshot")
+    picture = next((item for item in job.artifacts if item.name == screenshot), None)
+    return {
         "picture": picture.name if picture else None,
         "picture_id": picture.id if picture else None,
-        "width": (layout.get("pageSize") or [1, 1])[0],
-        "height": (layout.get("pageSize") or [1, 1])[1],
+        "width": width,
+        "height": height,
         "sections": layout.get("sections") or [],
-        "palette": native.point(report, "/design/colors/palette") if "design" in report else [],
+    }
+
+
+def _quality(quality: dict[str, Any]) -> dict[str, Any]:
+    """The scores, and what to fix first."""
+    return {
         "score": quality.get("overallScore"),
         "grade": quality.get("grade"),
         "axes": quality.get("axes") or {},
         "recommendations": (quality.get("recommendations") or [])[:10],
-        "viewports": _viewports(report, job),
     }
 
 
 def _viewports(report: dict[str, Any], job: Job) -> list[dict[str, Any]]:
-    """The pictures of the other window sizes, side by side."""
+    """The screenshots at the other window sizes, side by side."""
     by_name = {item.name: item for item in job.artifacts}
-    found: list[dict[str, Any]] = []
+    shots: list[dict[str, Any]] = []
     for entry in report.get("artifacts") or ():
         item = by_name.get(entry.get("name"))
-        if (
-            item is not None
-            and entry.get("kind") == "screenshot"
-            and entry.get("viewport") != "base"
-        ):
-            found.append({"id": item.id, "name": str(entry.get("viewport"))})
-    return found
+        if item is not None and _is_other_size(entry):
+            shots.append({"id": item.id, "name": str(entry.get("viewport"))})
+    return shots
+
+
+def _is_other_size(entry: dict[str, Any]) -> bool:
+    return entry.get("kind") == "screenshot" and entry.get("viewport") != "base"
 
 
 def _pdfs(job: Job) -> list[tuple[str, str]]:
-    """Names of the PDFs that a job left, each with the pages to draw for a look at it: none may run
-    over.
-    """
+    """Names of the job's PDFs, each with the pages to draw as a preview: only existing pages."""
     names = [item.name for item in job.artifacts if item.media_type == PDF][:MAX_PDFS]
-    try:
-        count = native.point(job.result, "/page_count")
-    except LookupError:
-        count = None
-    if len(names) == 1 and isinstance(count, int) and count > 0:
+    count = _page_count(job)
+    if len(names) == 1 and count > 0:
         return [(names[0], f"0-{min(count, MAX_PAGES) - 1}")]
     return [(name, "0") for name in names]
 
 
+def _page_count(job: Job) -> int:
+    """The number of pages that the result names; 0 if it names none."""
+    try:
+        count = native.point(job.result, "/page_count")
+    except LookupError:
+        return 0
+    return count if isinstance(count, int) else 0
+
+
 async def _text(service: Service, caller: Caller, job: Job) -> dict[str, str] | None:
-    """The beginning of the first text that a job left."""
+    """The beginning of the job's first text file."""
     for item in job.artifacts:
         if item.media_type.startswith("text/"):
             content = await _read(service, caller, job, item.name, MAX_REPORT_BYTES)
@@ -149,16 +165,17 @@ async def _read(service: Service, caller: Caller, job: Job, name: str, limit: in
 
 
 def _dialects(service: Service, job: Job, now: datetime) -> list[tuple[str, str]]:
-    """The record in each vocabulary, as it goes over the wire."""
-    listed: list[tuple[str, str]] = [("HTTP API", shown(native.job(job, now=now)))]
+    """The record in the format of each API."""
+    records: list[tuple[str, str]] = [("HTTP API", shown(native.job(job, now=now)))]
     with suppress(CheckbackError):
         task = mcp_tasks.task(job, now=now, kept_until=service.kept_until(job, now))
-        listed.append(("MCP task", shown(task)))
+        records.append(("MCP task", shown(task)))
+    records.append(_in_product_format(job, now))
+    return records
+
+
+def _in_product_format(job: Job, now: datetime) -> tuple[str, str]:
     if job.queue == reftrix.QUEUE:
-        listed.append(("ReftrixMCP", shown(reftrix.status(job, "REQUEST-ID"))))
-    else:
-        until = job.expires_at or now
-        listed.append(
-            ("PDF.co", shown(responses.check(job, links={}, valid_till=until, duration_ms=0)))
-        )
-    return listed
+        return "ReftrixMCP", shown(reftrix.status(job, "REQUEST-ID"))
+    until = job.expires_at or now
+    return "PDF.co", shown(responses.check(job, links={}, valid_till=until, duration_ms=0))

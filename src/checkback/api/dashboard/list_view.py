@@ -1,4 +1,4 @@
-"""The list of jobs: what a search finds, counts of states, and how the queues do."""
+"""The list of jobs: search results, counts of states, and the state of the queues."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from checkback.service import MAX_PAGE, Service
 
 SHOWN = 50
 LOOKED_THROUGH = 1000
-"""Of so many of the newest jobs, a search finds what it asks for."""
+"""A search looks at this many of the newest jobs."""
 
 
 async def collect(
@@ -30,50 +30,67 @@ async def collect(
     query: Mapping[str, str],
     workers: Callable[[], Awaitable[int]],
 ) -> dict[str, Any]:
-    """Everything that the template shows. Raises Forbidden for an owner that is not the caller's to
-    list.
+    """Everything that the template shows. Raises Forbidden for an owner whose jobs the caller may
+    not list.
     """
     search = parse(query.get("q", ""))
     owner = search.owner or ("*" if caller.is_admin else None)
     found, looked, more = await _search(service, caller, search, owner)
     now = datetime.now(UTC)
-    rows = [
-        {
-            "job": job,
-            "says": human.sentence(job, NO_ESTIMATE, now),
-            "took": human.run_seconds(job, now),
-        }
-        for job in found[:SHOWN]
-    ]
-    waiting = [job for job in looked if job.state is State.WAITING]
-    oldest = min((job.created_at for job in waiting), default=None)
-    figures = await asyncio.gather(
-        *(service.runs(kind) for kind in sorted({job.kind for job in looked}))
-    )
-    kinds = zip(sorted({job.kind for job in looked}), figures, strict=True)
     return {
         "search": search,
-        "rows": rows,
+        "rows": [_row(job, now) for job in found[:SHOWN]],
         "counts": Counter(job.state for job in looked),
         "looked": len(looked),
         "more": more or len(found) > SHOWN,
-        "depth": len(waiting),
-        "oldest_wait": (now - oldest).total_seconds() if oldest else None,
+        **_queue(looked, now),
         "workers": await _alive(workers),
-        "figures": [
-            made for kind, runs in kinds if (made := human.figures(kind, runs)) is not None
-        ],
+        "figures": await _figures(service, looked),
         "shows_owner": owner == "*",
-        "changes": "/changes" + (f"?{urlencode({'owner': owner})}" if owner else ""),
+        "changes": _changes_path(owner),
         "links": {state: _link(search, state) for state in State},
         "link_to_all": _link(search, None),
     }
 
 
+def _changes_path(owner: str | None) -> str:
+    return f"/changes?{urlencode({'owner': owner})}" if owner else "/changes"
+
+
+def _row(job: Job, now: datetime) -> dict[str, Any]:
+    return {
+        "job": job,
+        "says": human.sentence(job, NO_ESTIMATE, now),
+        "took": human.run_seconds(job, now),
+    }
+
+
+def _queue(jobs: list[Job], now: datetime) -> dict[str, Any]:
+    """How many of the jobs wait, and for how long the oldest of them has waited."""
+    waiting = [job for job in jobs if job.state is State.WAITING]
+    oldest = min((job.created_at for job in waiting), default=None)
+    return {
+        "depth": len(waiting),
+        "oldest_wait": None if oldest is None else (now - oldest).total_seconds(),
+    }
+
+
+async def _figures(service: Service, jobs: list[Job]) -> list[human.KindFigures]:
+    """How long the last runs of each kind took, where enough of them are known."""
+    kinds = sorted({job.kind for job in jobs})
+    runs_of_kinds = await asyncio.gather(*(service.runs(kind) for kind in kinds))
+    figures: list[human.KindFigures] = []
+    for kind, runs in zip(kinds, runs_of_kinds, strict=True):
+        kind_figures = human.figures(kind, runs)
+        if kind_figures is not None:
+            figures.append(kind_figures)
+    return figures
+
+
 async def _search(
     service: Service, caller: Caller, search: Search, owner: str | None
 ) -> tuple[list[Job], list[Job], bool]:
-    """What was found, what was looked through, and whether there is more to look through.
+    """The jobs that match, all jobs that were searched, and whether there are more.
 
     A whole id is found whatever its age.
     """
@@ -85,17 +102,24 @@ async def _search(
         )
         looked += page.jobs
         cursor = page.cursor
-        if cursor is None or (
-            search.since is not None and looked and looked[-1].created_at < search.since
-        ):
+        if cursor is None or _is_past(search.since, looked):
             break
     found = [job for job in looked if search.finds(job) and search.state in (None, job.state)]
     if not found and len(search.words) == 1:
-        try:
-            found = [await service.get(caller, ids.parse_job_id(search.words[0]))]
-        except (InvalidInput, NotFound):
-            found = []
+        found = await _by_id(service, caller, search.words[0])
     return found, looked, cursor is not None
+
+
+def _is_past(since: datetime | None, jobs: list[Job]) -> bool:
+    """Whether the oldest of these jobs is older than the search goes back."""
+    return since is not None and bool(jobs) and jobs[-1].created_at < since
+
+
+async def _by_id(service: Service, caller: Caller, word: str) -> list[Job]:
+    try:
+        return [await service.get(caller, ids.parse_job_id(word))]
+    except (InvalidInput, NotFound):
+        return []
 
 
 async def _alive(workers: Callable[[], Awaitable[int]]) -> int | None:

@@ -1,12 +1,9 @@
-"""The addresses of the web page. Reading is GET; what changes something is a form of ours, sent by
-POST.
-"""
+"""The routes of the web page. Reading is GET; changes are forms of this page, sent by POST."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,7 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from checkback.api.dashboard import forms, job_view, list_view
 from checkback.api.dashboard.singleflight import SingleFlight
 from checkback.api.dashboard.templating import HEADERS, html
+from checkback.api.error_responses import mask_unexpected
 from checkback.api.middleware.authentication import bearer, comes_from_elsewhere, session_cookie
+from checkback.api.request_body import read_body
 from checkback.api.signed_files import base_url
 from checkback.api.sse import EventStream
 from checkback.core.errors import (
@@ -30,7 +29,6 @@ from checkback.core.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
-    TooLarge,
     Unauthorized,
 )
 from checkback.core.request_ids import request_id
@@ -52,15 +50,14 @@ MAX_FORM_BYTES = 512 * 1024
 MAX_FIELDS = 500
 HEARTBEAT_SECONDS = 15.0
 LEAST_SECONDS = 0.25
-"""A list that changes all the time is told at most so often."""
+"""Least time between two change events of a list."""
 
 Workers = Callable[[], Awaitable[int]]
 Answer = Callable[[Request, Caller], Awaitable[ASGIApp]]
-log = logging.getLogger(__name__)
 
 
 class Dashboard:
-    """The handlers. ``workers`` tells how many are alive."""
+    """The handlers. ``workers`` returns how many workers are running."""
 
     def __init__(
         self, service: Service, authenticator: Authenticator, guesses: GuessLimit, workers: Workers
@@ -76,14 +73,14 @@ class Dashboard:
 
     async def jobs(self, request: Request, caller: Caller) -> Response:
         query = request.query_params
-        # The page holds the form token of the cookie: only pages that were opened with one cookie
+        # The page contains the form token of the cookie, so only requests with the same cookie
         # share it.
         question = (caller, session_cookie(request.scope), query.get("q", ""))
         body = await self._lists.ask(question, lambda: self._list(request, caller, query))
         return HTMLResponse(body, headers=HEADERS)
 
     async def _list(self, request: Request, caller: Caller, query: Mapping[str, str]) -> bytes:
-        """The whole list as a page: two hundred open ones may ask for it at once."""
+        """The whole list as a page: two hundred open pages may request it at once."""
         page = await list_view.collect(self._service, caller, query, self._workers)
         return bytes(self._page(request, "jobs.html", caller=caller, **page).body)
 
@@ -93,8 +90,8 @@ class Dashboard:
         return self._page(request, "job.html", caller=caller, **page)
 
     async def changes(self, request: Request, caller: Caller) -> ASGIApp:
-        """A stream that says ``changed`` when any of the caller's jobs did: the page fetches itself
-        anew.
+        """A stream of ``changed`` events, one when any of the caller's jobs changes: the page then
+        fetches itself again.
         """
         owner = request.query_params.get("owner") or None
         ended = self._service.quotas.open_stream(caller)
@@ -153,11 +150,11 @@ class Dashboard:
         return _see(f"/jobs/{done.job.id}")
 
     async def signin(self, request: Request) -> Response:
-        """Exchange a token for the cookie. The form needs no form token: who sends it knows a
+        """Exchange a token for the cookie. The form needs no form token: its sender knows a
         token.
         """
         if comes_from_elsewhere(request.scope):
-            raise Forbidden("Open this page yourself; pages of other sites may not sign you in.")
+            raise Forbidden("Open this link yourself; other sites may not sign you in.")
         token = (await _fields(request)).get("token", "").strip()
         try:
             session = self._authenticator.open_session(token, user_of_client(request.scope))
@@ -180,7 +177,7 @@ class Dashboard:
     async def static(self, request: Request) -> Response:
         name = str(request.path_params["name"])
         if name not in STATIC_TYPES:
-            raise NotFound("There is no such file.", hint="Go to the list of jobs.")
+            raise NotFound("This file does not exist.", hint="Go back to the list of jobs.")
         return FileResponse(
             STATIC / name, media_type=STATIC_TYPES[name], headers={"cache-control": "no-cache"}
         )
@@ -189,7 +186,7 @@ class Dashboard:
     # -------------------------------------------------------------------------------
 
     def known(self, answer: Answer) -> Callable[[Request], Awaitable[Any]]:
-        """``answer`` for those who are signed in; all others see the page to sign in."""
+        """``answer`` for signed-in callers; all others see the sign-in page."""
 
         async def run(request: Request) -> Any:
             try:
@@ -210,15 +207,10 @@ class Dashboard:
                 return await answer(request)
             except CheckbackError as error:
                 return self._page(request, "error.html", status=error.http_status, error=error)
-            except ClientDisconnect:  # nobody hears the answer
+            except ClientDisconnect:  # the client has disconnected
                 return Response(status_code=400)
             except Exception as error:
-                identity = _identity(request)
-                log.error("Request %s failed.", identity, exc_info=error)
-                masked = CheckbackError(
-                    "Something went wrong in the server.",
-                    hint=f"The server's log has the details under the request id {identity}.",
-                )
+                masked = mask_unexpected(error, _identity(request))
                 return self._page(request, "error.html", status=500, error=masked)
 
         return run
@@ -235,12 +227,13 @@ class Dashboard:
         return page
 
     async def _form(self, request: Request) -> dict[str, str]:
-        """The fields of a form of ours. Raises Forbidden for one that another site made its visitor
-        send.
+        """The fields of one of the page's forms. Raises Forbidden for a form that another site made
+        its visitor send.
 
-        Three locks: the cookie goes with no request of another site (SameSite=Strict), the gate
-        refuses foreign origins, and the form carries a token that only our own pages show. A
-        request with a bearer token was made by a program that knows it.
+        There are three protections: requests from other sites do not carry the cookie
+        (SameSite=Strict), the authentication middleware refuses foreign origins, and the form has a
+        token that only our own pages contain. A request with a bearer token comes from a program
+        that knows the token.
         """
         given = await _fields(request)
         expected = self._authenticator.form_token(session_cookie(request.scope))
@@ -248,7 +241,8 @@ class Dashboard:
             expected.encode(), given.get("form_token", "").encode("utf-8", "surrogatepass")
         ):
             raise Forbidden(
-                "This form is not from this page, or it is too old.", hint="Load the page again."
+                "This form has expired, or it does not belong to this page.",
+                hint="Reload the page, then send the form again.",
             )
         return given
 
@@ -288,18 +282,14 @@ def build_routes(
 
 async def _fields(request: Request) -> dict[str, str]:
     """The fields of a form without files, each as its last value."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise TooLarge(f"The form is larger than {MAX_FORM_BYTES // 1024} KB.")
+    body = await read_body(request, MAX_FORM_BYTES, name="form")
     text = body.decode("utf-8", "replace")
     try:
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:
         raise InvalidInput(
-            f"The form has more than {MAX_FIELDS} fields.",
-            hint="Load the page again and use its form.",
+            f"The form has more than the limit of {MAX_FIELDS} fields.",
+            hint="Reload the page and use its form.",
         ) from None
 
 

@@ -1,5 +1,5 @@
-"""The words of the search box: ``kind:page.analyze state:failed since:2h 01a2``, and the list they
-give.
+"""The query in the search box, such as ``kind:page.analyze state:failed since:2h 01a2``, and the
+list that it selects.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from checkback.core.error_text import listed, quoted
 from checkback.core.job import Job
 from checkback.core.states import State
 
@@ -19,12 +20,12 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What somebody looks for. ``problems`` names the parts that could not be understood."""
+    """A parsed search. ``problems`` names the parts that could not be understood."""
 
     text: str = ""
     kind: str | None = None
     state: State | None = None
-    #: ``*`` for everybody's: for admins.
+    #: ``*`` for all owners; for admins only.
     owner: str | None = None
     since: datetime | None = None
     #: Other words: each must be in the job's id, kind or failure's code.
@@ -32,7 +33,7 @@ class Search:
     problems: tuple[str, ...] = ()
 
     def finds(self, job: Job) -> bool:
-        """Whether a job is among those looked for."""
+        """Whether a job matches."""
         if self.since is not None and job.created_at < self.since:
             return False
         code = job.failure.code if job.failure is not None else ""
@@ -42,7 +43,7 @@ class Search:
 
 
 def parse(text: str, *, now: datetime | None = None) -> Search:
-    """Read a search. Nothing that anybody types is an error: what makes no sense is named."""
+    """Parse a search. No input is an error: invalid parts are listed in ``problems``."""
     found = Search(text.strip()[:MAX_QUERY])
     words: list[str] = []
     problems: list[str] = []
@@ -64,14 +65,12 @@ def _field(name: str, value: str, now: datetime) -> Mapping[str, object]:
             return {name: value}
         case "state":
             if value.lower() not in {state.value for state in State}:
-                raise ValueError(f"There is no state {value[:20]!r}: use {', '.join(State)}.")
+                raise ValueError(f"Unknown state {quoted(value)}: use {listed(State)}.")
             return {"state": State(value.lower())}
         case "since":
             return {"since": _moment(value, now)}
         case _:
-            raise ValueError(
-                f"{name[:20]!r} is nothing to search by: use kind, state, owner or since."
-            )
+            raise ValueError(f"Unknown filter {quoted(name)}: use kind, state, owner or since.")
 
 
 def _moment(value: str, now: datetime) -> datetime:
@@ -81,6 +80,6 @@ def _moment(value: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise ValueError(
-            f"{value[:20]!r} is no time: use since:30m, since:2h, since:3d or a date."
+            f"Invalid time {quoted(value)}: use since:30m, since:2h, since:3d or a date."
         ) from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,5 +1,5 @@
-"""One answer for all who ask the same at the same time: a change makes every
-open page ask at once.
+"""One answer for all callers that ask the same at the same time: a change makes every open page ask
+at once.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ T = TypeVar("T")
 class SingleFlight(Generic[T]):
     """Makes answers one after the other for each question.
 
-    Whoever asks while one is being made shares the next one, which begins after all of them have
-    asked: nobody is told anything older than the question.
+    A caller that asks while an answer is being made shares the next one, which starts after all of
+    them have asked: nobody gets an answer that is older than the question.
     """
 
     def __init__(self) -> None:
@@ -23,12 +23,12 @@ class SingleFlight(Generic[T]):
         self._next: dict[Hashable, asyncio.Task[T]] = {}
 
     async def ask(self, question: Hashable, make: Callable[[], Awaitable[T]]) -> T:
-        """The answer, made by this ``make`` or that of another who asks the same. Raises what it
-        raises.
+        """The answer, made by this ``make`` or that of another caller with the same question.
+        Raises what it raises.
         """
         if question not in self._next:
             self._next[question] = asyncio.create_task(self._make(question, make))
-        # The task belongs to all of them: one who goes away must not take it along.
+        # The task belongs to all callers: one that disconnects must not cancel it.
         return await asyncio.shield(self._next[question])
 
     async def _make(self, question: Hashable, make: Callable[[], Awaitable[T]]) -> T:

@@ -1,5 +1,5 @@
-"""Templates to pages. Everything is escaped; a strict policy keeps out what would come in all the
-same.
+"""Renders templates. Everything is escaped, and a strict content security policy blocks everything
+else.
 """
 
 from __future__ import annotations
@@ -21,16 +21,15 @@ HEADERS = {
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
-    # With no-referrer a browser would send the origin of our forms as null, which the gate refuses.
+    # With no-referrer a browser would send the origin of our forms as null, which the
+    # authentication middleware refuses.
     "referrer-policy": "same-origin",
     "cache-control": "no-store",
 }
 
 
 def html(template: str, values: dict[str, Any], status: int = 200) -> HTMLResponse:
-    """A page. Values that a template names and ``values`` lacks raise: a page
-    has no silent gaps.
-    """
+    """A page. A value that a template uses and ``values`` lacks raises an error."""
     defaults = {"caller": None, "error": None}
     text = clean(_ENVIRONMENT.get_template(template).render(defaults | values))
     return HTMLResponse(text, status, headers=dict(HEADERS))

@@ -85,7 +85,7 @@ class _Api:
         self._guesses = guesses
         self._heartbeat_seconds = heartbeat_seconds
         self.openapi_document: dict[str, Any] = {}
-        #: The list of kinds as it was sent last: to make their schemas takes a while.
+        #: The list of kinds as it was sent last: generating their schemas takes a while.
         self._listed_kinds: list[registry.Kind] = []
         self._kinds_body = b""
 
@@ -93,7 +93,7 @@ class _Api:
         body = check_model(SubmitBody, await read_json(call.request))
         header = call.request.headers.get("idempotency-key")
         if header is not None and body.key is not None and header != body.key:
-            raise InvalidInput("The Idempotency-Key header and the key in the body differ.")
+            raise InvalidInput("The Idempotency-Key header and `key` in the body differ.")
         done: SubmitResult = await self.service.submit(
             call.caller,
             body.kind,
@@ -134,9 +134,7 @@ class _Api:
     async def result(self, call: OperationCall) -> Response:
         result = await self.service.stored_result(call.caller, call.job_id)
         await self.service.mark_read(await self.service.get(call.caller, call.job_id))
-        if isinstance(
-            result, Path
-        ):  # as it lies there: to read and write it again would stop everybody else
+        if isinstance(result, Path):  # the file as it is: parsing it would block all other requests
             headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
             return FileResponse(result, media_type="application/json", headers=headers)
         return _json(result)
@@ -147,7 +145,7 @@ class _Api:
     async def artifact(self, call: OperationCall) -> Response:
         name = str(call.request.path_params["name"])
         found, path = await self.service.artifact(call.caller, call.job_id, name)
-        # It may be HTML out of a hostile page: never to be shown as a page of ours.
+        # It may be HTML from a hostile page: a browser must never show it as a page of this server.
         headers = {
             "x-content-type-options": "nosniff",
             "content-security-policy": "sandbox; default-src 'none'",
@@ -156,11 +154,11 @@ class _Api:
         return FileResponse(path, media_type=found.media_type, filename=found.name, headers=headers)
 
     async def events(self, call: OperationCall) -> ASGIApp:
-        # Asked for first: what is wrong with the request can only be said before the stream begins.
+        # Read first: errors of the request can only be reported before the stream begins.
         job = await self.service.get(call.caller, call.job_id)
         last_seen = call.request.headers.get("last-event-id")
         if job.state.is_final and last_seen == event_id(job):
-            return Response(status_code=204)  # tells a browser's EventSource not to come back
+            return Response(status_code=204)  # makes a browser's EventSource stop reconnecting
         source = events(
             self.service,
             call.caller,
@@ -199,7 +197,7 @@ class _Api:
         request = call.request
         code = call.query(SigninQuery).code
         if comes_from_elsewhere(request.scope):
-            raise Forbidden("Open this address yourself; pages of other sites may not sign you in.")
+            raise Forbidden("Open this link yourself; other sites may not sign you in.")
         try:
             session = self._authenticator.redeem(code, user_of_client(request.scope))
         except Unauthorized:
@@ -223,7 +221,7 @@ class _Api:
     ) -> Response:
         try:
             outlook = await self.service.outlook(job)
-        except EngineUnavailable:  # that takes away the outlook, not the answer
+        except EngineUnavailable:  # an outage costs the estimate, not the response
             outlook = NO_ESTIMATE
         return _json(native.job(job, now=datetime.now(UTC), outlook=outlook), status, headers)
 
@@ -240,8 +238,9 @@ def build_routes(
 ) -> list[BaseRoute]:
     """Every route of the native API, with ``/health``, ``/openapi.json`` and ``/signin``.
 
-    ``readiness`` is asked for each ``/health``. Give ``guesses`` the limit that the gate has, so
-    that both count together. Outside of ``production`` an unexpected error shows its text.
+    ``readiness`` is called for each ``/health``. ``guesses`` must be the limit of the
+    authentication middleware, so that both count together. Outside of ``production`` an unexpected
+    error shows its text.
     """
     api = _Api(service, authenticator, readiness, guesses or GuessLimit(), heartbeat_seconds)
     table = operations(api)
@@ -280,14 +279,17 @@ def _list_operations(api: _Api) -> Sequence[Operation]:
             "submitJob",
             "POST",
             "/api/jobs",
-            "Submit a job. The answer comes once it is stored, long before it has run.",
+            "Submit a job. The response is sent once the job is stored, before it runs.",
             api.submit,
             {
                 202: OperationResult("The job was accepted.", native.JobRecord),
-                200: OperationResult("This key gave it before.", native.JobRecord),
+                200: OperationResult(
+                    "An earlier request with this key has already created the job.",
+                    native.JobRecord,
+                ),
             },
             body=SubmitBody,
-            headers={"Idempotency-Key": "The same as `key` in the body."},
+            headers={"Idempotency-Key": "Same as `key` in the body."},
             errors=[*refused, Forbidden, QuotaExceeded],
         ),
         Operation(
@@ -304,14 +306,14 @@ def _list_operations(api: _Api) -> Sequence[Operation]:
 
 
 def _job_operations(api: _Api) -> Sequence[Operation]:
-    a_job = OperationResult("The job as it stands.", native.JobRecord)
+    a_job = OperationResult("The job's current record.", native.JobRecord)
     one = "/api/jobs/{job_id}"
     return [
         Operation(
             "getJob",
             "GET",
             one,
-            "Ask for a job, and wait for its end if you like. Running out of time is not an error.",
+            "Get a job, and optionally wait for its end. A timeout is not an error.",
             api.get,
             {200: a_job},
             query=WaitQuery,
@@ -321,7 +323,8 @@ def _job_operations(api: _Api) -> Sequence[Operation]:
             "cancelJob",
             "POST",
             one + "/cancel",
-            "Cancel a job in any state. Asking again gives the same answer; an ended job stays as it is.",
+            "Cancel a job in any state. Repeating the request has no effect; a job that has "
+            "ended stays unchanged.",
             api.cancel,
             {200: a_job},
             errors=[InvalidInput, NotFound, Forbidden],
@@ -330,7 +333,7 @@ def _job_operations(api: _Api) -> Sequence[Operation]:
             "retryJob",
             "POST",
             one + "/retry",
-            "Run a failed or cancelled job again, under the same id.",
+            "Run a failed or cancelled job again under the same id.",
             api.retry,
             {202: a_job},
             errors=[InvalidInput, NotFound, Forbidden, Conflict, ArgumentsGone],
@@ -343,9 +346,10 @@ def _delete_operation(api: _Api) -> Operation:
         "deleteJob",
         "DELETE",
         "/api/jobs/{job_id}",
-        "Delete a job that does not run, with its result, log and files. Cancel a running one first.",
+        "Delete a job that is not running, with its result, log and files. Cancel a running "
+        "job first.",
         api.delete,
-        {204: OperationResult("The job is gone.", empty=True)},
+        {204: OperationResult("The job was deleted.", empty=True)},
         errors=[InvalidInput, NotFound, Forbidden, Conflict],
     )
 
@@ -358,31 +362,31 @@ def _part_operations(api: _Api) -> Sequence[Operation]:
             "watchJob",
             "GET",
             one + "/events",
-            "The job at each change as server-sent events, until its end.",
+            "Stream the job as server-sent events: one at each change, until the job ends.",
             api.events,
             {
                 200: OperationResult(
-                    "Events called job, each with a job record.", media_type="text/event-stream"
+                    "Events named job, each with a job record.", media_type="text/event-stream"
                 ),
-                204: OperationResult("Last-Event-ID was the end.", empty=True),
+                204: OperationResult("Last-Event-ID names the final event.", empty=True),
             },
-            headers={"Last-Event-ID": "The event that was seen last."},
+            headers={"Last-Event-ID": "Id of the last event that was received."},
             errors=[*missing, QuotaExceeded],
         ),
         Operation(
             "getResult",
             "GET",
             one + "/result",
-            "The whole result of a completed job.",
+            "Get the whole result of a completed job.",
             api.result,
-            {200: OperationResult("Whatever JSON the job returned.")},
+            {200: OperationResult("The JSON value that the job returned.")},
             errors=[*missing, NotReady, Conflict],
         ),
         Operation(
             "getLog",
             "GET",
             one + "/log",
-            "The lines that the job logged; of very many the newest.",
+            "Get the lines that the job logged; of very many lines only the newest.",
             api.log,
             {200: OperationResult("The lines.", LogRecord)},
             errors=missing,
@@ -391,11 +395,11 @@ def _part_operations(api: _Api) -> Sequence[Operation]:
             "getArtifact",
             "GET",
             one + "/artifacts/{name}",
-            "The content of one of the job's files, always as a download.",
+            "Download one of the job's files.",
             api.artifact,
             {
                 200: OperationResult(
-                    "The file, of the type that its record tells.", media_type="*/*"
+                    "The file, with the media type in its record.", media_type="*/*"
                 )
             },
             errors=missing,
@@ -409,7 +413,8 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "listKinds",
             "GET",
             "/api/kinds",
-            "The kinds of job that this server runs, and the form of their arguments.",
+            "List the kinds of job that this server runs, with the JSON schemas of their "
+            "arguments.",
             api.kinds,
             {200: OperationResult("The kinds.", KindList)},
         ),
@@ -417,11 +422,11 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "getHealth",
             "GET",
             "/health",
-            "Whether the server is ready, and why not.",
+            "Check whether the server is ready, and why not.",
             api.health,
             {
                 200: OperationResult("Ready.", Health),
-                503: OperationResult("Alive, but not ready.", Health),
+                503: OperationResult("The server is running, but not ready.", Health),
             },
             public=True,
         ),
@@ -431,7 +436,7 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "/openapi.json",
             "This document.",
             api.openapi,
-            {200: OperationResult("An OpenAPI 3.1 document.")},
+            {200: OperationResult("The OpenAPI 3.1 document.")},
             public=True,
         ),
         Operation(
@@ -440,7 +445,7 @@ def _server_operations(api: _Api) -> Sequence[Operation]:
             "/signin",
             "Exchange the code of a sign-in link for a browser session.",
             api.signin,
-            {303: OperationResult("Signed in; go to the web page.", empty=True)},
+            {303: OperationResult("Signed in; redirects to the web page.", empty=True)},
             query=SigninQuery,
             errors=[InvalidInput, Unauthorized, Forbidden, QuotaExceeded],
             public=True,

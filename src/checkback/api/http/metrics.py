@@ -1,5 +1,5 @@
-"""``GET /metrics``: figures for Prometheus. They are of everybody's jobs, so not every token will
-do.
+"""``GET /metrics``: metrics for Prometheus. They cover all owners' jobs, so they need a token with
+that scope.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ from checkback.telemetry.measures import REGISTRY
 
 @dataclass(frozen=True, slots=True)
 class ServerFigures:
-    """What the server itself knows: how often what had ended was started again, and of its
-    connections.
-    """
+    """Figures of the server itself: restarts of its parts, and its connections."""
 
     restarts: Mapping[str, int]
     commands: int
@@ -41,7 +39,7 @@ class ServerFigures:
 
 
 class Metrics:
-    """The handler. ``server`` tells of the server itself."""
+    """The handler. ``server`` returns the figures of the server itself."""
 
     def __init__(
         self,
@@ -57,8 +55,8 @@ class Metrics:
         self._disk_budget = disk_budget_bytes
 
     async def show(self, call: OperationCall) -> Response:
-        """All figures. Without the store, those of the server alone, and ``checkback_store_up``
-        says so.
+        """All metrics. Without the store only those of the server, and ``checkback_store_up`` says
+        so.
         """
         began = time.perf_counter()
         families = [InfoMetricFamily("checkback_build", "This server.", {"version": self._version})]
@@ -70,7 +68,11 @@ class Metrics:
             seconds = time.perf_counter() - began
             families += [_gauge("checkback_store_up", "Whether the store answers.", 1)]
             families += [
-                _gauge("checkback_store_read_seconds", "How long it took to read this.", seconds)
+                _gauge(
+                    "checkback_store_read_seconds",
+                    "Seconds that it took to read these metrics.",
+                    seconds,
+                )
             ]
             families += [*_queues(found), *_workers(found), *_totals(found), *self._disk(found)]
         families += _of_server(self._server())
@@ -78,9 +80,9 @@ class Metrics:
         return Response(body, 200, {"cache-control": "no-store"}, CONTENT_TYPE_PLAIN_0_0_4)
 
     def _disk(self, found: Statistics) -> Iterable[Metric]:
-        words = "What artifacts and uploads take on the disk, where it is most."
+        words = "Disk space that artifacts and uploads use, in bytes."
         yield _gauge("checkback_disk_bytes", words, found.disk_bytes)
-        words = "What artifacts and uploads may take; 0 for no limit."
+        words = "Disk space that artifacts and uploads may use, in bytes; 0 means no limit."
         yield _gauge("checkback_disk_budget_bytes", words, self._disk_budget)
 
 
@@ -100,7 +102,7 @@ def build_routes(metrics: Metrics, *, production: bool) -> list[BaseRoute]:
         "getMetrics",
         "GET",
         METRICS_PATH,
-        "Statistics in Prometheus's text format.",
+        "Metrics in Prometheus's text format.",
         metrics.show,
         {200: OperationResult("The figures.", media_type="text/plain")},
         errors=[Forbidden],
@@ -120,7 +122,7 @@ def _queues(found: Statistics) -> Iterable[Metric]:
     )
     oldest = GaugeMetricFamily(
         "checkback_queue_oldest_wait_seconds",
-        "For how long the job has waited that waits longest.",
+        "Age of the oldest waiting job in seconds.",
         labels=["queue"],
     )
     for queue, counts in found.counts.items():
@@ -131,14 +133,15 @@ def _queues(found: Statistics) -> Iterable[Metric]:
 
 
 def _workers(found: Statistics) -> Iterable[Metric]:
-    yield _gauge("checkback_workers", "Workers that are alive.", len(found.workers))
-    words = "How often the loops of the workers that are alive were started again."
+    yield _gauge("checkback_workers", "Number of running workers.", len(found.workers))
+    words = "Restarts of the loops of the running workers."
     yield _gauge(
         "checkback_worker_loop_restarts", words, sum(one["restarts"] for one in found.workers)
     )
     processes = GaugeMetricFamily(
         "checkback_job_processes",
-        "Processes of jobs that run, and idle ones that are kept for the next (a browser each, for pages).",
+        "Processes of running jobs, and idle ones kept for the next job (each with a "
+        "browser, for pages).",
         labels=["kind", "state"],
     )
     for state in ("busy", "idle"):
@@ -150,15 +153,15 @@ def _workers(found: Statistics) -> Iterable[Metric]:
 def _totals(found: Statistics) -> Iterable[Metric]:
     ended = CounterMetricFamily(
         "checkback_attempts_ended",
-        "Attempts that ended in workers of ours; all but retried ones ended their job.",
+        "Attempts that ended in checkback's workers; all except retried ones ended their job.",
         labels=["kind", "outcome"],
     )
     for (kind, outcome), number in sorted(found.totals.ended.items()):
         ended.add_metric([kind, outcome], number)
     yield ended
     for name, what, words in (
-        ("checkback_attempt_seconds", RUN, "How long attempts ran."),
-        ("checkback_job_wait_seconds", WAIT, "How long jobs waited for their first attempt."),
+        ("checkback_attempt_seconds", RUN, "Duration of attempts in seconds."),
+        ("checkback_job_wait_seconds", WAIT, ("Seconds that jobs waited for their first attempt.")),
     ):
         histogram = HistogramMetricFamily(name, words, labels=["kind"])
         for kind, (buckets, seconds) in sorted(found.totals.histograms(what).items()):
@@ -169,7 +172,7 @@ def _totals(found: Statistics) -> Iterable[Metric]:
 def _of_server(found: ServerFigures) -> Iterable[Metric]:
     restarts = CounterMetricFamily(
         "checkback_restarts",
-        "How often this server started store and worker again.",
+        "Restarts of the store and the worker by this server.",
         labels=["what"],
     )
     for what in ("store", "worker"):
@@ -177,5 +180,8 @@ def _of_server(found: ServerFigures) -> Iterable[Metric]:
     yield restarts
     words = "Commands that this server has sent to the store."
     yield CounterMetricFamily("checkback_store_commands", words, value=found.commands)
-    words = "Connections to the store that this server has opened: more than one were lost."
+    words = (
+        "Connections to the store that this server has opened; more than one means that "
+        "connections were lost."
+    )
     yield CounterMetricFamily("checkback_store_connections", words, value=found.connections)

@@ -1,4 +1,4 @@
-"""What the native API takes and gives, as models: the checks and the OpenAPI document are made from
+"""Requests and responses of the native API as models: checks and the OpenAPI document are made from
 them.
 """
 
@@ -18,18 +18,18 @@ from checkback.dialects import native
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the server can do its work, and if not why: one sentence for each reason, free of
+    """Whether the server can work, and if not why: one sentence for each reason, without
     internals.
     """
 
     reasons: tuple[str, ...] = ()
     workers: int = 0
     restarts: Mapping[str, int] = field(default_factory=dict[str, int])
-    #: What will keep it from working if nobody does anything, in sentences that name no owner.
+    #: What will stop it from working if nothing is done, in sentences that name no owner.
     warnings: tuple[str, ...] = ()
-    #: The longest time within the last minute that the server answered nobody.
+    #: The longest time within the last minute in which the server did not answer.
     loop_lag_seconds: float = 0.0
-    #: The walls around jobs that read strangers' bytes, on this machine; None where nobody looked.
+    #: The sandbox on this machine for jobs that read untrusted files; None if it was not checked.
     sandbox: Mapping[str, Any] | None = None
 
     @property
@@ -38,30 +38,32 @@ class Readiness:
 
 
 class SubmitBody(BaseModel):
-    """A job to be run."""
+    """A job to run."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    kind: str = Field(max_length=64, description="What kind of job; GET /api/kinds lists them.")
-    args: dict[str, Any] = Field(default_factory=dict, description="The kind's arguments.")
+    kind: str = Field(max_length=64, description="Kind of job; GET /api/kinds lists all kinds.")
+    args: dict[str, Any] = Field(default_factory=dict, description="Arguments of the kind.")
     key: str | None = Field(
         None,
-        description="Idempotency key: the same key gives the same job, however often it is sent.",
+        description="Idempotency key: requests with the same key return the same job.",
     )
-    deadline_seconds: float | None = Field(None, description="Running time of one attempt.")
-    delay_seconds: float = Field(0.0, description="Start that much later.")
-    attempts: int | None = Field(None, description="How often the job may be tried in all.")
+    deadline_seconds: float | None = Field(
+        None, description="Time limit of one attempt in seconds."
+    )
+    delay_seconds: float = Field(0.0, description="Seconds to wait before the job may start.")
+    attempts: int | None = Field(None, description="Maximum number of attempts.")
 
 
 class WaitQuery(BaseModel):
-    """How long to wait."""
+    """How long to wait for the job's end."""
 
     wait: Annotated[
         float,
         Field(
             ge=0,
             allow_inf_nan=False,
-            description="Wait for the end up to so many seconds, at most 50.",
+            description="Seconds to wait for the job's end, at most 50.",
         ),
     ] = 0.0
 
@@ -72,10 +74,10 @@ class ListQuery(BaseModel):
     state: State | None = Field(None, description="Only jobs in this state.")
     kind: str | None = Field(None, description="Only jobs of this kind.")
     owner: str | None = Field(
-        None, description="Another owner's jobs, or * for all: admin tokens only."
+        None, description="List the jobs of another owner, or * for all; admin tokens only."
     )
-    limit: int = Field(20, ge=1, le=MAX_PAGE, description="How many at most.")
-    cursor: str | None = Field(None, description="Where to go on: the cursor of the page before.")
+    limit: int = Field(20, ge=1, le=MAX_PAGE, description="Maximum number of jobs.")
+    cursor: str | None = Field(None, description="Cursor of the previous page.")
 
 
 class SigninQuery(BaseModel):
@@ -83,7 +85,7 @@ class SigninQuery(BaseModel):
 
     code: str = Field(
         max_length=200,
-        description="The code of the link that serve printed: good once, for ten minutes.",
+        description="Code of a sign-in link: valid once, for ten minutes.",
     )
 
 
@@ -120,20 +122,19 @@ class KindList(TypedDict):
 
 
 class Health(TypedDict):
-    """Whether the server lives and can work."""
+    """Whether the server is running and can work."""
 
     live: bool
     ready: bool
     reasons: list[str]
-    #: How many workers are alive.
+    #: How many workers are running.
     workers: int
-    #: How often what had ended was started again: the embedded store, the server's worker, and the
-    #: loops of the workers that are alive.
+    #: Restarts of the embedded store, of the server's worker, and of the loops of the running
+    #: workers.
     restarts: dict[str, int]
     #: What is nearly used up.
     warnings: list[str]
-    #: The longest time within the last minute that the server answered nobody.
+    #: The longest time within the last minute in which the server did not answer.
     loop_lag_seconds: float
-    #: Which walls this machine puts around jobs that read strangers' bytes, and whether they are
-    #: enough.
+    #: The sandbox of this machine for jobs that read untrusted files, and whether it is enough.
     sandbox: NotRequired[dict[str, Any]]

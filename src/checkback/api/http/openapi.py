@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter
 
-from checkback.api.operations import Operation
+from checkback.api.operations import Operation, OperationResult
 from checkback.core.errors import (
     CheckbackError,
     EngineUnavailable,
@@ -22,8 +22,8 @@ from checkback.dialects import native
 _REFERENCE = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _ABOUT = {
-    "job_id": "The id that submitting the job gave.",
-    "name": "The artifact's id, or its name.",
+    "job_id": "The job id returned when the job was submitted.",
+    "name": "Id or name of the artifact.",
 }
 
 
@@ -111,27 +111,36 @@ def _headers(operation: Operation) -> Iterable[dict[str, Any]]:
 
 
 def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    responses: dict[str, Any] = {}
     for status, answer in operation.answers.items():
-        made[str(status)] = {"description": answer.description}
-        if not answer.empty:
-            schema = {} if answer.schema is None else _schema(answer.schema, schemas)
-            made[str(status)]["content"] = {answer.media_type: {"schema": schema}}
+        responses[str(status)] = _response(answer, schemas)
+    for status, codes in sorted(_error_codes(operation).items()):
+        schema = _schema(native.ErrorRecord, schemas)
+        description = f"{HTTPStatus(status).phrase}: {', '.join(sorted(set(codes)))}"
+        response = {
+            "description": description,
+            "content": {"application/json": {"schema": schema}},
+        }
+        responses.setdefault(str(status), response)
+    return responses
+
+
+def _response(answer: OperationResult, schemas: dict[str, Any]) -> dict[str, Any]:
+    if answer.empty:
+        return {"description": answer.description}
+    schema = {} if answer.schema is None else _schema(answer.schema, schemas)
+    return {"description": answer.description, "content": {answer.media_type: {"schema": schema}}}
+
+
+def _error_codes(operation: Operation) -> dict[int, list[str]]:
+    """The codes of the operation's errors, by status."""
     errors: list[type[CheckbackError]] = list(operation.errors)
     if not operation.public:
         errors += [Unauthorized, Forbidden, QuotaExceeded, EngineUnavailable]
     by_status: dict[int, list[str]] = {}
     for error in errors:
         by_status.setdefault(error.http_status, []).append(error.code)
-    for status, codes in sorted(by_status.items()):
-        made.setdefault(
-            str(status),
-            {
-                "description": f"{HTTPStatus(status).phrase}: {', '.join(sorted(set(codes)))}",
-                "content": {"application/json": {"schema": _schema(native.ErrorRecord, schemas)}},
-            },
-        )
-    return made
+    return by_status
 
 
 def _schema(form: Any, schemas: dict[str, Any]) -> dict[str, Any]:

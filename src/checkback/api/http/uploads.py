@@ -1,4 +1,4 @@
-"""Uploads in the native API: hand in a file once, and let any number of jobs work on it."""
+"""Uploads in the native API: upload a file once, and let any number of jobs work on it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from checkback.service import Service
 
 
 class UploadQuery(BaseModel):
-    """What the file is called."""
+    """The name of the file."""
 
     name: str = Field(
-        "file", max_length=500, description="The file's name; results are called after it."
+        "file", max_length=500, description="Name of the file; results are named after it."
     )
 
 
 class UploadRecord(TypedDict):
-    """A file that was handed in. ``source`` is what a job takes as its ``url``."""
+    """An uploaded file. ``source`` is what a job takes as its ``url``."""
 
     id: str
     source: str
@@ -52,7 +52,8 @@ def upload_operations(service: Service) -> Sequence[Operation]:
             "uploadFile",
             "POST",
             "/api/uploads",
-            "Hand in a file: the body is its content, 200 MB at most. Kept for a day after its last use.",
+            "Upload a file: the body is its content, at most 200 MB. The file is kept for a "
+            "day after its last use.",
             upload,
             {201: OperationResult("The upload.", UploadRecord)},
             query=UploadQuery,

@@ -1,6 +1,6 @@
-"""What the server says that it can do: only what it really does.
+"""The capabilities that the server declares: only what it really does.
 
-FastMCP and the SDK declare a ``listChanged`` for everything, prompts that there are none of, and
+FastMCP and the SDK declare ``listChanged`` for everything, prompts although there are not any, and
 logging. The lists' ``ttlMs`` is set here as well.
 """
 
@@ -39,8 +39,8 @@ CACHE_HINTS: Mapping[str, CacheHint] = {
 
 
 class Capabilities(Middleware):
-    """Corrects the declaration in both eras. ``tools_change``: ``tools/list_changed`` is sent;
-    ``has_card``: there is something to show in hosts with MCP Apps.
+    """Corrects the declaration for both versions of the protocol. ``tools_change``:
+    ``tools/list_changed`` is sent; ``has_card``: hosts with MCP Apps can show the card.
     """
 
     def __init__(self, *, tools_change: bool, has_card: bool) -> None:
@@ -100,7 +100,7 @@ class Capabilities(Middleware):
 
 
 def hint_caches(server: FastMCP[Any]) -> None:
-    """Say for how long lists may be kept; FastMCP's own setting would say it of what is read as
+    """Declare for how long lists may be cached; FastMCP's own setting would apply to resources as
     well.
     """
     server._mcp_server.cache_hints |= CACHE_HINTS  # pyright: ignore[reportPrivateUsage]

@@ -1,8 +1,9 @@
-"""The card: a job that shows itself live in the chat, in hosts that support MCP Apps (SEP-1865).
+"""The card: a live view of a job in the chat, in hosts that support MCP Apps (SEP-1865).
 
-One HTML resource, ``ui://checkback/job``, that names nothing outside itself. A host shows it beside
-the answer of a tool that starts or follows a job; it then asks ``job.card`` through the host, which
-tells all it shows and answers when there is news. Clients without MCP Apps are listed neither.
+One HTML resource, ``ui://checkback/job``, that loads nothing from outside. A host shows it next to
+the result of a tool that starts or follows a job; it then calls ``job.card`` through the host,
+which returns everything that the card shows and answers when something has changed. Clients without
+MCP Apps get neither listed.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ SHOWN_BY = frozenset(
         "page.getJobStatus", "get_job_check", "wait_job_completion",
     }
 )  # fmt: skip
-"""Tools that show the card, besides those that start a job."""
+"""Tools that show the card, in addition to those that start a job."""
 
 CALLED_BY_CARD = (CARD_TOOL, "job.status", "job.cancel")
 
@@ -69,10 +70,10 @@ class CardInput(BaseModel):
 
     job_id: JobId
     seen: Annotated[
-        str | None, Field(max_length=64, description="What the card shows now: its `seen`.")
+        str | None, Field(max_length=64, description="The `seen` of what the card shows now.")
     ] = None
     wait_seconds: Annotated[
-        float, Field(ge=0, le=MAX_HOLD_SECONDS, description="How long to wait for news of it.")
+        float, Field(ge=0, le=MAX_HOLD_SECONDS, description="Seconds to wait for a change.")
     ] = 0
 
 
@@ -86,7 +87,7 @@ class BarRecord(TypedDict):
 
 
 class PictureRecord(TypedDict):
-    """A picture among the job's files, and where it can be read."""
+    """An image among the job's files, and where it can be read."""
 
     uri: str
     name: str
@@ -99,7 +100,7 @@ class AxisRecord(TypedDict):
 
 
 class PreviewRecord(TypedDict):
-    """What came out, small enough for a card. All of it may be a page's or a document's."""
+    """The result, small enough for a card. All of it may come from a page or a document."""
 
     title: str | None
     url: str | None
@@ -113,55 +114,56 @@ class PreviewRecord(TypedDict):
 
 
 class CardRecord(TypedDict):
-    """What the card shows beside the ticket."""
+    """What the card shows in addition to the job summary."""
 
     says: str
     icon: str
     bar: list[BarRecord]
     can_cancel: bool
     page_url: Annotated[
-        str | None, Field(description="The job's web page, where the server has one.")
+        str | None, Field(description="URL of the job's web page, if the server has one.")
     ]
     preview: PreviewRecord | None
     seen: str
 
 
 class CardSummary(native.JobSummary):
-    """A ticket, with what the card shows beside it."""
+    """A job summary, with what else the card shows."""
 
     card: CardRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """The handler of ``job.card``. ``base_url`` gives the address of the web page, where there is
+    """The handler of ``job.card``. ``base_url`` returns the URL of the web page, if there is
     one.
     """
 
-    desk: ToolContext
+    tool_context: ToolContext
     base_url: Callable[[], str] | None = None
 
     async def answer(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         """The job as the card shows it: at once if it is not what the card has seen, else at the
         next change.
 
-        It never counts as reading the result: a person sees the card, the agent has not been told.
+        It never counts as reading the result: a person sees the card, but the agent has not read
+        it.
         """
         wanted = checked(CardInput, arguments)
-        job = await self.desk.service.get(caller, wanted.job_id)
+        job = await self.tool_context.service.get(caller, wanted.job_id)
         if wanted.seen == _seen(job) and not job.state.is_final:
             job = await self._news(caller, job, wanted.wait_seconds)
-        outlook = await self.desk.outlook(job)
+        outlook = await self.tool_context.outlook(job)
         card = await self._card(caller, job, outlook, datetime.now(UTC))
-        headline = native.headline(job, self.desk.steps, outlook)
-        return reply({**self.desk.record(job, outlook), "card": card}, headline=headline)
+        headline = native.headline(job, self.tool_context.steps, outlook)
+        return reply({**self.tool_context.record(job, outlook), "card": card}, headline=headline)
 
     async def _news(self, caller: Caller, job: Job, seconds: float) -> Job:
         before = _seen(job)
-        with suppress(TimeoutError, QuotaExceeded), self.desk.service.quotas.stream(caller):
+        with suppress(TimeoutError, QuotaExceeded), self.tool_context.service.quotas.stream(caller):
             async with (
                 asyncio.timeout(seconds),
-                aclosing(self.desk.service.watch(caller, job.id)) as watch,
+                aclosing(self.tool_context.service.watch(caller, job.id)) as watch,
             ):
                 async for job in watch:
                     if _seen(job) != before:
@@ -172,15 +174,7 @@ class Card:
         return {
             "says": human.sentence(job, outlook, now, with_elapsed=False),
             "icon": human.ICONS[job.state],
-            "bar": [
-                {
-                    "name": one.name,
-                    "seconds": one.seconds,
-                    "share": one.width / human.BAR_WIDTH,
-                    "role": one.role,
-                }
-                for one in human.bar(job, now)
-            ],
+            "bar": [_segment(segment) for segment in human.bar(job, now)],
             "can_cancel": caller.may(Scope.WRITE) and may_move(job.state, State.CANCELLED),
             "page_url": None if self.base_url is None else f"{self.base_url()}/jobs/{job.id}",
             "preview": await self._preview(caller, job) if job.state is State.COMPLETED else None,
@@ -211,30 +205,33 @@ class Card:
     async def _read(self, caller: Caller, job: Job, item: Artifact) -> bytes:
         with suppress(NotFound, OSError):
             if item.size_bytes <= MAX_REPORT_BYTES:
-                _, path = await self.desk.service.artifact(caller, job.id, item.name)
+                _, path = await self.tool_context.service.artifact(caller, job.id, item.name)
                 return await asyncio.to_thread(path.read_bytes)
         return b""
 
 
-def card_tool(desk: ToolContext, base_url: Callable[[], str] | None) -> ApiTool:
-    """The tool that the card asks: for apps only, and listed to hosts of them only."""
+def card_tool(tool_context: ToolContext, base_url: Callable[[], str] | None) -> ApiTool:
+    """The tool that the card calls: for apps only, and listed only to hosts that support them."""
     return ApiTool.of(
         CARD_TOOL,
-        desk.guarded(Card(desk, base_url).answer),
-        title="Card of a job",
-        description="Report a job to the card that shows it in the chat. Agents use job.status.",
+        tool_context.guarded(Card(tool_context, base_url).answer),
+        title="Job card",
+        description=(
+            "Report a job to the card that shows it in the chat. Agents use job.status instead."
+        ),
         parameters=CardInput.model_json_schema(),
         output_schema=schema_of(CardSummary),
         annotations=ToolAnnotations(
-            title="Card of a job", read_only_hint=True, idempotent_hint=True, open_world_hint=False
+            title="Job card", read_only_hint=True, idempotent_hint=True, open_world_hint=False
         ),
     )
 
 
 def show_card(tools: Iterable[ApiTool | JobTool]) -> None:
-    """Say of every tool whose answer is about one job that the card shows it.
+    """Mark every tool whose result is about one job: the card shows it.
 
-    An addition beside the tool's schema, which hosts without MCP Apps pass over: no answer changes.
+    It is metadata next to the tool's schema, which hosts without MCP Apps ignore: no result
+    changes.
     """
     for one in tools:
         tool = one.tool if isinstance(one, JobTool) else one
@@ -245,11 +242,9 @@ def show_card(tools: Iterable[ApiTool | JobTool]) -> None:
 
 
 def add_card(server: FastMCP[None], names: Names) -> None:
-    """Add the resource. It may fetch nothing from anywhere: pictures come through the host, as
-    data.
+    """Add the resource. It must not load anything: images come through the host, as data.
 
-    It calls tools by the names that are listed: a host may refuse a card what it has not seen in
-    the list.
+    It calls tools by their listed names: a host may refuse calls of other names.
     """
     html = HTML.read_text("utf-8")
     for name in CALLED_BY_CARD:
@@ -260,7 +255,7 @@ def add_card(server: FastMCP[None], names: Names) -> None:
             uri=AnyUrl(CARD),
             name="job-card",
             title="Job card",
-            description="A job that shows itself live in the chat.",
+            description="A live view of a job in the chat.",
             mime_type=UI_MIME_TYPE,
             meta={"ui": {"csp": policy, "prefersBorder": True}},
             text=html,
@@ -268,38 +263,52 @@ def add_card(server: FastMCP[None], names: Names) -> None:
     )
 
 
+def _segment(segment: human.Segment) -> BarRecord:
+    return {
+        "name": segment.name,
+        "seconds": segment.seconds,
+        "share": segment.width / human.BAR_WIDTH,
+        "role": segment.role,
+    }
+
+
 def _seen(job: Job) -> str:
-    """Names what a card shows of a job; what passes by itself, as time does, is no part of it."""
+    """Names what a card shows of a job, except what changes by itself, such as elapsed time."""
     shown = (job.state, job.phase, job.progress, job.message, job.attempts.started, job.finished_at)
     return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
 
 def _picture(job: Job, name: str | None) -> PictureRecord | None:
-    """A picture of the job's that a host can read: the one of that name, or the first."""
+    """An image of the job that a host can read: the one with that name, or the first."""
     for item in job.artifacts:
-        if (
-            item.media_type in PICTURES
-            and item.size_bytes <= MAX_READ_BYTES
-            and name in (None, item.name)
-        ):
+        if name in (None, item.name) and _can_be_shown(item):
             uri = f"job://{job.id}/artifacts/{item.id}"
             return {"uri": uri, "name": item.name, "media_type": item.media_type}
     return None
+
+
+def _can_be_shown(item: Artifact) -> bool:
+    return item.media_type in PICTURES and item.size_bytes <= MAX_READ_BYTES
 
 
 def _of_report(job: Job, report: dict[str, Any]) -> dict[str, Any]:
     quality: dict[str, Any] = report.get("quality") or {}
     axes = cast("dict[str, dict[str, Any]]", quality.get("axes") or {})
     layout: dict[str, Any] = report.get("layout") or {}
-    palette: list[tuple[str, float]] = []
-    if "colors" in (report.get("design") or {}):
-        palette = native.point(report, "/design/colors/palette")
     return {
         "title": report.get("title"),
         "url": report.get("finalUrl") or report.get("url"),
         "score": quality.get("overallScore"),
         "grade": quality.get("grade"),
         "axes": [{"name": name, "score": axis["score"]} for name, axis in axes.items()],
-        "palette": [colour for colour, _ in palette[:MAX_PALETTE]],
+        "palette": _palette(report),
         "picture": _picture(job, layout.get("screenshot") or ""),
     }
+
+
+def _palette(report: dict[str, Any]) -> list[str]:
+    """The most used colors."""
+    if "colors" not in (report.get("design") or {}):
+        return []
+    palette: list[tuple[str, float]] = native.point(report, "/design/colors/palette")
+    return [color for color, _ in palette[:MAX_PALETTE]]

@@ -1,5 +1,5 @@
-"""``completion/complete``: ids of the caller's recent jobs, and names of kinds, by what is typed so
-far.
+"""``completion/complete``: ids of the caller's recent jobs, and names of kinds, by what was typed
+so far.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 MAX_VALUES = 100
 SCAN_LIMIT = 500
-"""So many of the newest jobs are looked at for ids that begin so."""
+"""How many of the newest jobs are searched for ids with that prefix."""
 NOTHING = Completion(values=[], total=0, has_more=False)
 
 
 class Completions:
     """Completes the arguments of the resource templates."""
 
-    def __init__(self, desk: ToolContext) -> None:
-        self._desk = desk
+    def __init__(self, tool_context: ToolContext) -> None:
+        self._tool_context = tool_context
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     def add_to(self, server: FastMCP[None]) -> None:
         server.add_completion_handler(self.complete)
@@ -52,7 +52,7 @@ class Completions:
         argument: CompletionArgument,
         context: CompletionContext | None,
     ) -> Completion:
-        """The values that begin with what is typed; none for what nobody can complete."""
+        """The values that begin with what was typed; none for arguments without completion."""
         if not isinstance(ref, ResourceTemplateReference):
             return NOTHING
         typed = argument.value.lower()
@@ -64,16 +64,20 @@ class Completions:
             return NOTHING
         given = (context.arguments if context is not None else None) or {}
         try:
-            await self._desk.ready()
-            caller = self._desk.caller()
-            if argument.name == "job_id":
-                return await self._jobs(caller, typed)
-            if argument.name == "artifact_id" and "artifact_id" in ref.uri:
-                return await self._artifacts(caller, given.get("job_id", ""), typed)
+            await self._tool_context.ready()
+            return await self._of_job(ref.uri, argument.name, typed, given.get("job_id", ""))
         except (NotFound, InvalidInput):
             return NOTHING
         except CheckbackError as error:
             raise MCPError(code=INTERNAL_ERROR, message=f"{error.message} {error.hint}") from None
+
+    async def _of_job(self, uri: str, name: str, typed: str, job_id: str) -> Completion:
+        """The values for an argument of a job's resource."""
+        caller = self._tool_context.caller()
+        if name == "job_id":
+            return await self._jobs(caller, typed)
+        if name == "artifact_id" and "artifact_id" in uri:
+            return await self._artifacts(caller, job_id, typed)
         return NOTHING
 
     async def _jobs(self, caller: Caller, typed: str) -> Completion:

@@ -1,6 +1,4 @@
-"""The icons of the server and its tools: drawings inside of their own address, so nothing is
-fetched.
-"""
+"""The icons of the server and its tools, as data URLs, so nothing is fetched."""
 
 from __future__ import annotations
 
@@ -19,10 +17,10 @@ def _icon(path: str) -> Icon:
 
 
 JOB = _icon("M21 12a9 9 0 1 1-4-7.5M9 11l3 3 9-9")
-"""A tick that comes back: the server, and tools for jobs of any kind."""
+"""A check mark in a circle: the server, and tools for jobs of any kind."""
 
 PAGE = _icon("M3 5h18v14H3zM3 9h18M6 7h.01")
-"""A browser's window."""
+"""A browser window."""
 
 DOCUMENT = _icon("M14 3H6v18h12V7zM14 3v4h4M9 12h6M9 16h6")
 """A sheet with a folded corner."""

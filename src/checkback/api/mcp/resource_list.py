@@ -1,8 +1,8 @@
-"""The caller's recent jobs in ``resources/list``, newest first, beside the resources that everybody
+"""The caller's recent jobs in ``resources/list``, newest first, after the resources that everybody
 has.
 
-A job is listed by its kind and state, in our words only: a list goes into an agent's context
-unasked.
+A job is listed by its kind and state only: a list goes into an agent's context without being asked
+for.
 """
 
 from __future__ import annotations
@@ -34,27 +34,25 @@ if TYPE_CHECKING:
 
 JOBS_ON_A_PAGE = 50
 MAX_PAGES = 10
-"""Many clients read every page at once; older jobs are found by the tool that lists jobs."""
+"""Many clients read all pages at once; older jobs are found with the tool that lists jobs."""
 
 Listed = tuple[tuple[str, str], ...]
-"""URIs and names of the newest jobs: what a client sees change in its list."""
+"""URIs and names of the newest jobs: a change of these changes a client's list."""
 
 
 class JobListing:
     """Answers ``resources/list``."""
 
-    def __init__(self, server: FastMCP[Any], desk: ToolContext) -> None:
+    def __init__(self, server: FastMCP[Any], tool_context: ToolContext) -> None:
         self._server = server
-        self._desk = desk
+        self._tool_context = tool_context
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     def add_to(self, server: FastMCP[Any]) -> None:
-        """Take the place of FastMCP's own handler, which lists only what is the same for all
-        callers.
-        """
+        """Replaces FastMCP's own handler, which lists only what is the same for all callers."""
         server._mcp_server.add_request_handler(  # pyright: ignore[reportPrivateUsage]
             "resources/list", PaginatedRequestParams, self._list
         )
@@ -69,7 +67,7 @@ class JobListing:
     ) -> ListResourcesResult:
         with bind_request_context(ctx):
             try:
-                await self._desk.ready()
+                await self._tool_context.ready()
                 return await self._page(params.cursor)
             except InvalidInput as error:
                 raise MCPError(
@@ -82,7 +80,9 @@ class JobListing:
 
     async def _page(self, cursor: str | None) -> ListResourcesResult:
         number, after = _parsed(cursor)
-        page = await self._service.list(self._desk.caller(), limit=JOBS_ON_A_PAGE, cursor=after)
+        page = await self._service.list(
+            self._tool_context.caller(), limit=JOBS_ON_A_PAGE, cursor=after
+        )
         resources = [job_resource(job) for job in page.jobs]
         if cursor is None:
             fixed = await self._server.list_resources()
@@ -105,12 +105,12 @@ def job_resource(job: Job) -> Resource:
 
 
 def _parsed(cursor: str | None) -> tuple[int, str | None]:
-    """The number of the page that is asked for, and where it begins."""
+    """The number of the requested page, and where it begins."""
     if cursor is None:
         return 1, None
     number, _, after = cursor.partition(":")
     if not after or number not in {str(one) for one in range(2, MAX_PAGES + 1)}:
         raise InvalidInput(
-            "`cursor` is not one that this list returned.", hint="List again without it."
+            "`cursor` was not returned by this list.", hint="List again without a cursor."
         )
     return int(number), after

@@ -1,9 +1,8 @@
-"""The MCP door: a FastMCP server for stdio and Streamable HTTP, for clients of both eras of the
+"""The MCP API: a FastMCP server for stdio and Streamable HTTP, for clients of both versions of the
 protocol.
 
-Who may speak to it over HTTP is found out before it, by
-``checkback.api.middleware.authentication``; put its ``RequireCaller`` around what ``http_app``
-gives.
+Over HTTP, ``checkback.api.middleware.authentication`` checks the callers; put its ``RequireCaller``
+around the application of ``http_app``.
 """
 
 from __future__ import annotations
@@ -53,26 +52,26 @@ if TYPE_CHECKING:
     from checkback.service import Service
 
 TOOLSETS = ("pages", "documents", "jobs")
-"""The sets of tools that there are by default; ``lean`` is a further one."""
+"""The default toolsets; ``lean`` is another one."""
 
 DOCUMENT_MODULES = "checkback.kinds.documents."
 DOCUMENT_KIND = "pdf.to_text"
-"""Where this kind is not installed there are no document tools either."""
+"""If this kind is not installed, there are no document tools either."""
 
 
-# FastMCP's spans hold what callers sent; ours (measures.tool_call) take their place.
+# FastMCP's spans contain what callers sent; ours (measures.tool_call) replace them.
 fastmcp.settings.telemetry_mode = "off"
 
 
 def http_caller() -> Caller:
-    """Who sent the HTTP request that is being answered, as the gate found out.
+    """The caller of the current HTTP request, as the authentication middleware identified it.
     Raises Unauthorized.
     """
     return caller_of(get_http_request().scope)
 
 
 def http_base_url() -> str:
-    """Under which address the client of the current HTTP request called us."""
+    """The URL at which the client of the current HTTP request reached this server."""
     return base_url_of(get_http_request())
 
 
@@ -94,19 +93,18 @@ def build_server(
     save_folder: Path | None = None,
     tool_changes: ToolListChanges | None = None,
 ) -> JobServer:
-    """The server with its tools. ``caller`` is asked at each call: ``http_caller``, or one that
-    gives LOCAL.
+    """The server with its tools. ``caller`` returns the caller of each call: ``http_caller``, or
+    one that returns LOCAL.
 
-    ``toolsets`` says which tools are there: of ``pages``, ``documents`` (they need ``pdfco``),
-    ``jobs`` and ``lean``. Every kind that is registered by now and that no other tool covers gets
-    one. Tools named in ``task_only`` refuse clients that do not speak tasks. ``page_url`` gives the
-    address of the web page, for those who can reach it; ``base_url`` the address of files, where
-    ``pdfco`` has none. ``save_folder`` is where job.result may save files. ``tool_changes``
-    announces new lists of tools; without it the list is declared not to change. Raises ValueError
-    when two tools would have the same name.
+    ``toolsets`` selects the tools: ``pages``, ``documents`` (they need ``pdfco``), ``jobs`` and
+    ``lean``. Every registered kind that no other tool covers gets its own tool. Tools named in
+    ``task_only`` refuse clients without tasks. ``page_url`` returns the URL of the web page, if
+    clients can reach it; ``base_url`` the URL of files, if ``pdfco`` has none. ``save_folder`` is
+    where job.result may save files. ``tool_changes`` announces new lists of tools; without it the
+    list is declared not to change. Raises ValueError when two tools would have the same name.
     """
     names = Names(tool_names)
-    desk = ToolContext(
+    tool_context = ToolContext(
         source=service if isinstance(service, ServiceSource) else Connected(service),
         caller=caller,
         names=names,
@@ -118,10 +116,10 @@ def build_server(
         has_retry="lean" not in toolsets or "jobs" in toolsets,
         save_folder=save_folder,
     )
-    toolbox = Toolbox(partial(_made, desk, toolsets, pdfco, page_url))
+    toolbox = Toolbox(partial(_made, tool_context, toolsets, pdfco, page_url))
     capabilities = Capabilities(tools_change=tool_changes is not None, has_card="jobs" in toolsets)
     server = _server(names, toolbox, capabilities, version, production=production)
-    _extend(server, desk, task_only, tool_changes, has_card="jobs" in toolsets)
+    _extend(server, tool_context, task_only, tool_changes, has_card="jobs" in toolsets)
     return server
 
 
@@ -145,16 +143,16 @@ def _server(
 
 def _extend(
     server: JobServer,
-    desk: ToolContext,
+    tool_context: ToolContext,
     task_only: Collection[str],
     tool_changes: ToolListChanges | None,
     *,
     has_card: bool,
 ) -> None:
-    """What is there besides tools."""
-    toolbox, otherwise = server.toolbox, job_told(desk)
+    """Everything besides tools."""
+    toolbox, otherwise = server.toolbox, job_told(tool_context)
     tasks = Tasks(
-        desk,
+        tool_context,
         toolbox.starters,
         lambda job: toolbox.told.get(job.kind, otherwise),
         task_only=task_only,
@@ -165,41 +163,39 @@ def _extend(
     # Outermost, so that it sees what the shortcut answers, too.
     server._mcp_server.middleware.insert(0, encodable)  # pyright: ignore[reportPrivateUsage]
     server.add_extension(tasks)
-    add_job_resources(server, desk)
-    listing = JobListing(server, desk)
+    add_job_resources(server, tool_context)
+    listing = JobListing(server, tool_context)
     listing.add_to(server)
-    Completions(desk).add_to(server)
-    Subscriptions(server, desk, tasks, listing, tool_changes).add_to(server)
+    Completions(tool_context).add_to(server)
+    Subscriptions(server, tool_context, tasks, listing, tool_changes).add_to(server)
     if tool_changes is not None:
         tool_changes.add_to(server)
     hint_caches(server)
     if has_card:
-        add_card(server, desk.names)
+        add_card(server, tool_context.names)
 
 
 def _made(
-    desk: ToolContext,
+    tool_context: ToolContext,
     toolsets: Collection[str],
     pdfco: PdfcoSetting | None,
     page_url: Callable[[], str] | None,
 ) -> Made:
-    """The tools for the kinds that are registered by now, with texts that name only tools that are
-    there.
-    """
-    found, told = _tools(desk, toolsets, pdfco, page_url)
+    """The tools for the registered kinds, with texts that mention only existing tools."""
+    found, told = _tools(tool_context, toolsets, pdfco, page_url)
     tools = [one.tool if isinstance(one, JobTool) else one for one in found]
-    desk.names.learn(tool.name for tool in tools)
+    tool_context.names.learn(tool.name for tool in tools)
     leave_out_absent(tools)
     return found, told
 
 
 def _tools(
-    desk: ToolContext,
+    tool_context: ToolContext,
     toolsets: Collection[str],
     pdfco: PdfcoSetting | None,
     page_url: Callable[[], str] | None,
 ) -> tuple[list[ApiTool | JobTool], dict[str, Told]]:
-    """The tools that there are, and by kind who tells of an ended job in its own words."""
+    """All tools, and for each kind the function that renders its ended jobs."""
     found: list[ApiTool | JobTool] = []
     told: dict[str, Told] = {}
     covered = {KIND, *covered_kinds()}
@@ -207,27 +203,29 @@ def _tools(
     of_pages = [kind for kind in kinds if kind.name.startswith("page.")]
     of_documents = [kind for kind in kinds if kind.function.__module__.startswith(DOCUMENT_MODULES)]
     if "pages" in toolsets:
-        pages = ReftrixTools(desk, status_tool=_status_tool(toolsets, pdfco))
+        pages = ReftrixTools(tool_context, status_tool=_status_tool(toolsets, pdfco))
         told[KIND] = pages.told
-        found += reftrix_tools(pages, desk.wait_seconds)
-        found += kind_tools(desk, of_pages)
+        found += reftrix_tools(pages, tool_context.wait_seconds)
+        found += kind_tools(tool_context, of_pages)
     if pdfco is not None and _has_documents(toolsets, pdfco):
-        documents = PdfcoTools(desk, pdfco)
+        documents = PdfcoTools(tool_context, pdfco)
         told |= dict.fromkeys(covered_kinds(), documents.told)
         found += pdfco_tools_of(documents)
-        found += kind_tools(desk, of_documents)
+        found += kind_tools(tool_context, of_documents)
     if "lean" in toolsets:
-        found += lean_tools(desk, has_job_tools="jobs" in toolsets)
+        found += lean_tools(tool_context, has_job_tools="jobs" in toolsets)
     if "jobs" in toolsets:
-        found += job_tools(desk)
-        found += kind_tools(desk, [kind for kind in kinds if kind not in of_pages + of_documents])
-        found.append(card_tool(desk, page_url))
+        found += job_tools(tool_context)
+        found += kind_tools(
+            tool_context, [kind for kind in kinds if kind not in of_pages + of_documents]
+        )
+        found.append(card_tool(tool_context, page_url))
         show_card(found)
     return found, told
 
 
 def _status_tool(toolsets: Collection[str], pdfco: PdfcoSetting | None) -> str | None:
-    """The tool that reports on a job of any kind, of those that there are."""
+    """The existing tool that reports on a job of any kind."""
     if "jobs" in toolsets:
         return "job.status"
     if "lean" in toolsets:

@@ -1,9 +1,9 @@
-"""Change notifications: ``resources/subscribe`` of the handshake era, ``subscriptions/listen`` of
-2026-07-28.
+"""Change notifications: ``resources/subscribe`` of the protocol with a handshake,
+``subscriptions/listen`` of 2026-07-28.
 
-A client subscribes to the resources of a job (``job://ID`` and what is below it) and is told when
-one of them has changed; a resource that never changes can be subscribed to as well. Somebody else's
-job is treated as one that does not exist. ``subscriptions/listen`` also serves tasks.
+A client subscribes to the resources of a job (``job://ID`` and what is below it) and is notified
+when one of them has changed; a resource that never changes can be subscribed to as well. Another
+owner's job is treated like one that does not exist. ``subscriptions/listen`` also serves tasks.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ if TYPE_CHECKING:
     from checkback.service import Service
 
 MAX_SUBSCRIPTIONS = 100
-"""So many resources one session or one stream can subscribe to."""
+"""How many resources one session or one stream can subscribe to."""
 MAX_STREAMS = 100
-"""So many streams one owner can have open."""
+"""How many streams one owner can have open."""
 RETRY_SECONDS = 1.0
 LIST_PAUSE_SECONDS = 1.0
-"""Changes of the list of resources that follow each other faster are told as one."""
+"""Changes of the resource list that follow each other faster are reported as one."""
 STATE_KEY = "checkback/subscriptions"
 
 RequestContext = ServerRequestContext[Any, Any]
 Stream = Callable[[], Awaitable[None]]
-"""Sends notifications until nothing more can come."""
+"""Sends notifications until no more can come."""
 log = logging.getLogger(__name__)
 
 
@@ -84,13 +84,13 @@ class Followed:
 
 
 class SessionSubscriptions:
-    """What one session of the handshake era has subscribed to."""
+    """The subscriptions of one session with a handshake."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def check_room(self, uri: str) -> None:
-        """Raise MCPError where no further resource can be subscribed to."""
+        """Raise MCPError if the session has too many subscriptions."""
         if uri not in self._tasks and len(self._tasks) >= MAX_SUBSCRIPTIONS:
             message = f"A session can subscribe to {MAX_SUBSCRIPTIONS} resources; unsubscribe from one first."
             raise MCPError(code=INVALID_PARAMS, message=message)
@@ -129,13 +129,13 @@ class Subscriptions:
     def __init__(
         self,
         server: FastMCP[Any],
-        desk: ToolContext,
+        tool_context: ToolContext,
         tasks: Tasks,
         listing: JobListing,
         tool_changes: ToolListChanges | None,
     ) -> None:
         self._server = server
-        self._desk = desk
+        self._tool_context = tool_context
         self._tasks = tasks
         self._listing = listing
         self._tool_changes = tool_changes
@@ -144,10 +144,10 @@ class Subscriptions:
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     def add_to(self, server: FastMCP[Any]) -> None:
-        """Serve the three methods, which FastMCP leaves to others."""
+        """Serve the three methods, which FastMCP does not implement."""
         low_level = server._mcp_server  # pyright: ignore[reportPrivateUsage]
         low_level.add_request_handler(
             "resources/subscribe", SubscribeRequestParams, self._subscribe
@@ -174,7 +174,7 @@ class Subscriptions:
 
             subscriptions.check_room(
                 params.uri
-            )  # others may have come while we looked for this one
+            )  # others may have been added while this one was looked up
             try:
                 ended = self._service.quotas.open_stream(caller)
             except CheckbackError as error:
@@ -191,8 +191,8 @@ class Subscriptions:
     async def _listen(
         self, ctx: RequestContext, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
-        """Send what was asked for and can be had, until nothing more can come or the client hangs
-        up.
+        """Send what was requested and is available, until no more can come or the client
+        disconnects.
         """
         meta: Any = {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
         with bind_request_context(ctx), self._counted():
@@ -212,10 +212,11 @@ class Subscriptions:
 
     @contextmanager
     def _counted(self) -> Generator[None]:
-        """One more stream of this owner is open. Raises MCPError where there are too many."""
+        """Count one more open stream of this owner. Raises MCPError if there are too many."""
         try:
-            caller = self._desk.caller()
-            # Over stdio the caller has no quota, and there may be no server yet that could count.
+            caller = self._tool_context.caller()
+            # Over stdio the caller has no quota, and there may be no server yet that could count
+            # streams.
             ended = self._service.quotas.open_stream(caller) if has_quota(caller) else _nothing
         except CheckbackError as error:
             raise _refusal(error) from None
@@ -236,8 +237,9 @@ class Subscriptions:
     async def _honoured(
         self, ctx: RequestContext, wanted: SubscriptionFilter, meta: Any
     ) -> tuple[dict[str, Any], list[Stream]]:
-        """What of this the client gets, and what sends it. How things are now is noted before the
-        acknowledgement, so that no change after it is missed."""
+        """Which of these subscriptions the client gets, and the streams that send them. The current
+        state is read before the acknowledgement, so that no later change is missed.
+        """
         send = _sender(ctx, meta)
         honoured: dict[str, Any] = {}
         streams: list[Stream] = []
@@ -263,13 +265,13 @@ class Subscriptions:
 
     async def _resources(self, caller: Caller, uris: list[str]) -> list[Followed]:
         if len(uris) > MAX_SUBSCRIPTIONS:
-            message = f"resourceSubscriptions is a list of up to {MAX_SUBSCRIPTIONS} URIs."
+            message = f"`resourceSubscriptions` must be a list of at most {MAX_SUBSCRIPTIONS} URIs."
             raise MCPError(code=INVALID_PARAMS, message=message)
         found = [await self._find(caller, uri) for uri in dict.fromkeys(uris)]
         return [one for one in found if one is not None]
 
     async def _find(self, caller: Caller, uri: str) -> Followed | None:
-        """The resource of this URI, or None if there is none, or none of this caller's."""
+        """The resource of this URI; None if it does not exist or is not the caller's."""
         named = job_uri(uri)
         if named is None:
             return Followed(uri) if await self._is_fixed(uri) else None
@@ -282,13 +284,13 @@ class Subscriptions:
             raise _refusal(error) from None
 
     async def _is_fixed(self, uri: str) -> bool:
-        """Whether the server has this resource itself, beside those of jobs."""
+        """Whether this is a resource of the server itself, not of a job."""
         if await self._server.get_resource(uri) is not None:
             return True
         return kind_named(uri) is not None
 
     async def _follow(self, caller: Caller, found: Followed, send: Send) -> None:
-        """Send an event each time this resource has changed, until the job is gone."""
+        """Send an event each time this resource has changed, until the job is deleted."""
         if found.job is None:
             await asyncio.Event().wait()
             return
@@ -330,8 +332,8 @@ class Subscriptions:
 
     async def _caller(self) -> Caller:
         try:
-            await self._desk.ready()
-            return self._desk.caller()
+            await self._tool_context.ready()
+            return self._tool_context.caller()
         except CheckbackError as error:
             raise _refusal(error) from None
 
@@ -353,7 +355,7 @@ def _sender(ctx: RequestContext, meta: Any) -> Send:
 
 
 def _shown(part: str, job: Job) -> object:
-    """What a resource of a job shows of it: two that are equal read the same."""
+    """What a resource shows of a job: if two of these are equal, the resource has not changed."""
     if part == "result":
         return job.finished_at if job.state is State.COMPLETED else None
     if part.startswith("artifacts/"):
@@ -362,12 +364,12 @@ def _shown(part: str, job: Job) -> object:
 
 
 def _connection(ctx: RequestContext) -> Connection:
-    """The connection, which outlives the request; the SDK has no public name for it."""
+    """The connection, which outlives the request; the SDK has no public attribute for it."""
     return ctx.session._connection  # pyright: ignore[reportPrivateUsage]
 
 
 def _subscriptions(connection: Connection) -> SessionSubscriptions:
-    """Those of a session, made when they are first asked for; they end with it."""
+    """The subscriptions of a session, created at first use; they end with it."""
     found = connection.state.get(STATE_KEY)
     if found is None:
         found = connection.state[STATE_KEY] = SessionSubscriptions()

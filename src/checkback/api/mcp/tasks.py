@@ -1,10 +1,9 @@
 """MCP's tasks extension ``io.modelcontextprotocol/tasks`` (SEP-2663): a job is a task, its id the
 task's id.
 
-A client opts in with each request. Then a tool that starts a job answers with the task at once, and
-the client asks for it, cancels it, or listens to it; without that it never sees one. The tool's
-whole result stands in the task when the job has ended, in the words of the tool that stands for the
-job's kind.
+A client opts in with each request. Then a tool that starts a job returns the task at once, and the
+client polls it, cancels it, or listens to it; other clients never see tasks. The tool's whole
+result is in the task when the job has ended, in the format of the job kind's own tool.
 """
 
 from __future__ import annotations
@@ -44,6 +43,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from checkback.api.mcp.tools.context import JobTool, Told, ToolContext
 from checkback.api.mcp.tools.list_changed import ToolListChanges
 from checkback.core.clean_text import clean_json
+from checkback.core.error_text import quoted
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 from checkback.core.job import Job
 from checkback.core.states import State
@@ -55,19 +55,19 @@ if TYPE_CHECKING:
 
 MODERN = frozenset(MODERN_PROTOCOL_VERSIONS)
 MAX_LISTENED = 100
-"""So many tasks one stream can listen to."""
+"""How many tasks one stream can listen to."""
 
 RequestContext = ServerRequestContext[Any, Any]
 
 
 class TaskIdParams(RequestParams):
-    """What ``tasks/get`` and ``tasks/cancel`` take."""
+    """The parameters of ``tasks/get`` and ``tasks/cancel``."""
 
     task_id: str
 
 
 class TaskUpdateParams(TaskIdParams):
-    """What ``tasks/update`` takes."""
+    """The parameters of ``tasks/update``."""
 
     input_responses: dict[str, Any] = Field(default_factory=dict)
 
@@ -79,21 +79,21 @@ class TaskNotificationParams(NotificationParams):
 
 
 class TaskNotification(Notification[TaskNotificationParams, Literal["notifications/tasks"]]):
-    """Sent to whoever listens to a task, at each of its changes."""
+    """Sent to each listener of a task at each of its changes."""
 
     method: Literal["notifications/tasks"] = "notifications/tasks"
     params: TaskNotificationParams
 
 
 class _Wire(BaseModel):
-    """A result that goes out as it is."""
+    """A result that is sent unchanged."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class Tasks(ServerExtension):
-    """Answers for tasks. ``tools`` are those that start jobs, by name; ``told`` finds the words for
-    a job.
+    """Handles tasks. ``tools`` are those that start jobs, by name; ``told`` renders the result of a
+    job.
 
     ``task_only`` names tools that refuse a client without tasks, with error -32021.
     """
@@ -102,14 +102,14 @@ class Tasks(ServerExtension):
 
     def __init__(
         self,
-        desk: ToolContext,
+        tool_context: ToolContext,
         tools: Mapping[str, JobTool],
         told: Callable[[Job], Told],
         *,
         task_only: Collection[str] = (),
         tool_changes: ToolListChanges | None = None,
     ) -> None:
-        self._desk = desk
+        self._tool_context = tool_context
         self._tool_changes = tool_changes
         self._tools = tools
         self._told = told
@@ -117,7 +117,7 @@ class Tasks(ServerExtension):
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     def methods(self) -> list[MethodBinding]:
         return [
@@ -127,7 +127,9 @@ class Tasks(ServerExtension):
         ]
 
     def answers(self, context: Context, tool: str) -> bool:
-        """Whether a call of this tool is answered with a task, or refused for want of tasks."""
+        """Whether a call of this tool returns a task, or is refused because the client does not
+        support tasks.
+        """
         if tool not in self._tools:
             return False
         request = context.request_context
@@ -154,9 +156,7 @@ class Tasks(ServerExtension):
                 raise _missing_capability()
             return await call_next()
         job = await tool.begin_task(params.arguments or {})
-        if isinstance(
-            job, ToolResult
-        ):  # refused: an error of the tool's input is a result of the tool
+        if isinstance(job, ToolResult):  # refused: an input error is a result of the tool
             return job
         return _Wire.model_validate({"resultType": "task", **await self._fields(job)})
 
@@ -165,7 +165,7 @@ class Tasks(ServerExtension):
         return {"resultType": "complete", **await self._detailed(caller, job)}
 
     async def _update(self, ctx: RequestContext, params: TaskUpdateParams) -> dict[str, Any]:
-        # No job of ours asks for input while it runs: whatever comes is for a question nobody
+        # No job asks for input while it runs: what arrives here answers a question that was not
         # asked.
         await self._read(ctx, params.task_id)
         return {"resultType": "complete"}
@@ -181,15 +181,16 @@ class Tasks(ServerExtension):
     async def listened(
         self, ctx: RequestContext, caller: Caller, asked: SubscriptionFilter
     ) -> list[str]:
-        """Those of the tasks in ``subscriptions/listen`` that are the caller's; of others nothing
-        is said.
+        """Those of the tasks in ``subscriptions/listen`` that are the caller's; others are ignored
+        silently.
         """
         if read_client_extension_settings(ctx, self.identifier) is None:
             return []
         given: Any = (asked.model_extra or {}).get("taskIds") or []
         if not isinstance(given, list) or len(given) > MAX_LISTENED:  # pyright: ignore[reportUnknownArgumentType]
             raise MCPError(
-                code=INVALID_PARAMS, message=f"taskIds is a list of up to {MAX_LISTENED} ids."
+                code=INVALID_PARAMS,
+                message=f"`taskIds` must be a list of at most {MAX_LISTENED} ids.",
             )
         wanted: dict[str, None] = {}
         for task_id in given:  # pyright: ignore[reportUnknownVariableType]
@@ -211,10 +212,10 @@ class Tasks(ServerExtension):
                     note = TaskNotification(params=TaskNotificationParams.model_validate(fields))
                     await ctx.session.send_notification(note, related_request_id=ctx.request_id)  # pyright: ignore[reportArgumentType]
         except NotFound:
-            return  # its time is over
+            return  # it has expired
 
     async def _read(self, ctx: RequestContext, task_id: str) -> tuple[Caller, Job]:
-        """Who asks, and the job. Raises the protocol's errors for what keeps them from it."""
+        """The caller and the job. Raises the protocol's errors."""
         if read_client_extension_settings(ctx, self.identifier) is None:
             raise _missing_capability()
         _check_name_header(task_id)
@@ -249,23 +250,21 @@ class Tasks(ServerExtension):
 
     async def _fields(self, job: Job) -> dict[str, Any]:
         now = datetime.now(UTC)
-        outlook = await self._desk.outlook(job)
+        outlook = await self._tool_context.outlook(job)
         return mcp_tasks.task(
             job, now=now, kept_until=self._service.kept_until(job, now), outlook=outlook
         )
 
     async def _caller(self) -> Caller:
         try:
-            await self._desk.ready()
-            return self._desk.caller()
+            await self._tool_context.ready()
+            return self._tool_context.caller()
         except CheckbackError as error:
             raise _refusal(error, "") from None
 
 
 def _check_name_header(task_id: str) -> None:
-    """SEP-2663, routing headers: where there is an ``Mcp-Name``, it names the task. Raises
-    MCPError.
-    """
+    """SEP-2663, routing headers: ``Mcp-Name``, if sent, must name the task. Raises MCPError."""
     try:
         named = get_http_request().headers.get(MCP_NAME_HEADER)
     except RuntimeError:  # not over HTTP
@@ -276,13 +275,15 @@ def _check_name_header(task_id: str) -> None:
 
 def _refusal(error: CheckbackError, task_id: str) -> MCPError:
     if isinstance(error, NotFound | InvalidInput):
-        return MCPError(code=INVALID_PARAMS, message=f"There is no task {task_id[:64]!r}.")
+        return MCPError(code=INVALID_PARAMS, message=f"Unknown task {quoted(task_id)}.")
     return MCPError(code=INTERNAL_ERROR, message=f"{error.message} {error.hint}")
 
 
 def _missing_capability() -> MCPError:
     return MCPError(
         code=MISSING_REQUIRED_CLIENT_CAPABILITY,
-        message=f"This needs a client that declares {mcp_tasks.EXTENSION}.",
+        message=(
+            f"This method requires a client that declares the extension {mcp_tasks.EXTENSION}."
+        ),
         data={"requiredCapabilities": {"extensions": {mcp_tasks.EXTENSION: {}}}},
     )

@@ -1,19 +1,18 @@
-"""What stands before every HTTP door: pure ASGI middleware, put around the whole application by
-``app``.
+"""Middleware in front of every HTTP API: pure ASGI, put around the whole application by ``app``.
 
 ``AuthenticationMiddleware`` refuses hosts and origins that are not on the list, before any handler;
-then it finds out who is asking and leaves the answer in the scope
-(``checkback.security.auth.callers.caller_of``). It does not refuse a bad token itself: each door
-does, in its own words. ``RequireCaller`` does it for MCP's application, not ours.
+then it identifies the caller and stores it in the scope
+(``checkback.security.auth.callers.caller_of``). It does not refuse a bad token itself: each API
+does, in its own format. ``RequireCaller`` does it for MCP's application, not ours.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from checkback.api.error_responses import send_json
 from checkback.api.middleware.request_id import named
 from checkback.api.operations import HeadersTooLarge
 from checkback.core.errors import CheckbackError, Forbidden, QuotaExceeded, Unauthorized
@@ -37,8 +36,8 @@ MAX_HEAD_BYTES = 32 * 1024
 
 
 class AuthenticationMiddleware:
-    """Host, Origin, caller and id of each request. ``allowed`` may be a function where a port comes
-    later.
+    """Host, Origin, caller and id of each request. ``allowed`` may be a function if the port is
+    known later.
     """
 
     def __init__(
@@ -57,53 +56,58 @@ class AuthenticationMiddleware:
         self._guesses = guesses or GuessLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # no API has one
+            return
         if scope["type"] == "http":
             send = named(scope, send)
-            if is_large(scope):
-                await refuse(HeadersTooLarge(), scope, send)
-                return
-            allowed = self._allowed if isinstance(self._allowed, HostList) else self._allowed()
             try:
-                check(allowed, headers(scope, "host"), headers(scope, "origin"))
+                self._check_head(scope)
             except CheckbackError as error:
                 await refuse(error, scope, send)
                 return
             attach(scope, self._identify(scope))
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})  # no door has one
-            return
         await self._app(scope, receive, send)
 
+    def _check_head(self, scope: Scope) -> None:
+        """Raises a CheckbackError for a head that is too large, and for other hosts and origins."""
+        if is_large(scope):
+            raise HeadersTooLarge
+        allowed = self._allowed if isinstance(self._allowed, HostList) else self._allowed()
+        check(allowed, headers(scope, "host"), headers(scope, "origin"))
+
     def _identify(self, scope: Scope) -> Caller | CheckbackError:
+        """The caller, or the error that every API reports in its own format."""
+        try:
+            caller = self._find_caller(scope)
+            if caller.only_measures and scope["path"] != METRICS_PATH:
+                raise Forbidden(f"This token may read {METRICS_PATH} only.")
+            if self._quotas is not None:
+                self._quotas.request(caller)
+        except (Forbidden, QuotaExceeded, Unauthorized) as error:
+            return error
+        return caller
+
+    def _find_caller(self, scope: Scope) -> Caller:
+        """The caller of a token or a session. Raises Unauthorized, Forbidden for a session that
+        another site uses, and QuotaExceeded for a client that has guessed too often.
+        """
         token = bearer(scope)
         cookie = None if token else session_cookie(scope)
         try:
-            if token is None and cookie is not None:
-                if scope["method"] not in ("GET", "HEAD") and comes_from_elsewhere(scope):
-                    return Forbidden("Pages of other sites may change nothing here.")
-                found = self._authenticator.session(cookie, user_of_client(scope))
-            else:
-                found = self._authenticator.caller(token)
-        except Unauthorized as refusal:
-            if not (token or cookie):
-                return refusal
-            try:
+            if cookie is None:
+                return self._authenticator.caller(token)
+            if scope["method"] not in ("GET", "HEAD") and comes_from_elsewhere(scope):
+                raise Forbidden("Pages of other sites may not change anything on this server.")
+            return self._authenticator.session(cookie, user_of_client(scope))
+        except Unauthorized:
+            if token or cookie:
                 self._guesses.failed(client_of(scope))
-            except QuotaExceeded as slow_down:
-                return slow_down
-            return refusal
-        if found.only_measures and scope["path"] != METRICS_PATH:
-            return Forbidden(f"This token is for {METRICS_PATH} only.")
-        try:
-            if self._quotas is not None:
-                self._quotas.request(found)
-        except QuotaExceeded as slow_down:
-            return slow_down
-        return found
+            raise
 
 
 class RequireCaller:
-    """Lets requests through whose caller is known; answers all others itself, with 401 or 429."""
+    """Lets requests with a known caller through; answers all others with 401 or 429."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -119,9 +123,7 @@ class RequireCaller:
 
 
 def is_large(scope: Scope) -> bool:
-    """Whether a head is more than anybody needs. uvicorn limits only those that
-    are not whole yet.
-    """
+    """Whether the headers are too large. uvicorn limits only incomplete ones."""
     lines = scope["headers"]
     size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
     size += sum(len(name) + len(value) for name, value in lines)
@@ -150,28 +152,28 @@ def bearer(scope: Scope) -> str | None:
 
 
 def comes_from_elsewhere(scope: Scope) -> bool:
-    """Whether a browser says that another site's page sends this, of this machine's other ports
-    too.
+    """Whether a browser says that a page of another site sends this, including other ports of this
+    machine.
     """
     return header(scope, "sec-fetch-site") not in (None, "same-origin", "none")
 
 
 def refuse_other_pages(scope: Scope) -> None:
-    """Raise Forbidden for what another site's page makes a browser send, unless it brings a token.
+    """Raise Forbidden for a request that another site's page makes a browser send, unless it has a
+    token.
 
-    For addresses where a GET changes something: it has no Origin, and pages on another port of this
+    For paths where a GET changes something: it has no Origin, and pages on another port of this
     machine count as the same site, so the cookie comes along.
     """
     if bearer(scope) is None and comes_from_elsewhere(scope):
-        raise Forbidden("Pages of other sites may change nothing here.")
+        raise Forbidden("Pages of other sites may not change anything on this server.")
 
 
 def session_cookie(scope: Scope) -> str | None:
-    """The value of our cookie, if the request brings one.
+    """The value of our cookie, if the request has one.
 
-    Read by hand: ``http.cookies`` takes time in the square of a header's size before Python 3.11.10
-    and
-    3.12.6 (CVE-2024-7592), and this is read before it is known who asks. Our values need no quotes.
+    Read by hand: ``http.cookies`` needs quadratic time before Python 3.11.10 and 3.12.6
+    (CVE-2024-7592), and this is read before the caller is known. Our values need no quotes.
     """
     for line in headers(scope, "cookie"):
         for pair in line.split(";"):
@@ -183,16 +185,13 @@ def session_cookie(scope: Scope) -> str | None:
 
 async def refuse(error: CheckbackError, scope: Scope, send: Send) -> None:
     """Answer with an error in our own format, without reading the request."""
-    identity = request_id(header(scope, "x-request-id"))
-    body = json.dumps(native.error(error, identity)).encode()
-    lines = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"no-store"),
-    ]
+    body = native.error(error, request_id(header(scope, "x-request-id")))
+    await send_json(send, error.http_status, body, _error_headers(error))
+
+
+def _error_headers(error: CheckbackError) -> Iterator[tuple[bytes, bytes]]:
+    yield b"cache-control", b"no-store"
     if error.http_status == 401:
-        lines.append((b"www-authenticate", b"Bearer"))
+        yield b"www-authenticate", b"Bearer"
     if after := native.retry_after(error):
-        lines.append((b"retry-after", str(after).encode()))
-    await send({"type": "http.response.start", "status": error.http_status, "headers": lines})
-    await send({"type": "http.response.body", "body": body})
+        yield b"retry-after", str(after).encode()

@@ -1,4 +1,4 @@
-"""Stands around all HTTP doors: counts requests, and records a span for each where spans are
+"""Middleware around all HTTP APIs: counts requests, and records a span for each if spans are
 recorded.
 """
 
@@ -17,15 +17,35 @@ from checkback.telemetry.recording import SpanKind
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 OTHER = "other"
-"""Stands for every method and address that is none of ours: strangers make up as many as they like.
+"""Stands for every method and path that this server does not have: strangers can invent any number.
 """
 UNRECORDED = frozenset({"/health", METRICS_PATH})
-"""Asked all day long by programs: no span is worth it."""
+"""Polled by programs all day: not worth a span."""
 EVENT_STREAM = b"text/event-stream"
 
 
+class _ResponseWatcher:
+    """Passes a response on, and notes its status and whether it is a stream of events."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        self.is_stream = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.is_stream = any(map(_is_event_stream, message.get("headers", ())))
+        await self._send(message)
+
+
+def _is_event_stream(header: tuple[bytes, bytes]) -> bool:
+    name, value = header
+    return name.lower() == b"content-type" and value.startswith(EVENT_STREAM)
+
+
 class Instrumentation:
-    """Pure ASGI middleware. ``fixed`` are paths that no router of ours serves."""
+    """Pure ASGI middleware. ``fixed`` are paths that our routers do not serve."""
 
     def __init__(self, app: ASGIApp, *, fixed: frozenset[str] = frozenset()) -> None:
         self._app = app
@@ -36,42 +56,35 @@ class Instrumentation:
             await self._app(scope, receive, send)
             return
         method = scope["method"] if scope["method"] in METHODS else OTHER
+        watcher = _ResponseWatcher(send)
         began = time.perf_counter()
-        status, is_stream = 0, False
-
-        async def watched(message: Message) -> None:
-            nonlocal status, is_stream
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                is_stream = any(
-                    name.lower() == b"content-type" and value.startswith(EVENT_STREAM)
-                    for name, value in message.get("headers", ())
-                )
-            await send(message)
-
         # Each connection has one context for all its requests.
         request_ids.current.set(None)
-        parent = _trace_of(scope)
         try:
             if not recording.is_recording() or scope["path"] in UNRECORDED:
-                trace_context.current.set(parent)
-                await self._app(scope, receive, watched)
-                return
-            attributes = {"http.request.method": method}
-            with recording.span(
-                method, SpanKind.SERVER, parent=parent, attributes=attributes
-            ) as span:
-                try:
-                    await self._app(scope, receive, watched)
-                finally:
-                    route = self._route(scope)
-                    span.rename(f"{method} {route}")
-                    span.set({"http.route": route, "http.response.status_code": status})
-                    if status >= 500:
-                        span.failed(str(status))
+                trace_context.current.set(_trace_of(scope))
+                await self._app(scope, receive, watcher.send)
+            else:
+                await self._record(method, watcher, scope, receive)
         finally:
-            seconds = None if is_stream else time.perf_counter() - began
-            measures.answered(self._route(scope), method, status, seconds)
+            seconds = None if watcher.is_stream else time.perf_counter() - began
+            measures.answered(self._route(scope), method, watcher.status, seconds)
+
+    async def _record(
+        self, method: str, watcher: _ResponseWatcher, scope: Scope, receive: Receive
+    ) -> None:
+        """Answer inside a span."""
+        parent = _trace_of(scope)
+        attributes = {"http.request.method": method}
+        with recording.span(method, SpanKind.SERVER, parent=parent, attributes=attributes) as span:
+            try:
+                await self._app(scope, receive, watcher.send)
+            finally:
+                route = self._route(scope)
+                span.rename(f"{method} {route}")
+                span.set({"http.route": route, "http.response.status_code": watcher.status})
+                if watcher.status >= 500:
+                    span.failed(str(watcher.status))
 
     def _route(self, scope: Scope) -> str:
         path = scope["path"].rstrip("/")
@@ -82,7 +95,7 @@ class Instrumentation:
 
 
 def _trace_of(scope: Scope) -> TraceContext | None:
-    """Where the request says that it belongs to."""
+    """The trace that the request belongs to."""
     found = {
         name: value for name, value in scope["headers"] if name in (b"traceparent", b"tracestate")
     }

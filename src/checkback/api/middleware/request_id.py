@@ -1,5 +1,5 @@
-"""Every request has one id: in its scope, for whoever works on it or logs for it, and in its
-answer.
+"""Every request has one id: in its scope, for the code that handles or logs it, and in its
+response.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ HEADER = b"x-request-id"
 
 
 def named(scope: Scope, send: Send) -> Send:
-    """``send``, which puts the request's id into the answer; in ``scope`` it stands as if it had
-    been sent.
+    """``send``, which puts the request's id into the response; in ``scope`` it is set as if the
+    client had sent it.
 
-    So all that read the header find the same one, whether the caller chose it or it was made here.
+    So all readers of the header find the same id, whether the caller sent it or it was created
+    here.
     """
     others = [(name, value) for name, value in scope["headers"] if name != HEADER]
     given = next((value for name, value in scope["headers"] if name == HEADER), b"")

@@ -1,9 +1,8 @@
 """Refuses request heads that a proxy before this server may read differently, so that no request is
-smuggled past it: bare line feeds, folded lines, a length beside a transfer encoding (RFC 9112,
-sections 2.2, 5.2 and
-6.1).
+smuggled past it: bare line feeds, folded lines, a length together with a transfer encoding (RFC
+9112, sections 2.2, 5.2 and 6.1).
 
-h11 accepts them all, as old clients may need; no client of ours does. Its buffer is the one place
+h11 accepts them all, as old clients may need; none of our clients does. Its buffer is the one place
 where the bytes of a head are seen as they came.
 """
 
@@ -14,7 +13,7 @@ from h11._receivebuffer import ReceiveBuffer
 
 
 class StrictBuffer(ReceiveBuffer):
-    """As h11's own, which it takes the place of."""
+    """Like h11's own buffer, which it replaces."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,20 +25,23 @@ class StrictBuffer(ReceiveBuffer):
 
     def maybe_extract_lines(self) -> list[bytearray] | None:
         """The lines of a head, or of what follows chunks, once all are there. Raises
-        h11.LocalProtocolError, which h11 turns into an error of the client's.
+        h11.LocalProtocolError, which h11 reports as a client error.
         """
         lines = super().maybe_extract_lines()
         if lines is None:
             return None
-        raw = self._raw
-        ends = raw.count(b"\r\n")
-        if raw.count(b"\n") != ends or raw.count(b"\r") != ends:
-            raise h11.LocalProtocolError("a line does not end with CR LF")
-        if b"\n " in raw or b"\n\t" in raw:
-            raise h11.LocalProtocolError("a header is folded")
+        self._check_line_ends()
         names = {bytes(line.partition(b":")[0]).lower() for line in lines[1:]}
         if b"transfer-encoding" in names and (
             b"content-length" in names or lines[0].endswith(b"HTTP/1.0")
         ):
-            raise h11.LocalProtocolError("a length beside a transfer encoding")
+            raise h11.LocalProtocolError("both a Content-Length and a Transfer-Encoding")
         return lines
+
+    def _check_line_ends(self) -> None:
+        raw = self._raw
+        count = raw.count(b"\r\n")
+        if raw.count(b"\n") != count or raw.count(b"\r") != count:
+            raise h11.LocalProtocolError("a line does not end with CR LF")
+        if b"\n " in raw or b"\n\t" in raw:
+            raise h11.LocalProtocolError("a header field is folded")

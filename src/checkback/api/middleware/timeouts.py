@@ -1,13 +1,12 @@
-"""How long the HTTP doors wait for a client: for the head of a request, and for its body.
+"""How long the HTTP APIs wait for a client: for the head of a request, and for its body.
 
-uvicorn itself waits without end for both. What is too slow is told so (408) and its connection
-closed.
+uvicorn itself waits for both without limit. A client that is too slow gets 408, and its connection
+is closed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ import h11
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from checkback.api.error_responses import send_json
 from checkback.api.middleware.authentication import header
 from checkback.api.middleware.strict_heads import StrictBuffer
 from checkback.api.operations import RequestTooSlow
@@ -22,21 +22,22 @@ from checkback.core.request_ids import request_id
 from checkback.dialects import native
 
 HEAD_SECONDS = 10.0
-"""For a whole head, from the moment that a connection is open, or that its next request begins."""
+"""For a whole head, from the start of the connection or of its next request."""
 BODY_SECONDS = 30.0
-"""For a body of any size, and again for each ``BODY_BYTES`` of it that have come."""
+"""For a body of any size, and again for each ``BODY_BYTES`` that have arrived."""
 BODY_BYTES = 512 * 1024
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 REST_SECONDS = 2.0
-"""For a client to hear an answer that came before it had sent its body."""
+"""For a client to receive a response that was sent before its body was complete."""
 STREAM = "checkback.stream"
-"""In a request's scope: its answer is a stream of events, which ends only when somebody hangs up.
+"""Key in a request's scope: its response is a stream of events, which ends only when the client
+disconnects.
 """
 
 
 class TimeoutProtocol(H11Protocol):
-    """uvicorn's protocol, which ends connections whose heads do not come, or whose bodies nobody
-    wants.
+    """uvicorn's protocol, which closes connections whose heads do not arrive, or whose bodies are
+    not read.
     """
 
     head_seconds = HEAD_SECONDS
@@ -72,8 +73,8 @@ class TimeoutProtocol(H11Protocol):
             self._wait(REST_SECONDS, self.transport.close)
 
     def shutdown(self) -> None:
-        """Also hang up on those who listen to events: they come back by themselves, and have no
-        other end.
+        """Also disconnect clients of event streams: they reconnect by themselves, and would not end
+        otherwise.
         """
         super().shutdown()
         cycle = cast("RequestResponseCycle | None", self.cycle)
@@ -94,9 +95,7 @@ class TimeoutProtocol(H11Protocol):
 
 
 class BodyTimeouts:
-    """Answers requests whose bodies come too slowly with 408; what works on them sees its client
-    hang up.
-    """
+    """Answers requests whose bodies arrive too slowly with 408; their handlers see a disconnect."""
 
     def __init__(self, app: ASGIApp, *, seconds: float = BODY_SECONDS) -> None:
         self._app = app
@@ -111,7 +110,7 @@ class BodyTimeouts:
 
 
 class _Body:
-    """One request's body on its way."""
+    """The body of one request while it arrives."""
 
     def __init__(self, seconds: float, scope: Scope, receive: Receive, send: Send) -> None:
         self._seconds, self._scope, self._receive, self._send = seconds, scope, receive, send
@@ -122,8 +121,8 @@ class _Body:
         self._gave_up = False
 
     async def receive(self) -> Message:
-        """The next piece, or that the client is gone: after the body only that is waited for,
-        without end.
+        """The next piece, or a disconnect: after the body only a disconnect is awaited, without
+        limit.
         """
         if self._gave_up:
             return {"type": "http.disconnect"}
@@ -155,15 +154,8 @@ class _Body:
         if self._answered:
             return
         identity = request_id(header(self._scope, "x-request-id"))
-        body = json.dumps(native.error(RequestTooSlow(), identity)).encode()
-        lines = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-            (b"x-request-id", identity.encode()),
-        ]
-        await self._send({"type": "http.response.start", "status": 408, "headers": lines})
-        await self._send({"type": "http.response.body", "body": body})
+        lines = [(b"connection", b"close"), (b"x-request-id", identity.encode())]
+        await send_json(self._send, 408, native.error(RequestTooSlow(), identity), lines)
 
 
 def _is_stream(start: Message) -> bool:

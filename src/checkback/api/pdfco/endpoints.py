@@ -1,7 +1,7 @@
 """PDF.co's HTTP API: ``/v1/...``, and the same without ``/v1``, as Starlette routes.
 
-Every submission is answered before its source is fetched. Requests come as JSON, as a form, with
-files, or as a query; errors have this API's own form and numbers
+Every submit is answered before its source is fetched. Requests come as JSON, as a form, with files,
+or as a query; errors have this API's own format and numbers
 (``checkback.dialects.pdfco.responses``).
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,9 +24,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from checkback.api.error_responses import mask_unexpected
 from checkback.api.middleware.authentication import refuse_other_pages
 from checkback.api.operations import StrictJsonResponse
 from checkback.api.pdfco_jobs import PdfcoJobs, wants_async
+from checkback.api.request_body import ValueCounter, read_body
 from checkback.api.signed_files import FileLinks, base_url, save, valid_until
 from checkback.core import heavy
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLarge
@@ -39,7 +40,6 @@ from checkback.dialects.pdfco import responses as pdfco
 from checkback.dialects.pdfco.requests import ENDPOINTS, Endpoint, flag, lowered, source_url
 from checkback.security import strict_json
 from checkback.security.auth.callers import Caller, caller_of
-from checkback.security.redaction import redact
 from checkback.security.source_refs import ArtifactSource, UploadSource, parse_source
 from checkback.service import Service
 from checkback.storage.uploads import MAX_UPLOAD_BYTES, Upload, plain_name
@@ -48,36 +48,33 @@ MAX_JSON_BYTES = 2 * 1024 * 1024
 MAX_BASE64_BYTES = 64 * 1024 * 1024
 MAX_FIELDS = 200
 MAX_LARGE_VALUES = 10_000
-"""What a body may hold that is larger than any but one with a file."""
+"""How many values a body may have that is larger than one without a file."""
 BASE64_PIECE = 1 << 16
-"""A multiple of four characters, which stand for three bytes."""
+"""A multiple of four characters, which encode three bytes."""
 SYNC_SECONDS = 25.0
 PUT_MINUTES = 30
 FETCH_KIND = "file.fetch"
 
 Parameters = dict[str, Any]
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class PdfcoCall:
-    """A request whose caller is known and whose parameters are read; their names are in small
-    letters.
-    """
+    """A request whose caller is known and whose parameters are read; their names are lower-case."""
 
     request: Request
     caller: Caller
     request_id: str
     parameters: Parameters
-    desk: PdfcoJobs
+    jobs: PdfcoJobs
 
     def text(self, *names: str) -> str:
-        """The first of these parameters that is given. Raises InvalidInput when none is."""
+        """The first of these parameters that was sent. Raises InvalidInput if none was."""
         for name in names:
             value = self.parameters.get(name)
             if isinstance(value, str) and value.strip():
                 return value.strip()
-        raise InvalidInput(f"The parameter {names[0]} is missing.")
+        raise InvalidInput(f"`{names[0]}` is required.")
 
 
 Handler = Callable[[PdfcoCall], Awaitable[Response]]
@@ -101,11 +98,11 @@ class PdfcoApi:
         self._sync_seconds = sync_seconds
 
     async def submit(self, call: PdfcoCall, endpoint: Endpoint) -> Response:
-        """Start a job; with ``async: false`` wait for its end, for 25 seconds at most."""
-        # A key of PDF.co's for this one job; a token of ours is never sent there.
+        """Start a job; with ``async: false`` wait at most 25 seconds for its end."""
+        # A key of PDF.co for this one job; our own tokens are never sent there.
         key = call.parameters.get("api_key")
         key = key if isinstance(key, str) and key and not self._is_own_token(key) else None
-        done = await call.desk.submit(
+        done = await call.jobs.submit(
             call.caller, endpoint, call.parameters, request_id=call.request_id, api_key=key
         )
         if wants_async(call.parameters):
@@ -114,27 +111,27 @@ class PdfcoApi:
         if job.state is not State.COMPLETED:
             number, answer = pdfco.failure_answer(job)
             return _json(answer, number)
-        inline = flag(call.parameters.get("inline"))
-        return _json(await call.desk.finished(call.caller, job, done.name, inline=inline))
+        inline = flag("inline", call.parameters.get("inline"))
+        return _json(await call.jobs.finished(call.caller, job, done.name, inline=inline))
 
     async def check(self, call: PdfcoCall) -> Response:
-        """How a job stands."""
-        force = flag(call.parameters.get("force"))
-        _, answer = await call.desk.check(call.caller, call.text("jobid"), force=force)
+        """The status of a job."""
+        force = flag("force", call.parameters.get("force"))
+        _, answer = await call.jobs.check(call.caller, call.text("jobid"), force=force)
         return _json(answer)
 
     async def upload(self, call: PdfcoCall) -> Response:
-        """Take a file out of a multipart form."""
+        """Upload a file from a multipart form."""
         file: Any = call.parameters.get("file")
         if not isinstance(file, UploadFile):
-            raise InvalidInput("The form has no part called file with a file in it.")
+            raise InvalidInput("The form has no file in a part named `file`.")
         name = call.parameters.get("name")
         wanted = name if isinstance(name, str) and name else file.filename or "file"
         writer = self._service.begin_upload(call.caller, wanted)
         return self._uploaded(call, await save(writer, _pieces(file)))
 
     async def upload_base64(self, call: PdfcoCall) -> Response:
-        """Take a file as base64 text, also as a data: URL."""
+        """Upload a file as base64 text, also as a data: URL."""
         text = call.text("file")
         if text.startswith("data:"):
             text = text.partition(",")[2]
@@ -147,17 +144,17 @@ class PdfcoApi:
         job = await self._fetched(call, call.text("url"), str(call.parameters.get("name") or ""))
         until = valid_until(None)
         answer = _file_answer(
-            call.desk.links.of_job(job, until)["url"], pdfco.outputs(job)[0], until
+            call.jobs.links.of_job(job, until)["url"], pdfco.outputs(job)[0], until
         )
         return _json(answer)
 
     async def presigned(self, call: PdfcoCall) -> Response:
-        """An address that takes a file by PUT, and the one to read it from."""
+        """A URL that accepts a file by PUT, and the URL to read it from."""
         name = plain_name(str(call.parameters.get("name") or "file"))
         upload_id = self._service.announce_upload(call.caller)
         until = valid_until(None)
         put_until = datetime.now(UTC) + timedelta(minutes=PUT_MINUTES)
-        links = call.desk.links
+        links = call.jobs.links
         answer = _file_answer(links.upload(Upload(upload_id, "", name, 0, ""), until), name, until)
         answer["presignedUrl"] = links.put(call.caller.owner, upload_id, name, put_until)
         return _json(answer)
@@ -171,12 +168,13 @@ class PdfcoApi:
                 await self._service.remove_artifact(call.caller, job_id, name)
             case None:
                 raise NotFound(
-                    "This address is none of a file here.", hint="Give the link as it was given."
+                    "This URL does not point to a file on this server.",
+                    hint="Use the link exactly as you received it.",
                 )
         return _json({"error": False, "status": 200, "credits": 0, "remainingCredits": 0})
 
     async def hash(self, call: PdfcoCall) -> Response:
-        """The MD5 of a file, here or at an address."""
+        """The MD5 of a file, on this server or at a URL."""
         url = source_url(call.text("url"))
         match parse_source(url, self._service.links):
             case UploadSource(upload_id):
@@ -196,7 +194,7 @@ class PdfcoApi:
         return _json({"remainingCredits": 0})
 
     async def _fetched(self, call: PdfcoCall, url: str, name: str) -> Job:
-        """A completed job that has fetched a file. Raises the reason why it has not."""
+        """A completed job that has fetched a file. Raises the reason if it has not."""
         args = {"url": source_url(url), "name": name}
         done = await self._service.submit(call.caller, FETCH_KIND, args, request_id=call.request_id)
         job = await self._service.wait(call.caller, done.job.id, self._sync_seconds)
@@ -207,7 +205,7 @@ class PdfcoApi:
 
     def _uploaded(self, call: PdfcoCall, upload: Upload) -> Response:
         until = valid_until(None)
-        return _json(_file_answer(call.desk.links.upload(upload, until), upload.name, until))
+        return _json(_file_answer(call.jobs.links.upload(upload, until), upload.name, until))
 
     def route(
         self, path: str, handler: Handler, *methods: str, limit: int = MAX_JSON_BYTES
@@ -226,8 +224,8 @@ class PdfcoApi:
             refuse_other_pages(request.scope)
             links = FileLinks(self._service.links, base_url(request))
             async with _read_parameters(request, limit) as parameters:
-                desk = PdfcoJobs(self._service, links)
-                return await handler(PdfcoCall(request, caller, identity, parameters, desk))
+                jobs = PdfcoJobs(self._service, links)
+                return await handler(PdfcoCall(request, caller, identity, parameters, jobs))
         except _Answered as answered:
             return _json(answered.answer, answered.number)
         except ClientDisconnect:
@@ -239,14 +237,12 @@ class PdfcoApi:
                 response.headers["retry-after"] = str(after)
             return response
         except Exception as error:
-            log.error("Request %s failed.", identity, exc_info=error)
-            detail = None if self._production else redact(f"{type(error).__name__}: {error}")
-            words = detail or f"Something went wrong in the server; its log knows it as {identity}."
-            return _json(pdfco.error(500, words), 500)
+            masked = mask_unexpected(error, identity, production=self._production)
+            return _json(pdfco.error(500, f"{masked.message} {masked.hint}"), 500)
 
 
 class _Answered(Exception):
-    """An answer that some depth below a handler has found."""
+    """A response that is raised below a handler."""
 
     def __init__(self, number: int, answer: dict[str, Any]) -> None:
         super().__init__(number)
@@ -281,11 +277,11 @@ class _read_parameters:
         except (CheckbackError, ClientDisconnect):
             raise
         except (HTTPException, MultiPartException, FormParserError, LookupError, ValueError):
-            # The parser has an exception for each fault, and Python's own for bytes that are no
+            # The parser has an exception for each error, and Python's own for bytes that are not
             # text.
             raise InvalidInput(
-                "The body is not a form that can be read.",
-                hint=f"Send well-formed form fields, {MAX_FIELDS} at most, and one file at most.",
+                "The body is not a valid form.",
+                hint=f"Send at most {MAX_FIELDS} well-formed fields and one file.",
             ) from None
 
     async def __aexit__(self, *_: object) -> None:
@@ -305,28 +301,28 @@ class _Limited:
         message = await self._request.receive()
         self._left -= len(message.get("body", b""))
         if self._left < 0:
-            raise TooLarge(f"A file may have {MAX_UPLOAD_BYTES >> 20} MB at most.")
+            raise TooLarge(f"The file is larger than the limit of {MAX_UPLOAD_BYTES >> 20} MB.")
         return message
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
-    body, values = bytearray(), 0
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise TooLarge(f"The body is larger than {limit >> 20} MB.")
-        values += sum(chunk.count(mark) for mark in (b",", b"{", b"["))
-        if len(body) > MAX_JSON_BYTES and values > MAX_LARGE_VALUES:
+    counter = ValueCounter()
+
+    def check(piece: bytes, size: int) -> None:
+        if counter.add(piece) > MAX_LARGE_VALUES and size > MAX_JSON_BYTES:
             raise TooLarge(
-                f"A body of more than {MAX_JSON_BYTES >> 20} MB may have {MAX_LARGE_VALUES} values at most.",
-                hint="Send the file's content as one base64 text in `file`, and nothing else that is large.",
+                f"A body of more than {MAX_JSON_BYTES >> 20} MB may have at most "
+                f"{MAX_LARGE_VALUES} values.",
+                hint="Send the file's content as one base64 string in `file`, and nothing else "
+                "that is large.",
             )
-    return bytes(body)
+
+    return await read_body(request, limit, check=check)
 
 
 async def _decoded(text: str) -> AsyncIterator[bytes]:
-    """What base64 stands for, in pieces: all at once it would stop everybody else. Raises
-    InvalidInput.
+    """The decoded bytes in pieces: decoding everything at once would block all other requests.
+    Raises InvalidInput.
     """
     for start in range(0, len(text), BASE64_PIECE):
         piece = text[start : start + BASE64_PIECE]
@@ -336,7 +332,7 @@ async def _decoded(text: str) -> AsyncIterator[bytes]:
                 raise ValueError
             yield base64.b64decode(piece, validate=True)
         except ValueError:
-            raise InvalidInput("The parameter file is not base64.") from None
+            raise InvalidInput("`file` must be valid base64.") from None
         await asyncio.sleep(0)
 
 
@@ -370,37 +366,37 @@ def build_routes(
     production: bool = True,
     sync_seconds: float = SYNC_SECONDS,
 ) -> list[BaseRoute]:
-    """Every route of this API. The gate before them finds out who is asking; ``is_own_token`` tells
-    our tokens from keys of PDF.co's.
+    """Every route of this API. The authentication middleware before them identifies the caller;
+    ``is_own_token`` distinguishes our tokens from keys of PDF.co.
     """
-    door = PdfcoApi(
+    api = PdfcoApi(
         service, production=production, is_own_token=is_own_token, sync_seconds=sync_seconds
     )
     both = ("GET", "POST")
     routes = [
-        *door.route("job/check", door.check, *both),
-        *door.route("file/upload", door.upload, "POST"),
-        *door.route("file/upload/base64", door.upload_base64, "POST", limit=MAX_BASE64_BYTES),
-        *door.route("file/upload/url", door.upload_url, *both),
-        *door.route("file/upload/get-presigned-url", door.presigned, *both),
-        *door.route("file/delete", door.delete, *both),
-        *door.route("file/hash", door.hash, *both),
-        *door.route("account/credit/balance", door.balance, *both),
+        *api.route("job/check", api.check, *both),
+        *api.route("file/upload", api.upload, "POST"),
+        *api.route("file/upload/base64", api.upload_base64, "POST", limit=MAX_BASE64_BYTES),
+        *api.route("file/upload/url", api.upload_url, *both),
+        *api.route("file/upload/get-presigned-url", api.presigned, *both),
+        *api.route("file/delete", api.delete, *both),
+        *api.route("file/hash", api.hash, *both),
+        *api.route("account/credit/balance", api.balance, *both),
     ]
     for path, endpoint in ENDPOINTS.items():
-        routes += door.route(path, _submitter(door, endpoint), *both)
-    return [*routes, *door.route("{rest:path}", _unknown, *both)[:1]]
+        routes += api.route(path, _submitter(api, endpoint), *both)
+    return [*routes, *api.route("{rest:path}", _unknown, *both)[:1]]
 
 
-def _submitter(door: PdfcoApi, endpoint: Endpoint) -> Handler:
+def _submitter(api: PdfcoApi, endpoint: Endpoint) -> Handler:
     async def submit(call: PdfcoCall) -> Response:
-        return await door.submit(call, endpoint)
+        return await api.submit(call, endpoint)
 
     return submit
 
 
 async def _unknown(call: PdfcoCall) -> Response:
-    raise NotFound("There is no such endpoint here.", hint="docs/pdfco.md lists them.")
+    raise NotFound("This endpoint does not exist.", hint="docs/pdfco.md lists all endpoints.")
 
 
 def _json(content: Any, status: int = 200) -> StrictJsonResponse:

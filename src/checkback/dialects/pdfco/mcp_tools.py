@@ -1,9 +1,9 @@
 """The 38 tools of PDF.co's MCP server: names, parameters and defaults, as data.
 
 36 of them start a job at one endpoint each or upload a file; ``get_job_check`` and
-``wait_job_completion`` ask for one. Texts are ours; names and defaults are theirs. Parameters that
-every tool repeats are listed bare, because an agent's context carries each of them 36 times: the
-server's instructions explain them once.
+``wait_job_completion`` ask for one. Texts are our own; names and defaults are PDF.co's. Parameters
+that every tool repeats have no description, because each of them is 36 times in an agent's context:
+the server's instructions explain them once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ToolRow:
     description: str
     endpoint: str
     parameters: Sequence[Parameter]
-    #: Whether it only reads a document: nothing new is made of it.
+    #: Whether it only reads a document, and creates no new one.
     read_only: bool = False
 
     def input_schema(self) -> Schema:
@@ -44,7 +44,7 @@ class ToolRow:
 
 
 def input_schema(parameters: Sequence[Parameter]) -> Schema:
-    """The JSON schema of an object with these parameters; no others are taken."""
+    """The JSON schema of an object with these parameters and no others."""
     return {
         "type": "object",
         "properties": {one.name: one.schema for one in parameters},
@@ -80,7 +80,7 @@ def _list(name: str, description: str, *, required: bool = False) -> Parameter:
 
 JOB_ID = _text("job_id", "The job id returned when the job was started.", None)
 API_KEY = _text("api_key")
-API_KEY_OF_CHECKS = _text("api_key", "Only for a job that runs at PDF.co: a key of that service.")
+API_KEY_OF_CHECKS = _text("api_key", "PDF.co API key, only for a job that runs at PDF.co.")
 _URL = _text("url", "File: http(s) URL, link from upload_file, or upload:ID.", None)
 _URLS = _text("url", "Files in order, separated by commas.", None)
 _LOGIN = (_text("httpusername"), _text("httppassword"))
@@ -96,8 +96,8 @@ _TEXT = (
     _URL,
     *_LOGIN,
     _PAGES,
-    _flag("unwrap", "Join the lines of a paragraph."),
-    _text("rect", "Only this area: x y width height in points from the top left."),
+    _flag("unwrap", "Join the lines of each paragraph."),
+    _text("rect", "Restrict to this area: x y width height, in points from the top left."),
     _LANG,
     _text("line_grouping", "Row grouping in tables: 1, 2 or 3."),
     _PASSWORD,
@@ -134,7 +134,7 @@ PERMISSIONS = (
     "content_extraction",
     "modify_annotations",
 )
-"""What ``pdf_add_password`` can allow: its parameters are ``allow_`` and one of these."""
+"""What ``pdf_add_password`` can allow: each is a parameter with the prefix ``allow_``."""
 
 
 def _row(
@@ -212,7 +212,7 @@ TOOLS: Sequence[ToolRow] = (
          "fields and outlines are kept. Use pdf_split for the opposite.",
          _URLS, *_LOGIN, _NAME, *_END),
     _row("pdf_split", "Split a PDF", "pdf/split",
-         "Split a PDF into several PDFs by page ranges. Use pdf_to_image for pictures of pages.", _URL,
+         "Split a PDF into several PDFs by page ranges. Use pdf_to_image for images of pages.", _URL,
          _text("pages", "Parts, pages from 1: 1-2,4- or * for every page.", None),
          *_LOGIN, _PASSWORD, _NAME, *_END),
     _row("read_pdf_forms_info", "Read form fields", "pdf/info/fields",
@@ -240,14 +240,14 @@ TOOLS: Sequence[ToolRow] = (
          "Add recognized text (OCR) to the scanned pages of a PDF and return a new PDF. Use pdf_to_text if "
          "only the text is needed.", _URL, *_LOGIN, _LANG, _PAGES, _PASSWORD, _NAME, *_END),
     _row("pdf_make_unsearchable", "Make unsearchable", "pdf/makeunsearchable",
-         "Rasterize pages, so that their text can no longer be selected or searched, and return a new PDF. "
-         "Use pdf_add_password to protect a PDF instead.",
+         "Rasterize the pages of a PDF, so that their text can no longer be selected or "
+         "searched, and return a new PDF. Use pdf_add_password to protect a PDF instead.",
          _URL, *_LOGIN, _PAGES, _PASSWORD, _NAME, *_END),
     _row("pdf_add_password", "Add a password", "pdf/security/add",
-         "Encrypt a PDF with passwords and return a new PDF; what no allow_ flag allows is denied. Use "
-         "pdf_remove_password to decrypt.", _URL,
-         _text("owner_password", "Gives all permissions.", None),
-         _text("user_password", "Opens the document."),
+         "Encrypt a PDF with passwords and return a new PDF; every permission without its "
+         "allow_ flag is denied. Use pdf_remove_password to decrypt.", _URL,
+         _text("owner_password", "Password that grants all permissions.", None),
+         _text("user_password", "Password that opens the document."),
          _text("encryption_algorithm", "AES_256bit, AES_128bit, RC4_128bit or RC4_40bit.", "AES_256bit"),
          *(_flag(f"allow_{what}") for what in PERMISSIONS),
          _text("print_quality", "HighResolution or LowResolution."),

@@ -18,19 +18,19 @@ Fields = dict[str, Any]
 
 MAX_CHARACTERS = 20_000
 STANDARD = "std_params"
-"""Holds normal parameters; they take the place of those given outside."""
+"""Contains normal parameters; they replace those outside of it."""
 
 _COMMENT = re.compile(r"(?m)(?<![:\w])//[^\n]*$")
 
 
 class InvalidProfiles(InvalidInput):
-    """The parameter profiles cannot be read."""
+    """`profiles` cannot be read."""
 
-    hint = "Write it as the text of a JSON object, as in {'TrimSpaces': true}, or leave it out."
+    hint = "Write it as the text of a JSON object, such as {'TrimSpaces': true}, or leave it out."
 
 
 def parse_profiles(profiles: Any) -> Fields:
-    """The options by their names as they were written. Raises InvalidProfiles."""
+    """The options by their names as written. Raises InvalidProfiles."""
     if profiles is None:
         return {}
     if isinstance(profiles, dict):
@@ -50,17 +50,24 @@ def parse_profiles(profiles: Any) -> Fields:
 
 
 def _flattened(options: Fields) -> Fields:
-    """Without the wrapping that samples have: a list of objects that name their
-    options' objects.
+    """Without the wrapping that samples have: a list of objects that name their options'
+    objects.
     """
     wrapped = options.get("profiles")
     if not isinstance(wrapped, list):
         return options
-    found: Fields = {name: value for name, value in options.items() if name != "profiles"}
+    flat: Fields = {name: value for name, value in options.items() if name != "profiles"}
     for item in cast("list[Any]", wrapped):
-        for name, value in (cast("Fields", item) if isinstance(item, dict) else {}).items():
-            found |= cast("Fields", value) if isinstance(value, dict) else {name: value}
-    return found
+        if isinstance(item, dict):
+            flat |= _unwrapped(cast("Fields", item))
+    return flat
+
+
+def _unwrapped(item: Fields) -> Fields:
+    flat: Fields = {}
+    for name, value in item.items():
+        flat |= cast("Fields", value) if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def _read(text: str) -> Any:

@@ -1,7 +1,7 @@
-"""PDF.co's endpoints and parameters, and the kinds and arguments of ours that they stand for.
+"""PDF.co's endpoints and parameters, and the kinds and arguments of checkback that they stand for.
 
-Parameter names are read in any case, unknown ones are ignored, and values may be texts where a form
-or a query brought them: that is how clients in the wild send them (spec section 1).
+Parameter names are not case-sensitive, unknown ones are ignored, and values may be texts if they
+come from a form or a query, as real clients send them (spec section 1).
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Endpoint:
 
     path: str
     kind: str
-    #: The ending of the result.
+    #: The file extension of the result.
     extension: str
-    #: Our argument for each parameter of this endpoint, by its name in small letters.
+    #: Our argument for each parameter of this endpoint, by its lower-case name.
     arguments: Mapping[str, str]
-    #: Arguments that the endpoint itself stands for, as the type of a picture.
+    #: Arguments that the endpoint itself implies, such as the type of an image.
     fixed: Mapping[str, Any]
     #: Whether it makes several files, so that its link leads to a list of links.
     many: bool = False
@@ -179,41 +179,40 @@ MANY_SOURCES = frozenset({"pdf.merge", "image.to_pdf"})
 def arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Fields:
     """The arguments of our kind for a request's parameters, as ``flattened`` gives them.
 
-    Empty texts and nulls mean "not given". Raises InvalidInput when the source is missing, or a
-    list is none.
+    Empty texts and nulls mean "not given". Raises InvalidInput if the source is missing, or a value
+    has the wrong type.
     """
     args: Fields = dict(endpoint.fixed)
     for name, argument in endpoint.arguments.items():
         value = parameters.get(name)
         if value is None or value == "":
             continue
-        args[argument] = _CONVERT.get(argument, _as_given)(value)
-    source = parameters.get(endpoint.required)
-    if not isinstance(source, str) or not source.strip():
-        raise InvalidInput(f"The parameter {endpoint.required} is missing.")
-    if endpoint.required == "html":
-        args["html"] = source
-    elif endpoint.kind in MANY_SOURCES:
-        args["urls"] = [source_url(part) for part in parts_of(source)]
-    else:
-        args["url"] = source_url(source)
+        args[argument] = _CONVERT.get(argument, _as_given)(name, value)
+    args |= _source_arguments(endpoint, parameters.get(endpoint.required))
     if endpoint.kind == "pdf.edit":
         _add_legacy_lists(args)
-        args |= (
-            {"images": [_with_direct_url(image) for image in args["images"]]}
-            if "images" in args
-            else {}
-        )
+        if "images" in args:
+            args["images"] = [_with_direct_url(image) for image in args["images"]]
     return args
 
 
+def _source_arguments(endpoint: Endpoint, source: object) -> Fields:
+    if not isinstance(source, str) or not source.strip():
+        raise InvalidInput(f"`{endpoint.required}` is required.")
+    if endpoint.required == "html":
+        return {"html": source}
+    if endpoint.kind in MANY_SOURCES:
+        return {"urls": [source_url(part) for part in parts_of(source)]}
+    return {"url": source_url(source)}
+
+
 def parts_of(urls: str) -> list[str]:
-    """The addresses of a list with commas. A comma inside an address stays."""
+    """The URLs of a comma-separated list. A comma inside a URL stays."""
     return [part for part in _LIST.split(urls.strip()) if part.strip()]
 
 
 def source_url(text: str) -> str:
-    """A source as clients write it, as an address: with a scheme, without ``cache:``, a direct
+    """A source as clients write it, as a URL: with a scheme, without ``cache:``, a direct
     download.
     """
     url = text.strip()
@@ -221,8 +220,9 @@ def source_url(text: str) -> str:
         url = url[len("cache:") :]
     if url.lower().startswith("filetoken:"):
         raise InvalidInput(
-            "A filetoken: address names a file in PDF.co's own storage, which is not reachable from here.",
-            hint="Upload the file here, or give an http(s) address.",
+            "A filetoken: URL names a file in PDF.co's own storage, which this server cannot "
+            "reach.",
+            hint="Upload the file to this server, or send an http or https URL.",
         )
     if re.match(r"[\w-]+(\.[\w-]+)+(/|$)", url):
         url = f"https://{url}"
@@ -235,10 +235,12 @@ def source_url(text: str) -> str:
     return url
 
 
-def flag(value: Any, default: bool = False) -> bool:
-    """A yes or no however a client writes it."""
+def flag(name: str, value: Any) -> bool:
+    """A truth value in any form that clients write; false for null. Raises InvalidInput that names
+    the parameter.
+    """
     if value is None:
-        return default
+        return False
     if isinstance(value, bool):
         return value
     text = str(value).strip().lower()
@@ -246,18 +248,17 @@ def flag(value: Any, default: bool = False) -> bool:
         return True
     if text in _FALSE:
         return False
-    raise InvalidInput("A parameter that is yes or no is neither: write true or false.")
+    raise InvalidInput(f"`{name}` must be true or false.")
 
 
 def lowered(parameters: Mapping[str, Any]) -> Fields:
-    """The parameters with their names in small letters."""
+    """The parameters with lower-case names."""
     return {str(name).lower(): value for name, value in parameters.items()}
 
 
 def flattened(parameters: Mapping[str, Any]) -> Fields:
-    """The parameters, whose names are in small letters, with ``profiles`` as an object, and with
-    what that says under ``std_params`` in place of normal parameters (spec section 1.5). Raises
-    InvalidProfiles.
+    """The parameters, which have lower-case names, with ``profiles`` as an object, and with its
+    ``std_params`` replacing normal parameters (spec section 1.5). Raises InvalidProfiles.
     """
     profiles = parse_profiles(parameters.get("profiles"))
     standard = profiles.pop(STANDARD, None)
@@ -265,43 +266,43 @@ def flattened(parameters: Mapping[str, Any]) -> Fields:
     return {**parameters, **more, "profiles": profiles or None}
 
 
-def _as_given(value: Any) -> Any:
+def _as_given(_: str, value: Any) -> Any:
     return value
 
 
-def _as_text(value: Any) -> str:
+def _as_text(_: str, value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(name: str, value: Any) -> list[Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except ValueError:
-            raise InvalidInput("annotations, images and fields are lists of objects.") from None
+            raise InvalidInput(f"`{name}` must be a list of objects.") from None
     if isinstance(value, dict):
         return [value]
     if not isinstance(value, list):
-        raise InvalidInput("annotations, images and fields are lists of objects.")
+        raise InvalidInput(f"`{name}` must be a list of objects.")
     return cast("list[Any]", value)
 
 
-def _as_number(value: Any) -> float:
+def _as_number(name: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise InvalidInput("A parameter that is a number is none.") from None
+        number = math.nan
     if not math.isfinite(number):
-        raise InvalidInput("A parameter that is a number is none.")
+        raise InvalidInput(f"`{name}` must be a finite number.")
     return number
 
 
-def _as_minutes(value: Any) -> int:
-    """Minutes that a link lives: what is more than a day is a day."""
-    return max(1, min(1440, int(_as_number(value))))
+def _as_minutes(name: str, value: Any) -> int:
+    """Minutes for which a link is valid, at most those of a day."""
+    return max(1, min(1440, int(_as_number(name, value))))
 
 
-_CONVERT: dict[str, Callable[[Any], Any]] = {
+_CONVERT: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(
         ("name", "password", "httpusername", "httppassword", "pages", "rect", "lang", "line_grouping",
          "worksheet_index", "search", "matching", "margins", "owner_password", "user_password"),
@@ -320,7 +321,9 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
 
 
 def _add_legacy_lists(args: Fields) -> None:
-    """The older texts of edit: items parted by ``|``, their values by ``;`` (spec section 1.5)."""
+    """The older texts of edit: items separated by ``|``, their values by ``;`` (spec section
+    1.5).
+    """
     for name, parse in (
         ("annotations", _annotation),
         ("images", _image),
@@ -343,9 +346,14 @@ def _with_direct_url(image: Any) -> Any:
 def _annotation(parts: list[str]) -> Fields:
     x, y, pages, text, size, font, color, link, transparent = (*parts, *[""] * 9)[:9]
     number, *styles = size.split("+")
-    item: Fields = {"x": _as_number(x), "y": _as_number(y), "pages": pages, "text": text}
+    item: Fields = {
+        "x": _as_number("x", x),
+        "y": _as_number("y", y),
+        "pages": pages,
+        "text": text,
+    }
     if number:
-        item["size"] = _as_number(number)
+        item["size"] = _as_number("size", number)
     item |= {f"font{style.strip().capitalize()}": True for style in styles if style.strip()}
     item |= {
         key: value
@@ -353,17 +361,22 @@ def _annotation(parts: list[str]) -> Fields:
         if value.strip()
     }
     if transparent.strip():
-        item["transparent"] = flag(transparent)
+        item["transparent"] = flag("transparent", transparent)
     return item
 
 
 def _image(parts: list[str]) -> Fields:
     x, y, pages, url, link, width, height = (*parts, *[""] * 7)[:7]
-    item: Fields = {"x": _as_number(x), "y": _as_number(y), "pages": pages, "url": source_url(url)}
+    item: Fields = {
+        "x": _as_number("x", x),
+        "y": _as_number("y", y),
+        "pages": pages,
+        "url": source_url(url),
+    }
     if link.strip():
         item["link"] = link
     item |= {
-        key: _as_number(value)
+        key: _as_number(key, value)
         for key, value in (("width", width), ("height", height))
         if value.strip()
     }

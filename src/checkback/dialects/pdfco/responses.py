@@ -1,7 +1,7 @@
-"""The words of PDF.co's HTTP API: answers to submissions, to ``/v1/job/check``, and errors.
+"""The format of PDF.co's HTTP API: responses to submits, to ``/v1/job/check``, and errors.
 
-Pure functions from our job record. Links are made by the door and handed in. Credits are whole
-numbers and nothing here costs any, so they are 0.
+Pure functions from our job record. Links are made by the API and passed in. Credits are whole
+numbers, and always 0 here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Fields = dict[str, Any]
 WORKING, SUCCESS, FAILED, ABORTED, UNKNOWN = "working", "success", "failed", "aborted", "unknown"
 
 SYNC_TIMEOUT = 445
-"""What a call with ``async: false`` gets when its job takes too long."""
+"""Error number of a call with ``async: false`` whose job takes too long."""
 
 REMOTE_KINDS = frozenset({"pdfco.run", "pdfco.track"})
 """Kinds whose jobs run or follow jobs at PDF.co itself."""
@@ -71,8 +71,7 @@ _NUMBERS: dict[str, int] = {
     FailureCode.TOO_LARGE: 413,
     FailureCode.INVALID_INPUT: 454,
     FailureCode.TIMEOUT: 445,
-    # A hostile document ends its process, or asks for all the memory: it is the document that is
-    # bad.
+    # A hostile document ends its process, or uses up all the memory: the document is bad.
     FailureCode.CRASHED: 442,
     FailureCode.OUT_OF_MEMORY: 442,
     FailureCode.TOO_MANY_PROCESSES: 442,
@@ -93,15 +92,14 @@ _HTTP: tuple[tuple[type[CheckbackError], int], ...] = (
 )
 
 
+_REMOTE_STATUS = {"provider_aborted": ABORTED, "provider_unknown_job": UNKNOWN}
+"""Statuses of jobs at PDF.co, by the failure code of the job that followed them."""
+
+
 def status(job: Job) -> str:
-    """The job's state in this API's words."""
-    if job.failure is not None:
-        remote = {"provider_aborted": ABORTED, "provider_unknown_job": UNKNOWN}.get(
-            job.failure.code
-        )
-        if remote is not None:
-            return remote
-    return _STATUS[job.state]
+    """The job's status in this API."""
+    code = job.failure.code if job.failure is not None else ""
+    return _REMOTE_STATUS.get(code, _STATUS[job.state])
 
 
 def number_of(code: str) -> int:
@@ -110,7 +108,7 @@ def number_of(code: str) -> int:
 
 
 def page_count(job: Job) -> int | None:
-    """How many pages the job's result says that there were."""
+    """The number of pages in the job's result."""
     value = _result(job).get("page_count")
     return value if isinstance(value, int) else None
 
@@ -151,7 +149,7 @@ def finished(
     if body is not None:
         answer["body"] = body
         if isinstance(body, dict):
-            # info, find and tables answer with their content beside the link.
+            # info, find and tables return their content in addition to the link.
             answer |= {
                 key: value
                 for key, value in cast("Fields", body).items()
@@ -169,40 +167,42 @@ def check(job: Job, *, links: Mapping[str, JSON], valid_till: datetime, duration
 
     A failed job has no ``error: true``: clients take that for a failed check (spec section 1.1).
     """
-    found = status(job)
-    answer: Fields = {"status": found, "jobId": job.id, "remainingCredits": 0}
-    if found == WORKING:
+    job_status = status(job)
+    answer: Fields = {"status": job_status, "jobId": job.id, "remainingCredits": 0}
+    if job_status == WORKING:
         answer |= {"progress": job.progress, "phase": job.phase}
         # A job that runs at PDF.co says what the checks there have cost so far.
-        return (
-            answer | {"message": job.message}
-            if job.message and job.kind in REMOTE_KINDS
-            else answer
-        )
-    answer |= {"credits": 0, "duration": duration_ms}
-    if job.started_at is not None and job.finished_at is not None:
-        # A clock that was set back between start and end must not show.
-        took = (job.finished_at - job.started_at).total_seconds()
-        answer["jobDuration"] = max(0, round(took * 1000))
-    if found != SUCCESS:
-        return answer | _failure(job, found)
+        if job.message and job.kind in REMOTE_KINDS:
+            answer["message"] = job.message
+        return answer
+    answer |= {"credits": 0, "duration": duration_ms, **_job_duration(job)}
+    if job_status != SUCCESS:
+        return answer | _failure(job, job_status)
     answer |= {"message": "Success", **links, "outputLinkValidTill": moment(valid_till)}
-    if (count := page_count(job)) is not None:
-        answer["pageCount"] = count
-    if (body := _result(job).get("body")) is not None:
-        answer["body"] = body
-    return answer
+    optional = {"pageCount": page_count(job), "body": _result(job).get("body")}
+    return answer | {name: value for name, value in optional.items() if value is not None}
+
+
+def _job_duration(job: Job) -> Fields:
+    if job.started_at is None or job.finished_at is None:
+        return {}
+    # A clock that was set back between start and end must not show.
+    took = (job.finished_at - job.started_at).total_seconds()
+    return {"jobDuration": max(0, round(took * 1000))}
 
 
 def no_such_job(job_id: str, *, force: bool) -> Fields:
-    """What a check says of an id that there is not, has expired, or is another owner's.
+    """What a check returns for an id that does not exist, has expired, or is another owner's.
 
-    The API itself answers ``working`` unless it is forced (spec section 0, 6); the message tells
+    The API itself answers ``working`` unless it is forced (spec section 0, 6); the message says
     more.
     """
     return {
         "status": UNKNOWN if force else WORKING,
-        "message": "There is no such job here. A check with force set to true says unknown.",
+        "message": (
+            "This job does not exist, has expired, or is not yours. With `force` set "
+            "to true a check returns the status unknown instead."
+        ),
         "jobId": job_id,
         "remainingCredits": 0,
     }
@@ -214,7 +214,7 @@ def error(number: int, message: str) -> Fields:
 
 
 def refusal(problem: CheckbackError) -> tuple[int, Fields]:
-    """HTTP status and answer for an error of ours; the number in the body is the same."""
+    """HTTP status and response for one of our errors; the number in the body is the same."""
     number = next((number for form, number in _HTTP if isinstance(problem, form)), None)
     if number is None:
         number = 500 if problem.http_status >= 500 else 400
@@ -226,7 +226,7 @@ def failure_answer(job: Job) -> tuple[int, Fields]:
     if job.failure is None or not job.state.is_final:
         return SYNC_TIMEOUT, error(
             SYNC_TIMEOUT,
-            "The job takes longer than a call may wait: send async: true and check on it.",
+            "The job takes longer than one call may wait. Send `async`: true, then check the job.",
         ) | {"jobId": job.id}
     number = number_of(job.failure.code)
     return number, error(number, _sentence(job))
@@ -254,7 +254,7 @@ def _result(job: Job) -> Mapping[str, Any]:
 
 
 def links_of(urls: Sequence[str], list_url: str | None) -> Fields:
-    """The ``url`` of one file; for several the address of a list of them, and the list itself."""
+    """The ``url`` of one file; for several files the URL of their list, and the list itself."""
     if list_url is not None:
         return {"url": list_url, "urls": list(urls)}
     return {"url": urls[0]} if urls else {}

@@ -57,11 +57,11 @@ class Estimator:
         if len(await self.runs(job.kind)) < estimates.LEAST_RUNS:
             return None  # what waits before it need not be looked at
         read_at, backlog = self._backlogs.get(job.queue, (-math.inf, None))
-        place = None if backlog is None else backlog.place(job.id)
+        place = None if backlog is None else backlog.position(job.id)
         if backlog is None or place is None or time.monotonic() - read_at > BACKLOG_SECONDS:
             backlog = await self._queues.backlog(job.queue)
             self._backlogs[job.queue] = (time.monotonic(), backlog)
-            place = backlog.place(job.id)
+            place = backlog.position(job.id)
         if place is None:
             return None
         typical = {

@@ -1,4 +1,4 @@
-// What the pages can do with a script: show changes as they happen, copy, take files, j and k. All of it works without, by loading again.
+// What the pages do with JavaScript: show changes live, copy, upload files, j and k. Without it, reloading shows changes.
 "use strict";
 
 const live = document.getElementById("live");
@@ -6,12 +6,12 @@ let paused = false;
 let fetching = false;
 let again = false;
 
-function tell(words) {
+function announce(message) {
   const line = document.getElementById("live-state");
-  if (line !== null && line.textContent !== words) line.textContent = words;
+  if (line !== null && line.textContent !== message) line.textContent = message;
 }
 
-// Fetch this page anew and take over its live part. What is open, focused or selected stays so.
+// Fetch this page again and replace its live part. What is open, focused or selected stays so.
 async function refresh() {
   if (paused || fetching) { again = again || fetching; return; }
   fetching = true;
@@ -32,20 +32,20 @@ async function refresh() {
       if (!("events" in fresh.dataset)) delete live.dataset.events;
       prepare();
     }
-  } catch { tell("The server cannot be reached; trying again."); }
-  // Each look asks for the job a few times, and an owner may not ask without end.
+  } catch { announce("The server cannot be reached; trying again."); }
+  // Each refresh reads the job a few times, and the requests of an owner are limited.
   setTimeout(() => { fetching = false; if (again) { again = false; refresh(); } }, next - Date.now());
 }
 
 function follow() {
   const source = new EventSource(live.dataset.changes ?? live.dataset.events);
-  source.addEventListener("listening", () => { tell("Live: changes show by themselves."); refresh(); });
+  source.addEventListener("listening", () => { announce("Live: changes appear automatically."); refresh(); });
   source.addEventListener("changed", refresh);
   source.addEventListener("job", async (event) => {
     await refresh();
     if (JSON.parse(event.data).is_final) source.close();
   });
-  source.addEventListener("error", () => tell("The server cannot be reached; trying again."));
+  source.addEventListener("error", () => announce("The server cannot be reached; trying again."));
 }
 
 function prepare() {
@@ -53,8 +53,8 @@ function prepare() {
   const pause = document.getElementById("live-pause");
   if (pause !== null) {
     pause.hidden = false;
-    pause.textContent = paused ? "Go on" : "Pause";
-    tell(paused ? "Paused." : "Live: changes show by themselves.");
+    pause.textContent = paused ? "Resume" : "Pause";
+    announce(paused ? "Paused." : "Live: changes appear automatically.");
   }
 }
 
@@ -81,20 +81,20 @@ document.addEventListener("keydown", (event) => {
   links[Math.max(0, Math.min(links.length - 1, at + step))].focus();
 });
 
-// A file is handed in at once; the form then names it.
+// A file is uploaded at once; the form then names it.
 for (const drop of document.querySelectorAll(".drop")) {
   const chosen = drop.querySelector("input");
   const says = drop.querySelector("output");
   const field = document.getElementById(drop.dataset.for);
   drop.hidden = false;
   async function take(file) {
-    says.textContent = `Handing in ${file.name} …`;
+    says.textContent = `Uploading ${file.name} …`;
     const answer = await fetch(`/api/uploads?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file, headers: { "content-type": "application/octet-stream" } });
-    const told = await answer.json();
-    // A list of files takes one more line, a single file the place of what was there.
+    const response = await answer.json();
+    // A list of files gets one more line; a single file replaces what was there.
     const before = field.localName === "textarea" && field.value.trim() !== "" ? `${field.value.trimEnd()}\n` : "";
-    if (answer.ok) field.value = before + told.source;
-    says.textContent = answer.ok ? `${file.name} was handed in.` : `${told.error.message} ${told.error.hint}`;
+    if (answer.ok) field.value = before + response.source;
+    says.textContent = answer.ok ? `${file.name} was uploaded.` : `${response.error.message} ${response.error.hint}`;
   }
   chosen.addEventListener("change", () => { if (chosen.files.length > 0) take(chosen.files[0]); });
   drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });

@@ -1,1 +1,1 @@
-"""The MCP tools, and what they have in common."""
+"""The MCP tools, and what they share."""

@@ -1,15 +1,14 @@
-"""What the MCP tools have in common: who asks, how an answer and an error look, how to wait.
+"""What the MCP tools share: the caller, the form of results and errors, and waiting.
 
 A tool here is a schema and a function from raw arguments to a result. FastMCP would check the
-arguments by the signature of a Python function; we do it ourselves, because the schemas of foreign
-tools are given to the letter and their errors have envelopes of their own.
+arguments by the signature of a Python function; we do it ourselves, because the schemas of other
+products' tools are fixed and their errors have their own envelopes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +25,7 @@ from fastmcp.tools.base import ToolResult
 from mcp_types import Icon, TextContent, ToolAnnotations
 from pydantic import BaseModel, PrivateAttr, TypeAdapter, ValidationError
 
+from checkback.api.error_responses import mask_unexpected
 from checkback.api.mcp.tools.schemas import portable
 from checkback.api.mcp.tools.tool_names import Names, underscore
 from checkback.api.service_source import ServiceSource
@@ -37,10 +37,9 @@ from checkback.core.request_ids import request_id
 from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
 from checkback.dialects import human, native
-from checkback.kinds import registry
+from checkback.kinds.argument_errors import describe
 from checkback.security import strict_json
 from checkback.security.auth.callers import Caller
-from checkback.security.redaction import redact
 
 if TYPE_CHECKING:
     from checkback.service import Service
@@ -48,25 +47,24 @@ if TYPE_CHECKING:
 Arguments = dict[str, Any]
 Answer = Callable[[Arguments], Awaitable[ToolResult]]
 Begin = Callable[[Arguments], Awaitable[Job | ToolResult]]
-"""Starts the job of a tool; the answer is a result where it is refused."""
+"""Starts the job of a tool; returns a result if the job is refused."""
 Told = Callable[[Caller, Job], Awaitable[ToolResult]]
-"""The whole answer about a job that has ended, as its tool gives it."""
+"""The whole result for an ended job, as its tool returns it."""
 MAX_MESSAGE = 200
-"""So many characters of a job's own message go into a progress notification."""
+"""How many characters of a job's own message go into a progress notification."""
 READS = {
     "readOnlyHint": True,
     "destructiveHint": False,
     "idempotentHint": True,
     "openWorldHint": False,
 }
-"""The hints of a tool that only tells what there is."""
+"""The hints of a tool that only reads."""
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 class ApiTool(Tool):
-    """A tool that answers with a function of ours."""
+    """A tool that is answered by one of our functions."""
 
     _answer: Answer = PrivateAttr()
 
@@ -96,7 +94,9 @@ class ApiTool(Tool):
         return tool
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
-        from checkback.telemetry.measures import tool_call  # late: a list of tools measures nothing
+        from checkback.telemetry.measures import (
+            tool_call,
+        )  # imported late: listing tools needs no metrics
 
         with tool_call(self.name, trace_of_message()) as call:
             result = await self._answer(arguments)
@@ -106,15 +106,13 @@ class ApiTool(Tool):
 
 @dataclass(frozen=True, slots=True)
 class JobTool:
-    """A tool that starts a job. Clients that speak tasks get a task for it, all others its
-    ``answer``.
-    """
+    """A tool that starts a job. Clients with tasks get a task for it, all others its ``answer``."""
 
     tool: ApiTool
     begin: Begin
 
     async def begin_task(self, arguments: Arguments) -> Job | ToolResult:
-        """``begin``, for a call that is answered with a task."""
+        """``begin``, for a call that returns a task."""
         from checkback.telemetry.measures import tool_call
 
         with tool_call(self.tool.name, trace_of_message()) as call:
@@ -125,33 +123,32 @@ class JobTool:
 
 @dataclass(slots=True)
 class ToolContext:
-    """What every tool needs of the server it stands on."""
+    """What every tool needs from its server."""
 
     source: ServiceSource
-    #: Who sent the current request. Raises Unauthorized.
+    #: The caller of the current request. Raises Unauthorized.
     caller: Callable[[], Caller]
     names: Names
     production: bool = True
     wait_seconds: float = 25.0
     max_wait_seconds: float = 50.0
-    #: How long a kind's own tool waits for the end before it answers with a ticket.
+    #: How long a kind's own tool waits for the end before it returns a job summary.
     kind_wait_seconds: float = 2.0
     early: EarlyPolls = field(default_factory=lambda: EarlyPolls())
-    #: Under which address the current client reaches this server's files; None where nobody
-    #: listens.
+    #: The URL at which the current client reaches this server's files; None if no server listens.
     base_url: Callable[[], str] | None = None
-    #: Whether there is a tool that runs a job again.
+    #: Whether there is a tool that retries a job.
     has_retry: bool = True
-    #: The folder that job.result may save files in; None for no such folder.
+    #: The folder that job.result may save files in, or None.
     save_folder: Path | None = None
 
     @property
     def service(self) -> Service:
-        """The use cases. Whatever answers a request awaits ``ready`` first."""
+        """The use cases. Every handler of a request awaits ``ready`` first."""
         return self.source.service
 
     async def ready(self) -> None:
-        """Return when there is a service. Raises the CheckbackError that says why there is none."""
+        """Return when there is a service. Raises a CheckbackError that says why there is not."""
         await self.source.ready()
 
     @property
@@ -168,7 +165,7 @@ class ToolContext:
         )
 
     def record(self, job: Job, outlook: Estimate = NO_ESTIMATE) -> native.JobSummary:
-        """What an agent is told about a job, with links that it can open."""
+        """What an agent sees of a job, with links that it can open."""
         record = native.ticket(job, now=datetime.now(UTC), steps=self.steps, outlook=outlook)
         for file, item in zip(record["artifacts"], job.artifacts, strict=True):
             file["url"] = self.url_of(job, item) or file["url"]
@@ -179,8 +176,8 @@ class ToolContext:
     ) -> Job:
         """The job at its end or after ``seconds``, with progress notifications on the way.
 
-        Only this wait ends when the client goes away; the job runs on. ``or_refuse`` as the service
-        has it.
+        Only this wait ends when the client disconnects; the job continues. ``or_refuse`` is as in
+        the service.
         """
         job = await self.service.get(caller, job_id)
         if job.state.is_final or seconds <= 0:
@@ -202,17 +199,17 @@ class ToolContext:
         return job
 
     async def outlook(self, job: Job) -> Estimate:
-        """As the service has it; an outage takes away the outlook, not the answer."""
+        """The service's estimate; an outage costs the estimate, not the result."""
         try:
             return await self.service.outlook(job)
         except EngineUnavailable:
             return NO_ESTIMATE
 
     async def ticket(self, job: Job, *, is_error: bool = False) -> ToolResult:
-        """The answer that shows one job: a line in our own words, then the record.
+        """The result that shows one job: one line of our own text, then the record.
 
-        Files are named in the record, with links that open. They are not blocks of the answer by
-        themselves: LangChain makes a file of each such block, and the model's API then refuses the
+        Files are named in the record, with links that open. They are not separate blocks of the
+        result: LangChain makes a file of each such block, and the model's API then refuses the
         request.
         """
         outlook = await self.outlook(job)
@@ -226,9 +223,7 @@ class ToolContext:
     def guarded(
         self, answer: Callable[[Caller, Arguments, str], Awaitable[T]]
     ) -> Callable[[Arguments], Awaitable[T | ToolResult]]:
-        """``answer`` with a caller and a request id, and with every error told
-        in our own format.
-        """
+        """``answer`` with a caller and a request id, and with every error in our own format."""
 
         async def run(arguments: Arguments) -> T | ToolResult:
             identity = current_request_id()
@@ -245,20 +240,14 @@ class ToolContext:
 
     def masked(self, error: Exception, identity: str) -> CheckbackError:
         """An unexpected error as callers may see it; the log has the rest."""
-        log.error("Request %s failed.", identity, exc_info=error)
-        detail = None if self.production else redact(f"{type(error).__name__}: {error}")
-        return CheckbackError(
-            detail or "Something went wrong in the server.",
-            hint=f"The server's log has the details under the request id {identity}.",
-        )
+        return mask_unexpected(error, identity, production=self.production)
 
 
 class EarlyPolls:
-    """Remembers when each job was said to be worth asking for again, so that an earlier question is
-    held.
+    """Remembers when each job should be checked again, so that an earlier check is held back.
 
-    An agent cannot sleep: told to come back later it asks at once. In memory, bounded; losing it is
-    harmless.
+    An agent cannot sleep: when asked to check later, it checks at once. In memory and bounded;
+    losing it is harmless.
     """
 
     def __init__(
@@ -274,12 +263,12 @@ class EarlyPolls:
         self._due: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def hold_seconds(self, owner: str, job_id: str) -> float:
-        """For how long to hold this question; 0 for a first or a timely one."""
+        """For how long to hold this check; 0 for the first one and for one that comes in time."""
         due = self._due.get((owner, job_id))
         return 0.0 if due is None else max(0.0, min(self._max_hold, due - self._clock()))
 
     def told(self, owner: str, job: Job, outlook: Estimate = NO_ESTIMATE) -> None:
-        """Note that an owner was just told about a job."""
+        """Note that an owner has just checked a job."""
         after = native.check_after_seconds(job, datetime.now(UTC), outlook)
         self._due.pop((owner, job.id), None)
         if after is not None:
@@ -302,7 +291,7 @@ def reply(
 
 
 def problem(error: CheckbackError, identity: str) -> ToolResult:
-    """A result that tells of an error: the one place where our own tools translate them."""
+    """A tool result for an error: the one place where our own tools translate errors."""
     text = f"{error.code}: {error.message} {error.hint}"
     return reply(native.error(error, identity), headline=text, is_error=True)
 
@@ -312,7 +301,7 @@ def checked(model: type[M], arguments: Mapping[str, JSON]) -> M:
     try:
         return model.model_validate(arguments)
     except ValidationError as error:
-        raise InvalidInput(registry.describe(error)) from None
+        raise InvalidInput(describe(error, model)) from None
 
 
 def current_request_id() -> str:
@@ -328,7 +317,7 @@ def current_request_id() -> str:
 
 
 def trace_of_message() -> TraceContext | None:
-    """The trace that the message names in its ``_meta``, as the protocol has it (SEP-414)."""
+    """The trace that the message names in its ``_meta``, as the protocol defines it (SEP-414)."""
     return TraceContext.from_carrier(_meta().get)
 
 
@@ -338,8 +327,8 @@ def _meta() -> Mapping[str, Any]:
 
 
 def schema_of(form: Any) -> dict[str, Any]:
-    """The JSON schema of what a tool answers, errors included: some clients check those against it,
-    too.
+    """The JSON schema of a tool's result, errors included: some clients also check errors against
+    it.
 
     So nothing is required, and ``error`` and ``request_id`` are there.
     """
@@ -352,7 +341,7 @@ def schema_of(form: Any) -> dict[str, Any]:
 _ERROR_PROPERTIES: dict[str, Any] = {
     "error": {
         "type": "object",
-        "description": "Only in an error: what is wrong, and what to do about it.",
+        "description": "Present only in an error: what is wrong, and what to do about it.",
         "properties": {name: {"type": "string"} for name in ("code", "message", "hint")},
     },
     "request_id": {"type": "string"},
@@ -360,18 +349,14 @@ _ERROR_PROPERTIES: dict[str, Any] = {
 
 
 async def _tell(job: Job, told: float) -> float:
-    """Send a progress notification; returns its number, which the protocol wants higher than the
-    last.
-    """
+    """Send a progress notification; returns its number, which must be higher than the last one."""
     number = max(float(native.progress(job)), told + 0.01)
     await get_context().report_progress(min(number, 100.0), 100.0, progress_message(job))
     return number
 
 
 def progress_message(job: Job) -> str:
-    """State and phase, and then what the job says about itself, which may be text of a page or
-    document.
-    """
+    """State and phase, then the job's own message, which may be text of a page or document."""
     ours = f"{job.state.value}, {job.phase}" if job.phase else job.state.value
     said = human.one_line(job.message or "", MAX_MESSAGE)
     return f"{ours}: {said}" if said else ours
@@ -387,9 +372,9 @@ def _steps(dotted: bool, has_retry: bool) -> native.NextSteps:
         else f"Call {shown('job.submit')}"
     )
     return native.NextSteps(
-        wait=f"Call {wait} with this job_id and wait_seconds 50; it answers when the job ends.",
-        read=f"The job is done. Call {result} to read a long result or a file.",
+        wait=f"Call {wait} with this job_id and wait_seconds 50; it returns when the job ends.",
+        read=f"The job has completed. Call {result} to read a long result or a file.",
         retry=f"{again} to run it again.",
-        give_up="Correct what the failure names and start a new job, or ask the user.",
+        give_up="Correct what the failure names, then start a new job, or ask the user.",
         cancelled=f"Nothing is left to do. {again} only if the job is still wanted.",
     )

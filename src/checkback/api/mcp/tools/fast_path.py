@@ -1,11 +1,11 @@
-"""Calls and lists of our own tools, without the parts of FastMCP and the SDK that no tool of ours
-uses.
+"""Calls and lists of our own tools, without the parts of FastMCP and the SDK that our tools do not
+use.
 
-A call of a tool walks through two chains of middleware, two look-ups among all providers, and three
-passes of pydantic over its answer; before that, in the newest protocol, the SDK lists all tools to
-see whether a header repeats an argument. For a status of a job that was 18 ms of processor time in
-place of 1. Here a dictionary has the tools and their schemas, the answer is serialized once, and a
-list that was made is kept.
+A tool call passes two chains of middleware, two look-ups among all providers, and three passes of
+pydantic over its result; before that, in the newest protocol, the SDK lists all tools to see
+whether a header repeats an argument. A job status took 18 ms of processor time instead of 1 ms.
+Here a dictionary has the tools and their schemas, the answer is serialized once, and a list that
+was made is kept.
 
 A request that is out of the ordinary takes the libraries' own way, and so does every request if a
 version of them no longer has what this hooks into (``install``). The answer is the same either way.
@@ -40,13 +40,13 @@ from checkback.dialects.mcp_tasks import EXTENSION
 
 CALL, LIST = "tools/call", "tools/list"
 CALL_KEYS = frozenset({"name", "arguments", "_meta"})
-"""A call with more than these continues an earlier one, which no tool of ours asks for."""
+"""A call with more than these keys continues an earlier one, which none of our tools supports."""
 
 VERSION_KEY = "fastmcp"
-"""By this FastMCP's own clients ask for one of several versions of a tool."""
+"""With this, FastMCP's own clients request one of several versions of a tool."""
 
 WRITTEN_HERE = frozenset({LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION})
-"""Versions whose answers have every field that ours have; others are shaped by the SDK."""
+"""Versions whose results have every field that ours have; for others the SDK shapes the result."""
 
 RequestContext = ServerRequestContext[Any, Any]
 MAX_LISTS = 32
@@ -54,7 +54,7 @@ MAX_LISTS = 32
 
 @dataclass(slots=True)
 class Ready:
-    """A result that is JSON already. Its handler puts it here, and answers ``IN_ITS_PLACE`` to the
+    """A result that is JSON already. Its handler puts it here, and returns ``IN_ITS_PLACE`` to the
     SDK.
     """
 
@@ -62,14 +62,14 @@ class Ready:
 
 
 ready: ContextVar[Ready | None] = ContextVar("ready", default=None)
-"""Where to put a result that is ready; None where it has to be answered as usual."""
+"""Where to put a ready result; None if the normal path must be used."""
 
 IN_ITS_PLACE = "checkback.ready"
 
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """A list as it was answered, and the tools that it was made of."""
+    """A list as it was sent, and the tools in it."""
 
     tools: Sequence[Tool]
     result: dict[str, Any]
@@ -120,14 +120,16 @@ class Shortcut:
             return await call_next(ctx)
         if ctx.method == LIST:
             return await self._list(ctx, call_next)
+        return await self._call(ctx, call_next)
+
+    async def _call(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
         params = ctx.params or {}
         tool = self._tools.get(params["name"])
         if tool is None:
             return await call_next(ctx)
         with bind_request_context(ctx):
             async with Context(fastmcp=self._server, session=ctx.session) as context:
-                starts_task = self._starts_task(context, tool.name)
-                if not starts_task:
+                if not self._starts_task(context, tool.name):
                     result = await tool.run(params.get("arguments") or {})
                     return self._finished(ctx, _wire(result, ctx.protocol_version))
         return await call_next(ctx)
@@ -152,7 +154,7 @@ class Shortcut:
         return result
 
     def _finished(self, ctx: RequestContext, result: dict[str, Any]) -> dict[str, Any]:
-        """What the newest protocol has in every answer."""
+        """Adds what the newest protocol has in every result."""
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
             result["resultType"] = "complete"
             stamp = self._server._mcp_server.server_info_stamp  # pyright: ignore[reportPrivateUsage]
@@ -170,8 +172,8 @@ def install(
 ) -> bool:
     """Put a shortcut before everything else. Returns whether there is one now.
 
-    There is none where one of FastMCP's middlewares wants to see calls, but for the ``unneeded``,
-    which do nothing for a call by a name that is known; and none where the SDK has no place for it.
+    There is no shortcut if one of FastMCP's middlewares hooks into calls (except the ``unneeded``
+    ones, which do nothing for a call by a known name), or if the SDK has no place for it.
     """
     if any(_sees_calls(one) and not isinstance(one, tuple(unneeded)) for one in server.middleware):
         return False
@@ -192,7 +194,7 @@ def _sees_calls(middleware: Middleware) -> bool:
 
 
 def _declared(context: Context) -> tuple[bool, bool]:
-    """The extensions that lists vary by, as far as this client has them."""
+    """Which of the extensions that lists depend on this client supports."""
     return (
         context.client_supports_extension(UI_EXTENSION_ID),
         context.client_extension_settings(EXTENSION) is not None,
@@ -200,9 +202,7 @@ def _declared(context: Context) -> tuple[bool, bool]:
 
 
 def _is_plain(ctx: RequestContext) -> bool:
-    """Whether this is a request that the SDK would hand on as it is, without asking for anything
-    more.
-    """
+    """Whether this is a request that the SDK would pass on unchanged."""
     if ctx.protocol_version not in WRITTEN_HERE:
         return False
     if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS and ctx.session.client_params is None:

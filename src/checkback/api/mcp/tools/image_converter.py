@@ -1,10 +1,10 @@
-"""Reads a picture from standard input, and writes one that every host can show. Run as a script, by
+"""Reads an image from standard input, and writes one that every host can show. Run as a script, by
 its path.
 
 ``python -I picture_program.py MAX_BYTES MAX_SIDE`` writes a line of JSON (media type, size in
-pixels before and after), then the picture: as it came where it fits, else a smaller one. A file
-that Pillow cannot read to its end has exit code 1. What it reads can be hostile, so it has given up
-its rights, its network and most of its memory before it looks.
+pixels before and after), then the image: unchanged if it fits, else a smaller one. A file that
+Pillow cannot read to its end has exit code 1. What it reads can be hostile, so it gives up its
+rights, its network and most of its memory before it reads.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ SAME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "
 
 READ = (*SAME, "TIFF", "BMP")
 MOVING = ("image/gif", "image/webp")
-"""Given as they are, these are shown with all their pictures."""
+"""Returned unchanged, these are shown with all their frames."""
 MAX_PIXELS = 100_000_000
 MEMORY_BYTES = 1 << 30
 CPU_SECONDS = 20
 
 
 def main(max_bytes: int, max_side: int) -> int:
-    """Read, look, write."""
+    """Read, convert, write."""
     import_everything()
     confine()
     content = sys.stdin.buffer.read()
@@ -56,7 +56,7 @@ def main(max_bytes: int, max_side: int) -> int:
 
 
 def import_everything() -> None:
-    """Read and shrink a picture of every format.
+    """Read and shrink one image of every format.
 
     Pillow imports much when it first needs it, and later no file can be opened.
     """
@@ -75,7 +75,7 @@ def import_everything() -> None:
 def shown(
     content: bytes, picture: Image.Image, max_bytes: int, max_side: int
 ) -> tuple[str, bytes, tuple[int, int]]:
-    """Media type, bytes and size of what is shown of a picture."""
+    """Media type, bytes and size of what is shown of an image."""
     fits = len(content) <= max_bytes and max(picture.size) <= max_side
     if fits and picture.format in SAME:
         picture.load()

@@ -1,10 +1,10 @@
-"""Files of jobs for agents: a picture as something it can see, any file into a folder that its user
-allows.
+"""Files of jobs for agents: an image as something that the model can see, any file into a folder
+that the user allows.
 
-A picture may be of a stranger's making, and a broken or huge one would cost an agent its whole
-conversation: model APIs refuse the request that holds it. So each is opened and, where needed, made
-smaller, by a process of its own (``checkback.api.mcp.tools.image_converter``) that has no rights
-and little memory.
+An image can be untrusted, and a broken or huge one would cost an agent its whole conversation:
+model APIs refuse the request that contains it. So each is opened and, if needed, shrunk by a
+separate process (``checkback.api.mcp.tools.image_converter``) without rights and with little
+memory.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from pathlib import Path
 
 from mcp_types import ImageContent
 
+from checkback.core.error_text import quoted
 from checkback.core.errors import Conflict, InvalidInput, TooLarge
 
 MAX_PICTURE_BYTES = 700_000
-"""Of the picture itself: as base64, with what stands around it, the answer stays below 1 MB."""
+"""Limit of the image itself: as base64, with the rest of the result, it stays below 1 MB."""
 
 MAX_SIDE = 2000
-"""Pixels. Larger pictures are refused by some model APIs, and made smaller by all."""
+"""Pixels. Some model APIs refuse larger images, and all of them scale them down."""
 
 MAX_SOURCE_BYTES = 64 * 1024 * 1024
 PICTURE_SECONDS = 30.0
@@ -37,7 +38,7 @@ PROGRAM = Path(__file__).with_name("image_converter.py")
 
 @dataclass(frozen=True, slots=True)
 class JobImage:
-    """A picture that every host can show, and its size in pixels before and after."""
+    """An image that every host can show, and its size in pixels before and after."""
 
     block: ImageContent
     width: int
@@ -53,9 +54,11 @@ class JobImage:
 
 
 async def read_picture(path: Path) -> JobImage:
-    """The picture in a file. Raises InvalidInput for what is not a picture, TooLarge."""
+    """The image in a file. Raises InvalidInput for a file that is not an image, and TooLarge."""
     if path.stat().st_size > MAX_SOURCE_BYTES:
-        raise TooLarge("This picture is too large to be shown here.", hint="Open it at its url.")
+        raise TooLarge(
+            "This image is too large to be shown here.", hint="Open the file at its url."
+        )
     with path.open("rb") as file:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-I", str(PROGRAM), str(MAX_PICTURE_BYTES), str(MAX_SIDE),
@@ -77,7 +80,9 @@ async def read_picture(path: Path) -> JobImage:
             await process.wait()
     head, _, content = output.partition(b"\n")
     if process.returncode != 0 or not content:
-        raise InvalidInput("This file cannot be shown as a picture.", hint="Open it at its url.")
+        raise InvalidInput(
+            "This file cannot be shown as an image.", hint="Open the file at its url."
+        )
     found = json.loads(head)
     block = ImageContent(
         type="image", data=base64.b64encode(content).decode(), mime_type=found["media_type"]
@@ -93,9 +98,8 @@ async def read_picture(path: Path) -> JobImage:
 
 
 def save_file(source: Path, folder: Path, name: str) -> Path:
-    """Copy a file into ``folder`` under a new name. Raises InvalidInput for a name that is not a
-    plain one, Conflict where there is something of that name already: nothing is overwritten, no
-    link is followed.
+    """Copy a file into ``folder`` under a new name. Raises InvalidInput for a name that is not
+    plain, Conflict if the name exists: nothing is overwritten, no link is followed.
     """
     _check_name(name)
     where = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -105,7 +109,7 @@ def save_file(source: Path, folder: Path, name: str) -> Path:
             target = os.open(name, flags, 0o600, dir_fd=where)
         except FileExistsError:
             raise Conflict(
-                f"save_as: the folder {folder} already has a file {name!r}.",
+                f"`save_as`: the folder {folder} already has a file {quoted(name)}.",
                 hint="Choose another name.",
             ) from None
         try:
@@ -120,15 +124,20 @@ def save_file(source: Path, folder: Path, name: str) -> Path:
 
 
 def _check_name(name: str) -> None:
-    plain = (
-        name.isprintable() and not any(sign in name for sign in "/\\") and not name.startswith(".")
-    )
-    try:
-        short = 0 < len(name.encode()) <= MAX_NAME_BYTES
-    except UnicodeEncodeError:
-        short = False
-    if not (plain and short):
+    if not (_is_plain(name) and _is_short(name)):
         raise InvalidInput(
-            f"save_as must be a plain file name; got {name[:80]!r}.",
-            hint="Leave out folders, control characters and a leading dot.",
+            f"`save_as` must be a plain file name; got {quoted(name)}.",
+            hint="Remove folders, control characters and leading dots from the name.",
         )
+
+
+def _is_plain(name: str) -> bool:
+    has_folder = "/" in name or "\\" in name
+    return name.isprintable() and not has_folder and not name.startswith(".")
+
+
+def _is_short(name: str) -> bool:
+    try:
+        return 0 < len(name.encode()) <= MAX_NAME_BYTES
+    except UnicodeEncodeError:
+        return False

@@ -32,6 +32,7 @@ from checkback.api.mcp.tools.context import (
 from checkback.api.mcp.tools.job_files import read_picture, save_file
 from checkback.api.mcp.tools.tool_list import MAX_DESCRIPTION_CHARACTERS
 from checkback.core import heavy
+from checkback.core.error_text import quoted
 from checkback.core.errors import InvalidInput, TooLarge
 from checkback.core.job import MAX_PAGE, MAX_RESULT_BYTES, Artifact, Job
 from checkback.core.states import State
@@ -48,7 +49,7 @@ MAX_TEXT_BYTES = 32 * 1024 * 1024
 JobId = Annotated[
     str,
     Field(
-        # An agent may copy the name of the field out of another tool's answer.
+        # An agent may copy the name of the field from another tool's result.
         validation_alias=AliasChoices("job_id", "jobId"),
         description="The job id returned when the job was started.",
         json_schema_extra={"format": "uuid"},
@@ -114,7 +115,7 @@ class JobRows(TypedDict):
 
 
 class DeletedJob(TypedDict):
-    """A job that is gone."""
+    """A deleted job."""
 
     job_id: str
     deleted: bool
@@ -148,35 +149,37 @@ class ResultRecord(TypedDict):
 class JobTools:
     """The handlers of the tools for jobs of any kind."""
 
-    def __init__(self, desk: ToolContext) -> None:
-        self._desk = desk
+    def __init__(self, tool_context: ToolContext) -> None:
+        self._tool_context = tool_context
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     async def status(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         job_id = checked(OneJob, arguments).job_id.lower()
-        held = self._desk.early.hold_seconds(caller.owner, job_id)
+        held = self._tool_context.early.hold_seconds(caller.owner, job_id)
         job = await self._service.wait(caller, job_id, held)
-        self._desk.early.told(caller.owner, job, await self._desk.outlook(job))
-        return await self._desk.ticket(job)
+        self._tool_context.early.told(caller.owner, job, await self._tool_context.outlook(job))
+        return await self._tool_context.ticket(job)
 
     async def wait(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
         wanted = checked(WaitInput, arguments)
-        seconds = self._desk.wait_seconds if wanted.wait_seconds is None else wanted.wait_seconds
-        seconds = min(seconds, self._desk.max_wait_seconds)
-        return await self._desk.ticket(
-            await self._desk.wait(caller, wanted.job_id, seconds, or_refuse=True)
+        seconds = (
+            self._tool_context.wait_seconds if wanted.wait_seconds is None else wanted.wait_seconds
+        )
+        seconds = min(seconds, self._tool_context.max_wait_seconds)
+        return await self._tool_context.ticket(
+            await self._tool_context.wait(caller, wanted.job_id, seconds, or_refuse=True)
         )
 
     async def cancel(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        return await self._desk.ticket(
+        return await self._tool_context.ticket(
             await self._service.cancel(caller, checked(OneJob, arguments).job_id)
         )
 
     async def retry(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        return await self._desk.ticket(
+        return await self._tool_context.ticket(
             await self._service.retry(caller, checked(OneJob, arguments).job_id)
         )
 
@@ -190,7 +193,7 @@ class JobTools:
         return reply({"jobs": [native.row(job) for job in page.jobs], "cursor": page.cursor})
 
     async def result(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
-        form = ResultInput if self._desk.save_folder is None else SavingResultInput
+        form = ResultInput if self._tool_context.save_folder is None else SavingResultInput
         wanted = checked(form, arguments)
         if isinstance(wanted, SavingResultInput) and wanted.save_as is not None:
             return await self._save(caller, wanted, wanted.save_as)
@@ -203,8 +206,8 @@ class JobTools:
         return reply(record)
 
     async def _artifact(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
-        """One of the job's files: a picture to look at, text to read, or else where it can be
-        fetched.
+        """One of the job's files: an image to look at, text to read, or else a link to download
+        it.
         """
         item, path = await self._service.artifact(caller, wanted.job_id, name)
         file = await self._file(caller, wanted.job_id, item)
@@ -223,13 +226,15 @@ class JobTools:
         return reply({**_part(wanted, value), "file": file})
 
     async def _save(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
-        folder = self._desk.save_folder
+        folder = self._tool_context.save_folder
         if wanted.artifact is None or folder is None:
-            raise InvalidInput("save_as needs artifact.", hint="Name the file to save in artifact.")
+            raise InvalidInput(
+                "`save_as` requires `artifact`.", hint="Name the file to save in `artifact`."
+            )
         item, path = await self._service.artifact(caller, wanted.job_id, wanted.artifact)
         saved = await asyncio.to_thread(save_file, path, folder, name)
         record = _without_text(
-            wanted, await self._file(caller, wanted.job_id, item), "The file is saved."
+            wanted, await self._file(caller, wanted.job_id, item), "The file was saved."
         )
         record["saved_to"] = str(saved)
         return reply(record)
@@ -240,7 +245,7 @@ class JobTools:
             "name": item.name,
             "media_type": item.media_type,
             "size_bytes": item.size_bytes,
-            "url": self._desk.url_of(job, item),
+            "url": self._tool_context.url_of(job, item),
         }
 
 
@@ -277,20 +282,23 @@ class _Row:
 
 
 _STATUS = (
-    "Report the state, phase and progress of a job of any kind, and its result or failure once it has ended. "
-    "Use it for one look; to wait for the end use job.wait. Asked again too early, it answers a moment later."
+    "Report the state, phase and progress of a job of any kind, and its result or failure "
+    "once it has ended. Use it to check once; to wait for the end use job.wait. A call that "
+    "comes too early is answered a few seconds later."
 )
 _WAITING = (
-    "Wait on the server until a job of any kind ends, and return its state and result. Running out of time "
-    "is not an error: it returns the progress so far, and you call it again. Use this instead of polling."
+    "Wait on the server until a job of any kind ends, and return its state and result. A "
+    "timeout is not an error: the tool returns the progress so far, and you call it again. "
+    "Use this instead of polling."
 )
 _RESULT = (
-    "Read the result of a completed job of any kind, or one of its files: long text in parts, a picture as "
-    "an image, any other file as a download link. Short results are already in the answer of job.wait."
+    "Read the result of a completed job of any kind, or one of its files: long text in "
+    "parts, images as images, any other file as a download link. Short results are already "
+    "in the result of job.wait."
 )
 _LIST = (
-    "List your jobs, newest first, with those of earlier sessions. Use it to find a job id; use job.status "
-    "for details of one job."
+    "List your jobs, newest first, including those of earlier sessions. Use it to find a job "
+    "id; use job.status for the details of one job."
 )
 _CANCEL = (
     "Stop a job in any state; its processes end and its unfinished work is lost. A job that has already "
@@ -317,18 +325,18 @@ _TOOLS = (
 )
 
 
-def job_tools(desk: ToolContext, names: Collection[str] = ()) -> Iterable[ApiTool]:
-    """The tools for jobs of any kind; or those of them that ``names`` has."""
-    tools = JobTools(desk)
+def job_tools(tool_context: ToolContext, names: Collection[str] = ()) -> Iterable[ApiTool]:
+    """The tools for jobs of any kind, or only those in ``names``."""
+    tools = JobTools(tool_context)
     for row in _TOOLS:
         if names and row.name not in names:
             continue
         takes, hints = row.takes, row.hints
-        if takes is ResultInput and desk.save_folder is not None:
+        if takes is ResultInput and tool_context.save_folder is not None:
             takes, hints = SavingResultInput, _SAVES
         yield ApiTool.of(
             row.name,
-            desk.guarded(getattr(tools, row.answer)),
+            tool_context.guarded(getattr(tools, row.answer)),
             title=row.title,
             description=row.description,
             parameters=takes.model_json_schema(),
@@ -338,18 +346,18 @@ def job_tools(desk: ToolContext, names: Collection[str] = ()) -> Iterable[ApiToo
         )
 
 
-def kind_tools(desk: ToolContext, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
-    """One tool for each kind: it starts a job and waits a moment, for the result or else for a
-    ticket.
+def kind_tools(tool_context: ToolContext, kinds: Iterable[registry.Kind]) -> Iterable[JobTool]:
+    """One tool for each kind: it starts a job, waits a moment, and returns the result or else a job
+    summary.
     """
     output = schema_of(native.JobSummary)
     for kind in kinds:
-        begin = _beginner(desk, kind)
+        begin = _beginner(tool_context, kind)
         tool = ApiTool.of(
             kind.name,
-            desk.guarded(starter(desk, begin)),
+            tool_context.guarded(starter(tool_context, begin)),
             title=kind.title,
-            description=kind_description(kind, desk.kind_wait_seconds),
+            description=kind_description(kind, tool_context.kind_wait_seconds),
             parameters=kind.args_schema(),
             output_schema=output,
             annotations=ToolAnnotations(
@@ -361,12 +369,12 @@ def kind_tools(desk: ToolContext, kinds: Iterable[registry.Kind]) -> Iterable[Jo
             ),
             icon=icons.PAGE if kind.name.startswith("page.") else icons.JOB,
         )
-        yield JobTool(tool, desk.guarded(begin))
+        yield JobTool(tool, tool_context.guarded(begin))
 
 
 def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
-    """What an agent reads about a kind's tool; the end is the same for all, so a long text loses
-    its own.
+    """The description of a kind's tool; its last sentence is the same for all, so a long text is
+    cut before it.
     """
     end = (
         f"Runs as a background job: returns the result if it is ready within {wait_seconds:g} seconds, "
@@ -377,32 +385,34 @@ def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
     return f"{about if len(about) <= room else about[: room - 1] + '…'} {end}"
 
 
-def job_told(desk: ToolContext) -> Told:
-    """The ticket of a job that has ended."""
+def job_told(tool_context: ToolContext) -> Told:
+    """The summary of a job that has ended."""
 
     async def told(_: Caller, job: Job) -> ToolResult:
-        return await desk.ticket(job, is_error=job.state in (State.FAILED, State.CANCELLED))
+        return await tool_context.ticket(job, is_error=job.state in (State.FAILED, State.CANCELLED))
 
     return told
 
 
 def _beginner(
-    desk: ToolContext, kind: registry.Kind
+    tool_context: ToolContext, kind: registry.Kind
 ) -> Callable[[Caller, Arguments, str], Awaitable[Job]]:
     async def begin(caller: Caller, arguments: Arguments, identity: str) -> Job:
-        return (await desk.service.submit(caller, kind.name, arguments, request_id=identity)).job
+        return (
+            await tool_context.service.submit(caller, kind.name, arguments, request_id=identity)
+        ).job
 
     return begin
 
 
 def starter(
-    desk: ToolContext, begin: Callable[[Caller, Arguments, str], Awaitable[Job]]
+    tool_context: ToolContext, begin: Callable[[Caller, Arguments, str], Awaitable[Job]]
 ) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
-    told = job_told(desk)
+    told = job_told(tool_context)
 
     async def start(caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         job = await begin(caller, arguments, identity)
-        job = await desk.wait(caller, job.id, desk.kind_wait_seconds)
+        job = await tool_context.wait(caller, job.id, tool_context.kind_wait_seconds)
         return await told(caller, job)
 
     return start
@@ -413,8 +423,8 @@ def _part(wanted: ResultInput, value: Any) -> ResultRecord:
         value = native.point(value, wanted.pointer)
     except LookupError:
         raise InvalidInput(
-            f"pointer: the result has no part {wanted.pointer[:80]!r}.",
-            hint="Read the result without pointer to see its parts.",
+            f"`pointer`: the result has no part {quoted(wanted.pointer)}.",
+            hint="Read the result without `pointer` to see its parts.",
         ) from None
     return _slice(wanted, value)
 
@@ -433,7 +443,7 @@ def _slice(wanted: ResultInput, value: Any) -> ResultRecord:
         "text": None if whole else text[wanted.offset : end],
         "total_characters": len(text),
         "next_offset": more,
-        "next_step": "This is all of it." if more is None else go_on,
+        "next_step": "This is the whole text." if more is None else go_on,
         "untrusted": ["result", "text"],
     }
 
@@ -452,7 +462,11 @@ def _without_text(wanted: ResultInput, file: FileRecord, next_step: str) -> Resu
 
 
 def _fetched(wanted: ResultInput, file: FileRecord, reason: str) -> ToolResult:
-    where = "Download it from file.url." if file["url"] else "Fetch it with `checkback artifact`."
+    where = (
+        "Download the file from file.url."
+        if file["url"]
+        else "Get the file with `checkback artifact`."
+    )
     return reply(_without_text(wanted, file, f"{reason}. {where}"))
 
 
@@ -461,14 +475,15 @@ async def _shown(wanted: ResultInput, path: Path, file: FileRecord) -> ToolResul
         picture = await read_picture(path)
     except (InvalidInput, TooLarge) as error:
         return _fetched(wanted, file, error.message.rstrip("."))
-    next_step = "The picture follows."
+    next_step = "The image follows."
     if picture.is_scaled:
         next_step = (
-            f"The picture follows, scaled from {picture.original_width} x {picture.original_height} to "
-            f"{picture.width} x {picture.height} pixels; file.url has it in full size."
+            f"The image follows, scaled from {picture.original_width} x "
+            f"{picture.original_height} to {picture.width} x {picture.height} pixels; "
+            "file.url has it in full size."
         )
     if picture.pages > 1:
-        next_step += f" Only the first of {picture.pages} pages is shown; file.url has all."
+        next_step += f" Only the first of {picture.pages} pages is shown; file.url has all pages."
     made = reply(_without_text(wanted, file, next_step))
     made.content.append(picture.block)
     return made

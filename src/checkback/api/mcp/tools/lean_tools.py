@@ -49,22 +49,26 @@ class SearchInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     query: Annotated[
-        str, Field(max_length=500, description="Words, such as: pdf tables. Empty lists all.")
+        str,
+        Field(
+            max_length=500,
+            description="Search words, such as: pdf tables. Empty lists all kinds.",
+        ),
     ] = ""
 
 
 class DescribeInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    kind: Annotated[str, Field(description="A name from kind.search.")]
+    kind: Annotated[str, Field(description="Name of a kind from kind.search.")]
 
 
 class SubmitInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    kind: Annotated[str, Field(description="A name from kind.search.")]
-    args: Annotated[dict[str, Any], Field(description="As kind.describe lists them.")] = Field(
-        default_factory=dict[str, Any]
+    kind: Annotated[str, Field(description="Name of a kind from kind.search.")]
+    args: Annotated[dict[str, Any], Field(description="Arguments as kind.describe lists them.")] = (
+        Field(default_factory=dict[str, Any])
     )
     key: Annotated[
         str | None, Field(description="Idempotency key: the same key returns the same job.")
@@ -82,11 +86,11 @@ class FoundKinds(TypedDict):
     """The kinds that a search found, best first."""
 
     kinds: list[FoundKind]
-    more: Annotated[int, Field(description="How many further kinds match.")]
+    more: Annotated[int, Field(description="Number of further kinds that match.")]
 
 
 class KindDescription(TypedDict):
-    """A kind, with what it takes."""
+    """A kind, with its arguments."""
 
     kind: str
     title: str
@@ -97,13 +101,13 @@ class KindDescription(TypedDict):
 
 
 class LeanTools:
-    """The handlers of the tools that only this set has."""
+    """The handlers of the tools that are only in this set."""
 
-    def __init__(self, desk: ToolContext) -> None:
-        self._desk = desk
+    def __init__(self, tool_context: ToolContext) -> None:
+        self._tool_context = tool_context
 
     async def search(self, _: Caller, arguments: Arguments, __: str) -> ToolResult:
-        """The kinds whose name, title or description has the words, most of them first."""
+        """The kinds whose name, title or description contains the words, best matches first."""
         words = set(_words(checked(SearchInput, arguments).query))
         scored: list[tuple[int, registry.Kind]] = []
         for kind in registry.all_kinds():
@@ -122,7 +126,7 @@ class LeanTools:
         record: KindDescription = {
             "kind": kind.name,
             "title": kind.title,
-            "description": self._desk.names.text(kind.description),
+            "description": self._tool_context.names.text(kind.description),
             "args": portable(kind.args_schema()),
             "deadline_seconds": kind.deadline_seconds,
             "attempts": kind.attempts,
@@ -132,39 +136,41 @@ class LeanTools:
     async def begin(self, caller: Caller, arguments: Arguments, identity: str) -> Job:
         """Start a job of any kind."""
         wanted = checked(SubmitInput, arguments)
-        submitted = await self._desk.service.submit(
+        submitted = await self._tool_context.service.submit(
             caller, wanted.kind, wanted.args, key=wanted.key, request_id=identity
         )
         return submitted.job
 
 
-def lean_tools(desk: ToolContext, *, has_job_tools: bool) -> Iterable[ApiTool | JobTool]:
-    """The tools of this set; ``has_job_tools`` says that those for jobs of any kind are there
-    already.
+def lean_tools(tool_context: ToolContext, *, has_job_tools: bool) -> Iterable[ApiTool | JobTool]:
+    """The tools of this set; ``has_job_tools`` says that those for jobs of any kind already
+    exist.
     """
-    tools = LeanTools(desk)
+    tools = LeanTools(tool_context)
     yield _tool(
-        "kind.search", "Search kinds of job", "Find kinds of job by words. Use it first; then kind.describe.",
-        tools.search, SearchInput, FoundKinds, desk,
+        "kind.search", "Search kinds of job", "Find kinds of job by search words. Use it "
+                                              "first, then kind.describe.",
+        tools.search, SearchInput, FoundKinds, tool_context,
     )  # fmt: skip
     yield _tool(
-        "kind.describe", "Describe a kind of job", "Return what a kind of job does and takes.",
-        tools.describe, DescribeInput, KindDescription, desk,
+        "kind.describe", "Describe a kind of job", "Return what a kind of job does and which "
+                                                   "arguments it takes.",
+        tools.describe, DescribeInput, KindDescription, tool_context,
     )  # fmt: skip
     submit = ApiTool.of(
         "job.submit",
-        desk.guarded(starter(desk, tools.begin)),
+        tool_context.guarded(starter(tool_context, tools.begin)),
         title="Submit a job",
         description=f"Start a background job. Returns the result if it is ready within "
-        f"{desk.kind_wait_seconds:g} seconds, otherwise a job_id for job.wait.",
+        f"{tool_context.kind_wait_seconds:g} seconds, otherwise a job_id for job.wait.",
         parameters=SubmitInput.model_json_schema(),
         output_schema=schema_of(native.JobSummary),
         annotations=ToolAnnotations.model_validate({"title": "Submit a job", **_STARTS}),
         icon=icons.JOB,
     )
-    yield JobTool(submit, desk.guarded(tools.begin))
+    yield JobTool(submit, tool_context.guarded(tools.begin))
     if not has_job_tools:
-        yield from job_tools(desk, JOB_TOOLS)
+        yield from job_tools(tool_context, JOB_TOOLS)
 
 
 def _tool(
@@ -174,11 +180,11 @@ def _tool(
     answer: Any,
     takes: type[BaseModel],
     gives: Any,
-    desk: ToolContext,
+    tool_context: ToolContext,
 ) -> ApiTool:
     return ApiTool.of(
         name,
-        desk.guarded(answer),
+        tool_context.guarded(answer),
         title=title,
         description=description,
         parameters=takes.model_json_schema(),
@@ -193,7 +199,7 @@ def _words(text: str) -> list[str]:
 
 
 def _score(kind: registry.Kind, words: set[str]) -> int:
-    """How well a kind fits: words in its name count most, then those in its title."""
+    """How well a kind matches: words in its name count most, then those in its title."""
     score = 0
     for place, weight in ((kind.name, 4), (kind.title, 2), (kind.description, 1)):
         there = _words(place)

@@ -1,4 +1,4 @@
-"""Tells clients that the list of tools has changed, where it can change at all: over stdio."""
+"""Notifies clients that the list of tools has changed, where it can change: over stdio."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Send = Callable[[ServerEvent], Awaitable[None]]
 
 
 class ToolListChanges:
-    """Where a change is announced: to sessions of the handshake era, and to the streams that asked
-    for it.
+    """Where a change is announced: to sessions with a handshake, and to the streams that asked for
+    it.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class ToolListChanges:
         self._sessions: dict[int, Connection] = {}
 
     async def announce(self) -> None:
-        """Send the notification to everybody who is connected now."""
+        """Send the notification to all connected clients."""
         self.count += 1
         bell, self._bell = self._bell, asyncio.Event()
         bell.set()
@@ -36,7 +36,7 @@ class ToolListChanges:
             await connection.send_tool_list_changed()
 
     def add_to(self, server: FastMCP[Any]) -> None:
-        """Learn of sessions of the handshake era, which get every change without asking."""
+        """Register sessions with a handshake, which get every change without asking."""
         server._mcp_server.add_notification_handler(  # pyright: ignore[reportPrivateUsage]
             "notifications/initialized", NotificationParams, self._session_began
         )
@@ -50,7 +50,7 @@ class ToolListChanges:
             await send(ToolsListChanged())
 
     async def _session_began(self, ctx: RequestContext, _: NotificationParams) -> None:
-        # It outlives the request; the SDK has no public name for it.
+        # It outlives the request; the SDK has no public attribute for it.
         connection = ctx.session._connection  # pyright: ignore[reportPrivateUsage]
         self._sessions[id(connection)] = connection
         connection.exit_stack.callback(self._sessions.pop, id(connection), None)

@@ -49,7 +49,10 @@ if TYPE_CHECKING:
 KIND = "page.analyze"
 STATUS_TOOL = "page.getJobStatus"
 REPORT = "report.json"
-GONE = "There is no such job. Jobs are kept for 24 hours after they end, then they are removed."
+GONE = (
+    "This job does not exist, has expired, or is not yours. Jobs are kept for 24 hours "
+    "after they end."
+)
 
 _CODES: tuple[tuple[type[CheckbackError], str], ...] = (
     (AddressBlocked, "SSRF_BLOCKED"),
@@ -87,13 +90,13 @@ class ReftrixTools:
     if any.
     """
 
-    def __init__(self, desk: ToolContext, *, status_tool: str | None = None) -> None:
-        self._desk = desk
+    def __init__(self, tool_context: ToolContext, *, status_tool: str | None = None) -> None:
+        self._tool_context = tool_context
         self._status_tool = status_tool
 
     @property
     def _service(self) -> Service:
-        return self._desk.service
+        return self._tool_context.service
 
     async def status(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         job = await self._service.get(caller, checked(OneJob, arguments).job_id)
@@ -111,21 +114,24 @@ class ReftrixTools:
     def _files(self, job: Job) -> list[dict[str, Any]]:
         """The files of an analysis, each with a link that opens: an addition to the wire format."""
         return [
-            {**reftrix.file(item), "url": self._desk.url_of(job, item)} for item in job.artifacts
+            {**reftrix.file(item), "url": self._tool_context.url_of(job, item)}
+            for item in job.artifacts
         ]
 
     def _other_kind(self, job: Job) -> OtherKind:
         message = f"This is a job of kind {human.kind_name(job)}"
         if self._status_tool is None:
             return OtherKind(
-                f"{message}; this tool reports only on {self._desk.names.shown(KIND)}."
+                f"{message}; this tool reports only on {self._tool_context.names.shown(KIND)}."
             )
-        return OtherKind(f"{message}; use {self._desk.names.shown(self._status_tool)} for it.")
+        return OtherKind(
+            f"{message}; use {self._tool_context.names.shown(self._status_tool)} for it."
+        )
 
     async def begin(self, caller: Caller, arguments: Arguments, identity: str) -> Job:
         """Start an analysis."""
         checked(PageAnalyzeArgs, arguments)
-        # How to answer is this call's business; it is no argument of the job.
+        # How to answer concerns this call only; it is not an argument of the job.
         given = {
             key: value for key, value in arguments.items() if key not in ("async", "run_async")
         }
@@ -134,14 +140,13 @@ class ReftrixTools:
     async def analyze(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         job = await self.begin(caller, arguments, identity)
         if not checked(PageAnalyzeArgs, arguments).run_async:
-            with suppress(
-                EngineUnavailable
-            ):  # the job is stored: its id is a better answer than an error
-                job = await self._desk.wait(caller, job.id, self._desk.wait_seconds)
+            # The job is stored: during an outage its id is a better answer than an error.
+            with suppress(EngineUnavailable):
+                job = await self._tool_context.wait(caller, job.id, self._tool_context.wait_seconds)
         return await self.told(caller, job)
 
     async def told(self, caller: Caller, job: Job) -> ToolResult:
-        """The answer about an analysis, as far as it is."""
+        """The answer about an analysis in its current state."""
         if job.state is State.COMPLETED:
             with suppress(
                 NotFound
@@ -150,7 +155,7 @@ class ReftrixTools:
         elif job.state.is_final:
             code, message = _failure(job)
             return _problem(code, message, current_request_id())
-        return reply(reftrix.queued(job.id, self._desk.names.shown(STATUS_TOOL)))
+        return reply(reftrix.queued(job.id, self._tool_context.names.shown(STATUS_TOOL)))
 
     async def _finished(self, caller: Caller, job: Job) -> ToolResult:
         given = (await self._service.get_with_args(caller, job.id)).args
@@ -171,12 +176,12 @@ class ReftrixTools:
             identity = current_request_id()
             try:
                 strict_json.check(arguments)
-                await self._desk.ready()
-                return await answer(self._desk.caller(), arguments, identity)
+                await self._tool_context.ready()
+                return await answer(self._tool_context.caller(), arguments, identity)
             except CheckbackError as error:
                 return _problem(*_translated(error), identity)
             except Exception as error:
-                masked = self._desk.masked(error, identity)
+                masked = self._tool_context.masked(error, identity)
                 return _problem("INTERNAL_ERROR", masked.message, identity)
 
         return run

@@ -1,9 +1,9 @@
-"""JSON schemas as every host and model API takes them.
+"""JSON schemas that every host and model API accepts.
 
 Pydantic writes schemas that are legal and that hosts refuse: OpenAI a list without ``items``,
 Anthropic an ``anyOf`` at the top, Gemini a list in ``type``, validators in JavaScript and Go a
-regular expression of Python's. One such tool and the whole request is refused, with every other
-tool in it. So what is listed is rewritten into the part of JSON Schema that all of them take:
+regular expression of Python's. Because of one such tool the whole request is refused, with every
+other tool in it. So schemas are rewritten into the part of JSON Schema that all of them accept:
 
 - at the top a plain object; no ``$ref``, ``prefixItems``, ``oneOf``, ``allOf`` or list in ``type``
   anywhere;
@@ -31,7 +31,7 @@ Schema = dict[str, Any]
 
 UNROLLED = 2
 MAX_WRITTEN_OUT = 200
-"""How many references of one schema are written out; twenty models that name each other have
+"""How many references of one schema are expanded; twenty models that refer to each other have
 millions.
 """
 
@@ -71,14 +71,12 @@ def portable(schema: Schema) -> Schema:
         found = _joined(found)
     found.setdefault("properties", {})
     found.pop("title", None)
-    found.pop(
-        "description", None
-    )  # the docstring of a model; the tool has a description of its own
+    found.pop("description", None)  # the docstring of a model; the tool has its own description
     return found
 
 
 def portable_text(text: str) -> str:
-    """A text that can be encoded, without the double backticks of Python's docstrings."""
+    """Text that can be encoded, without the double backticks of Python's docstrings."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "").replace("``", "`")
 
 
@@ -100,7 +98,7 @@ def with_texts(schema: Schema, text: Callable[[str], str]) -> Schema:
 
 
 class _Rewriter:
-    """Rewrites one schema; knows its definitions, and those it is inside of."""
+    """Rewrites one schema; knows its definitions, and the ones that it is currently inside."""
 
     def __init__(self, root: Schema) -> None:
         self._root = root
@@ -122,7 +120,7 @@ class _Rewriter:
         return _tidied(made, name)
 
     def _resolved(self, schema: Schema, name: str) -> Schema:
-        """What a reference leads to, with what stands beside it; cut off where it is inside of
+        """What a reference points to, merged with the keys next to it; cut off where it contains
         itself.
         """
         reference = str(schema["$ref"])
@@ -150,9 +148,7 @@ class _Rewriter:
         return cast("Schema", found) if isinstance(found, dict) else {}
 
     def _merged(self, schema: Schema) -> Schema:
-        """Without ``allOf``: objects are laid over each other, of anything else the first word
-        counts.
-        """
+        """Without ``allOf``: objects are merged, for anything else the first value counts."""
         if "allOf" not in schema:
             return dict(schema)
         made = {key: value for key, value in schema.items() if key != "allOf"}
@@ -178,7 +174,7 @@ class _Rewriter:
         return self._merged(found)
 
     def _list(self, schema: Schema) -> Schema:
-        """A list with one schema for all its items, which tuples get from those of their places."""
+        """A list with one schema for all its items; tuples get it from their positions."""
         places = cast("list[Any]", schema.pop("prefixItems", []))
         if schema.get("type") != "array":
             return schema
@@ -226,7 +222,7 @@ class _Rewriter:
         if not choices:
             return schema
         made = _any_of(self.rewritten(choice) for choice in choices)
-        # What stands beside the choices is kept where it does not contradict them.
+        # The keys next to the choices are kept where they do not contradict them.
         return {**made, **{key: value for key, value in schema.items() if key not in made}}
 
 
@@ -271,7 +267,7 @@ def _enumeration(schema: Schema) -> Schema:
 
 
 def _tidied(schema: Schema, name: str) -> Schema:
-    """Without what hosts do not know, cannot read, or do not need."""
+    """Without what hosts do not support, cannot read, or do not need."""
     made = {key: value for key, value in schema.items() if key in _KEPT}
     if _is_noise(made.get("title"), name):
         made.pop("title", None)
@@ -299,7 +295,7 @@ def _encodable(value: Any) -> Any:
 
 
 def _is_noise(title: Any, name: str) -> bool:
-    """Whether a title says no more than the name of its property, or is a class's own name."""
+    """Whether a title only repeats the name of its property, or is the name of a class."""
     if not name or not isinstance(title, str):
         return True
     return _letters(title) == _letters(name)
@@ -310,9 +306,7 @@ def _letters(text: str) -> str:
 
 
 def _is_plain(default: Any) -> bool:
-    """Whether a default is worth showing: a value, not a whole object, and not what leaving it out
-    means.
-    """
+    """Whether a default is worth showing: a simple value, not an object or null."""
     if default in (None, "", []) or isinstance(default, dict):
         return False
     if isinstance(default, list):
@@ -321,7 +315,7 @@ def _is_plain(default: Any) -> bool:
 
 
 def _any_of(choices: Iterable[Schema]) -> Schema:
-    """One schema for any of some, without doubles; of a choice of choices one list."""
+    """One schema for any of several, without duplicates; nested choices become one list."""
     flat: list[Schema] = []
     for choice in choices:
         inner = choice["anyOf"] if set(choice) == {"anyOf"} else [choice]
@@ -332,9 +326,7 @@ def _any_of(choices: Iterable[Schema]) -> Schema:
 
 
 def _joined(schema: Schema) -> Schema:
-    """A plain object for a choice of objects: it has the keys of all, and requires what all
-    require.
-    """
+    """One object for a choice of objects: it has the keys of all, and requires what all require."""
     beside = {key: value for key, value in schema.items() if key != "anyOf"}
     choices: list[Schema] = schema.get("anyOf", [])
     objects = [choice for choice in choices if "properties" in choice]

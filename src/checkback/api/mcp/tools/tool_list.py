@@ -1,9 +1,9 @@
-"""Which tools and resources a client is shown, and in which form.
+"""Which tools and resources are listed to a client, and in which form.
 
-The list is the same for everybody, but for two things that a client declares: with the tasks
-extension it needs no tools that only ask how a job stands, and only hosts of MCP Apps show the
-card. Names and schemas are made portable (``mcp_names``, ``mcp_schemas``) once for each tool:
-clients of the newest protocol cause a listing with every call.
+The list is the same for everybody, except for two things that a client declares: with the tasks
+extension it does not need the tools that only check a job's status, and only hosts of MCP Apps show
+the card. Names and schemas are made portable (``mcp_names``, ``mcp_schemas``) once for each tool:
+clients of the newest protocol cause a list with every call.
 """
 
 from __future__ import annotations
@@ -26,9 +26,7 @@ from checkback.dialects.mcp_tasks import EXTENSION
 POLL_TOOLS = frozenset(
     {"job.status", "job.wait", "page.getJobStatus", "get_job_check", "wait_job_completion"}
 )
-"""Tools that only ask how a job stands: not listed to clients that speak tasks, but they can call
-them.
-"""
+"""Tools that only check a job: not listed to clients with tasks, which can still call them."""
 
 CARD = "ui://checkback/job"
 CARD_TOOL = "job.card"
@@ -39,11 +37,11 @@ MAX_DESCRIPTION_CHARACTERS = 1024
 
 
 class Listing(Middleware):
-    """Shows tools under their listed names, with texts and schemas that every host can take."""
+    """Lists tools under their listed names, with texts and schemas that every host accepts."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
-        #: By name: the tool, which so stays alive and the same, and how it is listed.
+        #: By name: the tool, which is kept alive for the comparison, and how it is listed.
         self._known: dict[str, tuple[Tool, Tool]] = {}
 
     async def on_list_tools(
@@ -53,7 +51,7 @@ class Listing(Middleware):
     ) -> Sequence[Tool]:
         tools = await call_next(context)
         if speaks_tasks(context.fastmcp_context):
-            # Such a client asks for a task by itself; its model needs no tools for that.
+            # Such a client polls tasks itself; its model needs no tools for that.
             tools = [tool for tool in tools if tool.name not in POLL_TOOLS]
         if not shows_cards(context.fastmcp_context):
             tools = [tool for tool in tools if tool.name != CARD_TOOL]
@@ -91,8 +89,7 @@ class Listing(Middleware):
         try:
             return with_texts(portable(schema), self._text)
         except RecursionError:
-            # A schema that a user wrote by hand can turn in a circle; the other tools are still to
-            # be listed.
+            # A hand-written schema can be circular; the other tools must still be listed.
             return {"type": "object", "properties": {}}
 
     def _text(self, text: str) -> str:

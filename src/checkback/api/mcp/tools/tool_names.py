@@ -1,11 +1,10 @@
-"""What a tool is called: each one has a dotted name and an underscore name, and both can always be
-called.
+"""The names of tools: each has a dotted name and an underscore name, and both can always be called.
 
 Dots are legal in MCP and clients of ReftrixMCP call ``page.getJobStatus``. But the model APIs of
 OpenAI and Anthropic refuse a whole request when one name has a dot, and every agent framework
 passes names on as they are listed. So the underscore form is listed, to everybody: the name that a
-client gives of itself tells nothing, since frameworks send their SDK's default. A setting lists the
-dotted form instead.
+client sends says nothing, since frameworks send their SDK's default. A setting lists the dotted
+form instead.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from fastmcp.tools.base import ToolResult
 from checkback.core.tool_names import underscore as underscore
 
 ToolNames = Literal["underscore", "dotted", "auto"]
-"""``auto`` is what versions before this one had as default; it means ``underscore``."""
+"""``auto`` was the default of earlier versions; it means ``underscore``."""
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class Names(Middleware):
         self._in_texts: re.Pattern[str] | None = None
 
     def learn(self, names: Iterable[str]) -> None:
-        """Set the tools there are. Raises ValueError when two would share a name."""
+        """Set the existing tools. Raises ValueError when two would share a name."""
         self._aliases = aliases(names)
         dotted = sorted(
             {name for name in self._aliases.values() if "." in name}, key=len, reverse=True
@@ -80,7 +79,7 @@ class Names(Middleware):
     ) -> ToolResult:
         name = context.message.name
         if name not in self._aliases and context.fastmcp_context is not None:
-            # Tools may be added after the start; the map is made again when a name is not in it.
+            # Tools may be added after the start; the map is rebuilt when a name is missing.
             tools = await context.fastmcp_context.fastmcp.list_tools(run_middleware=False)
             self._aliases = aliases(tool.name for tool in tools)
         known = self._aliases.get(name, name)

@@ -25,15 +25,15 @@ log = logging.getLogger(__name__)
 
 
 class Toolbox:
-    """What ``make`` gives for the kinds that are registered by now. Raises ValueError for two of
-    one name.
+    """The tools that ``make`` returns for the registered kinds. Raises ValueError for two with the
+    same name.
     """
 
     def __init__(self, make: Callable[[], Made]) -> None:
         self._make = make
         #: Tools that start a job, by name.
         self.starters: dict[str, JobTool] = {}
-        #: By kind: who tells of an ended job in its own words.
+        #: By kind: the function that renders an ended job.
         self.told: dict[str, Told] = {}
         #: Every tool, by each name that it can be called by.
         self.called: dict[str, ApiTool] = {}
@@ -42,27 +42,30 @@ class Toolbox:
         self.grow()
 
     def grow(self) -> list[ApiTool]:
-        """Take in what is new. Returns the tools that were not there before."""
-        found, told = self._make()
-        tools = {one.tool.name if isinstance(one, JobTool) else one.name: one for one in found}
-        fresh = {name: one for name, one in tools.items() if name not in self.tools}
+        """Add the tools of kinds that are new. Returns the tools that were added."""
+        made, renderers = self._make()
+        fresh = {_tool(one).name: one for one in made if _tool(one).name not in self.tools}
         names = aliases([*self.tools, *fresh])
         for name, one in fresh.items():
+            self.tools[name] = _tool(one)
             if isinstance(one, JobTool):
                 self.starters[name] = one
-            self.tools[name] = one.tool if isinstance(one, JobTool) else one
-        self.told |= {kind: words for kind, words in told.items() if kind not in self.told}
+        for kind, renderer in renderers.items():
+            self.told.setdefault(kind, renderer)
         self.called |= {alias: self.tools[name] for alias, name in names.items()}
         return [self.tools[name] for name in fresh]
 
 
-class JobServer(FastMCP[None]):
-    """FastMCP's server with a toolbox, and without a store of session state until somebody keeps
-    some.
+def _tool(made: ApiTool | JobTool) -> ApiTool:
+    return made.tool if isinstance(made, JobTool) else made
 
-    FastMCP reads that store at every list, and imports for it what takes 0.2 s; no tool of ours
+
+class JobServer(FastMCP[None]):
+    """FastMCP's server with a toolbox, and without a store of session state until one is needed.
+
+    FastMCP reads that store at every list, and imports for it what takes 0.2 s; none of our tools
     keeps any. If FastMCP no longer has the property that is overridden here, it makes its own store
-    as it always did.
+    as usual.
     """
 
     toolbox: Toolbox
@@ -82,7 +85,7 @@ class JobServer(FastMCP[None]):
         try:
             fresh = self.toolbox.grow()
         except ValueError as error:
-            log.error("Kinds of the server cannot be listed: %s", error)
+            log.error("The kinds of the server cannot be listed: %s", error)
             return False
         for tool in fresh:
             self.add_tool(tool)
@@ -90,7 +93,7 @@ class JobServer(FastMCP[None]):
 
 
 class _NothingKept:
-    """A store of session state that is empty so far; the first value goes to a real one."""
+    """An empty store of session state; the first value goes to a real one."""
 
     def __init__(self, server: JobServer) -> None:
         self._server = server
@@ -106,9 +109,7 @@ class _NothingKept:
 
 
 class LeftOut(Middleware):
-    """Reports in the answer to a call of an unknown tool which modules of kinds could not be
-    imported.
-    """
+    """Reports in the error for an unknown tool which modules of kinds could not be imported."""
 
     def __init__(self, failed: Callable[[], Mapping[str, str]]) -> None:
         self._failed = failed
@@ -125,8 +126,8 @@ class LeftOut(Middleware):
                 raise
             name = context.message.name
             error: Any = registry.unknown(name)
-            message = error.message.replace("kind of job called", "tool called", 1)
+            message = error.message.replace("Unknown kind", "Unknown tool", 1)
             return problem(UnknownKind(message, hint=IMPORT_HINT), current_request_id())
 
 
-IMPORT_HINT = "Correct the module, then start this server again."
+IMPORT_HINT = "Fix the module, then restart this server."

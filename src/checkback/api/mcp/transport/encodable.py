@@ -1,8 +1,8 @@
-"""The last look at every answer of MCP: what cannot be encoded must not end the connection.
+"""Checks every response of MCP: one that cannot be encoded must not end the connection.
 
-MCP's transports encode an answer after everything of ours has run. Over stdio one that cannot be
-encoded ends the server; over HTTP its client waits for ever. So it is tried here, around everything
-else.
+MCP's transports encode a response after all of our code has run. Over stdio, a response that cannot
+be encoded ends the server; over HTTP, its client waits forever. So the encoding is tried here,
+around everything else.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ async def encodable(ctx: ServerRequestContext[Any, Any], call_next: CallNext) ->
         raise MCPError.from_error_data(_clean_error(error.error)) from error
     if result is None or _can_be_encoded(result):
         return result
-    log.error("The answer to %s could not be encoded as it was.", ctx.method)
+    log.error("The response to %s could not be encoded unchanged.", ctx.method)
     try:
         cleaned = clean_json(result if isinstance(result, dict) else _plain(result))
     except RecursionError:
         cleaned = None
     if cleaned is None or not _can_be_encoded(cleaned):
-        raise MCPError(code=INTERNAL_ERROR, message="The answer could not be encoded.")
+        raise MCPError(code=INTERNAL_ERROR, message="The response could not be encoded.")
     return cleaned
 
 

@@ -1,5 +1,5 @@
-"""What stands before MCP's own HTTP application: reads each body within a limit, strictly, and
-refuses what is no JSON-RPC message with the codes that the specification names.
+"""Middleware in front of MCP's own HTTP application: reads each body within a limit, strictly, and
+refuses everything that is not a JSON-RPC message with the codes of the specification.
 
 | code | what was sent |
 |---|---|
@@ -7,7 +7,7 @@ refuses what is no JSON-RPC message with the codes that the specification names.
 | -32600 | JSON, but no message: a batch, another version, a method or an id of the wrong type |
 | -32602 | a message whose ``params`` are no object |
 
-An unknown method (-32601) and wrong arguments of a known one are MCP's to tell.
+MCP's own code reports an unknown method (-32601) and wrong arguments of a known one.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from checkback.api.error_responses import send_json
+from checkback.api.request_body import ValueCounter
 from checkback.core import heavy
 from checkback.core.errors import InvalidInput
 from checkback.security import strict_json
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 MAX_VALUES = 50_000
-"""What a message may hold: every value is walked several times on its way. Commas in texts count as
-well.
+"""How many values a message may have: each is visited several times. Commas in texts count as well.
 """
 MESSAGE = "checkback.mcp.message"
-"""Where the scope of a request holds its message, for those behind who only look at it."""
+"""Key of the message in a request's scope, for later middleware."""
 
 PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS = -32700, -32600, -32602
 
@@ -36,51 +37,66 @@ class BadJsonRpcMessage(Exception):
     """What is wrong with a message; ``identity`` is its id, where that could be read."""
 
     def __init__(
-        self, code: int, words: str, identity: str | int | None = None, *, status: int = 400
+        self, code: int, message: str, identity: str | int | None = None, *, status: int = 400
     ) -> None:
-        super().__init__(words)
-        self.code, self.words, self.identity, self.status = code, words, identity, status
+        super().__init__(message)
+        self.code, self.message, self.identity, self.status = code, message, identity, status
 
     def answer(self) -> dict[str, Any]:
-        """The JSON-RPC error that tells of it."""
-        error = {"code": self.code, "message": self.words}
+        """The JSON-RPC error response."""
+        error = {"code": self.code, "message": self.message}
         return {"jsonrpc": "2.0", "id": self.identity, "error": error}
 
 
 def check_message(body: bytes) -> dict[str, Any]:
-    """The message. Raises BadJsonRpcMessage for what is no JSON-RPC message as MCP has them."""
+    """The message. Raises BadJsonRpcMessage for anything that is not a JSON-RPC message as MCP
+    defines it.
+    """
     try:
-        found = strict_json.parse(body)
+        value = strict_json.parse(body)
     except InvalidInput as error:
         raise BadJsonRpcMessage(
             PARSE_ERROR, f"Parse error: {error.message}", _readable_id(body)
         ) from None
-    if not isinstance(found, dict):
-        words = "batches are not taken" if isinstance(found, list) else "a message is an object"
-        raise BadJsonRpcMessage(INVALID_REQUEST, f"Invalid request: {words}.")
-    message = cast("dict[str, Any]", found)
+    if isinstance(value, list):
+        raise _invalid_request("batches are not supported")
+    if not isinstance(value, dict):
+        raise _invalid_request("a message must be an object")
+    message = cast("dict[str, Any]", value)
     identity = message.get("id")
     if isinstance(identity, bool) or not isinstance(identity, str | int | None):
-        raise BadJsonRpcMessage(INVALID_REQUEST, "Invalid request: id is a text or a whole number.")
+        raise _invalid_request("id must be a string or a whole number")
     if message.get("jsonrpc") != "2.0":
-        raise BadJsonRpcMessage(INVALID_REQUEST, 'Invalid request: jsonrpc is "2.0".', identity)
-    if "method" not in message:
-        if identity is None or not ("result" in message or "error" in message):
-            raise BadJsonRpcMessage(
-                INVALID_REQUEST, "Invalid request: the method is missing.", identity
-            )
-    elif not isinstance(message["method"], str):
-        raise BadJsonRpcMessage(INVALID_REQUEST, "Invalid request: method is a text.", identity)
-    elif "id" in message and identity is None:
-        raise BadJsonRpcMessage(INVALID_REQUEST, "Invalid request: id is a text or a whole number.")
-    elif not isinstance(message.get("params", {}), dict):
-        raise BadJsonRpcMessage(INVALID_PARAMS, "Invalid params: params is an object.", identity)
+        raise _invalid_request('jsonrpc must be "2.0"', identity)
+    if "method" in message:
+        _check_request(message, identity)
+    elif identity is None or not ("result" in message or "error" in message):
+        raise _invalid_request("method is required", identity)
     return message
 
 
+def _check_request(message: dict[str, Any], identity: str | int | None) -> None:
+    if not isinstance(message["method"], str):
+        raise _invalid_request("method must be a string", identity)
+    if "id" in message and identity is None:
+        raise _invalid_request("id must be a string or a whole number")
+    if not isinstance(message.get("params", {}), dict):
+        raise BadJsonRpcMessage(
+            INVALID_PARAMS, "Invalid params: params must be an object.", identity
+        )
+
+
+def _invalid_request(
+    reason: str, identity: str | int | None = None, *, status: int = 400
+) -> BadJsonRpcMessage:
+    return BadJsonRpcMessage(
+        INVALID_REQUEST, f"Invalid request: {reason}.", identity, status=status
+    )
+
+
 def _readable_id(body: bytes) -> str | int | None:
-    """The id of a message that some parsers can read and ours does not take, such as one with half
-    a surrogate pair: a client that waits for this id would else wait until it gives up.
+    """The id of a message that some parsers can read and ours refuses, such as one with half a
+    surrogate pair: otherwise a client that waits for this id would wait until it gives up.
     """
     try:
         found: object = json.loads(body.decode(), object_pairs_hook=strict_json.unique)
@@ -92,7 +108,7 @@ def _readable_id(body: bytes) -> str | int | None:
 
 
 class StrictMessages:
-    """Lets through what is a message; it may be read again behind."""
+    """Lets only valid messages through, so that the application can read them again."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -105,48 +121,45 @@ class StrictMessages:
             body = await _read(receive)
             if body is None:
                 return
-            scope[MESSAGE] = await heavy.run(
-                check_message, body, light=len(body) <= heavy.SMALL_BYTES
-            )
+            light = len(body) <= heavy.SMALL_BYTES
+            scope[MESSAGE] = await heavy.run(check_message, body, light=light)
         except BadJsonRpcMessage as bad:
             await refuse(bad, send)
             return
-        given = False
+        await self._app(scope, _replayed(body, receive), send)
 
-        async def again() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app(scope, again, send)
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """``receive`` as if the body had not been read yet."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The whole body, or None when the client hung up. Raises BadJsonRpcMessage past the limit,
+    """The whole body, or None if the client disconnected. Raises BadJsonRpcMessage past the limit,
     while reading.
     """
-    body, values = bytearray(), 0
+    body, counter = bytearray(), ValueCounter()
     while True:
         message = await receive()
         if message["type"] != "http.request":
             return None
-        body += message.get("body", b"")
+        piece = message.get("body", b"")
+        body += piece
         if len(body) > MAX_MESSAGE_BYTES:
-            words = f"Invalid request: a message has {MAX_MESSAGE_BYTES >> 20} MB at most."
-            raise BadJsonRpcMessage(INVALID_REQUEST, words, status=413)
-        values += sum(message.get("body", b"").count(mark) for mark in (b",", b"{", b"["))
-        if values > MAX_VALUES:
-            words = f"Invalid request: a message has {MAX_VALUES} values at most."
-            raise BadJsonRpcMessage(INVALID_REQUEST, words, status=413)
+            reason = f"the message is larger than the limit of {MAX_MESSAGE_BYTES >> 20} MB"
+            raise _invalid_request(reason, status=413)
+        if counter.add(piece) > MAX_VALUES:
+            reason = f"the message has more than the limit of {MAX_VALUES} values"
+            raise _invalid_request(reason, status=413)
         if not message.get("more_body", False):
             return bytes(body)
 
 
 async def refuse(bad: BadJsonRpcMessage, send: Send) -> None:
     """Answer with the JSON-RPC error."""
-    body = json.dumps(bad.answer()).encode()
-    lines = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": bad.status, "headers": lines})
-    await send({"type": "http.response.body", "body": body})
+    await send_json(send, bad.status, bad.answer())

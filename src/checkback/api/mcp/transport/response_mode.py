@@ -1,8 +1,8 @@
-"""Which answers over HTTP come in one piece of JSON, and which as an event stream.
+"""Which responses over HTTP are one JSON object, and which an event stream.
 
 MCP leaves it to the server. A stream carries progress and keeps a long wait alive on its way
-through proxies; for an answer that is there at once it costs six more tasks of the event loop, a
-third of what a status call costs in all. The SDK knows only one or the other for a whole server.
+through proxies; for an immediate response it costs six more tasks of the event loop, a third of the
+whole cost of a status call. The SDK knows only one or the other for a whole server.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _brief: ContextVar[bool] = ContextVar("brief", default=False)
 
 
 class _OnePiece:
-    """Takes the place of the SDK's setting ``json_response``, whose truth the SDK reads with each
+    """Replaces the SDK's setting ``json_response``, whose truth value the SDK reads with each
     request.
 
     If a version of the SDK reads it only once, before there is a request, every answer is a stream.
@@ -53,8 +53,8 @@ one_piece = cast("bool", _OnePiece())
 
 
 class BriefAnswers:
-    """ASGI middleware before the SDK: decides for each message, and sends what
-    is ready as it is.
+    """ASGI middleware before the SDK: decides for each message, and sends ready results
+    unchanged.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -76,7 +76,7 @@ class BriefAnswers:
 
 
 class _Sender:
-    """Sends an answer on; one that was only put in the place of a ready one is exchanged for it."""
+    """Passes a response on; a placeholder for a ready result is replaced by it."""
 
     def __init__(self, send: Send, holder: Ready, identity: str | int) -> None:
         self._send = send
@@ -112,8 +112,7 @@ def is_brief(message: Mapping[str, Any] | None) -> bool:
     if message is None or "id" not in message:
         return False
     params: Mapping[str, Any] = message.get("params") or {}
-    meta: Any = params.get("_meta")
-    if isinstance(meta, dict) and "progressToken" in meta:
+    if _wants_progress(params):
         return False
     if message.get("method") != "tools/call":
         return message.get("method") in BRIEF_METHODS
@@ -121,9 +120,14 @@ def is_brief(message: Mapping[str, Any] | None) -> bool:
     return isinstance(name, str) and underscore(name) in BRIEF_TOOLS
 
 
+def _wants_progress(params: Mapping[str, Any]) -> bool:
+    meta: Any = params.get("_meta")
+    return isinstance(meta, dict) and "progressToken" in meta
+
+
 def _takes_both(scope: Scope) -> bool:
-    """Whether the client takes a stream as well: else the SDK refuses it, as
-    the protocol has it.
+    """Whether the client also accepts a stream: else the SDK refuses it, as the protocol
+    requires.
     """
     accepted = header(scope, "accept") or ""
     return "application/json" in accepted and "text/event-stream" in accepted

@@ -1,9 +1,8 @@
-"""How many MCP sessions each owner may have open: past the limit the one that was idle for longest
-ends.
+"""Limits the open MCP sessions of each owner: past the limit, the one that was idle longest ends.
 
 A session costs memory until its client ends it or has been silent for half an hour, and clients
-forget to. Ending an idle one costs its client nothing but to begin a new one, as the protocol has
-it; refusing the new one would lock an owner out by what is forgotten.
+forget to. If an idle session ends, its client only has to start a new one, as the protocol says;
+refusing the new one would lock an owner out because of forgotten sessions.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ SESSION = "mcp-session-id"
 
 
 class OwnersSessions:
-    """The open sessions of one owner, by when they were last used; an event
-    stream alone is no use.
+    """The open sessions of one owner, by when they were last used; an event stream alone does not
+    count as use.
     """
 
     def __init__(self) -> None:
-        #: The longest idle first.
+        #: The session that was idle longest comes first.
         self._ids: dict[str, None] = {}
         self._answering: Counter[str] = Counter()
 
@@ -35,11 +34,11 @@ class OwnersSessions:
         return len(self._ids)
 
     def opened(self, session: str) -> None:
-        """Count a new one."""
+        """Add a session."""
         self._ids[session] = None
 
     def ended(self, session: str) -> None:
-        """Count it no more."""
+        """Remove a session."""
         self._ids.pop(session, None)
 
     @contextmanager
@@ -55,8 +54,8 @@ class OwnersSessions:
                 self._ids[session] = None
 
     def to_end(self, limit: int) -> list[str]:
-        """Those to end, so that ``limit`` are left, the newest among them: what answers no message
-        first.
+        """The sessions to end so that ``limit`` are left, including the newest: those that answer
+        no message first.
         """
         old = list(self._ids)[:-1]
         old.sort(key=lambda session: self._answering[session] > 0)
@@ -64,12 +63,12 @@ class OwnersSessions:
 
 
 class SessionLimit:
-    """Around MCP's application, behind the gate: counts each owner's sessions, and ends those past
-    ``limit``.
+    """Middleware around MCP's application, after authentication: counts each owner's sessions, and
+    ends those past ``limit``.
 
-    0 is no limit; the owner ``local`` and admins have none. Only what the protocol says is used: a
-    session is known by the header that opens it, and ended by the DELETE that its client would have
-    sent.
+    0 means no limit; the owner ``local`` and admins are not limited. Only what the protocol says is
+    used: a session is known by the header that opens it, and ended by the DELETE that its client
+    would have sent.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:

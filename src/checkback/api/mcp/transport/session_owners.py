@@ -1,8 +1,8 @@
-"""Around MCP's application: a session belongs to the owner who opened it, and answers each id once
-at a time.
+"""Middleware around MCP's application: a session belongs to the owner who opened it, and answers
+each id once at a time.
 
 MCP's own application knows neither owners nor what to do with an id that is in flight already: the
-second request would take the first one's answer away, and the first would wait for ever.
+second request would get the first one's response, and the first would wait forever.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ from checkback.api.middleware.authentication import header
 from checkback.security.auth.callers import caller_of
 
 NO_SESSION = "none"
-"""Stands for the id of a session that is not the caller's: the application answers it as one that
-is gone.
-"""
+"""Replaces the id of a session that is not the caller's: for the application it does not exist."""
 
 ENDING_SECONDS = 1.0
 
@@ -50,13 +48,9 @@ class SessionOwners:
                 message = {**message, "headers": self._signed(message.get("headers", ()), owner)}
             await send(message)
 
-        given = header(scope, SESSION)
-        if given is not None:
-            others = [line for line in scope["headers"] if line[0] != SESSION.encode()]
-            scope = {
-                **scope,
-                "headers": [*others, (SESSION.encode(), self._opened(given, owner).encode())],
-            }
+        session = header(scope, SESSION)
+        if session is not None:
+            scope = _with_session(scope, self._opened(session, owner))
         await self._app(scope, receive, signed)
 
     def _signed(self, lines: Any, owner: str) -> list[tuple[bytes, bytes]]:
@@ -68,7 +62,7 @@ class SessionOwners:
         return made
 
     def _opened(self, given: str, owner: str) -> str:
-        """The id as the application knows it, or one that it does not know."""
+        """The id as the application knows it, or an unknown one."""
         identity, _, signature = given.rpartition(".")
         expected = self._sign(identity, owner)
         return (
@@ -80,6 +74,12 @@ class SessionOwners:
     def _sign(self, identity: str, owner: str) -> str:
         text = f"{owner}\0{identity}".encode("utf-8", "surrogatepass")
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
+
+
+def _with_session(scope: Scope, session: str) -> Scope:
+    """The scope with another session in its headers."""
+    others = [line for line in scope["headers"] if line[0] != SESSION.encode()]
+    return {**scope, "headers": [*others, (SESSION.encode(), session.encode())]}
 
 
 class OneAtATime:
@@ -99,7 +99,7 @@ class OneAtATime:
             return
         key = (session, str(message["id"]))  # the application takes 7 and "7" for one id
         if not await self._is_free(key):
-            words = "Invalid request: a request with this id is being answered."
+            words = "Invalid request: a request with this id is still being answered."
             await refuse(BadJsonRpcMessage(INVALID_REQUEST, words, message["id"]), send)
             return
         ended = self._in_flight[key] = asyncio.Event()
@@ -110,9 +110,7 @@ class OneAtATime:
             ended.set()
 
     async def _is_free(self, key: tuple[str, str]) -> bool:
-        """Whether no request has this id now: one that was answered a moment ago may be about to
-        end.
-        """
+        """Whether no request has this id now; waits a moment for one that was just answered."""
         before = self._in_flight.get(key)
         if before is not None:
             with suppress(TimeoutError):

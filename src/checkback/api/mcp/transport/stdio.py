@@ -1,8 +1,8 @@
 """Standard input and output for MCP, with every line checked before MCP's own transport sees it.
 
-That transport keeps silent about lines that are no messages. A client that waits for an answer
-would wait for ever; here it is told with JSON-RPC's codes
-(``checkback.api.mcp.transport.jsonrpc``), and the connection goes on.
+That transport ignores lines that are not messages. A client that waits for an answer would wait
+forever; here it gets an error with JSON-RPC's codes (``checkback.api.mcp.transport.jsonrpc``), and
+the connection continues.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class LineOutput(io.BufferedIOBase):
 
 
 class CheckedInput(io.BufferedIOBase):
-    """Reads lines, gives on those that are messages, and answers the others itself."""
+    """Reads lines, passes on those that are messages, and answers the others itself."""
 
     def __init__(self, descriptor: int, output: LineOutput) -> None:
         self._source = os.fdopen(descriptor, "rb", closefd=False)
@@ -71,7 +71,10 @@ class CheckedInput(io.BufferedIOBase):
             try:
                 if not line.endswith(b"\n") and len(line) > MAX_MESSAGE_BYTES:
                     self._skip()
-                    words = f"Invalid request: a message has {MAX_MESSAGE_BYTES >> 20} MB at most."
+                    words = (
+                        "Invalid request: the message is larger than the limit of "
+                        f"{MAX_MESSAGE_BYTES >> 20} MB."
+                    )
                     raise BadJsonRpcMessage(INVALID_REQUEST, words)
                 if line.strip():
                     check_message(line)
@@ -93,8 +96,8 @@ class CheckedInput(io.BufferedIOBase):
 
 @contextlib.contextmanager
 def checked_lines() -> Generator[None]:
-    """For as long as this lasts MCP speaks over the real streams through these checks. Whatever
-    else prints, prints to standard error.
+    """While this context is open, MCP uses the real streams through these checks. All other output
+    goes to standard error.
     """
     real_input, real_output = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -103,7 +106,7 @@ def checked_lines() -> Generator[None]:
     os.dup2(2, 1)
     output = LineOutput(real_output)
     before = sys.stdin, sys.stdout
-    # MCP's transport takes the buffers of these, because they are not the streams 0 and 1.
+    # MCP's transport uses the buffers of these, because they are not the streams 0 and 1.
     sys.stdin = io.TextIOWrapper(cast("Any", CheckedInput(real_input, output)), "utf-8")
     sys.stdout = io.TextIOWrapper(cast("Any", output), "utf-8")
     try:
