@@ -192,7 +192,7 @@ def test_the_table_of_limits_has_the_numbers_of_the_code() -> None:
         assert rows[name] == ", ".join(f"{size >> 20} MB" for size in sizes)
     assert rows["arguments"] == f"{MAX_ARGS_BYTES >> 10} KB"
     assert rows["document: pages"] == f"{job_context.MAX_PAGES:,}"
-    assert rows["document: pixels of a picture"] == f"{from_images.MAX_PIXELS // 10**6} megapixels"
+    assert rows["document: pixels of an image"] == f"{from_images.MAX_PIXELS // 10**6} megapixels"
     assert rows["document: pixels of a rendered page"] == f"{render.MAX_PIXELS // 10**6} megapixels"
     unpacked = f"{converter.MAX_UNPACKED_BYTES >> 30} GiB, {converter.MAX_ENTRIES:,}"
     assert rows["document: unpacked bytes and entries of a zip"] == unpacked
