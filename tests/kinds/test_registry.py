@@ -85,13 +85,13 @@ def test_a_kind_with_the_name_of_a_tool_is_refused_in_one_sentence(name: str) ->
 
 @pytest.mark.parametrize("name", ["test_add", "page_compare", "test.add"])
 def test_a_kind_with_the_name_of_another_kind_is_refused(name: str) -> None:
-    with pytest.raises(KindRefused, match=r"would both be the tool|registered already"):
+    with pytest.raises(KindRefused, match=r"would both be the tool|already registered"):
         job(name)(function)
 
 
 @pytest.mark.parametrize("name", ["", "A.b", "a-b", "a b", ".a", "a.", "a" * 65, "ä", "a\n"])
 def test_a_name_that_no_tool_can_have_is_refused(name: str) -> None:
-    with pytest.raises(KindRefused, match="is not a name for a kind"):
+    with pytest.raises(KindRefused, match="is not a valid name for a kind"):
         job(name)(function)
 
 
@@ -108,25 +108,25 @@ import json, logging, sys
 from checkback.core.errors import CheckbackError
 from checkback.kinds import registry, source_arguments
 logging.basicConfig(level="WARNING", stream=sys.stderr, format="%(levelname)s %(message)s")
-told = {}
+report = {}
 try:
     registry.load(sys.argv[1:])
     registry.load(sys.argv[1:])
-    told["refused"] = [str(one) for one in registry.refused()]
-    told["kinds"] = [kind.name for kind in registry.all_kinds() if kind.name.startswith("mine.")]
+    report["refused"] = [str(refusal) for refusal in registry.refused()]
+    report["kinds"] = [kind.name for kind in registry.all_kinds() if kind.name.startswith("mine.")]
     for name in ("job_wait", "mine.late"):
         try:
             registry.get(name)
         except CheckbackError as error:
-            told[name] = error.message
+            report[name] = error.message
 except registry.ModuleNotLoaded as error:
-    told["not loaded"] = str(error)
-print(json.dumps(told))
+    report["not loaded"] = str(error)
+print(json.dumps(report))
 """
 
 
 def loaded(*files: Path) -> tuple[dict[str, Any], str]:
-    """What a fresh process tells that loads these modules, and what it logs."""
+    """What a new process reports that loads these modules, and its log."""
     command = [sys.executable, "-c", LOADING, *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1]), done.stderr

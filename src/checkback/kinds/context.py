@@ -1,4 +1,4 @@
-"""What a running job may do: tell its phase and progress, log, leave files, see that it was
+"""What a running job can do: report its phase and progress, log, keep files, and see whether it was
 cancelled.
 """
 
@@ -22,9 +22,7 @@ MAX_SAVED_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """The way out: the one proxy through which a job may reach the network, and this job's key to
-    it.
-    """
+    """The proxy through which a job may reach the network, with this job's credentials for it."""
 
     #: ``http://127.0.0.1:PORT``
     proxy_url: str
@@ -34,45 +32,42 @@ class Egress:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What a child process knows of its server; plain values, the same for all its jobs."""
+    """What a child process knows about its server: plain values, the same for all its jobs."""
 
-    #: Path of the browser program, or None to look for an installed one.
+    #: Path of the browser program; None to search for an installed one.
     browser: str | None = None
     #: Private ``host:port`` addresses that jobs may reach.
     allow_hosts: tuple[str, ...] = ()
-    #: The one folder that the child may write; each attempt has its own there.
+    #: The only folder that the child may write to; each attempt has its own folder in it.
     temporary_folder: Path = Path("/tmp")  # noqa: S108 - a default for tests; the child always sets it
     production: bool = True
-    #: The server's own key for PDF.co's API, and where that is.
+    #: The server's own key for PDF.co's API, and the URL of the API.
     pdfco_key: str | None = None
     pdfco_url: str = "https://api.pdf.co"
-    #: Which walls are used, as ``guard.sandbox`` has them, and whether jobs run where there are too
-    #: few.
+    #: Which sandbox is used, as in ``security.sandbox``, and whether jobs may run without one.
     sandbox: str = "auto"
     accept_missing_sandbox: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file of this server that a job works on, copied into the attempt's folder before it
-    started.
-    """
+    """A source file of this server, copied into the attempt's folder before the attempt started."""
 
     path: str
-    #: A plain file name, as its upload or its job calls it.
+    #: A plain file name, from its upload or its job.
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ResultWarning:
-    """Something that a reader of the result should know: a code, and one sentence of ours."""
+    """Something that a reader of the result should know: a code, and one sentence."""
 
     code: str
     message: str
 
 
 class Reporter(Protocol):
-    """Where a context sends what the job says: the pipe to the worker, or a list in a test."""
+    """Receives what the job reports: the pipe to the worker, or a list in a test."""
 
     def progress(self, phase: str | None, percent: int, message: str | None) -> None: ...
     def log(self, line: str) -> None: ...
@@ -82,7 +77,7 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StartedJob:
-    """How a job stands that a running job has started."""
+    """The status of a job that a running job has started."""
 
     id: str
     state: State
@@ -93,18 +88,17 @@ class StartedJob:
 
 
 class Starter(Protocol):
-    """Who starts other jobs for a running one, and tells how they stand."""
+    """Starts other jobs for a running job, and returns their status."""
 
     def start(self, kind: str, args: dict[str, JSON], key: str) -> str: ...
     def look(self, ids: list[str]) -> list[StartedJob]: ...
 
 
 class JobContext:
-    """A running job's side of the conversation. All methods return at once and may be called from
-    any thread.
+    """What a running job uses to report and to ask. Methods return at once unless they say
+    otherwise, and may be called from any thread.
 
-    What is said is coalesced to four writes a second on its way to the engine, so calling often
-    costs little.
+    Reports are combined into at most four writes a second, so frequent calls cost little.
     """
 
     def __init__(
@@ -127,25 +121,24 @@ class JobContext:
     ) -> None:
         self.job_id = job_id
         self.kind = kind
-        #: 1 for the first attempt; counts attempts that a lost worker began, too.
+        #: 1 for the first attempt. Attempts whose worker was lost count too.
         self.attempt = attempt
         #: An empty folder of this attempt, removed after it.
         self.folder = folder
         self.environment = environment
-        #: None for kinds that did not ask for the network.
+        #: None for kinds without ``network=True``.
         self.egress = egress
-        #: What the kind's ``warm`` factory made: a browser, a loaded model.
+        #: The resource that the kind's ``warm`` factory made: a browser, a loaded model.
         self.resource = resource
-        #: What an earlier attempt of this job saved last, also one whose worker was lost; else
-        #: None.
+        #: What an earlier attempt of this job saved last, even if its worker was lost; else None.
         self.saved = saved
-        #: The value of a ``traceparent`` header, for calls that shall belong to the trace of the
-        #: job; None where there is none.
+        #: The value of a ``traceparent`` header, for calls that belong to the trace of the job;
+        #: None without a trace.
         self.traceparent = trace.traceparent if trace is not None else None
-        #: The uploads and results among the job's sources, by their names in its arguments. One
-        #: that is gone is missing here.
+        #: The uploads and results among the job's sources, by their names in its arguments. A
+        #: source that no longer exists is missing here.
         self.files: Mapping[str, LocalFile] = files or {}
-        #: What the result, where it is an object, says under ``warnings``.
+        #: The entries of ``warnings`` in the result, if the result is an object.
         self.warnings: list[ResultWarning] = []
         self._reporter = reporter
         self._starter = starter
@@ -160,28 +153,23 @@ class JobContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked for the end. A job that does not look is ended by force within 5
-        s.
-        """
+        """Whether the job was cancelled. A job that ignores it is killed within 5 s."""
         return self._cancelled
 
     @property
     def deadline(self) -> float:
-        """Seconds left before this attempt is ended, never below 0."""
+        """Seconds left before this attempt is killed, never below 0."""
         return max(0.0, self._ends_at - time.monotonic())
 
     def phase(self, name: str, message: str | None = None) -> None:
-        """Enter a phase. ``name`` is a word of the kind's own, never text from
-        a page or document.
-        """
+        """Enter a phase. ``name`` is a word of the kind, never text from a page or document."""
         self._phase, self._message = name, message
         self._reporter.progress(name, self._percent, message)
 
     def progress(self, percent: float, message: str | None = None) -> None:
-        """Say how much of the whole is done, 0 to 100. A smaller number than before changes
-        nothing.
+        """Report how much of the job is done, 0 to 100. A smaller number than before is ignored.
 
-        100 is kept for the end: until the result is stored it shows as 99.
+        100 is reserved for the end: until the result is stored, it is shown as 99.
         """
         self._percent = max(self._percent, min(99, int(percent)))
         if message is not None:
@@ -189,14 +177,14 @@ class JobContext:
         self._reporter.progress(self._phase, self._percent, self._message)
 
     def log(self, line: str) -> None:
-        """Add a line to the job's log, where its owner reads it. Long lines are cut, old ones
-        dropped.
+        """Add a line to the job's log, which its owner can read. Long lines are cut, and old lines
+        are dropped.
         """
         self._reporter.log(line)
 
     def warn(self, code: str, message: str) -> None:
-        """Have the result and the log say something that its reader should know. ``message`` is a
-        sentence of ours.
+        """Add a warning to the result and to the log. ``message`` is a sentence of the kind, never
+        text from a page or document.
         """
         warning = ResultWarning(code, message)
         if warning not in self.warnings:
@@ -206,47 +194,47 @@ class JobContext:
     def artifact(
         self, name: str, content: bytes | str | Path, media_type: str | None = None
     ) -> Artifact:
-        """Keep a file: bytes, text, or a path in ``folder`` (which is moved). Seen once the job is
-        completed.
+        """Keep a file: bytes, text, or a path in ``folder`` (which is moved). It is visible once
+        the job is completed.
 
-        ``name`` is a plain file name; a name used twice in one attempt raises ValueError.
+        ``name`` is a plain file name. A name that is used twice in one attempt raises ValueError.
         """
         body = self._encoded(content) if isinstance(content, str) else content
         guessed = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
         return self._reporter.artifact(name, body, guessed)
 
     def save(self, value: JSON) -> None:
-        """Keep a small value for a later attempt of this job; on return it is stored, as durably as
+        """Save a small value for a later attempt of this job. On return it is stored, as durably as
         the job.
 
-        For work that must not be done twice: save what it takes to go on. Raises ValueError for
-        more than 16 KB, ConnectionError when it could not be stored. Blocks for a moment: in
-        ``async`` work, call it in a thread.
+        For work that must not be done twice: save what a later attempt needs to continue. Raises
+        ValueError for more than 16 KB, and ConnectionError if the value could not be stored. Blocks
+        for a moment: in ``async`` functions, call it in a thread.
         """
         cleaned = clean_json(value, numbers=False)
         text = json.dumps(cleaned, allow_nan=False)
         if len(text) > MAX_SAVED_BYTES:
-            raise ValueError(f"A saved value may have {MAX_SAVED_BYTES // 1024} KB.")
+            raise ValueError(f"A saved value may have at most {MAX_SAVED_BYTES // 1024} KB.")
         if cleaned != value:
             self._note_replaced("saved value")
         self._reporter.save(text)
         self.saved = cleaned
 
     def start(self, kind: str, args: dict[str, JSON], *, key: str) -> str:
-        """Start another job, a part of this one, as this job's owner; returns its id once it is
+        """Start another job as a subjob of this one, for the same owner; returns its id once it is
         stored.
 
-        The same ``key`` gives the same part in every attempt of this job; one that had failed or
-        was cancelled runs again. Who cancels this job cancels its parts; so does its failure.
-        Raises InvalidInput for wrong args, ValueError for a kind that works on files,
-        ConnectionError when it could not be stored. Blocks for a moment.
+        The same ``key`` returns the same subjob in every attempt of this job. A subjob that failed
+        or was cancelled runs again. If this job is cancelled or fails, its subjobs are cancelled.
+        Raises InvalidInput for invalid args, ValueError for a kind with source files, and
+        ConnectionError if the job could not be stored. Blocks for a moment.
         """
         if self._starter is None:
             raise ConnectionError("This job cannot start others.")
         return self._starter.start(kind, args, key)
 
     def look(self, ids: list[str]) -> list[StartedJob]:
-        """How some parts of this job stand now, in the order of ``ids``. Blocks for a moment."""
+        """The status of subjobs of this job, in the order of ``ids``. Blocks for a moment."""
         if self._starter is None:
             raise ConnectionError("This job cannot start others.")
         return self._starter.look(ids)
@@ -263,5 +251,5 @@ class JobContext:
             self._reporter.log(replaced(where))
 
     def mark_cancelled(self) -> None:
-        """Called by the child when its worker says that the job was cancelled."""
+        """Called by the child process when its worker reports that the job was cancelled."""
         self._cancelled = True

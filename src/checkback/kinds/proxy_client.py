@@ -1,4 +1,4 @@
-"""One request through the egress proxy: the only way out that a job has."""
+"""Sends a request through the egress proxy: the only access to the network that a job has."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class FetchFailed(Exception):
-    """No answer: refused, reset, too slow, or too many redirects."""
+    """There is no response: the connection was refused or reset, or took too long."""
 
 
 class HostUnreachable(FetchFailed):
-    """The proxy may reach the host and cannot; the argument says why, in the proxy's words."""
+    """The proxy could not connect to the host. The argument is the proxy's reason."""
 
 
 class HostBlocked(FetchFailed):
-    """The proxy does not let this job reach the host."""
+    """The proxy does not allow this job to connect to the host."""
 
 
 @contextmanager
@@ -39,11 +39,10 @@ def get(
     headers: Mapping[str, str],
     total_seconds: float | None = None,
 ) -> Generator[http.client.HTTPResponse]:
-    """The answer to one GET, its body unread; ``seconds`` is for each read, ``total_seconds`` for
-    all until the end of the ``with``. Redirects are answers.
+    """The response to a GET, with its body unread. Redirects are not followed.
 
-    Raises FetchFailed, HostUnreachable or HostBlocked, also for what goes wrong inside the
-    ``with``.
+    ``seconds`` limits each read, ``total_seconds`` the whole ``with`` block. Raises FetchFailed,
+    HostUnreachable or HostBlocked, also for network errors inside of the block.
     """
     with request(
         "GET", url, egress, seconds=seconds, headers=headers, total_seconds=total_seconds
@@ -62,36 +61,34 @@ def request(
     body: bytes | BinaryIO | None = None,
     total_seconds: float | None = None,
 ) -> Generator[http.client.HTTPResponse]:
-    """As ``get``, for any method. A file as ``body`` needs its Content-Length among the headers."""
+    """As ``get``, for any method. If ``body`` is a file, the headers need a Content-Length."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise FetchFailed
     connection, target, fields = _prepare(url, egress, seconds, headers)
-    end = _End(connection, total_seconds)
+    deadline = _Deadline(connection, total_seconds)
     try:
         connection.request(method, target, body=body, headers=fields)
-        end.hold()
-        # The answer keeps the socket open on its own until it is read to its end or closed.
+        deadline.hold()
+        # The response keeps the socket open until it is read to its end or closed.
         with connection.getresponse() as response:
             if parts.scheme == "http":
-                _heed_proxy(response)
+                _raise_proxy_error(response)
             yield response
     except OSError as error:
-        if str(error).startswith("Tunnel connection failed: 403"):
-            raise HostBlocked from error
-        if str(error).startswith("Tunnel connection failed: 50"):
-            raise HostUnreachable("unreachable") from error
-        raise FetchFailed from error
+        raise _tunnel_error(error) from error
     except (http.client.HTTPException, ValueError) as error:
         raise FetchFailed from error
     finally:
-        end.cancel()
+        deadline.cancel()
         connection.close()
 
 
-def _heed_proxy(response: http.client.HTTPResponse) -> None:
-    """Raise what the proxy says in place of an answer. It removes its own headers from what servers
-    say; but through a tunnel it sees nothing, and there a server could write them itself.
+def _raise_proxy_error(response: http.client.HTTPResponse) -> None:
+    """Raise the error that the proxy returned instead of a response.
+
+    The proxy removes its own headers from responses of servers, except in a tunnel. So these
+    headers are only trusted without a tunnel.
     """
     if (reason := response.getheader(FAILED_HEADER)) is not None:
         raise HostUnreachable(reason)
@@ -99,17 +96,25 @@ def _heed_proxy(response: http.client.HTTPResponse) -> None:
         raise HostBlocked
 
 
-def is_same_origin(url: str, other: str) -> bool:
-    """Whether what belongs to one address may be shown to another one: scheme, host and port are
-    the same.
+def _tunnel_error(error: OSError) -> FetchFailed:
+    """The error that the proxy returned when a tunnel was opened."""
+    text = str(error)
+    if text.startswith("Tunnel connection failed: 403"):
+        return HostBlocked()
+    if text.startswith("Tunnel connection failed: 50"):
+        return HostUnreachable("unreachable")
+    return FetchFailed()
 
-    The step from http to https on one host, each on its usual port, counts too: it only protects
-    more.
+
+def is_same_origin(url: str, other: str) -> bool:
+    """Whether credentials for one URL may be sent to another: scheme, host and port are the same.
+
+    A change from http to https on one host is accepted too, if both use their default ports.
     """
-    first, second = _origin(url), _origin(other)
-    return first == second or (
-        first[0] == "http" and second == ("https", first[1], 443) and first[2] == 80
-    )
+    origin, other_origin = _origin(url), _origin(other)
+    host = origin[1]
+    is_upgrade = origin == ("http", host, 80) and other_origin == ("https", host, 443)
+    return origin == other_origin or is_upgrade
 
 
 def _origin(url: str) -> tuple[str, str, int]:
@@ -117,68 +122,69 @@ def _origin(url: str) -> tuple[str, str, int]:
     try:
         port = parts.port
     except ValueError:
-        port = -1  # no address that could be reached
+        port = -1  # not a reachable address
     return parts.scheme, parts.hostname or "", port or (443 if parts.scheme == "https" else 80)
 
 
-class _End:
-    """Ends a connection when its time is over, whatever it waits for: a server that sends a byte
-    now and then keeps each read from running out of time.
+class _Deadline:
+    """Closes a connection when its time is over: a server that sends a byte now and then prevents
+    the timeout of each single read.
     """
 
     def __init__(self, connection: http.client.HTTPConnection, seconds: float | None) -> None:
         self._connection = connection
         self._socket: socket.socket | None = None
         self._is_over = False
-        self._timer = (
-            threading.Timer(max(0.0, seconds or 0.0), self._shut) if seconds is not None else None
-        )
-        if self._timer is not None:
+        self._timer: threading.Timer | None = None
+        if seconds is not None:
+            self._timer = threading.Timer(max(0.0, seconds), self._shut)
             self._timer.daemon = True
             self._timer.start()
 
     def hold(self) -> None:
-        """Remember the socket: the connection forgets it when it hands it over to its answer.
-        Raises TimeoutError.
+        """Remember the socket, which the connection passes on to its response. Raises
+        TimeoutError.
         """
         self._socket = self._connection.sock
         if self._is_over:
             raise TimeoutError
 
     def cancel(self) -> None:
-        """It has ended in time."""
+        """Stop the timer: the request has ended in time."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _shut(self) -> None:
         self._is_over = True
-        line = self._socket or self._connection.sock
-        if line is not None:
+        open_socket = self._socket or self._connection.sock
+        if open_socket is not None:
             with suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
+                open_socket.shutdown(socket.SHUT_RDWR)
 
 
 def location(url: str, response: http.client.HTTPResponse) -> str | None:
-    """Where a redirect leads, or None where the answer is none."""
-    to = response.getheader("Location") if response.status in REDIRECTS else None
-    return urljoin(url, to) if to else None
+    """The URL that a redirect leads to; None if the response is not a redirect."""
+    if response.status not in REDIRECTS:
+        return None
+    target = response.getheader("Location")
+    return urljoin(url, target) if target else None
 
 
 def _prepare(
     url: str, egress: Egress, seconds: float, headers: Mapping[str, str]
 ) -> tuple[http.client.HTTPConnection, str, dict[str, str]]:
+    """A connection to the proxy, and the target and the headers of the request."""
     parts = urlsplit(url)
     proxy = urlsplit(egress.proxy_url)
     key = base64.b64encode(f"{egress.username}:{egress.password}".encode()).decode()
-    fields = dict(headers)
+    credentials = {"Proxy-Authorization": f"Basic {key}"}
     if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(
-            proxy.hostname or "", proxy.port, timeout=seconds, context=ssl.create_default_context()
+        tls = ssl.create_default_context()
+        tunnel = http.client.HTTPSConnection(
+            proxy.hostname or "", proxy.port, timeout=seconds, context=tls
         )
-        connection.set_tunnel(
-            parts.hostname or "", parts.port or 443, {"Proxy-Authorization": f"Basic {key}"}
-        )
-        return connection, parts._replace(scheme="", netloc="", fragment="").geturl() or "/", fields
-    plain = http.client.HTTPConnection(proxy.hostname or "", proxy.port, timeout=seconds)
-    fields["Proxy-Authorization"] = f"Basic {key}"
-    return plain, parts._replace(fragment="").geturl(), fields
+        tunnel.set_tunnel(parts.hostname or "", parts.port or 443, credentials)
+        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        return tunnel, target, dict(headers)
+    connection = http.client.HTTPConnection(proxy.hostname or "", proxy.port, timeout=seconds)
+    return connection, parts._replace(fragment="").geturl(), {**headers, **credentials}

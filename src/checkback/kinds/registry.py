@@ -1,7 +1,7 @@
-"""Which kinds of job exist: ``@job`` puts a function here, entry points and ``--import`` load
-modules.
+"""The kinds of job: ``@job`` registers a function, entry points and ``--import`` load modules.
 
-A kind's name, never a path to code, is what a caller sends: nothing is imported on a caller's word.
+A caller sends the name of a kind, never a path to code: no request makes the server import
+anything.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _MISSING: Any = ...
 
 
 class MemoryLimit(StrEnum):
-    """How a memory limit is held."""
+    """How a memory limit is enforced."""
 
     #: RLIMIT_AS in the child: exact, but programs such as Chromium reserve far more than they use.
     ADDRESS_SPACE = "address_space"
-    #: The worker watches what the whole process tree really holds.
+    #: The worker watches the memory that the whole process tree really uses.
     RESIDENT = "resident"
 
 
@@ -57,7 +57,7 @@ Admit = Callable[[Any, AddressPolicy], None]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of job: a name, a function, the form of its arguments, and its limits."""
+    """One kind of job: its name, its function, the model of its arguments, and its limits."""
 
     name: str
     function: Callable[..., Any]
@@ -70,90 +70,86 @@ class Kind:
     attempts: int = 1
     #: Wait before the second attempt; doubles with each further one.
     backoff_seconds: float = 2.0
-    #: How many may run at once in one worker process; None for the worker's own limit.
+    #: Maximum number of jobs at once in one worker process; None for the worker's own limit.
     concurrency: int | None = None
-    #: True: its jobs only wait for others, so they hold no slot of their queue.
+    #: True: its jobs only wait for other jobs, so they occupy no slot of their queue.
     waits: bool = False
     #: False: an attempt whose worker was lost is not run again.
     safe_to_repeat: bool = True
-    #: True: its end depends on its arguments alone, so a crash or running out of time is not tried
-    #: again.
+    #: True: its outcome depends on its arguments alone, so a crash or timeout is not retried.
     deterministic: bool = False
     memory_bytes: int | None = None
     memory_limit: MemoryLimit = MemoryLimit.RESIDENT
-    #: Makes what a warm child keeps between jobs. None: each job has a fresh child.
+    #: Makes the resource that a warm child keeps between jobs. None: each job has a new child.
     warm: WarmFactory | None = None
-    #: Whether a job gets a key to the egress proxy.
+    #: Whether its jobs get credentials for the egress proxy.
     network: bool = False
-    #: Whether its processes see only the system's programs and their own folder
-    #: (``guard.sandbox``). For kinds that read strangers' bytes.
+    #: Whether its processes can access only the system's programs and their own folder
+    #: (``security.sandbox``). For kinds that read untrusted files.
     sandbox: bool = False
-    #: Refuses arguments at the door, before anything is stored.
+    #: Refuses arguments before the job is accepted and anything is stored.
     admit: Admit | None = None
     phases: tuple[str, ...] = ()
-    #: What the kind's MCP tool says of itself, for hosts that ask a person before some calls.
+    #: Annotations of the kind's MCP tool, for hosts that ask a person before some calls.
     read_only: bool = False
     destructive: bool = False
     idempotent: bool = False
-    #: Whether it reaches beyond this machine; None for what ``network`` says.
+    #: Whether it reaches beyond this machine; None for the value of ``network``.
     open_world: bool | None = None
-    #: The kinds of which its jobs may start others; None for any. Of a built-in kind None means
-    #: none.
+    #: The kinds of the jobs that its jobs may start; None for any kind. A built-in kind with None
+    #: may start no jobs.
     starts: tuple[str, ...] | None = None
-    #: How the function takes its arguments: as one model, or spread over its parameters.
+    #: Whether the function accepts its arguments as one model; else as separate parameters.
     takes_model: bool = False
     context_parameter: str | None = field(default=None)
 
     @property
     def is_built_in(self) -> bool:
-        """Whether it comes with checkback, and is not one of its user's own."""
+        """Whether the kind is part of checkback."""
         return self.function.__module__.startswith(_OURS)
 
     @property
     def uses_pdfco(self) -> bool:
-        """Whether its jobs run at PDF.co, and get the server's key for that."""
+        """Whether its jobs run at PDF.co, with the server's key."""
         return self.is_built_in and self.name.startswith("pdfco.")
 
     def may_start(self, other: str) -> bool:
-        """Whether a job of this kind may start one of that name."""
+        """Whether a job of this kind may start a job of that kind."""
         return not self.is_built_in if self.starts is None else other in self.starts
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The arguments that name files to work on, as paths: ``url``, ``urls``, ``images.url``."""
+        """The arguments that name source files, as paths: ``url``, ``urls``, ``images.url``."""
         return source_arguments.paths(self.args_model)
 
     @property
     def source_kinds(self) -> dict[str, str]:
-        """Of those arguments, the ones that take a file of a job of one kind
-        alone, and that kind.
-        """
+        """The source arguments that accept only files of jobs of one kind, and that kind."""
         return source_arguments.of_kinds(self.args_model)
 
     def args_schema(self) -> dict[str, Any]:
-        """The JSON schema of the arguments. What JSON cannot describe is open, and checked with
-        each job.
+        """The JSON schema of the arguments. A type that JSON schema cannot describe accepts
+        anything in it, and is checked for each job.
         """
         try:
             schema = self.args_model.model_json_schema(schema_generator=_OpenSchema)
         except Exception as error:
-            # A type of the user's own may bring a broken description; the other kinds are still to
-            # be listed.
+            # A type of the user may have an invalid schema. The other kinds must still be listed.
             logger.warning("The arguments of the kind %s cannot be described: %s", self.name, error)
             return {"type": "object", "properties": {}}
         return cast("dict[str, Any]", _as_json(schema))
 
     def check_args(self, args: object) -> BaseModel:
-        """The arguments as a checked model. Raises InvalidInput that names each wrong field."""
+        """The arguments as a validated model. Raises InvalidInput, which names each invalid
+        field.
+        """
         try:
             return self.args_model.model_validate(args)
         except ValidationError as error:
             raise InvalidInput(describe(error, self.args_model)) from None
 
     def admitted(self, args: object, policy: AddressPolicy) -> dict[str, Any]:
-        """The arguments as given, checked in every way that does not need the job. Raises
-        InvalidInput.
-        """
+        """The arguments as sent, after all checks that do not need the job. Raises InvalidInput."""
         model = self.check_args(args)
         if self.admit is not None:
             self.admit(model, policy)
@@ -162,26 +158,28 @@ class Kind:
 
 class _OpenSchema(GenerateJsonSchema):
     """Describes a type without a JSON schema as one that accepts anything: one such argument must
-    not keep every other kind from being listed.
+    not prevent all other kinds from being listed.
     """
 
     def emit_warning(self, kind: Any, detail: str) -> None:
-        """A default that is not JSON is left out; nobody needs to be warned of it."""
+        """Ignore warnings about defaults that are not JSON: these are left out."""
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
         return {}
 
 
 def _as_json(value: Any) -> Any:
-    """Without what no JSON can hold: infinite numbers are left out, halves of surrogate pairs
-    replaced.
+    """The value without what JSON cannot represent: infinite numbers are left out, and unpaired
+    surrogates replaced.
     """
     if isinstance(value, dict):
         pairs = cast("dict[str, Any]", value).items()
-        return {_as_json(key): _as_json(part) for key, part in pairs if not _is_infinite(part)}
+        return {_as_json(key): _as_json(item) for key, item in pairs if not _is_infinite(item)}
     if isinstance(value, list):
-        return [_as_json(part) for part in cast("list[Any]", value) if not _is_infinite(part)]
-    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
+        return [_as_json(item) for item in cast("list[Any]", value) if not _is_infinite(item)]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return value
 
 
 def _is_infinite(value: Any) -> bool:
@@ -190,9 +188,9 @@ def _is_infinite(value: Any) -> bool:
 
 _kinds: dict[str, Kind] = {}
 _preloads: list[str] = []
-#: By module, the kind that was refused when it was loaded.
+#: The refused kind of each module, from when it was loaded.
 _refused: dict[str, KindRefused] = {}
-#: By module, why ``load_available`` left it out.
+#: For each module that ``load_available`` left out, the reason.
 _failed: dict[str, str] = {}
 _OURS = "checkback.kinds."
 
@@ -200,7 +198,7 @@ logger = logging.getLogger(__name__)
 
 
 class KindRefused(ValueError):
-    """A kind that cannot be registered; the text is one sentence that says why."""
+    """A kind that cannot be registered. The message is one sentence with the reason."""
 
     def __init__(self, kind: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -208,8 +206,8 @@ class KindRefused(ValueError):
 
 
 class ModuleNotLoaded(ImportError):
-    """A module of kinds that cannot be imported; the text is one sentence with the module and the
-    error.
+    """A module of kinds that cannot be imported. The message is one sentence with the module and
+    the error.
     """
 
 
@@ -241,12 +239,12 @@ def job(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function, ``async def`` or ``def``, as a kind of job.
 
-    The form of the arguments is ``args``, or the function's one parameter that is a pydantic model,
+    The model of the arguments is ``args``, or the pydantic model of the function's only parameter,
     or is made from its parameters. A parameter annotated with JobContext receives the context. The
     function itself stays callable as before. Raises KindRefused, a ValueError, for a name that is
-    taken or leads to another tool, and for parameters that a kind cannot have.
+    already used, here or by another tool, and for parameters that a kind cannot have.
     """
-    made = functools.partial(
+    make = functools.partial(
         Kind,
         name=name,
         title=title or name.replace(".", " ").replace("_", " ").capitalize(),
@@ -262,7 +260,7 @@ def job(
         read_only=read_only, destructive=destructive, idempotent=idempotent, open_world=open_world,
         starts=None if starts is None else tuple(starts),
     )  # fmt: skip
-    return functools.partial(_register, made, args)
+    return functools.partial(_register, make, args)
 
 
 def _register(
@@ -286,32 +284,42 @@ def _register(
 
 
 def add(kind: Kind) -> None:
-    """Put a kind into the registry. Raises KindRefused for a bad name, one taken by another
-    function, and one under which agents would call another tool.
+    """Register a kind. Raises KindRefused for an invalid name, for one that another function uses,
+    and for one whose MCP tool has the name of another tool.
     """
-    tool = underscore(kind.name)
-    if not _NAME.fullmatch(kind.name) or not PORTABLE.fullmatch(tool):
-        rule = "use lower-case words joined by dots, 64 characters at most"
-        raise KindRefused(kind.name, f"{kind.name[:80]!r} is not a name for a kind: {rule}.")
-    known = _kinds.get(kind.name)
-    if known is not None and _origin(known.function) != _origin(kind.function):
-        where = known.function.__module__
-        raise KindRefused(kind.name, f"The kind {kind.name!r} is registered already, by {where}.")
-    if tool in RESERVED and not kind.function.__module__.startswith(_OURS):
-        raise KindRefused(
-            kind.name, f"The kind {kind.name!r} has the name of the tool {tool}: rename it."
-        )
-    for other in _kinds:
-        if other != kind.name and underscore(other) == tool:
-            both = f"The kinds {other!r} and {kind.name!r}"
-            raise KindRefused(
-                kind.name, f"{both} would both be the tool {tool}: rename one of them."
-            )
+    reason = _reason_to_refuse(kind)
+    if reason is not None:
+        raise KindRefused(kind.name, reason)
     _kinds[kind.name] = kind
 
 
+def _reason_to_refuse(kind: Kind) -> str | None:
+    tool = underscore(kind.name)
+    if not _NAME.fullmatch(kind.name) or not PORTABLE.fullmatch(tool):
+        rule = "use lower-case words joined by dots, 64 characters at most"
+        return f"{kind.name[:80]!r} is not a valid name for a kind: {rule}."
+    known = _kinds.get(kind.name)
+    if known is not None and _origin(known.function) != _origin(kind.function):
+        return f"The kind {kind.name!r} is already registered, by {known.function.__module__}."
+    if tool in RESERVED and not kind.is_built_in:
+        return f"The kind {kind.name!r} has the name of the tool {tool}: rename it."
+    other = _kind_with_tool(tool, kind.name)
+    if other is not None:
+        both = f"The kinds {other!r} and {kind.name!r}"
+        return f"{both} would both be the tool {tool}: rename one of them."
+    return None
+
+
+def _kind_with_tool(tool: str, name: str) -> str | None:
+    """The kind that has the same MCP tool as the kind ``name``."""
+    for other in _kinds:
+        if other != name and underscore(other) == tool:
+            return other
+    return None
+
+
 def get(name: str) -> Kind:
-    """The kind of that name. Raises UnknownKind."""
+    """The kind with that name. Raises UnknownKind."""
     try:
         return _kinds[name]
     except KeyError:
@@ -319,17 +327,17 @@ def get(name: str) -> Kind:
 
 
 def unknown(name: str) -> UnknownKind:
-    """The error for a kind that is not registered. It says why that kind was refused, and names the
-    modules that ``load_available`` left out: one of them may have it.
+    """The error for a kind that is not registered. It gives the reason if the kind was refused, and
+    the modules that ``load_available`` left out: one of them may have the kind.
     """
-    reasons = [str(one) for one in _refused.values() if one.kind == name]
+    reasons = [str(refusal) for refusal in _refused.values() if refusal.kind == name]
     reasons += [reason[:300] for reason in _failed.values()]
     message = f"Unknown kind {quoted(name)}.{did_you_mean(name, _kinds)}"
     return UnknownKind(" ".join([message, *reasons]))
 
 
 def find(name: str) -> Kind | None:
-    """The kind of that name, or None."""
+    """The kind with that name, or None."""
     return _kinds.get(name)
 
 
@@ -342,9 +350,9 @@ def load(modules: Iterable[str] = ()) -> None:
     """Import every module that registers kinds: the installed entry points, then ``modules``.
 
     A module is named as in Python, or by the path of its file (``/home/ada/own_kind.py``), which
-    every process finds, whatever its folder. Each is imported once. Raises ModuleNotLoaded for one
-    that cannot be imported. A kind that is refused ends its module's import and nothing else:
-    ``refused`` tells of it.
+    every process finds from any folder. Each module is imported once. Raises ModuleNotLoaded for
+    one that cannot be imported. A refused kind only ends the import of its module; ``refused``
+    returns it.
     """
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         _load(entry.value, entry.load)
@@ -353,7 +361,7 @@ def load(modules: Iterable[str] = ()) -> None:
 
 
 def load_built_in() -> None:
-    """Import the modules of the built-in kinds alone."""
+    """Import the modules of the built-in kinds only."""
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         if entry.value.startswith(_OURS):
             _load(entry.value, entry.load)
@@ -361,7 +369,7 @@ def load_built_in() -> None:
 
 def load_available(modules: Iterable[str] = ()) -> dict[str, str]:
     """Like ``load``, but without the modules that cannot be imported. Returns the reason for each
-    of those.
+    of these.
 
     For a process that lists kinds and runs none: one bad module must not hide all others.
     """
@@ -373,12 +381,12 @@ def load_available(modules: Iterable[str] = ()) -> dict[str, str]:
 
 
 def failed() -> dict[str, str]:
-    """The modules that ``load_available`` left out, and why."""
+    """The modules that ``load_available`` left out, with the reasons."""
     return dict(_failed)
 
 
 def refused() -> list[KindRefused]:
-    """The kinds that modules brought and that were refused when these were loaded."""
+    """The kinds that were refused when their modules were loaded."""
     return list(_refused.values())
 
 
@@ -406,61 +414,62 @@ def _load(module: str, load_it: Callable[[], Any]) -> None:
             logger.warning("A kind of %s is left out. %s", module, error)
         _refused[module] = error
     except (Exception, SystemExit) as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".: ")
-        raise ModuleNotLoaded(
-            f"{module} cannot be imported: {what}{_place(module, error)}."
-        ) from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".: ")
+        line = _line_of(module, error)
+        raise ModuleNotLoaded(f"{module} cannot be imported: {reason}{line}.") from error
     else:
         _refused.pop(module, None)
 
 
-def _place(module: str, error: BaseException) -> str:
-    """The line of the user's own module at which its import ended, where that is known."""
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename.removesuffix(".py").endswith(module.removesuffix(".py").replace(".", "/"))
-    ]
+def _line_of(module: str, error: BaseException) -> str:
+    """The line of the user's module where its import failed, if it is known."""
+    path = module.removesuffix(".py").replace(".", "/")
+    lines: list[int | None] = []
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename.removesuffix(".py").endswith(path):
+            lines.append(frame.lineno)
     return f" (line {lines[-1]})" if lines else ""
 
 
 def preload(*modules: str) -> None:
-    """Have the fork server import ``modules`` once, so that each job's process has them without
-    waiting.
+    """Let the fork server import ``modules`` once, so that they are already imported in each job's
+    process.
 
-    For modules that take long to import, may be forked, and are imported by jobs only. What is
-    missing is left out: the job that needs it says so.
+    For modules that take long to import, are safe to fork, and are imported by jobs only. A missing
+    module is ignored: the job that needs it reports it.
     """
-    _preloads.extend(module for module in modules if module not in _preloads)
+    for module in modules:
+        if module not in _preloads:
+            _preloads.append(module)
 
 
 def preloads() -> list[str]:
-    """What ``preload`` named so far."""
+    """The modules that ``preload`` was called with."""
     return list(_preloads)
 
 
 def import_preloads(modules: Iterable[str]) -> None:
-    """Import what ``preload`` named; for fork servers only."""
+    """Import the modules of ``preload``; for fork servers only."""
     for module in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
 
 
 def _import_file(path: Path) -> None:
-    """Import a file as the module of its name; what lies beside it can be imported from it."""
+    """Import a file as the module of its name. It can import the files next to it."""
     name = path.stem
     known = sys.modules.get(name)
     if known is not None:
-        if Path(known.__file__ or "") == path:
-            return
-        raise ImportError(f"{path} has the name of another module, {name}: rename it")
+        if Path(known.__file__ or "") != path:
+            raise ImportError(f"{path} has the name of another module, {name}: rename it")
+        return
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise ImportError(f"there is no file {path}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
+    sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -475,9 +484,29 @@ def _origin(function: Callable[..., Any]) -> tuple[str, str]:
 def _args_model(
     function: Callable[..., Any], model: type[BaseModel] | None
 ) -> tuple[type[BaseModel], bool, str | None]:
+    """The model of the arguments, whether the function accepts it as a whole, and the name of its
+    parameter for the context.
+    """
+    fields, context_parameter = _parameters(function)
+    model = model or _only_model(fields)
+    if model is not None:
+        return model, True, context_parameter
+    return _model_of(f"{function.__name__}_args", fields), False, context_parameter
+
+
+def _model_of(name: str, fields: dict[str, tuple[Any, Any]]) -> type[BaseModel]:
+    """A model with these fields, by their types and defaults."""
+    definitions: dict[str, Any] = {}
+    for field_name, (hint, default) in fields.items():
+        definitions[field_name] = (hint, default if default is _MISSING else Field(default))
+    return create_model(name, __config__=ConfigDict(extra="forbid"), **definitions)
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[dict[str, tuple[Any, Any]], str | None]:
+    """Type and default of each parameter, and the name of the parameter for the context."""
     hints = get_type_hints(function, include_extras=True)
     context_parameter: str | None = None
-    fields: dict[str, Any] = {}
+    fields: dict[str, tuple[Any, Any]] = {}
     for parameter in inspect.signature(function).parameters.values():
         hint = hints.get(parameter.name, Any)
         if hint is JobContext:
@@ -489,17 +518,12 @@ def _args_model(
         else:
             default = _MISSING if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (hint, default)
-    if model is None and len(fields) == 1:
-        (only,) = fields.values()
-        if isinstance(only[0], type) and issubclass(only[0], BaseModel):
-            model = only[0]
-    if model is not None:
-        return model, True, context_parameter
-    definitions: dict[str, Any] = {
-        key: (hint, default if default is _MISSING else Field(default))
-        for key, (hint, default) in fields.items()
-    }
-    made: type[BaseModel] = create_model(
-        f"{function.__name__}_args", __config__=ConfigDict(extra="forbid"), **definitions
-    )
-    return made, False, context_parameter
+    return fields, context_parameter
+
+
+def _only_model(fields: dict[str, tuple[Any, Any]]) -> type[BaseModel] | None:
+    """The type of the only parameter, if that is a pydantic model."""
+    if len(fields) != 1:
+        return None
+    ((hint, _),) = fields.values()
+    return hint if isinstance(hint, type) and issubclass(hint, BaseModel) else None

@@ -1,5 +1,5 @@
-"""Puts the walls of ``guard.sandbox`` around the process of a job whose kind reads strangers'
-bytes.
+"""Puts the process of a job whose kind reads untrusted files into the sandbox of
+``security.sandbox``.
 """
 
 from __future__ import annotations
@@ -30,31 +30,40 @@ _BROWSING = frozenset(
     }
 )
 _NO_SOCKETS_BROWSER = "headless-shell"
-"""The one browser that is known to need no unix socket of its own."""
+"""The only browser that is known to work without a Unix socket."""
+_NO_SANDBOX = ResultWarning(
+    policy.MISSING,
+    "The job ran without a sandbox: a hostile file could have read files of the server.",
+)
+_PARTIAL_SANDBOX = ResultWarning(
+    PARTIAL,
+    "Only the programs that the job started ran in a sandbox: this system has no Landlock.",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What a child may use of its own."""
+    """The folder and the proxy of a child process."""
 
-    #: The one folder that it writes.
+    #: The only folder that it may write to.
     home: Path
-    #: The proxy that is its only way to the network, if it has any.
+    #: The proxy that is its only access to the network; None without any access.
     proxy_url: str | None = None
 
 
 def prepare() -> None:
-    """Find out once what the walls of every job need: for the process that forks those of jobs."""
+    """Determine once what the sandbox of every job needs. For the process that forks those
+    of jobs.
+    """
     policy.prepare()
     external_programs.folders()
 
 
 def shut_in(kind: Kind, own: Own, environment: Environment) -> tuple[ResultWarning, ...]:
-    """Put the walls around this process that its kind needs. Returns what a result must say of
-    them.
+    """Put this process into the sandbox that its kind needs. Returns warnings for the result.
 
-    Call it before other threads are started. Raises JobFailed ``sandbox_unavailable`` where there
-    are too few walls and nobody has accepted that.
+    Call it before other threads are started. Raises JobFailed ``sandbox_unavailable`` if the system
+    has no sandbox and the settings do not accept that.
     """
     if not kind.sandbox:
         return ()
@@ -78,38 +87,26 @@ def shut_in(kind: Kind, own: Own, environment: Environment) -> tuple[ResultWarni
 def _unavailable() -> JobFailed:
     return JobFailed(
         FailureCode.SANDBOX_UNAVAILABLE,
-        "This server cannot run the job in a sandbox, and the job reads files of strangers.",
+        "This server cannot run the job in a sandbox, and the job reads untrusted files.",
         retryable=False,
-        hint="Use a Linux kernel with Landlock (5.13 or newer) or install bubblewrap; `checkback doctor` "
-        "says what is missing. CHECKBACK_ACCEPT_MISSING_SANDBOX=1 runs such jobs without a sandbox.",
+        hint="Use a Linux kernel with Landlock (5.13 or newer), or install bubblewrap; `checkback doctor` "
+        "shows what is missing. To run such jobs without a sandbox, set CHECKBACK_ACCEPT_MISSING_SANDBOX=1.",
     )
 
 
 def _warnings(walls: Walls) -> tuple[ResultWarning, ...]:
     if not walls.are_enough:
-        return (
-            ResultWarning(
-                policy.MISSING,
-                "The job ran without a sandbox: a hostile file could have read files of the server.",
-            ),
-        )
-    if not walls.landlock:
-        return (
-            ResultWarning(
-                PARTIAL,
-                "Only the programs that the job started ran in a sandbox: this system has no Landlock.",
-            ),
-        )
-    return ()
+        return (_NO_SANDBOX,)
+    return () if walls.landlock else (_PARTIAL_SANDBOX,)
 
 
 def _may_browse(kind: Kind) -> bool:
-    """Whether its jobs may start a browser, which needs more than other programs do."""
+    """Whether its jobs may start a browser, which needs more access than other programs."""
     return kind.is_built_in and kind.name in _BROWSING
 
 
 def _needs_unix_sockets(kind: Kind, browser: tuple[str, Path] | None) -> bool:
-    """LibreOffice makes a socket, when the network is cut already; so do browsers with windows."""
+    """LibreOffice makes a socket after the network is cut; browsers with windows make one too."""
     if kind.warm is None:
         return kind.is_built_in and kind.memory_limit is MemoryLimit.RESIDENT
     return browser is not None and browser[0] != _NO_SOCKETS_BROWSER
@@ -120,10 +117,10 @@ def _browser(kind: Kind, environment: Environment) -> tuple[str, Path] | None:
     if not _may_browse(kind):
         return None
     try:
-        found = find_browser(environment.browser)
+        browser = find_browser(environment.browser)
     except JobFailed:
         return None
-    return found.name, found.path
+    return browser.name, browser.path
 
 
 def _reach(kind: Kind, own: Own, browser: tuple[str, Path] | None) -> Reach:
@@ -140,7 +137,7 @@ def _reach(kind: Kind, own: Own, browser: tuple[str, Path] | None) -> Reach:
 
 
 def _own_code(kind: Kind) -> tuple[Path, ...]:
-    """Where the code of a user's own kind lies, for what it imports late."""
+    """The folder of the code of a user's kind, for its late imports."""
     if kind.is_built_in:
         return ()
     file = inspect.getsourcefile(inspect.unwrap(kind.function))
@@ -148,6 +145,6 @@ def _own_code(kind: Kind) -> tuple[Path, ...]:
 
 
 def _ports(own: Own) -> tuple[int, ...]:
-    """The TCP ports that may be connected to: the proxy's."""
+    """The TCP ports that the process may connect to: that of the proxy."""
     port = urlsplit(own.proxy_url).port if own.proxy_url else None
     return (port,) if port else ()

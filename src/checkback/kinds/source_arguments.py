@@ -1,4 +1,4 @@
-"""Which arguments of a kind name files to work on: fields that say so in their JSON schema."""
+"""Finds the arguments of a kind that name source files: fields marked in their JSON schema."""
 
 from __future__ import annotations
 
@@ -11,60 +11,62 @@ from pydantic.fields import FieldInfo
 
 @functools.lru_cache(maxsize=4096)
 def paths(model: type[BaseModel]) -> tuple[str, ...]:
-    """The arguments of a model that name files to work on: ``url``, ``urls``, ``images.url``."""
+    """The arguments of a model that name source files: ``url``, ``urls``, ``images.url``."""
     return _sources(model)
 
 
 @functools.lru_cache(maxsize=4096)
 def of_kinds(model: type[BaseModel]) -> dict[str, str]:
-    """The arguments that name a file of a job of one kind alone, and that kind."""
-    found: dict[str, str] = {}
+    """The arguments that accept only files of jobs of one kind, and that kind."""
+    kinds: dict[str, str] = {}
     for name, info in model.model_fields.items():
-        extra: Any = info.json_schema_extra
-        if _is_source(info) and (kind := cast("dict[str, Any]", extra).get("of_kind")):
-            found[info.alias or name] = str(kind)
-    return found
+        kind = _extra(info).get("of_kind") if _is_source(info) else None
+        if kind:
+            kinds[info.alias or name] = str(kind)
+    return kinds
 
 
 def _sources(
-    model: type[BaseModel], within: str = "", around: tuple[type[BaseModel], ...] = ()
+    model: type[BaseModel], prefix: str = "", outer: tuple[type[BaseModel], ...] = ()
 ) -> tuple[str, ...]:
-    """The paths of sources in a model. Of a model inside of itself only the outermost is looked
-    into.
-    """
-    if model in around or not _holds_sources(model, set()):
+    """The paths of the sources of a model. A model inside of itself is searched only once."""
+    if model in outer or not _has_sources(model, set()):
         return ()
-    found: list[str] = []
+    paths: list[str] = []
     for name, info in model.model_fields.items():
+        path = prefix + (info.alias or name)
         if _is_source(info):
-            found.append(within + (info.alias or name))
+            paths.append(path)
         for inner in _models_in(info.annotation):
-            found += _sources(inner, f"{within}{info.alias or name}.", (*around, model))
-    return tuple(found)
+            paths += _sources(inner, f"{path}.", (*outer, model))
+    return tuple(paths)
 
 
 def _is_source(info: FieldInfo) -> bool:
+    return _extra(info).get("checkback") == "source"
+
+
+def _extra(info: FieldInfo) -> dict[str, Any]:
+    """The entries of the field that its author added to the JSON schema."""
     extra: Any = info.json_schema_extra
-    return isinstance(extra, dict) and cast("dict[str, Any]", extra).get("checkback") == "source"
+    return cast("dict[str, Any]", extra) if isinstance(extra, dict) else {}
 
 
-def _holds_sources(model: type[BaseModel], seen: set[type[BaseModel]]) -> bool:
-    """Whether a model or one inside of it has a source; each is looked at once, however they are
-    nested.
-    """
+def _has_sources(model: type[BaseModel], seen: set[type[BaseModel]]) -> bool:
+    """Whether a model, or a model inside of it, has a source. Each model is searched only once."""
     if model in seen:
         return False
     seen.add(model)
     for info in model.model_fields.values():
-        if _is_source(info) or any(
-            _holds_sources(inner, seen) for inner in _models_in(info.annotation)
-        ):
+        if _is_source(info):
+            return True
+        if any(_has_sources(inner, seen) for inner in _models_in(info.annotation)):
             return True
     return False
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a field's annotation holds: itself, or as items of a list."""
+    """The models in the annotation of a field: the annotation itself, or the items of a list."""
     if isinstance(annotation, type) and not get_args(annotation):
         return [annotation] if issubclass(annotation, BaseModel) else []
     return [model for part in get_args(annotation) for model in _models_in(part)]

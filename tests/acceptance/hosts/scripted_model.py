@@ -5,9 +5,10 @@ It refuses tools by the rules that these APIs are publicly known to have, as the
 400.
 """
 
-# What comes over these wires has no types. pyright: reportUnknownVariableType=false,
-# reportUnknownMemberType=false, reportUnknownArgumentType=false pyright:
-# reportUnknownLambdaType=false, reportUnknownParameterType=false
+# What comes over these wires has no types.
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownParameterType=false
 
 from __future__ import annotations
 

@@ -221,7 +221,7 @@ def fields(folder: Path) -> dict[str, str]:
 
 
 def has_namespaces() -> bool:
-    """Whether this system gives a process a user namespace of its own: not
+    """Whether this system gives a process its own user namespace: not
     inside of a chroot, say.
     """
     done = subprocess.run(["unshare", "--user", "true"], capture_output=True, timeout=20)

@@ -116,7 +116,7 @@ async def test_a_redirect_in_a_circle_is_a_network_error(site: Any, analyze: Any
     site.put("/circle", "", status="302 Found", headers={"Location": "/circle"})
     with pytest.raises(JobFailed) as failed:
         await analyze("/circle")
-    assert (failed.value.code, "circle" in failed.value.message) == ("NETWORK_ERROR", True)
+    assert (failed.value.code, "form a loop" in failed.value.message) == ("NETWORK_ERROR", True)
 
 
 async def test_a_redirect_to_a_private_address_is_blocked(site: Any, analyze: Any) -> None:
@@ -200,7 +200,7 @@ async def test_a_page_that_hangs_while_its_picture_is_drawn_is_drawn_without_its
     site: Any, analyze: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "Budgets", partial(Budgets, picture=2.0))
-    # Drawing the whole page is the first thing that tells a page of a window's size.
+    # The page first sees another window size when the whole page is drawn.
     site.put(
         "/resized", HELLO + "<script>addEventListener('resize', () => { while (1) {} })</script>"
     )

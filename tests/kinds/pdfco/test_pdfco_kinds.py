@@ -243,8 +243,8 @@ async def test_what_the_checks_cost_is_told_and_outlives_an_attempt(
     ctx, notes = job()
     with pytest.raises(JobFailed) as caught:
         await asyncio.to_thread(tracked, ctx)
-    assert caught.value.message.endswith("3 checks there cost 6 credits.")
-    assert "poll 2 checks there cost 4 credits." in notes.said
+    assert caught.value.message.endswith("3 checks at PDF.co cost 6 credits.")
+    assert "poll 2 checks at PDF.co cost 4 credits." in notes.said
     pdfco.files["/r.txt"], pdfco.checks = b"x", [success(f"{pdfco.url}/r.txt")]
     again, _ = job(saved=json.loads(notes.saved[-1]))
     provider = (await asyncio.to_thread(tracked, again))["provider"]
@@ -287,7 +287,7 @@ class TestWholeJobs:
         pdfco.files["/result.json"] = b"{}"
         pdfco.submits, pdfco.checks = [SUBMITTED], [success(f"{pdfco.url}/result.json")]
         with service.begin_upload(LOCAL, "a report.pdf") as writer:
-            writer.write(b"%PDF-1.7 of ours")
+            writer.write(b"%PDF-1.7 test file")
             upload = writer.finish()
         args = {"endpoint": "pdf/merge2", "params": {"url": "https://example.com/a.pdf,file:0"},
                 "files": [f"upload:{upload.id}"], "api_key": KEY}  # fmt: skip
@@ -295,7 +295,7 @@ class TestWholeJobs:
         job = await service.wait(LOCAL, job_id, 50)
         assert job.state is State.COMPLETED, job.failure
         (name,) = pdfco.taken
-        assert pdfco.taken[name] == b"%PDF-1.7 of ours"
+        assert pdfco.taken[name] == b"%PDF-1.7 test file"
         (asked,) = pdfco.asked("/v1/pdf/merge2")
         assert asked["url"] == f"https://example.com/a.pdf,{pdfco.url}/kept/{name}"
         assert job.result["provider"]["credits_used"] == 7 + 28 + 5

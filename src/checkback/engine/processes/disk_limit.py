@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from checkback.core.errors import FailureCode
 from checkback.core.job import Failure
@@ -156,27 +157,45 @@ def _look(pid: int, folder: Path, with_hidden: bool) -> DiskUse:
 def measure(folder: Path) -> DiskUse:
     """What the files below a folder take, however a hostile job has made it."""
     taken = DiskUse()
-    left = [(str(folder), 0, False)]
+    left = [_Folder(str(folder), 0, is_outgoing=False)]
     while left and taken.files <= MAX_FILES and not taken.is_too_deep:
-        path, depth, is_outgoing = left.pop()
+        current = left.pop()
         try:
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    taken.files += 1
-                    if entry.is_dir(follow_symlinks=False):
-                        left.append((entry.path, depth + 1, is_outgoing or entry.name == OUTGOING))
-                        continue
-                    found = entry.stat(follow_symlinks=False)
-                    size = min(found.st_size, found.st_blocks * BLOCK)
-                    taken.total += size
-                    taken.outgoing += size if is_outgoing else 0
+            _measure_folder(current, taken, left)
         except PermissionError:
             with contextlib.suppress(OSError):  # the job shut it; the next look sees what is inside
-                os.chmod(path, 0o700)
+                os.chmod(current.path, 0o700)
         except OSError as error:
             taken.is_too_deep = error.errno not in _GONE
-        taken.is_too_deep = taken.is_too_deep or depth >= MAX_DEPTH
+        if current.depth >= MAX_DEPTH:
+            taken.is_too_deep = True
     return taken
+
+
+class _Folder(NamedTuple):
+    path: str
+    depth: int
+    #: Whether its files were handed over as artifacts.
+    is_outgoing: bool
+
+
+def _measure_folder(folder: _Folder, taken: DiskUse, left: list[_Folder]) -> None:
+    """Add the files of one folder to ``taken``, and its folders to ``left``.
+
+    Raises OSError, also halfway, when an entry vanishes: what was found until then counts.
+    """
+    with os.scandir(folder.path) as entries:
+        for entry in entries:
+            taken.files += 1
+            if entry.is_dir(follow_symlinks=False):
+                is_outgoing = folder.is_outgoing or entry.name == OUTGOING
+                left.append(_Folder(entry.path, folder.depth + 1, is_outgoing))
+                continue
+            status = entry.stat(follow_symlinks=False)
+            size = min(status.st_size, status.st_blocks * BLOCK)
+            taken.total += size
+            if folder.is_outgoing:
+                taken.outgoing += size
 
 
 def nameless_bytes(pids: Iterable[int]) -> int:

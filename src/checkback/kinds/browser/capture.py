@@ -75,8 +75,8 @@ class PageCapture:
     warnings: list[Fields] = field(default_factory=_no_list)
 
     def warn(self, code: str, message: str) -> None:
-        """Record something that the reader of the report should know; ``message`` never has text from
-        the page.
+        """Record something that the reader of the report should know; ``message`` never has text
+        from the page.
         """
         if all(known["code"] != code for known in self.warnings):
             self.warnings.append({"code": code, "message": message})

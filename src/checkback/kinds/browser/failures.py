@@ -34,7 +34,10 @@ def robots_forbid(*, reachable: bool) -> JobFailed:
     if reachable:
         message = "The site's robots.txt forbids this page."
     else:
-        message = "The site's robots.txt could not be read; this counts as forbidding the page (RFC 9309)."
+        message = (
+            "The site's robots.txt could not be read; "
+            "this counts as forbidding the page (RFC 9309)."
+        )
     return JobFailed("ROBOTS_TXT_BLOCKED", message, retryable=not reachable, hint=ROBOTS_HINT)
 
 

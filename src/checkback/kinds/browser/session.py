@@ -343,13 +343,13 @@ class _Warden:
     def _on_dialog(self, dialog: Dialog) -> None:
         self._session.dialogs += 1
         if self._session.dialogs > MAX_DIALOGS:
-            # The commands must be sent before the page continues, or it shows the next dialog first.
+            # Send the commands before the page continues, or it shows the next dialog first.
             self._silence()
         if self._session.dialogs <= MAX_DIALOGS + MORE_DIALOGS:
             self._do(dialog.dismiss())
         else:
-            # An endless loop around alert() cannot be stopped. It may keep this dialog, which blocks
-            # it.
+            # An endless loop around alert() cannot be stopped. It may keep this dialog, which
+            # blocks it.
             self._session.held_by_dialog = True
 
     def _silence(self) -> None:

@@ -1,6 +1,6 @@
-"""Why a document job fails, in our own words: a code, one sentence, and what to do next.
+"""Why a document job fails: a code, one sentence, and a hint that says what to do next.
 
-Nothing here comes from a document or a library's message. The dialect of PDF.co has a number for
+No text comes from a document or from a library's message. The dialect of PDF.co has a number for
 each code (spec: its table of error codes, 441 to 454).
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from checkback.core.error_text import quoted
 from checkback.core.errors import JobFailed
 
 
@@ -33,121 +34,125 @@ class DocumentCode(StrEnum):
 
 
 def password_needed() -> JobFailed:
-    """The document is encrypted, and what was given does not open it."""
+    """The document is encrypted, and the password is missing or wrong."""
     return _final(
         DocumentCode.PASSWORD_NEEDED,
-        "The document is protected, and the password that was given does not open it.",
-        "Submit the job again with the right password.",
+        "The document is protected, and the password is missing or wrong.",
+        "Submit the job again with the correct `password`.",
     )
 
 
-def invalid_document(what: str = "PDF") -> JobFailed:
-    """The file is damaged, or is not what it should be. ``what`` is a word of ours."""
+def invalid_document(expected: str = "a PDF file") -> JobFailed:
+    """The file is damaged, or its type is not the expected one (``an image``)."""
     return _final(
         DocumentCode.INVALID_DOCUMENT,
-        f"The file is damaged or is not a {what} file.",
-        "Check the file by opening it; its name's ending does not decide what it is.",
+        f"The file is damaged or is not {expected}.",
+        "Open the file to check it. Its content decides its type, not the extension of its name.",
     )
 
 
-def page_range(page_count: int) -> JobFailed:
-    """The argument ``pages`` names a page that there is not, or is no list of pages."""
+def invalid_pages(pages: str, page_count: int) -> JobFailed:
+    """The argument ``pages`` is not a list of pages, or names a page that does not exist."""
     return _final(
         DocumentCode.INVALID_PAGES,
-        f"pages does not fit the document, which has {page_count} pages.",
+        f"`pages` {quoted(pages)} does not fit the document, which has {_counted(page_count, 'page')}.",
         "Write pages as in 0,2-4,!0: numbers, ranges, and ! to count from the end.",
     )
 
 
-def index_out_of_range(count: int, what: str = "worksheets") -> JobFailed:
-    """An index names something that there is not."""
+def index_out_of_range(index: int, count: int) -> JobFailed:
+    """There is no worksheet with that number."""
+    numbers = "1" if count == 1 else f"a number from 1 to {count}"
     return _final(
         DocumentCode.INDEX_OUT_OF_RANGE,
-        f"The index is out of range: the file has {count} {what}.",
-        "Count from 1, or leave the index out for the first.",
+        f"`worksheet_index` is {index}, but the file has {_counted(count, 'worksheet')}.",
+        f"Use {numbers}, or omit `worksheet_index`.",
     )
 
 
 def permission_denied() -> JobFailed:
-    """The document's author does not allow it, and the job was to mind that."""
+    """The document's permissions forbid it, and the options say that the job must follow them."""
     return _final(
         DocumentCode.PERMISSION_DENIED,
-        "The document's author does not allow this.",
-        "Give the owner's password, or leave CheckPermissions out of profiles.",
+        "The document's permissions do not allow this, and CheckPermissions is set.",
+        "Pass the owner password as `password`, or remove CheckPermissions from `profiles`.",
     )
 
 
-def undecipherable() -> JobFailed:
-    """A source is not what its key and algorithm would have made."""
+def decryption_failed() -> JobFailed:
+    """A source was not encrypted with the key and algorithm of ``profiles``."""
     return _final(
         DocumentCode.INVALID_DOCUMENT,
         "The source could not be decrypted.",
-        "Check the DataDecryption options in profiles.",
+        "Check the algorithm, key and IV of the DataDecryption options in `profiles`.",
     )
 
 
-def invalid_option(name: str, expected: str) -> JobFailed:
-    """An argument has a form that only the job could judge. Both texts are ours."""
+def invalid_option(name: str, expected: str, value: str | None = None) -> JobFailed:
+    """An argument has a value that only the job could check. Never pass a secret ``value``."""
+    got = "" if value is None else f"; got {quoted(value)}"
     return _final(
-        DocumentCode.INVALID_OPTION, f"{name} is not {expected}.", "Correct it and submit again."
+        DocumentCode.INVALID_OPTION,
+        f"`{name}` must be {expected}{got}.",
+        f"Correct `{name}` and submit the job again.",
     )
 
 
-def invalid_rect() -> JobFailed:
+def invalid_rect(value: str) -> JobFailed:
     """The argument ``rect`` is not four numbers."""
     return invalid_option(
-        "rect", "four numbers: x, y, width and height in points from the top left"
+        "rect", "four numbers: x, y, width and height in points from the top left", value
     )
 
 
-def invalid_pattern() -> JobFailed:
-    """The regular expression cannot be read."""
-    return invalid_option("search", "a regular expression that can be read")
+def invalid_pattern(value: str) -> JobFailed:
+    """The regular expression does not compile."""
+    return invalid_option("search", "a valid regular expression", value)
 
 
-def pattern_too_slow(page_index: int) -> JobFailed:
+def pattern_too_slow(page_index: int, seconds: float) -> JobFailed:
     """The search of a page did not end within its time limit."""
     return _final(
         DocumentCode.PATTERN_TOO_SLOW,
-        f"`search` took too long on the page with the index {page_index}.",
+        f"`search` took longer than {seconds:g} s on the page with index {page_index}.",
         "Use a regular expression without nested repetition such as (a+)+, or search for plain text.",
     )
 
 
 def too_large(what: str, limit: str) -> JobFailed:
-    """Something of the document passes a limit. Both texts are ours."""
+    """A part of the document exceeds a limit."""
     return _final(
         DocumentCode.TOO_LARGE,
-        f"{what} is larger than allowed: {limit}.",
-        "Split the document, or ask for less.",
+        f"{what} exceeds the limit of {limit}.",
+        "Split the document, or request less of it.",
     )
 
 
 def too_many_pages(limit: int) -> JobFailed:
-    """The document has more pages than one job takes."""
+    """The document has more pages than one job processes."""
     return _final(
         DocumentCode.TOO_LARGE,
-        f"The document has more than {limit} pages.",
-        "Name fewer pages with the argument pages, or split it first.",
+        f"The document exceeds the limit of {limit} pages.",
+        "Select fewer pages with `pages`, or split the document first.",
     )
 
 
 def unsupported(what: str, hint: str = "Convert the file to a plain PDF first.") -> JobFailed:
-    """The document uses something that is not supported here. Both texts are ours."""
+    """The document uses a feature that is not supported."""
     return _final(DocumentCode.UNSUPPORTED, f"{what} is not supported.", hint)
 
 
 def invalid_html() -> JobFailed:
-    """There is no HTML, or no browser could make pages of it."""
+    """The browser could not print the HTML or the page."""
     return _final(
         DocumentCode.INVALID_HTML,
-        "The HTML could not be made into pages.",
-        "Check the HTML and its address.",
+        "The browser could not make a PDF from the HTML.",
+        "Check the HTML, or the URL of the page.",
     )
 
 
 def program_missing(program: str, install: str, without: str) -> JobFailed:
-    """A program that this job needs is not there. ``without`` says what works without it."""
+    """A program that this job needs is not installed. ``without`` says what works without it."""
     return _final(
         DocumentCode.PROGRAM_MISSING,
         f"This job needs {program}, which is not installed on the server.",
@@ -156,20 +161,19 @@ def program_missing(program: str, install: str, without: str) -> JobFailed:
 
 
 def program_failed(program: str) -> JobFailed:
-    """A program ran and made nothing of use."""
-    return JobFailed(
+    """A program ran, but produced no usable output."""
+    return _final(
         DocumentCode.PROGRAM_FAILED,
         f"{program} could not process the file.",
-        retryable=False,
-        hint="The file may be damaged or protected; open it by hand to see.",
+        "Open the file to check whether it is damaged or protected.",
     )
 
 
 def source_blocked() -> JobFailed:
-    """The source's address is one that jobs may not reach."""
+    """Jobs may not connect to the source's address."""
     return _final(
         DocumentCode.ADDRESS_BLOCKED,
-        "The source's address may not be reached from here.",
+        "This server may not connect to the address of the source.",
         "Use a public address, upload the file, or allow the host with CHECKBACK_ALLOW_HOSTS=host:port.",
     )
 
@@ -179,33 +183,52 @@ def source_status(status: int) -> JobFailed:
     if status in (401, 403, 407):
         return _final(
             DocumentCode.SOURCE_FORBIDDEN,
-            f"The source's server refused the download with {status}.",
-            "Make the file readable for everybody, give httpusername and httppassword, or upload it.",
+            f"The source's server refused the download with status {status}.",
+            "Make the file public, pass `httpusername` and `httppassword`, or upload the file.",
         )
     if status in (404, 410):
-        return source_not_found(f"The source's server has no such file; it answered {status}.")
+        return _final(
+            DocumentCode.SOURCE_NOT_FOUND,
+            f"The source's server does not have this file: it answered with status {status}.",
+            "Check the URL, or upload the file.",
+        )
     return JobFailed(
         DocumentCode.SOURCE_UNREACHABLE,
-        f"The source's server answered {status}.",
+        f"The source's server answered with status {status}.",
         retryable=status in (408, 425, 429) or status >= 500,
         hint="Try again later, or upload the file.",
     )
 
 
 def source_unreachable() -> JobFailed:
-    """The source's server does not answer."""
+    """The source's server does not respond."""
     return JobFailed(
         DocumentCode.SOURCE_UNREACHABLE,
-        "The source could not be downloaded: its server does not answer.",
-        hint="Check the address, or upload the file.",
+        "The source could not be downloaded: its server does not respond.",
+        hint="Check the URL, or upload the file.",
     )
 
 
-def source_not_found(message: str = "The uploaded file is gone.") -> JobFailed:
-    """An uploaded file or a result that was named as source has expired."""
+def upload_expired() -> JobFailed:
+    """The uploaded file that a source names was deleted."""
     return _final(
-        DocumentCode.SOURCE_NOT_FOUND, message, "Upload the file again; uploads are kept for a day."
+        DocumentCode.SOURCE_NOT_FOUND,
+        "The uploaded file no longer exists.",
+        "Upload the file again. Uploads are kept for a day after their last use.",
     )
+
+
+def result_expired() -> JobFailed:
+    """The job result that a source names was deleted."""
+    return _final(
+        DocumentCode.SOURCE_NOT_FOUND,
+        "The job result that is the source no longer exists.",
+        "Run the job that made the result again, or upload the file.",
+    )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _final(code: str, message: str, hint: str) -> JobFailed:

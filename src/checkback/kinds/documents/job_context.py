@@ -1,5 +1,5 @@
-"""What every document job does around its real work: fetch, lock itself in, tell progress, keep
-results.
+"""What every document job does around its real work: it fetches its sources, restricts its own
+process, reports progress and keeps results.
 
 with document_work(args, ctx) as work:
     text = read(work.source.path)
@@ -41,17 +41,18 @@ MAX_BODY_BYTES = 24 * 1024
 MAX_INLINE_BYTES = 48 * 1024
 MAX_FILE_BYTES = 2 << 30
 FETCHED_PERCENT, CONVERTED_PERCENT = 10, 95
+_PDFIUM_PASSWORD_ERROR = 4
 
 
 @dataclass(slots=True)
 class DocumentWork:
-    """One document job at work. Its methods are for the job's own thread."""
+    """A running document job. Its methods are for the job's own thread."""
 
     ctx: JobContext
     #: Scratch space of this attempt, removed after it.
     folder: Path
     sources: Sequence[SourceFile]
-    #: Files that some argument named beside the document, such as images.
+    #: Files that other arguments name in addition to the document, such as images.
     more: Sequence[SourceFile] = ()
     name: str = ""
     options: ProfileOptions = field(default_factory=ProfileOptions)
@@ -63,7 +64,7 @@ class DocumentWork:
         return self.sources[0]
 
     def page_done(self, done: int, total: int) -> None:
-        """Say that ``done`` of ``total`` pages are through."""
+        """Report that ``done`` of ``total`` pages are done."""
         share = done / total if total else 1.0
         self.ctx.progress(FETCHED_PERCENT + share * (CONVERTED_PERCENT - FETCHED_PERCENT))
 
@@ -75,25 +76,27 @@ class DocumentWork:
         suffix: str = "",
         name: str | None = None,
     ) -> str:
-        """Keep a result file and return its name: the argument ``name`` or the source's, with our
-        ending.
+        """Keep a result file and return its name: the stem of the argument ``name``, or of the
+        source, with ``extension``.
 
-        ``suffix`` tells several outputs apart (``_page3``). ``name`` overrides all, for
-        attachments. A name that is taken gets a number.
+        ``suffix`` distinguishes several outputs (``_page3``). ``name`` is the whole name instead,
+        for attachments. A name that is already used gets a number.
         """
-        if name is not None:
-            wanted = plain_name(name)
-        else:
-            stem = result_stem(self.name, "") or (
-                self.sources[0].stem if self.sources else "document"
-            )
-            wanted = f"{stem}{suffix}.{extension}"
-        unique, number = wanted, 1
-        while unique in self._outputs:
-            number += 1
-            unique = f"{Path(wanted).stem}-{number}{Path(wanted).suffix}"
+        default = f"{self._stem()}{suffix}.{extension}"
+        unique = self._unique(default if name is None else plain_name(name))
         self.ctx.artifact(unique, wrapped(content, self.options))
         self._outputs.append(unique)
+        return unique
+
+    def _stem(self) -> str:
+        default = self.sources[0].stem if self.sources else "document"
+        return result_stem(self.name, "") or default
+
+    def _unique(self, name: str) -> str:
+        unique, number = name, 1
+        while unique in self._outputs:
+            number += 1
+            unique = f"{Path(name).stem}-{number}{Path(name).suffix}"
         return unique
 
     def result(
@@ -104,11 +107,11 @@ class DocumentWork:
         inline: bool = False,
         **facts: JSON,
     ) -> dict[str, JSON]:
-        """The job's result. ``body`` is left out when it is large: the outputs have it anyhow.
+        """The job's result. ``body`` is left out when it is large: the outputs contain it too.
 
-        What a document says is marked untrusted: it is data, never instructions.
+        The content of a document is marked as untrusted: it is data, never instructions.
         """
-        made: dict[str, JSON] = {
+        result: dict[str, JSON] = {
             "untrusted": True,
             "page_count": page_count,
             "outputs": self._outputs,
@@ -116,59 +119,77 @@ class DocumentWork:
         }
         limit = MAX_INLINE_BYTES if inline else MAX_BODY_BYTES
         if body is not None and len(json.dumps(body)) <= limit:
-            made["body"] = body
-        return made
+            result["body"] = body
+        return result
 
 
 @contextmanager
 def document_work(
     args: OutputArgs, ctx: JobContext, *, offline: bool = True, more: Iterable[str] = ()
 ) -> Generator[DocumentWork]:
-    """Fetch the job's sources, then lock the process in, then let the work begin.
+    """Fetch the job's sources, restrict the process, and yield the work.
 
-    ``offline`` takes the network away for good, from this process and every program that it starts;
-    leave it only for work that renders pages from the network, through the proxy. ``more`` are
-    further sources. What libraries raise inside becomes a failure in our words.
+    ``offline`` takes the network away for good, from this process and every program that it
+    starts. Leave it out only for work that renders pages from the network, through the proxy.
+    ``more`` are further sources. An exception of a library becomes a failure with a text of
+    checkback.
     """
     ctx.phase("fetch")
-    login = _login(args)
-    named = _fetch(_named_sources(args), "source", ctx, login)
-    others = _fetch(more, "more", ctx, Login())
+    sources = _fetch(_named_sources(args), "source", ctx, _login(args))
+    more_sources = _fetch(more, "more", ctx, Login())
+    _restrict_process(ctx, offline=offline)
+    options = args.options
+    if options.unknown:
+        ctx.log(f"Options in profiles without any effect here: {', '.join(options.unknown)}.")
+    _decrypt((*sources, *more_sources), options)
+    ctx.phase("convert")
+    ctx.progress(FETCHED_PERCENT)
+    with _translated_errors():
+        yield DocumentWork(ctx, ctx.folder, sources, more_sources, args.name, options)
+    ctx.progress(CONVERTED_PERCENT)
+
+
+def _decrypt(sources: Iterable[SourceFile], options: ProfileOptions) -> None:
+    """Decrypt each file once, if the options say so."""
+    for path in dict.fromkeys(source.path for source in sources):
+        unwrap(path, options)
+
+
+def _restrict_process(ctx: JobContext, *, offline: bool) -> None:
+    """Limit the size of files and the CPU time, and take the network away."""
     _limit(resource.RLIMIT_FSIZE, MAX_FILE_BYTES)
     _limit(resource.RLIMIT_CPU, int(ctx.deadline) + 5)
     if offline and not cut_network():
-        ctx.log("The network could not be taken from this job: the system has no way for it.")
-    options = args.options
-    if options.unknown:
-        ctx.log(f"Options in profiles that mean nothing here: {', '.join(options.unknown)}.")
-    for path in dict.fromkeys(source.path for source in (*named, *others)):
-        unwrap(path, options)
-    ctx.phase("convert")
-    ctx.progress(FETCHED_PERCENT)
-    work = DocumentWork(ctx, ctx.folder, named, others, name=args.name, options=options)
+        ctx.log("The job keeps its network access: this system has no way to take it away.")
+
+
+@contextmanager
+def _translated_errors() -> Generator[None]:
+    """Raise the failures that the exceptions of libraries stand for."""
     try:
-        yield work
+        yield
     except (JobFailed, MemoryError):
         raise
     except Exception as error:
         if str(error).endswith("std::bad_alloc"):
-            # The PDF library below pikepdf tells of its own want of memory as of a damaged file.
+            # The PDF library below pikepdf reports a lack of memory like a damaged file.
             raise MemoryError from error
         failure = _translate(error)
         if failure is None:
             raise
         raise failure from error
-    ctx.progress(CONVERTED_PERCENT)
 
 
 def _fetch(sources: Iterable[str], prefix: str, ctx: JobContext, login: Login) -> list[SourceFile]:
-    """The files of all sources; one that is named several times is one file."""
-    files: dict[str, SourceFile] = {}
-    named = list(sources)
-    for source in named:
-        if source not in files:
-            files[source] = fetch_source(source, ctx.folder / f"{prefix}-{len(files)}", ctx, login)
-    return [files[source] for source in named]
+    """The files of all sources. A source that is named several times is fetched once."""
+    by_source: dict[str, SourceFile] = {}
+    files: list[SourceFile] = []
+    for source in sources:
+        if source not in by_source:
+            target = ctx.folder / f"{prefix}-{len(by_source)}"
+            by_source[source] = fetch_source(source, target, ctx, login)
+        files.append(by_source[source])
+    return files
 
 
 def _named_sources(args: OutputArgs) -> list[str]:
@@ -185,41 +206,62 @@ def _login(args: OutputArgs) -> Login:
 
 
 def _translate(error: Exception) -> JobFailed | None:
-    """What a library means by its exception; None for what is our own mistake.
-
-    The libraries are asked for by name: whoever raised one of their exceptions has imported them.
-    """
-    pdfium, pikepdf, pillow, calamine = (
-        sys.modules.get(name) for name in ("pypdfium2", "pikepdf", "PIL", "python_calamine")
-    )
-    if pdfium is not None and isinstance(error, pdfium.PdfiumError):
-        return (
-            failures.password_needed()
-            if getattr(error, "err_code", None) == 4
-            else failures.invalid_document()
-        )
-    if pikepdf is not None:
-        if isinstance(error, pikepdf.PasswordError):
-            return failures.password_needed()
-        # Its exceptions have no base of their own; some are RuntimeErrors of the library below it.
-        if isinstance(error, pikepdf.PdfError) or type(error).__module__.startswith("pikepdf."):
-            return failures.invalid_document()
-    if pillow is not None:
-        from PIL import Image, UnidentifiedImageError
-
-        if isinstance(error, Image.DecompressionBombError):
-            return failures.too_large("The image", "100 megapixels")
-        if isinstance(error, UnidentifiedImageError):
-            return failures.invalid_document("picture")
-    if calamine is not None and isinstance(error, calamine.CalamineError):
-        encrypted = isinstance(error, calamine.PasswordError)
-        return failures.password_needed() if encrypted else failures.invalid_document("spreadsheet")
+    """The failure that a library's exception stands for; None for an error of our code."""
+    for translate in (_from_pdfium, _from_pikepdf, _from_pillow, _from_calamine):
+        failure = translate(error)
+        if failure is not None:
+            return failure
     if isinstance(error, zipfile.BadZipFile | RecursionError):
-        return failures.invalid_document("document")
+        return failures.invalid_document("a readable document")
     return None
+
+
+# The libraries are looked up by name: code that raises one of their exceptions has imported them.
+
+
+def _from_pdfium(error: Exception) -> JobFailed | None:
+    pdfium = sys.modules.get("pypdfium2")
+    if pdfium is None or not isinstance(error, pdfium.PdfiumError):
+        return None
+    if getattr(error, "err_code", None) == _PDFIUM_PASSWORD_ERROR:
+        return failures.password_needed()
+    return failures.invalid_document()
+
+
+def _from_pikepdf(error: Exception) -> JobFailed | None:
+    pikepdf = sys.modules.get("pikepdf")
+    if pikepdf is None:
+        return None
+    if isinstance(error, pikepdf.PasswordError):
+        return failures.password_needed()
+    # Its exceptions have no common base; some are RuntimeErrors of the library below it.
+    if isinstance(error, pikepdf.PdfError) or type(error).__module__.startswith("pikepdf."):
+        return failures.invalid_document()
+    return None
+
+
+def _from_pillow(error: Exception) -> JobFailed | None:
+    if "PIL" not in sys.modules:
+        return None
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, Image.DecompressionBombError):
+        return failures.too_large("The image", "100 megapixels")
+    if isinstance(error, UnidentifiedImageError):
+        return failures.invalid_document("an image")
+    return None
+
+
+def _from_calamine(error: Exception) -> JobFailed | None:
+    calamine = sys.modules.get("python_calamine")
+    if calamine is None or not isinstance(error, calamine.CalamineError):
+        return None
+    if isinstance(error, calamine.PasswordError):
+        return failures.password_needed()
+    return failures.invalid_document("a spreadsheet")
 
 
 def _limit(what: int, value: int) -> None:
     _, hard = resource.getrlimit(what)
-    least = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(what, (least, hard))
+    soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(what, (soft, hard))

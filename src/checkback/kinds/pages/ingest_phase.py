@@ -110,7 +110,7 @@ class IngestPhase:
             self._run.read_style_sheets_soon()
 
     async def _take_screenshot(self, collector: Collector) -> None:
-        """Take the screenshot. The page's own thread has time for other things while it is drawn."""
+        """Take the screenshot. The page's own thread is free while it is drawn."""
         height = await collector.height(whole=self._args.layoutOptions.fullPage)
         drawing = collector.draw(self._bundle.viewport[0], height)
         image, _ = await asyncio.gather(drawing, self._collect_early(collector))

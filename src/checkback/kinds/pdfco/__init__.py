@@ -1,1 +1,1 @@
-"""Kinds for jobs that live at PDF.co: run one there, or follow one that is there already."""
+"""Kinds for jobs at PDF.co: run a job there, or follow one that runs there already."""

@@ -1,7 +1,7 @@
-"""PDF.co's API as a client sees it: one call at a time, what it costs, and what its errors mean.
+"""A client of PDF.co's API: one call at a time, its cost, and the meaning of its errors.
 
-The key goes as ``x-api-key`` to the API's own address and nowhere else. None of its words are
-passed on: every message is ours.
+The key is sent as ``x-api-key`` to the API's own address only. Texts of the API are never passed
+on: every message is one of checkback.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
 
 class NoAnswer(Exception):
-    """The API did not answer, or not with what can be read; asking again may help."""
+    """The API did not respond, or not with valid JSON. A later call may succeed."""
 
     def __init__(self, after_seconds: float | None = None, *, refused: bool = False) -> None:
         super().__init__()
-        #: When it said to come back.
+        #: After how long the API said to call again.
         self.after_seconds = after_seconds
-        #: Whether it said that it did nothing (429); else nobody knows.
+        #: True if the API refused the call (429), so that it did nothing; else that is unknown.
         self.refused = refused
 
 
 @dataclass(slots=True)
 class Remote:
-    """The API for one job, with its key, and what it has cost so far."""
+    """The API for one job, with its key, and the credits used so far."""
 
     url: str
     key: str = field(repr=False)
@@ -47,37 +47,35 @@ class Remote:
 
     @classmethod
     def of(cls, ctx: JobContext, key: SecretStr | None) -> Remote:
-        """The API with the caller's key, else the server's. Raises the failure provider_key without
-        one.
+        """The API with the caller's key, else the server's. Raises the failure ``provider_key``
+        without a key.
         """
-        found = key.get_secret_value() if key is not None else ctx.environment.pdfco_key
-        if not found:
+        api_key = key.get_secret_value() if key is not None else ctx.environment.pdfco_key
+        if not api_key:
             raise wrong_key()
         if ctx.egress is None:
             raise unreachable()
-        made = cls(ctx.environment.pdfco_url.rstrip("/"), found, ctx.egress)
+        remote = cls(ctx.environment.pdfco_url.rstrip("/"), api_key, ctx.egress)
         saved = cast("dict[str, Any]", ctx.saved or {})
         if "spent" in saved:
-            made.checks, made.credits_on_checks, made.credits_used = saved["spent"]
-        return made
+            remote.checks, remote.credits_on_checks, remote.credits_used = saved["spent"]
+        return remote
 
     def save(self, ctx: JobContext, **facts: JSON) -> None:
-        """Keep what has been spent for a later attempt, beside ``facts`` and
-        what was saved before.
-        """
+        """Save the credits used for a later attempt, with ``facts`` and what was saved before."""
         saved = cast("dict[str, JSON]", ctx.saved or {})
         spent: list[JSON] = [self.checks, self.credits_on_checks, self.credits_used]
         ctx.save({**saved, **facts, "spent": spent})
 
     @property
     def cost(self) -> str:
-        """What the checks have cost so far, as a sentence."""
+        """The cost of the checks so far, as a sentence."""
         times = "1 check" if self.checks == 1 else f"{self.checks} checks"
-        return f"{times} there cost {self.credits_on_checks} credits."
+        return f"{times} at PDF.co cost {self.credits_on_checks} credits."
 
     def call(self, endpoint: str, parameters: dict[str, Any] | None) -> dict[str, Any]:
         """One POST, or a GET without parameters. Raises NoAnswer, or the failures of a wrong key
-        and of no credits left.
+        and of missing credits.
         """
         headers = {"x-api-key": self.key, "User-Agent": "checkback", "Accept": "application/json"}
         body = None
@@ -99,7 +97,7 @@ class Remote:
         return self._read(status, after, text)
 
     def spent(self) -> dict[str, Any]:
-        """What the result tells of the provider."""
+        """What the result reports about the provider."""
         return {
             "name": "pdfco",
             "checks": self.checks,
@@ -109,37 +107,45 @@ class Remote:
         }
 
     def _read(self, status: int, after: str | None, text: bytes) -> dict[str, Any]:
+        """The API's answer as an object. Raises as ``call``."""
         if status == 429 or status >= 500:
-            later = float(after) if after and after.isdigit() else None
-            raise NoAnswer(later, refused=status == 429)
-        try:
-            found = json.loads(text)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            if status in (401, 402):
-                found = {"error": True, "status": status}
-            else:
+            after_seconds = float(after) if after and after.isdigit() else None
+            raise NoAnswer(after_seconds, refused=status == 429)
+        answer = _json_object(text)
+        if answer is None:
+            if status not in (401, 402):
                 raise NoAnswer
-        answer = cast("dict[str, Any]", found)
+            answer = {"error": True, "status": status}
         remaining = answer.get("remainingCredits")
         if isinstance(remaining, int):
             self.credits_remaining = remaining
-        number = answer.get("errorCode", answer.get("status"))
-        if status == 401 or number == 401:
-            raise wrong_key()
-        if status == 402 or number == 402:
-            raise no_credits()
-        if number == 429:
-            raise NoAnswer(refused=True)
+        _raise_refusal(status, answer.get("errorCode", answer.get("status")))
         return answer
+
+
+def _raise_refusal(*codes: Any) -> None:
+    """Raise the error that a status or error code stands for, if it is a refusal."""
+    if 401 in codes:
+        raise wrong_key()
+    if 402 in codes:
+        raise no_credits()
+    if 429 in codes:
+        raise NoAnswer(refused=True)
+
+
+def _json_object(text: bytes) -> dict[str, Any] | None:
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
 def wrong_key() -> JobFailed:
     return final(
         "provider_key",
-        "PDF.co needs a key, and none that it takes was given.",
-        "Pass api_key, or start the server with CHECKBACK_PDFCO_KEY.",
+        "PDF.co needs an API key, and the key is missing or was refused.",
+        "Pass a valid `api_key`, or set CHECKBACK_PDFCO_KEY for the server.",
     )
 
 
@@ -147,15 +153,15 @@ def no_credits() -> JobFailed:
     return final(
         "provider_credits",
         "The PDF.co account has no credits left.",
-        "Buy some there, or run the job here.",
+        "Buy credits at PDF.co, or run the job on this server.",
     )
 
 
 def unreachable() -> JobFailed:
     return final(
         "provider_unreachable",
-        "PDF.co's address may not be reached from here.",
-        "Check CHECKBACK_PDFCO_URL and CHECKBACK_ALLOW_HOSTS.",
+        "This server may not connect to the address of PDF.co.",
+        "Check the settings CHECKBACK_PDFCO_URL and CHECKBACK_ALLOW_HOSTS.",
     )
 
 

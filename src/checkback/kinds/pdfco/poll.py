@@ -1,7 +1,7 @@
-"""Follows a job at PDF.co to its end, politely, because each check costs credits; then fetches its
-result.
+"""Waits for the end of a job at PDF.co, with few checks because each one costs credits, and fetches
+its result.
 
-Waits grow from one check to the next. An answer that does not come is not the job's failure.
+The wait grows from one check to the next. A check without an answer is not a failure of the job.
 """
 
 from __future__ import annotations
@@ -21,18 +21,22 @@ from checkback.kinds.pdfco.client import NoAnswer, Remote, final
 CHECK_CREDITS = 2
 MAX_BODY_BYTES = 24 * 1024
 MAX_FILES = 1000
+MAX_RETRY_AFTER = 600.0
+MAX_LIST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class PollPolicy:
-    """How often to ask (spec section 7: first guess by pages, then ever less often)."""
+    """How often to check (spec section 7: first by the number of pages, then less and less
+    often).
+    """
 
     first_seconds: float = 2.0
     seconds_per_page: float = 0.15
     growth: float = 1.6
     longest_seconds: float = 30.0
     jitter: float = 0.1
-    #: After so many checks, or so long, one last check is forced to tell an unknown job.
+    #: After so many checks, or so long, the last check is forced, to detect an unknown job.
     most_checks: int = 20
     most_seconds: float = 45 * 60.0
 
@@ -42,7 +46,7 @@ POLICY = PollPolicy()
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A job that succeeded there."""
+    """A job that succeeded at PDF.co."""
 
     job_id: str
     answer: dict[str, Any]
@@ -58,44 +62,41 @@ def follow(
     """Wait for the job's success. Raises the failure of every other end."""
     policy = policy or POLICY
     ctx.phase("poll")
-    begun, asked = time.monotonic(), 0
+    start, checks = time.monotonic(), 0
     wait = max(policy.first_seconds, policy.seconds_per_page * (pages or 0))
     while True:
         time.sleep(wait * random.uniform(1 - policy.jitter, 1 + policy.jitter))  # noqa: S311 - no secret
-        last = asked + 1 >= policy.most_checks or time.monotonic() - begun > policy.most_seconds
+        is_over = time.monotonic() - start > policy.most_seconds
+        is_last = is_over or checks + 1 >= policy.most_checks
         wait = min(wait * policy.growth, policy.longest_seconds)
         try:
-            answer = _check(remote, ctx, remote_id, force=last)
-        except NoAnswer as silence:
-            wait = max(wait, min(silence.after_seconds or 0.0, 600.0))
-            if time.monotonic() - begun > policy.most_seconds:
-                raise _silent(remote.cost) from None
+            answer = _check(remote, ctx, remote_id, force=is_last)
+        except NoAnswer as error:
+            wait = max(wait, min(error.after_seconds or 0.0, MAX_RETRY_AFTER))
+            if time.monotonic() - start > policy.most_seconds:
+                raise _no_answer(remote.cost) from None
             continue
-        asked += 1
+        checks += 1
         status = answer.get("status")
         if status == "success":
             return Ended(remote_id, answer)
-        if status != "working" or last:
+        if status != "working" or is_last:
             raise _failure(status, answer, remote.cost)
-        ctx.progress(min(80, 10 + 4 * asked), remote.cost)
+        ctx.progress(min(80, 10 + 4 * checks), remote.cost)
 
 
 def fetch(remote: Remote, ctx: JobContext, ended: Ended, name: str) -> dict[str, Any]:
-    """Bring the result's files into our own store, and tell what all of it has cost."""
+    """Download the files of the result, and report what the job has cost."""
     ctx.phase("fetch")
     ctx.progress(85)
-    urls = _links(ended.answer)
-    first = _download(ctx, urls[0], 0) if urls else None
-    if first is not None and len(urls) == 1 and (listed := _listed(first)):
-        # Jobs that make several files lead to a list of their addresses.
-        urls, first = listed, None
+    files = _result_files(ctx, _links(ended.answer))
+    is_single = len(files) == 1
     outputs: list[str] = []
     body: Any = ended.answer.get("body")
-    for number, url in enumerate(urls[:MAX_FILES]):
-        found = first if number == 0 and first is not None else _download(ctx, url, number)
-        if body is None and len(urls) == 1:
-            body = _small_text(found)
-        outputs.append(_keep(ctx, found, name, number, single=len(urls) == 1))
+    for number, file in enumerate(files):
+        if body is None and is_single:
+            body = _small_content(file)
+        outputs.append(_keep(ctx, file, name, number, single=is_single))
     pages = ended.answer.get("pageCount")
     result: dict[str, Any] = {
         "untrusted": True,
@@ -108,8 +109,24 @@ def fetch(remote: Remote, ctx: JobContext, ended: Ended, name: str) -> dict[str,
     return result
 
 
+def _result_files(ctx: JobContext, urls: list[str]) -> list[SourceFile]:
+    """The files at these URLs. One URL may also lead to a list of the files' URLs."""
+    files: list[SourceFile] = []
+    if len(urls) == 1:
+        file = _download(ctx, urls[0], 0)
+        urls = _listed_urls(file)
+        if not urls:
+            return [file]
+    for number, url in enumerate(urls[:MAX_FILES]):
+        files.append(_download(ctx, url, number))
+    return files
+
+
 def _check(remote: Remote, ctx: JobContext, remote_id: str, *, force: bool) -> dict[str, Any]:
-    answer = remote.call("job/check", {"jobId": remote_id, **({"force": True} if force else {})})
+    parameters: dict[str, Any] = {"jobId": remote_id}
+    if force:
+        parameters["force"] = True
+    answer = remote.call("job/check", parameters)
     remote.checks += 1
     cost = answer.get("credits")
     spent = cost if isinstance(cost, int) else CHECK_CREDITS
@@ -128,39 +145,39 @@ def _failure(status: Any, answer: dict[str, Any], cost: str) -> JobFailed:
             return final(
                 "provider_failed",
                 f"The job failed at PDF.co{code}. {cost}",
-                "Correct it, or run it here.",
+                "Correct the job, or run it on this server.",
             )
         case "aborted":
             return final(
                 "provider_aborted",
                 f"The job was aborted at PDF.co. {cost}",
-                "Submit it again if it is wanted.",
+                "Submit the job again if you still need it.",
             )
         case "unknown":
             return final(
                 "provider_unknown_job",
-                f"PDF.co knows no such job. {cost}",
-                "Check the id; jobs are kept for an hour there.",
+                f"PDF.co does not know this job. {cost}",
+                "Check the id. PDF.co keeps jobs for one hour.",
             )
         case "working":
             return final(
                 "provider_timeout",
                 f"The job was still working at PDF.co. {cost}",
-                "Check its id again to follow it further.",
+                "Use pdfco.track with its id to continue.",
             )
         case _:
             return final(
                 "provider_refused",
                 f"PDF.co refused the check{code}. {cost}",
-                "Check the id and the key.",
+                "Check the id and the API key.",
             )
 
 
-def _silent(cost: str) -> JobFailed:
+def _no_answer(cost: str) -> JobFailed:
     return JobFailed(
         "provider_unreachable",
-        f"PDF.co does not answer. {cost}",
-        hint="Check the job's id later to follow it further.",
+        f"PDF.co does not respond. {cost}",
+        hint="Use pdfco.track with the id of the job later.",
     )
 
 
@@ -173,44 +190,44 @@ def _links(answer: dict[str, Any]) -> list[str]:
 
 
 def _download(ctx: JobContext, url: str, number: int) -> SourceFile:
-    # No key goes with it: a link is signed by itself, and may lead anywhere.
+    # The key is not sent: a link has its own signature, and may lead anywhere.
     return fetch_source(url, ctx.folder / f"remote-{number}", ctx, Login())
 
 
-def _listed(found: SourceFile) -> list[str] | None:
-    """The addresses in a file that is a list of them, or None."""
-    if found.path.stat().st_size > 1 << 20:
+def _listed_urls(file: SourceFile) -> list[str]:
+    """The URLs in a file that is a list of URLs; none in any other file."""
+    if file.path.stat().st_size > MAX_LIST_BYTES:
+        return []
+    try:
+        value: Any = json.loads(file.path.read_bytes())
+    except ValueError:
+        return []
+    items = cast("list[Any]", value) if isinstance(value, list) else []
+    return items if all(map(_is_url, items)) else []
+
+
+def _is_url(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("http://", "https://"))
+
+
+def _small_content(file: SourceFile) -> Any:
+    """The content of a small text or JSON file, for the result; None for any other file."""
+    if file.path.stat().st_size > MAX_BODY_BYTES:
+        return None
+    is_json = file.name.endswith(".json")
+    if not is_json and not file.name.endswith((".txt", ".csv", ".xml", ".html")):
         return None
     try:
-        value: Any = json.loads(found.path.read_bytes())
+        text = file.path.read_bytes().decode("utf-8")
+        return json.loads(text) if is_json else text
     except ValueError:
         return None
-    items = cast("list[Any]", value) if isinstance(value, list) else []
-    if items and all(
-        isinstance(item, str) and item.startswith(("http://", "https://")) for item in items
-    ):
-        return [str(item) for item in items]
-    return None
 
 
-def _small_text(found: SourceFile) -> Any:
-    if found.path.stat().st_size > MAX_BODY_BYTES:
-        return None
-    try:
-        text = found.path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    if found.name.endswith(".json"):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return None
-    return text if found.name.endswith((".txt", ".csv", ".xml", ".html")) else None
-
-
-def _keep(ctx: JobContext, found: SourceFile, name: str, number: int, *, single: bool) -> str:
-    ending = found.name.rpartition(".")[2] if "." in found.name else "bin"
-    stem = result_stem(name, "") or found.stem
-    wanted = f"{stem}.{ending}" if single else f"{stem}_{number + 1}.{ending}"
-    ctx.artifact(wanted, found.path)
-    return wanted
+def _keep(ctx: JobContext, file: SourceFile, name: str, number: int, *, single: bool) -> str:
+    """Keep a result file and return its name; several files of one job are numbered."""
+    extension = file.name.rpartition(".")[2] if "." in file.name else "bin"
+    stem = result_stem(name, "") or file.stem
+    unique = f"{stem}.{extension}" if single else f"{stem}_{number + 1}.{extension}"
+    ctx.artifact(unique, file.path)
+    return unique

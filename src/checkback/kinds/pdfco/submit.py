@@ -1,8 +1,8 @@
-"""Starts a job at PDF.co, once: its files go there first, and what may have succeeded is not
-repeated.
+"""Starts a job at PDF.co once: its files are uploaded first, and a submission that may have
+succeeded is not repeated.
 
-What is saved before the request says that a submission may be under way: without an id after it,
-nobody can know whether there is a job, and a second one could be charged, too.
+Before the request, a note is saved that a submission may be under way. If no id is saved after it,
+it is unknown whether the job exists, and a second job could be charged too.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ def submit(
     parameters: dict[str, Any],
     files: Sequence[str] = (),
 ) -> tuple[str, int | None]:
-    """Start the job there and give its id; an attempt after the one that did goes on with that id.
+    """Start the job and return its id and number of pages. A later attempt returns the same id.
 
-    ``files`` are handed in there first, and their addresses take the place of ``file:N`` in the
-    parameters.
+    ``files`` are uploaded to PDF.co first. Their URLs replace ``file:N`` in the parameters.
     """
     saved = cast("dict[str, Any]", ctx.saved or {})
     if "job_id" in saved:
@@ -41,35 +40,44 @@ def submit(
     if saved.get("submitting"):
         raise unknown_submission()
     ctx.phase("submit")
-    urls = [_hand_in(remote, ctx, source, number) for number, source in enumerate(files)]
+    urls = [_upload(remote, ctx, source, number) for number, source in enumerate(files)]
     request = {**cast("dict[str, Any]", _with_urls(parameters, urls)), "async": True}
-    remote.save(ctx, submitting=True)
-    try:
-        answer = remote.call(endpoint, request)
-    except NoAnswer as silence:
-        if silence.refused:
-            remote.save(ctx, submitting=False)
-            raise busy() from None
-        raise unknown_submission() from None
-    except JobFailed:
-        remote.save(ctx, submitting=False)
-        raise
-    remote_id = answer.get("jobId")
-    if answer.get("error") or not isinstance(remote_id, str):
-        remote.save(ctx, submitting=False)
-        number = answer.get("errorCode", answer.get("status"))
-        raise refused(number if isinstance(number, int) else None)
+    answer = _submitted(remote, ctx, endpoint, request)
+    remote_id = str(answer["jobId"])
     remote.credits_used += _credits(answer)
-    pages = answer.get("pageCount")
-    pages = pages if isinstance(pages, int) else None
+    pages = _whole_number(answer.get("pageCount"))
     remote.save(ctx, job_id=remote_id, pages=pages)
     return remote_id, pages
 
 
-def _hand_in(remote: Remote, ctx: JobContext, source: str, number: int) -> str:
-    """Put one of our files into PDF.co's own storage and give its address there."""
-    found = fetch_source(source, ctx.folder / f"file-{number}", ctx, Login())
-    query = urlencode({"name": found.name, "contenttype": "application/octet-stream"})
+def _submitted(
+    remote: Remote, ctx: JobContext, endpoint: str, request: dict[str, Any]
+) -> dict[str, Any]:
+    """PDF.co's answer with the id of the new job.
+
+    The note ``submitting`` is removed if the job certainly does not exist.
+    """
+    remote.save(ctx, submitting=True)
+    try:
+        answer = remote.call(endpoint, request)
+    except NoAnswer as error:
+        if not error.refused:
+            raise unknown_submission() from None
+        remote.save(ctx, submitting=False)
+        raise busy() from None
+    except JobFailed:
+        remote.save(ctx, submitting=False)
+        raise
+    if answer.get("error") or not isinstance(answer.get("jobId"), str):
+        remote.save(ctx, submitting=False)
+        raise refused(_whole_number(answer.get("errorCode", answer.get("status"))))
+    return answer
+
+
+def _upload(remote: Remote, ctx: JobContext, source: str, number: int) -> str:
+    """Upload a file to PDF.co's storage and return its URL there."""
+    file = fetch_source(source, ctx.folder / f"file-{number}", ctx, Login())
+    query = urlencode({"name": file.name, "contenttype": "application/octet-stream"})
     try:
         answer = remote.call(f"file/upload/get-presigned-url?{query}", None)
     except NoAnswer:
@@ -78,20 +86,20 @@ def _hand_in(remote: Remote, ctx: JobContext, source: str, number: int) -> str:
     if not isinstance(put, str) or not isinstance(url, str):
         raise upload_failed()
     remote.credits_used += _credits(answer)
-    _put(remote, put, found)
+    _put(remote, put, file)
     return url
 
 
-def _put(remote: Remote, url: str, found: SourceFile) -> None:
-    # No key goes with it: the address is signed by itself, and may lead anywhere.
+def _put(remote: Remote, url: str, file: SourceFile) -> None:
+    # The key is not sent: the URL has its own signature, and may lead anywhere.
     headers = {
         "Content-Type": "application/octet-stream",
-        "Content-Length": str(found.path.stat().st_size),
+        "Content-Length": str(file.path.stat().st_size),
         "User-Agent": "checkback",
     }
     try:
         with (
-            found.path.open("rb") as body,
+            file.path.open("rb") as body,
             proxy_client.request(
                 "PUT", url, remote.egress, seconds=UPLOAD_SECONDS, headers=headers, body=body
             ) as response,
@@ -104,13 +112,11 @@ def _put(remote: Remote, url: str, found: SourceFile) -> None:
 
 
 def _with_urls(value: Any, urls: Sequence[str]) -> Any:
-    """The parameters with each ``file:N`` replaced by an address."""
+    """The parameters with each ``file:N`` replaced by a URL."""
+    if not urls:
+        return value
     if isinstance(value, str):
-        return (
-            _FILE.sub(lambda match: urls[int(match[1])], value)
-            if urls and "file:" in value
-            else value
-        )
+        return _FILE.sub(lambda match: urls[int(match[1])], value)
     if isinstance(value, list):
         return [_with_urls(item, urls) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
@@ -119,15 +125,18 @@ def _with_urls(value: Any, urls: Sequence[str]) -> Any:
 
 
 def _credits(answer: dict[str, Any]) -> int:
-    cost = answer.get("credits")
-    return cost if isinstance(cost, int) else 0
+    return _whole_number(answer.get("credits")) or 0
+
+
+def _whole_number(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def upload_failed() -> JobFailed:
     return JobFailed(
         "provider_unreachable",
-        "PDF.co did not take the job's file.",
-        hint="Try again, or run the job here.",
+        "The job's file could not be uploaded to PDF.co.",
+        hint="Try again, or run the job on this server.",
     )
 
 
@@ -136,21 +145,21 @@ def refused(number: int | None) -> JobFailed:
     return final(
         "provider_refused",
         f"PDF.co refused the job{code}.",
-        "Correct the parameters, or run the job here.",
+        "Correct `params`, or run the job on this server.",
     )
 
 
 def unknown_submission() -> JobFailed:
     return final(
         "provider_unknown",
-        "It is not known whether PDF.co took the job; it was not sent again, because that could cost twice.",
-        "Look for the job in PDF.co's own log, then track it or submit a new one.",
+        "It is unknown whether PDF.co accepted the job. It was not sent again: that could cost twice.",
+        "Look for the job in PDF.co's log. Then use pdfco.track with its id, or submit a new job.",
     )
 
 
 def busy() -> JobFailed:
     return JobFailed(
         "provider_busy",
-        "PDF.co takes no more requests just now.",
-        hint="The job is tried again later.",
+        "PDF.co does not accept more requests at the moment.",
+        hint="Wait: the job is retried automatically.",
     )

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from checkback.core.errors import CheckbackError, InvalidInput
 from checkback.security.auth.callers import Caller, Scope
@@ -168,28 +168,32 @@ def _entry(path: Path, number: int, entry: Any) -> Token:
     fields: dict[str, Any] = dict(entry)  # pyright: ignore[reportUnknownArgumentType]
     if unknown := fields.keys() - _KEYS:
         raise InvalidInput(f"{where} has an unknown key: {min(unknown)}.", hint=_HINT)
-    owner, hashed, scopes = fields.get("owner"), fields.get("hash"), fields.get("scopes")
+    owner, hashed = fields.get("owner"), fields.get("hash")
     if not isinstance(owner, str) or not _OWNER.fullmatch(owner):
         raise InvalidInput(f"{where} has no valid owner.", hint=_HINT)
     if not isinstance(hashed, str) or not _HASH.fullmatch(hashed):
         raise InvalidInput(
             f"{where} ({owner}) has no valid hash: 64 lower-case hex digits.", hint=_HINT
         )
-    known = {str(scope) for scope in Scope}
-    if not isinstance(scopes, list) or not scopes or not set(map(str, scopes)) <= known:  # pyright: ignore[reportUnknownArgumentType]
-        raise InvalidInput(
-            f"{where} ({owner}) needs scopes out of {', '.join(sorted(known))}.", hint=_HINT
-        )
+    scopes = _scopes(fields.get("scopes"), f"{where} ({owner})")
     created_at, expires_at = fields.get("created_at"), fields.get("expires_at")
     return Token(
         owner=owner,
         hash=hashed,
-        scopes=frozenset(Scope(str(scope)) for scope in scopes),  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        scopes=scopes,
         created_at=_time(created_at, f"{where} ({owner}): created_at"),
         expires_at=None
         if expires_at is None
         else _time(expires_at, f"{where} ({owner}): expires_at"),
     )
+
+
+def _scopes(value: Any, where: str) -> frozenset[Scope]:
+    known = sorted(str(scope) for scope in Scope)
+    names = [str(name) for name in cast("list[Any]", value)] if isinstance(value, list) else []
+    if not names or not set(names) <= set(known):
+        raise InvalidInput(f"{where} needs scopes out of {', '.join(known)}.", hint=_HINT)
+    return frozenset(Scope(name) for name in names)
 
 
 def _time(value: Any, where: str) -> datetime:

@@ -46,7 +46,7 @@ def test_tables_and_rows() -> None:
     assert (found.tables, found.line_grouping, found.csv_separator) == (TableSearch.RULED, "1", ";")
 
 
-def test_what_means_nothing_here_is_told() -> None:
+def test_options_without_effect_are_listed() -> None:
     assert options(Colour="red", TrimSpaces=False).unknown == ("colour",)
 
 

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[4]
 SOURCE = ROOT / "src" / "checkback"
 OTHERS = {
     "bwrap": "only where the kernel has no Landlock; without it such jobs are refused",
-    "apt-get": "only to choose the words of a hint",
+    "apt-get": "only to choose the text of a hint",
     "uvx": "for `checkback pdfco-mcp` alone, which says what is missing",
     "valkey-server": "only where the wheel with the store has none for this machine",
     "redis-server": "as valkey-server",
@@ -145,12 +145,12 @@ def test_a_presentation_without_impress_is_a_missing_program(
 
 @pytest.mark.usefixtures("writer_only")
 def test_a_spreadsheet_without_calc_is_a_plain_table_and_the_log_says_so(tmp_path: Path) -> None:
-    told: list[str] = []
+    logged: list[str] = []
     book = make_all(tmp_path)["book.xlsx"]
-    made = sheet_to_pdf(book, tmp_path, max_pages=10, log=told.append)
+    made = sheet_to_pdf(book, tmp_path, max_pages=10, log=logged.append)
     assert made.stat().st_size > 0
-    assert told == [
-        "LibreOffice Calc is not installed: only the values are shown, without formats and charts."
+    assert logged == [
+        "LibreOffice Calc is not installed: the PDF shows values only, without formats and charts."
     ]
 
 

@@ -1,5 +1,5 @@
-"""What is made of PDFs and pictures: joined, split, edited, filled in, protected. Read back by
-PDFium.
+"""What is made from PDFs and images: joined, split, edited, filled in, protected. PDFium reads the
+results.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def text_of(content: bytes, password: str | None = None) -> list[str]:
         return [page.get_textpage().get_text_range() for page in document]
 
 
-def edited(content: bytes, *pictures: Path, **args: Any) -> bytes:
+def edited(content: bytes, *images: Path, **args: Any) -> bytes:
     """A PDF after one edit, as a file."""
     target = io.BytesIO()
     with pikepdf.open(io.BytesIO(content)) as pdf:
-        edit(pdf, EditArgs.model_validate({"url": URL, **args}), pictures, print)
+        edit(pdf, EditArgs.model_validate({"url": URL, **args}), images, print)
         pdf.save(target)
     return target.getvalue()
 
@@ -121,7 +121,7 @@ def test_what_the_form_does_not_offer_is_refused(
     assert text not in caught.value.message
 
 
-def test_new_fields_stand_where_they_were_asked_for() -> None:
+def test_new_fields_are_at_the_requested_positions() -> None:
     annotations = [
         {
             "type": "TextField",
@@ -157,11 +157,11 @@ def test_a_form_that_is_xfa_only_is_refused() -> None:
     assert caught.value.code == "unsupported"
 
 
-# --- Text, links and pictures over pages ----------------------------------------------------------
+# --- Text, links and images over pages ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_text_goes_where_people_see_that_place(rotation: int) -> None:
+def test_text_is_drawn_at_its_position_on_the_displayed_page(rotation: int) -> None:
     content = pdf_of(text_at((300, 500, "old")), rotation=rotation)
     item = {"text": "New words", "x": 100, "y": 50, "size": 14, "pages": "0"}
     made = edited(content, annotations=[item])
@@ -188,7 +188,7 @@ def test_links_open_addresses_of_the_web_only() -> None:
         edited(content, annotations=[{"text": "x", "link": "javascript:alert(1)"}])
 
 
-def test_a_picture_keeps_its_shape_when_one_side_is_given(samples: dict[str, Path]) -> None:
+def test_an_image_keeps_its_proportions_when_one_side_is_given(samples: dict[str, Path]) -> None:
     images = [{"url": URL, "x": 100, "y": 100, "width": 160, "pages": "0"}]
     made = edited(pdf_of(text_at((60, 700, "page"))), samples["picture.png"], images=images)
     with pypdfium2.PdfDocument(made) as document:
@@ -231,7 +231,7 @@ def test_parts_are_named_by_their_pages_and_hold_only_them() -> None:
     assert [part_suffix(group) for group in ([0, 1], [3])] == ["_page1-2", "_page4"]
 
 
-def test_a_part_does_not_carry_the_pictures_of_other_pages(
+def test_a_part_does_not_contain_the_images_of_other_pages(
     samples: dict[str, Path], tmp_path: Path
 ) -> None:
     noise = tmp_path / "noise.png"
@@ -246,10 +246,10 @@ def test_a_part_does_not_carry_the_pictures_of_other_pages(
     assert len(picture) > 100_000 > 20_000 > len(text)
 
 
-# --- Pictures and passwords -----------------------------------------------------------------------
+# --- Images and passwords -------------------------------------------------------------------------
 
 
-def test_a_jpeg_goes_in_as_it_is(samples: dict[str, Path]) -> None:
+def test_a_jpeg_is_included_unchanged(samples: dict[str, Path]) -> None:
     with pikepdf.new() as pdf:
         assert image_to_pages(samples["picture.jpg"], pdf, max_pages=10) == 1
         (picture,) = pdf.pages[0].get_images().values()
@@ -289,7 +289,7 @@ def test_a_protected_document_opens_with_its_password_only(
     assert (info["PermissionPrinting"], info["PermissionModifyDocument"]) == (True, False)
 
 
-def test_nothing_of_the_text_is_left_when_pages_become_pictures(samples: dict[str, Path]) -> None:
+def test_no_text_is_left_when_pages_are_rasterized(samples: dict[str, Path]) -> None:
     content = pdf_of(both(text_at((60, 100, "secret words")), lambda canvas: canvas.setTitle("t")))
     target = io.BytesIO()
     with pikepdf.open(io.BytesIO(content)) as pdf, pypdfium2.PdfDocument(content) as document:
@@ -299,7 +299,7 @@ def test_nothing_of_the_text_is_left_when_pages_become_pictures(samples: dict[st
     assert b"secret words" not in target.getvalue()
 
 
-def test_doors_list_the_kinds_without_loading_what_does_the_work() -> None:
+def test_the_kinds_are_listed_without_importing_the_document_libraries() -> None:
     libraries = {
         "pikepdf",
         "pypdfium2",
@@ -312,5 +312,7 @@ def test_doors_list_the_kinds_without_loading_what_does_the_work() -> None:
     }
     code = "import sys, checkback.kinds.documents.jobs, checkback.kinds.pdfco.jobs; "
     code += f"print({libraries!r} & set(sys.modules))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "set()"
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert finished.stdout.strip() == "set()"

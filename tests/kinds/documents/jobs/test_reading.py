@@ -1,4 +1,4 @@
-"""What is read out of PDFs: words with places, layout, tables, matches, forms. Reportlab makes the
+"""What is read from PDFs: words with positions, layout, tables, matches, forms. Reportlab makes the
 PDFs.
 """
 

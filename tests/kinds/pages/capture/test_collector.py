@@ -57,7 +57,7 @@ async def test_lcp_and_cls_are_those_of_web_vitals(
         assert ours[f"{name}Ms"] == pytest.approx(theirs[name], rel=0.05, abs=5), name
 
 
-#: Each rule on a line of its own, with whether it matches something in ``RULES_PAGE``.
+#: One rule a line, with whether it matches something in ``RULES_PAGE``.
 RULES = """
 p {} /* yes */
 .gone {} /* no */
@@ -109,7 +109,7 @@ async def test_rules_count_as_used_where_they_match_something(site: Any, analyze
 
 @asynccontextmanager
 async def axe_page(url: str) -> AsyncGenerator[Page]:
-    """A page in a browser of its own, with axe in it."""
+    """A page in a separate browser, with axe in it."""
     async with (
         async_playwright() as playwright,
         await playwright.chromium.launch(

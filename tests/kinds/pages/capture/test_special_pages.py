@@ -109,7 +109,7 @@ async def test_a_page_that_is_all_frames(site: Any, analyze: Any) -> None:
     ran = await analyze("/frames", **LAYOUT)
     assert "CONTENT_IN_FRAMES" in ran.warnings
     assert ran.report["content"]["frames"] == 1
-    # The frame is a page of its own: nothing of it is told as this page's.
+    # The frame is a separate page: nothing in it is reported as this page's.
     assert ran.report["layout"]["headings"] == []
     assert "no-content" in rules(ran.report)
 

@@ -1,4 +1,4 @@
-"""The score: every point is explained, and an empty page is no good page."""
+"""The score: every point is explained, and an empty page does not score well."""
 
 import copy
 from typing import Any

@@ -10,7 +10,7 @@ TEXT = (Path(__file__).parents[4] / "docs" / "scoring.md").read_text("utf-8")
 
 
 def row(rule: Rule) -> str:
-    """The line of scoring.md that tells of one rule; copy it from here when the test fails."""
+    """The line of scoring.md about one rule; copy it from here when the test fails."""
     points = f"{rule.first:g}"
     if rule.each:
         points += f", then {rule.each:g} each, at most {rule.most:g}"

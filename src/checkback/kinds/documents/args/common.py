@@ -1,4 +1,4 @@
-"""What the arguments of document kinds have in common."""
+"""The arguments that document kinds share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_URL_CHARACTERS = 4096
 MAX_PROFILES_CHARACTERS = 20_000
 
 SOURCE = {"checkback": "source"}
-"""Marks a field that names a file to work on, in the JSON schema: the shell takes ``file=PATH`` for
+"""Marks, in the JSON schema, a field that names a source file: the shell accepts ``file=PATH`` for
 it.
 """
 
@@ -23,7 +23,7 @@ Source = Annotated[
     Field(
         min_length=1,
         max_length=MAX_URL_CHARACTERS,
-        description="The file: an http(s) address, or upload:ID or artifact:JOB/NAME as checkback gave it.",
+        description="The file: an http(s) URL, or upload:ID or artifact:JOB/NAME as returned.",
         json_schema_extra={**SOURCE},
     ),
 ]
@@ -43,7 +43,7 @@ Profiles = Annotated[
     | None,
     BeforeValidator(_as_text),
     Field(
-        description="Further options by PDF.co's names, as a JSON object or its text. Kept secret.",
+        description="More options, by PDF.co's names, as a JSON object or its text. Kept secret.",
     ),
 ]
 
@@ -54,25 +54,25 @@ class OutputArgs(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(
-        "", max_length=500, description="Name of the result; the ending is put right."
+        "", max_length=500, description="Name of the result. Its extension is corrected."
     )
-    # Secret, because it can hold keys of files.
+    # Secret, because it can contain encryption keys.
     profiles: Profiles = None
     expiration: int | None = Field(
         None,
         ge=1,
         le=1440,
-        description="For how many minutes links to the result work; 60 if left out.",
+        description="Minutes for which links to the result work. Default: 60.",
     )
 
     @property
     def options(self) -> ProfileOptions:
-        """What ``profiles`` asks for."""
+        """The options in ``profiles``."""
         return read_options(self.profiles.get_secret_value()) if self.profiles else ProfileOptions()
 
 
 class LoginArgs(OutputArgs):
-    """For kinds that download what they work on."""
+    """For kinds that download their sources."""
 
     httpusername: str = Field("", max_length=200, description="User name for the source's server.")
     httppassword: SecretStr | None = Field(None, description="Password for the source's server.")
@@ -91,33 +91,33 @@ class PagesArgs(DocumentArgs):
     pages: str = Field(
         "",
         max_length=2000,
-        description="Pages, the first is 0: numbers and ranges with commas (0,2-4,7-), !0 is the last.",
+        description="Pages, the first is 0: numbers and ranges with commas (0,2-4,7-). !0 is the last.",
     )
 
 
 class TextArgs(PagesArgs):
-    """For kinds that read a file's text."""
+    """For kinds that read the text of a file."""
 
     unwrap: bool = Field(False, description="Join the lines of a paragraph.")
     rect: str = Field(
         "",
         max_length=100,
-        description="Only this part: x y width height in points from the top left.",
+        description="Only this part of each page: x y width height, in points from the top left.",
     )
     lang: str = Field(
         "eng",
         max_length=60,
         pattern=r"^[A-Za-z0-9_+,/-]*$",
-        description="Languages of scans, as in eng+deu.",
+        description="Languages of scanned pages, as in eng+deu.",
     )
     line_grouping: str = Field(
-        "", max_length=20, description="How lines of a table row are grouped: 1, 2 or 3."
+        "", max_length=20, description="How the lines of a table row are grouped: 1, 2 or 3."
     )
-    inline: bool = Field(False, description="Put the content into the answer when it is small.")
+    inline: bool = Field(False, description="Include the content in the result if it is small.")
 
 
 class ManySourcesArgs(LoginArgs):
-    """For kinds that make one file of many."""
+    """For kinds that make one file from many."""
 
     urls: list[Source] = Field(
         min_length=1,

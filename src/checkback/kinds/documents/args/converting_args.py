@@ -1,4 +1,4 @@
-"""The arguments of the kinds that make PDFs of other files, and other files of spreadsheets."""
+"""The arguments of the kinds that convert files to PDF, and spreadsheets to other formats."""
 
 from __future__ import annotations
 
@@ -16,57 +16,72 @@ def _as_text(value: Any) -> Any:
 
 
 class ToPdfArgs(PagesArgs):
-    """What ``document.to_pdf`` and ``csv.to_pdf`` take."""
+    """Arguments of ``document.to_pdf`` and ``csv.to_pdf``."""
 
-    pages: str = Field("", max_length=2000, description="Pages of the result, the first is 0.")
-    autosize: bool = Field(False, description="One page for each worksheet, as large as it is.")
+    pages: str = Field(
+        "", max_length=2000, description="Pages of the result to keep, the first is 0."
+    )
+    autosize: bool = Field(
+        False, description="Make one page for each worksheet, as large as the worksheet."
+    )
 
 
 class WorksheetArgs(DocumentArgs):
-    """What the kinds for spreadsheets take."""
+    """Arguments of the kinds ``excel.to_csv``, ``excel.to_json`` and so on."""
 
     worksheet_index: Annotated[str, BeforeValidator(_as_text)] = Field(
-        "", max_length=10, description="Which worksheet, the first is 1; the first if left out."
+        "",
+        max_length=10,
+        description="Number of the worksheet, the first is 1. Default: the first.",
     )
 
 
 class WorkbookArgs(DocumentArgs):
-    """What ``excel.to_pdf`` takes."""
+    """Arguments of ``excel.to_pdf``."""
 
     worksheet_index: Annotated[str, BeforeValidator(_as_text)] = Field(
-        "", max_length=10, description="Which worksheet, the first is 1; all if left out."
+        "",
+        max_length=10,
+        description="Number of the worksheet, the first is 1. Default: all worksheets.",
     )
-    autosize: bool = Field(False, description="One page for each worksheet, as large as it is.")
+    autosize: bool = Field(
+        False, description="Make one page for each worksheet, as large as the worksheet."
+    )
 
 
 class PaperArgs(BaseModel):
-    """How large pages are."""
+    """Page size and margins."""
 
     margins: str = Field(
-        "", max_length=100, description="Margins as in CSS: 10mm, or top right bottom left."
+        "",
+        max_length=100,
+        description="Margins as in CSS: one length such as 10mm, or top right bottom left.",
     )
     paper_size: str = Field(
-        "", max_length=40, description="A4, Letter and so on, or as in 200mm 300mm."
+        "",
+        max_length=40,
+        description="A4, Letter and so on, or a width and height such as 200mm 300mm.",
     )
     orientation: str = Field("", max_length=20, description="Portrait or Landscape.")
 
 
-def _medium(value: Any) -> Any:
+def _lower_case(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
 class PrintArgs(PaperArgs):
-    """How a page is printed."""
+    """Print options."""
 
-    media_type: Annotated[Literal["print", "screen", "none", ""], BeforeValidator(_medium)] = Field(
-        "print", description="The CSS medium."
+    media_type: Annotated[Literal["print", "screen", "none", ""], BeforeValidator(_lower_case)] = (
+        Field("print", description="The CSS media type.")
     )
     header: str = Field(
         "",
         max_length=100_000,
-        description="HTML above each page; classes pageNumber, totalPages, title, date, url are filled in.",
+        description="HTML above each page. Elements with the class pageNumber, totalPages, title, date "
+        "or url are filled in.",
     )
-    footer: str = Field("", max_length=100_000, description="HTML below each page, as header.")
+    footer: str = Field("", max_length=100_000, description="HTML below each page, as in `header`.")
     print_background: bool = Field(True, description="Print backgrounds.")
     do_not_wait_full_load: bool = Field(
         False, description="Do not wait until everything has loaded."
@@ -74,10 +89,10 @@ class PrintArgs(PaperArgs):
 
 
 class WebpageToPdfArgs(PrintArgs, OutputArgs):
-    """What ``webpage.to_pdf`` takes. The address is opened in a browser; it is no file to fetch."""
+    """Arguments of ``webpage.to_pdf``. A browser opens the URL, so it is not a source file."""
 
     url: str = Field(
-        min_length=8, max_length=4096, description="The page, with http:// or https://."
+        min_length=8, max_length=4096, description="URL of the page, with http:// or https://."
     )
     httpusername: str = Field("", max_length=200, description="User name for the page's server.")
     httppassword: SecretStr | None = Field(None, description="Password for the page's server.")
@@ -85,7 +100,7 @@ class WebpageToPdfArgs(PrintArgs, OutputArgs):
 
 
 class HtmlToPdfArgs(PrintArgs, OutputArgs):
-    """What ``html.to_pdf`` takes."""
+    """Arguments of ``html.to_pdf``."""
 
     html: str = Field(min_length=1, max_length=MAX_HTML_CHARACTERS, description="The HTML.")
     httpusername: str = Field("", max_length=200, description="Not used.")
@@ -94,9 +109,11 @@ class HtmlToPdfArgs(PrintArgs, OutputArgs):
 
 
 class EmailToPdfArgs(PaperArgs, DocumentArgs):
-    """What ``email.to_pdf`` takes."""
+    """Arguments of ``email.to_pdf``."""
 
-    embed_attachments: bool = Field(True, description="Put attachments into the PDF as files.")
+    embed_attachments: bool = Field(
+        True, description="Attach the e-mail's attachments to the PDF as files."
+    )
     convert_attachments: bool = Field(
-        True, description="Add attachments as pages where that can be done."
+        True, description="Add attachments as pages, if they can be converted."
     )

@@ -1,9 +1,9 @@
-"""The argument ``pages``: numbers and ranges with commas, ``!`` to count from the end, ``*`` for
-each alone.
+"""The argument ``pages``: numbers and ranges separated by commas, ``!`` to count from the end,
+``*`` for each page alone.
 
-Parts are ``N``, ``N-M``, ``N-``, ``!N``, ``1-!1`` and so on; blanks do not matter, a range may run
-backwards. Pages are counted from 0, when splitting from 1; there both ``!0`` and ``!1`` are the
-last page, because PDF.co's documents say the one and its OpenAPI the other (spec section 1.5).
+Parts are ``N``, ``N-M``, ``N-``, ``!N``, ``1-!1`` and so on. Whitespace is ignored, and a range may
+run backwards. Pages are counted from 0, and from 1 when a PDF is split. There both ``!0`` and
+``!1`` are the last page: PDF.co's documents say one, its OpenAPI the other (spec section 1.5).
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ _PART = re.compile(r"(!?)(\d{1,9})(?:(-)(?:(!?)(\d{1,9}))?)?")
 
 
 def page_groups(spec: str, count: int, base: int = 0) -> list[list[int]]:
-    """The pages of each part, as indexes from 0; one group of all pages for an empty ``spec``.
+    """The pages of each part, as indexes from 0. An empty ``spec`` is one group of all pages.
 
-    Raises the failure ``invalid_pages`` for what is no list of pages of a document of ``count``
-    pages.
+    Raises the failure ``invalid_pages`` unless ``spec`` is a list of pages of a document of
+    ``count`` pages.
     """
     text = re.sub(r"\s+", "", spec)
     if not text:
         return [list(range(count))]
     groups: list[list[int]] = []
-    for part in text.split(","):
+    for part in filter(None, text.split(",")):
         if part == "*":
             groups += [[index] for index in range(count)]
-        elif part:
+        else:
             groups.append(_pages_of(part, count, base))
     if not groups:
-        raise failures.page_range(count)
+        raise failures.invalid_pages(spec, count)
     return groups
 
 
@@ -41,21 +41,27 @@ def page_list(spec: str, count: int, base: int = 0) -> list[int]:
 
 
 def _pages_of(part: str, count: int, base: int) -> list[int]:
+    """The pages of one number or range."""
     match = _PART.fullmatch(part)
     if match is None:
-        raise failures.page_range(count)
+        raise failures.invalid_pages(part, count)
     from_end, number, dash, to_end, last_number = match.groups()
-    first = _index(from_end, number, count, base)
-    last = first
-    if dash:
-        last = count - 1 if last_number is None else _index(to_end, last_number, count, base)
+    first = last = _index(from_end, number, count, base)
+    if last_number is not None:
+        last = _index(to_end, last_number, count, base)
+    elif dash:
+        last = count - 1
     if not (0 <= first < count and 0 <= last < count):
-        raise failures.page_range(count)
-    return list(range(first, last + 1)) if first <= last else list(range(first, last - 1, -1))
+        raise failures.invalid_pages(part, count)
+    step = 1 if first <= last else -1
+    return list(range(first, last + step, step))
 
 
-def _index(inverted: str, number: str, count: int, base: int) -> int:
+def _index(from_end: str, number: str, count: int, base: int) -> int:
+    """The index of a page from 0; with ``from_end`` the number counts from the last page."""
     value = int(number)
-    if inverted:
-        return count - 1 - (value - base if base and value else value)
-    return value - base
+    if not from_end:
+        return value - base
+    if base and value:
+        value -= base
+    return count - 1 - value

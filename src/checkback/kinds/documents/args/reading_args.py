@@ -1,4 +1,4 @@
-"""The arguments of the kinds that read PDFs, beyond those that all share."""
+"""The arguments of the kinds that read PDFs, in addition to the shared ones."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from checkback.kinds.documents.args.common import DocumentArgs, PagesArgs
 
 
 class ImageArgs(PagesArgs):
-    """How to draw pages."""
+    """Arguments of ``pdf.to_image``."""
 
-    type: Literal["jpg", "png", "webp", "tiff"] = Field(
-        "jpg", description="The format of the pictures."
-    )
+    type: Literal["jpg", "png", "webp", "tiff"] = Field("jpg", description="Image format.")
     resolution_dpi: float | None = Field(
         None,
         ge=10,
         le=1200,
-        description="Points of the picture for each inch of the page; 120 if left out.",
+        description="Resolution in pixels per inch. Default: 120.",
     )
 
 
 class FindTextArgs(PagesArgs):
-    """What to look for."""
+    """Arguments of ``pdf.find_text``."""
 
     search: str = Field(min_length=1, max_length=2000, description="The text to look for.")
     matching: Literal["SmartMatch", "ExactMatch", "None"] | None = Field(
-        None, description="ExactMatch takes whole words in the same case; the others neither."
+        None,
+        description="ExactMatch finds whole words in the same case; other values ignore both.",
     )
-    regex: bool = Field(False, description="Take the text for a regular expression.")
+    regex: bool = Field(False, description="Treat `search` as a regular expression.")
 
 
 class InvoiceArgs(DocumentArgs):
-    """Which invoice to read."""
+    """Arguments of ``pdf.parse_invoice``."""
 
     lang: str = Field(
         "eng",
         max_length=60,
         pattern=r"^[A-Za-z0-9_+,/-]*$",
-        description="Languages of scans, as in eng+deu.",
+        description="Languages of scanned pages, as in eng+deu.",
     )

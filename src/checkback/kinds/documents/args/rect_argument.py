@@ -19,18 +19,16 @@ class Rect(NamedTuple):
 
 
 def parse_rect(text: str) -> Rect | None:
-    """The rectangle that a text names; None for an empty one. Raises the failure
+    """The rectangle of this text, or None for an empty text. Raises the failure
     ``invalid_option``.
     """
-    parts = [part for part in re.split(r"[\s,;]+", text.strip()) if part]
+    parts = [part for part in re.split(r"[\s,;]+", text) if part]
     if not parts:
         return None
     try:
-        numbers = [float(part) for part in parts]
-    except ValueError:
-        raise failures.invalid_rect() from None
-    if len(numbers) != 4 or not all(math.isfinite(number) for number in numbers):
-        raise failures.invalid_rect()
-    if numbers[2] <= 0 or numbers[3] <= 0:
-        raise failures.invalid_rect()
-    return Rect(*numbers)
+        rect = Rect(*map(float, parts))
+    except (TypeError, ValueError):
+        raise failures.invalid_rect(text) from None
+    if not all(map(math.isfinite, rect)) or rect.width <= 0 or rect.height <= 0:
+        raise failures.invalid_rect(text)
+    return rect

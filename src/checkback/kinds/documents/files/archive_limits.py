@@ -1,4 +1,4 @@
-"""How much a ZIP may hold: one that is handed in as such, and one that is an office file."""
+"""How much a ZIP file may contain, both an uploaded ZIP file and an office file."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ MAX_UNPACKED_BYTES = 1 << 30
 
 
 def refuse_office_bomb(path: Path) -> None:
-    """Raise the failure too_large for an office file that says it unpacks to more than is allowed.
+    """Raise the failure ``too_large`` for an office file that declares too large an unpacked size.
 
-    Its reader would believe it, and only the job's memory or time would end that. What is no ZIP,
-    or a broken one, is left to the reader.
+    Its reader would trust that size, and only the memory or time limit of the job would stop it. A
+    file that is not a ZIP, or a damaged one, is left to the reader.
     """
-    with path.open("rb") as file:
-        if file.read(2) != b"PK":
-            return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError, OSError):
-        return
-    if size > MAX_UNPACKED_BYTES:
+    if _declared_size(path) > MAX_UNPACKED_BYTES:
         raise unpacked_too_large("The unpacked document")
 
 
+def _declared_size(path: Path) -> int:
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return 0
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, OSError):
+        return 0
+
+
 def unpacked_too_large(what: str) -> JobFailed:
-    """What came out of a ZIP, or would, passes the limit."""
+    """The unpacked content of a ZIP file exceeds the limit."""
     return failures.too_large(what, f"{MAX_UNPACKED_BYTES >> 20} MB")

@@ -1,8 +1,8 @@
-"""Whole files as PDF.co's users wrap them: encrypted by AES with a key of their own, or as base64
+"""Whole files, wrapped as PDF.co's users request it: encrypted by AES with their key, or as base64
 text.
 
-Encrypted first, then base64. The mode is CBC with PKCS7 padding, so that the vendor's samples open
-it.
+Files are encrypted first, then encoded. The mode is CBC with PKCS7 padding, as in the vendor's
+samples.
 """
 
 from __future__ import annotations
@@ -17,24 +17,29 @@ _BLOCK_BITS = 128
 
 
 def wrapped(content: bytes | str | Path, options: ProfileOptions) -> bytes | str | Path:
-    """A result as the options want it; as it is where they want nothing."""
+    """A result, encrypted and encoded if the options say so."""
     if options.encryption is None and not options.as_base64:
         return content
-    data = content.read_bytes() if isinstance(content, Path) else content
-    data = data.encode() if isinstance(data, str) else data
+    data = _bytes_of(content)
     if options.encryption is not None:
         data = encrypt(data, options.encryption)
     return base64.b64encode(data) if options.as_base64 else data
 
 
+def _bytes_of(content: bytes | str | Path) -> bytes:
+    if isinstance(content, Path):
+        return content.read_bytes()
+    return content.encode() if isinstance(content, str) else content
+
+
 def unwrap(path: Path, options: ProfileOptions) -> None:
-    """Decrypt a source in place where the options say so. Raises the failure of a wrong key."""
+    """Decrypt a source in place if the options say so. Raises the failure of a wrong key."""
     if options.decryption is not None:
         path.write_bytes(decrypt(path.read_bytes(), options.decryption))
 
 
 def encrypt(data: bytes, cipher: Cipher) -> bytes:
-    """The data encrypted."""
+    """The encrypted data."""
     from cryptography.hazmat.primitives.ciphers import Cipher as Aes
     from cryptography.hazmat.primitives.ciphers import algorithms, modes
     from cryptography.hazmat.primitives.padding import PKCS7
@@ -45,9 +50,7 @@ def encrypt(data: bytes, cipher: Cipher) -> bytes:
 
 
 def decrypt(data: bytes, cipher: Cipher) -> bytes:
-    """The data in clear. Raises the failure invalid_document where it was not
-    made with this key.
-    """
+    """The decrypted data. Raises the failure ``invalid_document`` for a wrong key."""
     from cryptography.hazmat.primitives.ciphers import Cipher as Aes
     from cryptography.hazmat.primitives.ciphers import algorithms, modes
     from cryptography.hazmat.primitives.padding import PKCS7
@@ -57,4 +60,4 @@ def decrypt(data: bytes, cipher: Cipher) -> bytes:
     try:
         return unpadder.update(reader.update(data) + reader.finalize()) + unpadder.finalize()
     except ValueError:
-        raise failures.undecipherable() from None
+        raise failures.decryption_failed() from None

@@ -1,9 +1,8 @@
-"""Programs that document jobs start: found on the machine, run alone, and ended with all they
-started.
+"""Finds the programs that document jobs start, runs them, and ends them with all that they started.
 
-A program gets a clean environment, an empty folder to stand in, and a time limit. It is behind the
-walls of the job that starts it (``guard.sandbox``), without a network, and behind walls of its own,
-which leave it one folder of the job's.
+A program gets a clean environment, an empty working folder and a time limit. It runs in the sandbox
+of the job that starts it (``security.sandbox``), without a network, and in a second, narrower
+sandbox that leaves it one folder of the job.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from tempfile import mkdtemp
 from checkback.security.sandbox import landlock, policy, seccomp
 
 MAX_OUTPUT_BYTES = 64 * 1024
+_SYSTEM_FOLDERS = ("/", "/usr", "/usr/local", "/nix", "/gnu")
 SEARCHED = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 
 
@@ -29,7 +29,7 @@ SEARCHED = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 class Finished:
     """How a program ended."""
 
-    #: Negative for a signal; None when its time was up.
+    #: Negative for a signal; None if its time was up.
     code: int | None
     #: The beginning of what it printed, errors included; for logs and parsing, never for messages.
     printed: str
@@ -37,17 +37,17 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program, or a part of one, that some document jobs need. Without it these end as
-    program_missing.
+    """A program, or a part of one, that some document jobs need. Without it they fail as
+    ``program_missing``.
     """
 
     name: str
-    #: Debian's package.
+    #: The Debian package.
     package: str
     commands: tuple[str, ...]
-    #: What is converted with it, in words.
+    #: What the program converts, as text.
     used_for: str
-    #: The part of LibreOffice, as its file in ``share/registry`` is called.
+    #: The part of LibreOffice: the name of its file in ``share/registry``.
     part: str | None = None
 
     @property
@@ -55,17 +55,19 @@ class Program:
         return f"apt-get install {self.package}"
 
     def find(self) -> str | None:
-        """Its path, or None where it is not installed."""
-        path = next((found for name in self.commands if (found := shutil.which(name))), None)
-        return None if path is None or (self.part and not _has_part(path, self.part)) else path
+        """Its path, or None if it is not installed."""
+        path = next(filter(None, map(shutil.which, self.commands)), None)
+        if path is None or (self.part and not _has_part(path, self.part)):
+            return None
+        return path
 
     def folder(self) -> Path | None:
-        """The folder that holds the program and its parts, where that is not among the system's."""
+        """The folder with the program and its parts, unless it is one of the system's folders."""
         path = self.find()
         if path is None:
             return None
-        found = Path(path).resolve().parent.parent
-        return None if str(found) in ("/", "/usr", "/usr/local", "/nix", "/gnu") else found
+        folder = Path(path).resolve().parent.parent
+        return None if str(folder) in _SYSTEM_FOLDERS else folder
 
 
 _OFFICE = ("soffice", "libreoffice")
@@ -80,28 +82,28 @@ IMPRESS = Program(
 )
 TESSERACT = Program("Tesseract", "tesseract-ocr", ("tesseract",), "scanned pages")
 PROGRAMS = (WRITER, CALC, IMPRESS, TESSERACT)
-"""Every program that document jobs start, but for the browser. `checkback doctor`, scripts/setup
-and docs/documents.md name the same.
+"""Every program that document jobs start, except the browser. `checkback doctor`, scripts/setup and
+docs/documents.md name the same programs.
 """
 
 
 @functools.cache
 def folders() -> tuple[Path, ...]:
-    """The folders of all programs that do not lie among the system's."""
-    return tuple(folder for program in PROGRAMS if (folder := program.folder()) is not None)
+    """The folders of all programs, except the system's folders."""
+    return tuple(filter(None, (program.folder() for program in PROGRAMS)))
 
 
 def _has_part(program: str, part: str) -> bool:
-    """Whether this LibreOffice has a part: each is a package of its own, and soffice starts without
+    """Whether this LibreOffice has a part: each is a separate package, and soffice starts without
     them.
     """
     registry = Path(program).resolve().parent.parent / "share" / "registry"
-    # Where the program is a wrapper of another packaging, nothing is known, and it is tried.
+    # In another packaging the program may be a wrapper: nothing is known then, and it is tried.
     return not (registry / "main.xcd").is_file() or (registry / f"{part}.xcd").is_file()
 
 
 def clean_environment(folder: Path) -> dict[str, str]:
-    """All that a program may know of ours: where programs lie, and its own folder."""
+    """The whole environment of a program: where programs are, and its own folder."""
     path = os.environ.get("PATH", SEARCHED)
     return {"PATH": path, "HOME": str(folder), "LANG": "C.UTF-8", "TMPDIR": str(folder)}
 
@@ -116,25 +118,25 @@ def run(
 ) -> Finished:
     """Run a program in a new folder below ``folder`` until it ends or its time is up.
 
-    ``folder`` is all that it can write, and all that it can read of the job's. Whatever of its
-    process group is left at the end is killed. ``more`` are further environment variables;
-    ``hide_writable`` as in ``guard.offline``.
+    The program can write only to ``folder``, and of the job's files it can read only that folder.
+    At the end the rest of its process group is killed. ``more`` are further environment variables;
+    ``hide_writable`` is as in ``security.sandbox.seccomp``.
     """
     own = Path(mkdtemp(prefix="run-", dir=folder))
     log = own / ".printed"
     try:
-        with log.open("wb") as output, _walled(command, folder, hide_writable) as walled:
+        with log.open("wb") as output, _sandboxed(command, folder, hide_writable) as start:
             process = subprocess.Popen(
-                walled.command,
+                start.command,
                 cwd=own,
                 env={**clean_environment(own), **(more or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                pass_fds=walled.descriptors,
-                # Safe in spite of the threads: it calls the kernel and nothing else.
-                preexec_fn=walled.before,
+                pass_fds=start.descriptors,
+                # Safe although there are threads: it only calls the kernel.
+                preexec_fn=start.before,
             )
             code = _wait(process, seconds)
         with log.open("rb") as file:
@@ -144,8 +146,8 @@ def run(
 
 
 @dataclass(frozen=True, slots=True)
-class _Walled:
-    """How a program is started behind walls of its own."""
+class _Start:
+    """How a program is started in its own sandbox."""
 
     command: Sequence[str]
     descriptors: tuple[int, ...] = ()
@@ -153,18 +155,21 @@ class _Walled:
 
 
 @contextmanager
-def _walled(command: Sequence[str], folder: Path, hide_writable: bool) -> Generator[_Walled]:
-    """The walls of a program, where this process is behind some: its system, its folder, no
-    ``/proc``.
-    """
+def _sandboxed(command: Sequence[str], folder: Path, hide_writable: bool) -> Generator[_Start]:
+    """How to start a program with its own sandbox, if this process is in one."""
     entered = policy.entered()
     if entered is None:
-        yield _Walled(command)
-        return
-    if entered.walls.bubblewrap is not None:
+        yield _Start(command)
+    elif entered.walls.bubblewrap is not None:
         with policy.bubblewrapped(command, folder, folders()) as (line, descriptor):
-            yield _Walled(line, (descriptor,))
-        return
+            yield _Start(line, (descriptor,))
+    else:
+        with _landlocked(command, folder, hide_writable) as start:
+            yield start
+
+
+@contextmanager
+def _landlocked(command: Sequence[str], folder: Path, hide_writable: bool) -> Generator[_Start]:
     rules = policy.narrow(policy.Reach(write=(folder,), execute=folders()))
 
     def enter() -> None:
@@ -174,7 +179,7 @@ def _walled(command: Sequence[str], folder: Path, hide_writable: bool) -> Genera
             seccomp.hide_writable()
 
     with policy.rights_for_programs():
-        yield _Walled(command, before=enter)
+        yield _Start(command, before=enter)
     if rules is not None:
         os.close(rules)
 
@@ -185,7 +190,7 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
     except subprocess.TimeoutExpired:
         return None
     finally:
-        # The group has the program's own number until all of its members are gone.
+        # The process group keeps the program's number until all of its members have ended.
         with suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -1,4 +1,4 @@
-"""What results are called: the caller's name or the source's, with our ending."""
+"""The names of results: the caller's name or the source's name, with the right extension."""
 
 from __future__ import annotations
 
@@ -7,40 +7,22 @@ from urllib.parse import unquote, urlsplit
 
 from checkback.storage.uploads import plain_name
 
-_ENDINGS = frozenset(
-    f".{ending}"
-    for ending in (
-        *(
-            "pdf",
-            "txt",
-            "json",
-            "csv",
-            "xls",
-            "xlsx",
-            "xlsb",
-            "ods",
-            "xml",
-            "html",
-            "htm",
-            "jpg",
-            "jpeg",
-        ),
-        *("png", "webp", "tiff", "tif", "doc", "docx", "rtf", "odt", "eml", "msg", "zip"),
-    )
-)
-"""Endings of files that document jobs read or make: only these are taken for an ending in a name.
-"""
+_EXTENSIONS = frozenset(
+    (".pdf", ".txt", ".json", ".csv", ".xls", ".xlsx", ".xlsb", ".ods", ".xml", ".html", ".htm", ".jpg",
+     ".jpeg", ".png", ".webp", ".tiff", ".tif", ".doc", ".docx", ".rtf", ".odt", ".eml", ".msg", ".zip")
+)  # fmt: skip
+"""Extensions of files that document jobs read or make. Only these are removed from a name."""
 
 
 def result_stem(name: str, default: str = "document") -> str:
-    """A result's name without its ending; whatever path or ending the caller wrote is gone."""
-    given = plain_name(name, default=default)
-    stem, ending = PurePosixPath(given).stem, PurePosixPath(given).suffix
-    return stem if ending.lower() in _ENDINGS and stem else given
+    """The name of a result without its extension and without any path that the caller wrote."""
+    plain = plain_name(name, default=default)
+    path = PurePosixPath(plain)
+    return path.stem if path.suffix.lower() in _EXTENSIONS and path.stem else plain
 
 
 def stem_of_url(url: str) -> str:
-    """What a result is called by default: as the file at this address."""
+    """The default name of a result: that of the file at this URL."""
     try:
         path = unquote(urlsplit(url).path)
     except ValueError:

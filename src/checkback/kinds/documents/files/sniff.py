@@ -1,4 +1,6 @@
-"""What a file is, by its first bytes and, in a ZIP, by its entries: an ending proves nothing."""
+"""Determines the type of a file by its first bytes, and of a ZIP by its entries, not by its
+name.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ HEAD = 4096
 
 
 class FileType(StrEnum):
-    """The kinds of file that document jobs know."""
+    """The file types that document jobs distinguish."""
 
     PDF = "pdf"
     DOCX = "docx"
@@ -57,8 +59,8 @@ _MAGIC = (
     (b"GIF89a", FileType.GIF),
     (b"II*\0", FileType.TIFF),
     (b"MM\0*", FileType.TIFF),
-    (b"BM", FileType.BMP),
 )
+_MIN_BMP_BYTES = 26
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OLE_STREAMS = (
     ("__properties_version1.0", FileType.MSG),
@@ -73,6 +75,12 @@ _OPENDOCUMENT = {
     b"application/vnd.oasis.opendocument.spreadsheet": FileType.ODS,
     b"application/vnd.oasis.opendocument.presentation": FileType.ODP,
 }
+_OFFICE_FOLDERS = (
+    ("word/", FileType.DOCX),
+    ("xl/", FileType.XLSX),
+    ("ppt/", FileType.PPTX),
+)
+"""The folder of the document in each Office format."""
 _HEADER_LINE = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:[ \t]?.*")
 _MAIL_HEADERS = frozenset(
     {
@@ -89,16 +97,14 @@ _MAIL_HEADERS = frozenset(
 
 
 def sniff(path: Path) -> FileType:
-    """What the file is. Reads its beginning, and the list of entries of a ZIP or OLE container."""
+    """The type of the file. Reads its beginning, and the directory of a ZIP or OLE container."""
     with path.open("rb") as file:
         head = file.read(HEAD)
     if b"%PDF-" in head[:1024]:
         return FileType.PDF
-    for magic, found in _MAGIC:
-        if head.startswith(magic) and not (found is FileType.BMP and len(head) < 26):
-            return found
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return FileType.WEBP
+    image_or_rtf = _by_magic(head)
+    if image_or_rtf is not None:
+        return image_or_rtf
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _in_zip(path)
     if head.startswith(_OLE):
@@ -106,38 +112,51 @@ def sniff(path: Path) -> FileType:
     return _in_text(head)
 
 
+def _by_magic(head: bytes) -> FileType | None:
+    for magic, file_type in _MAGIC:
+        if head.startswith(magic):
+            return file_type
+    if head.startswith(b"BM") and len(head) >= _MIN_BMP_BYTES:
+        return FileType.BMP
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return FileType.WEBP
+    return None
+
+
 def _in_zip(path: Path) -> FileType:
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
-            if "mimetype" in names and archive.getinfo("mimetype").file_size < 200:
-                found = _OPENDOCUMENT.get(archive.read("mimetype").strip())
-                if found is not None:
-                    return found
+            open_document = _open_document_type(archive, names)
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError, EOFError):
         return FileType.UNKNOWN
-    if "[Content_Types].xml" in names:
-        if "xl/workbook.bin" in names:
-            return FileType.XLSB
-        for folder, found in (
-            ("word/", FileType.DOCX),
-            ("xl/", FileType.XLSX),
-            ("ppt/", FileType.PPTX),
-        ):
-            if any(name.startswith(folder) for name in names):
-                return found
+    if open_document is not None:
+        return open_document
+    return _office_type(names) if "[Content_Types].xml" in names else FileType.ZIP
+
+
+def _office_type(names: set[str]) -> FileType:
+    if "xl/workbook.bin" in names:
+        return FileType.XLSB
+    for folder, file_type in _OFFICE_FOLDERS:
+        if any(name.startswith(folder) for name in names):
+            return file_type
     return FileType.ZIP
 
 
+def _open_document_type(archive: zipfile.ZipFile, names: set[str]) -> FileType | None:
+    if "mimetype" not in names or archive.getinfo("mimetype").file_size >= 200:
+        return None
+    return _OPENDOCUMENT.get(archive.read("mimetype").strip())
+
+
 def _in_ole(path: Path) -> FileType:
-    """The stream names of an OLE container are UTF-16 in its directory: looking
-    for them is enough.
-    """
+    """The type of an OLE container: its directory has the names of its streams in UTF-16."""
     with path.open("rb") as file:
         content = file.read(64 << 20)
-    for stream, found in _OLE_STREAMS:
+    for stream, file_type in _OLE_STREAMS:
         if stream.encode("utf-16-le") in content:
-            return found
+            return file_type
     return FileType.UNKNOWN
 
 
@@ -145,15 +164,9 @@ def _in_text(head: bytes) -> FileType:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return FileType.TEXT
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    lowered = start[:1024].lower()
-    if lowered.startswith((b"<!doctype html", b"<html")) or (
-        b"<html" in lowered and start[:1] == b"<"
-    ):
-        return FileType.HTML
-    if b"<svg" in lowered and start[:1] == b"<":
-        return FileType.SVG
-    if lowered.startswith(b"<?xml"):
-        return FileType.XML
+    markup = _markup_type(start[:1024].lower())
+    if markup is not None:
+        return markup
     if _is_mail(start):
         return FileType.EML
     if b"\0" in head or not head.strip():
@@ -161,15 +174,25 @@ def _in_text(head: bytes) -> FileType:
     return FileType.TEXT
 
 
+def _markup_type(start: bytes) -> FileType | None:
+    """HTML, SVG or other XML, by the beginning of a text in lower case."""
+    if start.startswith((b"<!doctype html", b"<html")):
+        return FileType.HTML
+    if start.startswith(b"<") and b"<html" in start:
+        return FileType.HTML
+    if start.startswith(b"<") and b"<svg" in start:
+        return FileType.SVG
+    return FileType.XML if start.startswith(b"<?xml") else None
+
+
 def _is_mail(head: bytes) -> bool:
-    """Whether it begins with header fields, of which at least two are a mail's own."""
-    found: set[bytes] = set()
+    """Whether the text begins with header fields, of which at least two are those of e-mails."""
+    fields: set[bytes] = set()
     for line in head.splitlines():
-        if not line.strip():
-            break
-        if line[:1] in b" \t":
+        is_continued = line[:1] in b" \t"
+        if line.strip() and is_continued:
             continue
         if not _HEADER_LINE.fullmatch(line):
             break
-        found.add(line.partition(b":")[0].lower())
-    return len(found & _MAIL_HEADERS) >= 2
+        fields.add(line.partition(b":")[0].lower())
+    return len(fields & _MAIL_HEADERS) >= 2

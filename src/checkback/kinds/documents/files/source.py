@@ -1,7 +1,7 @@
-"""A job's sources as files in its folder: downloads through the egress proxy, uploads and results
-as its worker copied them.
+"""A job's sources as files in its folder: downloads through the egress proxy, and uploads and
+results that the worker copied.
 
-What a source is called comes from its address or its upload; what it *is* only ``sniff`` says.
+The name of a source comes from its URL or its upload. Only ``sniff`` determines its type.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from checkback.storage.uploads import MAX_UPLOAD_BYTES, plain_name
 USER_AGENT = "checkback"
 READ_SECONDS = 30.0
 DOWNLOAD_SECONDS = 300.0
-REDIRECTS = 5
+MAX_REDIRECTS = 5
 CHUNK = 1 << 18
 
 
@@ -32,19 +32,19 @@ class SourceFile:
     """A file to work on, in the job's folder."""
 
     path: Path
-    #: A plain file name, as its address or its upload calls it; never to be trusted for what it is.
+    #: A plain file name, from its URL or its upload. It says nothing reliable about the type.
     name: str
 
     @property
     def stem(self) -> str:
-        """The name without its ending."""
+        """The name without its extension."""
         return Path(self.name).stem or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """User name and password for the sources' server; sent to the host of the address only, never
-    further.
+    """User name and password for the source's server. They are sent to the host of the URL only,
+    not to the targets of redirects.
     """
 
     username: str = ""
@@ -52,10 +52,9 @@ class Login:
 
 
 def fetch_source(source: str, target: Path, ctx: JobContext, login: Login) -> SourceFile:
-    """One source as a file of the attempt's: downloaded to ``target``, or what the worker brought
-    for it.
+    """One source as a file: downloaded to ``target``, or copied there before by the worker.
 
-    Raises a failure that says why it cannot be had.
+    Raises a failure that says why the source is not available.
     """
     if source.startswith(("upload:", "artifact:")):
         return _local(source, ctx)
@@ -70,48 +69,54 @@ def fetch_source(source: str, target: Path, ctx: JobContext, login: Login) -> So
 
 
 def _local(source: str, ctx: JobContext) -> SourceFile:
-    found = ctx.files.get(source)
-    if found is None:
-        if source.startswith("upload:"):
-            raise failures.source_not_found()
-        raise failures.source_not_found("The result that is to be worked on is gone.")
-    return SourceFile(Path(found.path), found.name)
+    file = ctx.files.get(source)
+    if file is not None:
+        return SourceFile(Path(file.path), file.name)
+    if source.startswith("upload:"):
+        raise failures.upload_expired()
+    raise failures.result_expired()
 
 
 def download(url: str, target: Path, egress: Egress, login: Login) -> SourceFile:
-    """Put what lies at an address into the file ``target``. Raises JobFailed, FetchFailed or
-    HostBlocked.
-    """
-    end = time.monotonic() + DOWNLOAD_SECONDS
-    first = url
-    for _ in range(REDIRECTS + 1):
-        headers = {"User-Agent": USER_AGENT, "Accept": "*/*"}
-        if login.username and proxy_client.is_same_origin(first, url):
-            key = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
-            headers["Authorization"] = f"Basic {key}"
-        left = end - time.monotonic()
+    """Download a URL to the file ``target``. Raises JobFailed, FetchFailed or HostBlocked."""
+    deadline = time.monotonic() + DOWNLOAD_SECONDS
+    first_url = url
+    for _ in range(MAX_REDIRECTS + 1):
+        has_login = proxy_client.is_same_origin(first_url, url)
         with proxy_client.get(
-            url, egress, seconds=READ_SECONDS, total_seconds=left, headers=headers
+            url,
+            egress,
+            seconds=READ_SECONDS,
+            total_seconds=deadline - time.monotonic(),
+            headers=_headers(login if has_login else Login()),
         ) as response:
-            further = proxy_client.location(url, response)
-            if further is None:
+            next_url = proxy_client.location(url, response)
+            if next_url is None:
                 if response.status != 200:
                     raise failures.source_status(response.status)
-                _save(response, target, end)
+                _save(response, target, deadline)
                 return SourceFile(target, _name(url, response))
-        url = further
+        url = next_url
     raise failures.source_unreachable()
 
 
-def _save(response: http.client.HTTPResponse, target: Path, end: float) -> None:
-    """Write the body to a file, never more than is allowed, whatever its length was said to be."""
+def _headers(login: Login) -> dict[str, str]:
+    headers = {"User-Agent": USER_AGENT, "Accept": "*/*"}
+    if login.username:
+        key = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+        headers["Authorization"] = f"Basic {key}"
+    return headers
+
+
+def _save(response: http.client.HTTPResponse, target: Path, deadline: float) -> None:
+    """Write the body to a file, within the size limit, whatever length the server declared."""
     size = 0
     with target.open("wb") as file:
         while chunk := response.read1(CHUNK):
             size += len(chunk)
             if size > MAX_UPLOAD_BYTES:
                 raise failures.too_large("The source", f"{MAX_UPLOAD_BYTES >> 20} MB")
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 raise failures.source_unreachable()
             file.write(chunk)
     if response.length:  # the connection ended before the body did
@@ -121,5 +126,5 @@ def _save(response: http.client.HTTPResponse, target: Path, end: float) -> None:
 def _name(url: str, response: http.client.HTTPResponse) -> str:
     message = Message()
     message["Content-Disposition"] = response.getheader("Content-Disposition") or ""
-    given = message.get_filename() or unquote(urlsplit(url).path)
-    return plain_name(given, default="document")
+    name = message.get_filename() or unquote(urlsplit(url).path)
+    return plain_name(name, default="document")

@@ -1,4 +1,4 @@
-"""The lines of an invoice: the table whose head names a description and an amount, ruled or not."""
+"""The line items of an invoice: the table whose header has a description and an amount."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from checkback.kinds.documents.pdf.tables.lattice import Table
-from checkback.kinds.documents.pdf.tables.stream import Segment, segments
+from checkback.kinds.documents.pdf.tables.stream import Segment, by_columns, segments
 from checkback.kinds.documents.pdf.text.lines import Line
 
 MAX_ITEMS = 2000
 _MAX_OTHERS = 8
-"""So many lines without an amount may stand between two items: their further words."""
+"""At most this many lines without an amount between two items: the rest of their descriptions."""
 
 _HEADS: dict[str, tuple[str, ...]] = {
     "description": (
@@ -38,42 +38,45 @@ Amount = Callable[[str | None], float | None]
 
 
 def items_of(lines: Sequence[Line], tables: Sequence[Table], amount: Amount) -> list[Item]:
-    """The items of the first table that has some; else of the lines below a head. ``amount`` reads
-    money.
+    """The items of the first table that has some, else of the lines below a header. ``amount``
+    parses money.
     """
     for table in tables:
-        for at, head in enumerate(table.rows[:3]):
-            columns = _columns(head)
-            if _is_head(columns):
-                items = [
-                    _item(row, columns, amount) for row in table.rows[at + 1 : at + 1 + MAX_ITEMS]
-                ]
-                if found := [item for item in items if item is not None]:
-                    return found
+        items = _items_of_table(table, amount)
+        if items:
+            return items
     for number, line in enumerate(lines):
         head = segments(line)
         columns = _columns([text for _, _, text in head])
-        if _is_head(columns) and (found := _below(lines[number + 1 :], head, columns, amount)):
-            return found
+        items = _below(lines[number + 1 :], head, columns, amount) if _is_head(columns) else []
+        if items:
+            return items
+    return []
+
+
+def _items_of_table(table: Table, amount: Amount) -> list[Item]:
+    """The items below a header in the first rows of the table."""
+    for number, head in enumerate(table.rows[:3], 1):
+        columns = _columns(head)
+        if not _is_head(columns):
+            continue
+        items = [_item(row, columns, amount) for row in table.rows[number : number + MAX_ITEMS]]
+        if any(items):
+            return list(filter(None, items))
     return []
 
 
 def _below(
     lines: Sequence[Line], head: Sequence[Segment], columns: dict[str, int], amount: Amount
 ) -> list[Item]:
-    """The lines below a head that have a description and an amount, until a total or a gap."""
+    """The lines below a header with a description and an amount, until a total or a gap."""
+    spans = [(left, right) for left, right, _ in head]
     items: list[Item] = []
     others = 0
     for line in lines:
         if _END.match(line.text) or others > _MAX_OTHERS or len(items) >= MAX_ITEMS:
             break
-        cells = [""] * len(head)
-        for left, right, text in segments(line):
-            nearest = max(
-                range(len(head)), key=lambda at: min(head[at][1], right) - max(head[at][0], left)
-            )
-            cells[nearest] = f"{cells[nearest]} {text}".strip()
-        item = _item(cells, columns, amount)
+        item = _item(by_columns(segments(line), spans), columns, amount)
         if item is None:
             others += 1
         else:
@@ -87,30 +90,30 @@ def _is_head(columns: dict[str, int]) -> bool:
 
 
 def _columns(head: Sequence[str]) -> dict[str, int]:
-    """Which column each value stands in; the better name of a column goes before the others."""
+    """The column of each value. The better name of a column is tried before the others."""
     columns: dict[str, int] = {}
     for name, patterns in _HEADS.items():
         for pattern in patterns:
             for number, cell in enumerate(head):
-                free = name not in columns and number not in columns.values()
-                if free and re.search(rf"(?<!\w)(?:{pattern})(?!\w)", cell, re.IGNORECASE):
+                is_free = name not in columns and number not in columns.values()
+                if is_free and _matches(pattern, cell):
                     columns[name] = number
     return columns
 
 
+def _matches(pattern: str, cell: str) -> bool:
+    return re.search(rf"(?<!\w)(?:{pattern})(?!\w)", cell, re.IGNORECASE) is not None
+
+
 def _item(row: Sequence[str], columns: dict[str, int], amount: Amount) -> Item | None:
-    """A row as an item, or None for one without a description or an amount of money."""
-
-    def cell(name: str) -> str | None:
-        at = columns.get(name)
-        return row[at].strip() or None if at is not None and at < len(row) else None
-
-    money = cell("amount")
-    if cell("description") is None or money is None or not _MONEY.fullmatch(money):
+    """A row as an item; None without a description or an amount of money."""
+    cells = {name: row[number].strip() for name, number in columns.items() if number < len(row)}
+    description, money = cells.get("description"), cells.get("amount")
+    if not description or not money or not _MONEY.fullmatch(money):
         return None
     return {
-        "description": cell("description"),
-        "quantity": amount(cell("quantity")),
-        "unitPrice": amount(cell("unitPrice")),
+        "description": description,
+        "quantity": amount(cells.get("quantity") or None),
+        "unitPrice": amount(cells.get("unitPrice") or None),
         "amount": amount(money),
     }

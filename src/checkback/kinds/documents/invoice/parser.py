@@ -1,14 +1,14 @@
-"""Reads an invoice by rules: labels, what stands beside or below them, and its table of lines.
+"""Reads an invoice by rules: labels, the values next to or below them, and its table of items.
 
-No model is asked, and none is claimed. What no rule finds is null, with a confidence of 0; the
-others say how sure their rule is. The shape is PDF.co's (spec section 1.6), with ``confidence``
-beside it.
+No model is used. A field that no rule finds is null, with a confidence of 0; the others have the
+confidence of their rule. The structure is PDF.co's (spec section 1.6), with ``confidence`` added.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 from checkback.kinds.documents.invoice.line_items import items_of
 from checkback.kinds.documents.pdf.tables.lattice import Table
 from checkback.kinds.documents.pdf.text.lines import Line
+from checkback.kinds.documents.pdf.text.words import Word
 
-BESIDE, BELOW, GUESSED = 0.9, 0.7, 0.4
+NEXT_TO, BELOW, GUESSED = 0.9, 0.7, 0.4
 
 _AMOUNT = r"[-(]?\s?(?:[A-Z]{3}\s?|[$€£¥]\s?)?\d[\d.,' ]*\d?(?:\s?(?:[$€£¥]|[A-Z]{3}))?\)?"
 _DATE = (
@@ -63,7 +64,7 @@ _MONTHS = {
     "september": "septembre", "october": "oktober octobre", "november": "novembre",
     "december": "dezember décembre decembre",
 }  # fmt: skip
-_DATE_FORMS = (
+_DATE_FORMATS = (
     "%Y-%m-%d",
     "%d.%m.%Y",
     "%B %d, %Y",
@@ -76,162 +77,186 @@ _DATE_FORMS = (
 _MONEY = frozenset({"total", "tax", "subTotal"})
 _MONTH_OF = {word: month for month, words in _MONTHS.items() for word in words.split()}
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_TITLE = re.compile(r"\b(?:tax\s*)?invoice\b|\brechnung\b|\breceipt\b", re.IGNORECASE)
+_NO_NAME = re.compile(r"\d{4}|@|page|date|number", re.IGNORECASE)
+_ANY_LABEL = re.compile("|".join(rf"(?:{label})\b" for label, _ in _LABELS.values()), re.IGNORECASE)
 _CURRENCIES = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
 
 
 @dataclass(slots=True)
-class _Found:
-    """What was found for each field, and how sure that is."""
+class _Fields:
+    """The value of each field, and its confidence."""
 
     values: dict[str, Any] = field(default_factory=dict[str, Any])
     confidence: dict[str, float] = field(default_factory=dict[str, float])
 
-    def put(self, name: str, value: Any, confidence: float) -> None:
+    def add(self, name: str, value: Any, confidence: float) -> None:
         if value and confidence > self.confidence.get(name, 0.0):
             self.values[name], self.confidence[name] = value, confidence
 
 
 def parse_invoice(lines: Sequence[Line], tables: Sequence[Table]) -> dict[str, Any]:
-    """The invoice's fields. ``lines`` are those of all its pages, from the top down."""
-    found = _Found()
+    """The fields of the invoice. ``lines`` are those of all pages, from top to bottom."""
+    fields = _Fields()
     for name, (label, value) in _LABELS.items():
-        _search(
-            found, name, re.compile(rf"\b(?:{label})(?!\w)\s*[:#]?\s*", re.IGNORECASE), value, lines
-        )
+        pattern = re.compile(rf"\b(?:{label})(?!\w)\s*[:#]?\s*", re.IGNORECASE)
+        _search(fields, name, pattern, re.compile(value), lines)
     texts = [line.text for line in lines]
-    found.put("vendor", _vendor(texts), GUESSED)
-    for name, pattern in (("billTo", _BILL_TO), ("shipTo", _SHIP_TO)):
-        found.put(name, _block(lines, pattern), BELOW)
-    if mail := _MAIL.search("\n".join(texts)):
-        found.put("email", mail[0], GUESSED)
-    found.put("currency", _currency(texts), GUESSED)
+    fields.add("vendor", _vendor(texts), GUESSED)
+    fields.add("billTo", _block(lines, _BILL_TO), BELOW)
+    fields.add("shipTo", _block(lines, _SHIP_TO), BELOW)
+    fields.add("email", _email(texts), GUESSED)
+    fields.add("currency", _currency(texts), GUESSED)
     items = items_of(lines, tables, amount)
     if items:
-        found.confidence["lineItems"] = BELOW
-    return _shaped(found, items)
+        fields.confidence["lineItems"] = BELOW
+    return _shaped(fields, items)
 
 
 def amount(text: str | None) -> float | None:
-    """The number that an amount of money is, with points and commas as its country writes them."""
+    """The number of an amount of money, with the decimal and thousands separators of any
+    country.
+    """
     if text is None:
         return None
     digits = re.sub(r"[^\d.,]", "", text).strip(".,")
     if not digits:
         return None
-    last = max(digits.rfind("."), digits.rfind(","))
-    decimals = len(digits) - last - 1
-    if last >= 0 and decimals in (1, 2):
-        whole, fraction = re.sub(r"[.,]", "", digits[:last]), digits[last + 1 :]
-        number = float(f"{whole or 0}.{fraction}")
-    else:
-        number = float(re.sub(r"[.,]", "", digits))
+    number = _number(digits)
     return -number if re.match(r"\s*[-(]", text) else number
 
 
+def _number(digits: str) -> float:
+    """The number of digits with separators: one or two digits after the last one are decimals."""
+    last = max(digits.rfind("."), digits.rfind(","))
+    if last < 0 or len(digits) - last - 1 not in (1, 2):
+        return float(re.sub(r"[.,]", "", digits))
+    whole = re.sub(r"[.,]", "", digits[:last])
+    return float(f"{whole or 0}.{digits[last + 1 :]}")
+
+
 def iso_date(text: str | None) -> str | None:
-    """A date as YYYY-MM-DD where it can be read in one way only, else as it stands."""
+    """A date as YYYY-MM-DD if it can be read in one way only, else unchanged."""
     if text is None:
         return None
     plain = re.sub(r"\s+", " ", text.replace(" ,", ",")).strip()
     plain = re.sub(r"[^\W\d]{3,}", lambda word: _MONTH_OF.get(word[0].lower(), word[0]), plain)
-    for form in _DATE_FORMS:
-        try:
-            return f"{datetime.strptime(plain, form):%Y-%m-%d}"  # noqa: DTZ007 - a date has no zone
-        except ValueError:
-            continue
+    for date_format in _DATE_FORMATS:
+        with suppress(ValueError):
+            date = datetime.strptime(plain, date_format)  # noqa: DTZ007 - a date has no zone
+            return f"{date:%Y-%m-%d}"
     return plain
 
 
 def _search(
-    found: _Found, name: str, label: re.Pattern[str], value: str, lines: Sequence[Line]
+    fields: _Fields,
+    name: str,
+    label: re.Pattern[str],
+    value: re.Pattern[str],
+    lines: Sequence[Line],
 ) -> None:
-    """Look for a label, then for a value beside it, else below it."""
-    wanted = re.compile(value)
+    """Look for a label, then for a value next to it, else below it."""
     for number, line in enumerate(lines):
-        text = line.text
-        match = label.search(text)
-        if match is None or (
-            name == "total" and re.search(r"sub[\s-]*$", text[: match.start()], re.I)
-        ):
-            continue
-        if beside := wanted.match(text[match.end() :].lstrip(" :.\t")):
-            found.put(name, beside[0].strip(), BESIDE if name != "total" else BESIDE + number / 1e6)
-        elif (later := wanted.search(text, match.end())) and name in _MONEY:
-            found.put(name, later[0].strip(), BESIDE + number / 1e6)
-        elif fits := wanted.fullmatch(_below(lines, number, match.start(), text)):
-            found.put(name, fits[0], GUESSED if name in _MONEY else BELOW)
+        match = label.search(line.text)
+        if match is not None and not (name == "total" and _is_subtotal(line.text, match)):
+            fields.add(name, *_value_of(name, value, match, lines, number))
 
 
-def _below(lines: Sequence[Line], number: int, start: int, text: str) -> str:
-    """The words of the next line that stand under a label; none where there are none."""
+def _value_of(
+    name: str, value: re.Pattern[str], label: re.Match[str], lines: Sequence[Line], number: int
+) -> tuple[str, float]:
+    """The value of a label in the line with that number, and its confidence."""
+    text = label.string
+    # Of several totals the last one counts.
+    rank = number / 1e6
+    if next_to := value.match(text[label.end() :].lstrip(" :.\t")):
+        return next_to[0].strip(), NEXT_TO + (rank if name == "total" else 0)
+    if name in _MONEY and (later := value.search(text, label.end())):
+        return later[0].strip(), NEXT_TO + rank
+    if below := value.fullmatch(_below(lines, number, label.start())):
+        return below[0], GUESSED if name in _MONEY else BELOW
+    return "", 0.0
+
+
+def _is_subtotal(text: str, match: re.Match[str]) -> bool:
+    return re.search(r"sub[\s-]*$", text[: match.start()], re.IGNORECASE) is not None
+
+
+def _below(lines: Sequence[Line], number: int, start: int) -> str:
+    """The text of the next line under a label, which begins at ``start`` in its line."""
     if number + 1 >= len(lines):
         return ""
-    words = lines[number].words
-    at = len(text[:start].split())
-    if at >= len(words):
+    line = lines[number]
+    position = len(line.text[:start].split())
+    if position >= len(line.words):
         return ""
-    left = words[at].x0
+    left = line.words[position].x0
     under = [word for word in lines[number + 1].words if word.x0 >= left - 6]
-    close: list[str] = []
-    before = None
-    for word in under:
-        if before is not None and word.x0 - before > max(8.0, word.height):
+    if not under or under[0].x0 > left + 80:
+        return ""
+    return " ".join(word.text for word in _until_gap(under))
+
+
+def _until_gap(words: Sequence[Word]) -> list[Word]:
+    """The first words, up to a wide gap."""
+    close = [words[0]]
+    for word in words[1:]:
+        if word.x0 - close[-1].x1 > max(8.0, word.height):
             break
-        if before is None and word.x0 > left + 80:
-            return ""
-        close.append(word.text)
-        before = word.x1
-    return " ".join(close)
+        close.append(word)
+    return close
+
+
+def _email(texts: Sequence[str]) -> str | None:
+    match = _MAIL.search("\n".join(texts))
+    return match[0] if match else None
 
 
 def _vendor(texts: Sequence[str]) -> str | None:
-    """Who sent it: the first line that names a company, else the first that is neither a title nor
-    a number.
+    """The sender: the first line that names a company, else the first that is neither a title nor a
+    number.
 
-    A sender's line above the receiver's address has the street behind the name.
+    If a line has the sender's whole address, the street follows the name.
     """
-    names = [name for text in texts[:8] if (name := _name_in(text)) is not None]
-    return next((name for name in names if _COMPANY.search(name)), names[0] if names else None)
+    names = list(filter(None, map(_name_in, texts[:8])))
+    for name in names:
+        if _COMPANY.search(name):
+            return name
+    return names[0] if names else None
 
 
 def _name_in(text: str) -> str | None:
+    """The name at the beginning of a line; None if it is a title, a number or a date."""
     first = re.split(r"\s{2,}|\s[-–·•|]\s", text.strip())[0]
-    name = re.sub(
-        r"\b(?:tax\s*)?invoice\b|\brechnung\b|\breceipt\b", "", first, flags=re.IGNORECASE
-    )
-    name = name.strip(" :#-")
-    if not re.search(r"[^\W\d_]{3}", name) or re.search(
-        r"\d{4}|@|page|date|number", name, re.IGNORECASE
-    ):
+    name = _TITLE.sub("", first).strip(" :#-")
+    if not re.search(r"[^\W\d_]{3}", name) or _NO_NAME.search(name):
         return None
     return name[:120]
 
 
 def _block(lines: Sequence[Line], label: re.Pattern[str]) -> list[str] | None:
-    """What stands after a label and in the lines below it, until a gap."""
+    """The text after a label and in the lines below it, until a gap."""
     for number, line in enumerate(lines):
-        words = line.words
-        for at in range(len(words)):
-            text = " ".join(word.text for word in words[at:])
-            if not label.match(text):
-                continue
-            rest = label.sub("", text, count=1).strip()
-            return [*([rest] if rest else []), *_under(lines, number, words[at].x0)] or None
+        for position, word in enumerate(line.words):
+            text = " ".join(word.text for word in line.words[position:])
+            if label.match(text):
+                rest = label.sub("", text, count=1).strip()
+                under = _under(lines, number, word.x0)
+                return ([rest] if rest else []) + under or None
     return None
 
 
 def _under(lines: Sequence[Line], number: int, left: float) -> list[str]:
+    """The lines below a line, from the position ``left`` on, until a gap or a label."""
     block: list[str] = []
     before = lines[number]
     for line in lines[number + 1 : number + 10]:
         words = [word for word in line.words if left - 6 <= word.x0 <= left + 220]
         if not words:
             continue  # a line of another column
-        far = line.middle - before.middle > 2.2 * max(1.0, line.words[0].height)
         text = " ".join(word.text for word in words)
-        if far or any(
-            re.match(rf"(?:{one})\b", text, re.IGNORECASE) for one, _ in _LABELS.values()
-        ):
+        is_far = line.middle - before.middle > 2.2 * max(1.0, line.words[0].height)
+        if is_far or _ANY_LABEL.match(text):
             break
         block.append(text)
         before = line
@@ -247,10 +272,15 @@ def _currency(texts: Sequence[str]) -> str | None:
     return match[1] if match else None
 
 
-def _shaped(found: _Found, items: list[dict[str, Any]]) -> dict[str, Any]:
-    value, names = found.values.get, ("invoiceNo", "invoiceDate", "dueDate", "poNumber", "subTotal", "tax",
-                                      "total", "vendor", "billTo", "shipTo", "email", "currency",
-                                      "lineItems")  # fmt: skip
+_FIELDS = (
+    "invoiceNo", "invoiceDate", "dueDate", "poNumber", "subTotal", "tax", "total", "vendor", "billTo",
+    "shipTo", "email", "currency", "lineItems",
+)  # fmt: skip
+
+
+def _shaped(fields: _Fields, items: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fields in PDF.co's structure."""
+    value = fields.values.get
     return {
         "vendor": {
             "name": value("vendor"),
@@ -271,7 +301,7 @@ def _shaped(found: _Found, items: list[dict[str, Any]]) -> dict[str, Any]:
             "currency": value("currency"),
         },
         "lineItems": items or None,
-        "confidence": {name: round(found.confidence.get(name, 0.0), 2) for name in names},
+        "confidence": {name: round(fields.confidence.get(name, 0.0), 2) for name in _FIELDS},
         "method": "rules",
     }
 

@@ -1,8 +1,8 @@
 """Registers every document kind.
 
-Doors import this module to list their tools, so it and the modules of kinds stay light: the
-libraries for documents are imported when a job runs, and a server without the extra ``documents``
-still lists the kinds.
+The APIs import this module to list their tools, so this module and the modules of the kinds stay
+light: the document libraries are imported when a job runs, and a server without the extra
+``documents`` still lists the kinds.
 """
 
 from __future__ import annotations
@@ -13,5 +13,5 @@ from checkback.kinds.documents.jobs import fetch as fetch
 from checkback.kinds.documents.jobs import making as making
 from checkback.kinds.documents.jobs import reading as reading
 
-# A child is forked from a process that has them: 10 ms a job instead of 400.
+# A child is forked from a process that has imported them: 10 ms per job instead of 400.
 registry.preload("pypdfium2", "pypdfium2.raw", "pikepdf", "PIL.Image", "python_calamine")

@@ -1,6 +1,6 @@
-"""Registers the kinds that make PDFs of other files, and other files of spreadsheets.
+"""Registers the kinds that make PDFs from other files, and other files from spreadsheets.
 
-The libraries are imported when a job runs: doors import this module to list their tools.
+The libraries are imported when a job runs: the APIs import this module to list their tools.
 """
 
 from __future__ import annotations
@@ -21,97 +21,63 @@ from checkback.kinds.documents.args.converting_args import (
     WorkbookArgs,
     WorksheetArgs,
 )
-from checkback.kinds.documents.job_context import MAX_PAGES, PHASES, DocumentWork, document_work
+from checkback.kinds.documents.job_context import MAX_PAGES, DocumentWork, document_work
+from checkback.kinds.documents.jobs.document_job import document_job, program_job
 from checkback.kinds.documents.jobs.making import revealed
 from checkback.kinds.pages.jobs.analyze import warm_browser
-from checkback.kinds.registry import MemoryLimit, job
 from checkback.security.addresses import AddressPolicy, check_url
 
 if TYPE_CHECKING:
+    from pikepdf import Pdf
+
     from checkback.kinds.browser.session import BrowserSession
     from checkback.kinds.documents.mail.message import Attachment
     from checkback.kinds.documents.office.converter import Converter
     from checkback.kinds.documents.web.print import PrintOptions
 
-GIB = 1 << 30
 BROWSER_BYTES = 1_500_000_000
-OFFICE_BYTES = 2 * GIB
 
 
-@job(
-    "document.to_pdf",
-    title="Document to PDF",
-    queue="documents",
-    network=True,
-    sandbox=True,
-    attempts=2,
-    memory_bytes=OFFICE_BYTES,
-    memory_limit=MemoryLimit.RESIDENT,
-    phases=PHASES,
-)
+@program_job("document.to_pdf", title="Document to PDF")
 async def document_to_pdf(args: ToPdfArgs, ctx: JobContext) -> dict[str, Any]:
-    """Make a PDF of a Word, RTF, OpenDocument, PowerPoint, text, HTML or picture file."""
+    """Make a PDF from a Word, RTF, OpenDocument, PowerPoint, text, HTML or image file."""
     with document_work(args, ctx) as work:
         from checkback.kinds.documents.office.converter import converter
 
+        source = work.source
         async with converter(work.folder, ctx.environment, ctx.log, ctx.warn) as files:
-            made = await files.to_pdf(work.source.path, work.source.name, autosize=args.autosize)
-        return _finish(work, made, args.pages)
+            pdf = await files.to_pdf(source.path, source.name, autosize=args.autosize)
+        return _output_pages(work, pdf, args.pages)
 
 
-@job(
-    "csv.to_pdf",
-    title="CSV to PDF",
-    queue="documents",
-    network=True,
-    sandbox=True,
-    attempts=2,
-    memory_bytes=OFFICE_BYTES,
-    memory_limit=MemoryLimit.RESIDENT,
-    phases=PHASES,
-)
+@program_job("csv.to_pdf", title="CSV to PDF")
 def csv_to_pdf(args: ToPdfArgs, ctx: JobContext) -> dict[str, Any]:
-    """Make a PDF of a CSV file or a spreadsheet."""
+    """Make a PDF from a CSV file or a spreadsheet."""
     with document_work(args, ctx) as work:
-        from checkback.kinds.documents.sheets.to_pdf import sheet_to_pdf
-
-        made = sheet_to_pdf(
-            work.source.path,
-            work.folder,
-            autosize=args.autosize,
-            max_pages=MAX_PAGES,
-            log=ctx.log,
-            warn=ctx.warn,
-        )
-        return _finish(work, made, args.pages)
+        pdf = _spreadsheet_to_pdf(work, "", autosize=args.autosize)
+        return _output_pages(work, pdf, args.pages)
 
 
-@job(
-    "excel.to_pdf",
-    title="Excel to PDF",
-    queue="documents",
-    network=True,
-    sandbox=True,
-    attempts=2,
-    memory_bytes=OFFICE_BYTES,
-    memory_limit=MemoryLimit.RESIDENT,
-    phases=PHASES,
-)
+@program_job("excel.to_pdf", title="Excel to PDF")
 def excel_to_pdf(args: WorkbookArgs, ctx: JobContext) -> dict[str, Any]:
-    """Make a PDF of a spreadsheet, of all its worksheets or of one."""
+    """Make a PDF from all worksheets of a spreadsheet, or from one of them."""
     with document_work(args, ctx) as work:
-        from checkback.kinds.documents.sheets.to_pdf import sheet_to_pdf
+        pdf = _spreadsheet_to_pdf(work, args.worksheet_index, autosize=args.autosize)
+        return _output_pages(work, pdf, "")
 
-        made = sheet_to_pdf(
-            work.source.path,
-            work.folder,
-            worksheet_index=args.worksheet_index,
-            autosize=args.autosize,
-            max_pages=MAX_PAGES,
-            log=ctx.log,
-            warn=ctx.warn,
-        )
-        return _finish(work, made, "")
+
+def _spreadsheet_to_pdf(work: DocumentWork, worksheet_index: str, *, autosize: bool) -> Path:
+    from checkback.kinds.documents.sheets.to_pdf import sheet_to_pdf
+
+    return sheet_to_pdf(
+        work.source.path,
+        work.folder,
+        worksheet_index=worksheet_index,
+        autosize=autosize,
+        max_pages=MAX_PAGES,
+        log=work.ctx.log,
+        warn=work.ctx.warn,
+    )
 
 
 def _add_worksheet_kind(format_name: str, title: str) -> None:
@@ -126,49 +92,32 @@ def _add_worksheet_kind(format_name: str, title: str) -> None:
             return work.result(body=content, rows=len(sheet.rows), worksheet=sheet.index)
 
     convert.__qualname__ = f"worksheet_to_{format_name}"
-    convert.__doc__ = f"Turn a worksheet of an xls, xlsx, xlsb, ods or CSV file into {title}."
-    job(
-        f"excel.to_{format_name}",
-        title=f"Excel to {title}",
-        queue="documents",
-        network=True,
-        sandbox=True,
-        attempts=2,
-        memory_bytes=2 * GIB,
-        memory_limit=MemoryLimit.ADDRESS_SPACE,
-        deterministic=True,
-        phases=PHASES,
-    )(convert)
+    convert.__doc__ = f"Convert a worksheet of an xls, xlsx, xlsb, ods or CSV file to {title}."
+    document_job(f"excel.to_{format_name}", title=f"Excel to {title}")(convert)
 
 
-for _name, _title in (
+for _format_name, _title in (
     ("csv", "CSV"),
     ("json", "JSON"),
     ("html", "HTML"),
     ("txt", "text"),
     ("xml", "XML"),
 ):
-    _add_worksheet_kind(_name, _title)
+    _add_worksheet_kind(_format_name, _title)
 
 
 def admit(args: WebpageToPdfArgs, policy: AddressPolicy) -> None:
-    """Refuse an address at the door that no job could reach anyway."""
+    """Refuse an address that no job can reach, before the job is accepted."""
     check_url(args.url, policy)
 
 
-@job(
+@program_job(
     "webpage.to_pdf",
     title="Web page to PDF",
-    queue="documents",
-    network=True,
-    sandbox=True,
-    attempts=2,
-    warm=warm_browser,
-    concurrency=2,
     memory_bytes=BROWSER_BYTES,
-    memory_limit=MemoryLimit.RESIDENT,
+    concurrency=2,
+    warm=warm_browser,
     admit=admit,
-    phases=PHASES,
 )
 async def webpage_to_pdf(args: WebpageToPdfArgs, ctx: JobContext) -> dict[str, Any]:
     """Open a web page in a real browser and print it to PDF."""
@@ -181,53 +130,37 @@ async def webpage_to_pdf(args: WebpageToPdfArgs, ctx: JobContext) -> dict[str, A
             raise failures.source_unreachable()
         login = (args.httpusername, revealed(args.httppassword)) if args.httpusername else None
 
-        async def show(session: BrowserSession) -> bytes:
+        async def print_it(session: BrowserSession) -> bytes:
             return await print_page(session, egress, args.url, _print_options(args), login=login)
 
-        content = await _in_browser(ctx, show)
+        content = await _in_browser(ctx, print_it)
         work.name = work.name or stem_of_url(args.url)
-        return _keep(work, content)
+        return _output_printed(work, content)
 
 
-@job(
+@program_job(
     "html.to_pdf",
     title="HTML to PDF",
-    queue="documents",
-    network=True,
-    sandbox=True,
-    attempts=2,
-    warm=warm_browser,
-    concurrency=2,
     memory_bytes=BROWSER_BYTES,
-    memory_limit=MemoryLimit.RESIDENT,
-    phases=PHASES,
+    concurrency=2,
+    warm=warm_browser,
 )
 async def html_to_pdf(args: HtmlToPdfArgs, ctx: JobContext) -> dict[str, Any]:
-    """Print HTML to PDF in a real browser; what it refers to by http(s) addresses is loaded."""
+    """Print HTML to PDF in a real browser, which loads what the HTML refers to by http(s) URLs."""
     with document_work(args, ctx, offline=False) as work:
         from checkback.kinds.documents.web.print import print_html
 
-        async def show(session: BrowserSession) -> bytes:
+        async def print_it(session: BrowserSession) -> bytes:
             return await print_html(session, args.html, _print_options(args), egress=ctx.egress)
 
-        return _keep(work, await _in_browser(ctx, show))
+        return _output_printed(work, await _in_browser(ctx, print_it))
 
 
-@job(
-    "email.to_pdf",
-    title="E-mail to PDF",
-    queue="documents",
-    network=True,
-    sandbox=True,
-    attempts=2,
-    memory_bytes=OFFICE_BYTES,
-    memory_limit=MemoryLimit.RESIDENT,
-    phases=PHASES,
-)
+@program_job("email.to_pdf", title="E-mail to PDF")
 async def email_to_pdf(args: EmailToPdfArgs, ctx: JobContext) -> dict[str, Any]:
-    """Make a PDF of an e-mail, eml or msg, with its attachments as pages or as files inside.
+    """Make a PDF from an eml or msg e-mail, with its attachments as pages or as attached files.
 
-    Nothing that the mail refers to is loaded.
+    Nothing that the e-mail refers to is loaded.
     """
     with document_work(args, ctx) as work:
         from checkback.kinds.documents.files.sniff import sniff
@@ -240,15 +173,14 @@ async def email_to_pdf(args: EmailToPdfArgs, ctx: JobContext) -> dict[str, Any]:
             margins=args.margins, paper_size=args.paper_size, orientation=args.orientation
         )
         body = work.folder / "mail.pdf"
-        parts, left = [body], list(mail.attachments)
+        parts, unconverted = [body], mail.attachments
         async with converter(work.folder, ctx.environment, ctx.log, ctx.warn) as files:
             body.write_bytes(await files.print_html(mail.to_html(), options))
             if args.convert_attachments:
-                made, left = await _converted(files, mail.attachments, work)
-                parts += made
-        return _finish_mail(
-            work, parts, left if args.embed_attachments else [], len(mail.attachments)
-        )
+                pages, unconverted = await _converted(files, mail.attachments, work)
+                parts += pages
+        embedded = unconverted if args.embed_attachments else []
+        return _output_mail(work, parts, embedded, len(mail.attachments))
 
 
 async def _converted(
@@ -257,24 +189,24 @@ async def _converted(
     """The PDFs of the attachments that can be shown as pages, and the attachments that cannot."""
     import pikepdf
 
-    made: list[Path] = []
-    left: list[Attachment] = []
-    for number, attachment in enumerate(attachments):
+    converted: list[Path] = []
+    unconverted: list[Attachment] = []
+    for number, attachment in enumerate(attachments, 1):
         path = work.folder / f"attachment-{number}"
         path.write_bytes(attachment.content)
         try:
             part = await files.to_pdf(path, attachment.name)
             with pikepdf.open(part):
-                made.append(part)
+                converted.append(part)
         except (JobFailed, pikepdf.PdfError, pikepdf.PasswordError) as error:
             reason = error.code if isinstance(error, JobFailed) else "protected or damaged"
-            work.ctx.log(f"attachment {number + 1} is not shown as pages: {reason}")
-            left.append(attachment)
-        work.page_done(number + 1, len(attachments))
-    return made, left
+            work.ctx.log(f"attachment {number} is not shown as pages: {reason}")
+            unconverted.append(attachment)
+        work.page_done(number, len(attachments))
+    return converted, unconverted
 
 
-def _finish_mail(
+def _output_mail(
     work: DocumentWork, parts: list[Path], embedded: list[Attachment], count: int
 ) -> dict[str, Any]:
     import pikepdf
@@ -282,31 +214,35 @@ def _finish_mail(
     from checkback.kinds.documents.pdf.merge import merge
 
     target = work.folder / "whole.pdf"
-    pages = merge(parts, target, max_pages=MAX_PAGES)
+    page_count = merge(parts, target, max_pages=MAX_PAGES)
     if embedded:
         with pikepdf.open(target, allow_overwriting_input=True) as pdf:
-            for number, attachment in enumerate(embedded, 1):
-                name = (
-                    attachment.name
-                    if attachment.name not in pdf.attachments
-                    else f"{number}-{attachment.name}"
-                )
-                pdf.attachments[name] = pikepdf.AttachedFileSpec(
-                    pdf, attachment.content, filename=name, mime_type=attachment.media_type
-                )
+            _embed(pdf, embedded)
             pdf.save()
     work.output(target, "pdf")
-    return work.result(page_count=pages, attachments=count, embedded=len(embedded))
+    return work.result(page_count=page_count, attachments=count, embedded=len(embedded))
 
 
-async def _in_browser(ctx: JobContext, show: Callable[[BrowserSession], Any]) -> bytes:
-    """What ``show`` makes with the warm browser, or with one of its own where there is none."""
+def _embed(pdf: Pdf, attachments: list[Attachment]) -> None:
+    from pikepdf import AttachedFileSpec
+
+    for number, attachment in enumerate(attachments, 1):
+        name = attachment.name
+        if name in pdf.attachments:
+            name = f"{number}-{name}"
+        pdf.attachments[name] = AttachedFileSpec(
+            pdf, attachment.content, filename=name, mime_type=attachment.media_type
+        )
+
+
+async def _in_browser(ctx: JobContext, print_it: Callable[[BrowserSession], Any]) -> bytes:
+    """Call ``print_it`` with the warm browser, or with a new one if there is no warm browser."""
     from checkback.kinds.browser.session import browser_session
 
     if ctx.resource is not None:
-        return await show(ctx.resource)
+        return await print_it(ctx.resource)
     async with browser_session(ctx.environment) as session:
-        return await show(session)
+        return await print_it(session)
 
 
 def _print_options(args: PrintArgs) -> PrintOptions:
@@ -315,26 +251,23 @@ def _print_options(args: PrintArgs) -> PrintOptions:
     return PrintOptions(**{name: getattr(args, name) for name in PrintArgs.model_fields})
 
 
-def _keep(work: DocumentWork, content: bytes) -> dict[str, Any]:
-    made = work.folder / "printed.pdf"
-    made.write_bytes(content)
-    return _finish(work, made, "")
+def _output_printed(work: DocumentWork, content: bytes) -> dict[str, Any]:
+    pdf = work.folder / "printed.pdf"
+    pdf.write_bytes(content)
+    return _output_pages(work, pdf, "")
 
 
-def _finish(work: DocumentWork, made: Path, pages: str) -> dict[str, Any]:
-    """Keep the PDF that was made, or the pages of it that were asked for."""
+def _output_pages(work: DocumentWork, path: Path, pages: str) -> dict[str, Any]:
+    """Keep the PDF, or the selected pages of it, and return the job's result."""
     import pikepdf
 
     from checkback.kinds.documents.args.pages_argument import page_list
-    from checkback.kinds.documents.pdf.split import select_pages
+    from checkback.kinds.documents.pdf.split import save_pages
 
-    with pikepdf.open(made) as pdf:
+    with pikepdf.open(path) as pdf:
         count = len(pdf.pages)
         if pages.strip():
-            target = work.folder / "chosen.pdf"
-            with select_pages(pdf, page_list(pages, count)) as chosen:
-                chosen.save(target)
-                count = len(chosen.pages)
-            made = target
-    work.output(made, "pdf")
+            path = work.folder / "selected.pdf"
+            count = save_pages(pdf, page_list(pages, count), path)
+    work.output(path, "pdf")
     return work.result(page_count=count)

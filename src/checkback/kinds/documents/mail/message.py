@@ -1,7 +1,7 @@
-"""Mails, eml and msg, as safe HTML and their attachments.
+"""E-mails, eml and msg, as safe HTML with their attachments.
 
-Nothing of a mail runs or is loaded: scripts, forms and frames are dropped, pictures are shown only
-when the mail brings them along. A picture from elsewhere tells its owner who read the mail, and
+No part of an e-mail runs or loads anything: scripts, forms and frames are removed, and images are
+shown only if the e-mail contains them. Loading a remote image would reveal who read the e-mail, and
 when.
 """
 
@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email import message_from_binary_file, policy
 from email.message import Message
+from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from checkback.core.errors import JobFailed
 from checkback.kinds.documents import failures
@@ -23,11 +24,15 @@ from checkback.kinds.documents.files.sniff import FileType
 from checkback.kinds.documents.mail.sanitizer import safe_html
 from checkback.storage.uploads import plain_name
 
+if TYPE_CHECKING:
+    import oxmsg
+    from oxmsg.attachment import Attachment as Attached
+
 MAX_ATTACHMENTS = 500
 MAX_PARTS = 2000
 MAX_HEADER_CHARACTERS = 256 * 1024
-"""Of one header. To take ten megabytes apart needs gigabytes of memory."""
-_SHOWN_PICTURES = re.compile(r"image/(png|jpe?g|gif|webp|bmp)", re.IGNORECASE)
+"""Limit of one header. Parsing ten megabytes of header takes gigabytes of memory."""
+_SHOWN_IMAGES = re.compile(r"image/(png|jpe?g|gif|webp|bmp)", re.IGNORECASE)
 
 _STYLE = """
 body{font-family:Arial,"Liberation Sans",sans-serif;font-size:10.5pt;margin:0;color:#111}
@@ -37,13 +42,13 @@ table.head td{width:100%;overflow-wrap:anywhere}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;font-family:inherit}
 img{max-width:100%}
 """
-# The second wall behind the cleaned HTML; the browser has no network, which is the third.
+# The second line of defense after the sanitized HTML; the third is that the browser has no network.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that came with a mail."""
+    """A file attached to an e-mail."""
 
     #: A plain file name.
     name: str
@@ -53,26 +58,27 @@ class Attachment:
 
 @dataclass(slots=True)
 class Mail:
-    """What a mail says. All of it is a stranger's."""
+    """The content of an e-mail. All of it is untrusted."""
 
     headers: list[tuple[str, str]]
-    #: As sent; empty when there is none.
+    #: As sent; empty for an e-mail without HTML.
     html: str = ""
     text: str = ""
     attachments: list[Attachment] = field(default_factory=list[Attachment])
-    #: Pictures inside the text, as data: addresses, by their content id.
-    pictures: dict[str, str] = field(default_factory=dict[str, str])
+    #: Images inside the text, as data: URLs, by their content id.
+    images: dict[str, str] = field(default_factory=dict[str, str])
 
     def to_html(self) -> str:
-        """The mail as a page that needs nothing from anywhere."""
+        """The e-mail as a page that loads nothing."""
+        rows = list(self.headers)
+        if self.attachments:
+            names = ", ".join(attachment.name for attachment in self.attachments)
+            rows.append(("Attachments", names))
         head = "".join(
             f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
-            for name, value in self.headers
+            for name, value in rows
         )
-        if self.attachments:
-            names = ", ".join(one.name for one in self.attachments)
-            head += f"<tr><th>Attachments</th><td>{html.escape(names)}</td></tr>"
-        body = safe_html(self.html, self.pictures) if self.html.strip() else _as_html(self.text)
+        body = safe_html(self.html, self.images) if self.html.strip() else _as_html(self.text)
         return (
             f'<!DOCTYPE html><html><head><meta charset="utf-8">'
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
@@ -82,7 +88,7 @@ class Mail:
 
     @property
     def subject(self) -> str:
-        """The subject line, or nothing."""
+        """The subject line, or an empty text."""
         return next((value for name, value in self.headers if name == "Subject"), "")
 
 
@@ -91,32 +97,30 @@ def read_mail(path: Path, file_type: FileType) -> Mail:
     if file_type is FileType.MSG:
         return _read_msg(path)
     if file_type is not FileType.EML:
-        raise failures.invalid_document("mail")
+        raise failures.invalid_document("an e-mail")
     try:
         with path.open("rb") as file:
             message = message_from_binary_file(file, policy=policy.default)
         return _from_message(message)
     except (JobFailed, MemoryError):
         raise
-    except (
-        Exception
-    ) as error:  # the library's parsers stumble over broken headers in ways of their own
-        raise failures.invalid_document("mail") from error
+    except Exception as error:  # the library's parsers raise anything for broken headers
+        raise failures.invalid_document("an e-mail") from error
 
 
 def _from_message(message: Message) -> Mail:
-    # Before anything is asked of them: their headers are taken apart when they are read.
+    # This checks the headers before any of them is read: reading a header parses it.
     parts = _leaves(message)
     mail = Mail(_headers({name: _header(message, name) for name in _HEADERS}))
     for number, part in enumerate(parts):
         if number >= MAX_PARTS:
-            raise failures.too_large("The mail", f"{MAX_PARTS} parts")
+            raise failures.too_large("The e-mail", f"{MAX_PARTS} parts")
         _take_part(part, mail)
     return mail
 
 
 def _header(message: Message, name: str) -> str:
-    """A header's text; as it was sent, where the library cannot take it apart."""
+    """The text of a header; if the library cannot parse it, as it was sent."""
     try:
         return str(message.get(name, ""))
     except Exception:
@@ -125,55 +129,74 @@ def _header(message: Message, name: str) -> str:
 
 
 def _leaves(message: Message) -> list[Message]:
-    """The parts that hold something. A mail inside the mail is one of them, not its parts."""
-    found: list[Message] = []
+    """The parts with content. An attached e-mail is one part: its own parts are not listed."""
+    leaves: list[Message] = []
     waiting = [message]
-    while waiting and len(found) <= MAX_PARTS:
+    while waiting and len(leaves) <= MAX_PARTS:
         part = waiting.pop(0)
         _refuse_long_headers(part)
         if part.get_content_maintype() == "multipart":
-            waiting[:0] = _inner(part)
-            continue
-        found.append(part)
-    return found
+            waiting[:0] = _subparts(part)
+        else:
+            leaves.append(part)
+    return leaves
 
 
 def _refuse_long_headers(part: Message) -> None:
     for _, value in part.raw_items():
         if len(value) > MAX_HEADER_CHARACTERS:
-            raise failures.too_large("A header of the mail", f"{MAX_HEADER_CHARACTERS // 1024} KB")
+            raise failures.too_large(
+                "A header of the e-mail", f"{MAX_HEADER_CHARACTERS // 1024} KB"
+            )
 
 
-def _inner(part: Message) -> list[Message]:
-    """The parts of a part that has some."""
+def _subparts(part: Message) -> list[Message]:
+    """The direct parts of a part; none if it has none."""
     payload: Any = part.get_payload()
-    found = cast("list[object]", payload) if isinstance(payload, list) else []
-    return [one for one in found if isinstance(one, Message)]
+    items = cast("list[object]", payload) if isinstance(payload, list) else []
+    return [item for item in items if isinstance(item, Message)]
 
 
 def _take_part(part: Message, mail: Mail) -> None:
-    media_type = part.get_content_type()
-    disposition = part.get_content_disposition()
-    name = part.get_filename()
-    if disposition != "attachment" and name is None and media_type in ("text/plain", "text/html"):
-        text = _text_of(part)
-        if media_type == "text/html":
-            mail.html = mail.html or text
-        else:
-            mail.text += ("\n" if mail.text else "") + text
+    """Add a part to the e-mail: as its text, as an image inside of it, or as an attachment."""
+    if _is_text(part):
+        _take_text(part, mail)
         return
-    content = _content_of(part)
+    media_type, content = part.get_content_type(), _content_of(part)
+    cid = _content_id(part)
+    if cid and _SHOWN_IMAGES.fullmatch(media_type):
+        mail.images[cid] = _data_url(media_type, content)
+    elif len(mail.attachments) < MAX_ATTACHMENTS:
+        name = _file_name(part.get_filename(), media_type)
+        mail.attachments.append(Attachment(name, media_type, content))
+
+
+def _is_text(part: Message) -> bool:
+    """Whether the part is text of the e-mail itself, and not an attached text file."""
+    if part.get_content_disposition() == "attachment" or part.get_filename() is not None:
+        return False
+    return part.get_content_type() in ("text/plain", "text/html")
+
+
+def _take_text(part: Message, mail: Mail) -> None:
+    text = _text_of(part)
+    if part.get_content_type() == "text/html":
+        mail.html = mail.html or text
+        return
+    if mail.text:
+        mail.text += "\n"
+    mail.text += text
+
+
+def _content_id(part: Message) -> str:
+    """The id by which the HTML refers to the part; an empty text for an attachment."""
     cid = str(part.get("Content-ID", "")).strip().strip("<>")
-    if cid and disposition != "attachment" and _SHOWN_PICTURES.fullmatch(media_type):
-        mail.pictures[cid] = _data_address(media_type, content)
-        return
-    if len(mail.attachments) < MAX_ATTACHMENTS:
-        mail.attachments.append(Attachment(_file_name(name, media_type), media_type, content))
+    return "" if part.get_content_disposition() == "attachment" else cid
 
 
 def _content_of(part: Message) -> bytes:
     if part.get_content_type() == "message/rfc822":
-        return b"".join(map(bytes, _inner(part)[:1]))
+        return b"".join(map(bytes, _subparts(part)[:1]))
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""
 
@@ -181,17 +204,18 @@ def _content_of(part: Message) -> bytes:
 def _text_of(part: Message) -> str:
     payload = part.get_payload(decode=True)
     content = payload if isinstance(payload, bytes) else b""
-    charset = part.get_content_charset() or "utf-8"
     try:
-        return content.decode(charset)
-    except (
-        LookupError,
-        ValueError,
-    ):  # some codecs have errors of their own, and some names are none
-        try:
-            return content.decode("utf-8")
-        except UnicodeDecodeError:
-            return content.decode("cp1252", errors="replace")
+        return content.decode(part.get_content_charset() or "utf-8")
+    except (LookupError, ValueError):
+        # Some codecs raise errors of their own, and some charset names do not exist.
+        return _guessed_text(content)
+
+
+def _guessed_text(content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
 
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
@@ -212,55 +236,61 @@ def _read_msg(path: Path) -> Mail:
         raise failures.program_missing(
             "python-oxmsg",
             "pip install 'checkback[documents]'",
-            "Mails as eml files work without it.",
+            "E-mails as eml files work without it.",
         ) from None
     try:
         return _from_outlook(oxmsg.Message.load(path.read_bytes()))
     except (JobFailed, MemoryError):
         raise
-    except Exception as error:  # it has no error of its own for a file that is damaged
-        raise failures.invalid_document("mail") from error
+    except Exception as error:  # the library has no exception class for damaged files
+        raise failures.invalid_document("an e-mail") from error
 
 
 def _from_outlook(message: object) -> Mail:
     import oxmsg
 
     assert isinstance(message, oxmsg.Message)
-    given = {name.lower(): value for name, value in message.message_headers.items()}
-    recipients = [one.name or one.email_address for one in message.recipients]
-    date = message.sent_date
-    mail = Mail(
-        _headers(
-            {
-                "From": message.sender or "",
-                "To": given.get("to") or ", ".join(one for one in recipients if one),
-                "Cc": given.get("cc", ""),
-                "Date": given.get("date") or (date.isoformat(sep=" ") if date else ""),
-                "Subject": message.subject,
-            }
-        ),
-        html=message.html_body or "",
-        text=message.body or "",
-    )
-    for number, attachment in enumerate(message.attachments):
-        content = attachment.file_bytes if attachment.attached_by_value else None
-        if content is None or number >= MAX_ATTACHMENTS:
-            continue
-        media_type = attachment.mime_type or "application/octet-stream"
-        cid = attachment.properties.str_prop_value(_PID_ATTACH_CONTENT_ID)
-        if cid and f"cid:{cid}" in mail.html and _SHOWN_PICTURES.fullmatch(media_type):
-            mail.pictures[cid] = _data_address(media_type, content)
-            continue
-        mail.attachments.append(
-            Attachment(_file_name(attachment.file_name, media_type), media_type, content)
-        )
+    mail = Mail(_outlook_headers(message), html=message.html_body or "", text=message.body or "")
+    for attachment in islice(message.attachments, MAX_ATTACHMENTS):
+        if attachment.attached_by_value:
+            _take_attachment(attachment, mail)
     return mail
+
+
+def _take_attachment(attachment: Attached, mail: Mail) -> None:
+    """Add an attachment to the e-mail: as an image inside of it, or as an attached file."""
+    content = attachment.file_bytes
+    if content is None:
+        return
+    media_type = attachment.mime_type or "application/octet-stream"
+    cid = attachment.properties.str_prop_value(_PID_ATTACH_CONTENT_ID)
+    if cid and f"cid:{cid}" in mail.html and _SHOWN_IMAGES.fullmatch(media_type):
+        mail.images[cid] = _data_url(media_type, content)
+    else:
+        name = _file_name(attachment.file_name, media_type)
+        mail.attachments.append(Attachment(name, media_type, content))
+
+
+def _outlook_headers(message: oxmsg.Message) -> list[tuple[str, str]]:
+    """The headers of an msg file, which has them as a block of headers or as single properties."""
+    sent = {name.lower(): value for name, value in message.message_headers.items()}
+    recipients = [recipient.name or recipient.email_address for recipient in message.recipients]
+    date = message.sent_date
+    return _headers(
+        {
+            "From": message.sender or "",
+            "To": sent.get("to") or ", ".join(filter(None, recipients)),
+            "Cc": sent.get("cc", ""),
+            "Date": sent.get("date") or (date.isoformat(sep=" ") if date else ""),
+            "Subject": message.subject,
+        }
+    )
 
 
 _PID_ATTACH_CONTENT_ID = 0x3712
 
 
-def _data_address(media_type: str, content: bytes) -> str:
+def _data_url(media_type: str, content: bytes) -> str:
     return f"data:{media_type.lower()};base64,{base64.b64encode(content).decode()}"
 
 

@@ -1,5 +1,5 @@
-"""A mail's HTML with everything taken out that runs, loads or pretends: only
-known elements remain.
+"""Removes from the HTML of an e-mail everything that runs code, loads something or imitates the
+page around it: only known elements and attributes remain.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ _ELEMENTS = frozenset(
     )
 )  # fmt: skip
 _EMPTY = frozenset(("br", "col", "hr", "img", "wbr"))
-#: Elements whose content is no text of the mail.
+#: Elements whose content is not shown as text.
 _SILENT = frozenset(
     ("script", "style", "head", "title", "noscript", "iframe", "object", "embed", "template", "svg", "math",
      "select", "textarea", "audio", "video", "canvas", "noembed", "noframes", "xmp", "plaintext")
@@ -120,34 +120,34 @@ _ATTRIBUTES = frozenset(
     )
 )  # fmt: skip
 _LINKS = re.compile(r"(https?:|mailto:|tel:)", re.IGNORECASE)
-_PICTURE = re.compile(
+_DATA_IMAGE = re.compile(
     r"data:image/(png|jpe?g|gif|webp|bmp);base64,[A-Za-z0-9+/=\s]*", re.IGNORECASE
 )
-# Whatever could load something, lie over the mail's head, or hide in a comment or escape.
+# What could load something, cover the header of the e-mail, or hide in a comment or an escape.
 _BAD_STYLE = re.compile(
     r"url\s*\(|image-set|@import|expression|behavior|position\s*:|\\|/\*|[<>]", re.IGNORECASE
 )
 MAX_DEPTH = 400
 
 
-def safe_html(source: str, pictures: Mapping[str, str]) -> str:
-    """The mail's body without scripts, styles sheets, forms, frames and pictures from elsewhere.
+def safe_html(source: str, images: Mapping[str, str]) -> str:
+    """The body of the e-mail without scripts, style sheets, forms, frames and remote images.
 
-    ``pictures`` are those that the mail brings along, as ``data:`` addresses by their content id.
+    ``images`` are those that the e-mail contains, as ``data:`` URLs by their content id.
     """
-    cleaner = _Cleaner(pictures)
+    cleaner = _Cleaner(images)
     try:
         cleaner.feed(source)
         cleaner.close()
-    except AssertionError as error:  # how the parser says that it does not go on
-        raise failures.invalid_document("mail") from error
+    except AssertionError as error:  # the parser cannot continue
+        raise failures.invalid_document("an e-mail") from error
     return cleaner.result()
 
 
 class _Cleaner(HTMLParser):
-    def __init__(self, pictures: Mapping[str, str]) -> None:
+    def __init__(self, images: Mapping[str, str]) -> None:
         super().__init__(convert_charrefs=True)
-        self._pictures = pictures
+        self._images = images
         self._parts: list[str] = []
         self._open: list[str] = []
         self._silent: list[str] = []
@@ -163,14 +163,14 @@ class _Cleaner(HTMLParser):
         if tag in _SILENT:
             self._silent.append(tag)
         elif tag == "body":
-            # Outlook's files lack ends of what stands in the head.
+            # The files of Outlook lack end tags in the head.
             self._silent.clear()
         if self._silent or tag not in _ELEMENTS or len(self._open) > MAX_DEPTH:
             return
-        written = self._picture(attrs) if tag == "img" else self._attributes(tag, attrs)
-        if written is None:
+        if tag == "img":
+            self._add_image(attrs)
             return
-        self._parts.append(f"<{tag}{written}>")
+        self._parts.append(f"<{tag}{_attributes(tag, attrs)}>")
         if tag not in _EMPTY:
             self._open.append(tag)
 
@@ -178,43 +178,58 @@ class _Cleaner(HTMLParser):
         if tag in self._silent:
             del self._silent[self._silent.index(tag) :]
         elif not self._silent and tag in self._open:
-            while True:
-                last = self._open.pop()
-                self._parts.append(f"</{last}>")
-                if last == tag:
-                    break
+            self._close(tag)
+
+    def _close(self, tag: str) -> None:
+        """Close the element, and the elements that are open inside of it."""
+        last = None
+        while last != tag:
+            last = self._open.pop()
+            self._parts.append(f"</{last}>")
 
     def handle_data(self, data: str) -> None:
         if not self._silent:
             self._parts.append(html.escape(data, quote=False))
 
-    def _attributes(self, tag: str, attrs: list[tuple[str, str | None]]) -> str:
-        kept: list[str] = []
-        for name, value in attrs:
-            text = value or ""
-            if name == "style":
-                text = _safe_style(text)
-            elif name == "href":
-                if tag != "a" or not _LINKS.match(text.strip()):
-                    continue
-            elif name not in _ATTRIBUTES:
-                continue
-            if text or name in ("alt", "border"):
-                kept.append(f' {name}="{html.escape(text)}"')
-        return "".join(kept)
-
-    def _picture(self, attrs: list[tuple[str, str | None]]) -> str | None:
-        """A picture that the mail brings along; the others leave their words behind."""
+    def _add_image(self, attrs: list[tuple[str, str | None]]) -> None:
+        """Add an image that the e-mail contains; for every other image its alternative text."""
         source = (dict(attrs).get("src") or "").strip()
         if source.lower().startswith("cid:"):
-            source = self._pictures.get(unquote(source[4:]), "")
-        if not _PICTURE.fullmatch(source):
-            words = (dict(attrs).get("alt") or "").strip()
-            self._parts.append(html.escape(f"[{words}]") if words else "")
-            return None
-        return f' src="{html.escape(source)}"' + self._attributes("img", attrs)
+            source = self._images.get(unquote(source[4:]), "")
+        if _DATA_IMAGE.fullmatch(source):
+            others = _attributes("img", attrs)
+            self._parts.append(f'<img src="{html.escape(source)}"{others}>')
+            return
+        alternative = (dict(attrs).get("alt") or "").strip()
+        if alternative:
+            self._parts.append(html.escape(f"[{alternative}]"))
+
+
+def _attributes(tag: str, attrs: list[tuple[str, str | None]]) -> str:
+    """The safe attributes of an element, as HTML."""
+    kept: list[str] = []
+    for name, value in attrs:
+        text = value or ""
+        if name == "style":
+            text = _safe_style(text)
+        elif not _is_allowed(tag, name, text):
+            continue
+        if text or name in ("alt", "border"):
+            kept.append(f' {name}="{html.escape(text)}"')
+    return "".join(kept)
+
+
+def _is_allowed(tag: str, name: str, value: str) -> bool:
+    if name == "href":
+        return tag == "a" and _LINKS.match(value.strip()) is not None
+    return name in _ATTRIBUTES
 
 
 def _safe_style(style: str) -> str:
-    declarations = (one.strip() for one in style.split(";"))
-    return ";".join(one for one in declarations if one and not _BAD_STYLE.search(one))
+    """The declarations of a style that only change how the element looks."""
+    kept: list[str] = []
+    for declaration in style.split(";"):
+        plain = declaration.strip()
+        if plain and not _BAD_STYLE.search(plain):
+            kept.append(plain)
+    return ";".join(kept)

@@ -1,8 +1,8 @@
-"""Takes out of an office file what leads out of it: pictures, templates, data that are elsewhere.
+"""Removes from an office file what refers to other files and addresses: images, templates, data.
 
-LibreOffice would fetch what a file names and show it. It may open nothing but its own folder and
-has no network (``guard.sandbox``); this is the second line, and lets the job's owner know. Links
-that a reader clicks on stay. Old binary files (doc, xls, ppt) are left as they are.
+LibreOffice would load what a file refers to, and show it. It can open only its own folder and has
+no network (``security.sandbox``); this is a second line of defense, and lets the job's owner know.
+Links that a reader clicks on stay. Old binary files (doc, xls, ppt) are left unchanged.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -21,12 +22,12 @@ from checkback.kinds.documents.files.sniff import FileType
 from checkback.kinds.documents.office.rtf_links import clean_rtf
 
 etree: Any = importlib.import_module("lxml.etree")
-"""A package without types."""
+"""lxml has no type hints."""
 
 WARNING = "links_removed"
 
 MAX_DEPTH = 3
-"""Documents inside of documents that are looked into."""
+"""How deep documents inside of documents are cleaned."""
 _MAX_PART_BYTES = 256 << 20
 _CHUNK = 1 << 20
 
@@ -34,10 +35,10 @@ _XML = re.compile(rb"\.(xml|rels|vml|svg|rdf|xsl|html?|xhtml)$", re.IGNORECASE)
 _CANDIDATES = re.compile(
     rb"href|\bsrc|Target|instr|url\(|@import|file:|WEBSERVICE|\bdde|DDE|-source|xml-stylesheet|<!DOCTYPE|'[/\\]"
 )
-#: Elements whose address is only followed when a reader clicks on it.
+#: Elements whose address is followed only when a reader clicks on it.
 _CLICKED = {"a", "hyperlink", "hlinkclick", "hlinkhover", "hlinkmouseover"}
-#: Elements whose address is always one of another file.
-_TAKEN_IN = {"section-source", "table-source", "cell-range-source", "data-source"}
+#: Elements whose address is always that of another file.
+_INCLUDING = {"section-source", "table-source", "cell-range-source", "data-source"}
 _ADDRESSES = {"href", "src", "data", "archive", "object", "codebase", "filename", "sourcefilename"}
 _FIELDS = re.compile(
     r"\b(INCLUDEPICTURE|INCLUDETEXT|INCLUDE|IMPORT|LINK|DDE|DDEAUTO|DATABASE|RD)\b", re.I
@@ -49,41 +50,39 @@ _STYLE_URL = re.compile(r"url\(\s*(?!['\"]?\s*#)[^)]*\)|@import[^;]*;?", re.I)
 _SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:")
 _INSIDE = re.compile(r"\s*data:(?!\s*image/svg)(?!\s*text/)(?!\s*application/)", re.I)
 _RELATIONS_CLICKED = ("/hyperlink", "/hlinkClick")
+_REMOVED = {"dde-source", "dde-connection-decl", "dde-link", "altchunk", "websourceref"}
+_OTHER_ENCODING = re.compile(rb"encoding\s*=\s*['\"](?!utf-8)", re.I)
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    OSError,
+    MemoryError,
+)
 
 
 def clean_office(source: Path, target: Path, file_type: FileType) -> int:
-    """Write the file to ``target`` without what leads out of it; returns how many links were taken
-    out.
+    """Write the file to ``target`` without its external references; returns how many were removed.
 
-    A file that is not what it should be is written as it is: LibreOffice says what it thinks of it.
+    A file that is damaged or of another type is copied unchanged: LibreOffice will report it.
     """
     if file_type is FileType.RTF:
         content, removed = clean_rtf(source.read_bytes())
         target.write_bytes(content)
         return removed
     removed = 0
-    try:
+    with suppress(*_ZIP_ERRORS):
         if zipfile.is_zipfile(source):
             removed = _clean_zip(source, target, 0)
-    except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        OSError,
-        MemoryError,
-    ):
-        removed = 0
     if not removed:
         shutil.copyfile(source, target)
     return removed
 
 
 def _clean_zip(source: Path | io.BytesIO, target: Path | io.BytesIO, depth: int) -> int:
-    """Write the archive with its parts cleaned; nothing is written where there was nothing to
-    clean.
-    """
+    """Write the archive with its parts cleaned. Nothing is written if nothing is removed."""
     with zipfile.ZipFile(source) as archive:
         changed: dict[int, bytes] = {}
         removed = 0
@@ -94,24 +93,32 @@ def _clean_zip(source: Path | io.BytesIO, target: Path | io.BytesIO, depth: int)
             if count:
                 changed[number] = content
                 removed += count
-        if not removed:
-            return 0
-        with zipfile.ZipFile(target, "w") as written:
-            for number, entry in enumerate(archive.infolist()):
-                # Nobody keeps it: packing it again would only take time.
-                plain = zipfile.ZipInfo(entry.filename, entry.date_time)
-                with written.open(plain, "w", force_zip64=entry.file_size > 1 << 30) as writing:
-                    if number in changed:
-                        writing.write(changed[number])
-                        continue
-                    with archive.open(entry) as reading:
-                        while chunk := reading.read(_CHUNK):
-                            writing.write(chunk)
+        if removed:
+            _write_zip(archive, changed, target)
     return removed
 
 
+def _write_zip(
+    archive: zipfile.ZipFile, changed: dict[int, bytes], target: Path | io.BytesIO
+) -> None:
+    """Write the archive with some of its entries changed, uncompressed.
+
+    The file is deleted after the conversion: compressing it again would only take time.
+    """
+    with zipfile.ZipFile(target, "w") as written:
+        for number, entry in enumerate(archive.infolist()):
+            uncompressed = zipfile.ZipInfo(entry.filename, entry.date_time)
+            is_huge = entry.file_size > 1 << 30
+            with written.open(uncompressed, "w", force_zip64=is_huge) as writing:
+                if number in changed:
+                    writing.write(changed[number])
+                    continue
+                with archive.open(entry) as reading:
+                    shutil.copyfileobj(reading, writing, _CHUNK)
+
+
 def _clean_part(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) -> tuple[bytes, int]:
-    """A part of the archive, cleaned by what it is, and how much was taken out."""
+    """A part of the archive, cleaned by its type, and how many references were removed."""
     with archive.open(entry) as file:
         head = file.read(4096)
         if head.startswith(b"PK\x03\x04"):
@@ -122,24 +129,28 @@ def _clean_part(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) ->
             return inner.getvalue(), removed
         if head.startswith(b"{\\rtf"):
             return clean_rtf(head + file.read())
-        if not (
-            _XML.search(entry.filename.encode())
-            or head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
-        ):
-            wide = head.startswith((b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<"))
-            if not wide:
-                return b"", 0
+        if not _may_be_xml(entry.filename, head):
+            return b"", 0
         content = head + file.read()
-    is_utf8 = b"\0" not in content[:64] and not re.search(
-        rb"encoding\s*=\s*['\"](?!utf-8)", head, re.I
-    )
-    if is_utf8 and not _CANDIDATES.search(content):
+    if _is_utf8(content[:4096]) and not _CANDIDATES.search(content):
         return content, 0
     return clean_xml(content)
 
 
+def _may_be_xml(name: str, head: bytes) -> bool:
+    if _XML.search(name.encode()):
+        return True
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return True
+    return head.startswith((b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<"))  # UTF-16
+
+
+def _is_utf8(head: bytes) -> bool:
+    return b"\0" not in head[:64] and not _OTHER_ENCODING.search(head)
+
+
 def clean_xml(content: bytes) -> tuple[bytes, int]:
-    """A part in XML or HTML without what leads out of it, and how much that was."""
+    """A part in XML or HTML without external references, and how many were removed."""
     parser = etree.XMLParser(
         resolve_entities=False,
         load_dtd=False,
@@ -165,41 +176,52 @@ _TAGGED = re.compile(
 
 
 def _clean_html(content: bytes) -> tuple[bytes, int]:
-    """What is no XML may be HTML, as in a part that Word takes in whole."""
+    """A part that is not XML may be HTML, as in a chunk that Word includes as a whole."""
     if b"<html" not in content[:4096].lower() and b"<img" not in content.lower():
         return content, 0
     return _TAGGED.subn(rb"\1", content)
 
 
 def _clean_element(element: Any) -> int:
+    """Remove the external references of one element; returns how many there were."""
     if not isinstance(element.tag, str):
-        if element.tag is etree.ProcessingInstruction and element.target == "xml-stylesheet":
-            parent = element.getparent()
-            if parent is not None:
-                parent.remove(element)
-                return 1
-        return 0
+        return _clean_instruction(element)
     name = _local(element.tag)
     if name == "relationship":
         return _clean_relation(element)
     removed = 0
     if name not in _CLICKED:
         for key, value in list(element.attrib.items()):
-            short = _local(key)
-            if (short in _ADDRESSES and (name in _TAKEN_IN or not _is_inside(value))) or (
-                short == "formula" and _FORMULAS.search(value)
-            ):
-                del element.attrib[key]
-                removed += 1
-            elif short == "style" and _STYLE_URL.search(value):
-                element.set(key, _STYLE_URL.sub("none", value))
-                removed += 1
-    removed += _clean_by_name(element, name)
-    return removed
+            removed += _clean_attribute(element, name, key, value)
+    return removed + _clean_by_name(element, name)
+
+
+def _clean_instruction(element: Any) -> int:
+    if element.tag is etree.ProcessingInstruction and element.target == "xml-stylesheet":
+        return _remove(element)
+    return 0
+
+
+def _clean_attribute(element: Any, name: str, key: str, value: str) -> int:
+    short = _local(key)
+    if _is_external(name, short, value):
+        del element.attrib[key]
+        return 1
+    if short == "style" and _STYLE_URL.search(value):
+        element.set(key, _STYLE_URL.sub("none", value))
+        return 1
+    return 0
+
+
+def _is_external(element_name: str, attribute: str, value: str) -> bool:
+    """Whether the attribute refers to something outside of the file."""
+    if attribute in _ADDRESSES and (element_name in _INCLUDING or not _is_inside(value)):
+        return True
+    return attribute == "formula" and _FORMULAS.search(value) is not None
 
 
 def _clean_by_name(element: Any, name: str) -> int:
-    """Elements that lead out by what they are."""
+    """Remove the external references of elements that are references by their name."""
     text = element.text or ""
     if name == "style" and _STYLE_URL.search(text):
         element.text = _STYLE_URL.sub("none", text)
@@ -207,32 +229,36 @@ def _clean_by_name(element: Any, name: str) -> int:
     if name in ("f", "definedname", "formula") and _FORMULAS.search(text):
         element.text = ""
         return 1
-    if name in ("dde-source", "dde-connection-decl", "dde-link", "altchunk", "websourceref"):
-        parent = element.getparent()
-        if parent is not None:
-            parent.remove(element)
-            return 1
-    return 0
+    return _remove(element) if name in _REMOVED else 0
+
+
+def _remove(element: Any) -> int:
+    parent = element.getparent()
+    if parent is None:
+        return 0
+    parent.remove(element)
+    return 1
 
 
 def _clean_relation(element: Any) -> int:
-    kind = element.get("Type", "")
-    outside = element.get("TargetMode", "").lower() == "external" or _leads_out(
-        element.get("Target", "")
-    )
-    if kind.endswith(_RELATIONS_CLICKED) or not outside:
+    is_external = element.get("TargetMode", "").lower() == "external"
+    if not is_external and not _leads_out(element.get("Target", "")):
+        return 0
+    if element.get("Type", "").endswith(_RELATIONS_CLICKED):
         return 0
     element.getparent().remove(element)
     return 1
 
 
 def _leads_out(target: str) -> bool:
-    """Whether the target of a relation is no part of the package; those may begin with a slash."""
+    """Whether the target of a relation is outside of the package. Targets inside of it may begin
+    with one slash.
+    """
     return bool(_SCHEME.match(target)) or target.startswith(("//", "\\"))
 
 
 def _is_inside(address: str) -> bool:
-    """Whether an address names a part of the file itself."""
+    """Whether an address refers to a part of the file itself."""
     plain = unquote(address).strip()
     if not plain or plain.startswith("#") or _INSIDE.match(plain):
         return True
@@ -242,32 +268,47 @@ def _is_inside(address: str) -> bool:
 
 
 def _clean_fields(root: Any) -> int:
-    """Fields of Word that take something in. The words of one may be spread over many elements."""
+    """Clear the fields of Word that include external content; returns how many there were."""
+    return _clean_simple_fields(root) + _clean_complex_fields(root)
+
+
+def _clean_simple_fields(root: Any) -> int:
+    """Fields whose instruction is an attribute."""
     removed = 0
-    for simple in root.iter("{*}fldSimple"):
-        for key, value in list(simple.attrib.items()):
+    for field in root.iter("{*}fldSimple"):
+        for key, value in list(field.attrib.items()):
             if _local(key) == "instr" and _FIELDS.search(value):
-                simple.set(key, "")
+                field.set(key, "")
                 removed += 1
-    for words in _instructions(root):
-        if _FIELDS.search("".join(word.text or "" for word in words)):
-            for word in words:
-                word.text = ""
+    return removed
+
+
+def _clean_complex_fields(root: Any) -> int:
+    """Fields whose instruction is the text of several elements."""
+    removed = 0
+    for elements in _instructions(root):
+        if _FIELDS.search("".join(element.text or "" for element in elements)):
+            _clear(elements)
             removed += 1
     return removed
 
 
+def _clear(elements: list[Any]) -> None:
+    for element in elements:
+        element.text = ""
+
+
 def _instructions(root: Any) -> Iterator[list[Any]]:
-    """The elements that together are the words of one field, for each field."""
-    words: list[Any] = []
+    """For each field, the elements over which the text of its instruction is spread."""
+    elements: list[Any] = []
     for element in root.iter("{*}instrText", "{*}fldChar"):
         if _local(element.tag) == "instrtext":
-            words.append(element)
-        elif words:
-            yield words
-            words = []
-    if words:
-        yield words
+            elements.append(element)
+        elif elements:
+            yield elements
+            elements = []
+    if elements:
+        yield elements
 
 
 def _local(name: str) -> str:

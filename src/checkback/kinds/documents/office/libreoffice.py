@@ -1,8 +1,9 @@
-"""Office files to PDF by LibreOffice, in a profile of its own, with nothing of the document obeyed.
+"""Converts office files to PDF by LibreOffice, in a separate profile, without running anything from
+the document.
 
-LibreOffice says that it succeeded when it did not, and takes any junk for a text: so the file's
-type is known before, and the result is looked for after. No two runs share a profile, which would
-break them.
+LibreOffice reports success when it failed, and accepts any data as text. So the type of the file is
+determined before, and the result is checked after. Runs never share a profile: that would break
+them.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from checkback.kinds.documents.office.external_links import WARNING as LINKS_REM
 from checkback.kinds.documents.office.external_links import clean_office
 
 Warn = Callable[[str, str], None]
-"""Hears a code and a sentence of ours."""
+"""Receives a code and a sentence of checkback."""
 
 SECONDS = 120.0
-WITHOUT = "Without it text, CSV, spreadsheets, pictures and PDFs can be converted."
+WITHOUT = "Without it, only text, CSV, spreadsheets, images and PDFs can be converted."
 
 WRITER = frozenset({FileType.DOCX, FileType.DOC, FileType.RTF, FileType.ODT})
 CALC = frozenset({FileType.XLSX, FileType.XLSB, FileType.XLS, FileType.ODS})
 IMPRESS = frozenset({FileType.PPTX, FileType.PPT, FileType.ODP})
 OFFICE = WRITER | CALC | IMPRESS
 
-# No macros, no scripts, no links followed: a document can name files of this machine, and a
-# converted document would show them.
+# No macros, no scripts, no links: a document can refer to files of this machine, and the converted
+# document would show them.
 _SETTINGS = (
     ("Common/Security/Scripting", "MacroSecurityLevel", "3"),
     ("Common/Security/Scripting", "DisableMacrosExecution", "true"),
@@ -73,55 +74,59 @@ def office_to_pdf(
 ) -> Path:
     """Convert an office file and return the PDF's path, in a new folder below ``folder``.
 
-    ``one_page_sheets`` makes one page of each worksheet, as large as that takes. ``warn`` is told
-    what a reader of the result should know. Without ``clean`` the document keeps what leads out of
-    it. Raises the failures too_large, program_missing and program_failed; an encrypted file ends as
-    the latter.
+    ``one_page_sheets`` makes one page for each worksheet, as large as the worksheet. ``warn`` is
+    called with what a reader of the result should know. Without ``clean`` the document keeps its
+    external references. Raises the failures ``too_large``, ``program_missing`` and
+    ``program_failed``; the last one also for an encrypted file.
     """
     part = needed(file_type)
     program = part.find()
     if program is None:
         raise failures.program_missing(part.name, part.install, WITHOUT)
     refuse_office_bomb(path)
-    place = Path(mkdtemp(prefix="office-", dir=folder))
-    given = place / f"document.{file_type.value}"
+    run_folder = Path(mkdtemp(prefix="office-", dir=folder))
+    source = run_folder / f"document.{file_type.value}"
     if clean:
-        _clean(path, given, file_type, warn)
+        _copy_cleaned(path, source, file_type, warn)
     else:
-        shutil.copyfile(path, given)
-    command = [
+        shutil.copyfile(path, source)
+    output_format = _output_format(file_type, one_page_sheets=one_page_sheets)
+    finished = _run(_command(program, source, output_format), run_folder)
+    if finished.code is None:
+        raise failures.too_large("The document", f"{SECONDS:.0f} seconds of LibreOffice time")
+    pdf = run_folder / "document.pdf"
+    if not pdf.is_file() or pdf.stat().st_size == 0:
+        raise failures.program_failed("LibreOffice")
+    source.unlink()
+    return pdf
+
+
+def _command(program: str, source: Path, output_format: str) -> list[str]:
+    return [
         _without_splash(program),
-        f"-env:UserInstallation={_write_profile(place).as_uri()}",
+        f"-env:UserInstallation={_write_profile(source.parent).as_uri()}",
         "--headless",
         "--norestore",
         "--nologo",
         "--nodefault",
         "--convert-to",
-        _target(file_type, one_page_sheets=one_page_sheets),
+        output_format,
         "--outdir",
-        str(place),
-        str(given),
+        str(source.parent),
+        str(source),
     ]
-    finished = _run(command, place)
-    made = place / "document.pdf"
-    if finished.code is None:
-        raise failures.too_large("The document", f"{SECONDS:.0f} seconds of LibreOffice's time")
-    if not made.is_file() or made.stat().st_size == 0:
-        raise failures.program_failed("LibreOffice")
-    given.unlink()
-    return made
 
 
-def _target(file_type: FileType, *, one_page_sheets: bool) -> str:
-    """The format that LibreOffice makes."""
+def _output_format(file_type: FileType, *, one_page_sheets: bool) -> str:
+    """The output format, as LibreOffice's option ``--convert-to`` names it."""
     if file_type not in CALC:
         return "pdf"
     name = "SinglePageSheets" if one_page_sheets else "ExportBookmarks"
     return f"pdf:calc_pdf_Export:{json.dumps({name: {'type': 'boolean', 'value': 'true'}})}"
 
 
-def _clean(path: Path, given: Path, file_type: FileType, warn: Warn | None) -> None:
-    removed = clean_office(path, given, file_type)
+def _copy_cleaned(path: Path, target: Path, file_type: FileType, warn: Warn | None) -> None:
+    removed = clean_office(path, target, file_type)
     if removed and warn is not None:
         warn(
             LINKS_REMOVED,
@@ -129,36 +134,38 @@ def _clean(path: Path, given: Path, file_type: FileType, warn: Warn | None) -> N
         )
 
 
-_START_AGAIN = (79, 81)
-"""LibreOffice's exit codes when it has made its profile, or lost a part, and wants to be started
-anew.
+_RESTART_CODES = (79, 81)
+"""LibreOffice's exit codes when it has made its profile, or lost a part, and must be started again.
 """
 
 
-def _run(command: list[str], place: Path) -> external_programs.Finished:
+def _run(command: list[str], folder: Path) -> external_programs.Finished:
     finished = external_programs.Finished(None, "")
-    end = time.monotonic() + SECONDS
+    deadline = time.monotonic() + SECONDS
     for _ in range(3):
-        left = max(1.0, end - time.monotonic())
+        seconds_left = max(1.0, deadline - time.monotonic())
         finished = external_programs.run(
-            command, place, seconds=left, more={"OSL_SOCKET_PATH": "."}, hide_writable=True
+            command,
+            folder,
+            seconds=seconds_left,
+            more={"OSL_SOCKET_PATH": "."},
+            hide_writable=True,
         )
-        if finished.code not in _START_AGAIN:
+        if finished.code not in _RESTART_CODES:
             break
     return finished
 
 
 def _without_splash(program: str) -> str:
-    """The program itself: what stands before it shows a picture, starts it again when it asks for
-    that, and insists on a socket in /tmp. Where another packaging has no such program it is as it
-    was found.
+    """The program itself, and not its launcher, which shows a splash screen, restarts the program
+    and needs a socket in /tmp. If another packaging has no such program, the path is unchanged.
     """
     office = Path(program).resolve().parent / "soffice.bin"
     return str(office) if office.is_file() else program
 
 
-def _write_profile(place: Path) -> Path:
-    profile = place / "profile"
+def _write_profile(folder: Path) -> Path:
+    profile = folder / "profile"
     (profile / "user").mkdir(parents=True)
     items = "\n".join(
         _ITEM.format(path=path, name=name, value=value) for path, name, value in _SETTINGS

@@ -1,4 +1,4 @@
-"""Takes the fields and objects out of a Rich Text file that bring in what lies elsewhere."""
+"""Removes from a Rich Text file the fields and objects that include external content."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SUSPECT = re.compile(
 _FIELDS = re.compile(
     r"INCLUDEPICTURE|INCLUDETEXT|INCLUDE|IMPORT|\bLINK\b|DDE|DATABASE|\bRD\b", re.IGNORECASE
 )
-#: A group that has one of these is taken out with all that is in it.
+#: A group with one of these is removed with its content.
 _GROUPS = frozenset(
     {b"template", b"objautlink", b"objlink", b"objsub", b"nextfile", b"filetbl", b"datafield"}
 )
-#: Properties of shapes that name a picture.
+#: Properties of shapes that name an image.
 _NAMES = frozenset({"pibname", "fillblipname", "linefillblipname"})
 _MAX_DEPTH = 10_000
-_MAX_WORDS = 4096
+_MAX_TEXT = 4096
 
 
 @dataclass(slots=True)
@@ -33,20 +33,28 @@ class _Group:
     is_field: bool = False
     is_link: bool = False
     is_name: bool = False
-    words: str = ""
-    #: The same with what old readers show in the place of each Unicode letter. A reader skips as
-    #: many as it was told to, so both are looked through.
-    all_words: str = ""
+    text: str = ""
+    #: The text with the replacement that old readers show for each Unicode letter. A reader skips
+    #: as many characters as the file says, so both texts are searched.
+    full_text: str = ""
+    #: Whether the next character is such a replacement.
     skips: bool = False
+
+    @property
+    def is_external(self) -> bool:
+        """Whether the group includes external content."""
+        if self.is_link:
+            return True
+        return self.is_field and _FIELDS.search(f"{self.text} {self.full_text}") is not None
 
 
 def clean_rtf(content: bytes) -> tuple[bytes, int]:
-    """The file without those groups, and how many they were."""
+    """The file without these groups, and how many were removed."""
     if not _SUSPECT.search(content):
         return content, 0
     parts: list[bytes] = []
     at = removed = 0
-    for start, end in _outermost(_found(content)):
+    for start, end in _outermost(_external_groups(content)):
         parts += [content[at:start], b"{}"]
         at = end
         removed += 1
@@ -55,7 +63,7 @@ def clean_rtf(content: bytes) -> tuple[bytes, int]:
 
 
 def _outermost(groups: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Groups without those inside of others, in their order."""
+    """The groups that are not inside of others, in their order."""
     kept: list[tuple[int, int]] = []
     for start, end in sorted(groups):
         if not kept or start >= kept[-1][1]:
@@ -63,8 +71,8 @@ def _outermost(groups: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
     return kept
 
 
-def _found(content: bytes) -> Iterator[tuple[int, int]]:
-    """Where the groups begin and end that are to be taken out."""
+def _external_groups(content: bytes) -> Iterator[tuple[int, int]]:
+    """Start and end of each group that includes external content."""
     groups: list[_Group] = []
     at = 0
     while (token := _TOKEN.match(content, at)) is not None:
@@ -79,33 +87,43 @@ def _found(content: bytes) -> Iterator[tuple[int, int]]:
             if not groups:
                 return
             group = groups.pop()
-            if group.is_link or (
-                group.is_field and _FIELDS.search(f"{group.words} {group.all_words}")
-            ):
+            if group.is_external:
                 yield group.start, at
             elif groups:
-                # What stands in groups inside of a field's belongs to its words.
-                groups[-1].words += group.words
-                groups[-1].all_words += group.all_words
-                if group.is_name and group.words.strip().lower() in _NAMES:
-                    groups[-1].is_link = True
+                _add_to_parent(group, groups[-1])
         elif groups:
             _note(groups[-1], token)
 
 
+def _add_to_parent(group: _Group, parent: _Group) -> None:
+    """Add the text of a group to the group around it: the instruction of a field may be nested."""
+    parent.text += group.text
+    parent.full_text += group.full_text
+    if group.is_name and group.text.strip().lower() in _NAMES:
+        parent.is_link = True
+
+
 def _note(group: _Group, token: re.Match[bytes]) -> None:
-    word = token["word"]
-    if word is not None:
-        group.is_field = group.is_field or word == b"fldinst"
-        group.is_link = group.is_link or word in _GROUPS
-        group.is_name = group.is_name or word == b"sn"
+    """Record a control word or a piece of text of the group."""
+    if token["word"] is not None:
+        _note_word(group, token["word"])
         return
-    if len(group.all_words) > _MAX_WORDS:
+    if len(group.full_text) > _MAX_TEXT:
         return
     text = _letters(token)
-    group.all_words += text
-    group.words += text[1:] if group.skips and not token["unicode"] else text
-    group.skips = token["unicode"] is not None
+    is_unicode = token["unicode"] is not None
+    group.full_text += text
+    group.text += text[1:] if group.skips and not is_unicode else text
+    group.skips = is_unicode
+
+
+def _note_word(group: _Group, word: bytes) -> None:
+    if word == b"fldinst":
+        group.is_field = True
+    elif word == b"sn":
+        group.is_name = True
+    elif word in _GROUPS:
+        group.is_link = True
 
 
 def _letters(token: re.Match[bytes]) -> str:
@@ -114,4 +132,4 @@ def _letters(token: re.Match[bytes]) -> str:
     if token["unicode"]:
         return chr(int(token["unicode"]) % 65536)
     text: bytes = token["text"] or b""
-    return text[:_MAX_WORDS].decode("latin-1").replace("\r", "").replace("\n", "")
+    return text[:_MAX_TEXT].decode("latin-1").replace("\r", "").replace("\n", "")

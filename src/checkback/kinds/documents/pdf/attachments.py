@@ -1,6 +1,4 @@
-"""The files that a PDF carries: in its name tree, and pinned to its pages. Their names are made
-plain.
-"""
+"""The files attached to a PDF, in its name tree and on its pages, with plain file names."""
 
 from __future__ import annotations
 
@@ -15,22 +13,24 @@ from checkback.storage.uploads import plain_name
 
 MAX_FILES = 500
 MAX_BYTES = 1 << 30
+_DIRECT_OBJECT = (0, 0)
 
 
 def attached_files(pdf: Pdf) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file, each once. Raises the failure too_large past 500 files or 1
-    GiB.
+    """Name and content of each file, each once. Raises the failure ``too_large`` for more than 500
+    files or 1 GiB.
     """
     seen: set[tuple[int, int]] = set()
     size = 0
     for specification in _specifications(pdf):
-        if specification.obj.objgen in seen and specification.obj.objgen != (0, 0):
+        object_id = specification.obj.objgen
+        if object_id in seen and object_id != _DIRECT_OBJECT:
             continue
-        seen.add(specification.obj.objgen)
+        seen.add(object_id)
         content = specification.get_file().read_bytes()
         size += len(content)
         if len(seen) > MAX_FILES or size > MAX_BYTES:
-            raise failures.too_large("What the document carries", f"{MAX_FILES} files, 1 GiB")
+            raise failures.too_large("The set of attached files", f"{MAX_FILES} files or 1 GiB")
         yield plain_name(specification.filename or "", default="attachment"), content
 
 
@@ -40,27 +40,30 @@ def _specifications(pdf: Pdf) -> Iterator[Any]:
         if specification is not None:
             yield specification
     for page in pdf.pages:
-        annotations: Any = page.obj.get("/Annots")
-        for annotation in (
-            cast("Any", annotations) if isinstance(annotations, pikepdf.Array) else ()
-        ):
-            if (
-                isinstance(annotation, pikepdf.Dictionary)
-                and annotation.get("/Subtype") == "/FileAttachment"
-            ):
-                holder: Any = annotation.get("/FS")
-                if isinstance(holder, pikepdf.Dictionary) and "/EF" in holder:
-                    yield _Pinned(holder)
+        for annotation in _file_annotations(page):
+            holder: Any = annotation.get("/FS")
+            if isinstance(holder, pikepdf.Dictionary) and "/EF" in holder:
+                yield _PageAttachment(holder)
 
 
-class _Pinned:
-    """A file specification that only an annotation knows."""
+def _file_annotations(page: pikepdf.Page) -> Iterator[Any]:
+    annotations: Any = page.obj.get("/Annots")
+    if not isinstance(annotations, pikepdf.Array):
+        return
+    for annotation in cast("Any", annotations):
+        is_dictionary = isinstance(annotation, pikepdf.Dictionary)
+        if is_dictionary and annotation.get("/Subtype") == "/FileAttachment":
+            yield annotation
+
+
+class _PageAttachment:
+    """A file specification that only an annotation refers to."""
 
     def __init__(self, holder: Any) -> None:
         self.obj = holder
         self.filename = str(holder.get("/UF") or holder.get("/F") or "")
 
-    def get_file(self) -> _Pinned:
+    def get_file(self) -> _PageAttachment:
         return self
 
     def read_bytes(self) -> bytes:

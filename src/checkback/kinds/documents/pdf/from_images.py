@@ -1,7 +1,7 @@
-"""Pictures as PDF pages: a JPEG goes in as it is, everything else without loss.
+"""Images as PDF pages: a JPEG is included unchanged, everything else without loss.
 
-A JPEG is never decoded, so that nothing of it is lost and a large one costs nothing. How it is
-turned (EXIF) becomes part of the page's drawing.
+A JPEG is never decoded, so there is no loss, and a large one costs nothing. Its EXIF orientation
+becomes part of the page's drawing.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name, Pdf, Stream
 from PIL import Image, ImageSequence
 
+from checkback.core.errors import JobFailed
 from checkback.kinds.documents import failures
 
 MAX_PIXELS = 100_000_000
 DEFAULT_DPI = 96.0
-#: The largest side of a page that readers promise to show (ISO 32000, annex C), in points.
+#: The largest side of a page that readers must support (ISO 32000, annex C), in points.
 MAX_SIDE = 14_400.0
 
 _COLOR_SPACES = {"L": "/DeviceGray", "RGB": "/DeviceRGB", "CMYK": "/DeviceCMYK"}
 _COMPONENTS = {"L": 1, "RGB": 3, "CMYK": 4}
 
-# The matrix that draws the unit square as each EXIF orientation asks for, and whether it lies on
-# its side.
+# The matrix that draws the unit square in each EXIF orientation, and whether width and height are
+# swapped.
 _ORIENTATIONS: dict[int, tuple[tuple[int, int, int, int, int, int], bool]] = {
     1: ((1, 0, 0, 1, 0, 0), False),
     2: ((-1, 0, 0, 1, 1, 0), False),
@@ -42,8 +43,8 @@ _ORIENTATION_TAG = 0x0112
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
-    """A picture's object in the PDF, and how large and which way it is drawn."""
+class _PdfImage:
+    """An image object of the PDF, with its size and orientation."""
 
     stream: Stream
     width: int
@@ -55,40 +56,47 @@ class _Picture:
 def image_to_pages(
     path: Path, pdf: Pdf, *, max_pages: int, done: Callable[[], None] = lambda: None
 ) -> int:
-    """Add a page for each frame of the picture to ``pdf``; returns how many.
+    """Add a page for each frame of the image to ``pdf``; returns the number of pages.
 
-    Raises the failures too_large and invalid_document, and what Pillow raises for a damaged
-    picture.
+    Raises the failures ``too_large`` and ``invalid_document``.
     """
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    count = 0
     try:
         with Image.open(path) as image:
             _check_size(image)
             if image.format == "JPEG":
                 _add_page(pdf, _jpeg(path, image, pdf))
                 return 1
-            for frame in ImageSequence.Iterator(image):
-                _check_size(frame)
-                count += 1
-                if count > max_pages:
-                    raise failures.too_many_pages(max_pages)
-                _add_page(pdf, _flate(frame, pdf))
-                done()
+            return _add_frames(image, pdf, max_pages, done)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise failures.too_large("The picture", f"{MAX_PIXELS // 1_000_000} megapixels") from None
+        raise _too_many_pixels() from None
     except (OSError, SyntaxError, ValueError, zlib.error) as error:
-        # Pillow says all kinds of things about a file that is cut or damaged.
-        raise failures.invalid_document("picture") from error
+        # Pillow raises any of these for a truncated or damaged file.
+        raise failures.invalid_document("an image") from error
+
+
+def _add_frames(image: Image.Image, pdf: Pdf, max_pages: int, done: Callable[[], None]) -> int:
+    count = 0
+    for frame in ImageSequence.Iterator(image):
+        _check_size(frame)
+        count += 1
+        if count > max_pages:
+            raise failures.too_many_pages(max_pages)
+        _add_page(pdf, _flate(frame, pdf))
+        done()
     return count
+
+
+def _too_many_pixels() -> JobFailed:
+    return failures.too_large("The image", f"{MAX_PIXELS // 1_000_000} megapixels")
 
 
 def _check_size(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
-        raise failures.too_large("The picture", f"{MAX_PIXELS // 1_000_000} megapixels")
+        raise _too_many_pixels()
 
 
-def _jpeg(path: Path, image: Image.Image, pdf: Pdf) -> _Picture:
+def _jpeg(path: Path, image: Image.Image, pdf: Pdf) -> _PdfImage:
     mode = image.mode if image.mode in _COLOR_SPACES else "RGB"
     stream = Stream(pdf, path.read_bytes())
     fields = _image_fields(image.width, image.height, 8) | {
@@ -96,37 +104,47 @@ def _jpeg(path: Path, image: Image.Image, pdf: Pdf) -> _Picture:
         "/Filter": Name.DCTDecode,
     }
     if mode == "CMYK" and "adobe" in image.info:
-        # Adobe's programs write CMYK inverted, and mark it.
+        # Adobe's programs write CMYK inverted, with a marker.
         fields["/Decode"] = Array([1, 0] * 4)
     _set(stream, fields)
-    return _Picture(stream, image.width, image.height, _dpi(image), _orientation(image))
+    return _PdfImage(stream, image.width, image.height, _dpi(image), _orientation(image))
 
 
-def _flate(frame: Image.Image, pdf: Pdf) -> _Picture:
-    mask: Stream | None = None
+def _flate(frame: Image.Image, pdf: Pdf) -> _PdfImage:
+    """A frame without loss: its pixels compressed, with its transparency as a mask."""
+    width, height = frame.size
     if frame.mode == "1":
-        fields = _image_fields(frame.width, frame.height, 1) | {"/ColorSpace": Name.DeviceGray}
-        return _Picture(
-            _compressed(pdf, frame.tobytes(), fields), frame.width, frame.height, _dpi(frame)
-        )
-    if "A" in frame.getbands() or "transparency" in frame.info:
-        rgba = frame.convert("RGBA")
-        alpha = rgba.getchannel("A")
-        if alpha.getextrema() != (255, 255):
-            shape = _image_fields(frame.width, frame.height, 8) | {"/ColorSpace": Name.DeviceGray}
-            mask = _compressed(pdf, alpha.tobytes(), shape)
-        plain = rgba.convert("L" if frame.mode in ("LA", "La") else "RGB")
-    elif frame.mode.startswith("I;16") or frame.mode == "I":
-        plain = _eight_bits(frame)
-    else:
-        plain = frame if frame.mode in _COLOR_SPACES else frame.convert("RGB")
-    fields = _image_fields(frame.width, frame.height, 8) | {
-        "/ColorSpace": _color_space(frame, plain.mode, pdf)
-    }
+        fields = _image_fields(width, height, 1) | {"/ColorSpace": Name.DeviceGray}
+        stream = _compressed(pdf, frame.tobytes(), fields)
+        return _PdfImage(stream, width, height, _dpi(frame))
+    plain, mask = _plain_and_mask(frame, pdf)
+    fields = _image_fields(width, height, 8)
+    fields["/ColorSpace"] = _color_space(frame, plain.mode, pdf)
     if mask is not None:
         fields["/SMask"] = mask
     stream = _compressed(pdf, plain.tobytes(), fields)
-    return _Picture(stream, frame.width, frame.height, _dpi(frame), _orientation(frame))
+    return _PdfImage(stream, width, height, _dpi(frame), _orientation(frame))
+
+
+def _plain_and_mask(frame: Image.Image, pdf: Pdf) -> tuple[Image.Image, Stream | None]:
+    """The frame with 8 bits for each color, and its transparency; None if it is opaque."""
+    if "A" in frame.getbands() or "transparency" in frame.info:
+        rgba = frame.convert("RGBA")
+        is_gray = frame.mode in ("LA", "La")
+        return rgba.convert("L" if is_gray else "RGB"), _mask(rgba, pdf)
+    if frame.mode.startswith("I;16") or frame.mode == "I":
+        return _eight_bits(frame), None
+    if frame.mode in _COLOR_SPACES:
+        return frame, None
+    return frame.convert("RGB"), None
+
+
+def _mask(rgba: Image.Image, pdf: Pdf) -> Stream | None:
+    alpha = rgba.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        return None
+    fields = _image_fields(rgba.width, rgba.height, 8) | {"/ColorSpace": Name.DeviceGray}
+    return _compressed(pdf, alpha.tobytes(), fields)
 
 
 def _image_fields(width: int, height: int, bits: int) -> dict[str, Any]:
@@ -151,21 +169,24 @@ def _set(stream: Stream, fields: dict[str, Any]) -> None:
 
 
 def _color_space(image: Image.Image, mode: str, pdf: Pdf) -> pikepdf.Object:
-    """The picture's own colours where it brings a profile for them, else the device's."""
+    """The color space of the image's own profile if it has one, else that of the device."""
     profile: object = image.info.get("icc_profile")
-    # Bytes 16 to 20 of a profile name the colours it is for.
-    spaces = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}
-    if isinstance(profile, bytes) and profile[16:20] == spaces[mode] and image.mode == mode:
+    if isinstance(profile, bytes) and _is_for(profile, mode) and image.mode == mode:
         stream = Stream(pdf, profile)
         _set(stream, {"/N": _COMPONENTS[mode], "/Alternate": Name(_COLOR_SPACES[mode])})
         return Array([Name.ICCBased, pdf.make_indirect(stream)])
     return Name(_COLOR_SPACES[mode])
 
 
+def _is_for(profile: bytes, mode: str) -> bool:
+    """Whether an ICC profile is for images of this mode, as its bytes 16 to 20 say."""
+    return profile[16:20] == {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}[mode]
+
+
 def _dpi(image: Image.Image) -> float:
-    given: Any = image.info.get("dpi")
+    resolution: Any = image.info.get("dpi")
     try:
-        dpi = float(given[0])
+        dpi = float(resolution[0])
     except (TypeError, ValueError, IndexError, ZeroDivisionError):
         return DEFAULT_DPI
     return dpi if 20 <= dpi <= 4800 else DEFAULT_DPI
@@ -173,15 +194,15 @@ def _dpi(image: Image.Image) -> float:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        found: Any = image.getexif().get(_ORIENTATION_TAG, 1)
+        orientation: Any = image.getexif().get(_ORIENTATION_TAG, 1)
     except (OSError, ValueError, SyntaxError):
         return 1
-    return found if found in _ORIENTATIONS else 1
+    return orientation if orientation in _ORIENTATIONS else 1
 
 
-def _add_page(pdf: Pdf, picture: _Picture) -> None:
-    matrix, sideways = _ORIENTATIONS[picture.orientation]
-    width, height = picture.width * 72 / picture.dpi, picture.height * 72 / picture.dpi
+def _add_page(pdf: Pdf, image: _PdfImage) -> None:
+    matrix, sideways = _ORIENTATIONS[image.orientation]
+    width, height = image.width * 72 / image.dpi, image.height * 72 / image.dpi
     if sideways:
         width, height = height, width
     scale = min(1.0, MAX_SIDE / max(width, height))
@@ -192,13 +213,13 @@ def _add_page(pdf: Pdf, picture: _Picture) -> None:
     page = Dictionary(
         Type=Name.Page,
         MediaBox=Array([0, 0, round(width, 3), round(height, 3)]),
-        Resources=Dictionary(XObject=Dictionary(Im0=pdf.make_indirect(picture.stream))),
+        Resources=Dictionary(XObject=Dictionary(Im0=pdf.make_indirect(image.stream))),
         Contents=pdf.make_stream(content.encode()),
     )
     pdf.pages.append(pikepdf.Page(pdf.make_indirect(page)))
 
 
 def _eight_bits(frame: Image.Image) -> Image.Image:
-    """A picture of 16 bits a pixel with the upper 8 of them."""
+    """An image of 16 bits per pixel, reduced to the upper 8 bits."""
     scaled: Any = frame.convert("I")
     return scaled.point(lambda value: value * (1 / 256)).convert("L")  # pyright: ignore

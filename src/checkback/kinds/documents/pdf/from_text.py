@@ -1,4 +1,4 @@
-"""Plain text as PDF pages, without any other program."""
+"""Plain text as PDF pages, without an external program."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ MAX_TEXT_BYTES = 50 << 20
 
 
 def read_text(path: Path) -> str:
-    """A file's text: UTF-8, UTF-16 with its mark, or else Windows-1252. Control characters are
-    gone.
-    """
+    """The text of a file: UTF-8, UTF-16 with a byte order mark, or else Windows-1252."""
     if path.stat().st_size > MAX_TEXT_BYTES:
         raise failures.too_large("The text", f"{MAX_TEXT_BYTES >> 20} MB")
     content = path.read_bytes()
@@ -32,8 +30,8 @@ def read_text(path: Path) -> str:
 
 
 def text_to_pdf(text: str, target: Path, *, max_pages: int) -> int:
-    """Write the text as A4 pages in a fixed-width font, long lines wrapped.
-    Returns how many pages.
+    """Write the text as A4 pages in a fixed-width font, with long lines wrapped; returns the number
+    of pages.
     """
     face = Typeface("mono")
     canvas = Canvas(str(target), pagesize=A4, pageCompression=1)
@@ -41,11 +39,7 @@ def text_to_pdf(text: str, target: Path, *, max_pages: int) -> int:
     rows = int(height // LEADING)
     count = 0
     for section in _clean(text).split("\f"):
-        lines = [
-            line
-            for given in section.split("\n")
-            for line in face.wrap(given.expandtabs(TAB), SIZE, width)
-        ]
+        lines = _wrapped(section, face, width)
         for start in range(0, max(1, len(lines)), rows):
             count += 1
             if count > max_pages:
@@ -53,6 +47,13 @@ def text_to_pdf(text: str, target: Path, *, max_pages: int) -> int:
             _draw_page(canvas, face, lines[start : start + rows])
     canvas.save()
     return count
+
+
+def _wrapped(text: str, face: Typeface, width: float) -> list[str]:
+    lines: list[str] = []
+    for line in text.split("\n"):
+        lines += face.wrap(line.expandtabs(TAB), SIZE, width)
+    return lines
 
 
 def draw_line(canvas: Canvas, face: Typeface, text: str, x: float, y: float, size: float) -> None:
@@ -75,5 +76,6 @@ def _draw_page(canvas: Canvas, face: Typeface, lines: list[str]) -> None:
 
 
 def _clean(text: str) -> str:
+    """The text with line feeds at line ends and without control characters."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(c for c in lines if c.isprintable() or c in "\n\t\f\xa0 ")

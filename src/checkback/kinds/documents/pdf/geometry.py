@@ -1,5 +1,5 @@
-"""A PDF page as people see it: its size and points on it, whatever its rotation
-and its boxes are.
+"""A PDF page as it is displayed: its size and positions on it, with its rotation and boxes
+applied.
 """
 
 from __future__ import annotations
@@ -8,38 +8,40 @@ from dataclasses import dataclass
 
 import pikepdf
 
-#: Letter, for pages whose box is broken.
+_Box = tuple[float, float, float, float]
+
+#: Letter, for pages with an invalid box.
 _DEFAULT_BOX = (0.0, 0.0, 612.0, 792.0)
 
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """What of a page is shown. Points here are in points from the top left of what is seen."""
+    """The displayed part of a page. Positions are in points from its top left."""
 
     left: float
     bottom: float
     right: float
     top: float
-    #: By how much the page is turned to the right when it is shown: 0, 90, 180 or 270.
+    #: The clockwise rotation of the displayed page: 0, 90, 180 or 270 degrees.
     rotation: int
 
     @property
     def width(self) -> float:
-        """As seen."""
+        """As displayed."""
         return self.top - self.bottom if self.rotation in (90, 270) else self.right - self.left
 
     @property
     def height(self) -> float:
-        """As seen."""
+        """As displayed."""
         return self.right - self.left if self.rotation in (90, 270) else self.top - self.bottom
 
     @property
     def box(self) -> pikepdf.Rectangle:
-        """The part that is seen, in the page's own coordinates."""
+        """The displayed part, in the page's own coordinates."""
         return pikepdf.Rectangle(self.left, self.bottom, self.right, self.top)
 
     def rectangle(self, x: float, y: float, width: float, height: float) -> pikepdf.Array:
-        """A rectangle that is seen at ``x`` and ``y``, in the page's own coordinates."""
+        """A rectangle that is displayed at ``x`` and ``y``, in the page's own coordinates."""
         first, second = self._point(x, y), self._point(x + width, y + height)
         across, up = sorted((first[0], second[0])), sorted((first[1], second[1]))
         return pikepdf.Array([round(value, 3) for value in (across[0], up[0], across[1], up[1])])
@@ -55,21 +57,24 @@ class PageView:
 
 
 def view(page: pikepdf.Page) -> PageView:
-    """How the page is seen."""
-    media, crop = _box(page.mediabox) or _DEFAULT_BOX, _box(page.cropbox)
-    shown = media
-    if crop is not None:
-        inside = (*map(max, media[:2], crop[:2]), *map(min, media[2:], crop[2:]))
-        if inside[0] < inside[2] and inside[1] < inside[3]:
-            shown = (inside[0], inside[1], inside[2], inside[3])
-    return PageView(*shown, rotation=int(page.rotation) % 360 // 90 * 90)
+    """The displayed part of a page: its crop box inside of its media box."""
+    media = _box(page.mediabox) or _DEFAULT_BOX
+    shown = _intersection(media, _box(page.cropbox) or media)
+    return PageView(*(shown or media), rotation=int(page.rotation) % 360 // 90 * 90)
 
 
-def _box(given: object) -> tuple[float, float, float, float] | None:
-    if not isinstance(given, pikepdf.Array) or len(given) != 4:
+def _intersection(one: _Box, other: _Box) -> _Box | None:
+    left, bottom = max(one[0], other[0]), max(one[1], other[1])
+    right, top = min(one[2], other[2]), min(one[3], other[3])
+    return (left, bottom, right, top) if left < right and bottom < top else None
+
+
+def _box(value: object) -> _Box | None:
+    """The corners of a box in order; None if it is not a box or is empty."""
+    if not isinstance(value, pikepdf.Array) or len(value) != 4:
         return None
     try:
-        x1, y1, x2, y2 = (float(str(value)) for value in given)
+        x1, y1, x2, y2 = (float(str(number)) for number in value)
     except ValueError:
         return None
     if x1 == x2 or y1 == y2:

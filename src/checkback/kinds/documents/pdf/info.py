@@ -1,4 +1,4 @@
-"""What a PDF says of itself, and its form's fields, in PDF.co's words (spec section 1.6)."""
+"""The metadata of a PDF and the fields of its form, in PDF.co's terms (spec section 1.6)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ MAX_FIELDS = 20_000
 _DATED = {"CreationDate": "/CreationDate", "ModificationDate": "/ModDate"}
 _TEXTS = {"Author": "/Author", "Title": "/Title", "Producer": "/Producer", "Subject": "/Subject",
           "Keywords": "/Keywords", "Creator": "/Creator"}  # fmt: skip
+_ALGORITHMS = {2: "RC4_40bit", 3: "RC4_128bit", 5: "AES_256bit", 6: "AES_256bit"}
 _RADIO, _PUSH, _COMBO = 1 << 15, 1 << 16, 1 << 17
 
 
 def information(path: Path, pdf: Pdf, *, password_given: bool) -> dict[str, Any]:
-    """Page count, texts, dates, the first page's box, protection and permissions."""
+    """Page count, metadata, dates, the box of the first page, protection and permissions."""
     if not pdf.pages:
         raise failures.invalid_document()
     info: dict[str, Any] = {"PageCount": len(pdf.pages)}
@@ -35,33 +36,37 @@ def information(path: Path, pdf: Pdf, *, password_given: bool) -> dict[str, Any]
 
 
 def form_fields(pdf: Pdf) -> list[dict[str, Any]]:
-    """Every field with a value, by its whole name. Raises ``unsupported`` for a form that is XFA
+    """Every field with its value, by its full name. Raises ``unsupported`` for a form with XFA
     only.
     """
     form: Any = pdf.Root.get("/AcroForm")
     if form is None:
         return []
-    pages = {page.obj.objgen: index for index, page in enumerate(pdf.pages)}
-    placed = _widget_pages(pdf)
-    found: list[dict[str, Any]] = []
-    for field in pdf.acroform.fields:
-        kind = field.field_type
-        if not kind or len(found) >= MAX_FIELDS:
-            continue
-        found.append(
-            {
-                "FieldName": field.fully_qualified_name,
-                "Value": _value(field),
-                "Type": _type(str(kind), int(field.flags)),
-                "AltFieldName": field.alternate_name or "",
-                "PageIndex": _page_index(field.obj, pages, placed),
-            }
-        )
-    if not found and "/XFA" in form:
+    pages = _PageIndexes(pdf)
+    fields: list[dict[str, Any]] = []
+    for field in filter(_has_type, pdf.acroform.fields):
+        if len(fields) >= MAX_FIELDS:
+            break
+        fields.append(_field(field, pages))
+    if not fields and "/XFA" in form:
         raise failures.unsupported(
             "An XFA form", "Open it in its own program and save it as an ordinary PDF."
         )
-    return found
+    return fields
+
+
+def _has_type(field: Any) -> bool:
+    return bool(field.field_type)
+
+
+def _field(field: Any, pages: _PageIndexes) -> dict[str, Any]:
+    return {
+        "FieldName": field.fully_qualified_name,
+        "Value": _value(field),
+        "Type": _type(str(field.field_type), int(field.flags)),
+        "AltFieldName": field.alternate_name or "",
+        "PageIndex": pages.of_field(field.obj),
+    }
 
 
 def _value(field: Any) -> str:
@@ -71,53 +76,52 @@ def _value(field: Any) -> str:
     if isinstance(value, pikepdf.Array):
         return ", ".join(str(item) for item in cast("Any", value))
     text = str(value)
-    return (
-        text.removeprefix("/")
-        if isinstance(value, pikepdf.Object) and text.startswith("/")
-        else text
-    )
+    is_name = isinstance(value, pikepdf.Object) and text.startswith("/")
+    return text.removeprefix("/") if is_name else text
 
 
 def _type(kind: str, flags: int) -> str:
-    match kind:
-        case "/Tx":
-            return "EditBox"
-        case "/Btn":
-            return (
-                "PushButton" if flags & _PUSH else "RadioButton" if flags & _RADIO else "CheckBox"
-            )
-        case "/Ch":
-            return "ComboBox" if flags & _COMBO else "ListBox"
-        case "/Sig":
-            return "Signature"
-        case _:
-            return kind.removeprefix("/")
+    if kind == "/Btn":
+        return _button_type(flags)
+    if kind == "/Ch":
+        return "ComboBox" if flags & _COMBO else "ListBox"
+    return {"/Tx": "EditBox", "/Sig": "Signature"}.get(kind, kind.removeprefix("/"))
 
 
-def _widget_pages(pdf: Pdf) -> dict[tuple[int, int], int]:
-    """On which page each widget stands: not every one tells its page itself."""
-    placed: dict[tuple[int, int], int] = {}
-    for index, page in enumerate(pdf.pages):
-        annotations: Any = page.obj.get("/Annots")
-        if isinstance(annotations, pikepdf.Array):
-            for annotation in cast("Any", annotations):
-                placed.setdefault(annotation.objgen, index)
-    return placed
+def _button_type(flags: int) -> str:
+    if flags & _PUSH:
+        return "PushButton"
+    return "RadioButton" if flags & _RADIO else "CheckBox"
 
 
-def _page_index(
-    field: Any, pages: dict[tuple[int, int], int], placed: dict[tuple[int, int], int]
-) -> int | None:
-    kids: Any = field.get("/Kids")
-    widgets: list[Any] = [field, *(kids or [])]
-    for widget in widgets:
-        found = placed.get(widget.objgen)
-        page: Any = widget.get("/P") if isinstance(widget, pikepdf.Dictionary) else None
-        if found is None and page is not None:
-            found = pages.get(page.objgen)
-        if found is not None:
-            return found
-    return None
+class _PageIndexes:
+    """Finds the page of a form field."""
+
+    def __init__(self, pdf: Pdf) -> None:
+        self._pages: dict[tuple[int, int], int] = {}
+        self._widgets: dict[tuple[int, int], int] = {}
+        for index, page in enumerate(pdf.pages):
+            self._pages[page.obj.objgen] = index
+            annotations: Any = page.obj.get("/Annots")
+            if isinstance(annotations, pikepdf.Array):
+                for annotation in cast("Any", annotations):
+                    self._widgets.setdefault(annotation.objgen, index)
+
+    def of_field(self, field: Any) -> int | None:
+        """The page of the field's first widget with a known page."""
+        kids: Any = field.get("/Kids")
+        for widget in (field, *(kids or ())):
+            index = self._of_widget(widget)
+            if index is not None:
+                return index
+        return None
+
+    def _of_widget(self, widget: Any) -> int | None:
+        index = self._widgets.get(widget.objgen)
+        if index is not None or not isinstance(widget, pikepdf.Dictionary):
+            return index
+        page: Any = widget.get("/P")
+        return None if page is None else self._pages.get(page.objgen)
 
 
 def _protection(pdf: Pdf, *, password_given: bool) -> dict[str, Any]:
@@ -141,10 +145,9 @@ def _protection(pdf: Pdf, *, password_given: bool) -> dict[str, Any]:
 
 def _algorithm(pdf: Pdf) -> str:
     encryption = pdf.encryption
-    return {2: "RC4_40bit", 3: "RC4_128bit", 5: "AES_256bit", 6: "AES_256bit"}.get(
-        encryption.R,
-        "AES_128bit" if "aes" in str(encryption.stream_method).lower() else "RC4_128bit",
-    )
+    if encryption.R in _ALGORITHMS:
+        return _ALGORITHMS[encryption.R]
+    return "AES_128bit" if "aes" in str(encryption.stream_method).lower() else "RC4_128bit"
 
 
 def _rectangle(pdf: Pdf) -> dict[str, Any]:
@@ -160,7 +163,7 @@ def _has_outline(pdf: Pdf) -> bool:
 
 
 def _moment(value: Any) -> str | None:
-    """A date as ISO 8601; as the document has it where that is no date."""
+    """A date in ISO 8601; unchanged if it is not a PDF date."""
     text = _text(value)
     try:
         return decode_pdf_date(text).isoformat() if text else None

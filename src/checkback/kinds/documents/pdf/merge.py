@@ -1,4 +1,4 @@
-"""Several PDFs joined into one that keeps what belongs to their pages, and their attached files."""
+"""Joins several PDFs into one that keeps what belongs to their pages, and their attached files."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def merge(
 ) -> int:
     """Write the pages of all parts to ``target`` and return how many there are.
 
-    Form fields stay fields, renamed where two parts use the same name for different fields;
-    bookmarks, links, layers and attachments are kept. ``password`` opens the parts that need one.
+    Form fields, bookmarks, links, layers and attachments are kept. Fields are renamed if two parts
+    use the same name for different fields. ``password`` opens the parts that need one.
     """
     with Pdf.new() as merged:
         for done, part in enumerate(parts, 1):
@@ -39,9 +39,9 @@ def merge(
 
 
 def open_with(path: Path, password: str) -> Pdf:
-    """Open a PDF, with the password where that opens it: an owner's one allows everything.
+    """Open a PDF, with the password if it fits. The owner password allows everything.
 
-    A job that works on many files has one password, and other files may need none.
+    A job with many files has one password, and some of the files may need none.
     """
     try:
         return Pdf.open(path, password=password)
@@ -52,7 +52,7 @@ def open_with(path: Path, password: str) -> Pdf:
 
 
 def _refuse_dynamic_form(source: Pdf) -> None:
-    """A form of XFA alone has one page that asks for another reader; joining those helps nobody."""
+    """Refuse a form with XFA only: its one page only says that another reader is needed."""
     form = source.Root.get(Name.AcroForm)
     if form is not None and Name.XFA in form and not list(source.acroform.fields):
         raise failures.unsupported(
@@ -61,7 +61,7 @@ def _refuse_dynamic_form(source: Pdf) -> None:
 
 
 def _carry_form_defaults(source: Pdf, merged: Pdf) -> None:
-    """Fields without appearances are drawn by the reader, if the document asks it to."""
+    """Keep the setting that makes readers draw fields without appearances."""
     form = source.Root.get(Name.AcroForm)
     if form is not None and Name.AcroForm in merged.Root and form.get(Name.NeedAppearances):
         merged.Root.AcroForm.NeedAppearances = True
@@ -73,12 +73,12 @@ def _carry_attachments(source: Pdf, merged: Pdf) -> None:
         while unique in merged.attachments:
             number += 1
             unique = f"{number}-{name}"
-        given = source.attachments[name]
-        file = given.get_file()
+        attachment = source.attachments[name]
+        file = attachment.get_file()
         merged.attachments[unique] = pikepdf.AttachedFileSpec(
             merged,
             file.read_bytes(),
-            description=given.description,
-            filename=given.filename or name,
+            description=attachment.description,
+            filename=attachment.filename or name,
             mime_type=file.mime_type,
         )

@@ -1,11 +1,12 @@
-"""A layer of recognised text under scanned pages, by Tesseract; pages that have text stay as they
-are.
+"""Puts a layer of recognized text under scanned pages, by Tesseract. Pages with text are
+unchanged.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -24,29 +25,42 @@ SECONDS_PER_PAGE = 60.0
 _LANGUAGE = re.compile(r"[A-Za-z0-9_/-]{1,40}")
 
 
-def find_tesseract(languages: str, folder: Path) -> str:
-    """Tesseract's program, once it is sure that it has these languages (``eng+deu``).
+@dataclass(frozen=True, slots=True)
+class OcrOutput:
+    """An output format of Tesseract: its extension, and the options for it."""
 
-    Raises the failure program_missing, which names the languages that are installed.
+    extension: str
+    options: tuple[str, ...] = ()
+
+
+TEXT_LAYER = OcrOutput("pdf", ("-c", "textonly_pdf=1"))
+"""A PDF page with the recognized text, invisible, each word at its position in the image."""
+
+
+def find_tesseract(languages: str, folder: Path) -> str:
+    """The path of Tesseract, if it has these languages (``eng+deu``).
+
+    Raises the failure ``program_missing``, which lists the installed languages.
     """
     program = external_programs.TESSERACT.find()
     if program is None:
         raise failures.program_missing(
             "Tesseract",
             external_programs.TESSERACT.install,
-            "Without it, pages that hold text already can be read.",
+            "Without it, only pages with text can be read.",
         )
     wanted = languages.replace(",", "+").split("+")
     installed = installed_languages(program, folder)
-    if not all(_LANGUAGE.fullmatch(one) for one in wanted):
-        raise failures.invalid_option("lang", "languages by Tesseract's names, as in eng+deu")
+    if not all(map(_LANGUAGE.fullmatch, wanted)):
+        expected = "languages by Tesseract's names, as in eng+deu"
+        raise failures.invalid_option("lang", expected, languages)
     if not set(wanted) <= set(installed):
         raise _language_missing(installed)
     return program
 
 
 def installed_languages(program: str, folder: Path) -> list[str]:
-    """The languages that this Tesseract can read."""
+    """The languages that this Tesseract has."""
     listed = external_programs.run([program, "--list-langs"], folder, seconds=20).printed
     return [line for line in listed.splitlines()[1:] if _LANGUAGE.fullmatch(line) and line != "osd"]
 
@@ -59,51 +73,57 @@ def make_searchable(
     folder: Path,
     page_done: Callable[[int, int], None],
 ) -> int:
-    """Put the recognised text under each of these pages that has none; returns how many those were.
+    """Put recognized text under each of these pages without text; returns the number of such pages.
 
-    ``document`` is PDFium's view of the file that ``pdf`` holds.
+    ``document`` is the same file as ``pdf``, opened by PDFium.
     """
     program = find_tesseract(languages, folder)
-    recognised = 0
+    recognized = 0
     for done, index in enumerate(pages, 1):
         if not _has_text(document, index):
-            layer = recognise(
-                program, render(document, index, dpi=DPI, grayscale=True), languages, folder
-            )
+            image = render(document, index, dpi=DPI, grayscale=True)
+            layer = run_tesseract(program, image, languages, folder, DPI, TEXT_LAYER)
             _put_under(pdf, index, layer)
-            recognised += 1
+            recognized += 1
         page_done(done, len(pages))
-    return recognised
+    return recognized
 
 
-def recognise(program: str, image: Image.Image, languages: str, folder: Path) -> Path:
-    """A PDF page with the picture's text, invisible, each word where it stands in the picture."""
-    place = Path(mkdtemp(prefix="ocr-", dir=folder))
-    given = place / "page.pgm"
-    image.save(given)
+def run_tesseract(
+    program: str, image: Image.Image, languages: str, folder: Path, dpi: int, output: OcrOutput
+) -> Path:
+    """The file that Tesseract makes from the image of one page.
+
+    Raises the failures of a program that fails or is too slow.
+    """
+    run_folder = Path(mkdtemp(prefix="ocr-", dir=folder))
+    source = run_folder / "page.pgm"
+    image.save(source)
     command = [
         program,
-        str(given),
-        str(place / "text"),
+        str(source),
+        str(run_folder / "text"),
         "-l",
         languages.replace(",", "+"),
         "--dpi",
-        str(DPI),
+        str(dpi),
+        *output.options,
+        output.extension,
     ]
     finished = external_programs.run(
-        [*command, "-c", "textonly_pdf=1", "pdf"],
-        place,
+        command,
+        run_folder,
         seconds=SECONDS_PER_PAGE,
-        # With more threads it needs up to twice the processor for the same page.
+        # With more threads it needs up to twice the CPU time for the same page.
         more={"OMP_THREAD_LIMIT": "1"},
     )
-    given.unlink()
-    made = place / "text.pdf"
+    source.unlink()
+    target = run_folder / f"text.{output.extension}"
     if finished.code is None:
-        raise failures.too_large("A page", f"{SECONDS_PER_PAGE:.0f} seconds of Tesseract's time")
-    if finished.code != 0 or not made.is_file():
+        raise failures.too_large("A page", f"{SECONDS_PER_PAGE:.0f} seconds of Tesseract time")
+    if finished.code != 0 or not target.is_file():
         raise failures.program_failed("Tesseract")
-    return made
+    return target
 
 
 def _has_text(document: Any, index: int) -> bool:
@@ -120,7 +140,7 @@ def _put_under(pdf: Pdf, index: int, layer: Path) -> None:
     page = pdf.pages[index]
     box = pikepdf.Rectangle(pikepdf.Array(page.cropbox))
     with Pdf.open(layer) as text:
-        # Placed as people see the page: turned with it where it has a rotation.
+        # The layer is rotated with the page.
         page.add_underlay(text.pages[0], box)
     layer.unlink()
 

@@ -1,4 +1,4 @@
-"""Protection of PDFs: four algorithms, and what readers let people do."""
+"""Protection of PDFs: four algorithms, and the permissions that readers follow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pikepdf import Encryption, Permissions
 
 from checkback.kinds.documents.args.making_args import Algorithm
 
-# RC4 is broken; it is for readers of the 1990s only, and cannot leave metadata readable or use AES.
+# RC4 is insecure and only for readers of the 1990s; it cannot leave metadata readable.
 _REVISIONS: dict[Algorithm, Literal[2, 3, 4, 6]] = {
     "AES_256bit": 6,
     "AES_128bit": 4,
@@ -20,9 +20,7 @@ _REVISIONS: dict[Algorithm, Literal[2, 3, 4, 6]] = {
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What somebody without the owner's password may do. Readers hold to it or not; it hides
-    nothing.
-    """
+    """What people without the owner password may do. Readers may ignore it: it hides nothing."""
 
     accessibility: bool = False
     assembly: bool = False
@@ -35,7 +33,7 @@ class Allowed:
 
 
 def encryption(owner: str, user: str, algorithm: Algorithm, allowed: Allowed) -> Encryption:
-    """How a file is to be encrypted, for ``Pdf.save``."""
+    """The encryption of a file, for ``Pdf.save``."""
     revision = _REVISIONS[algorithm]
     permissions = Permissions(
         accessibility=allowed.accessibility,

@@ -1,4 +1,4 @@
-"""Pages turned into pictures of themselves, so that nothing on them can be searched or copied."""
+"""Rasterizes pages, so that their text can no longer be selected or searched."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ QUALITY = 85
 def make_unsearchable(
     document: Any, pdf: Pdf, pages: Sequence[int], page_done: Callable[[int, int], None]
 ) -> None:
-    """Replace these pages of ``pdf`` by what PDFium draws of ``document``, the same file.
+    """Replace these pages of ``pdf`` by images that PDFium draws from ``document``, the same file.
 
-    Form fields and comments become part of the picture. Structure with texts for screen readers
-    goes too.
+    Form fields and comments become part of the image. The structure with texts for screen readers
+    is removed too.
     """
     for done, index in enumerate(pages, 1):
         content = BytesIO()
@@ -31,10 +31,15 @@ def make_unsearchable(
         width, height = document.get_page_size(index)
         _replace(pdf, index, content.getvalue(), pixels, (width, height))
         page_done(done, len(pages))
+    _drop_structure(pdf)
+    _drop_lost_fields(pdf)
+
+
+def _drop_structure(pdf: Pdf) -> None:
+    """Remove the structure of the text, which screen readers use."""
     for key in ("/StructTreeRoot", "/MarkInfo", "/PieceInfo"):
         if key in pdf.Root:
             del pdf.Root[key]
-    _drop_lost_fields(pdf)
 
 
 def _replace(
@@ -57,7 +62,7 @@ def _replace(
             del page[key]
     width, height = (round(value, 3) for value in size)
     page.MediaBox = Array([0, 0, width, height])
-    # What the page would inherit from above it stands here, so that it does not.
+    # These entries override what the page would inherit.
     page.CropBox = Array([0, 0, width, height])
     page.Rotate = 0
     page.Resources = Dictionary(XObject=Dictionary(Im0=pdf.make_indirect(stream)))
@@ -65,25 +70,31 @@ def _replace(
 
 
 def _drop_lost_fields(pdf: Pdf) -> None:
-    """Fields whose place is gone would still tell their values."""
-    form = pdf.Root.get(Name.AcroForm)
-    if form is None:
+    """Remove the fields without a widget: their values would still be in the file."""
+    if Name.AcroForm not in pdf.Root:
         return
-    places = {
-        annotation.objgen
-        for page in pdf.pages
-        for annotation in _annotations(page)
-        if annotation.get(Name.Subtype) == Name.Widget
-    }
-    if not places:
+    widgets = _widgets(pdf)
+    if not widgets:
         del pdf.Root[Name.AcroForm]
         return
     for field in list(pdf.acroform.fields):
-        shown = [one.obj.objgen for one in pdf.acroform.get_annotations_for_field(field)]
-        if not places.intersection(shown):
+        shown = [widget.obj.objgen for widget in pdf.acroform.get_annotations_for_field(field)]
+        if widgets.isdisjoint(shown):
             pdf.acroform.remove_fields([field])
 
 
+def _widgets(pdf: Pdf) -> set[tuple[int, int]]:
+    """The object ids of the widgets on all pages."""
+    widgets: set[tuple[int, int]] = set()
+    for page in pdf.pages:
+        for annotation in _annotations(page):
+            if annotation.get(Name.Subtype) == Name.Widget:
+                widgets.add(annotation.objgen)
+    return widgets
+
+
 def _annotations(page: pikepdf.Page) -> list[Any]:
-    found = page.obj.get(Name.Annots)
-    return [one for one in found if isinstance(one, Dictionary)] if isinstance(found, Array) else []
+    annotations = page.obj.get(Name.Annots)
+    if not isinstance(annotations, Array):
+        return []
+    return [annotation for annotation in annotations if isinstance(annotation, Dictionary)]

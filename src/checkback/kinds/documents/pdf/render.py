@@ -1,4 +1,4 @@
-"""Pages drawn by PDFium, never larger than a fixed number of pixels."""
+"""Renders pages by PDFium, within a maximum number of pixels."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ MAX_PIXELS = 40_000_000
 def rendered(
     document: Any, index: int, *, dpi: float, grayscale: bool = False
 ) -> Generator[Image.Image]:
-    """A page as a picture with its form fields, RGB or gray, for as long as the context is open.
+    """A page as an image with its form fields, RGB or gray, while the context is open.
 
-    A page of giant size is drawn coarser, not refused. The pixels are PDFium's own memory: copying
-    them would cost as much as drawing a page of text.
+    A very large page is rendered at a lower resolution. The pixels are PDFium's own memory: copying
+    them would take as long as rendering a page of text.
     """
     page = document[index]
     try:
         width, height = page.get_size()
         scale = min(dpi / 72, (MAX_PIXELS / max(1.0, width * height)) ** 0.5)
-        # Red first, as pictures are stored: turning the bytes round later takes a quarter of the
+        # Red first, as images are stored: reordering the bytes later would take a quarter of the
         # time.
         bitmap = page.render(scale=scale, grayscale=grayscale, rev_byteorder=True)
         try:
@@ -38,6 +38,6 @@ def rendered(
 
 
 def render(document: Any, index: int, *, dpi: float, grayscale: bool = False) -> Image.Image:
-    """As ``rendered``, as a picture of its own that may be kept."""
+    """As ``rendered``, as a separate image that may be kept."""
     with rendered(document, index, dpi=dpi, grayscale=grayscale) as image:
         return image.copy()

@@ -1,13 +1,16 @@
-"""A PDF cut into several, each with the form fields, links, layers and bookmarks of its pages."""
+"""Splits a PDF into several, each with the form fields, links, layers and bookmarks of its
+pages.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from io import BytesIO
+from pathlib import Path
 
 from pikepdf import Pdf
 
-#: Parts up to which bookmarks go along: looking them all through for each of thousands of parts
+#: Bookmarks are kept for at most this many parts: searching all bookmarks for thousands of parts
 #: takes long.
 MAX_PARTS_WITH_OUTLINES = 100
 
@@ -18,7 +21,7 @@ def split(source: Pdf, groups: Sequence[Sequence[int]]) -> Iterator[bytes]:
     for group in groups:
         with Pdf.new() as part:
             part.add_pages_from(source, list(group), outlines=outlines)
-            # Pages often share one list of all fonts and pictures of the document.
+            # Pages often share one list of all fonts and images of the document.
             part.remove_unreferenced_resources()
             content = BytesIO()
             part.save(content)
@@ -26,16 +29,23 @@ def split(source: Pdf, groups: Sequence[Sequence[int]]) -> Iterator[bytes]:
 
 
 def part_suffix(group: Sequence[int]) -> str:
-    """What tells a part's file from the others': ``_page1``, ``_page2-4``; people count from 1."""
+    """The suffix of a part's file name, with pages counted from 1: ``_page1``, ``_page2-4``."""
     first, last = group[0] + 1, group[-1] + 1
     return f"_page{first}" if len(group) == 1 else f"_page{first}-{last}"
 
 
 def select_pages(source: Pdf, pages: Sequence[int]) -> Pdf:
-    """A new PDF of these pages only; the source itself where they are all of it, in order."""
+    """A new PDF of these pages only; the source itself if they are all its pages, in order."""
     if list(pages) == list(range(len(source.pages))):
         return source
-    chosen = Pdf.new()
-    chosen.add_pages_from(source, list(pages))
-    chosen.remove_unreferenced_resources()
-    return chosen
+    selected = Pdf.new()
+    selected.add_pages_from(source, list(pages))
+    selected.remove_unreferenced_resources()
+    return selected
+
+
+def save_pages(source: Pdf, pages: Sequence[int], target: Path) -> int:
+    """Save a PDF of these pages only; returns the number of pages."""
+    with select_pages(source, pages) as selected:
+        selected.save(target)
+        return len(selected.pages)

@@ -1,4 +1,4 @@
-"""Pages of a PDF as picture files."""
+"""Pages of a PDF as image files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _SAVE: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def draw_pages(work: DocumentWork, args: ImageArgs, dpi: float) -> int:
-    """Draw the pages that the arguments name, and keep the files; returns how many pages the
-    document has.
+    """Render the pages that the arguments name, and keep the files; returns the page count of the
+    document.
     """
     with open_pdf(work.source.path, args) as document:
         document.init_forms()
@@ -29,25 +29,32 @@ def draw_pages(work: DocumentWork, args: ImageArgs, dpi: float) -> int:
         if args.type == "tiff":
             work.output(_tiff(work, document, indexes, dpi), "tiff")
         else:
-            if len(indexes) > MAX_FILES:
-                raise failures.too_many_pages(MAX_FILES)
-            kind, options = _SAVE[args.type]
-            if work.options.jpeg_quality is not None and args.type == "jpg":
-                options = {"quality": work.options.jpeg_quality}
-            for done, index in enumerate(indexes, 1):
-                target = work.folder / f"page-{index}"
-                with rendered(document, index, dpi=dpi) as image:
-                    image.save(target, kind, dpi=(dpi, dpi), **options)
-                work.output(target, args.type, suffix=f"_{index + 1}")
-                work.page_done(done, len(indexes))
+            _output_images(work, document, indexes, args.type, dpi)
         return len(document)
 
 
+def _output_images(
+    work: DocumentWork, document: Any, indexes: list[int], extension: str, dpi: float
+) -> None:
+    """Keep one file for each page."""
+    if len(indexes) > MAX_FILES:
+        raise failures.too_many_pages(MAX_FILES)
+    image_format, options = _SAVE[extension]
+    if work.options.jpeg_quality is not None and extension == "jpg":
+        options = {"quality": work.options.jpeg_quality}
+    for done, index in enumerate(indexes, 1):
+        target = work.folder / f"page-{index}"
+        with rendered(document, index, dpi=dpi) as image:
+            image.save(target, image_format, dpi=(dpi, dpi), **options)
+        work.output(target, extension, suffix=f"_{index + 1}")
+        work.page_done(done, len(indexes))
+
+
 def _tiff(work: DocumentWork, document: Any, indexes: list[int], dpi: float) -> Path:
-    """One file of all pages, each drawn when it is its turn: memory holds one at a time."""
+    """One file of all pages, rendered one by one: only one page is in memory at a time."""
     target = work.folder / "pages.tiff"
 
-    def later() -> Any:
+    def following_pages() -> Any:
         for done, index in enumerate(indexes[1:], 2):
             yield render(document, index, dpi=dpi)
             work.page_done(done, len(indexes))
@@ -57,7 +64,7 @@ def _tiff(work: DocumentWork, document: Any, indexes: list[int], dpi: float) -> 
         target,
         "TIFF",
         save_all=True,
-        append_images=later(),
+        append_images=following_pages(),
         compression="tiff_deflate",
         dpi=(dpi, dpi),
     )

@@ -25,8 +25,8 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One worksheet. Its rows begin at the first cell, are equally long, and hold "" where nothing
-    is.
+    """One worksheet. Its rows begin at the first cell, have the same length, and have "" for empty
+    cells.
     """
 
     name: str
@@ -36,15 +36,16 @@ class Sheet:
 
     @property
     def cells(self) -> int:
-        """How many cells there are, empty ones included."""
+        """The number of cells, including empty ones."""
         return len(self.rows) * (len(self.rows[0]) if self.rows else 0)
 
 
 def read_sheet(path: Path, worksheet_index: str, *, max_cells: int = MAX_CELLS) -> Sheet:
     """One worksheet of a spreadsheet, or a CSV file as its only one.
 
-    ``worksheet_index`` counts from 1; nothing or "0" is the first. Raises the failures
-    index_out_of_range, invalid_option, too_large, password_needed and invalid_document.
+    ``worksheet_index`` counts from 1; an empty text or "0" is the first. Raises the failures
+    ``index_out_of_range``, ``invalid_option``, ``too_large``, ``password_needed`` and
+    ``invalid_document``.
     """
     file_type = sniff(path)
     if file_type is FileType.ENCRYPTED_OFFICE:
@@ -53,7 +54,7 @@ def read_sheet(path: Path, worksheet_index: str, *, max_cells: int = MAX_CELLS) 
         sheet_number(worksheet_index, 1)
         return Sheet("csv", 1, _read_csv(path, max_cells))
     if file_type not in SPREADSHEETS:
-        raise failures.invalid_document("spreadsheet")
+        raise failures.invalid_document("a spreadsheet")
     with _open(path) as workbook:
         names = workbook.sheet_names
         number = sheet_number(worksheet_index, len(names))
@@ -61,28 +62,28 @@ def read_sheet(path: Path, worksheet_index: str, *, max_cells: int = MAX_CELLS) 
 
 
 def sheet_number(worksheet_index: str, count: int) -> int:
-    """The worksheet that is meant, counted from 1."""
+    """The number of the worksheet, from 1."""
     text = worksheet_index.strip()
-    if not text.lstrip("-").isdecimal() and text:
+    if text and not text.lstrip("-").isdecimal():
         raise failures.invalid_option(
-            "worksheet_index", "the number of a worksheet, the first being 1"
+            "worksheet_index", "the number of a worksheet, from 1", worksheet_index
         )
     number = int(text or "1") or 1
     if not 1 <= number <= count:
-        raise failures.index_out_of_range(count)
+        raise failures.index_out_of_range(number, count)
     return number
 
 
 def cell_counts(path: Path) -> list[int]:
-    """How many cells each worksheet has."""
+    """The number of cells of each worksheet."""
     if sniff(path) is FileType.ENCRYPTED_OFFICE:
         raise failures.password_needed()
+    counts: list[int] = []
     with _open(path) as workbook:
-        found: list[int] = []
         for index in range(len(workbook.sheet_names)):
             sheet = workbook.get_sheet_by_index(index)
-            found.append(sheet.height * sheet.width)
-        return found
+            counts.append(sheet.height * sheet.width)
+    return counts
 
 
 def _open(path: Path) -> python_calamine.CalamineWorkbook:
@@ -92,7 +93,7 @@ def _open(path: Path) -> python_calamine.CalamineWorkbook:
     except python_calamine.PasswordError:
         raise failures.password_needed() from None
     except (python_calamine.CalamineError, OSError) as error:
-        raise failures.invalid_document("spreadsheet") from error
+        raise failures.invalid_document("a spreadsheet") from error
 
 
 def _read_rows(
@@ -105,7 +106,7 @@ def _read_rows(
 
 
 def plain(value: object) -> Value:
-    """A cell's value: dates and times in ISO 8601, whole numbers without a point."""
+    """The value of a cell: dates and times in ISO 8601, whole numbers without a decimal point."""
     if isinstance(value, bool | str | int):
         return value
     if isinstance(value, float):
@@ -114,12 +115,15 @@ def plain(value: object) -> Value:
         return value.isoformat(sep="T", timespec="auto")
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
-    if isinstance(value, dt.timedelta):
-        seconds = value.total_seconds()
-        hours, rest = divmod(abs(seconds), 3600)
-        minutes, rest = divmod(rest, 60)
-        return f"{'-' if seconds < 0 else ''}{hours:02.0f}:{minutes:02.0f}:{rest:02.0f}"
-    return ""
+    return _duration(value) if isinstance(value, dt.timedelta) else ""
+
+
+def _duration(value: dt.timedelta) -> str:
+    seconds = value.total_seconds()
+    hours, rest = divmod(abs(seconds), 3600)
+    minutes, rest = divmod(rest, 60)
+    sign = "-" if seconds < 0 else ""
+    return f"{sign}{hours:02.0f}:{minutes:02.0f}:{rest:02.0f}"
 
 
 def _read_csv(path: Path, max_cells: int) -> list[list[Value]]:
@@ -128,7 +132,7 @@ def _read_csv(path: Path, max_cells: int) -> list[list[Value]]:
     try:
         rows = _bounded(csv.reader(text.splitlines(keepends=True), _dialect(text)), max_cells)
     except csv.Error:
-        raise failures.invalid_document("CSV") from None
+        raise failures.invalid_document("a CSV file") from None
     width = max(map(len, rows), default=0)
     if width * len(rows) > max_cells:
         raise failures.too_large("The CSV file", f"{max_cells:,} cells")
@@ -147,19 +151,20 @@ def _bounded(reader: Iterator[list[str]], max_cells: int) -> list[list[Value]]:
 
 
 def _dialect(text: str) -> type[csv.Dialect]:
-    """Commas, semicolons, tabs or bars: what parts most lines into the same number of fields, over
-    one.
+    """The delimiter that splits most lines into the same number of fields, if that is over one: a
+    comma, semicolon, tab or bar.
     """
     lines = [line for line in islice(text.splitlines(), 50) if line.strip()]
+    best = max(",;\t|", key=lambda delimiter: _evenness(lines, delimiter))
 
-    def evenness(mark: str) -> tuple[int, int]:
-        counts = [len(row) for row in csv.reader(lines, delimiter=mark)]
-        usual = max(set(counts), key=lambda count: (counts.count(count), count), default=1)
-        return (counts.count(usual) if usual > 1 else 0, usual)
-
-    best = max(",;\t|", key=evenness)
-
-    class Found(csv.excel):
+    class Dialect(csv.excel):
         delimiter = best
 
-    return Found
+    return Dialect
+
+
+def _evenness(lines: list[str], delimiter: str) -> tuple[int, int]:
+    """How many lines have the most frequent number of fields, and that number."""
+    counts = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
+    usual = max(set(counts), key=lambda count: (counts.count(count), count), default=1)
+    return (counts.count(usual) if usual > 1 else 0, usual)

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from checkback.kinds.documents.sheets.read import Sheet, Value
 
-# What XML 1.0 cannot hold, not even escaped.
+# Characters that XML 1.0 does not allow, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -49,16 +49,13 @@ def to_html(sheet: Sheet) -> str:
 
 
 def to_txt(sheet: Sheet) -> str:
-    """Columns lined up with blanks, numbers to the right, CRLF at line ends."""
+    """Columns aligned with spaces, numbers to the right, lines ending with CRLF."""
     texts = [[" ".join(shown(value).split()) for value in row] for row in sheet.rows]
     widths = [max(map(_columns, column), default=0) for column in zip(*texts, strict=True)]
     lines: list[str] = []
     for row, values in zip(texts, sheet.rows, strict=True):
-        cells = [
-            _padded(text, width, right=_is_number(value))
-            for text, width, value in zip(row, widths, values, strict=True)
-        ]
-        lines.append("  ".join(cells).rstrip())
+        rights = map(_is_number, values)
+        lines.append("  ".join(map(_padded, row, widths, rights)).rstrip())
     return "".join(f"{line}\r\n" for line in lines)
 
 
@@ -104,15 +101,18 @@ def _xml(text: str) -> str:
 
 
 def _columns(text: str) -> int:
-    """How wide a text is in a fixed-width font, where East Asian characters take two columns."""
+    """The width of a text in a fixed-width font, where East Asian characters take two columns."""
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
+    return sum(map(_character_columns, text))
 
 
-def _padded(text: str, width: int, *, right: bool) -> str:
+def _character_columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _padded(text: str, width: int, right: bool) -> str:
     blanks = " " * (width - _columns(text))
     return blanks + text if right else text + blanks

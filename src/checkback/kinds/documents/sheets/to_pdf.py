@@ -1,5 +1,5 @@
-"""Spreadsheets and CSV files as PDF: by LibreOffice where it is installed, else as ruled tables of
-values.
+"""Converts spreadsheets and CSV files to PDF: by LibreOffice if it is installed, else as ruled
+tables of values.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ from checkback.kinds.documents.files.sniff import SPREADSHEETS, FileType, sniff
 from checkback.kinds.documents.office import libreoffice
 from checkback.kinds.documents.pdf.edit.fonts import Typeface
 from checkback.kinds.documents.pdf.from_text import A4, draw_line
-from checkback.kinds.documents.pdf.split import select_pages
-from checkback.kinds.documents.sheets.read import Sheet, cell_counts, read_sheet, sheet_number
+from checkback.kinds.documents.pdf.split import save_pages
+from checkback.kinds.documents.sheets.read import (
+    Sheet,
+    Value,
+    cell_counts,
+    read_sheet,
+    sheet_number,
+)
 from checkback.kinds.documents.sheets.sheet_export import shown
 
 MAX_CELLS = 500_000
@@ -40,20 +46,20 @@ def sheet_to_pdf(
     log: Callable[[str], None],
     warn: libreoffice.Warn | None = None,
 ) -> Path:
-    """The PDF of a spreadsheet or CSV file; all worksheets unless one is named.
+    """The PDF of a spreadsheet or CSV file: of all worksheets unless ``worksheet_index`` names one.
 
-    ``autosize`` makes one page of each worksheet, as large as it is.
+    ``autosize`` makes one page for each worksheet, as large as the worksheet.
     """
     file_type = sniff(path)
     if file_type in SPREADSHEETS and libreoffice.needed(file_type).find() is not None:
-        return _by_office(path, file_type, folder, worksheet_index, autosize, warn)
+        return _by_libreoffice(path, file_type, folder, worksheet_index, autosize, warn)
     if file_type in SPREADSHEETS:
         log(
-            "LibreOffice Calc is not installed: only the values are shown, without formats and charts."
+            "LibreOffice Calc is not installed: the PDF shows values only, without formats and charts."
         )
         counts = cell_counts(path)
-        _limit(sum(counts))
-        numbers = _chosen(worksheet_index, len(counts))
+        _check_size(sum(counts))
+        numbers = _selected(worksheet_index, len(counts))
         sheets = [read_sheet(path, str(number), max_cells=MAX_CELLS) for number in numbers]
     else:
         sheets = [read_sheet(path, worksheet_index, max_cells=MAX_CELLS)]
@@ -62,7 +68,7 @@ def sheet_to_pdf(
     return target
 
 
-def _by_office(
+def _by_libreoffice(
     path: Path,
     file_type: FileType,
     folder: Path,
@@ -71,74 +77,82 @@ def _by_office(
     warn: libreoffice.Warn | None,
 ) -> Path:
     counts = cell_counts(path)
-    _limit(sum(counts))
+    _check_size(sum(counts))
     number = sheet_number(worksheet_index, len(counts)) if worksheet_index.strip() else None
-    made = libreoffice.office_to_pdf(path, file_type, folder, one_page_sheets=autosize, warn=warn)
+    whole = libreoffice.office_to_pdf(path, file_type, folder, one_page_sheets=autosize, warn=warn)
     if number is None:
-        return made
-    chosen = folder / "worksheet.pdf"
-    with pikepdf.open(made) as pdf:
+        return whole
+    target = folder / "worksheet.pdf"
+    with pikepdf.open(whole) as pdf:
         pages = _pages_of_sheet(pdf, number, len(counts), one_page_sheets=autosize)
         if pages is None:
-            return _only_values(path, number, chosen)
-        with select_pages(pdf, pages) as part:
-            part.save(chosen)
-    return chosen
+            return _values_only(path, number, target)
+        save_pages(pdf, pages, target)
+    return target
 
 
 def _pages_of_sheet(
     pdf: pikepdf.Pdf, number: int, count: int, *, one_page_sheets: bool
 ) -> list[int] | None:
-    """The pages that LibreOffice made of one worksheet; None when they cannot be told.
+    """The pages that LibreOffice made from one worksheet; None if they cannot be determined.
 
-    It makes a bookmark for each worksheet, and none at all for one that is empty or hidden.
+    LibreOffice makes a bookmark for each worksheet, and no page for one that is empty or hidden.
     """
     total = len(pdf.pages)
     if one_page_sheets:
         return [number - 1] if total == count else None
-    positions = {page.obj.objgen: index for index, page in enumerate(pdf.pages)}
-    starts: list[int] = []
-    with pdf.open_outline() as outline:
-        for item in outline.root:
-            target = item.destination
-            if isinstance(target, pikepdf.Array) and len(target) and target[0].objgen in positions:
-                starts.append(positions[target[0].objgen])
+    starts = _bookmarked_pages(pdf)
     if len(starts) != count or starts != sorted(starts):
         return None
     end = starts[number] if number < count else total
     return list(range(starts[number - 1], end)) or None
 
 
-def _only_values(path: Path, number: int, target: Path) -> Path:
+def _bookmarked_pages(pdf: pikepdf.Pdf) -> list[int]:
+    """The page of each top-level bookmark, in the order of the outline."""
+    positions = {page.obj.objgen: index for index, page in enumerate(pdf.pages)}
+    pages: list[int] = []
+    with pdf.open_outline() as outline:
+        for item in outline.root:
+            destination = item.destination
+            if not isinstance(destination, pikepdf.Array) or not len(destination):
+                continue
+            index = positions.get(destination[0].objgen)
+            if index is not None:
+                pages.append(index)
+    return pages
+
+
+def _values_only(path: Path, number: int, target: Path) -> Path:
     sheet = read_sheet(path, str(number), max_cells=MAX_CELLS)
     tables_to_pdf([sheet], target, autosize=False, max_pages=5_000)
     return target
 
 
-def _chosen(worksheet_index: str, count: int) -> list[int]:
+def _selected(worksheet_index: str, count: int) -> list[int]:
     if worksheet_index.strip():
         return [sheet_number(worksheet_index, count)]
     return list(range(1, count + 1))
 
 
-def _limit(cells: int) -> None:
+def _check_size(cells: int) -> None:
     if cells > MAX_CELLS:
         raise failures.too_large("The spreadsheet", f"{MAX_CELLS:,} cells")
 
 
 @dataclass(slots=True)
 class _Grid:
-    """Where a worksheet's columns stand on its pages."""
+    """The layout of a worksheet on its pages."""
 
     size: tuple[float, float]
-    #: Columns that share a page, each as the first and the one after the last.
+    #: Columns that share a page, as the first and the one after the last.
     bands: list[tuple[int, int]]
     widths: list[float]
     rows: int
 
 
 def tables_to_pdf(sheets: list[Sheet], target: Path, *, autosize: bool, max_pages: int) -> int:
-    """Write each worksheet as a ruled table of its values; returns how many pages that took."""
+    """Write each worksheet as a ruled table of its values; returns the number of pages."""
     canvas = Canvas(str(target), pagesize=A4, pageCompression=1)
     face = Typeface("sans")
     count = 0
@@ -159,28 +173,37 @@ def tables_to_pdf(sheets: list[Sheet], target: Path, *, autosize: bool, max_page
 def _lay_out(sheet: Sheet, face: Typeface, autosize: bool) -> _Grid:
     columns = len(sheet.rows[0]) if sheet.rows else 0
     widths = [_column_width(sheet, face, column) for column in range(columns)]
+    width, height = _page_size(len(sheet.rows), sum(widths), autosize=autosize)
+    bands = _bands(widths, width - 2 * MARGIN)
+    rows = max(1, int((height - 2 * MARGIN) // ROW_HEIGHT))
+    return _Grid((width, height), bands, widths, rows)
+
+
+def _page_size(rows: int, table_width: float, *, autosize: bool) -> tuple[float, float]:
     if autosize:
-        width = min(MAX_SIDE, max(A4[0], sum(widths) + 2 * MARGIN))
-        height = min(MAX_SIDE, max(A4[1], len(sheet.rows) * ROW_HEIGHT + 2 * MARGIN))
-        size = (width, height)
-    else:
-        # Wide tables are read lying.
-        size = A4 if sum(widths) <= A4[0] - 2 * MARGIN else (A4[1], A4[0])
-    room = size[0] - 2 * MARGIN
+        width = max(A4[0], table_width + 2 * MARGIN)
+        height = max(A4[1], rows * ROW_HEIGHT + 2 * MARGIN)
+        return min(MAX_SIDE, width), min(MAX_SIDE, height)
+    is_wide = table_width > A4[0] - 2 * MARGIN
+    return (A4[1], A4[0]) if is_wide else A4
+
+
+def _bands(widths: list[float], available: float) -> list[tuple[int, int]]:
+    """The columns of each page, as many as fit into the available width."""
     bands: list[tuple[int, int]] = []
     first, used = 0, 0.0
     for column, width in enumerate(widths):
-        if used + width > room and column > first:
+        if used + width > available and column > first:
             bands.append((first, column))
             first, used = column, 0.0
         used += width
-    bands.append((first, columns))
-    return _Grid(size, bands, widths, max(1, int((size[1] - 2 * MARGIN) // ROW_HEIGHT)))
+    bands.append((first, len(widths)))
+    return bands
 
 
 def _column_width(sheet: Sheet, face: Typeface, column: int) -> float:
     texts = {_one_line(shown(row[column]))[:200] for row in sheet.rows[:MEASURED_ROWS]}
-    # The longest by characters are the widest by points, nearly always: measure a few.
+    # The texts with the most characters are nearly always the widest: measure a few of them.
     longest = sorted(texts, key=len, reverse=True)[:8]
     widest = max((face.width(text, SIZE) for text in longest), default=0.0)
     return min(MAX_COLUMN, max(MIN_COLUMN, widest + 2 * PADDING))
@@ -189,30 +212,41 @@ def _column_width(sheet: Sheet, face: Typeface, column: int) -> float:
 def _draw(
     canvas: Canvas, face: Typeface, sheet: Sheet, grid: _Grid, band: tuple[int, int], start: int
 ) -> None:
+    """Draw one page: the columns of ``band``, from the row ``start`` on."""
     first, last = band
     rows = sheet.rows[start : start + grid.rows]
     widths = grid.widths[first:last]
     edges = list(accumulate(widths, initial=MARGIN))
     top = grid.size[1] - MARGIN
-    bottom = top - len(rows) * ROW_HEIGHT
     canvas.setLineWidth(0.3)
     canvas.setStrokeColorRGB(0.7, 0.7, 0.7)
     if rows and widths:
-        levels = [top - number * ROW_HEIGHT for number in range(len(rows) + 1)]
-        across = [(edges[0], y, edges[-1], y) for y in levels]
-        down = [(x, top, x, bottom) for x in edges]
-        canvas.lines(across + down)
+        _draw_rules(canvas, edges, top, len(rows))
     baseline = top - ROW_HEIGHT + PADDING
     for row in rows:
         for value, left, width in zip(row[first:last], edges, widths, strict=False):
-            text = _fitting(face, _one_line(shown(value)), width - 2 * PADDING)
-            if not text:
-                continue
-            x = left + PADDING
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                x = left + width - PADDING - face.width(text, SIZE)
-            draw_line(canvas, face, text, x, baseline, SIZE)
+            _draw_cell(canvas, face, value, left, width, baseline)
         baseline -= ROW_HEIGHT
+
+
+def _draw_rules(canvas: Canvas, edges: list[float], top: float, rows: int) -> None:
+    bottom = top - rows * ROW_HEIGHT
+    levels = [top - number * ROW_HEIGHT for number in range(rows + 1)]
+    across = [(edges[0], y, edges[-1], y) for y in levels]
+    down = [(x, top, x, bottom) for x in edges]
+    canvas.lines(across + down)
+
+
+def _draw_cell(
+    canvas: Canvas, face: Typeface, value: Value, left: float, width: float, baseline: float
+) -> None:
+    text = _fitting(face, _one_line(shown(value)), width - 2 * PADDING)
+    if not text:
+        return
+    x = left + PADDING
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        x = left + width - PADDING - face.width(text, SIZE)
+    draw_line(canvas, face, text, x, baseline, SIZE)
 
 
 def _one_line(text: str) -> str:
@@ -220,14 +254,15 @@ def _one_line(text: str) -> str:
 
 
 def _fitting(face: Typeface, text: str, width: float) -> str:
-    """The text, cut with an ellipsis where it is wider than its cell."""
+    """The text, cut with an ellipsis if it is wider than its cell."""
     text = text[:200]
     if face.width(text, SIZE) <= width:
         return text
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (
-            (middle, high) if face.width(text[:middle] + "…", SIZE) <= width else (low, middle - 1)
-        )
+        if face.width(text[:middle] + "…", SIZE) <= width:
+            low = middle
+        else:
+            high = middle - 1
     return text[:low] + "…"

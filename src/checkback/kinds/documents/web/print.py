@@ -1,4 +1,4 @@
-"""HTML, web pages and mails printed to PDF by the browser of the page jobs."""
+"""Prints HTML, web pages and e-mails to PDF, by the browser of the page jobs."""
 
 from __future__ import annotations
 
@@ -23,18 +23,21 @@ LOAD_SECONDS = 30.0
 PRINT_SECONDS = 60.0
 DEFAULT_MARGIN = "10mm"
 NOWHERE = Egress("http://127.0.0.1:1", "nobody", "nothing")
-"""A proxy that is not there: for what needs no network."""
+"""A proxy that does not exist: for printing without a network."""
 
 _PIXELS = {"px": 1.0, "in": 96.0, "cm": 96 / 2.54, "mm": 96 / 25.4, "pt": 96 / 72, "": 1.0}
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(px|in|cm|mm|pt|)", re.IGNORECASE)
-_FORMATS = ("Letter", "Legal", "Tabloid", "Ledger", *(f"A{number}" for number in range(7)))
+_FORMATS = {
+    name.lower(): name
+    for name in ("Letter", "Legal", "Tabloid", "Ledger", *(f"A{number}" for number in range(7)))
+}
 _NO_TEMPLATE = "<span></span>"
-"""Without a template of its own a header shows the date and the title, a footer the address."""
+"""Without a template, a header shows the date and the title, and a footer the URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrintOptions:
-    """How pages are printed, in the words that callers send."""
+    """How pages are printed, with the values that callers send."""
 
     margins: str = ""
     paper_size: str = ""
@@ -46,62 +49,65 @@ class PrintOptions:
     do_not_wait_full_load: bool = False
 
     def for_playwright(self) -> dict[str, Any]:
-        """The arguments of ``Page.pdf``. Raises the failure invalid_option."""
-        arguments: dict[str, Any] = {
+        """The arguments of ``Page.pdf``. Raises the failure ``invalid_option``."""
+        return {
             "margin": self._margins(),
             "print_background": self.print_background,
             "landscape": self._landscape(),
             **self._paper(),
+            **self._templates(),
         }
-        if self.header or self.footer:
-            arguments |= {
-                "display_header_footer": True,
-                "header_template": self.header or _NO_TEMPLATE,
-                "footer_template": self.footer or _NO_TEMPLATE,
-            }
-        return arguments
+
+    def _templates(self) -> dict[str, Any]:
+        """The header and the footer of the pages."""
+        if not self.header and not self.footer:
+            return {}
+        return {
+            "display_header_footer": True,
+            "header_template": self.header or _NO_TEMPLATE,
+            "footer_template": self.footer or _NO_TEMPLATE,
+        }
 
     def _margins(self) -> PdfMargins:
         """One to four lengths, in the order of CSS."""
-        parts = (
-            re.split(r"[\s,]+", self.margins.strip()) if self.margins.strip() else [DEFAULT_MARGIN]
-        )
+        parts = re.split(r"[\s,]+", self.margins.strip() or DEFAULT_MARGIN)
         lengths = [_pixels(part) for part in parts]
-        if len(lengths) > 4 or any(length is None or length > 2000 for length in lengths):
-            raise failures.invalid_option("margins", "one to four lengths, as in 10mm 5mm")
+        if len(lengths) > 4 or not all(_is_between(length, 0, 2000) for length in lengths):
+            raise failures.invalid_option(
+                "margins", "one to four lengths, as in 10mm 5mm", self.margins
+            )
         top, right, bottom, left = _four([f"{length}px" for length in lengths])
         return {"top": top, "right": right, "bottom": bottom, "left": left}
 
     def _landscape(self) -> bool:
-        named = self.orientation.strip().lower()
-        if named not in ("", "portrait", "landscape"):
-            raise failures.invalid_option("orientation", "Portrait or Landscape")
-        return named == "landscape"
+        orientation = self.orientation.strip().lower()
+        if orientation not in ("", "portrait", "landscape"):
+            raise failures.invalid_option("orientation", "Portrait or Landscape", self.orientation)
+        return orientation == "landscape"
 
     def _paper(self) -> dict[str, str]:
-        size = self.paper_size.strip()
-        for name in _FORMATS:
-            if size.lower() == name.lower():
-                return {"format": name}
-        if not size:
-            return {"format": "A4"}
+        size = self.paper_size.strip() or "A4"
+        if size.lower() in _FORMATS:
+            return {"format": _FORMATS[size.lower()]}
         lengths = [_pixels(part) for part in re.split(r"[\s,x]+(?=[\d.])", size)]
-        if len(lengths) == 2 and all(
-            length is not None and 36 <= length <= 19_200 for length in lengths
-        ):
-            return {"width": f"{lengths[0]}px", "height": f"{lengths[1]}px"}
-        raise failures.invalid_option(
-            "paper_size", "A4, Letter and so on, or a width and height in mm"
-        )
+        if len(lengths) != 2 or not all(_is_between(length, 36, 19_200) for length in lengths):
+            raise failures.invalid_option(
+                "paper_size", "A4, Letter and so on, or a width and height in mm", self.paper_size
+            )
+        return {"width": f"{lengths[0]}px", "height": f"{lengths[1]}px"}
 
 
 def _pixels(text: str) -> float | None:
-    found = _LENGTH.fullmatch(text.strip())
-    return round(float(found[1]) * _PIXELS[found[2].lower()], 3) if found else None
+    match = _LENGTH.fullmatch(text.strip())
+    return round(float(match[1]) * _PIXELS[match[2].lower()], 3) if match else None
+
+
+def _is_between(length: float | None, minimum: float, maximum: float) -> bool:
+    return length is not None and minimum <= length <= maximum
 
 
 def _four(values: list[str]) -> tuple[str, str, str, str]:
-    """One to four values as CSS spreads them: top, right, bottom, left."""
+    """One to four values in the order of CSS: top, right, bottom, left."""
     top = values[0]
     right = values[1] if len(values) > 1 else top
     bottom = values[2] if len(values) > 2 else top
@@ -116,18 +122,9 @@ async def print_page(
     *,
     login: tuple[str, str] | None = None,
 ) -> bytes:
-    """The PDF of a page on the web, reached through the egress proxy; fails as
-    page analysis does.
-    """
+    """The PDF of a web page, loaded through the egress proxy. It fails as page analysis does."""
     arguments = options.for_playwright()
-    extra: dict[str, Any] = {}
-    if login is not None:
-        extra["http_credentials"] = {
-            "username": login[0],
-            "password": login[1],
-            "origin": _origin(url),
-        }
-    async with session.context(egress, **extra) as context:
+    async with session.context(egress, **_credentials(login, url)) as context:
         visit = await open_visit(
             context, Budgets(), silenced=lambda: False, held=lambda: session.held_by_dialog
         )
@@ -139,15 +136,23 @@ async def print_page(
         return await _print(session, visit.page, options, arguments)
 
 
+def _credentials(login: tuple[str, str] | None, url: str) -> dict[str, Any]:
+    if login is None:
+        return {}
+    username, password = login
+    credentials = {"username": username, "password": password, "origin": _origin(url)}
+    return {"http_credentials": credentials}
+
+
 async def print_html(
     session: BrowserSession, html: str, options: PrintOptions, *, egress: Egress | None
 ) -> bytes:
     """The PDF of HTML. Without ``egress`` nothing is loaded and no script runs."""
     arguments = options.for_playwright()
-    extra: dict[str, Any] = (
-        {} if egress is not None else {"java_script_enabled": False, "offline": True}
-    )
-    async with session.context(egress or NOWHERE, **extra) as context:
+    settings: dict[str, Any] = {}
+    if egress is None:
+        settings = {"java_script_enabled": False, "offline": True}
+    async with session.context(egress or NOWHERE, **settings) as context:
         if egress is None:
             await context.route("**/*", _refuse)
         page = await context.new_page()
@@ -163,7 +168,7 @@ async def _show(context: BrowserContext, page: Page, html: str, options: PrintOp
         async with asyncio.timeout(LOAD_SECONDS + 5):
             await page.set_content(html, wait_until=wait, timeout=LOAD_SECONDS * 1000)
     except (PlaywrightTimeout, TimeoutError):
-        # A picture that never comes is no reason to print nothing.
+        # The page is printed even if an image never loads.
         return
     except PlaywrightError as error:
         raise failures.invalid_html() from error
@@ -176,11 +181,9 @@ async def _refuse(route: Route) -> None:
 async def _print(
     session: BrowserSession, page: Page, options: PrintOptions, arguments: dict[str, Any]
 ) -> bytes:
+    media = "screen" if options.media_type == "screen" else "print"
     try:
         async with asyncio.timeout(PRINT_SECONDS):
-            media: Literal["print", "screen", "null"] = (
-                "screen" if options.media_type == "screen" else "print"
-            )
             await page.emulate_media(media=media)
             return await page.pdf(**arguments)
     except (TimeoutError, PlaywrightTimeout) as error:

@@ -204,7 +204,7 @@ class Collector:
         return (self._bundle.facts or {}).get("elements", 0) > LIGHT_ABOVE
 
     async def snapshot(self) -> None:
-        """Boxes and computed styles of every element. Read once, by the phase that needs it first."""
+        """Boxes and styles of every element. Read once, by the phase that needs it first."""
         if self._snapshot is None:
             self._snapshot = asyncio.create_task(self._take_snapshot())
         try:

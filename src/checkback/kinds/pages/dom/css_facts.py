@@ -107,8 +107,8 @@ def web_fonts(bundle: PageCapture) -> set[str]:
 
 
 def breakpoints(facts: StyleFacts) -> list[Fields]:
-    """Widths in pixels at which media queries switch, each with the number of blocks of rules that use
-    it.
+    """Widths in pixels at which media queries switch, each with the number of blocks that
+    use it.
     """
     widths: Counter[int] = Counter()
     for query, count in facts.media.items():

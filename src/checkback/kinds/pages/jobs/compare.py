@@ -1,4 +1,4 @@
-"""``page.compare``: what was added, removed and changed between two analyses, of one page or of two.
+"""``page.compare``: what was added, removed and changed between two page analyses.
 
 A pure function of two reports; nothing is loaded. Lists are capped; totals say how long they were.
 """

@@ -110,8 +110,8 @@ def add_score(parts: Fields, measure: Measure) -> None:
 
 
 def job_result(job_id: str, report: Fields, artifacts: list[Artifact]) -> Fields:
-    """The job's result: ReftrixMCP's counters, and the names of the artifacts. Holds no text from the
-    page.
+    """The job's result: ReftrixMCP's counters, and the names of the artifacts. Holds no text from
+    the page.
     """
     results: Fields = {}
     if "layout" in report:

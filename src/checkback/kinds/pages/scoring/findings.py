@@ -424,7 +424,7 @@ def _structure(report: Fields) -> Iterator[Finding]:
 
 
 def _audience(report: Fields, expectations: Expectations) -> Iterator[Finding]:
-    """The industry and audience that the caller named must occur where a reader meets them first."""
+    """The given industry and audience must occur where a reader sees them first."""
     outline = " ".join(text for _, text, _ in report.get("layout", {}).get("headings", ()))
     first = f"{report.get('title', '')} {report.get('description', '')} {outline}".lower()
     expected = (

@@ -1,8 +1,8 @@
-"""How form fields look: drawn by PDFium, which finds a font for every character.
+"""The appearances of form fields, drawn by PDFium, which finds a font for every character.
 
-Other ways print question marks for accents and for Chinese. PDFium draws the fields that have no
-appearance while it opens a page; the drawings are taken from its copy of the file, the rest of the
-copy is dropped.
+Other libraries print question marks for accents and for Chinese. PDFium draws the fields without an
+appearance when it opens a page. The appearances are copied from its copy of the file, and the rest
+of the copy is dropped.
 """
 
 from __future__ import annotations
@@ -16,66 +16,76 @@ from pikepdf import Array, Dictionary, Name, Pdf
 
 
 def draw_widgets(pdf: Pdf, widgets: Sequence[Any]) -> None:
-    """Give these widgets of ``pdf`` their appearances; they have none yet."""
-    wanted = {widget.objgen for widget in widgets}
-    if not wanted:
+    """Give these widgets of ``pdf``, which have no appearance yet, their appearances."""
+    if not widgets:
         return
     pdf.Root.AcroForm.NeedAppearances = True
-    places = [
-        (index, position)
-        for index, page in enumerate(pdf.pages)
-        for position, annotation in enumerate(_annotations(page.obj))
-        if isinstance(annotation, Dictionary) and annotation.objgen in wanted
-    ]
-    with Pdf.open(BytesIO(_drawn_copy(pdf, sorted({index for index, _ in places})))) as drawn:
-        for index, position in places:
-            widget = _annotations(pdf.pages[index].obj)[position]
-            appearance = _annotations(drawn.pages[index].obj)[position].get(Name.AP)
+    positions = _positions(pdf, {widget.objgen for widget in widgets})
+    pages = sorted({page_index for page_index, _ in positions})
+    with Pdf.open(BytesIO(_drawn_copy(pdf, pages))) as drawn:
+        for page_index, position in positions:
+            widget = _annotations(pdf.pages[page_index])[position]
+            drawn_widget = _annotations(drawn.pages[page_index])[position]
+            appearance = drawn_widget.get(Name.AP)
             if isinstance(appearance, Dictionary):
                 widget.AP = pdf.copy_foreign(drawn.make_indirect(appearance))
 
 
+def _positions(pdf: Pdf, object_ids: set[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The page of each of these annotations, and its position among those of the page."""
+    positions: list[tuple[int, int]] = []
+    for page_index, page in enumerate(pdf.pages):
+        for position, annotation in enumerate(_annotations(page)):
+            if isinstance(annotation, Dictionary) and annotation.objgen in object_ids:
+                positions.append((page_index, position))
+    return positions
+
+
 def flatten(pdf: Pdf) -> None:
     """Make all fields and comments part of their pages, as they look now. Links stay links."""
-    undrawn = [
-        annotation
-        for page in pdf.pages
-        for annotation in _annotations(page.obj)
-        if isinstance(annotation, Dictionary)
-        and annotation.get(Name.Subtype) == Name.Widget
-        and Name.AP not in annotation
-    ]
-    if undrawn and Name.AcroForm in pdf.Root:
-        draw_widgets(pdf, undrawn)
     if Name.AcroForm in pdf.Root:
+        draw_widgets(pdf, _undrawn_widgets(pdf))
         pdf.Root.AcroForm.NeedAppearances = False
     pdf.flatten_annotations()
     for page in pdf.pages:
-        left = [
-            one
-            for one in _annotations(page.obj)
-            if not (isinstance(one, Dictionary) and one.get(Name.Subtype) == Name.Widget)
-        ]
         if Name.Annots in page.obj:
-            page.obj.Annots = Array(left)
+            page.obj.Annots = Array(_without_widgets(page))
     if Name.AcroForm in pdf.Root:
         del pdf.Root[Name.AcroForm]
 
 
+def _undrawn_widgets(pdf: Pdf) -> list[Any]:
+    widgets: list[Any] = []
+    for page in pdf.pages:
+        for annotation in _annotations(page):
+            if _is_widget(annotation) and Name.AP not in annotation:
+                widgets.append(annotation)
+    return widgets
+
+
+def _without_widgets(page: Any) -> list[Any]:
+    return [annotation for annotation in _annotations(page) if not _is_widget(annotation)]
+
+
+def _is_widget(annotation: Any) -> bool:
+    return isinstance(annotation, Dictionary) and annotation.get(Name.Subtype) == Name.Widget
+
+
 def _drawn_copy(pdf: Pdf, pages: Sequence[int]) -> bytes:
-    given, made = BytesIO(), BytesIO()
-    pdf.save(given, encryption=False)
-    document = pypdfium2.PdfDocument(given.getvalue())
+    """A copy of the file in which PDFium has drawn the widgets of these pages."""
+    source, target = BytesIO(), BytesIO()
+    pdf.save(source, encryption=False)
+    document = pypdfium2.PdfDocument(source.getvalue())
     try:
         document.init_forms()
         for index in pages:
             document[index].close()
-        document.save(made)
+        document.save(target)
     finally:
         document.close()
-    return made.getvalue()
+    return target.getvalue()
 
 
 def _annotations(page: Any) -> Any:
-    found = page.get(Name.Annots)
-    return found if isinstance(found, Array) else []
+    annotations = page.obj.get(Name.Annots)
+    return annotations if isinstance(annotations, Array) else []

@@ -1,4 +1,4 @@
-"""Text and pictures laid over PDF pages, in fonts that go into the file."""
+"""Draws text and images over PDF pages, in fonts that are embedded in the file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from pikepdf import Array, Dictionary, Name, Pdf, String
+from pikepdf import Array, Dictionary, Name, Pdf, Rectangle, String
 from PIL import Image
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
@@ -30,7 +30,7 @@ _LINK = re.compile(r"(https?://|mailto:|tel:|www\.)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class DrawingBox:
-    """Where something ended up, in points from the top left of the page as seen."""
+    """The position of a drawing, in points from the top left of the page as it is displayed."""
 
     x: float
     y: float
@@ -40,7 +40,7 @@ class DrawingBox:
 
 @dataclass(slots=True)
 class DrawnImage:
-    """A picture that is drawn on pages, opened once."""
+    """An image that is drawn on pages, opened once."""
 
     reader: ImageReader
     width: float
@@ -48,7 +48,7 @@ class DrawnImage:
 
 
 def draw_over(pdf: Pdf, drawings: Mapping[int, Sequence[Any]]) -> None:
-    """Lay over each page what is to be drawn on it: callables that take a canvas and the page's
+    """Draw over each page with the functions for its index, which take a canvas and the page's
     view.
     """
     if not drawings:
@@ -56,18 +56,22 @@ def draw_over(pdf: Pdf, drawings: Mapping[int, Sequence[Any]]) -> None:
     content = BytesIO()
     canvas = Canvas(content, pageCompression=1)
     views = {index: view(pdf.pages[index]) for index in drawings}
-    for index, calls in drawings.items():
-        canvas.setPageSize((views[index].width, views[index].height))
-        for draw in calls:
-            canvas.saveState()
-            draw(canvas, views[index])
-            canvas.restoreState()
-        canvas.showPage()
+    for index, functions in drawings.items():
+        _draw_page(canvas, views[index], functions)
     canvas.save()
     with Pdf.open(content) as overlay:
         for number, index in enumerate(drawings):
-            # Turned with the page where it has a rotation, so that it is seen upright.
+            # The overlay is rotated with the page, so that it is displayed upright.
             pdf.pages[index].add_overlay(overlay.pages[number], views[index].box)
+
+
+def _draw_page(canvas: Canvas, page: PageView, functions: Sequence[Any]) -> None:
+    canvas.setPageSize((page.width, page.height))
+    for draw in functions:
+        canvas.saveState()
+        draw(canvas, page)
+        canvas.restoreState()
+    canvas.showPage()
 
 
 def draw_text(canvas: Canvas, page: PageView, item: AnnotationItem) -> None:
@@ -83,17 +87,29 @@ def draw_text(canvas: Canvas, page: PageView, item: AnnotationItem) -> None:
     canvas.setFillColorRGB(red, green, blue)
     canvas.setStrokeColorRGB(red, green, blue)
     canvas.setLineWidth(item.size / 18)
+    available = box.width if item.width is None else item.width
     baseline = page.height - box.y - face.ascent(item.size)
     for line in _lines(item):
-        wide = face.width(line, item.size)
-        room = (box.width if item.width is None else item.width) - wide
-        x = box.x + {"center": room / 2, "right": room}.get(item.alignment.lower(), 0.0)
+        line_width = face.width(line, item.size)
+        x = box.x + _indent(item.alignment, available - line_width)
         draw_line(canvas, face, line, x, baseline, item.size)
-        for wanted, offset in ((item.font_underline, -0.12), (item.font_strikeout, 0.27)):
-            if wanted:
-                y = baseline + offset * item.size
-                canvas.line(x, y, x + wide, y)
+        _draw_rules(canvas, item, x, baseline, line_width)
         baseline -= item.size * LEADING
+
+
+def _indent(alignment: str, free_width: float) -> float:
+    """How far from the left a line begins."""
+    return {"center": free_width / 2, "right": free_width}.get(alignment.lower(), 0.0)
+
+
+def _draw_rules(
+    canvas: Canvas, item: AnnotationItem, x: float, baseline: float, width: float
+) -> None:
+    """Underline the line of text and strike it out, if the item says so."""
+    for is_wanted, offset in ((item.font_underline, -0.12), (item.font_strikeout, 0.27)):
+        if is_wanted:
+            y = baseline + offset * item.size
+            canvas.line(x, y, x + width, y)
 
 
 def text_box(item: AnnotationItem) -> DrawingBox:
@@ -106,39 +122,45 @@ def text_box(item: AnnotationItem) -> DrawingBox:
 
 
 def color(text: str) -> tuple[float, float, float]:
-    """Red, green and blue, 0 to 1; black where no colour is named. An alpha value before them is
-    left out.
+    """Red, green and blue, 0 to 1; black for an empty text. An alpha value before them is
+    ignored.
     """
     if not text.strip():
         return 0.0, 0.0, 0.0
-    found = _COLOR.fullmatch(text.strip())
-    if found is None:
-        raise failures.invalid_option("color", "a colour as in #FF0000")
-    red, green, blue = (int(found[1][at : at + 2], 16) / 255 for at in (0, 2, 4))
-    return red, green, blue
+    match = _COLOR.fullmatch(text.strip())
+    if match is None:
+        raise failures.invalid_option("color", "a color such as #FF0000", text)
+    red, green, blue = bytes.fromhex(match[1])
+    return red / 255, green / 255, blue / 255
 
 
-def open_picture(path: Path) -> DrawnImage | None:
-    """The picture at ``path``; None when it is a PDF. Raises the failures of what is neither."""
+def open_image(path: Path) -> DrawnImage | None:
+    """The image at ``path``; None if it is a PDF. Raises the failure of another type of file."""
     file_type = sniff(path)
     if file_type is FileType.PDF:
         return None
     if file_type not in IMAGES:
-        raise failures.invalid_document("picture")
+        raise failures.invalid_document("an image or a PDF file")
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise failures.too_large("The picture", f"{MAX_PIXELS // 1_000_000} megapixels")
-            has_alpha = "A" in image.getbands() or "transparency" in image.info
-            loaded = image.convert("RGBA" if has_alpha else "RGB")
+        image = _loaded(path)
     except (OSError, SyntaxError, ValueError) as error:
-        raise failures.invalid_document("picture") from error
+        raise failures.invalid_document("an image") from error
     scale = 72 / DEFAULT_DPI
-    return DrawnImage(ImageReader(loaded), loaded.width * scale, loaded.height * scale)
+    return DrawnImage(ImageReader(image), image.width * scale, image.height * scale)
+
+
+def _loaded(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise failures.too_large("The image", f"{MAX_PIXELS // 1_000_000} megapixels")
+        has_alpha = "A" in image.getbands() or "transparency" in image.info
+        return image.convert("RGBA" if has_alpha else "RGB")
 
 
 def image_box(item: ImageItem, width: float, height: float) -> DrawingBox:
-    """Where a picture of that size goes; with one side given it keeps its shape."""
+    """The position of an image of that size. If one side is given, the image keeps its
+    proportions.
+    """
     if item.width and item.height:
         return DrawingBox(item.x, item.y, item.width, item.height)
     if item.width:
@@ -148,34 +170,33 @@ def image_box(item: ImageItem, width: float, height: float) -> DrawingBox:
     return DrawingBox(item.x, item.y, width, height)
 
 
-def draw_picture(canvas: Canvas, page: PageView, picture: DrawnImage, box: DrawingBox) -> None:
-    """Draw the picture into the box."""
+def draw_image(canvas: Canvas, page: PageView, image: DrawnImage, box: DrawingBox) -> None:
+    """Draw the image into the box."""
     bottom = page.height - box.y - box.height
-    canvas.drawImage(picture.reader, box.x, bottom, box.width, box.height, mask="auto")
+    canvas.drawImage(image.reader, box.x, bottom, box.width, box.height, mask="auto")
 
 
 def lay_page(pdf: Pdf, index: int, path: Path, item: ImageItem) -> DrawingBox:
-    """Lay the first page of the PDF at ``path`` over a page, as a picture; returns where."""
+    """Draw the first page of the PDF at ``path`` over a page, like an image; returns its
+    position.
+    """
     with open_with(path, "") as other:
-        given = view(other.pages[0])
-        box = image_box(item, given.width, given.height)
+        source = view(other.pages[0])
+        box = image_box(item, source.width, source.height)
         target = view(pdf.pages[index]).rectangle(box.x, box.y, box.width, box.height)
-        from pikepdf import Rectangle
-
         pdf.pages[index].add_overlay(other.pages[0], Rectangle(target))
     return box
 
 
 def add_link(pdf: Pdf, index: int, box: DrawingBox, address: str) -> None:
-    """Make a box on a page open an address. Only addresses of the web, of mail
-    and of telephones.
-    """
-    given = address.strip()
-    if not _LINK.match(given):
+    """Make a box on a page open an address: one of the web, of e-mail or of telephones."""
+    target = address.strip()
+    if not _LINK.match(target):
         raise failures.invalid_option(
-            "link", "an address that begins with https://, http:// or mailto:"
+            "link", "a URL that begins with https://, http://, mailto: or tel:", address
         )
-    target = f"https://{given}" if given.lower().startswith("www.") else given
+    if target.lower().startswith("www."):
+        target = f"https://{target}"
     page = pdf.pages[index]
     link = Dictionary(
         Type=Name.Annot,
@@ -190,13 +211,11 @@ def add_link(pdf: Pdf, index: int, box: DrawingBox, address: str) -> None:
 def append_annotation(pdf: Pdf, index: int, annotation: Any) -> Any:
     """Put an annotation on a page; returns its object."""
     page = pdf.pages[index].obj
-    made = annotation if annotation.is_indirect else pdf.make_indirect(annotation)
-    found = page.get(Name.Annots)
-    if not isinstance(found, Array):
+    indirect = annotation if annotation.is_indirect else pdf.make_indirect(annotation)
+    if not isinstance(page.get(Name.Annots), Array):
         page.Annots = Array([])
-        found = page.Annots
-    found.append(made)
-    return made
+    page.Annots.append(indirect)
+    return indirect
 
 
 def _lines(item: AnnotationItem) -> list[str]:

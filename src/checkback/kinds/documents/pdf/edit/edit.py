@@ -1,4 +1,4 @@
-"""One edit of a PDF: pictures and text over pages, links, new fields, values, flattening; in that
+"""One edit of a PDF: images and text over pages, links, new fields, values and flattening, in that
 order.
 """
 
@@ -24,24 +24,15 @@ _FIELDS = frozenset(("textfield", "textfieldmultiline", "checkbox", "checkboxche
 _TEXTS = frozenset(("", "text", "link", "textannotation"))
 
 Drawings = dict[int, list[Any]]
+Link = tuple[int, drawing.DrawingBox, str]
+"""Page, position and URL."""
 
 
 def edit(pdf: Pdf, args: EditArgs, images: Sequence[Path], log: Callable[[str], None]) -> None:
-    """Change ``pdf`` as the arguments say. ``images`` are the files of ``args.images``, in their
+    """Change ``pdf`` as the arguments say. ``images`` are the files of ``args.images``, in the same
     order.
     """
-    drawings: Drawings = {}
-    links: list[tuple[int, drawing.DrawingBox, str]] = []
-    for item, path in zip(args.images, images, strict=True):
-        links += _plan_image(pdf, item, path, drawings)
-    texts = [item for item in args.annotations if _is_text(item)]
-    for item in texts:
-        links += _plan_text(pdf, item, drawings)
-    if sum(map(len, drawings.values())) > MAX_DRAWINGS:
-        raise failures.too_large("The number of things to draw", f"{MAX_DRAWINGS:,}")
-    drawing.draw_over(pdf, dict(sorted(drawings.items())))
-    for index, box, address in links:
-        drawing.add_link(pdf, index, box, address)
+    _draw(pdf, args, images)
     undrawn: list[Any] = []
     for number, item in enumerate(args.annotations, 1):
         if not _is_text(item):
@@ -53,6 +44,25 @@ def edit(pdf: Pdf, args: EditArgs, images: Sequence[Path], log: Callable[[str], 
         flatten(pdf)
 
 
+def _draw(pdf: Pdf, args: EditArgs, images: Sequence[Path]) -> None:
+    """Draw the images, then the texts, and add the links of both."""
+    drawings: Drawings = {}
+    links: list[Link] = []
+    for image, path in zip(args.images, images, strict=True):
+        links += _plan_image(pdf, image, path, drawings)
+    for text in list(filter(_is_text, args.annotations)):
+        links += _plan_text(pdf, text, drawings)
+    _check_number(drawings)
+    drawing.draw_over(pdf, dict(sorted(drawings.items())))
+    for index, box, address in links:
+        drawing.add_link(pdf, index, box, address)
+
+
+def _check_number(drawings: Drawings) -> None:
+    if sum(map(len, drawings.values())) > MAX_DRAWINGS:
+        raise failures.too_large("The number of texts and images", f"{MAX_DRAWINGS:,}")
+
+
 def _is_text(item: AnnotationItem) -> bool:
     kind = item.type.strip().lower()
     if kind in _FIELDS:
@@ -60,15 +70,14 @@ def _is_text(item: AnnotationItem) -> bool:
     if kind in _TEXTS:
         return True
     raise failures.invalid_option(
-        "type", "Text, Link, TextField, TextFieldMultiline, Checkbox or CheckboxChecked"
+        "type", "Text, Link, TextField, TextFieldMultiline, Checkbox or CheckboxChecked", item.type
     )
 
 
-def _plan_text(
-    pdf: Pdf, item: AnnotationItem, drawings: Drawings
-) -> list[tuple[int, drawing.DrawingBox, str]]:
+def _plan_text(pdf: Pdf, item: AnnotationItem, drawings: Drawings) -> list[Link]:
+    """Add the drawing of a text; returns its links."""
     pages = _pages(pdf, item.pages)
-    drawing.color(item.color)
+    drawing.color(item.color)  # raises the failure of an invalid color
     if item.text:
         for index in pages:
             drawings.setdefault(index, []).append(partial(drawing.draw_text, item=item))
@@ -78,19 +87,17 @@ def _plan_text(
     return [(index, box, item.link) for index in pages]
 
 
-def _plan_image(
-    pdf: Pdf, item: ImageItem, path: Path, drawings: Drawings
-) -> list[tuple[int, drawing.DrawingBox, str]]:
-    picture = drawing.open_picture(path)
-    links: list[tuple[int, drawing.DrawingBox, str]] = []
+def _plan_image(pdf: Pdf, item: ImageItem, path: Path, drawings: Drawings) -> list[Link]:
+    """Add the drawing of an image, or draw the page of a PDF; returns its links."""
+    image = drawing.open_image(path)
+    links: list[Link] = []
     for index in _pages(pdf, item.pages):
-        if picture is None:
+        if image is None:
             box = drawing.lay_page(pdf, index, path, item)
         else:
-            box = drawing.image_box(item, picture.width, picture.height)
-            drawings.setdefault(index, []).append(
-                partial(drawing.draw_picture, picture=picture, box=box)
-            )
+            box = drawing.image_box(item, image.width, image.height)
+            draw = partial(drawing.draw_image, image=image, box=box)
+            drawings.setdefault(index, []).append(draw)
         if item.link:
             links.append((index, box, item.link))
     return links

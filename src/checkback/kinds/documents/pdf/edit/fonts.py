@@ -1,8 +1,8 @@
-"""Which font draws which character: TrueType fonts of this machine, embedded in what we write.
+"""Chooses the font of each character: TrueType fonts of this machine, embedded in the file.
 
-Text is cut into runs of one font each. What no TrueType font has is drawn with the standard fonts
-of PDF for Chinese, Japanese and Korean, which every viewer brings along; scripts that need their
-letters joined or reordered (Arabic, Indic) are drawn letter by letter.
+Text is split into runs of one font each. A character without a TrueType font is drawn with the
+standard PDF fonts for Chinese, Japanese and Korean, which every viewer has. Scripts with joined or
+reordered letters (Arabic, Indic) are drawn letter by letter.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from reportlab.pdfbase import pdfmetrics
@@ -27,7 +28,7 @@ FOLDERS = (
     "/System/Library/Fonts",
 )
 
-#: File stems of a family, best first, with what they put before Bold and Italic.
+#: The file names of a family before the style, the best first.
 _FAMILIES = {
     "sans": ("LiberationSans-", "DejaVuSans-", "NotoSans-", "Arial "),
     "serif": ("LiberationSerif-", "DejaVuSerif-", "NotoSerif-", "Times New Roman "),
@@ -39,8 +40,8 @@ _STYLES = {
     (False, True): ("Italic", "Oblique"),
     (True, True): ("BoldItalic", "BoldOblique", "Bold Italic"),
 }
-#: For characters that the chosen family lacks.
-_WIDE = (
+#: Fonts for characters that the chosen family lacks.
+_FALLBACKS = (
     "DejaVuSans",
     "NotoSans-Regular",
     "NotoSansHebrew-Regular",
@@ -61,6 +62,8 @@ _STANDARD = {
     "mono": ("Courier", "Courier-Bold", "Courier-Oblique", "Courier-BoldOblique"),
 }
 _JAPANESE, _KOREAN, _CHINESE = "HeiseiKakuGo-W5", "HYGothic-Medium", "STSong-Light"
+_MONO_NAME = re.compile("mono|courier|consol|code|fixed")
+_SERIF_NAME = re.compile("times|serif|roman|georgia|garamond|cambria|palatino|book")
 _KANA, _HANGUL = re.compile("[\u3040-\u30ff]"), re.compile("[\u1100-\u11ff\uac00-\ud7af]")
 _EAST_ASIAN = re.compile(
     "[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef]"
@@ -69,7 +72,7 @@ _EAST_ASIAN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class GlyphRun:
-    """Text that one font draws."""
+    """Text in one font."""
 
     text: str
     font: str
@@ -77,46 +80,43 @@ class GlyphRun:
 
 @dataclass(frozen=True, slots=True)
 class Typeface:
-    """A family in one style, and how text is drawn with it."""
+    """A font family in one style."""
 
     family: str = "sans"
     bold: bool = False
     italic: bool = False
 
     def runs(self, text: str) -> list[GlyphRun]:
-        """The text cut into runs. Raises the failure unsupported for a
-        character that no font has.
-        """
+        """The text as runs. Raises the failure ``unsupported`` for a character without a font."""
         if not text:
             return []
         main = _main_font(self)
         if all(map(functools.partial(_has, main), text)):
             return [GlyphRun(text, main)]
-        found: list[GlyphRun] = []
+        runs: list[GlyphRun] = []
         east_asian = _east_asian_font(text)
         for character in text:
             font = self._font_of(character, east_asian)
-            if found and found[-1].font == font:
-                found[-1] = GlyphRun(found[-1].text + character, font)
+            if runs and runs[-1].font == font:
+                runs[-1] = GlyphRun(runs[-1].text + character, font)
             else:
-                found.append(GlyphRun(character, font))
-        return found
+                runs.append(GlyphRun(character, font))
+        return runs
 
     def width(self, text: str, size: float) -> float:
-        """How wide the text is, in points."""
+        """The width of the text in points."""
         return sum(pdfmetrics.stringWidth(run.text, run.font, size) for run in self.runs(text))
 
     def ascent(self, size: float) -> float:
-        """From the baseline up to the highest letters, in points."""
+        """The height above the baseline in points."""
         return pdfmetrics.getAscentDescent(_main_font(self), size)[0]
 
     def wrap(self, text: str, size: float, width: float) -> list[str]:
-        """The text's lines, none wider than ``width``; a word that is gets cut."""
-        return [
-            line
-            for given in text.splitlines() or [""]
-            for line in self._wrap_line(given, size, width)
-        ]
+        """The lines of the text, wrapped to ``width``. A word that is wider is split."""
+        lines: list[str] = []
+        for line in text.splitlines() or [""]:
+            lines += self._wrap_line(line, size, width)
+        return lines
 
     def _wrap_line(self, text: str, size: float, width: float) -> Iterable[str]:
         line = ""
@@ -126,14 +126,21 @@ class Typeface:
                 continue
             if line:
                 yield line
-            line = word.lstrip()
-            while len(line) > 1 and self.width(line, size) > width:
-                cut = self._fitting(line, size, width)
-                yield line[:cut]
-                line = line[cut:]
+            *pieces, line = self._split_word(word.lstrip(), size, width)
+            yield from pieces
         yield line
 
+    def _split_word(self, word: str, size: float, width: float) -> list[str]:
+        """The pieces of a word, none wider than ``width``."""
+        pieces: list[str] = []
+        while len(word) > 1 and self.width(word, size) > width:
+            cut = self._fitting(word, size, width)
+            pieces.append(word[:cut])
+            word = word[cut:]
+        return [*pieces, word]
+
     def _fitting(self, text: str, size: float, width: float) -> int:
+        """How many characters of the text fit into ``width``; at least one."""
         low, high = 1, len(text)
         while low < high:
             middle = (low + high + 1) // 2
@@ -147,60 +154,70 @@ class Typeface:
         main = _main_font(self)
         if _has(main, character):
             return main
-        for name in _WIDE:
-            wide = _register(name)
-            if wide is not None and _has(wide, character):
-                return wide
+        fallback = _fallback_font(character)
+        if fallback is not None:
+            return fallback
         if _EAST_ASIAN.match(character):
             return _register_standard(east_asian)
         raise failures.unsupported(
-            "A character of the text has no font on this server, so it",
+            "A character for which the server has no font",
             "Install fonts on the server, as root with `apt-get install fonts-dejavu-core fonts-noto-core`.",
         )
 
 
+def _fallback_font(character: str) -> str | None:
+    for name in _FALLBACKS:
+        font = _register(name)
+        if font is not None and _has(font, character):
+            return font
+    return None
+
+
 def typeface(name: str, *, bold: bool = False, italic: bool = False) -> Typeface:
-    """The face that comes nearest to a font's name, such as Times New Roman or Courier."""
+    """The typeface that is closest to a font's name, such as Times New Roman or Courier."""
     lowered = name.lower()
-    if re.search(r"mono|courier|consol|code|fixed", lowered):
-        family = "mono"
-    elif re.search(
-        r"times|serif|roman|georgia|garamond|cambria|palatino|book", lowered
-    ) and not re.search(r"sans", lowered):
-        family = "serif"
-    else:
-        family = "sans"
-    return Typeface(
-        family, bold or "bold" in lowered, italic or bool(re.search("italic|oblique", lowered))
-    )
+    is_bold = bold or "bold" in lowered
+    is_italic = italic or "italic" in lowered or "oblique" in lowered
+    return Typeface(_family(lowered), is_bold, is_italic)
+
+
+def _family(name: str) -> str:
+    if _MONO_NAME.search(name):
+        return "mono"
+    if _SERIF_NAME.search(name) and "sans" not in name:
+        return "serif"
+    return "sans"
 
 
 @functools.cache
 def _files() -> dict[str, Path]:
-    """The TrueType fonts of this machine, by file name without its ending."""
-    found: dict[str, Path] = {}
-    for folder in (*FOLDERS, str(Path.home() / ".fonts"), str(Path.home() / ".local/share/fonts")):
+    """The TrueType fonts of this machine, by file name without its extension."""
+    own_folders = (Path.home() / ".fonts", Path.home() / ".local/share/fonts")
+    files: dict[str, Path] = {}
+    for folder in (*FOLDERS, *own_folders):
         for root, _, names in os.walk(folder):
-            for name in names:
-                if name.lower().endswith((".ttf", ".ttc")):
-                    found.setdefault(Path(name).stem, Path(root) / name)
-    return found
+            for name in filter(_is_true_type, names):
+                files.setdefault(Path(name).stem, Path(root) / name)
+    return files
+
+
+def _is_true_type(name: str) -> bool:
+    return name.lower().endswith((".ttf", ".ttc"))
 
 
 @functools.cache
 def _main_font(face: Typeface) -> str:
     styles = _STYLES[face.bold, face.italic]
-    for prefix in _FAMILIES[face.family]:
-        for style in styles:
-            registered = _register(f"{prefix}{style}".rstrip(" -"))
-            if registered is not None:
-                return registered
+    for prefix, style in product(_FAMILIES[face.family], styles):
+        registered = _register(f"{prefix}{style}".rstrip(" -"))
+        if registered is not None:
+            return registered
     return _STANDARD[face.family][int(face.bold) + 2 * int(face.italic)]
 
 
 @functools.cache
 def _register(name: str) -> str | None:
-    """Make a font of this machine known to reportlab; None when it is not there or of no use."""
+    """Register a font of this machine with reportlab; None if it is missing or not usable."""
     path = _files().get(name)
     if path is None:
         return None

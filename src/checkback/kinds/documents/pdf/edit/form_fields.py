@@ -15,31 +15,38 @@ from checkback.kinds.documents.pdf.geometry import view
 MULTILINE = 1 << 12
 PRINTED = 4
 _TICK = "4"
-"""The tick of ZapfDingbats."""
+"""The check mark of ZapfDingbats."""
 
 
 def add_field(pdf: Pdf, item: AnnotationItem, pages: Sequence[int], number: int) -> list[Any]:
-    """Make a field with one widget on each of these pages; returns the text widgets, still undrawn.
+    """Make a field with one widget on each of these pages; returns the text widgets, which have no
+    appearance yet.
 
-    ``number`` counts the items of the job, for fields without a name. A name that is taken is
-    refused: two fields of one name would be one field to readers.
+    ``number`` counts the items of the job, for fields without a name. A name that is already used
+    is refused: readers would treat two fields of one name as one field.
     """
     form = _form(pdf)
-    name = item.id.strip() or f"field{number}"
-    if name in {field.fully_qualified_name for field in pdf.acroform.fields} or "." in name:
-        raise failures.invalid_option("id", "a new name for a field, without points")
-    checkbox = item.type.lower().startswith("checkbox")
-    field = pdf.make_indirect(_checkbox(item) if checkbox else _text(item))
+    name = _field_name(pdf, item, number)
+    is_checkbox = item.type.lower().startswith("checkbox")
+    field = pdf.make_indirect(_checkbox(item) if is_checkbox else _text(item))
     field.T = String(name)
     widgets: list[Any] = []
     for index in pages:
         widget = field if len(pages) == 1 else pdf.make_indirect(Dictionary(Parent=field))
-        _place(pdf, widget, item, index, checkbox=checkbox)
+        _place(pdf, widget, item, index, checkbox=is_checkbox)
         widgets.append(append_annotation(pdf, index, widget))
     if len(pages) > 1:
         field.Kids = Array(widgets)
     form.Fields.append(field)
-    return [] if checkbox else widgets
+    return [] if is_checkbox else widgets
+
+
+def _field_name(pdf: Pdf, item: AnnotationItem, number: int) -> str:
+    name = item.id.strip() or f"field{number}"
+    used = {field.fully_qualified_name for field in pdf.acroform.fields}
+    if name in used or "." in name:
+        raise failures.invalid_option("id", "a new name for a field, without dots", name)
+    return name
 
 
 def _form(pdf: Pdf) -> Any:
@@ -51,19 +58,23 @@ def _form(pdf: Pdf) -> Any:
         form.Fields = Array([])
     if Name.DA not in form:
         form.DA = String("/Helv 0 Tf 0 g")
-    resources = form.get(Name.DR)
-    if not isinstance(resources, Dictionary):
-        form.DR = Dictionary()
-        resources = form.DR
-    if not isinstance(resources.get(Name.Font), Dictionary):
-        resources.Font = Dictionary()
-    for name, font in (("/Helv", "/Helvetica"), ("/ZaDb", "/ZapfDingbats")):
-        if name not in resources.Font:
-            made = Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name(font))
-            if name == "/Helv":
-                made.Encoding = Name.WinAnsiEncoding
-            resources.Font[name] = pdf.make_indirect(made)
+    fonts = _dictionary_in(_dictionary_in(form, Name.DR), Name.Font)
+    if Name.Helv not in fonts:
+        fonts.Helv = pdf.make_indirect(_font(Name.Helvetica, Encoding=Name.WinAnsiEncoding))
+    if Name.ZaDb not in fonts:
+        fonts.ZaDb = pdf.make_indirect(_font(Name.ZapfDingbats))
     return form
+
+
+def _dictionary_in(parent: Any, name: Name) -> Any:
+    """The dictionary of this name in another one; it is made if it is missing."""
+    if not isinstance(parent.get(name), Dictionary):
+        parent[name] = Dictionary()
+    return parent[name]
+
+
+def _font(base: Name, **entries: Any) -> Dictionary:
+    return Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=base, **entries)
 
 
 def _text(item: AnnotationItem) -> Dictionary:
@@ -88,6 +99,7 @@ def _checkbox(item: AnnotationItem) -> Dictionary:
 
 
 def _place(pdf: Pdf, widget: Any, item: AnnotationItem, index: int, *, checkbox: bool) -> None:
+    """Set the widget's entries: its position on the page, its border and its states."""
     page = view(pdf.pages[index])
     width, height = _size(item, checkbox=checkbox)
     widget.Type, widget.Subtype, widget.F = Name.Annot, Name.Widget, PRINTED
@@ -109,6 +121,7 @@ def _place(pdf: Pdf, widget: Any, item: AnnotationItem, index: int, *, checkbox:
 
 
 def _size(item: AnnotationItem, *, checkbox: bool) -> tuple[float, float]:
+    """Width and height of the field; defaults depend on the font size."""
     if checkbox:
         side = item.width or item.height or item.size
         return side, item.height or side

@@ -1,4 +1,4 @@
-"""Values put into the fields of a PDF's form, each kind of field in its own way."""
+"""Puts values into the fields of a PDF's form, for each type of field in its own way."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NO = frozenset(("", "false", "no", "off", "0", "unchecked", "nein", "non"))
 
 
 def fill(pdf: Pdf, items: Sequence[FieldItem], log: Callable[[str], None]) -> list[Any]:
-    """Set the fields' values; returns the widgets that must be drawn afresh.
+    """Set the values of the fields; returns the widgets that must be drawn again.
 
-    Raises the failures unsupported and invalid_option, the latter with the number of the item.
+    Raises the failures ``unsupported`` and ``invalid_option``, which names the number of the item.
     """
     _refuse_dynamic_form(pdf)
     fields = _by_name(pdf)
@@ -27,7 +27,9 @@ def fill(pdf: Pdf, items: Sequence[FieldItem], log: Callable[[str], None]) -> li
         field = _find(fields, item.field_name)
         if field is None:
             raise failures.invalid_option(
-                f"fields[{number}].fieldName", f"the name of one of the form's {len(fields)} fields"
+                f"fields[{number}].fieldName",
+                f"the name of one of the {len(fields)} fields of the form",
+                item.field_name,
             )
         text = str(item.text).lower() if isinstance(item.text, bool) else item.text
         widgets += _set(field, text, number, log)
@@ -35,7 +37,7 @@ def fill(pdf: Pdf, items: Sequence[FieldItem], log: Callable[[str], None]) -> li
 
 
 def _refuse_dynamic_form(pdf: Pdf) -> None:
-    """XFA says a second time what the fields say; what is not kept in step goes."""
+    """Remove XFA, which repeats the values of the fields. A form with XFA only is refused."""
     form = pdf.Root.get(Name.AcroForm)
     if form is None or Name.XFA not in form:
         return
@@ -47,11 +49,11 @@ def _refuse_dynamic_form(pdf: Pdf) -> None:
 
 
 def _by_name(pdf: Pdf) -> dict[str, list[AcroFormField]]:
-    """The form's fields by their full names; several entries are the buttons of one field."""
-    found: dict[str, list[AcroFormField]] = {}
+    """The fields of the form by their full names; several entries are the buttons of one field."""
+    by_name: dict[str, list[AcroFormField]] = {}
     for field in pdf.acroform.fields:
-        found.setdefault(field.fully_qualified_name, []).append(field)
-    return found
+        by_name.setdefault(field.fully_qualified_name, []).append(field)
+    return by_name
 
 
 def _find(fields: dict[str, list[AcroFormField]], name: str) -> list[AcroFormField] | None:
@@ -59,13 +61,14 @@ def _find(fields: dict[str, list[AcroFormField]], name: str) -> list[AcroFormFie
     if name in fields:
         return fields[name]
     wanted = name.strip().lower()
-    same = [
-        found
-        for full, found in fields.items()
-        if wanted
-        in (full.lower(), full.lower().rpartition(".")[2], found[0].alternate_name.lower())
-    ]
+    same = [buttons for full, buttons in fields.items() if wanted in _names(full, buttons[0])]
     return same[0] if len(same) == 1 else None
+
+
+def _names(full_name: str, field: AcroFormField) -> tuple[str, str, str]:
+    """The names by which a field can be found, in lower case."""
+    lowered = full_name.lower()
+    return lowered, lowered.rpartition(".")[2], field.alternate_name.lower()
 
 
 def _set(
@@ -83,116 +86,134 @@ def _set(
         _set_checkbox(buttons, text, number)
         return []
     raise failures.unsupported(
-        "A field of this kind", "Only text, choices and check boxes can be filled in."
+        "A field of this type", "Only text, choices and check boxes can be filled in."
     )
 
 
 def _set_text(
     fields: list[AcroFormField], text: str, number: int, log: Callable[[str], None]
 ) -> list[Any]:
-    field = fields[0]
-    value = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not field.flags & MULTILINE:
-        value = value.replace("\n", " ")
-    longest = field.get_inheritable_field_value("/MaxLen")
-    if longest is not None and len(value) > int(longest):
-        log(f"fields[{number}]: the field takes {int(longest)} characters; the rest was cut.")
-        value = value[: int(longest)]
+    value, cut_to = _fitted(fields[0], text)
+    if cut_to is not None:
+        log(f"fields[{number}]: the field accepts {cut_to} characters; the rest was cut.")
     widgets: list[Any] = []
-    for one in fields:
-        top = _value_holder(one.obj)
-        top.V = String(value)
-        if Name.RV in top:
-            del top[Name.RV]  # the value a second time, with styles
-        widgets += _widgets(top)
+    for field in fields:
+        holder = _value_holder(field.obj)
+        holder.V = String(value)
+        if Name.RV in holder:
+            del holder[Name.RV]  # the value again, with styles
+        widgets += _widgets(holder)
     return _undrawn(widgets)
 
 
+def _fitted(field: AcroFormField, text: str) -> tuple[str, int | None]:
+    """The text as the field accepts it, and the maximum length if it was cut."""
+    value = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not field.flags & MULTILINE:
+        value = value.replace("\n", " ")
+    max_length = field.get_inheritable_field_value("/MaxLen")
+    if max_length is None or len(value) <= int(max_length):
+        return value, None
+    return value[: int(max_length)], int(max_length)
+
+
 def _set_choice(field: AcroFormField, text: str, number: int) -> list[Any]:
-    top = _value_holder(field.obj)
+    holder = _value_holder(field.obj)
     options = _options(field)
-    chosen = next((export for export, label in options if text in (export, label)), None)
-    if chosen is None:
-        same = [
-            export for export, label in options if text.lower() in (export.lower(), label.lower())
-        ]
-        chosen = same[0] if len(same) == 1 else None
-    if chosen is None:
-        if text and not (field.flags & COMBO and field.flags & EDITABLE):
+    value = _option_value(options, text)
+    if value is None:
+        is_editable = field.flags & COMBO and field.flags & EDITABLE
+        if text and not is_editable:
             raise failures.invalid_option(
-                f"fields[{number}].text", f"one of the field's {len(options)} options"
+                f"fields[{number}].text", f"one of the {len(options)} options of the field"
             )
-        chosen = text
-    top.V = String(chosen)
-    positions = [at for at, (export, _) in enumerate(options) if export == chosen]
-    if positions and not field.flags & COMBO:
-        top.I = Array(positions[:1])
-    elif Name.I in top:
-        del top[Name.I]
-    return _undrawn(_widgets(top))
+        value = text
+    holder.V = String(value)
+    _set_position(field, holder, [export for export, _ in options], value)
+    return _undrawn(_widgets(holder))
+
+
+def _option_value(options: list[tuple[str, str]], text: str) -> str | None:
+    """The value of the option that the text names, by its value or its label."""
+    for export, label in options:
+        if text in (export, label):
+            return export
+    wanted = text.lower()
+    same = [export for export, label in options if wanted in (export.lower(), label.lower())]
+    return same[0] if len(same) == 1 else None
+
+
+def _set_position(field: AcroFormField, holder: Any, values: list[str], value: str) -> None:
+    """Set the position of a list's selected option; other choices have none."""
+    if value in values and not field.flags & COMBO:
+        holder.I = Array([values.index(value)])
+    elif Name.I in holder:
+        del holder[Name.I]
 
 
 def _options(field: AcroFormField) -> list[tuple[str, str]]:
-    """The field's options, each by what is stored and what is shown."""
-    given: Any = field.get_inheritable_field_value("/Opt")
-    if not isinstance(given, Array):
-        return []
-    found: list[tuple[str, str]] = []
-    for option in given:
-        if isinstance(option, Array) and len(option) == 2:
-            found.append((str(option[0]), str(option[1])))
-        else:
-            found.append((str(option), str(option)))
-    return found
+    """The field's options, each as the value that is stored and the label that is shown."""
+    entries: Any = field.get_inheritable_field_value("/Opt")
+    return [_option(entry) for entry in entries] if isinstance(entries, Array) else []
+
+
+def _option(entry: Any) -> tuple[str, str]:
+    if isinstance(entry, Array) and len(entry) == 2:
+        return str(entry[0]), str(entry[1])
+    return str(entry), str(entry)
 
 
 def _set_checkbox(buttons: list[AcroFormField], text: str, number: int) -> None:
     for button in buttons:
-        top = _value_holder(button.obj)
-        for widget in _widgets(top):
+        holder = _value_holder(button.obj)
+        for widget in _widgets(holder):
             on = _on_state(widget) or "/Yes"
-            value = text.strip().lower()
-            if text in (on, on[1:]) or value in _YES:
-                checked = True
-            elif value in _NO:
-                checked = False
-            else:
-                raise failures.invalid_option(
-                    f"fields[{number}].text", "true or false, as a check box takes"
-                )
+            checked = _is_checked(text, on)
+            if checked is None:
+                raise failures.invalid_option(f"fields[{number}].text", "true or false")
             state = Name(on) if checked else Name.Off
-            top.V = state
+            holder.V = state
             widget.AS = state
 
 
+def _is_checked(text: str, on: str) -> bool | None:
+    """Whether the text checks a box with that state; None if the text is not a known value."""
+    value = text.strip().lower()
+    if text in (on, on[1:]) or value in _YES:
+        return True
+    return False if value in _NO else None
+
+
 def _set_radio(buttons: list[AcroFormField], text: str, number: int) -> None:
-    top = _value_holder(buttons[0].obj)
-    widgets = _widgets(top)
+    holder = _value_holder(buttons[0].obj)
+    widgets = _widgets(holder)
     states = [_on_state(widget) for widget in widgets]
     wanted = _radio_state(buttons[0], states, text)
     if wanted is None and text.strip().lower() not in ("", "off"):
         raise failures.invalid_option(
-            f"fields[{number}].text", f"one of the field's {len(states)} choices"
+            f"fields[{number}].text", f"one of the {len(states)} choices of the field"
         )
-    top.V = Name(wanted) if wanted else Name.Off
+    on = Name(wanted) if wanted else Name.Off
+    holder.V = on
     for widget, state in zip(widgets, states, strict=True):
-        widget.AS = Name(wanted) if wanted is not None and state == wanted else Name.Off
+        widget.AS = on if state is not None and state == wanted else Name.Off
 
 
 def _radio_state(field: AcroFormField, states: list[str | None], text: str) -> str | None:
-    """The state that is meant: by its own name, or by the label that the field gives it."""
+    """The state that the text names: by the state's own name, or by its label in the field."""
     for state in states:
         if state is not None and text in (state, state[1:]):
             return state
     labels = [label for _, label in _options(field)]
-    if text in labels and labels.index(text) < len(states):
+    if text in labels[: len(states)]:
         return states[labels.index(text)]
-    same = [one for one in states if one is not None and one[1:].lower() == text.strip().lower()]
+    wanted = text.strip().lower()
+    same = [state for state in filter(None, states) if state[1:].lower() == wanted]
     return same[0] if len(same) == 1 else None
 
 
 def _on_state(widget: Any) -> str | None:
-    """What a button's widget is called when it is on."""
+    """The name of the state of a button's widget when it is on."""
     appearance = widget.get(Name.AP)
     normal: Any = appearance.get(Name.N) if isinstance(appearance, Dictionary) else None
     if not isinstance(normal, Dictionary):
@@ -201,9 +222,7 @@ def _on_state(widget: Any) -> str | None:
 
 
 def _value_holder(obj: Any) -> Any:
-    """The object that has the field's value: its widgets may be kids without a
-    name of their own.
-    """
+    """The object that has the value of the field: its widgets may be children without a name."""
     for _ in range(32):
         parent = obj.get(Name.Parent)
         if Name.T in obj or not isinstance(parent, Dictionary):
@@ -212,14 +231,15 @@ def _value_holder(obj: Any) -> Any:
     raise failures.invalid_document()
 
 
-def _widgets(top: Any) -> list[Any]:
-    kids = top.get(Name.Kids)
+def _widgets(holder: Any) -> list[Any]:
+    kids = holder.get(Name.Kids)
     if isinstance(kids, Array) and len(kids):
         return [kid for kid in kids if isinstance(kid, Dictionary) and Name.T not in kid]
-    return [top]
+    return [holder]
 
 
 def _undrawn(widgets: list[Any]) -> list[Any]:
+    """Remove the appearances of the widgets, and return the widgets."""
     for widget in widgets:
         if Name.AP in widget:
             del widget[Name.AP]

@@ -1,4 +1,6 @@
-"""Ruled tables: the lines of a page's paths, joined into grids, with the words in each cell."""
+"""Finds ruled tables: the lines of a page's paths, joined into grids, with the text of each
+cell.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,13 @@ import pypdfium2.raw as pdfium
 
 from checkback.kinds.documents.pdf.text.words import Frame, Word
 
-#: Across, from, to: where a line runs, in points of the frame.
+#: Position across, start and end of a line, in points of the frame.
 Edge = tuple[float, float, float]
 
+Point = tuple[float, float]
+
 _SLANT = 1.5
-_SHORTEST = 4.0
+_MIN_LENGTH = 4.0
 _SAME = 2.5
 _TOUCH = 3.0
 _MAX_EDGES = 20_000
@@ -36,86 +40,114 @@ class Table:
 
 
 def ruled_tables(page: Any, frame: Frame, words: Sequence[Word]) -> list[Table]:
-    """The ruled tables of a page, from the top down."""
-    across, down = _edges(page, frame)
-    if not across or not down:
+    """The ruled tables of a page, from top to bottom."""
+    collector = _EdgeCollector(frame)
+    collector.add_page(page)
+    if not collector.across or not collector.down:
         return []
-    across, down = _joined(across), _joined(down)
-    tables: list[Table] = []
-    for rows, columns in _grids(across, down):
-        ys, xs = _distinct(row[0] for row in rows), _distinct(column[0] for column in columns)
-        if len(ys) < 2 or len(xs) < 2 or (len(ys) - 1) * (len(xs) - 1) < 2:
-            continue
-        cells = _fill(xs, ys, words)
-        if sum(1 for row in cells for cell in row if cell) >= 2:
-            tables.append(Table(xs[0], ys[0], xs[-1], ys[-1], tuple(xs[:-1]), cells))
-    return sorted(tables, key=lambda table: (table.top, table.x0))
+    grids = _grids(_joined(collector.across), _joined(collector.down))
+    tables = [_table(rows, columns, words) for rows, columns in grids]
+    return sorted(filter(None, tables), key=lambda table: (table.top, table.x0))
 
 
-def _edges(page: Any, frame: Frame) -> tuple[list[Edge], list[Edge]]:
-    """Lines across and lines down, of all paths; the sides of rectangles, too."""
-    across: list[Edge] = []
-    down: list[Edge] = []
-    x, y = ctypes.c_float(), ctypes.c_float()
-    x_at, y_at = ctypes.byref(x), ctypes.byref(y)
+def _table(rows: list[Edge], columns: list[Edge], words: Sequence[Word]) -> Table | None:
+    """The table of a grid; None for a single cell and for fewer than two cells with text."""
+    ys, xs = _distinct(row[0] for row in rows), _distinct(column[0] for column in columns)
+    if (len(ys) - 1) * (len(xs) - 1) < 2:
+        return None
+    cells = _fill(xs, ys, words)
+    if sum(map(_filled, cells)) < 2:
+        return None
+    return Table(xs[0], ys[0], xs[-1], ys[-1], tuple(xs[:-1]), cells)
 
-    def add(one: tuple[float, float], other: tuple[float, float]) -> None:
-        left, top, right, bottom = frame.box(
+
+def _filled(row: Sequence[str]) -> int:
+    """The number of cells with text."""
+    return sum(map(bool, row))
+
+
+class _EdgeCollector:
+    """Collects the horizontal and vertical lines of the paths of a page.
+
+    The sides of rectangles are lines too.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self.across: list[Edge] = []
+        self.down: list[Edge] = []
+        self._frame = frame
+        self._x, self._y = ctypes.c_float(), ctypes.c_float()
+        self._x_at, self._y_at = ctypes.byref(self._x), ctypes.byref(self._y)
+
+    def add_page(self, page: Any) -> None:
+        for path in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_PATH], max_depth=4):
+            self._add_path(path)
+            if len(self.across) + len(self.down) > _MAX_EDGES:
+                break
+
+    def _add_path(self, path: Any) -> None:
+        matrix = path.get_matrix()
+        start: Point | None = None
+        current: Point | None = None
+        for index in range(pdfium.FPDFPath_CountSegments(path.raw)):
+            segment = pdfium.FPDFPath_GetPathSegment(path.raw, index)
+            kind = pdfium.FPDFPathSegment_GetType(segment)
+            point = self._point_of(segment, matrix)
+            if kind == pdfium.FPDF_SEGMENT_MOVETO:
+                start = point
+            elif kind == pdfium.FPDF_SEGMENT_LINETO and current is not None:
+                self._add_line(current, point)
+            current = point
+            if start is not None and pdfium.FPDFPathSegment_GetClose(segment):
+                self._add_line(point, start)
+                current = start
+
+    def _point_of(self, segment: Any, matrix: Any) -> Point:
+        pdfium.FPDFPathSegment_GetPoint(segment, self._x_at, self._y_at)
+        x, y = self._x.value, self._y.value
+        return (
+            matrix.a * x + matrix.c * y + matrix.e,
+            matrix.b * x + matrix.d * y + matrix.f,
+        )
+
+    def _add_line(self, one: Point, other: Point) -> None:
+        left, top, right, bottom = self._frame.box(
             min(one[0], other[0]),
             min(one[1], other[1]),
             max(one[0], other[0]),
             max(one[1], other[1]),
         )
-        if bottom - top < _SLANT and right - left > _SHORTEST:
-            across.append(((top + bottom) / 2, left, right))
-        elif right - left < _SLANT and bottom - top > _SHORTEST:
-            down.append(((left + right) / 2, top, bottom))
-
-    for item in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_PATH], max_depth=4):
-        matrix = item.get_matrix()
-        start: tuple[float, float] | None = None
-        at: tuple[float, float] | None = None
-        for index in range(pdfium.FPDFPath_CountSegments(item.raw)):
-            segment = pdfium.FPDFPath_GetPathSegment(item.raw, index)
-            kind = pdfium.FPDFPathSegment_GetType(segment)
-            pdfium.FPDFPathSegment_GetPoint(segment, x_at, y_at)
-            point = (
-                matrix.a * x.value + matrix.c * y.value + matrix.e,
-                matrix.b * x.value + matrix.d * y.value + matrix.f,
-            )
-            if kind == pdfium.FPDF_SEGMENT_MOVETO:
-                start = point
-            elif kind == pdfium.FPDF_SEGMENT_LINETO and at is not None:
-                add(at, point)
-            at = point
-            if start is not None and pdfium.FPDFPathSegment_GetClose(segment):
-                add(at, start)
-                at = start
-        if len(across) + len(down) > _MAX_EDGES:
-            break
-    return across, down
+        width, height = right - left, bottom - top
+        if height < _SLANT and width > _MIN_LENGTH:
+            self.across.append(((top + bottom) / 2, left, right))
+        elif width < _SLANT and height > _MIN_LENGTH:
+            self.down.append(((left + right) / 2, top, bottom))
 
 
 def _joined(edges: list[Edge]) -> list[Edge]:
-    """Edges on one line that touch, as one."""
+    """The edges, those on one line that touch joined into one."""
     joined: list[Edge] = []
-    for place, begin, end in sorted(edges):
+    for edge in sorted(edges):
         for number in range(len(joined) - 1, max(-1, len(joined) - 1 - _NEAR_EDGES), -1):
-            other, other_begin, other_end = joined[number]
-            if (
-                abs(other - place) <= _SAME
-                and begin <= other_end + _TOUCH
-                and end >= other_begin - _TOUCH
-            ):
-                joined[number] = (other, min(other_begin, begin), max(other_end, end))
+            if _touch(joined[number], edge):
+                position, start, end = joined[number]
+                joined[number] = (position, min(start, edge[1]), max(end, edge[2]))
                 break
         else:
-            joined.append((place, begin, end))
+            joined.append(edge)
     return joined
 
 
+def _touch(one: Edge, other: Edge) -> bool:
+    return (
+        abs(one[0] - other[0]) <= _SAME
+        and other[1] <= one[2] + _TOUCH
+        and other[2] >= one[1] - _TOUCH
+    )
+
+
 def _grids(across: list[Edge], down: list[Edge]) -> Iterable[tuple[list[Edge], list[Edge]]]:
-    """Edges that hang together by crossing each other."""
+    """The edges of each grid: those that are connected by crossing each other."""
     parents = list(range(len(across) + len(down)))
 
     def root(number: int) -> int:
@@ -129,39 +161,43 @@ def _grids(across: list[Edge], down: list[Edge]) -> Iterable[tuple[list[Edge], l
             if left - _TOUCH <= x <= right + _TOUCH and top - _TOUCH <= y <= bottom + _TOUCH:
                 parents[root(first)] = root(second)
     grids: dict[int, tuple[list[Edge], list[Edge]]] = {}
-    for number, edge in enumerate((*across, *down)):
-        grids.setdefault(root(number), ([], []))[0 if number < len(across) else 1].append(edge)
+    for number, edge in enumerate(across):
+        grids.setdefault(root(number), ([], []))[0].append(edge)
+    for number, edge in enumerate(down, len(across)):
+        grids.setdefault(root(number), ([], []))[1].append(edge)
     return grids.values()
 
 
-def _distinct(places: Iterable[float]) -> list[float]:
-    found: list[float] = []
-    for place in sorted(set(places)):
-        if not found or place - found[-1] > _TOUCH:
-            found.append(place)
-    return found
+def _distinct(positions: Iterable[float]) -> list[float]:
+    """The positions in order, without those that are close to the one before."""
+    distinct: list[float] = []
+    for position in sorted(set(positions)):
+        if not distinct or position - distinct[-1] > _TOUCH:
+            distinct.append(position)
+    return distinct
 
 
 def _fill(xs: Sequence[float], ys: Sequence[float], words: Sequence[Word]) -> list[list[str]]:
-    """The text of each cell, its words from the top left on."""
-    cells: list[list[list[Word]]] = [[[] for _ in xs[1:]] for _ in ys[1:]]
+    """The text of each cell, by the words whose middle is in it."""
+    cells: dict[tuple[int, int], list[Word]] = {}
     for word in words:
         column = _slot(xs, (word.x0 + word.x1) / 2)
         row = _slot(ys, (word.top + word.bottom) / 2)
         if column is not None and row is not None:
-            cells[row][column].append(word)
-    return [[cell_text(cell) for cell in row] for row in cells]
+            cells.setdefault((row, column), []).append(word)
+    rows, columns = range(len(ys) - 1), range(len(xs) - 1)
+    return [[cell_text(cells.get((row, column), ())) for column in columns] for row in rows]
 
 
-def _slot(places: Sequence[float], value: float) -> int | None:
-    for number in range(len(places) - 1):
-        if places[number] - 1 <= value <= places[number + 1] + 1:
+def _slot(edges: Sequence[float], value: float) -> int | None:
+    for number in range(len(edges) - 1):
+        if edges[number] - 1 <= value <= edges[number + 1] + 1:
             return number
     return None
 
 
 def cell_text(words: Sequence[Word]) -> str:
-    """The words of a cell as text, line by line."""
+    """The text of a cell, line by line."""
     from checkback.kinds.documents.pdf.text.lines import lines_of
 
     return " ".join(line.text for line in lines_of(words))

@@ -1,105 +1,113 @@
-"""Tables without lines: rows of text whose words begin or end at the same places."""
+"""Finds tables without ruling lines: rows of text whose words begin or end at the same
+positions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from operator import attrgetter
 
 from checkback.kinds.documents.pdf.tables.lattice import Table
 from checkback.kinds.documents.pdf.text.lines import Line, lines_of
 from checkback.kinds.documents.pdf.text.words import Word
 
 _COLUMN_GAP = 1.0
-"""Gaps of so many heights of the text part cells; those between words are less."""
-_LEAST_ROWS = 3
-_APART = 3.0
-"""Rows that are further apart than so many heights are of two tables."""
+"""Cells are separated by gaps of this many text heights. Gaps between words are smaller."""
+_MIN_ROWS = 3
+_MAX_DISTANCE = 3.0
+"""Rows that are more text heights apart than this belong to two tables."""
+
+_X0, _X1, _TOP, _BOTTOM = map(attrgetter, ("x0", "x1", "top", "bottom"))
 
 Segment = tuple[float, float, str]
+"""Left and right edge of a cell, and its text."""
 
 
 def unruled_tables(words: Sequence[Word]) -> list[Table]:
-    """Blocks of lines with two or more cells each that share their columns."""
+    """Blocks of lines with two or more cells each, which share their columns."""
     tables: list[Table] = []
     block: list[Line] = []
     for line in lines_of(words):
-        height = max(1.0, line.words[0].height)
-        several = len(segments(line)) >= 2
-        apart = block and line.middle - block[-1].middle > _APART * height
-        if block and (apart or not several):
+        has_cells = len(segments(line)) >= 2
+        if block and (not has_cells or _are_apart(block[-1], line)):
             tables += _table(block)
             block = []
-        if several:
+        if has_cells:
             block.append(line)
     return [*tables, *_table(block)]
 
 
+def _are_apart(line: Line, next_line: Line) -> bool:
+    height = max(1.0, next_line.words[0].height)
+    return next_line.middle - line.middle > _MAX_DISTANCE * height
+
+
 def segments(line: Line) -> list[Segment]:
     """The cells of a line: words with less than a column's gap between them."""
-    found: list[Segment] = []
+    cells: list[Segment] = []
     for word in line.words:
-        if found and word.x0 - found[-1][1] < _COLUMN_GAP * max(1.0, word.height):
-            left, _, text = found[-1]
-            found[-1] = (left, word.x1, f"{text} {word.text}")
+        if cells and word.x0 - cells[-1][1] < _COLUMN_GAP * max(1.0, word.height):
+            left, _, text = cells[-1]
+            cells[-1] = (left, word.x1, f"{text} {word.text}")
         else:
-            found.append((word.x0, word.x1, word.text))
-    return found
+            cells.append((word.x0, word.x1, word.text))
+    return cells
+
+
+def by_columns(row: Sequence[Segment], columns: Sequence[tuple[float, float]]) -> list[str]:
+    """The text of a row in each column: a segment belongs to the column that it overlaps most."""
+    cells = [""] * len(columns)
+    for left, right, text in row:
+        overlaps = [_overlap(column, (left, right)) for column in columns]
+        number = overlaps.index(max(overlaps))
+        cells[number] = f"{cells[number]} {text}".strip()
+    return cells
 
 
 def grid(lines: Sequence[Line]) -> tuple[list[float], list[list[str]]]:
-    """Lines as rows of cells below common columns: the columns' left edges, and the rows."""
+    """The left edges of the columns that the lines share, and the lines as rows of cells."""
     rows = [segments(line) for line in lines]
     columns = _columns(rows)
-    cells: list[list[str]] = []
-    for row in rows:
-        texts = [""] * len(columns)
-        for left, right, text in row:
-            number = max(range(len(columns)), key=lambda one: _overlap(columns[one], (left, right)))
-            texts[number] = f"{texts[number]} {text}".strip()
-        cells.append(texts)
-    return [left for left, _ in columns], cells
+    return [left for left, _ in columns], [by_columns(row, columns) for row in rows]
 
 
 def _columns(rows: Sequence[Sequence[Segment]]) -> list[tuple[float, float]]:
-    """Where the cells of many rows lie above each other: their spans, joined while they overlap.
+    """The spans of the columns of many rows: cells that overlap are in one column.
 
-    Rows with the most cells speak first; a heading that spans two columns joins none.
+    The rows with the most cells come first. A heading that spans two columns joins no column.
     """
-    most = max(len(row) for row in rows)
+    most = max(map(len, rows))
     several = max(min(2, most), most // 2)
     spans: list[tuple[float, float]] = []
     for row in sorted(rows, key=len, reverse=True):
         for left, right, _ in row:
-            hit = [
-                number for number, span in enumerate(spans) if span[0] < right and left < span[1]
-            ]
-            if not hit and len(row) >= several:
+            overlapping = _overlapping(spans, left, right)
+            if not overlapping and len(row) >= several:
                 spans.append((left, right))
-            elif len(hit) == 1:
-                known = spans[hit[0]]
-                spans[hit[0]] = (min(known[0], left), max(known[1], right))
+            elif len(overlapping) == 1:
+                start, end = spans[overlapping[0]]
+                spans[overlapping[0]] = (min(start, left), max(end, right))
     return sorted(spans)
 
 
+def _overlapping(spans: Sequence[tuple[float, float]], left: float, right: float) -> list[int]:
+    return [number for number, (start, end) in enumerate(spans) if start < right and left < end]
+
+
 def _overlap(column: tuple[float, float], span: tuple[float, float]) -> float:
-    """By how much two spans overlap; the nearest column for one that overlaps none."""
+    """By how much two spans overlap; a negative number is the distance between them."""
     return min(column[1], span[1]) - max(column[0], span[0])
 
 
 def _table(lines: Sequence[Line]) -> list[Table]:
-    if len(lines) < _LEAST_ROWS:
+    """The lines as a table; nothing if there are too few rows or columns."""
+    if len(lines) < _MIN_ROWS:
         return []
     columns, rows = grid(lines)
     if len(columns) < 2:
         return []
-    words = [word for line in lines for word in line.words]
-    return [
-        Table(
-            min(word.x0 for word in words),
-            min(word.top for word in words),
-            max(word.x1 for word in words),
-            max(word.bottom for word in words),
-            tuple(columns),
-            rows,
-            ruled=False,
-        )
-    ]
+    words = list(chain.from_iterable(line.words for line in lines))
+    left, top = min(map(_X0, words)), min(map(_TOP, words))
+    right, bottom = max(map(_X1, words)), max(map(_BOTTOM, words))
+    return [Table(left, top, right, bottom, tuple(columns), rows, ruled=False)]

@@ -1,5 +1,5 @@
-"""Rows of text as CSV, as an Excel file and as an old one. Texts that look like numbers become
-numbers.
+"""Rows of text as CSV, as an Excel file and as an Excel 97 file. In Excel files, texts that look
+like numbers become numbers.
 """
 
 from __future__ import annotations
@@ -7,12 +7,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from checkback.kinds.documents import failures
 
 Rows = Sequence[Sequence[str]]
+
+Cell = tuple[int, int, str]
+"""Row, column and text."""
 
 XLS_ROWS, XLS_COLUMNS, XLS_CHARACTERS = 65_536, 256, 32_767
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:,\d{3}){1,4})(?:\.\d{1,10})?")
@@ -28,43 +31,51 @@ def write_csv(pages: Sequence[tuple[int, Rows]], separator: str = ",", quotation
 
 
 def write_xlsx(pages: Sequence[tuple[int, Rows]], target: Path) -> None:
-    """A worksheet for each page. What looks like a formula or a link stays text."""
+    """A worksheet for each page. Texts that look like a formula or a link stay texts."""
     import xlsxwriter
 
     options = {"strings_to_formulas": False, "strings_to_urls": False, "constant_memory": True}
     with xlsxwriter.Workbook(str(target), options) as book:
         for index, rows in pages or [(0, ())]:
             sheet = book.add_worksheet(f"Page {index + 1}")
-            for row, cells in enumerate(rows):
-                for column, text in enumerate(cells):
-                    number = as_number(text)
-                    if number is not None:
-                        sheet.write_number(row, column, number)
-                    elif text:
-                        sheet.write_string(row, column, text[:XLS_CHARACTERS])
+            for row, column, text in _cells(rows):
+                number = as_number(text)
+                if number is not None:
+                    sheet.write_number(row, column, number)
+                elif text:
+                    sheet.write_string(row, column, text[:XLS_CHARACTERS])
 
 
 def write_xls(pages: Sequence[tuple[int, Rows]], target: Path) -> None:
-    """The same in the format of Excel 97. Raises the failure too_large past its 65,536 rows."""
+    """The same in the format of Excel 97. Raises the failure ``too_large`` past its 65,536 rows."""
     import xlwt
 
     book = xlwt.Workbook(encoding="utf-8")
     for index, rows in pages or [(0, ())]:
         sheet = book.add_sheet(f"Page {index + 1}")
-        if len(rows) > XLS_ROWS or any(len(cells) > XLS_COLUMNS for cells in rows):
-            raise failures.too_large(
-                "A page's table", f"{XLS_ROWS} rows of {XLS_COLUMNS} cells in an xls file"
-            )
-        for row, cells in enumerate(rows):
-            for column, text in enumerate(cells):
-                number = as_number(text)
-                if number is not None or text:
-                    sheet.write(row, column, text[:XLS_CHARACTERS] if number is None else number)
+        _check_size(rows)
+        for row, column, text in _cells(rows):
+            number = as_number(text)
+            if number is not None or text:
+                sheet.write(row, column, text[:XLS_CHARACTERS] if number is None else number)
     book.save(str(target))
 
 
+def _check_size(rows: Rows) -> None:
+    if len(rows) > XLS_ROWS or max(map(len, rows), default=0) > XLS_COLUMNS:
+        raise failures.too_large(
+            "A page's table", f"{XLS_ROWS} rows of {XLS_COLUMNS} cells in an xls file"
+        )
+
+
+def _cells(rows: Rows) -> Iterator[Cell]:
+    for row, cells in enumerate(rows):
+        for column, text in enumerate(cells):
+            yield row, column, text
+
+
 def as_number(text: str) -> float | None:
-    """The number that a text is, also with commas for thousands; None for ids
-    with leading zeros.
+    """The number that a text stands for, also with commas for thousands; None for ids with leading
+    zeros.
     """
     return float(text.replace(",", "")) if _NUMBER.fullmatch(text) else None

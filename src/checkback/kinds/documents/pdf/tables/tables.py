@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,16 +15,24 @@ from checkback.kinds.documents.pdf.text.words import Word
 
 
 def tables_of(content: PageContent, search: TableSearch = TableSearch.BOTH) -> list[Table]:
-    """The tables of a page, from the top down. Unruled ones are looked for outside of the ruled."""
-    look_for_rules = search is not TableSearch.UNRULED and not content.recognised
-    ruled = ruled_tables(content.page, content.frame, content.words) if look_for_rules else []
-    rest = [word for word in content.words if not any(_within(word, table) for table in ruled)]
-    unruled = [] if search is TableSearch.RULED else unruled_tables(rest)
+    """The tables of a page, from top to bottom. Unruled ones are searched for outside of ruled
+    ones.
+    """
+    ruled: list[Table] = []
+    if search is not TableSearch.UNRULED and not content.recognized:
+        ruled = ruled_tables(content.page, content.frame, content.words)
+    unruled: list[Table] = []
+    if search is not TableSearch.RULED:
+        unruled = unruled_tables(_outside(content.words, ruled))
     return sorted([*ruled, *unruled], key=lambda table: (table.top, table.x0))
 
 
+def _outside(words: Sequence[Word], tables: Sequence[Table]) -> list[Word]:
+    return [word for word in words if not any(_within(word, table) for table in tables)]
+
+
 def rows_of(content: PageContent, search: TableSearch = TableSearch.BOTH) -> list[list[str]]:
-    """The page as rows: those of its tables, and lines of text outside of them as rows by their
+    """The page as rows: those of its tables, and the text outside of them as rows by its
     columns.
     """
     tables = tables_of(content, search)
@@ -32,36 +41,44 @@ def rows_of(content: PageContent, search: TableSearch = TableSearch.BOTH) -> lis
     rows: list[list[str]] = []
     above = 0.0
     for table in tables:
-        between = [word for word in content.words if above <= _middle(word) < table.top]
-        rows += _text_rows(between)
-        rows += [list(row) for row in table.rows]
+        rows += _text_rows(_between(content.words, above, table.top))
+        rows += map(list, table.rows)
         above = max(above, table.bottom)
-    return [*rows, *_text_rows([word for word in content.words if _middle(word) >= above])]
+    return [*rows, *_text_rows(_between(content.words, above, math.inf))]
+
+
+def _between(words: Sequence[Word], top: float, bottom: float) -> list[Word]:
+    return [word for word in words if top <= _middle(word) < bottom]
 
 
 def grouped(rows: Sequence[Sequence[str]], grouping: str) -> list[list[str]]:
-    """Rows with the continued lines of a cell joined into the row above: those whose first cell is
-    empty.
+    """The rows, with each row that continues the one above joined to it: its first cell is empty.
 
     ``grouping`` is PDF.co's ``lineGrouping``: 1, 2 and 3 are different ways there; here each joins.
     """
     if grouping.strip() in ("", "0"):
-        return [list(row) for row in rows]
+        return list(map(list, rows))
     joined: list[list[str]] = []
     for row in rows:
-        if joined and row and not row[0] and any(row) and len(row) == len(joined[-1]):
-            joined[-1] = [
-                f"{one} {more}".strip() for one, more in zip(joined[-1], row, strict=True)
-            ]
+        if joined and _continues(row, joined[-1]):
+            pairs = zip(joined[-1], row, strict=True)
+            joined[-1] = [f"{cell} {more}".strip() for cell, more in pairs]
         else:
             joined.append(list(row))
     return joined
 
 
+def _continues(row: Sequence[str], above: Sequence[str]) -> bool:
+    return any(row) and not row[0] and len(row) == len(above)
+
+
+def described_tables(content: PageContent, search: TableSearch) -> list[dict[str, Any]]:
+    """The tables of a page as ``pdf.find_tables`` reports them."""
+    return [described(table, content.index) for table in tables_of(content, search)]
+
+
 def described(table: Table, page_index: int) -> dict[str, Any]:
-    """A table in PDF.co's words (spec section 1.6); ``rect`` can be given to
-    other kinds as it is.
-    """
+    """A table in PDF.co's terms (spec section 1.6). Other kinds accept ``rect`` unchanged."""
     x, y = round(table.x0, 2), round(table.top, 2)
     width, height = round(table.x1 - table.x0, 2), round(table.bottom - table.top, 2)
     return {

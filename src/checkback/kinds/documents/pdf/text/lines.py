@@ -1,10 +1,13 @@
-"""Words of a page as lines, and as text that keeps the page's layout: columns become blanks."""
+"""Arranges words in lines, and in text with the layout of the page: columns are separated by
+spaces.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 
 from checkback.kinds.documents.pdf.text.vertical import column_text, split_columns
@@ -12,15 +15,15 @@ from checkback.kinds.documents.pdf.text.words import Word
 
 _MAX_BLANK_LINES = 2
 _LINE_PITCH = 1.25
-"""Lines of running text are about so many times their height apart."""
-_WIDEST_LINE = 4000
+"""The distance of lines of running text, in heights of the text."""
+_MAX_LINE_LENGTH = 4000
 _LEFTWARDS = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Words of one height, from left to right; of vertical writing, those of one column from the
-    top down.
+    """Words at one height from left to right, or words of one column of vertical writing from top
+    to bottom.
     """
 
     middle: float
@@ -29,23 +32,16 @@ class Line:
 
     @property
     def text(self) -> str:
-        """The line's words with one blank wherever there is a gap."""
+        """The text of the line, with a space at each gap."""
         if self.vertical:
             return column_text(self.words)
         if _reads_leftwards(self.words):
-            return " ".join(word.text for word in reversed(self.words))
-        parts: list[str] = []
-        before: Word | None = None
-        for word in self.words:
-            if before is not None and word.x0 - before.x1 > _glue(word):
-                parts.append(" ")
-            parts.append(word.text)
-            before = word
-        return "".join(parts)
+            return _reversed_text(self.words)
+        return _joined(self.words)
 
 
 def lines_of(words: Sequence[Word]) -> list[Line]:
-    """The words as lines, from the top down."""
+    """The words as lines, from top to bottom."""
     if not words:
         return []
     columns, words = split_columns(words)
@@ -55,8 +51,8 @@ def lines_of(words: Sequence[Word]) -> list[Line]:
 
 
 def _with_columns(columns: Sequence[Sequence[Word]], others: Sequence[Word]) -> list[Line]:
-    """Vertical writing, its columns from the right to the left, between what stands above and below
-    it.
+    """The columns of vertical writing from right to left, between the lines above and below
+    them.
     """
     top = min(column[0].top for column in columns)
     rows = _rows(others) if others else []
@@ -66,62 +62,82 @@ def _with_columns(columns: Sequence[Sequence[Word]], others: Sequence[Word]) -> 
 
 
 def _rows(words: Sequence[Word]) -> list[Line]:
+    """Lines of horizontal writing."""
     usual = _usual_height(words)
     rows: list[tuple[float, list[Word]]] = []
-    for word in sorted(words, key=lambda word: (word.top + word.bottom, word.x0)):
+    for word in sorted(words, key=_reading_order):
         middle = (word.top + word.bottom) / 2
-        near = 0.5 * min(usual, max(word.height, 1.0))
-        if rows and abs(rows[-1][0] - middle) <= near:
+        max_distance = 0.5 * min(usual, max(word.height, 1.0))
+        if rows and abs(rows[-1][0] - middle) <= max_distance:
             rows[-1][1].append(word)
         else:
             rows.append((middle, [word]))
     return [Line(middle, sorted(row, key=lambda word: word.x0)) for middle, row in rows]
 
 
+def _reading_order(word: Word) -> tuple[float, float]:
+    return word.top + word.bottom, word.x0
+
+
 def layout_text(words: Sequence[Word]) -> str:
-    """The words as text in which each stands about where it stands on the page. Lines end with
-    ``\\n``.
-    """
+    """The words as text with the layout of the page. Lines end with ``\\n``."""
     lines = lines_of(words)
     if not lines:
         return ""
     height = _usual_height(words)
-    blank = _usual_width(words, height)
+    space = _usual_width(words, height)
     left = min(word.x0 for word in words)
-    out: list[str] = []
-    before: float | None = None
+    texts: list[str] = []
+    before: Line | None = None
     for line in lines:
-        if before is not None:
-            skipped = round((line.middle - before) / (height * _LINE_PITCH)) - 1
-            out += [""] * min(_MAX_BLANK_LINES, max(0, skipped))
-        out.append(line.text if line.vertical else _placed(line.words, left, blank))
-        before = line.middle
-    return "\n".join(out)
+        texts += [""] * _blank_lines(before, line, height)
+        texts.append(line.text if line.vertical else _placed(line.words, left, space))
+        before = line
+    return "\n".join(texts)
+
+
+def _blank_lines(before: Line | None, line: Line, height: float) -> int:
+    """The number of blank lines between two lines of the page."""
+    if before is None:
+        return 0
+    skipped = round((line.middle - before.middle) / (height * _LINE_PITCH)) - 1
+    return min(_MAX_BLANK_LINES, max(0, skipped))
 
 
 def unwrapped(lines: Sequence[Line]) -> str:
-    """The lines with those of one paragraph joined: what ends early, or stands apart, ends a
-    paragraph.
-    """
+    """The lines with those of one paragraph joined. A short line or a gap ends a paragraph."""
     if not lines:
         return ""
-    height = _usual_height([word for line in lines for word in line.words])
+    max_pitch = _usual_height(_words_of(lines)) * _LINE_PITCH * 1.4
     right = max(line.words[-1].x1 for line in lines)
     left = min(line.words[0].x0 for line in lines)
     paragraphs: list[str] = []
-    open_paragraph = False
     before: Line | None = None
     for line in lines:
-        apart = before is not None and line.middle - before.middle > height * _LINE_PITCH * 1.4
-        if open_paragraph and not apart and paragraphs:
-            joined = paragraphs[-1]
-            hyphen = joined.endswith("-") and line.text[:1].islower()
-            paragraphs[-1] = joined[:-1] + line.text if hyphen else f"{joined} {line.text}"
-        else:
+        if before is None or _ends_paragraph(before, line, max_pitch, left, right):
             paragraphs.append(line.text)
-        open_paragraph = line.words[-1].x1 > left + 0.8 * (right - left)
+        else:
+            paragraphs[-1] = _continued(paragraphs[-1], line.text)
         before = line
     return "\n".join(paragraphs)
+
+
+def _words_of(lines: Sequence[Line]) -> list[Word]:
+    return list(chain.from_iterable(line.words for line in lines))
+
+
+def _ends_paragraph(
+    line: Line, next_line: Line, max_pitch: float, left: float, right: float
+) -> bool:
+    is_short = line.words[-1].x1 <= left + 0.8 * (right - left)
+    return is_short or next_line.middle - line.middle > max_pitch
+
+
+def _continued(paragraph: str, line: str) -> str:
+    """The paragraph with a further line; a hyphen at its end is removed if a word continues."""
+    if paragraph.endswith("-") and line[:1].islower():
+        return paragraph[:-1] + line
+    return f"{paragraph} {line}"
 
 
 def _reads_leftwards(words: Sequence[Word]) -> bool:
@@ -131,24 +147,45 @@ def _reads_leftwards(words: Sequence[Word]) -> bool:
     return 2 * sum(_LEFTWARDS.search(word.text) is not None for word in words) > len(words)
 
 
-def _placed(words: Sequence[Word], left: float, blank: float) -> str:
-    if _reads_leftwards(words):
-        return " ".join(word.text for word in reversed(words))
-    out = ""
+def _reversed_text(words: Sequence[Word]) -> str:
+    return " ".join(word.text for word in reversed(words))
+
+
+def _joined(words: Sequence[Word]) -> str:
+    """The texts of words, with a space at each gap."""
+    parts: list[str] = []
     before: Word | None = None
     for word in words:
-        if before is not None and word.x0 - before.x1 < 0.6 * max(word.height, 1.0):
-            out += " " if word.x0 - before.x1 > _glue(word) else ""
-        else:
-            column = min(_WIDEST_LINE, int((word.x0 - left) / blank + 0.5))
-            out += " " * max(1 if out else 0, column - len(out))
-        out += word.text
+        if before is not None and word.x0 - before.x1 > _glue(word):
+            parts.append(" ")
+        parts.append(word.text)
         before = word
-    return out
+    return "".join(parts)
+
+
+def _placed(words: Sequence[Word], left: float, space: float) -> str:
+    """The text of a line whose words are about where they are on the page."""
+    if _reads_leftwards(words):
+        return _reversed_text(words)
+    line = ""
+    before: Word | None = None
+    for word in words:
+        line += " " * _spaces(len(line), before, word, (word.x0 - left) / space)
+        line += word.text
+        before = word
+    return line
+
+
+def _spaces(length: int, before: Word | None, word: Word, position: float) -> int:
+    """The number of spaces before a word, in a line that has ``length`` characters so far."""
+    if before is not None and word.x0 - before.x1 < 0.6 * max(word.height, 1.0):
+        return 1 if word.x0 - before.x1 > _glue(word) else 0
+    column = min(_MAX_LINE_LENGTH, int(position + 0.5))
+    return max(1 if length else 0, column - length)
 
 
 def _glue(word: Word) -> float:
-    """A gap that is none: PDFs place parts of one word apart."""
+    """The widest gap inside of a word: PDFs often position the parts of a word separately."""
     return 0.08 * max(word.height, 1.0)
 
 
@@ -157,6 +194,6 @@ def _usual_height(words: Sequence[Word]) -> float:
 
 
 def _usual_width(words: Sequence[Word], height: float) -> float:
-    """The width of a character of most words of the page."""
+    """The median width of a character of the page."""
     widths = [(word.x1 - word.x0) / len(word.text) for word in words if len(word.text) > 2]
     return max(0.5, median(widths) if widths else height * 0.5)

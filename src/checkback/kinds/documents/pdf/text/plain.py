@@ -1,4 +1,4 @@
-"""A PDF's text, page by page; of a damaged file, of the pages that can be read."""
+"""The text of a PDF, page by page; of a damaged file, the text of its readable pages."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ _PASSWORD_ERROR = 4
 
 
 def read_text(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, Any]]:
-    """The text with CRLF lines and form feeds between pages, how many pages there are, and further
+    """The text with CRLF lines and form feeds between pages, the number of pages, and further
     facts.
 
-    Pages that cannot be opened are left out, and named, unless pages or a part of them were asked
-    for.
+    Pages that cannot be opened are left out and listed, unless ``pages`` or ``rect`` is given.
     """
     try:
         return _read(work, args)
@@ -37,25 +36,23 @@ def read_text(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, A
     work.ctx.log(
         f"{len(broken)} of {len(opened) + len(broken)} pages cannot be opened and are left out."
     )
-    chosen = args.model_copy(update={"pages": ",".join(map(str, opened))})
-    text, count, facts = _read(work, chosen)
+    readable = args.model_copy(update={"pages": ",".join(map(str, opened))})
+    text, count, facts = _read(work, readable)
     return text, count, {**facts, "unreadable_pages": broken}
 
 
 def page_text(words: Sequence[Word], unwrap: bool, options: ProfileOptions) -> str:
-    """A page's text as it was asked for: with its layout kept, line by line, or paragraph by
-    paragraph.
-    """
+    """The text of a page: with its layout, line by line, or paragraph by paragraph."""
     if unwrap or options.unwrap:
         return unwrapped(lines_of(words))
     if not options.preserve_formatting:
         return "\n".join(line.text for line in lines_of(words))
     text = layout_text(words)
-    return "\n".join(line.strip() for line in text.split("\n")) if options.trim_spaces else text
+    return "\n".join(map(str.strip, text.split("\n"))) if options.trim_spaces else text
 
 
 def _sorted_pages(work: DocumentWork, args: TextArgs) -> tuple[list[int], list[int]]:
-    """The pages that can be opened, and those that cannot. Raises PdfiumError where the file
+    """The pages that can be opened, and those that cannot. Raises PdfiumError if the file
     cannot.
     """
     opened: list[int] = []

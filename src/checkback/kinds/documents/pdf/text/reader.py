@@ -1,6 +1,4 @@
-"""Opens a PDF for reading, and gives its pages one by one, with the words of scanned pages
-recognised.
-"""
+"""Opens a PDF and yields its pages one by one, with the recognized words of scanned pages."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ from checkback.kinds.documents.args.rect_argument import Rect, parse_rect
 from checkback.kinds.documents.files.sniff import FileType, sniff
 from checkback.kinds.documents.job_context import MAX_PAGES, DocumentWork
 from checkback.kinds.documents.pdf.ocr_layer import find_tesseract
-from checkback.kinds.documents.pdf.text.ocr import OCR_DPI, recognised_words
+from checkback.kinds.documents.pdf.text.ocr import OCR_DPI, recognized_words
 from checkback.kinds.documents.pdf.text.words import (
     Frame,
     PageText,
@@ -37,21 +35,21 @@ _MAY_COPY = 1 << 4
 
 @dataclass(frozen=True, slots=True)
 class PageContent:
-    """One page as it is read."""
+    """One page with its words."""
 
     index: int
     words: Sequence[Word]
     frame: Frame
-    #: PDFium's page, open only until the next one is asked for.
+    #: PDFium's page, open only until the next page is requested.
     page: Any
-    #: Whether its words were recognised in a picture.
-    recognised: bool = False
+    #: Whether the words were recognized in an image.
+    recognized: bool = False
 
 
 @contextmanager
 def open_pdf(path: Path, args: DocumentArgs) -> Generator[Any]:
-    """PDFium's view of a PDF. Raises the failures of another type of file and of a missing
-    password.
+    """The PDF, opened by PDFium. Raises the failures of another type of file and of missing
+    permissions.
     """
     if sniff(path) is not FileType.PDF:
         raise failures.invalid_document()
@@ -66,16 +64,12 @@ def open_pdf(path: Path, args: DocumentArgs) -> Generator[Any]:
 
 
 def _may_be_read(document: Any) -> bool:
-    """Whether the permissions let content be copied; with the owner's password everything is
-    allowed.
-    """
+    """Whether the permissions allow copying content. The owner password allows everything."""
     return bool(pypdfium2.raw.FPDF_GetDocPermissions(document.raw) & _MAY_COPY)
 
 
 def pages_of(document: Any, spec: str) -> list[int]:
-    """The pages that an argument names. Raises the failures of too many, or of ones that there are
-    not.
-    """
+    """The pages that an argument names. Raises the failures of too many and of invalid pages."""
     indexes = page_list(spec, len(document))
     if len(indexes) > MAX_PAGES:
         raise failures.too_many_pages(MAX_PAGES)
@@ -85,9 +79,7 @@ def pages_of(document: Any, spec: str) -> list[int]:
 def each_page(
     document: Any, indexes: Sequence[int], work: DocumentWork
 ) -> Iterator[tuple[int, Any]]:
-    """Each page with its index, closed before the next one: memory stays flat however many there
-    are.
-    """
+    """Each page with its index. It is closed before the next one is opened, to limit memory."""
     for done, index in enumerate(indexes):
         page = document[index]
         try:
@@ -99,15 +91,13 @@ def each_page(
 
 @dataclass(slots=True)
 class TextReader:
-    """Reads the words of pages; those of pages without any are recognised,
-    where that can be done.
-    """
+    """Reads pages with their words. Scanned pages are recognized, if that is possible."""
 
     work: DocumentWork
     args: TextArgs
-    #: Pages that have no text and could not be recognised.
+    #: Pages without text that could not be recognized.
     unread: list[int] = field(default_factory=list[int])
-    recognised: list[int] = field(default_factory=list[int])
+    recognized: list[int] = field(default_factory=list[int])
     program: str | None = None
     missing: JobFailed | None = None
 
@@ -116,34 +106,32 @@ class TextReader:
         rect = parse_rect(self.args.rect)
         indexes = pages_of(document, self.args.pages)
         for index, page in each_page(document, indexes, self.work):
-            found = read_words(page, rect)
-            if self._reads_as_it_is(found, page):
-                yield PageContent(index, found.words, found.frame, page)
+            text = read_words(page, rect)
+            if self._needs_no_recognition(text, page):
+                yield PageContent(index, text.words, text.frame, page)
             else:
-                yield self._recognise(document, index, page, rect, found.frame)
+                yield self._recognize(document, index, page, rect, text.frame)
         if self.missing is not None and len(self.unread) == len(indexes):
-            raise self.missing  # nothing at all could be read
+            raise self.missing  # not a single page could be read
 
     def facts(self) -> dict[str, Any]:
-        """What the result should tell of scanned pages."""
+        """What the result reports about scanned pages."""
         facts: dict[str, Any] = {}
-        if self.recognised:
-            facts["recognised_pages"] = self.recognised
+        if self.recognized:
+            facts["recognised_pages"] = self.recognized
         if self.unread:
             facts["pages_without_text"] = self.unread
         return facts
 
-    def _reads_as_it_is(self, found: PageText, page: Any) -> bool:
-        """Whether a page's own text is taken, and nothing is recognised."""
-        match self.work.options.recognition:
-            case Recognition.OFF:
-                return True
-            case Recognition.ALWAYS:
-                return not _has_picture(page)
-            case Recognition.AUTO:
-                return bool(found.text.strip()) or not _has_picture(page)
+    def _needs_no_recognition(self, text: PageText, page: Any) -> bool:
+        """Whether the page's own text is used."""
+        recognition = self.work.options.recognition
+        if recognition is Recognition.OFF:
+            return True
+        has_text = recognition is Recognition.AUTO and bool(text.text.strip())
+        return has_text or not _has_content(page)
 
-    def _recognise(
+    def _recognize(
         self, document: Any, index: int, page: Any, rect: Rect | None, frame: Frame
     ) -> PageContent:
         program = self._tesseract()
@@ -151,14 +139,14 @@ class TextReader:
             self.unread.append(index)
             return PageContent(index, (), frame, page)
         dpi = self.work.options.ocr_dpi or OCR_DPI
-        words = recognised_words(program, document, index, self.args.lang, self.work.folder, dpi)
+        words = recognized_words(program, document, index, self.args.lang, self.work.folder, dpi)
         if rect is not None:
             words = [word for word in words if inside(word, rect)]
-        self.recognised.append(index)
-        return PageContent(index, words, frame_of(page), page, recognised=True)
+        self.recognized.append(index)
+        return PageContent(index, words, frame_of(page), page, recognized=True)
 
     def _tesseract(self) -> str | None:
-        """Tesseract's program; None, and why in ``missing``, where it cannot be used."""
+        """The path of Tesseract; None if it cannot be used, and the reason in ``missing``."""
         if self.program is None and self.missing is None:
             try:
                 self.program = find_tesseract(self.args.lang, self.work.folder)
@@ -167,6 +155,6 @@ class TextReader:
         return self.program
 
 
-def _has_picture(page: Any) -> bool:
-    """Whether anything is drawn: a page that is simply empty needs no recognition."""
+def _has_content(page: Any) -> bool:
+    """Whether the page has any drawing: an empty page needs no recognition."""
     return next(iter(page.get_objects(max_depth=2)), None) is not None

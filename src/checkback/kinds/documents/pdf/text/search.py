@@ -1,7 +1,6 @@
-"""Finds text on the pages of a PDF and tells where: literally, as whole words, or by a regular
-expression.
+"""Finds text on the pages of a PDF: literally, as whole words, or by a regular expression.
 
-A regular expression may run for ever, so each page has a time limit. Python's own ``re`` has none.
+A regular expression may run forever, so each page has a time limit. Python's ``re`` has no limit.
 """
 
 from __future__ import annotations
@@ -17,54 +16,59 @@ from checkback.kinds.documents.pdf.text.words import PageText, character_boxes
 
 MAX_MATCHES = 20_000
 PAGE_SECONDS = 5.0
-"""How long the search of one page may take: thousands of times what an ordinary expression needs.
-"""
+"""Limit for the search of one page: thousands of times what an ordinary expression needs."""
 
 Match = dict[str, Any]
 
 
 def pattern_of(search: str, matching: str | None, *, regex: bool) -> expressions.Pattern[str]:
-    """What to look for. ``ExactMatch`` takes whole words and minds the case; the others neither.
+    """The pattern to search for. ``ExactMatch`` finds whole words in the same case.
 
-    Blanks stand for any blank of the page, a line's end among them. Raises the failure
+    A space matches any whitespace of the page, including the end of a line. Raises the failure
     ``invalid_option``.
     """
     try:
         if regex:
             return expressions.compile(search, expressions.MULTILINE)
-        words = r"\s+".join(expressions.escape(word) for word in search.split())
+        words = r"\s+".join(map(expressions.escape, search.split()))
         if matching == "ExactMatch":
             return expressions.compile(rf"(?<!\w){words}(?!\w)")
         return expressions.compile(words, expressions.IGNORECASE)
     except (expressions.error, OverflowError, RecursionError):
-        raise failures.invalid_pattern() from None
+        raise failures.invalid_pattern(search) from None
 
 
 def matches_of(
     page: Any, content: PageText, pattern: expressions.Pattern[str], page_index: int
 ) -> list[Match]:
-    """Every match on a page, with its box in points from the top left; one that breaks over lines
-    has a box that holds all of it. Raises the failure ``pattern_too_slow``.
+    """Every match on a page, with its box in points from the top left. The box of a match over
+    several lines contains all of it. Raises the failure ``pattern_too_slow``.
     """
     try:
         matches = pattern.finditer(content.text, timeout=PAGE_SECONDS)
         spans = [match.span() for match in islice(matches, MAX_MATCHES)]
     except TimeoutError:
-        raise failures.pattern_too_slow(page_index) from None
-    shown = [[at for at in range(*span) if not content.text[at].isspace()] for span in spans]
-    boxes = iter(character_boxes(page, content.frame, list(chain.from_iterable(shown))))
-    return [
-        _described(content.text[start:end], list(islice(boxes, len(indexes))), page_index)
-        for (start, end), indexes in zip(spans, shown, strict=True)
-        if indexes
-    ]
+        raise failures.pattern_too_slow(page_index, PAGE_SECONDS) from None
+    visible = [_visible(content.text, *span) for span in spans]
+    boxes = iter(character_boxes(page, content.frame, list(chain.from_iterable(visible))))
+    described: list[Match] = []
+    for (start, end), indexes in zip(spans, visible, strict=True):
+        if indexes:
+            match_boxes = list(islice(boxes, len(indexes)))
+            described.append(_described(content.text[start:end], match_boxes, page_index))
+    return described
+
+
+def _visible(text: str, start: int, end: int) -> list[int]:
+    """The positions of the characters that are not whitespace."""
+    return [index for index in range(start, end) if not text[index].isspace()]
 
 
 def _described(
     text: str, boxes: Sequence[tuple[float, float, float, float]], page_index: int
 ) -> Match:
-    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
-    right, bottom = max(box[2] for box in boxes), max(box[3] for box in boxes)
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
     return {
         "text": " ".join(text.split()),
         "left": round(left, 2),

@@ -1,7 +1,7 @@
-"""A PDF's text as JSON, XML and HTML: pages, rows and columns of text with fonts and places.
+"""The text of a PDF as JSON, XML and HTML: pages, rows and columns with fonts and positions.
 
-The keys follow what PDF.co's samples show (spec section 1.6); there is no published schema.
-``checkback`` tells the version of this form. Places are points from the top left of the page.
+The keys follow PDF.co's samples (spec section 1.6); there is no published schema. ``checkback`` is
+the version of this format. Positions are in points from the top left of the page.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -20,12 +22,13 @@ from checkback.kinds.documents.pdf.text.words import Word, fonts
 
 VERSION = 1
 _COLUMN_GAP = 1.0
+_X1, _TOP, _BOTTOM = map(attrgetter, ("x1", "top", "bottom"))
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
 class TextRun:
-    """A piece of a line that stands by itself: words with less than a column's gap between them."""
+    """A piece of a line: words with gaps that are smaller than those between columns."""
 
     text: str
     x: float
@@ -47,36 +50,41 @@ class TextPage:
 
 
 def text_pages(contents: Iterable[PageContent]) -> Iterator[TextPage]:
-    """The pages as rows of runs, each read while it is open."""
+    """The pages as rows of runs. Each page is read while it is open."""
     for content in contents:
-        lines = lines_of(content.words)
-        pieces = [_pieces(line) for line in lines]
+        pieces = [_pieces(line) for line in lines_of(content.words)]
         firsts = [piece[0] for row in pieces for piece in row]
-        known = (
-            [("", round(word.height, 2)) for word in firsts]
-            if content.recognised
-            else fonts(content.page, [word.at for word in firsts])
-        )
-        styles = iter(known)
+        styles = iter(_styles(content, firsts))
         rows = [[_run(piece, *next(styles)) for piece in row] for row in pieces]
-        yield TextPage(
-            content.index, round(content.frame.width, 2), round(content.frame.height, 2), rows
-        )
+        width, height = round(content.frame.width, 2), round(content.frame.height, 2)
+        yield TextPage(content.index, width, height, rows)
+
+
+def _styles(content: PageContent, words: Sequence[Word]) -> list[tuple[str, float]]:
+    """The font and its size for each word. A recognized word has no font."""
+    if content.recognized:
+        return [("", round(word.height, 2)) for word in words]
+    return fonts(content.page, [word.at for word in words])
 
 
 def to_json(pages: Iterable[TextPage]) -> str:
     """``document.page[].row[].column[].text`` with ``@fontName``, ``@x`` and so on."""
-    made: list[dict[str, Any]] = [
-        {
-            "@index": str(page.index),
-            "@width": page.width,
-            "@height": page.height,
-            "row": [{"column": [{"text": _json_run(run)} for run in row]} for row in page.rows],
-        }
-        for page in pages
-    ]
-    document = {"checkback": VERSION, "document": {"pageCount": len(made), "page": made}}
-    return json.dumps(document, ensure_ascii=False)
+    page_objects = [_json_page(page) for page in pages]
+    content = {"pageCount": len(page_objects), "page": page_objects}
+    return json.dumps({"checkback": VERSION, "document": content}, ensure_ascii=False)
+
+
+def _json_page(page: TextPage) -> dict[str, Any]:
+    return {
+        "@index": str(page.index),
+        "@width": page.width,
+        "@height": page.height,
+        "row": list(map(_json_row, page.rows)),
+    }
+
+
+def _json_row(row: list[TextRun]) -> dict[str, Any]:
+    return {"column": [{"text": _json_run(run)} for run in row]}
 
 
 def to_xml(pages: Iterable[TextPage]) -> str:
@@ -84,15 +92,18 @@ def to_xml(pages: Iterable[TextPage]) -> str:
     parts = ['<?xml version="1.0" encoding="UTF-8"?>', f'<document checkback="{VERSION}">']
     for page in pages:
         parts.append(f'<page index="{page.index}" width="{page.width}" height="{page.height}">')
-        for row in page.rows:
-            columns = "".join(f"<column>{_xml_run(run)}</column>" for run in row)
-            parts.append(f"<row>{columns}</row>")
+        parts += map(_xml_row, page.rows)
         parts.append("</page>")
     return "\n".join([*parts, "</document>", ""])
 
 
+def _xml_row(row: list[TextRun]) -> str:
+    columns = "".join(f"<column>{_xml_run(run)}</column>" for run in row)
+    return f"<row>{columns}</row>"
+
+
 def to_html(pages: Iterable[TextPage], title: str) -> str:
-    """Each page as a box with its runs where they stand. Nothing in it runs or loads anything."""
+    """Each page as a box with its runs at their positions. The HTML runs and loads nothing."""
     parts = [
         f'<!DOCTYPE html>\n<html>\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>',
         "<style>.page{position:relative;margin:8px auto;border:1px solid #ccc;background:#fff}"
@@ -101,7 +112,7 @@ def to_html(pages: Iterable[TextPage], title: str) -> str:
     for page in pages:
         size = f"width:{page.width}pt;height:{page.height}pt"
         parts.append(f'<div class="page" id="page{page.index}" style="{size}">')
-        parts += [_html_run(run) for row in page.rows for run in row]
+        parts += map(_html_run, chain.from_iterable(page.rows))
         parts.append("</div>")
     return "\n".join([*parts, "</body>\n</html>\n"])
 
@@ -117,11 +128,10 @@ def _pieces(line: Line) -> list[list[Word]]:
 
 
 def _run(words: list[Word], font: str, size: float) -> TextRun:
-    top, bottom = min(word.top for word in words), max(word.bottom for word in words)
-    left, right = words[0].x0, max(word.x1 for word in words)
-    text = Line(top, words).text
+    top, bottom = min(map(_TOP, words)), max(map(_BOTTOM, words))
+    left, right = words[0].x0, max(map(_X1, words))
     return TextRun(
-        text,
+        Line(top, words).text,
         round(left, 2),
         round(top, 2),
         round(right - left, 2),

@@ -1,38 +1,39 @@
-"""Vertical writing, as of Chinese and Japanese: characters below each other, columns from right to
+"""Vertical writing, as in Chinese and Japanese: characters below each other, columns from right to
 left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from checkback.kinds.documents.pdf.text.words import Word
 
-_LONGEST = 3
-"""Characters that stand beside each other in a column: one, with punctuation, or a short number."""
-_LEAST_SHARE = 0.5
-_LEAST_WORDS = 10
+_MAX_CHARACTERS = 3
+"""Characters next to each other in a column: one, with punctuation, or a short number."""
+_MIN_SHARE = 0.5
+_MIN_WORDS = 10
 _GAP = 0.8
-"""A gap of so many heights in a column is a blank."""
+"""A gap of this many heights in a column is a space."""
 
 
 def split_columns(words: Sequence[Word]) -> tuple[list[list[Word]], list[Word]]:
-    """The columns of vertical writing from right to left, and the words that are of none.
+    """The columns of vertical writing from right to left, and the words outside of them.
 
-    ``words`` come in the order of reading. There are no columns unless most of the words stand in
-    some.
+    ``words`` must be in reading order. There are no columns unless most of the words are in
+    columns.
     """
     runs = _runs(words)
-    inside = sum(map(len, runs))
-    if inside < _LEAST_WORDS or inside < _LEAST_SHARE * len(words):
+    count = sum(map(len, runs))
+    if count < _MIN_WORDS or count < _MIN_SHARE * len(words):
         return [], list(words)
-    taken = {id(word) for run in runs for word in run}
-    columns = [column for band in _bands(runs) for column in _columns(band)]
-    return columns, [word for word in words if id(word) not in taken]
+    columns = list(chain.from_iterable(map(_columns, _bands(runs))))
+    in_columns = set(map(id, chain.from_iterable(runs)))
+    return columns, [word for word in words if id(word) not in in_columns]
 
 
 def column_text(words: Sequence[Word]) -> str:
-    """The words of a column, with a blank wherever there is a gap."""
+    """The text of a column, with a space at each gap."""
     parts: list[str] = []
     before: Word | None = None
     for word in words:
@@ -44,21 +45,21 @@ def column_text(words: Sequence[Word]) -> str:
 
 
 def _runs(words: Sequence[Word]) -> list[list[Word]]:
-    """Words that follow each other downwards, two or more."""
+    """Sequences of two or more words below each other."""
     runs: list[list[Word]] = []
     run: list[Word] = []
     for word in words:
         if run and not _below(run[-1], word):
             runs.append(run)
             run = []
-        if len(word.text) <= _LONGEST:
+        if len(word.text) <= _MAX_CHARACTERS:
             run.append(word)
     runs.append(run)
     return [run for run in runs if len(run) > 1]
 
 
 def _bands(runs: list[list[Word]]) -> list[list[list[Word]]]:
-    """The runs of each part of the page, from the top down: a page may have several rows of
+    """The runs of each part of the page, from top to bottom: a page may have several rows of
     columns.
     """
     bands: list[list[list[Word]]] = []
@@ -73,10 +74,11 @@ def _bands(runs: list[list[Word]]) -> list[list[list[Word]]]:
 
 
 def _columns(runs: list[list[Word]]) -> list[list[Word]]:
-    """The runs of one part of the page as columns, from right to left, each from the top down."""
+    """The runs of one part of the page as columns from right to left, each from top to bottom."""
     columns: list[list[Word]] = []
     for run in sorted(runs, key=lambda run: -_across(run[0])):
-        if columns and abs(_across(columns[-1][0]) - _across(run[0])) < 0.6 * run[0].height:
+        max_distance = 0.6 * run[0].height
+        if columns and abs(_across(columns[-1][0]) - _across(run[0])) < max_distance:
             columns[-1] += run
         else:
             columns.append(list(run))
@@ -92,5 +94,5 @@ def _below(one: Word, other: Word) -> bool:
 
 
 def _across(word: Word) -> float:
-    # Punctuation beside a character must not move its column: what counts is where the words begin.
+    # Punctuation next to a character must not move its column: only the left edges count.
     return word.x0 + word.height / 2

@@ -1,9 +1,9 @@
-"""The words of a PDF page with their places, straight from PDFium's characters.
+"""Reads words with their positions from the characters of a PDF page.
 
-Two thirds of the time of reading text would go into a Python call for each character and each of
-its boxes. So a page's text is fetched at once and cut into words by a regular expression, and
-PDFium is asked for the boxes of each word's first and last character only, by ``map`` over its C
-function. A word whose ends do not look like one word is looked at character by character.
+A Python call for each character and each of its boxes would take two thirds of the time. So the
+text of a page is fetched at once and split into words by a regular expression, and PDFium returns
+the boxes of the first and last character of each word only, by ``map`` over its C function. If
+these do not look like one word, the word is read character by character.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pypdfium2.raw as pdfium
 from checkback.kinds.documents.args.rect_argument import Rect
 
 _WORD = re.compile(r"\S+")
-# PDFium marks a hyphen at the end of a line, behind which the line's end is left out, with 2 or
+# PDFium marks a hyphen at the end of a line, after which it leaves out the line break, with 2 or
 # FFFE.
 _CHARACTERS: dict[int, str] = dict.fromkeys((0, 9, 10, 13, 32, 160, 0xFFFF), " ") | {
     2: "-",
@@ -41,7 +41,7 @@ class Word(NamedTuple):
     x1: float
     top: float
     bottom: float
-    #: Where its first character stands in the text of its page.
+    #: The index of its first character in the text of its page.
     at: int = 0
 
     @property
@@ -55,9 +55,9 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """How points of a PDF page become points from the top left of the page as it is read."""
+    """Converts positions on a PDF page to points from the top left of the page as it is read."""
 
-    #: Quarter turns, by which the page is turned to the right so that its text is upright.
+    #: Quarter turns to the right that make the text of the page upright.
     turns: int
     left: float
     top: float
@@ -67,25 +67,26 @@ class Frame:
     def box(
         self, left: float, bottom: float, right: float, top: float
     ) -> tuple[float, float, float, float]:
-        """``x0, top, x1, bottom`` of a box given in the page's own coordinates."""
+        """``x0, top, x1, bottom`` of a box in the page's own coordinates."""
         x0, low, x1, high = _turned(self.turns, left, bottom, right, top)
         return x0 - self.left, self.top - high, x1 - self.left, self.top - low
 
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """What a page says, and where."""
+    """All words of a page with their positions."""
 
     words: Sequence[Word]
     frame: Frame
-    #: The page's text as PDFium orders it; ``character_boxes`` has the place of each character.
+    #: The page's text in PDFium's order; ``character_boxes`` returns the positions of its
+    #: characters.
     text: str
 
 
 def read_words(page: Any, rect: Rect | None = None, *, cut: bool = True) -> PageText:
-    """The words of a PDFium page in PDFium's order, within ``rect`` if one is given.
+    """All words of a PDFium page in PDFium's order, within ``rect`` if it is given.
 
-    Without ``cut`` the text alone, which needs a third of the time.
+    Without ``cut`` only the text is read, which takes a third of the time.
     """
     text_page = pdfium.FPDFText_LoadPage(page.raw)
     try:
@@ -101,7 +102,7 @@ def read_words(page: Any, rect: Rect | None = None, *, cut: bool = True) -> Page
 
 
 class _WordReader:
-    """Asks PDFium for the boxes of characters of one open page."""
+    """Reads the boxes of characters of one open page from PDFium."""
 
     def __init__(self, text_page: Any, frame: Frame) -> None:
         self._address = ctypes.cast(text_page, ctypes.c_void_p).value
@@ -112,8 +113,8 @@ class _WordReader:
         count = len(indexes)
         corners = (ctypes.c_float * (4 * count))()
         base = ctypes.addressof(corners)
-        places = range(base, base + 16 * count, 16)
-        deque(cast("Any", map(_loose_box, repeat(self._address), indexes, places)), maxlen=0)
+        targets = range(base, base + 16 * count, 16)
+        deque(cast("Any", map(_loose_box, repeat(self._address), indexes, targets)), maxlen=0)
         values = memoryview(corners).cast("B").cast("f")
         # PDFium writes left, top, right, bottom.
         quads = zip(values[0::4], values[3::4], values[2::4], values[1::4], strict=True)
@@ -127,7 +128,7 @@ class _WordReader:
 def character_boxes(
     page: Any, frame: Frame, indexes: Sequence[int]
 ) -> list[tuple[float, float, float, float]]:
-    """``x0, top, x1, bottom`` of some characters of a page, by their places in its text."""
+    """``x0, top, x1, bottom`` of some characters of a page, by their indexes in its text."""
     text_page = pdfium.FPDFText_LoadPage(page.raw)
     try:
         return _WordReader(text_page, frame).boxes(indexes)
@@ -136,39 +137,38 @@ def character_boxes(
 
 
 def fonts(page: Any, indexes: Sequence[int]) -> list[tuple[str, float]]:
-    """Name and size in points of the fonts of some characters, by their places in the page's text.
+    """Name and size in points of the fonts of some characters, by their indexes in the page's text.
 
-    Many documents set their fonts at size 1 and let the matrix of the text enlarge them: what
-    counts is both.
+    Many documents set a font at size 1 and enlarge it by the text matrix: the size includes both.
     """
     text_page = pdfium.FPDFText_LoadPage(page.raw)
     buffer, flags = ctypes.create_string_buffer(_FONT_NAME_BYTES), ctypes.c_int()
     matrix = pdfium.FS_MATRIX()
-    found: list[tuple[str, float]] = []
+    result: list[tuple[str, float]] = []
     try:
         for index in indexes:
             length = pdfium.FPDFText_GetFontInfo(text_page, index, buffer, _FONT_NAME_BYTES, flags)
             name = buffer.raw[: max(0, min(length, _FONT_NAME_BYTES) - 1)].decode(
                 "utf-8", "replace"
             )
-            # A subset has six letters and a plus before its name.
+            # The name of a font subset begins with six letters and a plus.
             name = re.sub(r"^[A-Z]{6}\+", "", name)
             size = float(pdfium.FPDFText_GetFontSize(text_page, index))
             if pdfium.FPDFText_GetMatrix(text_page, index, matrix):
                 size *= math.hypot(matrix.c, matrix.d)
-            found.append((name, round(size, 2)))
+            result.append((name, round(size, 2)))
     finally:
         pdfium.FPDFText_ClosePage(text_page)
-    return found
+    return result
 
 
 def _text_of(text_page: Any, count: int) -> str:
-    """The page's text, one character of Python's for each of PDFium's."""
+    """The page's text, with one Python character for each character of PDFium."""
     buffer = (ctypes.c_ushort * (count + 1))()
     written = pdfium.FPDFText_GetText(text_page, 0, count, buffer) if count else 1
     text = bytes(buffer)[: 2 * count].decode("utf-16-le", "surrogatepass")
-    # Characters without a code are left out there, and rare ones take two places: then one after
-    # the other.
+    # Characters without a code are missing in this text, and rare ones take two code units: then
+    # the characters are read one by one.
     if written - 1 != count or len(text) != count or _SURROGATE.search(text):
         address = ctypes.cast(text_page, ctypes.c_void_p).value
         codes: Any = map(_unicode, repeat(address), range(count))
@@ -177,7 +177,7 @@ def _text_of(text_page: Any, count: int) -> str:
 
 
 def frame_of(page: Any, turns: int | None = None) -> Frame:
-    """The frame of a page, turned as it is shown unless ``turns`` says otherwise."""
+    """The frame of a page, rotated as it is displayed unless ``turns`` is given."""
     if turns is None:
         turns = int(page.get_rotation()) // 90 % 4
     left, bottom, right, top = page.get_bbox()
@@ -186,13 +186,10 @@ def frame_of(page: Any, turns: int | None = None) -> Frame:
 
 
 def _function(name: str, *more: Any) -> Any:
-    """One of PDFium's functions, for plain addresses: without the checks that ctypes makes for
-    pointers.
-    """
+    """One of PDFium's functions, for plain addresses: without the pointer checks of ctypes."""
     import pypdfium2_raw.bindings as bindings
 
-    # PyDLL: these calls take well under a microsecond, less than letting the interpreter's lock go
-    # and come.
+    # PyDLL: these calls take well under a microsecond, less than releasing the interpreter lock.
     library = ctypes.PyDLL(bindings._libs["pdfium"]._name)  # pyright: ignore[reportPrivateUsage]
     function = library[name]
     function.argtypes = (ctypes.c_void_p, ctypes.c_int, *more)
@@ -210,13 +207,13 @@ def _character(code: int) -> str:
 
 
 def _text_turns(text_page: Any, count: int) -> int | None:
-    """By how many quarter turns most of the page's text is turned; None for a page without text."""
-    found: Counter[int] = Counter()
+    """The quarter turns that make most of the text upright; None for a page without text."""
+    angles: Counter[int] = Counter()
     for index in range(0, count, max(1, count // _ANGLE_SAMPLES)):
         angle = pdfium.FPDFText_GetCharAngle(text_page, index)
         if angle >= 0:
-            found[round(math.degrees(angle) / 90) % 4] += 1
-    return (4 - found.most_common(1)[0][0]) % 4 if found else None
+            angles[round(math.degrees(angle) / 90) % 4] += 1
+    return (4 - angles.most_common(1)[0][0]) % 4 if angles else None
 
 
 def _turned(
@@ -250,10 +247,10 @@ def _cut(text: str, reader: _WordReader) -> list[Word]:
 
 
 def _cut_slowly(text: str, start: int, end: int, reader: _WordReader) -> list[Word]:
-    """A run of characters whose places do not look like one word: cut where the line or the place
+    """A run of characters that do not look like one word, split where the line or the position
     jumps.
 
-    Characters may follow each other to the left, too, as Arabic and Hebrew do.
+    Characters may also follow each other to the left, as in Arabic and Hebrew.
     """
     boxes = reader.boxes(range(start, end))
     words: list[Word] = []
@@ -262,18 +259,16 @@ def _cut_slowly(text: str, start: int, end: int, reader: _WordReader) -> list[Wo
         if index < len(boxes) and _adjoin(boxes[index - 1], boxes[index]):
             continue
         _, top, _, bottom = boxes[begin]
-        left = min(box[0] for box in boxes[begin:index])
-        right = max(box[2] for box in boxes[begin:index])
-        words.append(
-            Word(text[start + begin : start + index], left, right, top, bottom, start + begin)
-        )
+        lefts, _, rights, _ = zip(*boxes[begin:index], strict=True)
+        part = text[start + begin : start + index]
+        words.append(Word(part, min(lefts), max(rights), top, bottom, start + begin))
         begin = index
     return words
 
 
 def _adjoin(one: Box, other: Box) -> bool:
-    """Whether a character stands beside the one before it, on either side, or is of one glyph with
-    it.
+    """Whether a character is next to the one before it, on either side, or part of the same
+    glyph.
     """
     left, top, right, bottom = one
     height = bottom - top or 1.0
@@ -283,6 +278,6 @@ def _adjoin(one: Box, other: Box) -> bool:
 
 
 def inside(word: Word, rect: Rect) -> bool:
-    """Whether the middle of a word lies in a rectangle."""
+    """Whether the middle of a word is in a rectangle."""
     x, y = (word.x0 + word.x1) / 2, (word.top + word.bottom) / 2
     return rect.x <= x <= rect.x + rect.width and rect.y <= y <= rect.y + rect.height
