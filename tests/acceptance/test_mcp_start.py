@@ -162,7 +162,7 @@ async def test_lists_need_no_server_and_the_first_call_says_why_there_is_none(
         templates = (await client.ask("resources/templates/list"))["result"]["resourceTemplates"]
         assert "job://{job_id}" in {one["uriTemplate"] for one in templates}
         # Recent jobs are listed as resources, and those are in the store.
-        assert "cannot be made" in (await client.ask("resources/list"))["error"]["message"]
+        assert "cannot be created" in (await client.ask("resources/list"))["error"]["message"]
         error = error_of(await client.call("job_list"))
         assert error["code"] == "engine_unavailable"
         assert str(in_the_way) in error["message"]

@@ -74,7 +74,7 @@ def _sentence(where: str, problems: list[Problem], model: type[BaseModel] | None
 
 
 def _suggestion(path: tuple[int | str, ...], model: type[BaseModel] | None) -> str:
-    """The parameter that was probably meant, beside the unknown one in the same object."""
+    """The parameter that was probably meant instead of the unknown one, in the same object."""
     if model is None:
         return ""
     for part in path[:-1]:
