@@ -27,7 +27,10 @@ DEFAULT = (
     "benchmarks",
 )
 SUFFIXES = {".py", ".md", ".html", ".js", ".lua"}
-CODE = re.compile(r"(?m:^ *```.*?^ *```)|``.*?``|\bNone\b|`[^`]*`|<[^>]*>|https?://\S+|\b\w+[_./]\w[\w./]*", re.DOTALL)
+CODE = re.compile(
+    r"(?m:^ *```.*?^ *```)|``.*?``|`[^`]*`|<[^>]*>|https?://\S+|\bNone\b|\b\w+[_./]\w[\w./]*",
+    re.DOTALL,
+)
 
 
 class Rule(NamedTuple):

@@ -199,7 +199,7 @@ def test_the_table_of_limits_has_the_numbers_of_the_code() -> None:
     cells = f"{sheet_reading.MAX_CELLS:,}, {to_pdf.MAX_CELLS:,}"
     assert rows["document: cells of a spreadsheet, read, drawn"] == cells
     assert rows["page: elements"] == f"{page_load.MAX_ELEMENTS:,}"
-    assert rows["page: height of its picture"] == f"{collector.PICTURE_HEIGHT:,} px"
+    assert rows["page: height of its screenshot"] == f"{collector.PICTURE_HEIGHT:,} px"
     assert rows["MCP sessions over HTTP"] == f"{DEFAULT_MAX_SESSIONS:,}"
 
 

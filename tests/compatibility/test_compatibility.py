@@ -63,7 +63,7 @@ def _of_objects(before: dict[str, Any], now: dict[str, Any], path: str) -> Itera
         elif name not in before:
             yield f"added {inner}"
         else:
-            yield from differences(before[name], now[name], inner)
+            yield from differences(before[name], current[name], inner)
 
 
 def _of_lists(before: list[Any], now: list[Any], path: str) -> Iterator[str]:
@@ -88,21 +88,21 @@ def is_listed(difference: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def now() -> dict[str, Any]:
+def current() -> dict[str, Any]:
     return json.loads(json.dumps(everything()))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_that_others_depend_on_is_removed_or_renamed(
-    name: str, now: dict[str, Any]
+    name: str, current: dict[str, Any]
 ) -> None:
     before = json.loads((RECORDED / f"{name.replace(' ', '_')}.json").read_text("utf-8"))
-    found = differences(before, now[name], name)
+    found = differences(before, current[name], name)
     assert [difference for difference in found if not is_listed(difference)] == []
 
 
-def test_all_that_is_recorded_is_compared(now: dict[str, Any]) -> None:
-    assert set(now) == set(NAMES)
+def test_all_that_is_recorded_is_compared(current: dict[str, Any]) -> None:
+    assert set(current) == set(NAMES)
     assert {path.stem for path in RECORDED.iterdir()} == {name.replace(" ", "_") for name in NAMES}
 
 

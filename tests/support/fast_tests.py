@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW_SECONDS = 0.15
+SLOW_SECONDS = 0.25
 """Longer than this, on average over a test's parameters, is slow."""
 LIST = Path(__file__).with_name("slow_tests.txt")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-INTEGRATION = frozenset({"valkey", "victim", "start_proxy", "watched", "store", "own_store"})
+INTEGRATION = frozenset({"valkey", "victim", "start_proxy", "store", "own_store"})
 """Fixtures of one shared process: a store, a server, a proxy."""
 
 SYSTEM = frozenset(
@@ -16,11 +16,13 @@ SYSTEM = frozenset(
         "arrivals",
         "baits",
         "converted",
+        "current",
         "demo_site",
         "fastmcp_tasks_python",
         "node",
         "npm",
         "openai_agents_python",
+        "own_server",
         "pdfco_mcp_python",
         "programs",
         "reader",
@@ -32,6 +34,7 @@ SYSTEM = frozenset(
         "shell",
         "start_server",
         "stdio",
+        "watched",
         "way",
         "worker",
         "workers",

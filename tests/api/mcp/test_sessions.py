@@ -20,7 +20,7 @@ INITIALIZE = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     with serving(tmp_path_factory.mktemp("sessions") / "home", owner_sessions="3") as found:
         yield found
 
@@ -33,90 +33,100 @@ def as_(token: str, session: str = "") -> dict[str, str]:
     return {**JSON, "authorization": f"Bearer {token}", "mcp-session-id": session}
 
 
-def opened(server: Victim, token: str) -> str:
+def opened(own_server: Victim, token: str) -> str:
     """A new session of the owner of this token."""
-    answer = post(server, "/mcp", message("initialize", **INITIALIZE), as_(token))
+    answer = post(own_server, "/mcp", message("initialize", **INITIALIZE), as_(token))
     assert answer.status == 200, answer.raw
     return answer.headers["mcp-session-id"]
 
 
-def use(server: Victim, token: str, session: str) -> int:
-    return post(server, "/mcp", message("ping"), as_(token, session)).status
+def use(own_server: Victim, token: str, session: str) -> int:
+    return post(own_server, "/mcp", message("ping"), as_(token, session)).status
 
 
-def fresh(server: Victim, token: str) -> list[str]:
+def fresh(own_server: Victim, token: str) -> list[str]:
     """Three new sessions: all that the owner has."""
-    return [opened(server, token) for _ in range(3)]
+    return [opened(own_server, token) for _ in range(3)]
 
 
-def test_one_too_many_ends_the_owners_longest_idle_session_and_nobody_elses(server: Victim) -> None:
-    bobs = opened(server, server.bob)
-    first, second, third = fresh(server, server.ada)
-    assert use(server, server.ada, first) == 200
-    fourth = opened(server, server.ada)
-    assert use(server, server.ada, second) == 404
-    assert [use(server, server.ada, one) for one in (first, third, fourth)] == [200] * 3
-    assert use(server, server.bob, bobs) == 200
+def test_one_too_many_ends_the_owners_longest_idle_session_and_nobody_elses(
+    own_server: Victim,
+) -> None:
+    bobs = opened(own_server, own_server.bob)
+    first, second, third = fresh(own_server, own_server.ada)
+    assert use(own_server, own_server.ada, first) == 200
+    fourth = opened(own_server, own_server.ada)
+    assert use(own_server, own_server.ada, second) == 404
+    assert [use(own_server, own_server.ada, one) for one in (first, third, fourth)] == [200] * 3
+    assert use(own_server, own_server.bob, bobs) == 200
 
 
-def test_a_session_that_its_client_ended_makes_room(server: Victim) -> None:
-    first, second, third = fresh(server, server.ada)
-    assert ask(server, head("DELETE", "/mcp", server, as_(server.ada, second))).status == 200
-    fourth = opened(server, server.ada)
-    assert [use(server, server.ada, one) for one in (first, third, fourth)] == [200] * 3
+def test_a_session_that_its_client_ended_makes_room(own_server: Victim) -> None:
+    first, second, third = fresh(own_server, own_server.ada)
+    assert (
+        ask(own_server, head("DELETE", "/mcp", own_server, as_(own_server.ada, second))).status
+        == 200
+    )
+    fourth = opened(own_server, own_server.ada)
+    assert [use(own_server, own_server.ada, one) for one in (first, third, fourth)] == [200] * 3
 
 
-def test_a_session_whose_call_is_being_answered_is_not_the_idle_one(server: Victim) -> None:
+def test_a_session_whose_call_is_being_answered_is_not_the_idle_one(own_server: Victim) -> None:
     submit = json.dumps(
         {"kind": "test.add", "args": {"a": 1, "b": 2}, "delay_seconds": 600}
     ).encode()
-    job_id = post(server, "/api/jobs", submit).json()["id"]
-    first, second, _ = fresh(server, server.ada)
+    job_id = post(own_server, "/api/jobs", submit).json()["id"]
+    first, second, _ = fresh(own_server, own_server.ada)
     wait = message("tools/call", name="job_wait", arguments={"job_id": job_id, "wait_seconds": 40})
     length = {"content-length": str(len(wait))}
-    with connected(server) as line:
-        line.sendall(head("POST", "/mcp", server, as_(server.ada, first) | length) + wait)
+    with connected(own_server) as line:
+        line.sendall(head("POST", "/mcp", own_server, as_(own_server.ada, first) | length) + wait)
         assert line.recv(100).startswith(b"HTTP/1.1 200")  # the answer has begun: an event stream
-        opened(server, server.ada)
-        assert use(server, server.ada, second) == 404
-        cancelled = post(server, f"/api/jobs/{job_id}/cancel", b"")
+        opened(own_server, own_server.ada)
+        assert use(own_server, own_server.ada, second) == 404
+        cancelled = post(own_server, f"/api/jobs/{job_id}/cancel", b"")
         assert cancelled.status == 200
         heard = b""
         while b"is_final" not in heard:
             heard += (piece := line.recv(65536))
             assert piece, heard
-    assert use(server, server.ada, first) == 200
+    assert use(own_server, own_server.ada, first) == 200
 
 
-def test_admins_and_messages_without_a_session_have_no_limit(server: Victim) -> None:
-    mine = fresh(server, server.ada)
+def test_admins_and_messages_without_a_session_have_no_limit(own_server: Victim) -> None:
+    mine = fresh(own_server, own_server.ada)
     modern = {
-        **as_(server.ada),
+        **as_(own_server.ada),
         "mcp-protocol-version": "2026-07-28",
         "mcp-method": "tools/list",
     }
     for _ in range(5):
-        assert post(server, "/mcp", message("tools/list", _meta=META), modern).status == 200
-    assert [use(server, server.ada, one) for one in mine] == [200] * 3
-    roots = [opened(server, server.root) for _ in range(5)]
-    assert [use(server, server.root, one) for one in roots] == [200] * 5
+        assert post(own_server, "/mcp", message("tools/list", _meta=META), modern).status == 200
+    assert [use(own_server, own_server.ada, one) for one in mine] == [200] * 3
+    roots = [opened(own_server, own_server.root) for _ in range(5)]
+    assert [use(own_server, own_server.root, one) for one in roots] == [200] * 5
 
 
-def test_a_session_of_another_owner_is_answered_as_one_that_does_not_exist(server: Victim) -> None:
-    mine = opened(server, server.ada)
+def test_a_session_of_another_owner_is_answered_as_one_that_does_not_exist(
+    own_server: Victim,
+) -> None:
+    mine = opened(own_server, own_server.ada)
     gone = mine[:-1] + ("0" if mine[-1] != "0" else "1")
     for token, session in (
-        (server.bob, mine),
-        (server.root, mine),
-        (server.ada, gone),
-        (server.ada, "x"),
+        (own_server.bob, mine),
+        (own_server.root, mine),
+        (own_server.ada, gone),
+        (own_server.ada, "x"),
     ):
         for method in ("POST", "GET", "DELETE"):
             theirs, nobodys = (
                 ask(
-                    server,
+                    own_server,
                     head(
-                        method, "/mcp", server, as_(token, one) | {"content-length": str(len(body))}
+                        method,
+                        "/mcp",
+                        own_server,
+                        as_(token, one) | {"content-length": str(len(body))},
                     )
                     + body,
                 )
@@ -125,30 +135,30 @@ def test_a_session_of_another_owner_is_answered_as_one_that_does_not_exist(serve
             )
             assert theirs.status == nobodys.status == 404
             assert theirs.body == nobodys.body
-    assert use(server, server.ada, mine) == 200
+    assert use(own_server, own_server.ada, mine) == 200
 
 
 @pytest.mark.parametrize("second", [1, "1"])
 def test_an_id_that_is_being_answered_is_refused_and_the_first_request_is_answered(
-    server: Victim, second: str | int
+    own_server: Victim, second: str | int
 ) -> None:
     submit = json.dumps(
         {"kind": "test.add", "args": {"a": 1, "b": 2}, "delay_seconds": 600}
     ).encode()
-    job_id = post(server, "/api/jobs", submit).json()["id"]
-    session = opened(server, server.ada)
+    job_id = post(own_server, "/api/jobs", submit).json()["id"]
+    session = opened(own_server, own_server.ada)
     wait = message("tools/call", name="job_wait", arguments={"job_id": job_id, "wait_seconds": 40})
-    with connected(server) as line:
+    with connected(own_server) as line:
         length = {"content-length": str(len(wait))}
-        line.sendall(head("POST", "/mcp", server, as_(server.ada, session) | length) + wait)
+        line.sendall(head("POST", "/mcp", own_server, as_(own_server.ada, session) | length) + wait)
         assert line.recv(100).startswith(b"HTTP/1.1 200")  # the answer has begun: an event stream
         again = json.dumps({**json.loads(wait), "id": second}).encode()
-        refused = post(server, "/mcp", again, as_(server.ada, session))
+        refused = post(own_server, "/mcp", again, as_(own_server.ada, session))
         assert (refused.status, refused.json()["error"]["code"]) == (400, -32600)
         assert refused.json()["id"] == second
-        assert post(server, f"/api/jobs/{job_id}/cancel", b"").status == 200
+        assert post(own_server, f"/api/jobs/{job_id}/cancel", b"").status == 200
         heard = b""
         while b"is_final" not in heard:
             heard += (piece := line.recv(65536))
             assert piece, heard
-    assert use(server, server.ada, session) == 200
+    assert use(own_server, own_server.ada, session) == 200
