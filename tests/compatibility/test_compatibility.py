@@ -63,7 +63,7 @@ def _of_objects(before: dict[str, Any], now: dict[str, Any], path: str) -> Itera
         elif name not in before:
             yield f"added {inner}"
         else:
-            yield from differences(before[name], current[name], inner)
+            yield from differences(before[name], now[name], inner)
 
 
 def _of_lists(before: list[Any], now: list[Any], path: str) -> Iterator[str]:
