@@ -148,6 +148,21 @@ class Kind:
         except ValidationError as error:
             raise InvalidInput(describe(error, self.args_model)) from None
 
+    def parameters(self, model: BaseModel, context: Any) -> dict[str, Any]:
+        """The keyword arguments of the function, from its validated arguments."""
+        if self.takes_model:
+            names = [
+                name
+                for name in inspect.signature(self.function).parameters
+                if name != self.context_parameter
+            ]
+            parameters: dict[str, Any] = {names[0] if names else "args": model}
+        else:
+            parameters = {name: getattr(model, name) for name in type(model).model_fields}
+        if self.context_parameter:
+            parameters[self.context_parameter] = context
+        return parameters
+
     def admitted(self, args: object, policy: AddressPolicy) -> dict[str, Any]:
         """The arguments as sent, after all checks that do not need the job. Raises InvalidInput."""
         model = self.check_args(args)

@@ -13,7 +13,6 @@ import gc
 import inspect
 import io
 import json
-import math
 import os
 import resource
 import signal
@@ -23,9 +22,9 @@ import traceback
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from checkback.core.clean_text import MAX_DEPTH, clean, clean_json
+from checkback.core.clean_text import clean
 from checkback.core.errors import CheckbackError, FailureCode, JobFailed
 from checkback.core.job import JSON, Failure
 from checkback.core.states import State
@@ -44,6 +43,7 @@ from checkback.kinds.context import (
     StartedJob,
 )
 from checkback.kinds.registry import Kind, MemoryLimit
+from checkback.kinds.results import encode_result
 from checkback.security.encryption import revealed
 from checkback.security.redaction import Redactor
 from checkback.storage.artifacts import AttemptArtifacts
@@ -287,49 +287,16 @@ class _Attempt:
         self._conversation.redact = Redactor(self._assignment.secrets)
         _mask_output(self._conversation)
         model = self._kind.check_args(self._assignment.args)
-        if self._kind.takes_model:
-            (name,) = [
-                parameter
-                for parameter in inspect.signature(self._kind.function).parameters
-                if parameter != self._kind.context_parameter
-            ] or ["args"]
-            parameters: dict[str, Any] = {name: model}
-        else:
-            parameters = {name: getattr(model, name) for name in type(model).model_fields}
-        if self._kind.context_parameter:
-            parameters[self._kind.context_parameter] = self._context
-        return parameters
+        return self._kind.parameters(model, self._context)
 
     def _succeed(self, result: JSON) -> None:
-        try:
-            plain, was_clean = _plain(result)
-            plain = self._with_warnings(plain)
-            text = json.dumps(plain, allow_nan=False)
-        except RecursionError:
-            raise JobFailed(
-                "invalid_result", f"The job returned something nested deeper than {MAX_DEPTH} levels.",
-                retryable=False, hint="Return flatter values, or hand a file in with ctx.artifact().",
-            ) from None  # fmt: skip
-        except (TypeError, ValueError):
-            raise JobFailed(
-                "invalid_result", "The job returned something that is not JSON.", retryable=False,
-                hint="Return plain values, lists and dicts, and hand files in with ctx.artifact().",
-            ) from None  # fmt: skip
+        text, was_clean = encode_result(result, self._context.warnings)
         if not was_clean:
             self._conversation.note_replaced("result")
         if len(text) > MAX_RESULT_BYTES:
             self._artifacts.write(RESULT_ARTIFACT, text.encode(), "application/json")
             text = json.dumps({"spilled_to": RESULT_ARTIFACT, "size_bytes": len(text)})
         self._conversation.end_completed(text, self._artifacts.written)
-
-    def _with_warnings(self, result: JSON) -> JSON:
-        """The result with what its reader should know, where it is an object."""
-        if not self._context.warnings or not isinstance(result, dict):
-            return result
-        told: dict[str, JSON] = cast("dict[str, JSON]", result)
-        known = told.get("warnings")
-        listed = cast("list[JSON]", known) if isinstance(known, list) else []
-        return {**told, "warnings": [*listed, *(asdict(one) for one in self._context.warnings)]}
 
     def _fail(self, error: BaseException) -> None:
         detail = "".join(traceback.format_exception(error))
@@ -397,37 +364,6 @@ def _internal(error: BaseException, settings: ChildSettings) -> tuple[str, str]:
             "Internal error; the server's log has the details under this job's id.",
         )
     return FailureCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}"[:500]
-
-
-def _plain(value: Any) -> tuple[JSON, bool]:
-    """A result as plain JSON values, and whether all its text was valid Unicode; models and
-    dataclasses are taken apart. Raises RecursionError, TypeError or ValueError for what is not
-    JSON.
-    """
-    if value is None or isinstance(value, bool | int):
-        return value, True
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError("not a JSON number")
-        return value, True
-    # Before, because pydantic refuses keys that are not clean; after, for what was in models and
-    # paths.
-    cleaned = clean_json(value, numbers=False)
-    if isinstance(cleaned, str):
-        return cleaned, cleaned == value
-    from pydantic_core import to_jsonable_python
-
-    made = to_jsonable_python(cleaned)
-    plain = clean_json(made, numbers=False)
-    return plain, _is_equal(cleaned, value) and _is_equal(plain, made)
-
-
-def _is_equal(one: Any, other: Any) -> bool:
-    """As ``==``, also where the values do not compare to a yes or no, as arrays do not."""
-    try:
-        return bool(one == other)
-    except (TypeError, ValueError):
-        return True
 
 
 def _redirect_output(output: int) -> None:
