@@ -270,7 +270,7 @@ async def test_the_folder_of_a_worker_that_was_killed_is_removed_and_one_in_use_
 
 async def test_a_part_is_checked_by_the_worker_again(service: Service) -> None:
     wrong = await run(service, "lie.part", kind="test.add", args={"a": "x"})
-    assert "a:" in wrong.result["error"]
+    assert "`a`" in wrong.result["error"]
     files = await run(service, "lie.part", kind="file.fetch", args={"url": "upload:" + "0" * 32})
     assert "may not start" in files.result["error"]
     unknown = await run(service, "lie.part", kind="os.system", args={})

@@ -75,7 +75,7 @@ async def refused(service: Service, kind: str, /, **args: Any) -> None:
         await service.submit(ADA, kind, args)
     assert (
         "page.analyze" in caught.value.message
-        or "job id is a UUID" in caught.value.message
+        or "UUID" in caught.value.message
         or ("picture" in caught.value.message)
     )
 

@@ -18,6 +18,7 @@ from checkback.engine.processes import tree
 from checkback.engine.processes.child import ChildSettings
 from checkback.engine.processes.environment import for_built_in_kinds, for_own_kinds
 from checkback.engine.processes.messages import MAX_LINE_BYTES
+from checkback.engine.processes.pipe_end import PipeEnd
 from checkback.kinds import registry
 from checkback.kinds.registry import Kind
 
@@ -178,7 +179,7 @@ class Forks:
         reader, writer = await asyncio.open_unix_connection(sock=channel, limit=MAX_LINE_BYTES)
         lines = asyncio.StreamReader(limit=OUTPUT_BUFFER_BYTES)
         transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(output, "rb", buffering=0)
+            lambda: asyncio.StreamReaderProtocol(lines), PipeEnd(output, loop)
         )
         return ChildProcess(pid, reader, writer, lines, exited, transport)
 
