@@ -274,7 +274,7 @@ async def test_a_part_is_checked_by_the_worker_again(service: Service) -> None:
     files = await run(service, "lie.part", kind="file.fetch", args={"url": "upload:" + "0" * 32})
     assert "may not start" in files.result["error"]
     unknown = await run(service, "lie.part", kind="os.system", args={})
-    assert "no kind" in unknown.result["error"].lower()
+    assert "unknown kind" in unknown.result["error"].lower()
     large = await run(service, "lie.part", kind="test.say", args={"words": ""}, longer=300_000)
     assert "larger" in large.result["error"]
     right = await run(service, "lie.part", kind="test.add", args={"a": 1, "b": 2})
