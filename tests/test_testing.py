@@ -46,6 +46,12 @@ def breaks(how: str) -> object:
     return object()
 
 
+@job("testing.half")
+def half() -> dict[str, str]:
+    """Half a surrogate pair, as a file name may have it."""
+    return {"name": "\udce9"}
+
+
 @pytest.fixture(scope="module", autouse=True)
 def loaded() -> None:
     """The kind that the documents show."""
@@ -96,6 +102,15 @@ def test_a_failure_and_a_result_that_is_not_json_are_raised() -> None:
     with pytest.raises(JobFailed) as raised:
         run_kind(breaks, {"how": "returns"})
     assert raised.value.code == "invalid_result"
+
+
+def test_a_result_whose_text_was_changed_says_so_in_the_log() -> None:
+    run = run_kind(later, {"name": "Ada"})
+    assert run.log == []
+    run = run_kind("testing.half")
+    assert run.result == {"name": "\ufffd"}
+    assert len(run.log) == 1
+    assert "result" in run.log[0]
 
 
 def test_the_example_of_the_documents_passes() -> None:

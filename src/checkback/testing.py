@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from checkback.client import Client
+from checkback.core.clean_text import replaced
 from checkback.core.errors import CheckbackError, EngineUnavailable
 from checkback.core.job import JSON, Artifact
 from checkback.kinds import registry
@@ -135,7 +136,9 @@ def run_kind(
         value = found.function(**found.parameters(model, context))
         if inspect.isawaitable(value):
             value = asyncio.run(_awaited(value))
-        text, _ = encode_result(value, context.warnings)
+        text, was_clean = encode_result(value, context.warnings)
+        if not was_clean:
+            run.log.append(replaced("result"))
     run.result = json.loads(text)
     run.warnings = context.warnings
     return run

@@ -59,7 +59,7 @@ class _LastEvent:
         return name, text
 
 
-_told = _LastEvent()
+_last_event = _LastEvent()
 
 
 async def events(
@@ -89,7 +89,7 @@ async def events(
                 job = pending.result()
                 if job is None:
                     return
-                name, text = _told.of(job)
+                name, text = _last_event.of(job)
                 if name != last_seen:
                     yield text
                 pending = asyncio.ensure_future(next_job())

@@ -36,7 +36,7 @@ class CheckResult:
 
     part: str
     ok: bool
-    told: str
+    message: str
     hint: str = ""
     #: Needed by some jobs only: everything else works without it.
     optional: bool = False
@@ -55,7 +55,7 @@ def doctor(options: Namespace) -> int:
 
 def _print_results(results: list[CheckResult]) -> None:
     for result in results:
-        sys.stdout.write(f"{_mark(result)}  {result.part:<8}  {printable(result.told)}\n")
+        sys.stdout.write(f"{_mark(result)}  {result.part:<8}  {printable(result.message)}\n")
         if result.hint:
             sys.stdout.write(f"      hint: {printable(result.hint)}\n")
 
@@ -83,12 +83,12 @@ async def _test(
     part: str, check: Callable[[Settings], Awaitable[str]], settings: Settings
 ) -> CheckResult:
     try:
-        return CheckResult(part, ok=True, told=await check(settings))
+        return CheckResult(part, ok=True, message=await check(settings))
     except (CheckbackError, JobFailed) as error:
-        return CheckResult(part, ok=False, told=error.message, hint=error.hint or "")
+        return CheckResult(part, ok=False, message=error.message, hint=error.hint or "")
     except OSError as error:
         message = f"{type(error).__name__}: {error.strerror or error}"
-        return CheckResult(part, ok=False, told=message, hint=f"Check {settings.home}.")
+        return CheckResult(part, ok=False, message=message, hint=f"Check {settings.home}.")
 
 
 async def _folder(settings: Settings) -> str:
@@ -175,17 +175,17 @@ def _sandbox(settings: Settings) -> CheckResult:
         "`apt-get install bubblewrap`."
     )
     if not walls.are_enough:
-        told = f"{walls.describe()}: {missing}"
-        return CheckResult("sandbox", ok=False, told=told, hint=hint, optional=bool(accepted))
+        message = f"{walls.describe()}: {missing}"
+        return CheckResult("sandbox", ok=False, message=message, hint=hint, optional=bool(accepted))
     if walls.landlock and not _is_held_off(settings.sandbox):
-        told = "a process in the sandbox could read a file outside of it"
+        message = "a process in the sandbox could read a file outside of it"
         return CheckResult(
             "sandbox",
             ok=False,
-            told=told,
+            message=message,
             hint="Report this as a bug, and do not process untrusted files on this machine.",
         )
-    return CheckResult("sandbox", ok=True, told=walls.describe())
+    return CheckResult("sandbox", ok=True, message=walls.describe())
 
 
 def _is_held_off(mode: str) -> bool:
@@ -199,13 +199,13 @@ def _programs() -> list[CheckResult]:
     findings: list[CheckResult] = []
     for program in PROGRAMS:
         path = program.find()
-        told = f"{program.name}: {path}"
+        message = f"{program.name}: {path}"
         hint = ""
         if path is None:
-            told = f"{program.name} is not installed; it is needed for {program.used_for}"
+            message = f"{program.name} is not installed; it is needed for {program.used_for}"
             hint = f"Install it as root with `{program.install}`."
         findings.append(
-            CheckResult("program", ok=path is not None, told=told, hint=hint, optional=True)
+            CheckResult("program", ok=path is not None, message=message, hint=hint, optional=True)
         )
     return findings
 

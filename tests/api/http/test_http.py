@@ -451,6 +451,8 @@ async def test_a_client_that_hangs_up_frees_its_place_and_leaves_the_job(
     async with open_http(tokens.ada) as ada:
         async with ada.stream("GET", f"/api/jobs/{job['id']}/events") as response:
             async for event in events_of(response):
+                if "data" not in event:
+                    continue  # a heartbeat: these tests send them often, and the store may be slow
                 assert json.loads(event["data"])["state"] == "waiting"
                 break
         while subscribers:

@@ -547,13 +547,13 @@ async def test_a_question_that_comes_too_early_is_held(service: Service) -> None
         (await service.submit(ADA, "test.add", {"a": 1, "b": number})).job for number in range(3)
     ]
     assert early.hold_seconds("ada", jobs[0].id) == 0
-    early.told("ada", jobs[0])
+    early.note("ada", jobs[0])
     assert early.hold_seconds("ada", jobs[0].id) == 2
     assert early.hold_seconds("bob", jobs[0].id) == 0
     clock[0] += 2
     assert early.hold_seconds("ada", jobs[0].id) == 0
     for job in jobs:
-        early.told("ada", job)
+        early.note("ada", job)
     assert early.hold_seconds("ada", jobs[0].id) == 0  # forgotten: there is room for two
 
 

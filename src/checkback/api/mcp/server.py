@@ -28,8 +28,8 @@ from checkback.api.mcp.resources import add_job_resources
 from checkback.api.mcp.subscriptions import Subscriptions
 from checkback.api.mcp.tasks import Tasks
 from checkback.api.mcp.tools import fast_path
-from checkback.api.mcp.tools.context import ApiTool, JobTool, Told, ToolContext
-from checkback.api.mcp.tools.job_tools import job_told, job_tools, kind_tools
+from checkback.api.mcp.tools.context import ApiTool, JobTool, ResultRenderer, ToolContext
+from checkback.api.mcp.tools.job_tools import job_renderer, job_tools, kind_tools
 from checkback.api.mcp.tools.lean_tools import lean_tools
 from checkback.api.mcp.tools.list_changed import ToolListChanges
 from checkback.api.mcp.tools.pdfco_tools import (
@@ -150,11 +150,11 @@ def _extend(
     has_card: bool,
 ) -> None:
     """Everything besides tools."""
-    toolbox, otherwise = server.toolbox, job_told(tool_context)
+    toolbox, otherwise = server.toolbox, job_renderer(tool_context)
     tasks = Tasks(
         tool_context,
         toolbox.starters,
-        lambda job: toolbox.told.get(job.kind, otherwise),
+        lambda job: toolbox.renderers.get(job.kind, otherwise),
         task_only=task_only,
     )
     fast_path.install(
@@ -182,11 +182,11 @@ def _made(
     page_url: Callable[[], str] | None,
 ) -> Made:
     """The tools for the registered kinds, with texts that mention only existing tools."""
-    found, told = _tools(tool_context, toolsets, pdfco, page_url)
+    found, renderers = _tools(tool_context, toolsets, pdfco, page_url)
     tools = [one.tool if isinstance(one, JobTool) else one for one in found]
     tool_context.names.learn(tool.name for tool in tools)
     leave_out_absent(tools)
-    return found, told
+    return found, renderers
 
 
 def _tools(
@@ -194,22 +194,22 @@ def _tools(
     toolsets: Collection[str],
     pdfco: PdfcoSetting | None,
     page_url: Callable[[], str] | None,
-) -> tuple[list[ApiTool | JobTool], dict[str, Told]]:
+) -> tuple[list[ApiTool | JobTool], dict[str, ResultRenderer]]:
     """All tools, and for each kind the function that renders its ended jobs."""
     found: list[ApiTool | JobTool] = []
-    told: dict[str, Told] = {}
+    renderers: dict[str, ResultRenderer] = {}
     covered = {KIND, *covered_kinds()}
     kinds = [kind for kind in registry.all_kinds() if kind.name not in covered]
     of_pages = [kind for kind in kinds if kind.name.startswith("page.")]
     of_documents = [kind for kind in kinds if kind.function.__module__.startswith(DOCUMENT_MODULES)]
     if "pages" in toolsets:
         pages = ReftrixTools(tool_context, status_tool=_status_tool(toolsets, pdfco))
-        told[KIND] = pages.told
+        renderers[KIND] = pages.render_result
         found += reftrix_tools(pages, tool_context.wait_seconds)
         found += kind_tools(tool_context, of_pages)
     if pdfco is not None and _has_documents(toolsets, pdfco):
         documents = PdfcoTools(tool_context, pdfco)
-        told |= dict.fromkeys(covered_kinds(), documents.told)
+        renderers |= dict.fromkeys(covered_kinds(), documents.render_result)
         found += pdfco_tools_of(documents)
         found += kind_tools(tool_context, of_documents)
     if "lean" in toolsets:
@@ -221,7 +221,7 @@ def _tools(
         )
         found.append(card_tool(tool_context, page_url))
         show_card(found)
-    return found, told
+    return found, renderers
 
 
 def _status_tool(toolsets: Collection[str], pdfco: PdfcoSetting | None) -> str | None:

@@ -40,7 +40,7 @@ from mcp_types.jsonrpc import HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILIT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, Field
 
-from checkback.api.mcp.tools.context import JobTool, Told, ToolContext
+from checkback.api.mcp.tools.context import JobTool, ResultRenderer, ToolContext
 from checkback.api.mcp.tools.list_changed import ToolListChanges
 from checkback.core.clean_text import clean_json
 from checkback.core.error_text import quoted
@@ -92,8 +92,8 @@ class _Wire(BaseModel):
 
 
 class Tasks(ServerExtension):
-    """Handles tasks. ``tools`` are those that start jobs, by name; ``told`` renders the result of a
-    job.
+    """Handles tasks. ``tools`` are those that start jobs, by name; ``renderer_of`` returns what
+    renders the result of a job.
 
     ``task_only`` names tools that refuse a client without tasks, with error -32021.
     """
@@ -104,7 +104,7 @@ class Tasks(ServerExtension):
         self,
         tool_context: ToolContext,
         tools: Mapping[str, JobTool],
-        told: Callable[[Job], Told],
+        renderer_of: Callable[[Job], ResultRenderer],
         *,
         task_only: Collection[str] = (),
         tool_changes: ToolListChanges | None = None,
@@ -112,7 +112,7 @@ class Tasks(ServerExtension):
         self._tool_context = tool_context
         self._tool_changes = tool_changes
         self._tools = tools
-        self._told = told
+        self._renderer_of = renderer_of
         self._task_only = frozenset(task_only)
 
     @property
@@ -239,7 +239,7 @@ class Tasks(ServerExtension):
         return fields
 
     async def _result(self, caller: Caller, job: Job) -> dict[str, Any]:
-        result = await self._told(job)(caller, job)
+        result = await self._renderer_of(job)(caller, job)
         found = result.to_mcp_result()
         if not isinstance(found, CallToolResult):
             content, structured = found if isinstance(found, tuple) else (found, None)

@@ -409,8 +409,8 @@ async def _read_to_end(child: ChildProcess, say: Say, answer: Answer) -> dict[st
         if message["say"] in ("completed", "failed"):
             return message
         if message["say"] in ASKING:
-            told = {"say": "answer", "answer": await answer(message)}
-            child.writer.write(dump(told))
+            reply = {"say": "answer", "answer": await answer(message)}
+            child.writer.write(dump(reply))
             continue
         say(message)
 

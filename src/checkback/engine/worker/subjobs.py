@@ -115,7 +115,10 @@ class Subjobs:
         job_ids = [one if one in own else "" for one in job_ids]
         jobs = await asyncio.gather(*(self._read(one) for one in job_ids))
         return {
-            "jobs": [_told(job) if job is not None and job.owner == owner else None for job in jobs]
+            "jobs": [
+                _subjob_status(job) if job is not None and job.owner == owner else None
+                for job in jobs
+            ]
         }
 
     async def _read(self, job_id: str) -> Job | None:
@@ -152,7 +155,7 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(RETRY_SECONDS)
 
 
-def _told(job: Job) -> JSON:
+def _subjob_status(job: Job) -> JSON:
     return {
         "id": job.id,
         "state": job.state.value,

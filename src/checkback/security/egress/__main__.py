@@ -1,4 +1,4 @@
-"""The process of the egress proxy: ``python -P -m checkback.security.egress.__main__``.
+"""The process of the egress proxy: ``python -P -m checkback.security.egress``.
 
 The worker speaks to it over stdin and stdout, one JSON object a line: first the configuration,
 answered by the port; then grants, reports and revocations. It ends when stdin closes or its parent

@@ -29,7 +29,7 @@ CLOSE_SECONDS = 2.0
 MAX_RESTART_DELAY_SECONDS = 5.0
 MAX_ANSWER_BYTES = 1024 * 1024
 
-_COMMAND = (sys.executable, "-P", "-m", "checkback.security.egress.__main__")
+_COMMAND = (sys.executable, "-P", "-m", "checkback.security.egress")
 # The proxy reads hostile bytes: it gets no secret that a server's environment may hold.
 _PASSED_ON = (
     "PATH",

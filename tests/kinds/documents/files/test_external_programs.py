@@ -123,9 +123,9 @@ async def test_the_doctor_names_every_program_and_how_to_install_it(
     found = [finding for finding in await examine(settings) if finding.part == "program"]
     assert len(found) == len(PROGRAMS)
     for program, finding in zip(PROGRAMS, found, strict=True):
-        assert program.name in finding.told
+        assert program.name in finding.message
         if program is WRITER:
-            assert (finding.ok, finding.told) == (True, f"{program.name}: {writer_only}")
+            assert (finding.ok, finding.message) == (True, f"{program.name}: {writer_only}")
         if program in (CALC, IMPRESS):
             assert (finding.ok, finding.optional) == (False, True)
             assert f"apt-get install {program.package}" in finding.hint

@@ -48,7 +48,7 @@ Arguments = dict[str, Any]
 Answer = Callable[[Arguments], Awaitable[ToolResult]]
 Begin = Callable[[Arguments], Awaitable[Job | ToolResult]]
 """Starts the job of a tool; returns a result if the job is refused."""
-Told = Callable[[Caller, Job], Awaitable[ToolResult]]
+ResultRenderer = Callable[[Caller, Job], Awaitable[ToolResult]]
 """The whole result for an ended job, as its tool returns it."""
 MAX_MESSAGE = 200
 """How many characters of a job's own message go into a progress notification."""
@@ -182,7 +182,7 @@ class ToolContext:
         job = await self.service.get(caller, job_id)
         if job.state.is_final or seconds <= 0:
             return job
-        told = -1.0
+        last_progress = -1.0
         try:
             with self.service.quotas.stream(caller):
                 async with (
@@ -190,7 +190,7 @@ class ToolContext:
                     aclosing(self.service.watch(caller, job_id)) as watch,
                 ):
                     async for job in watch:
-                        told = await _tell(job, told)
+                        last_progress = await _send_progress(job, last_progress)
         except QuotaExceeded:
             if or_refuse:
                 raise
@@ -267,7 +267,7 @@ class EarlyPolls:
         due = self._due.get((owner, job_id))
         return 0.0 if due is None else max(0.0, min(self._max_hold, due - self._clock()))
 
-    def told(self, owner: str, job: Job, outlook: Estimate = NO_ESTIMATE) -> None:
+    def note(self, owner: str, job: Job, outlook: Estimate = NO_ESTIMATE) -> None:
         """Note that an owner has just checked a job."""
         after = native.check_after_seconds(job, datetime.now(UTC), outlook)
         self._due.pop((owner, job.id), None)
@@ -348,9 +348,9 @@ _ERROR_PROPERTIES: dict[str, Any] = {
 }
 
 
-async def _tell(job: Job, told: float) -> float:
+async def _send_progress(job: Job, last_progress: float) -> float:
     """Send a progress notification; returns its number, which must be higher than the last one."""
-    number = max(float(native.progress(job)), told + 0.01)
+    number = max(float(native.progress(job)), last_progress + 0.01)
     await get_context().report_progress(min(number, 100.0), 100.0, progress_message(job))
     return number
 

@@ -23,7 +23,7 @@ from checkback.api.mcp.tools.context import (
     ApiTool,
     Arguments,
     JobTool,
-    Told,
+    ResultRenderer,
     ToolContext,
     checked,
     reply,
@@ -160,7 +160,7 @@ class JobTools:
         job_id = checked(OneJob, arguments).job_id.lower()
         held = self._tool_context.early.hold_seconds(caller.owner, job_id)
         job = await self._service.wait(caller, job_id, held)
-        self._tool_context.early.told(caller.owner, job, await self._tool_context.outlook(job))
+        self._tool_context.early.note(caller.owner, job, await self._tool_context.outlook(job))
         return await self._tool_context.ticket(job)
 
     async def wait(self, caller: Caller, arguments: Arguments, _: str) -> ToolResult:
@@ -385,13 +385,13 @@ def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
     return f"{about if len(about) <= room else about[: room - 1] + '…'} {end}"
 
 
-def job_told(tool_context: ToolContext) -> Told:
+def job_renderer(tool_context: ToolContext) -> ResultRenderer:
     """The summary of a job that has ended."""
 
-    async def told(_: Caller, job: Job) -> ToolResult:
+    async def render(_: Caller, job: Job) -> ToolResult:
         return await tool_context.ticket(job, is_error=job.state in (State.FAILED, State.CANCELLED))
 
-    return told
+    return render
 
 
 def _beginner(
@@ -408,12 +408,12 @@ def _beginner(
 def starter(
     tool_context: ToolContext, begin: Callable[[Caller, Arguments, str], Awaitable[Job]]
 ) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
-    told = job_told(tool_context)
+    render = job_renderer(tool_context)
 
     async def start(caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         job = await begin(caller, arguments, identity)
         job = await tool_context.wait(caller, job.id, tool_context.kind_wait_seconds)
-        return await told(caller, job)
+        return await render(caller, job)
 
     return start
 

@@ -113,7 +113,7 @@ class PdfcoTools:
         )
         if not job.state.is_final:
             return _answer(responses.WORKING, done.answer, _WORKING)
-        return await self.told(caller, job)
+        return await self.render_result(caller, job)
 
     async def begin(
         self, row: ToolRow, caller: Caller, arguments: Arguments, identity: str
@@ -128,9 +128,9 @@ class PdfcoTools:
             caller, endpoint, parameters, request_id=identity, api_key=key
         )
 
-    async def told(self, caller: Caller, job: Job) -> ToolResult:
+    async def render_result(self, caller: Caller, job: Job) -> ToolResult:
         """The answer about a job in its current state."""
-        return await self._told(caller, job.id)
+        return await self._check_answer(caller, job.id)
 
     async def check(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         """The status of a job."""
@@ -138,10 +138,10 @@ class PdfcoTools:
         job_id = await self._followed(caller, given, identity)
         held = self._tool_context.early.hold_seconds(caller.owner, job_id)
         with suppress(NotFound, InvalidInput):
-            self._tool_context.early.told(
+            self._tool_context.early.note(
                 caller.owner, await self._service.wait(caller, job_id, held)
             )
-        return await self._told(caller, job_id)
+        return await self._check_answer(caller, job_id)
 
     async def wait(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         """Wait on the server for a job's end; a timeout is not an error."""
@@ -150,7 +150,7 @@ class PdfcoTools:
         seconds = min(float(given.get("timeout", 300)), self._tool_context.max_wait_seconds)
         with suppress(NotFound, InvalidInput):
             await self._tool_context.wait(caller, job_id, max(0.0, seconds))
-        return await self._told(caller, job_id, still=_STILL)
+        return await self._check_answer(caller, job_id, still=_STILL)
 
     async def upload(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
         """Upload a local file, if the caller shares this machine's files."""
@@ -250,7 +250,9 @@ class PdfcoTools:
                 return await self._service.retry(caller, job.id)
         return job
 
-    async def _told(self, caller: Caller, job_id: str, *, still: str = _WORKING) -> ToolResult:
+    async def _check_answer(
+        self, caller: Caller, job_id: str, *, still: str = _WORKING
+    ) -> ToolResult:
         job, content = await self._jobs.check(caller, job_id, force=True)
         status = content["status"]
         tips = still if status == responses.WORKING else _ENDED[status]

@@ -143,9 +143,9 @@ class ReftrixTools:
             # The job is stored: during an outage its id is a better answer than an error.
             with suppress(EngineUnavailable):
                 job = await self._tool_context.wait(caller, job.id, self._tool_context.wait_seconds)
-        return await self.told(caller, job)
+        return await self.render_result(caller, job)
 
-    async def told(self, caller: Caller, job: Job) -> ToolResult:
+    async def render_result(self, caller: Caller, job: Job) -> ToolResult:
         """The answer about an analysis in its current state."""
         if job.state is State.COMPLETED:
             with suppress(

@@ -15,12 +15,18 @@ from fastmcp.exceptions import NotFoundError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools.base import ToolResult
 
-from checkback.api.mcp.tools.context import ApiTool, JobTool, Told, current_request_id, problem
+from checkback.api.mcp.tools.context import (
+    ApiTool,
+    JobTool,
+    ResultRenderer,
+    current_request_id,
+    problem,
+)
 from checkback.api.mcp.tools.tool_names import aliases
 from checkback.core.errors import UnknownKind
 from checkback.kinds import registry
 
-Made = tuple[list[ApiTool | JobTool], dict[str, Told]]
+Made = tuple[list[ApiTool | JobTool], dict[str, ResultRenderer]]
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +40,7 @@ class Toolbox:
         #: Tools that start a job, by name.
         self.starters: dict[str, JobTool] = {}
         #: By kind: the function that renders an ended job.
-        self.told: dict[str, Told] = {}
+        self.renderers: dict[str, ResultRenderer] = {}
         #: Every tool, by each name that it can be called by.
         self.called: dict[str, ApiTool] = {}
         #: Every tool, by its own name.
@@ -51,7 +57,7 @@ class Toolbox:
             if isinstance(one, JobTool):
                 self.starters[name] = one
         for kind, renderer in renderers.items():
-            self.told.setdefault(kind, renderer)
+            self.renderers.setdefault(kind, renderer)
         self.called |= {alias: self.tools[name] for alias, name in names.items()}
         return [self.tools[name] for name in fresh]
 
