@@ -69,18 +69,20 @@ def _check_type(file_type: FileType) -> None:
 
 def sheet_number(worksheet_index: str, count: int) -> int:
     """The number of the worksheet, from 1."""
-    number = _whole_number(worksheet_index.strip() or "1") or 1
+    number = _whole_number(worksheet_index) or 1
     if not 1 <= number <= count:
         raise failures.index_out_of_range(number, count)
     return number
 
 
 def _whole_number(worksheet_index: str) -> int:
-    if not worksheet_index.lstrip("-").isdecimal():
+    """The number in the argument; 0 for a blank text."""
+    text = worksheet_index.strip() or "0"
+    if not text.lstrip("-").isdecimal():
         raise failures.invalid_option(
             "worksheet_index", "the number of a worksheet, from 1", worksheet_index
         )
-    return int(worksheet_index)
+    return int(text)
 
 
 def cell_counts(path: Path) -> list[int]:

@@ -18,7 +18,7 @@ from checkback.kinds.documents import failures
 from checkback.kinds.documents.args.making_args import AnnotationItem, ImageItem
 from checkback.kinds.documents.files.sniff import IMAGES, FileType, sniff
 from checkback.kinds.documents.pdf.edit.fonts import typeface
-from checkback.kinds.documents.pdf.from_images import DEFAULT_DPI, MAX_PIXELS
+from checkback.kinds.documents.pdf.from_images import DEFAULT_DPI, MAX_PIXELS, has_transparency
 from checkback.kinds.documents.pdf.from_text import draw_line
 from checkback.kinds.documents.pdf.geometry import PageView, view
 from checkback.kinds.documents.pdf.merge import open_with
@@ -153,8 +153,7 @@ def _loaded(path: Path) -> Image.Image:
     with Image.open(path) as image:
         if image.width * image.height > MAX_PIXELS:
             raise failures.too_large("The image", f"{MAX_PIXELS // 1_000_000} megapixels")
-        has_alpha = "A" in image.getbands() or "transparency" in image.info
-        return image.convert("RGBA" if has_alpha else "RGB")
+        return image.convert("RGBA" if has_transparency(image) else "RGB")
 
 
 def image_box(item: ImageItem, width: float, height: float) -> DrawingBox:

@@ -61,11 +61,15 @@ def grouped(rows: Sequence[Sequence[str]], grouping: str) -> list[list[str]]:
     joined: list[list[str]] = []
     for row in rows:
         if joined and _continues(row, joined[-1]):
-            pairs = zip(joined[-1], row, strict=True)
-            joined[-1] = [f"{cell} {more}".strip() for cell, more in pairs]
+            joined[-1] = _joined_cells(joined[-1], row)
         else:
             joined.append(list(row))
     return joined
+
+
+def _joined_cells(above: Sequence[str], row: Sequence[str]) -> list[str]:
+    pairs = zip(above, row, strict=True)
+    return [f"{cell} {more}".strip() for cell, more in pairs]
 
 
 def _continues(row: Sequence[str], above: Sequence[str]) -> bool:

@@ -16,6 +16,8 @@ from checkback.kinds.documents.pdf.text.words import Word
 _MAX_BLANK_LINES = 2
 _LINE_PITCH = 1.25
 """The distance of lines of running text, in heights of the text."""
+_COLUMN_GAP = 1.0
+"""Cells are separated by gaps of this many text heights. Gaps between words are smaller."""
 _MAX_LINE_LENGTH = 4000
 _LEFTWARDS = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 
@@ -38,6 +40,17 @@ class Line:
         if _reads_leftwards(self.words):
             return _reversed_text(self.words)
         return _joined(self.words)
+
+
+def pieces_of(line: Line) -> list[list[Word]]:
+    """The words of a line, in groups with less than a column's gap between them."""
+    pieces: list[list[Word]] = []
+    for word in line.words:
+        if pieces and word.x0 - pieces[-1][-1].x1 < _COLUMN_GAP * max(1.0, word.height):
+            pieces[-1].append(word)
+        else:
+            pieces.append([word])
+    return pieces
 
 
 def lines_of(words: Sequence[Word]) -> list[Line]:
