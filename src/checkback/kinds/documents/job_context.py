@@ -27,6 +27,7 @@ from checkback.kinds.documents.args.common import (
     LoginArgs,
     ManySourcesArgs,
     OutputArgs,
+    revealed,
 )
 from checkback.kinds.documents.args.profiles import ProfileOptions
 from checkback.kinds.documents.files.encryption import unwrap, wrapped
@@ -201,8 +202,7 @@ def _named_sources(args: OutputArgs) -> list[str]:
 def _login(args: OutputArgs) -> Login:
     if not isinstance(args, LoginArgs):
         return Login()
-    secret = args.httppassword.get_secret_value() if args.httppassword else ""
-    return Login(args.httpusername, secret)
+    return Login(args.httpusername, revealed(args.httppassword))
 
 
 def _translate(error: Exception) -> JobFailed | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from checkback.core.errors import JobFailed
 from checkback.kinds.context import JobContext
 from checkback.kinds.documents import failures
+from checkback.kinds.documents.args.common import revealed
 from checkback.kinds.documents.args.converting_args import (
     EmailToPdfArgs,
     HtmlToPdfArgs,
@@ -23,7 +24,6 @@ from checkback.kinds.documents.args.converting_args import (
 )
 from checkback.kinds.documents.job_context import MAX_PAGES, DocumentWork, document_work
 from checkback.kinds.documents.jobs.document_job import document_job, program_job
-from checkback.kinds.documents.jobs.making import revealed
 from checkback.kinds.pages.jobs.analyze import warm_browser
 from checkback.security.addresses import AddressPolicy, check_url
 

@@ -12,10 +12,10 @@ import io
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote
 
 from checkback.kinds.documents.files.sniff import FileType
@@ -84,18 +84,24 @@ def clean_office(source: Path, target: Path, file_type: FileType) -> int:
 def _clean_zip(source: Path | io.BytesIO, target: Path | io.BytesIO, depth: int) -> int:
     """Write the archive with its parts cleaned. Nothing is written if nothing is removed."""
     with zipfile.ZipFile(source) as archive:
-        changed: dict[int, bytes] = {}
-        removed = 0
-        for number, entry in enumerate(archive.infolist()):
-            if entry.is_dir() or entry.file_size > _MAX_PART_BYTES:
-                continue
-            content, count = _clean_part(archive, entry, depth)
-            if count:
-                changed[number] = content
-                removed += count
+        changed, removed = _clean_parts(archive, depth)
         if removed:
             _write_zip(archive, changed, target)
     return removed
+
+
+def _clean_parts(archive: zipfile.ZipFile, depth: int) -> tuple[dict[int, bytes], int]:
+    """The parts that change, by their number, and how many references were removed."""
+    changed: dict[int, bytes] = {}
+    removed = 0
+    for number, entry in enumerate(archive.infolist()):
+        if entry.is_dir() or entry.file_size > _MAX_PART_BYTES:
+            continue
+        content, count = _clean_part(archive, entry, depth)
+        if count:
+            changed[number] = content
+            removed += count
+    return changed, removed
 
 
 def _write_zip(
@@ -122,16 +128,25 @@ def _clean_part(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) ->
     with archive.open(entry) as file:
         head = file.read(4096)
         if head.startswith(b"PK\x03\x04"):
-            if depth >= MAX_DEPTH:
-                return b"", 0
-            inner = io.BytesIO()
-            removed = _clean_zip(io.BytesIO(head + file.read()), inner, depth + 1)
-            return inner.getvalue(), removed
+            return _clean_inner_zip(head, file, depth)
         if head.startswith(b"{\\rtf"):
             return clean_rtf(head + file.read())
         if not _may_be_xml(entry.filename, head):
             return b"", 0
-        content = head + file.read()
+        return _clean_markup(head + file.read())
+
+
+def _clean_inner_zip(head: bytes, rest: IO[bytes], depth: int) -> tuple[bytes, int]:
+    """A document inside of the document."""
+    if depth >= MAX_DEPTH:
+        return b"", 0
+    inner = io.BytesIO()
+    removed = _clean_zip(io.BytesIO(head + rest.read()), inner, depth + 1)
+    return inner.getvalue(), removed
+
+
+def _clean_markup(content: bytes) -> tuple[bytes, int]:
+    """A part in XML or HTML. It is not parsed if it has none of the words of references."""
     if _is_utf8(content[:4096]) and not _CANDIDATES.search(content):
         return content, 0
     return clean_xml(content)
@@ -222,14 +237,23 @@ def _is_external(element_name: str, attribute: str, value: str) -> bool:
 
 def _clean_by_name(element: Any, name: str) -> int:
     """Remove the external references of elements that are references by their name."""
+    clean = _CLEANERS.get(name)
+    return clean(element) if clean is not None else 0
+
+
+def _clean_style(element: Any) -> int:
     text = element.text or ""
-    if name == "style" and _STYLE_URL.search(text):
-        element.text = _STYLE_URL.sub("none", text)
-        return 1
-    if name in ("f", "definedname", "formula") and _FORMULAS.search(text):
-        element.text = ""
-        return 1
-    return _remove(element) if name in _REMOVED else 0
+    if not _STYLE_URL.search(text):
+        return 0
+    element.text = _STYLE_URL.sub("none", text)
+    return 1
+
+
+def _clean_formula(element: Any) -> int:
+    if not _FORMULAS.search(element.text or ""):
+        return 0
+    element.text = ""
+    return 1
 
 
 def _remove(element: Any) -> int:
@@ -238,6 +262,15 @@ def _remove(element: Any) -> int:
         return 0
     parent.remove(element)
     return 1
+
+
+_CLEANERS: dict[str, Callable[[Any], int]] = {
+    "style": _clean_style,
+    "f": _clean_formula,
+    "definedname": _clean_formula,
+    "formula": _clean_formula,
+    **dict.fromkeys(_REMOVED, _remove),
+}
 
 
 def _clean_relation(element: Any) -> int:

@@ -53,16 +53,25 @@ def draw_over(pdf: Pdf, drawings: Mapping[int, Sequence[Any]]) -> None:
     """
     if not drawings:
         return
+    views = {index: view(pdf.pages[index]) for index in drawings}
+    _lay_over(pdf, _drawn(drawings, views), views)
+
+
+def _drawn(drawings: Mapping[int, Sequence[Any]], views: Mapping[int, PageView]) -> BytesIO:
+    """A PDF with a page for each page to draw over."""
     content = BytesIO()
     canvas = Canvas(content, pageCompression=1)
-    views = {index: view(pdf.pages[index]) for index in drawings}
     for index, functions in drawings.items():
         _draw_page(canvas, views[index], functions)
     canvas.save()
+    return content
+
+
+def _lay_over(pdf: Pdf, content: BytesIO, views: Mapping[int, PageView]) -> None:
     with Pdf.open(content) as overlay:
-        for number, index in enumerate(drawings):
+        for number, (index, page) in enumerate(views.items()):
             # The overlay is rotated with the page, so that it is displayed upright.
-            pdf.pages[index].add_overlay(overlay.pages[number], views[index].box)
+            pdf.pages[index].add_overlay(overlay.pages[number], page.box)
 
 
 def _draw_page(canvas: Canvas, page: PageView, functions: Sequence[Any]) -> None:
