@@ -39,11 +39,16 @@ def _by_parameter(error: ValidationError) -> dict[str, list[Problem]]:
     """The problems by the path of their parameter: the alternatives of a union come together."""
     found: dict[str, list[Problem]] = {}
     for problem in error.errors(include_url=False):
-        path = tuple(problem["loc"])
-        if len(path) > 1 and _is_alternative(path[-1]):
-            path = path[:-1]
-        found.setdefault(".".join(str(part) for part in path), []).append(problem)
+        found.setdefault(_parameter(problem), []).append(problem)
     return found
+
+
+def _parameter(problem: Problem) -> str:
+    """The path of the parameter, without the alternative of a union."""
+    path = tuple(problem["loc"])
+    if len(path) > 1 and _is_alternative(path[-1]):
+        path = path[:-1]
+    return ".".join(map(str, path))
 
 
 def _is_alternative(part: int | str) -> bool:
@@ -58,19 +63,23 @@ _TYPE_NAMES = frozenset(
 
 def _sentence(where: str, problems: list[Problem], model: type[BaseModel] | None) -> str:
     first = problems[0]
-    name = f"`{where}`"
     if first["type"] == "missing":
-        return f"{name} is required."
+        return f"`{where}` is required."
     if first["type"] == "extra_forbidden":
-        return f"Unknown argument {name}.{_suggestion(first['loc'], model)}"
+        return f"Unknown argument `{where}`.{_suggestion(first['loc'], model)}"
     if first["type"] in ("value_error", "assertion_error"):
         return _own_sentence(where, first)
-    requirements = list(dict.fromkeys(_requirement(problem) for problem in problems))
-    subject = name if where else "The arguments"
+    return _requirement_sentence(where, problems)
+
+
+def _requirement_sentence(where: str, problems: list[Problem]) -> str:
+    """What the parameter must be: one of the alternatives of a union."""
+    requirements = dict.fromkeys(map(_requirement, problems))
+    subject = f"`{where}`" if where else "The arguments"
     sentence = f"{subject} {' or '.join(requirements).replace(' or must be ', ' or ')}"
     if sentence.endswith("?"):
         return sentence
-    return f"{sentence}{_shown(first)}."
+    return f"{sentence}{_shown(problems[0])}."
 
 
 def _suggestion(path: tuple[int | str, ...], model: type[BaseModel] | None) -> str:
