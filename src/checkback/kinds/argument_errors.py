@@ -84,13 +84,9 @@ def _requirement_sentence(where: str, problems: list[Problem]) -> str:
 
 def _suggestion(path: tuple[int | str, ...], model: type[BaseModel] | None) -> str:
     """The parameter that was probably meant instead of the unknown one, in the same object."""
-    if model is None:
-        return ""
     for part in path[:-1]:
-        model = _model_at(model, part)
-        if model is None:
-            return ""
-    return did_you_mean(str(path[-1]), _parameters(model))
+        model = _model_at(model, part) if model is not None else None
+    return did_you_mean(str(path[-1]), _parameters(model)) if model is not None else ""
 
 
 def _model_at(model: type[BaseModel], part: int | str) -> type[BaseModel] | None:
@@ -173,12 +169,10 @@ def _choice(problem: Problem) -> str:
 def _shown(problem: Problem) -> str:
     """The value, where it is a number or should have been one of a few words."""
     value = problem["input"]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number:
-        return f"; got {str(value)[:40]}"
-    if problem["type"] in ("literal_error", "enum") and isinstance(value, str):
+    if isinstance(value, str) and problem["type"] in ("literal_error", "enum"):
         return f"; got {quoted(value)}"
-    return ""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"; got {str(value)[:40]}" if is_number else ""
 
 
 _WHOLE = "must be a whole number"

@@ -50,9 +50,7 @@ class Remote:
         """The API with the caller's key, else the server's. Raises the failure ``provider_key``
         without a key.
         """
-        api_key = key.get_secret_value() if key is not None else ctx.environment.pdfco_key
-        if not api_key:
-            raise wrong_key()
+        api_key = _api_key(ctx, key)
         if ctx.egress is None:
             raise unreachable()
         remote = cls(ctx.environment.pdfco_url.rstrip("/"), api_key, ctx.egress)
@@ -121,6 +119,14 @@ class Remote:
             self.credits_remaining = remaining
         _raise_refusal(status, answer.get("errorCode", answer.get("status")))
         return answer
+
+
+def _api_key(ctx: JobContext, key: SecretStr | None) -> str:
+    """The caller's key, else the server's. Raises the failure ``provider_key`` without a key."""
+    api_key = key.get_secret_value() if key is not None else ctx.environment.pdfco_key
+    if not api_key:
+        raise wrong_key()
+    return api_key
 
 
 def _raise_unavailable(status: int, after: str | None) -> None:

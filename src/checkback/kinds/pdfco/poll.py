@@ -66,14 +66,9 @@ def follow(
     while True:
         schedule.pause()
         is_last = schedule.is_last
-        try:
-            answer = _check(remote, ctx, remote_id, force=is_last)
-        except NoAnswer as error:
-            if schedule.is_over:
-                raise _no_answer(remote.cost) from None
-            schedule.postpone(error.after_seconds or 0.0)
+        answer = _try_check(remote, ctx, remote_id, schedule, force=is_last)
+        if answer is None:
             continue
-        schedule.checks += 1
         status = answer.get("status")
         if status == "success":
             return Ended(remote_id, answer)
@@ -114,6 +109,21 @@ class _Schedule:
     def is_last(self) -> bool:
         """Whether the next check is the last one."""
         return self.is_over or self.checks + 1 >= self.policy.most_checks
+
+
+def _try_check(
+    remote: Remote, ctx: JobContext, remote_id: str, schedule: _Schedule, *, force: bool
+) -> dict[str, Any] | None:
+    """The answer to a check; None without one. Raises a failure if the time is over."""
+    try:
+        answer = _check(remote, ctx, remote_id, force=force)
+    except NoAnswer as error:
+        if schedule.is_over:
+            raise _no_answer(remote.cost) from None
+        schedule.postpone(error.after_seconds or 0.0)
+        return None
+    schedule.checks += 1
+    return answer
 
 
 def fetch(remote: Remote, ctx: JobContext, ended: Ended, name: str) -> dict[str, Any]:
@@ -245,14 +255,18 @@ def _is_url(value: Any) -> bool:
 
 def _small_content(file: SourceFile) -> Any:
     """The content of a small text or JSON file, for the result; None for any other file."""
-    is_small = file.path.stat().st_size <= MAX_BODY_BYTES
-    if not is_small or not file.name.endswith(_TEXT_ENDINGS):
+    if not _is_small_text(file):
         return None
     try:
         text = file.path.read_bytes().decode("utf-8")
         return json.loads(text) if file.name.endswith(".json") else text
     except ValueError:
         return None
+
+
+def _is_small_text(file: SourceFile) -> bool:
+    is_small = file.path.stat().st_size <= MAX_BODY_BYTES
+    return is_small and file.name.endswith(_TEXT_ENDINGS)
 
 
 def _keep(ctx: JobContext, file: SourceFile, name: str, number: int, *, single: bool) -> str:

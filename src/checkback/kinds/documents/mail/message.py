@@ -199,10 +199,8 @@ def _take_text(part: Message, mail: Mail) -> None:
     text = _text_of(part)
     if part.get_content_type() == "text/html":
         mail.html = mail.html or text
-        return
-    if mail.text:
-        mail.text += "\n"
-    mail.text += text
+    else:
+        mail.text = f"{mail.text}\n{text}" if mail.text else text
 
 
 def _content_id(part: Message) -> str:
@@ -262,10 +260,15 @@ def _from_outlook(message: object) -> Mail:
 
     assert isinstance(message, oxmsg.Message)
     mail = Mail(_outlook_headers(message), html=message.html_body or "", text=message.body or "")
-    for attachment in islice(message.attachments, MAX_ATTACHMENTS):
-        if attachment.attached_by_value:
-            _take_attachment(attachment, mail)
+    attachments = islice(message.attachments, MAX_ATTACHMENTS)
+    for attachment in filter(_is_contained, attachments):
+        _take_attachment(attachment, mail)
     return mail
+
+
+def _is_contained(attachment: Attached) -> bool:
+    """Whether the attachment is in the file: it may also be a link."""
+    return attachment.attached_by_value
 
 
 def _take_attachment(attachment: Attached, mail: Mail) -> None:

@@ -208,7 +208,10 @@ class _Cleaner(HTMLParser):
         if _DATA_IMAGE.fullmatch(source):
             others = _attributes("img", attrs)
             self._parts.append(f'<img src="{html.escape(source)}"{others}>')
-            return
+        else:
+            self._add_alternative(attrs)
+
+    def _add_alternative(self, attrs: Attributes) -> None:
         alternative = _value_of("alt", attrs)
         if alternative:
             self._parts.append(html.escape(f"[{alternative}]"))

@@ -14,6 +14,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote
@@ -69,16 +70,25 @@ def clean_office(source: Path, target: Path, file_type: FileType) -> int:
     A file that is damaged or of another type is copied unchanged: LibreOffice will report it.
     """
     if file_type is FileType.RTF:
-        content, removed = clean_rtf(source.read_bytes())
-        target.write_bytes(content)
-        return removed
-    removed = 0
-    with suppress(*_ZIP_ERRORS):
-        if zipfile.is_zipfile(source):
-            removed = _clean_zip(source, target, 0)
+        return _clean_rtf_file(source, target)
+    removed = _clean_archive(source, target)
     if not removed:
         shutil.copyfile(source, target)
     return removed
+
+
+def _clean_rtf_file(source: Path, target: Path) -> int:
+    content, removed = clean_rtf(source.read_bytes())
+    target.write_bytes(content)
+    return removed
+
+
+def _clean_archive(source: Path, target: Path) -> int:
+    """How many references were removed; 0 for a damaged file, which may be written in part."""
+    with suppress(*_ZIP_ERRORS):
+        if zipfile.is_zipfile(source):
+            return _clean_zip(source, target, 0)
+    return 0
 
 
 def _clean_zip(source: Path | io.BytesIO, target: Path | io.BytesIO, depth: int) -> int:
@@ -95,13 +105,18 @@ def _clean_parts(archive: zipfile.ZipFile, depth: int) -> tuple[dict[int, bytes]
     changed: dict[int, bytes] = {}
     removed = 0
     for number, entry in enumerate(archive.infolist()):
-        if entry.is_dir() or entry.file_size > _MAX_PART_BYTES:
-            continue
-        content, count = _clean_part(archive, entry, depth)
+        content, count = _clean_entry(archive, entry, depth)
         if count:
             changed[number] = content
             removed += count
     return changed, removed
+
+
+def _clean_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) -> tuple[bytes, int]:
+    """As ``_clean_part``. Folders and very large parts stay as they are."""
+    if entry.is_dir() or entry.file_size > _MAX_PART_BYTES:
+        return b"", 0
+    return _clean_part(archive, entry, depth)
 
 
 def _write_zip(
@@ -113,14 +128,22 @@ def _write_zip(
     """
     with zipfile.ZipFile(target, "w") as written:
         for number, entry in enumerate(archive.infolist()):
-            uncompressed = zipfile.ZipInfo(entry.filename, entry.date_time)
-            is_huge = entry.file_size > 1 << 30
-            with written.open(uncompressed, "w", force_zip64=is_huge) as writing:
-                if number in changed:
-                    writing.write(changed[number])
-                    continue
-                with archive.open(entry) as reading:
-                    shutil.copyfileobj(reading, writing, _CHUNK)
+            with _content_of(archive, entry, changed.get(number)) as content:
+                _store(written, entry, content)
+
+
+def _content_of(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, changed: bytes | None
+) -> IO[bytes]:
+    return archive.open(entry) if changed is None else io.BytesIO(changed)
+
+
+def _store(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, content: IO[bytes]) -> None:
+    """Write an entry without compression."""
+    uncompressed = zipfile.ZipInfo(entry.filename, entry.date_time)
+    is_huge = entry.file_size > 1 << 30
+    with archive.open(uncompressed, "w", force_zip64=is_huge) as writing:
+        shutil.copyfileobj(content, writing, _CHUNK)
 
 
 def _clean_part(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) -> tuple[bytes, int]:
@@ -204,11 +227,14 @@ def _clean_element(element: Any) -> int:
     name = _local(element.tag)
     if name == "relationship":
         return _clean_relation(element)
-    removed = 0
-    if name not in _CLICKED:
-        for key, value in list(element.attrib.items()):
-            removed += _clean_attribute(element, name, key, value)
-    return removed + _clean_by_name(element, name)
+    return _clean_attributes(element, name) + _clean_by_name(element, name)
+
+
+def _clean_attributes(element: Any, name: str) -> int:
+    if name in _CLICKED:
+        return 0
+    attributes = list(element.attrib.items())
+    return sum(_clean_attribute(element, name, key, value) for key, value in attributes)
 
 
 def _clean_instruction(element: Any) -> int:
@@ -274,13 +300,15 @@ _CLEANERS: dict[str, Callable[[Any], int]] = {
 
 
 def _clean_relation(element: Any) -> int:
-    is_external = element.get("TargetMode", "").lower() == "external"
-    if not is_external and not _leads_out(element.get("Target", "")):
-        return 0
-    if element.get("Type", "").endswith(_RELATIONS_CLICKED):
-        return 0
-    element.getparent().remove(element)
-    return 1
+    return _remove(element) if _is_followed(element) else 0
+
+
+def _is_followed(relation: Any) -> bool:
+    """Whether a relation leads out of the package, and not only when a reader clicks on it."""
+    is_external = relation.get("TargetMode", "").lower() == "external"
+    if not is_external and not _leads_out(relation.get("Target", "")):
+        return False
+    return not relation.get("Type", "").endswith(_RELATIONS_CLICKED)
 
 
 def _leads_out(target: str) -> bool:
@@ -307,13 +335,15 @@ def _clean_fields(root: Any) -> int:
 
 def _clean_simple_fields(root: Any) -> int:
     """Fields whose instruction is an attribute."""
-    removed = 0
-    for field in root.iter("{*}fldSimple"):
-        for key, value in list(field.attrib.items()):
-            if _local(key) == "instr" and _FIELDS.search(value):
-                field.set(key, "")
-                removed += 1
-    return removed
+    return sum(map(_clean_simple_field, root.iter("{*}fldSimple")))
+
+
+def _clean_simple_field(field: Any) -> int:
+    attributes = list(field.attrib.items())
+    keys = [key for key, value in attributes if _local(key) == "instr" and _FIELDS.search(value)]
+    for key in keys:
+        field.set(key, "")
+    return len(keys)
 
 
 def _clean_complex_fields(root: Any) -> int:
@@ -333,15 +363,14 @@ def _clear(elements: list[Any]) -> None:
 
 def _instructions(root: Any) -> Iterator[list[Any]]:
     """For each field, the elements over which the text of its instruction is spread."""
-    elements: list[Any] = []
-    for element in root.iter("{*}instrText", "{*}fldChar"):
-        if _local(element.tag) == "instrtext":
-            elements.append(element)
-        elif elements:
-            yield elements
-            elements = []
-    if elements:
-        yield elements
+    elements = root.iter("{*}instrText", "{*}fldChar")
+    for is_instruction, group in groupby(elements, key=_is_instruction):
+        if is_instruction:
+            yield list(group)
+
+
+def _is_instruction(element: Any) -> bool:
+    return _local(element.tag) == "instrtext"
 
 
 def _local(name: str) -> str:

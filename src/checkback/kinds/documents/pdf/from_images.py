@@ -103,11 +103,15 @@ def _jpeg(path: Path, image: Image.Image, pdf: Pdf) -> _PdfImage:
         "/ColorSpace": _color_space(image, mode, pdf),
         "/Filter": Name.DCTDecode,
     }
-    if mode == "CMYK" and "adobe" in image.info:
-        # Adobe's programs write CMYK inverted, with a marker.
+    if _is_inverted(image, mode):
         fields["/Decode"] = Array([1, 0] * 4)
     _set(stream, fields)
     return _PdfImage(stream, image.width, image.height, _dpi(image), _orientation(image))
+
+
+def _is_inverted(image: Image.Image, mode: str) -> bool:
+    """Whether it is a CMYK image of Adobe's programs: they write them inverted, with a marker."""
+    return mode == "CMYK" and "adobe" in image.info
 
 
 def _flate(frame: Image.Image, pdf: Pdf) -> _PdfImage:

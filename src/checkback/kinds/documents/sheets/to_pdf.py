@@ -5,7 +5,7 @@ tables of values.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate, product
 from pathlib import Path
@@ -224,9 +224,16 @@ def _draw(
     baseline = top - ROW_HEIGHT + PADDING
     for row in rows:
         cells = zip(row[first:last], edges, widths, strict=False)
-        for value, left, width in cells:
-            _draw_cell(canvas, face, value, left, width, baseline)
+        _draw_cells(canvas, face, cells, baseline)
         baseline -= ROW_HEIGHT
+
+
+def _draw_cells(
+    canvas: Canvas, face: Typeface, cells: Iterable[tuple[Value, float, float]], baseline: float
+) -> None:
+    """Draw the values of a row, each with its left edge and its width."""
+    for value, left, width in cells:
+        _draw_cell(canvas, face, value, left, width, baseline)
 
 
 def _draw_rules(canvas: Canvas, edges: list[float], top: float, rows: int) -> None:

@@ -24,7 +24,11 @@ def draw_widgets(pdf: Pdf, widgets: Sequence[Any]) -> None:
     pdf.Root.AcroForm.NeedAppearances = True
     positions = _positions(pdf, {widget.objgen for widget in widgets})
     pages = sorted({page_index for page_index, _ in positions})
-    with Pdf.open(BytesIO(_drawn_copy(pdf, pages))) as drawn:
+    _copy_appearances(_drawn_copy(pdf, pages), pdf, positions)
+
+
+def _copy_appearances(copy: bytes, pdf: Pdf, positions: Sequence[tuple[int, int]]) -> None:
+    with Pdf.open(BytesIO(copy)) as drawn:
         for position in positions:
             _copy_appearance(drawn, pdf, *position)
 

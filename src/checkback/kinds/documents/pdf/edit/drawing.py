@@ -169,13 +169,16 @@ def image_box(item: ImageItem, width: float, height: float) -> DrawingBox:
     """The position of an image of that size. If one side is given, the image keeps its
     proportions.
     """
-    if item.width and item.height:
-        return DrawingBox(item.x, item.y, item.width, item.height)
+    box_width, box_height = _image_size(item, width, height)
+    return DrawingBox(item.x, item.y, box_width, box_height)
+
+
+def _image_size(item: ImageItem, width: float, height: float) -> tuple[float, float]:
     if item.width:
-        return DrawingBox(item.x, item.y, item.width, height * item.width / width)
+        return item.width, item.height or height * item.width / width
     if item.height:
-        return DrawingBox(item.x, item.y, width * item.height / height, item.height)
-    return DrawingBox(item.x, item.y, width, height)
+        return width * item.height / height, item.height
+    return width, height
 
 
 def draw_image(canvas: Canvas, page: PageView, image: DrawnImage, box: DrawingBox) -> None:

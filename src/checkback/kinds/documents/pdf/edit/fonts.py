@@ -11,9 +11,9 @@ import functools
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby, product
+from itertools import chain, groupby, product
 from pathlib import Path
 
 from reportlab.pdfbase import pdfmetrics
@@ -187,11 +187,15 @@ def _files() -> dict[str, Path]:
     """The TrueType fonts of this machine, by file name without its extension."""
     own_folders = (Path.home() / ".fonts", Path.home() / ".local/share/fonts")
     files: dict[str, Path] = {}
-    for folder in (*FOLDERS, *own_folders):
-        for root, _, names in os.walk(folder):
-            for name in filter(_is_true_type, names):
-                files.setdefault(Path(name).stem, Path(root) / name)
+    for path in chain.from_iterable(map(_true_type_files, (*FOLDERS, *own_folders))):
+        files.setdefault(path.stem, path)
     return files
+
+
+def _true_type_files(folder: str | Path) -> Iterator[Path]:
+    for root, _, names in os.walk(folder):
+        for name in filter(_is_true_type, names):
+            yield Path(root) / name
 
 
 def _is_true_type(name: str) -> bool:

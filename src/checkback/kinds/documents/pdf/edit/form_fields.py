@@ -60,16 +60,19 @@ def _form(pdf: Pdf) -> Any:
     if not isinstance(pdf.Root.get(Name.AcroForm), Dictionary):
         pdf.Root.AcroForm = pdf.make_indirect(Dictionary(Fields=Array([])))
     form: Any = pdf.Root.AcroForm
-    if Name.Fields not in form:
-        form.Fields = Array([])
-    if Name.DA not in form:
-        form.DA = String("/Helv 0 Tf 0 g")
+    _set_missing(form, Name.Fields, Array([]))
+    _set_missing(form, Name.DA, String("/Helv 0 Tf 0 g"))
     fonts = _dictionary_in(_dictionary_in(form, Name.DR), Name.Font)
     if Name.Helv not in fonts:
         fonts.Helv = pdf.make_indirect(_font(Name.Helvetica, Encoding=Name.WinAnsiEncoding))
     if Name.ZaDb not in fonts:
         fonts.ZaDb = pdf.make_indirect(_font(Name.ZapfDingbats))
     return form
+
+
+def _set_missing(parent: Any, name: Name, value: Any) -> None:
+    if name not in parent:
+        parent[name] = value
 
 
 def _dictionary_in(parent: Any, name: Name) -> Any:

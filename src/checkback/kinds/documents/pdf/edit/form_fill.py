@@ -12,6 +12,7 @@ from checkback.kinds.documents.args.making_args import FieldItem
 from checkback.kinds.documents.pdf.merge import refuse_dynamic_form
 
 COMBO, EDITABLE, MULTILINE = 1 << 17, 1 << 18, 1 << 12
+_EDITABLE_COMBO = COMBO | EDITABLE
 _YES = frozenset(("true", "yes", "on", "1", "x", "checked", "ja", "oui"))
 _NO = frozenset(("", "false", "no", "off", "0", "unchecked", "nein", "non"))
 
@@ -130,7 +131,7 @@ def _choice_value(
     value = _option_value(options, text)
     if value is not None:
         return value
-    is_editable = field.flags & COMBO and field.flags & EDITABLE
+    is_editable = field.flags & _EDITABLE_COMBO == _EDITABLE_COMBO
     if text and not is_editable:
         raise failures.invalid_option(
             f"fields[{number}].text", f"one of the {len(options)} options of the field"

@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from checkback.kinds.documents import failures
 
@@ -38,9 +39,13 @@ def write_xlsx(pages: Sequence[tuple[int, Rows]], target: Path) -> None:
     with xlsxwriter.Workbook(str(target), options) as book:
         for name, rows in _sheets(pages):
             sheet = book.add_worksheet(name)
-            for row, column, value in _values(rows):
-                write = sheet.write_number if isinstance(value, float) else sheet.write_string
-                write(row, column, value)
+            _fill_xlsx(sheet, rows)
+
+
+def _fill_xlsx(sheet: Any, rows: Rows) -> None:
+    for row, column, value in _values(rows):
+        write = sheet.write_number if isinstance(value, float) else sheet.write_string
+        write(row, column, value)
 
 
 def write_xls(pages: Sequence[tuple[int, Rows]], target: Path) -> None:
@@ -72,11 +77,13 @@ def _values(rows: Rows) -> Iterator[Cell]:
     """Each cell that is not empty: its number, or its text, cut to what Excel accepts."""
     for row, cells in enumerate(rows):
         for column, text in enumerate(cells):
-            value = as_number(text)
-            if value is not None:
-                yield row, column, value
-            elif text:
-                yield row, column, text[:XLS_CHARACTERS]
+            if text:
+                yield row, column, _value(text)
+
+
+def _value(text: str) -> float | str:
+    number = as_number(text)
+    return text[:XLS_CHARACTERS] if number is None else number
 
 
 def as_number(text: str) -> float | None:

@@ -55,11 +55,15 @@ def open_pdf(path: Path, args: DocumentArgs) -> Generator[Any]:
         raise failures.invalid_document()
     document = pypdfium2.PdfDocument(path, password=revealed(args.password) or None)
     try:
-        if args.options.check_permissions and not _may_be_read(document):
-            raise failures.permission_denied()
+        _check_permissions(document, args)
         yield document
     finally:
         document.close()
+
+
+def _check_permissions(document: Any, args: DocumentArgs) -> None:
+    if args.options.check_permissions and not _may_be_read(document):
+        raise failures.permission_denied()
 
 
 def _may_be_read(document: Any) -> bool:

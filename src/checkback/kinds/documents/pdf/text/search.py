@@ -28,14 +28,18 @@ def pattern_of(search: str, matching: str | None, *, regex: bool) -> expressions
     ``invalid_option``.
     """
     try:
-        if regex:
-            return expressions.compile(search, expressions.MULTILINE)
-        words = r"\s+".join(map(expressions.escape, search.split()))
-        if matching == "ExactMatch":
-            return expressions.compile(rf"(?<!\w){words}(?!\w)")
-        return expressions.compile(words, expressions.IGNORECASE)
+        return _compiled(search, matching, regex=regex)
     except (expressions.error, OverflowError, RecursionError):
         raise failures.invalid_pattern(search) from None
+
+
+def _compiled(search: str, matching: str | None, *, regex: bool) -> expressions.Pattern[str]:
+    if regex:
+        return expressions.compile(search, expressions.MULTILINE)
+    words = r"\s+".join(map(expressions.escape, search.split()))
+    if matching == "ExactMatch":
+        return expressions.compile(rf"(?<!\w){words}(?!\w)")
+    return expressions.compile(words, expressions.IGNORECASE)
 
 
 def matches_of(
