@@ -17,6 +17,7 @@ import pytest
 
 from checkback.app.daemon import LOG_BYTES
 from checkback.app.log_trimmer import keep_small
+from waiting import wait_until
 
 COMMAND = (sys.executable, "-m", "checkback")
 GOOD = 'from checkback import job\n@job("my.kind")\ndef f(a: int) -> int:\n    return a\n'
@@ -182,9 +183,7 @@ async def test_the_log_of_a_background_server_stays_small_while_it_runs(tmp_path
         for number in range(3):
             for one in (first, second):
                 one.write(f"line {number}\n".encode() * 1000)
-            async with asyncio.timeout(10):
-                while log.stat().st_size > 10_000:
-                    await asyncio.sleep(0)
+            await wait_until("the log was cut", lambda: log.stat().st_size <= 10_000)
             first.write(b"afterwards\n")
             assert log.read_bytes() == b"afterwards\n"
     keeping.cancel()
