@@ -212,7 +212,7 @@ class WorkerProcess:
         return {"callbacks": webhooks.run(engine.feed)}
 
     async def _hear_events(self, feed: EventFeed) -> None:
-        """Hear of cancels and of free slots, also after the store was away."""
+        """Hear of cancels and of free slots, also after an outage of the store."""
 
         def hear(queue: str, event: str, job_id: str) -> None:
             if event in CHANGES_OF_SLOTS and queue in self._loops:

@@ -1,1 +1,1 @@
-"""What a worker does beside its jobs: removing what has expired, measuring the disk, counting."""
+"""What a worker does next to its jobs: it removes what has expired, measures the disk, and counts."""
