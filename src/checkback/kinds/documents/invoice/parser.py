@@ -226,7 +226,7 @@ def _left_of(line: Line, start: int) -> float:
 
 
 def _words_below(lines: Sequence[Line], number: int, left: float) -> list[Word]:
-    """The words of the next line that begin at ``left`` or right of it."""
+    """All words in the next line that begin at ``left`` or right of it."""
     next_line = lines[number + 1 : number + 2]
     return [word for line in next_line for word in line.words if word.x0 >= left]
 
@@ -303,7 +303,7 @@ def _under(lines: Sequence[Line], number: int, left: float) -> list[str]:
 
 
 def _text_between(line: Line, left: float, right: float) -> str:
-    """The words of a line that begin between two positions."""
+    """The text of a line between two positions."""
     return " ".join(word.text for word in line.words if left <= word.x0 <= right)
 
 

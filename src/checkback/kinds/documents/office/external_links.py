@@ -169,7 +169,7 @@ def _clean_inner_zip(head: bytes, rest: IO[bytes], depth: int) -> tuple[bytes, i
 
 
 def _clean_markup(content: bytes) -> tuple[bytes, int]:
-    """A part in XML or HTML. It is not parsed if it has none of the words of references."""
+    """A part in XML or HTML. It is parsed only if it may have references."""
     if _is_utf8(content[:4096]) and not _CANDIDATES.search(content):
         return content, 0
     return clean_xml(content)

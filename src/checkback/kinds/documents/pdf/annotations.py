@@ -8,7 +8,7 @@ from pikepdf import Array, Dictionary, Name
 
 
 def annotations_of(page: Any) -> Any:
-    """The array of a page's annotations, in which any object may be; empty if there is none."""
+    """The array of a page's annotations, which may contain any objects; empty without annotations."""
     annotations = page.obj.get(Name.Annots)
     return annotations if isinstance(annotations, Array) else []
 

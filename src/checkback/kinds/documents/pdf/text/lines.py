@@ -43,7 +43,7 @@ class Line:
 
 
 def pieces_of(line: Line) -> list[list[Word]]:
-    """The words of a line, in groups with less than a column's gap between them."""
+    """A line in groups of words with less than a column's gap between them."""
     pieces: list[list[Word]] = []
     for word in line.words:
         if pieces and word.x0 - pieces[-1][-1].x1 < _COLUMN_GAP * max(1.0, word.height):

@@ -114,7 +114,7 @@ class TextReader:
             raise self.missing  # not a single page could be read
 
     def _content_of(self, document: Any, index: int, page: Any, rect: Rect | None) -> PageContent:
-        """The words of a page, from its own text or recognized."""
+        """A page with its own words, or with those that were recognized."""
         text = read_words(page, rect)
         if self._needs_no_recognition(text, page):
             return PageContent(index, text.words, text.frame, page)
