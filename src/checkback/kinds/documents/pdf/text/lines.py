@@ -44,9 +44,9 @@ class Line:
 
 def pieces_of(line: Line) -> list[list[Word]]:
     """A line in groups of words with less than a column's gap between them."""
-    pieces: list[list[Word]] = []
-    for word in line.words:
-        if pieces and word.x0 - pieces[-1][-1].x1 < _COLUMN_GAP * max(1.0, word.height):
+    pieces = [[word] for word in line.words[:1]]
+    for before, word in pairwise(line.words):
+        if word.x0 - before.x1 < _COLUMN_GAP * max(1.0, word.height):
             pieces[-1].append(word)
         else:
             pieces.append([word])
@@ -170,8 +170,9 @@ def _joined(words: Sequence[Word]) -> str:
     """The texts of words, with a space at each gap."""
     parts = [word.text for word in words[:1]]
     for before, word in pairwise(words):
-        is_gap = word.x0 - before.x1 > _glue(word)
-        parts.append(f" {word.text}" if is_gap else word.text)
+        if word.x0 - before.x1 > _glue(word):
+            parts.append(" ")
+        parts.append(word.text)
     return "".join(parts)
 
 
