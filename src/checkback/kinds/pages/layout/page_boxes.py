@@ -141,7 +141,7 @@ class PageBoxes:
 
     def column_widths(self, row: Row) -> tuple[int, ...]:
         """The widths of a row's columns, roughly."""
-        inside = [row]
+        columns, inside = row, [row]
         while len(inside) == 1:
             columns = inside[0]
             inside = rows_of(self.significant(columns[0])) if len(columns) == 1 else []
