@@ -73,15 +73,20 @@ def _sections_at(
     """The sections that are hidden at a window width, and the columns of the others."""
     hidden: list[str] = []
     columns: dict[str, int] = {}
+    for name, nodes in _nodes_of_sections(sections, find):
+        if any(is_visible(node, width) for node in nodes):
+            columns[name] = max(_columns_within(node, width) for node in nodes)
+        else:
+            hidden.append(name)
+    return hidden, columns
+
+
+def _nodes_of_sections(sections: list[Section], find: FindNode) -> Iterator[tuple[str, list[Node]]]:
+    """The id of each section with its nodes, if any of them is there."""
     for number, section in enumerate(sections, 1):
         nodes = [node for node in map(find, section.nodes) if node is not None]
-        if not nodes:
-            continue
-        if any(is_visible(node, width) for node in nodes):
-            columns[f"s{number}"] = max(_columns_within(node, width) for node in nodes)
-        else:
-            hidden.append(f"s{number}")
-    return hidden, columns
+        if nodes:
+            yield f"s{number}", nodes
 
 
 def _find_by_id(tree: Tree) -> FindNode:
@@ -97,13 +102,16 @@ def _find_by_path(tree: Tree) -> FindNode:
         if node.tag == "body" or node.parent is None:
             return tree.body
         parent = find(node.parent)
-        if parent is None:
-            return None
-        index = _siblings(node.parent, node.tag).index(node)
-        siblings = _siblings(parent, node.tag)
-        return siblings[index] if index < len(siblings) else None
+        return _child_like(node, node.parent, parent) if parent is not None else None
 
     return find
+
+
+def _child_like(node: Node, parent: Node, other_parent: Node) -> Node | None:
+    """The child of another element that has the position which a node has in its own parent."""
+    index = _siblings(parent, node.tag).index(node)
+    siblings = _siblings(other_parent, node.tag)
+    return siblings[index] if index < len(siblings) else None
 
 
 def _siblings(parent: Node, tag: str) -> list[Node]:
@@ -156,11 +164,15 @@ def _changes(wider: Fields, narrower: Fields) -> Iterator[tuple[str, str, dict[s
     before, after = wider["navigation"], narrower["navigation"]
     if before != after and "unknown" not in (before, after):
         yield "navigation", f"{before} becomes {after}", {}
+    yield from _section_changes(wider, narrower)
+    if narrower["overflowX"] and not wider["overflowX"]:
+        yield "overflow", f"page is {narrower['overflowPixels']} px wider than the window", {}
+
+
+def _section_changes(wider: Fields, narrower: Fields) -> Iterator[tuple[str, str, dict[str, str]]]:
     for name in sorted(set(narrower["hiddenSections"]) - set(wider["hiddenSections"])):
         yield "visibility", "section is hidden", {"section": name}
     for name, columns in wider["sectionColumns"].items():
         fewer = narrower["sectionColumns"].get(name, columns)
         if fewer != columns:
             yield "layout", f"{columns} columns become {fewer}", {"section": name}
-    if narrower["overflowX"] and not wider["overflowX"]:
-        yield "overflow", f"page is {narrower['overflowPixels']} px wider than the window", {}

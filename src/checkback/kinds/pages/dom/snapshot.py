@@ -105,6 +105,11 @@ class Node:
         return self.attributes.get("role", "")
 
     @property
+    def inner_text(self) -> str:
+        """All texts inside, visible or not, separated by a space."""
+        return " ".join(item.text for item in self.descendants() if item.text)
+
+    @property
     def heading_level(self) -> int | None:
         """1 to 6 for a heading, by tag or by role."""
         if len(self.tag) == 2 and self.tag[0] == "h" and self.tag[1] in "123456":
