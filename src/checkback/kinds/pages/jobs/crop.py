@@ -38,6 +38,23 @@ def _sane(box: Box) -> Box:
     return box
 
 
+def _picture_of(job_id: str, given: object) -> str:
+    """The source that is the screenshot of a job. Raises ValueError if another one was given."""
+    if job_id.startswith("artifact:"):
+        return _checked_picture(job_id.partition("/")[0] + "/", given)
+    try:
+        return file_of(job_id, PICTURE)
+    except Exception as error:
+        raise ValueError(str(error)) from None
+
+
+def _checked_picture(of_job: str, given: object) -> str:
+    screenshot = str(given or f"{of_job}{PICTURE}")
+    if not screenshot.startswith(of_job) or not screenshot.endswith(f"/{PICTURE}"):
+        raise ValueError("leave `picture` out: it follows from the job")
+    return screenshot
+
+
 class PageCropArgs(BaseModel):
     """Which parts of which screenshot."""
 
@@ -66,17 +83,7 @@ class PageCropArgs(BaseModel):
         if not isinstance(values, dict) or not isinstance(values.get("job"), str):  # pyright: ignore[reportUnknownMemberType]
             return values  # pyright: ignore[reportUnknownVariableType]
         given: Fields = dict(values)  # pyright: ignore[reportUnknownArgumentType]
-        job_id = given["job"]
-        if job_id.startswith("artifact:"):
-            of_job = job_id.partition("/")[0] + "/"
-            screenshot = str(given.get("picture") or f"{of_job}{PICTURE}")
-            if not screenshot.startswith(of_job) or not screenshot.endswith(f"/{PICTURE}"):
-                raise ValueError("leave `picture` out: it follows from the job")
-            return given | {"picture": screenshot}
-        try:
-            return given | {"picture": file_of(job_id, PICTURE)}
-        except Exception as error:
-            raise ValueError(str(error)) from None
+        return given | {"picture": _picture_of(given["job"], given.get("picture"))}
 
 
 @job(
@@ -154,10 +161,21 @@ def _opened(body: bytes) -> Image.Image:
 
 def _wanted(args: PageCropArgs, report: Fields) -> list[tuple[str, Fields, Box]]:
     """Name, type and box of each part that is wanted."""
-    sections: dict[str, Fields] = {
-        item["id"]: item for item in report.get("layout", {}).get("sections", [])
-    }
+    listed: list[Fields] = report.get("layout", {}).get("sections", [])
+    sections: dict[str, Fields] = {item["id"]: item for item in listed}
     names = args.sections or ([] if args.box else list(sections))
+    _check_known(names, sections)
+    wanted: list[tuple[str, Fields, Box]] = []
+    for name in names:
+        section = sections[name]
+        wanted.append((name, {"type": section["type"]}, _box(section["box"])))
+    if args.box is not None:
+        wanted.append(("box", {}, args.box))
+    return wanted[:MAX_CROPS]
+
+
+def _check_known(names: list[str], sections: dict[str, Fields]) -> None:
+    """Raise JobFailed if the report has no section with one of these ids."""
     unknown = [name for name in names if name not in sections]
     if unknown:
         raise JobFailed(
@@ -166,13 +184,6 @@ def _wanted(args: PageCropArgs, report: Fields) -> list[tuple[str, Fields, Box]]
             retryable=False,
             hint="Use ids from layout.sections of the report.",
         )
-    wanted: list[tuple[str, Fields, Box]] = []
-    for name in names:
-        section = sections[name]
-        wanted.append((name, {"type": section["type"]}, _box(section["box"])))
-    if args.box is not None:
-        wanted.append(("box", {}, args.box))
-    return wanted[:MAX_CROPS]
 
 
 def _box(values: list[int]) -> Box:
