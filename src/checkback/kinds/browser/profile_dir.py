@@ -119,9 +119,7 @@ def _base_folder(preferred: Path) -> Path:
     anybody.
     """
     for folder in (preferred, Path(tempfile.gettempdir()), Path("/var/tmp")):  # noqa: S108 - mkdtemp below it
-        if not folder.is_dir() or os.statvfs(folder).f_flag & os.ST_NOEXEC:
-            continue
-        if os.geteuid() != 0 or others_may_enter(folder.resolve()):
+        if _may_execute_in(folder) and _browser_may_enter(folder):
             return folder
     raise JobFailed(
         BROWSER_UNAVAILABLE,
@@ -129,6 +127,15 @@ def _base_folder(preferred: Path) -> Path:
         retryable=False,
         hint="Set TMPDIR to a folder that every user may enter and that is not mounted noexec.",
     )
+
+
+def _may_execute_in(folder: Path) -> bool:
+    return folder.is_dir() and not os.statvfs(folder).f_flag & os.ST_NOEXEC
+
+
+def _browser_may_enter(folder: Path) -> bool:
+    """Whether the browser can use a folder. A server that is root starts it as nobody."""
+    return os.geteuid() != 0 or others_may_enter(folder.resolve())
 
 
 def _remove_abandoned(base: Path) -> None:
