@@ -130,14 +130,16 @@ class IngestPhase:
         """What later phases need anyway. A part that gets no answer is asked for again there,
         where a failure is reported.
         """
-        if collector.visit.devtools.scripts_stopped or collector.is_large:
-            return
-        with suppress(Unanswered, Refused):
-            await collector.frames(1)  # Those of the drawing, which must not wait for ours.
-            await self._collect_snapshot(collector)
-            await self._collect_style_sheets(collector)
-            await self._collect_globals(collector)
-            await asyncio.gather(self._run_axe(collector), self._collect_canvases(collector))
+        if not collector.visit.devtools.scripts_stopped and not collector.is_large:
+            with suppress(Unanswered, Refused):
+                await self._collect_wanted(collector)
+
+    async def _collect_wanted(self, collector: Collector) -> None:
+        await collector.frames(1)  # Those of the drawing, which must not wait for ours.
+        await self._collect_snapshot(collector)
+        await self._collect_style_sheets(collector)
+        await self._collect_globals(collector)
+        await asyncio.gather(self._run_axe(collector), self._collect_canvases(collector))
 
     async def _collect_snapshot(self, collector: Collector) -> None:
         if self._args.features.layout or self._args.features.quality:

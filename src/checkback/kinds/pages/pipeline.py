@@ -227,10 +227,13 @@ class _Pipeline:
         self._parts |= builder.ingest()
         if "performance" in self._parts:
             self._parts["performance"] = builder.performance()
-        for code, message in builder.obstacles():
-            self._bundle.warn(code, message)
+        self._warn_of_obstacles()
         if "quality" in self._outcome.completed:
             add_score(self._parts, measure_of(self._args))
+
+    def _warn_of_obstacles(self) -> None:
+        for code, message in self._run.builder.obstacles():
+            self._bundle.warn(code, message)
 
     def _name_files(self, layout: Fields) -> None:
         layout["screenshot"] = "screenshot.jpg"

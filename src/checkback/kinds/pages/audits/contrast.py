@@ -134,8 +134,8 @@ def _field_text(node: Node) -> str:
 def _judge(node: Node, parent: Node, text: str, paints: Paints) -> TextContrast:
     style = text_style(node)
     needed = _needed(style)
-    color = parse_color(style.get("color", ""))
-    if color is None or style.get("-webkit-background-clip") == "text":
+    color = _plain_color(style)
+    if color is None:
         return TextContrast(parent, text, needed, reason="painted text")
     grounds = _grounds(node, parent, paints)
     if isinstance(grounds, str):
@@ -145,6 +145,13 @@ def _judge(node: Node, parent: Node, text: str, paints: Paints) -> TextContrast:
         # It depends on where on the gradient the text is, which is not measured.
         return TextContrast(parent, text, needed, reason="gradient")
     return TextContrast(parent, text, needed, best, color.over(ground), ground)
+
+
+def _plain_color(style: dict[str, str]) -> Color | None:
+    """The color of a text, or None if it is drawn with an image or an unknown color."""
+    if style.get("-webkit-background-clip") == "text":
+        return None
+    return parse_color(style.get("color", ""))
 
 
 def _ratios(color: Color, grounds: list[Color]) -> tuple[float, float, Color]:
@@ -309,6 +316,10 @@ class _Backdrop:
             self._add_image(node, image)
         else:
             self._add_color(node)
+        return self._is_complete
+
+    @property
+    def _is_complete(self) -> bool:
         return self.base is not None or bool(self.reason)
 
     def _add_image(self, node: Node, image: str) -> None:

@@ -97,7 +97,8 @@ def _backgrounds(tree: Tree) -> Shares:
         size = int(box.overlap(page))
         area[color.over(below)] += size
         area[below] -= size
-    return merged((color, size) for color, size in area.items() if size > 0)
+    # Unary plus keeps what is above 0.
+    return merged((+area).items())
 
 
 def _painted_elements(tree: Tree) -> Iterator[tuple[Node, Box, Color]]:

@@ -203,7 +203,7 @@ def _literal(value: str, description: str) -> Fields | None:
         return _measure(float(number[1]), number[2], description)
     curve = _BEZIER.match(value)
     if curve is not None:
-        return _token("cubicBezier", [float(part) for part in curve.groups()], description)
+        return _token("cubicBezier", list(map(float, curve.groups())), description)
     return _literal_color(value, description)
 
 

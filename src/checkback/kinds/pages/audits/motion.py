@@ -462,7 +462,8 @@ def find_warnings(patterns: list[Pattern], bundle: PageCapture, styles: StyleFac
     """What is wrong with the motion, for people who are disturbed by it and for slow machines."""
     moving = [pattern for pattern in patterns if pattern.type != "keyframes"]
     return [
-        *_reduced_motion_warnings(moving, bundle, styles),
+        *_preference_warnings(moving, styles),
+        *_endless_warnings(bundle.reduced_motion or {}),
         *_performance_warnings(moving),
         *_style_warnings(patterns, moving),
     ]
@@ -478,15 +479,15 @@ def _warning(code: str, severity: str, message: str) -> Fields:
     return {"code": code, "severity": severity, "message": message}
 
 
-def _reduced_motion_warnings(
-    moving: list[Pattern], bundle: PageCapture, styles: StyleFacts
-) -> Iterator[Fields]:
+def _preference_warnings(moving: list[Pattern], styles: StyleFacts) -> Iterator[Fields]:
     if moving and not _asks_for_preference(styles):
         message = "No style sheet asks for prefers-reduced-motion."
         yield _warning("A11Y_NO_REDUCED_MOTION", "warning", message)
-    endless = (bundle.reduced_motion or {}).get("after", 0)
+
+
+def _endless_warnings(reduced: Fields) -> Iterator[Fields]:
     message = "endless animations still run under reduced motion."
-    yield from _counted("A11Y_MOTION_NOT_REDUCED", "warning", endless, message)
+    return _counted("A11Y_MOTION_NOT_REDUCED", "warning", reduced.get("after", 0), message)
 
 
 def _asks_for_preference(styles: StyleFacts) -> bool:

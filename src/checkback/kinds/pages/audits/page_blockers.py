@@ -44,18 +44,22 @@ def find_obstacles(bundle: PageCapture, tree: Tree | None) -> list[tuple[str, st
 
 def _obstacles(bundle: PageCapture, tree: Tree) -> Iterator[tuple[str, str]]:
     window = Box(0, 0, *map(float, bundle.viewport))
-    facts = bundle.facts or {}
+    facts: Fields = bundle.facts or {}
     if _is_robot_check(facts, _shown_text(tree)):
         yield (
             "ROBOT_CHECK",
             "The site asked the visitor to prove to be human; what it showed is not its page.",
         )
+    yield from _consent_request(tree, window)
+    if facts.get("textLength", 0) < LITTLE_TEXT:
+        yield from _missing_text(tree, window)
+
+
+def _consent_request(tree: Tree, window: Box) -> Iterator[tuple[str, str]]:
     overlay = _consent_wall(tree, window)
     if overlay is not None:
         share = overlay.overlap(window) / window.area
         yield "CONSENT_WALL", f"A request for consent covers {share:.0%} of the window."
-    if facts.get("textLength", 0) < LITTLE_TEXT:
-        yield from _missing_text(tree, window)
 
 
 def _shown_text(tree: Tree) -> str:

@@ -23,17 +23,22 @@ def describe_responsive(
 
     ``viewports`` is what ``describe_size`` returned for each of the capture's sizes.
     """
-    widest_first = sorted(viewports, key=lambda viewport: -viewport["width"])
-    differences: list[Fields] = []
-    for wider, narrower in pairwise(widest_first):
-        differences += _differences(wider, narrower)
     is_reloaded = any(entry.get("reloaded") for entry in bundle.resized)
     return {
         "method": "reload" if is_reloaded else "resize",
         "viewports": [_without_columns(viewport) for viewport in viewports],
-        "differences": differences,
+        "differences": _all_differences(viewports),
         "breakpoints": breakpoints,
     }
+
+
+def _all_differences(viewports: list[Fields]) -> list[Fields]:
+    """What changes from each window to the next narrower one."""
+    widest_first = sorted(viewports, key=lambda viewport: -viewport["width"])
+    differences: list[Fields] = []
+    for wider, narrower in pairwise(widest_first):
+        differences += _differences(wider, narrower)
+    return differences
 
 
 def _without_columns(viewport: Fields) -> Fields:
@@ -75,10 +80,14 @@ def _sections_at(
     columns: dict[str, int] = {}
     for name, nodes in _nodes_of_sections(sections, find):
         if any(is_visible(node, width) for node in nodes):
-            columns[name] = max(_columns_within(node, width) for node in nodes)
+            columns[name] = _most_columns(nodes, width)
         else:
             hidden.append(name)
     return hidden, columns
+
+
+def _most_columns(nodes: list[Node], width: float) -> int:
+    return max(_columns_within(node, width) for node in nodes)
 
 
 def _nodes_of_sections(sections: list[Section], find: FindNode) -> Iterator[tuple[str, list[Node]]]:

@@ -143,13 +143,16 @@ def _first_match(pattern: str, texts: list[str]) -> re.Match[str] | None:
 
 
 def _document_evidence(mark: Mark, traces: Traces) -> Iterator[Evidence]:
-    tokens = _matching(mark.classes, traces.classes)
-    if len(tokens) >= MANY_TOKENS:
-        yield f"{len(tokens)} different class tokens that look like it", 0.7
+    yield from _class_evidence(len(_matching(mark.classes, traces.classes)))
     if _matching(mark.attribute, traces.attributes):
         yield "its own attribute", 0.75
     if _matching(mark.element, traces.elements):
         yield "its own custom element", 0.85
+
+
+def _class_evidence(tokens: int) -> Iterator[Evidence]:
+    if tokens >= MANY_TOKENS:
+        yield f"{tokens} different class tokens that look like it", 0.7
 
 
 def _matching(pattern: str, names: Iterable[str]) -> list[str]:

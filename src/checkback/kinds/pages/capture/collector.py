@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import accumulate
 from typing import Any, cast
 
 from checkback.kinds.browser import failures
@@ -238,8 +239,7 @@ class Collector:
         Asked for right after the load, so that they can be read while the browser is busy with
         other things, and once more after the scroll pass, which may bring further ones.
         """
-        all_headers = self.visit.sheet_headers
-        headers = [header for header in all_headers if header.get("origin") == "regular"]
+        headers = self._applied_headers()
         wanted = headers[len(self._sheets) : MAX_SHEETS]
         if not wanted:
             return False
@@ -251,6 +251,11 @@ class Collector:
             self._bundle.warn("CSS_CUT", "The page has more style sheets than are read.")
         return bool(added)
 
+    def _applied_headers(self) -> list[Fields]:
+        """The headers of the page's style sheets, without the browser's own."""
+        headers = self.visit.sheet_headers
+        return [header for header in headers if header.get("origin") == "regular"]
+
     async def _read_sheets(self, headers: list[Fields]) -> list[Fields]:
         """The style sheets whose text can be read."""
         with self._timed("styleSheets"):
@@ -260,12 +265,8 @@ class Collector:
     def _fitting(self, headers: list[Fields]) -> list[Fields]:
         """The style sheets that fit into what may still be read."""
         left = MAX_CSS - sum(len(sheet["text"]) for sheet in self._bundle.sheets)
-        fitting: list[Fields] = []
-        for header in headers:
-            left -= int(header.get("length", 0))
-            if left >= 0:
-                fitting.append(header)
-        return fitting
+        sizes = accumulate(int(header.get("length", 0)) for header in headers)
+        return [header for header, size in zip(headers, sizes, strict=True) if size <= left]
 
     async def _read_sheet(self, header: Fields) -> Fields | None:
         """One style sheet with its text; None if that cannot be read."""

@@ -81,11 +81,11 @@ async def _frame(devtools: Devtools, top: float, width: int, height: int) -> byt
 def _difference(first: bytes, second: bytes) -> tuple[float, tuple[int, int, int, int]] | None:
     """Share of the window that differs, and the box around it in CSS pixels of the window."""
     changed = _changed_pixels(first, second)
-    box = changed.getbbox() if changed else None
-    if changed is None or box is None:
+    if changed is None:
         return None
+    box = changed.getbbox()
     share = changed.histogram()[255] / (changed.width * changed.height)
-    if share < LEAST_SHARE:
+    if box is None or share < LEAST_SHARE:
         return None
     left, top, right, bottom = (round(edge / SCALE) for edge in box)
     return round(share, 4), (left, top, right - left, bottom - top)
@@ -98,5 +98,6 @@ def _changed_pixels(first: bytes, second: bytes) -> Image.Image | None:
     with Image.open(io.BytesIO(first)) as one, Image.open(io.BytesIO(second)) as two:
         if one.size != two.size:
             return None
+        levels = [255 if value > NOISE else 0 for value in range(256)]
         difference: Any = ImageChops.difference(one.convert("L"), two.convert("L"))
-        return difference.point([255 if value > NOISE else 0 for value in range(256)])
+        return difference.point(levels)

@@ -47,7 +47,8 @@ def parse_color(text: str) -> Color | None:
     match = _FUNCTION.match(text)
     if match is None:
         return None
-    return _function_color(match[1], match[2].replace(",", " ").replace("/", " ").split())
+    name, arguments = match.groups()
+    return _function_color(name, arguments.replace(",", " ").replace("/", " ").split())
 
 
 def _function_color(name: str, parts: list[str]) -> Color | None:

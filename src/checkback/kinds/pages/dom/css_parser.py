@@ -190,7 +190,7 @@ class _CssReader:
         media = within.media
         if keyword == "media":
             self._facts.media[rest] += 1
-            media = f"{media} and {rest}" if media else rest
+            media = _joined(media, rest)
         elif keyword == "layer":
             self._name_layers(rest)
         self._blocks.append(_Block(within.group_kind, media, within.selector))
@@ -201,21 +201,21 @@ class _CssReader:
             self._facts.keyframes.setdefault(block.name, sorted(block.animated - _NOT_ANIMATED))
         elif block.kind == "frame":
             self._blocks[-1].animated |= block.animated
-        elif block.kind == "value" and block.name:
+        elif block.name:  # Of a custom property.
             self._statement(text[block.start : end])
 
     def _statement(self, text: str) -> None:
         """A declaration, or an at-rule without a block."""
-        block = self._blocks[-1]
         name, colon, value = text.partition(":")
         name = name.strip()
         if colon and _NAME.fullmatch(name):
-            self._declare(block, name, value)
-        elif block.kind in ("sheet", "group"):
+            self._declare(self._blocks[-1], name, value)
+        else:
             self._read_at_rule(text.strip())
 
     def _read_at_rule(self, text: str) -> None:
-        if text[:7].lower() == "@layer ":
+        is_layer = text[:7].lower() == "@layer "
+        if is_layer and self._blocks[-1].kind in ("sheet", "group"):
             self._name_layers(text[7:])
 
     def _declare(self, block: _Block, name: str, value: str) -> None:
@@ -253,6 +253,11 @@ def _split_important(value: str) -> tuple[str, bool]:
     """A value without its ``!important``, and whether it had one."""
     match = _IMPORTANT.search(value) if "!" in value else None
     return (value[: match.start()], True) if match else (value, False)
+
+
+def _joined(outer: str, query: str) -> str:
+    """The media query that a query inside another one amounts to."""
+    return f"{outer} and {query}" if outer else query
 
 
 def _nested(outer: str, selector: str) -> str:

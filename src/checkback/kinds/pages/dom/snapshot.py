@@ -278,7 +278,8 @@ def font_samples(tree: Tree, most: int = 5) -> list[tuple[str, int]]:
     weight: Counter[str] = Counter()
     for family, length, backend_id in _lengths_by_family(tree):
         weight[family] += length
-        if length > longest.get(family, (0, 0))[0]:
+        known_length, _ = longest.setdefault(family, (length, backend_id))
+        if length > known_length:
             longest[family] = (length, backend_id)
     return [(family, longest[family][1]) for family, _ in weight.most_common(most)]
 

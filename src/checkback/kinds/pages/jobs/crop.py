@@ -161,17 +161,23 @@ def _opened(body: bytes) -> Image.Image:
 
 def _wanted(args: PageCropArgs, report: Fields) -> list[tuple[str, Fields, Box]]:
     """Name, type and box of each part that is wanted."""
-    listed: list[Fields] = report.get("layout", {}).get("sections", [])
-    sections: dict[str, Fields] = {item["id"]: item for item in listed}
-    names = args.sections or ([] if args.box else list(sections))
-    _check_known(names, sections)
-    wanted: list[tuple[str, Fields, Box]] = []
-    for name in names:
-        section = sections[name]
-        wanted.append((name, {"type": section["type"]}, _box(section["box"])))
+    wanted = [
+        (section["id"], {"type": section["type"]}, _box(section["box"]))
+        for section in _wanted_sections(args, report)
+    ]
     if args.box is not None:
         wanted.append(("box", {}, args.box))
     return wanted[:MAX_CROPS]
+
+
+def _wanted_sections(args: PageCropArgs, report: Fields) -> list[Fields]:
+    """The sections that are named; all if there is neither a name nor a box. Raises JobFailed."""
+    listed: list[Fields] = report.get("layout", {}).get("sections", [])
+    if not args.sections:
+        return [] if args.box else listed
+    sections = {section["id"]: section for section in listed}
+    _check_known(args.sections, sections)
+    return [sections[name] for name in args.sections]
 
 
 def _check_known(names: list[str], sections: dict[str, Fields]) -> None:

@@ -7,7 +7,7 @@ title, not a tree of wrappers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from checkback.kinds.pages.dom.content import Content
 from checkback.kinds.pages.dom.snapshot import Box, Node, around
@@ -173,10 +173,7 @@ def _columns(page: PageBoxes, row: Row, depth: int) -> list[LayoutChild]:
     ordered = from_left(row)
     if _are_equally_wide(ordered):
         return [_child(page, "card", [part]) for part in ordered]
-    children: list[LayoutChild] = []
-    for part in ordered:
-        children += _column(page, part, depth)
-    return children
+    return list(chain.from_iterable(_column(page, part, depth) for part in ordered))
 
 
 def _column(page: PageBoxes, part: Node, depth: int) -> list[LayoutChild]:

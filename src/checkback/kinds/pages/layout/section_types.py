@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from itertools import chain
 
 from checkback.kinds.pages.dom.content import Content, Heading, is_painted
 from checkback.kinds.pages.dom.snapshot import Box, Node, Tree, around, is_visible
@@ -16,7 +18,7 @@ from checkback.kinds.pages.layout.section_joining import (
 )
 from checkback.kinds.pages.layout.section_parts import LayoutChild, find_children
 from checkback.kinds.pages.layout.splitter import Splitter
-from checkback.kinds.pages.layout.type_rules import NOTHING_ELSE, RULES, BlockPosition
+from checkback.kinds.pages.layout.type_rules import NOTHING_ELSE, RULES, BlockPosition, Evidence
 
 
 def find_sections(tree: Tree, window_width: float, window_height: float) -> list[Section]:
@@ -120,11 +122,14 @@ def _weigh(block: Block, position: BlockPosition) -> tuple[dict[str, float], dic
     """The sum of the evidence for each type, and its reasons."""
     weights: defaultdict[str, float] = defaultdict(float)
     reasons: defaultdict[str, list[str]] = defaultdict(list)
-    for rule in RULES:
-        for kind, weight, reason in rule(block, position):
-            weights[kind] += weight
-            reasons[kind].append(reason)
+    for kind, weight, reason in _evidence(block, position):
+        weights[kind] += weight
+        reasons[kind].append(reason)
     return weights, reasons
+
+
+def _evidence(block: Block, position: BlockPosition) -> Iterator[Evidence]:
+    return chain.from_iterable(rule(block, position) for rule in RULES)
 
 
 def _confidence(weights: dict[str, float]) -> float:
