@@ -20,13 +20,13 @@ from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.engine.processes.disk_limit import Ledger
 from checkback.engine.redis.keys import Keys
-from checkback.engine.worker.sweeper import Sweeper
+from checkback.engine.worker.upkeep.sweeper import Sweeper
 from checkback.security.auth.callers import LOCAL, Caller
 from checkback.service import Service
 from checkback.settings import Settings
 from checkback.storage.artifacts import ArtifactStore
 from checkback.storage.uploads import UploadStore
-from conftest import open_connection, running_worker
+from running import open_connection, running_worker
 from serving import get, post, serving
 from worker_processes import as_admin
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from checkback.api.signed_files import FileLinks, is_many, valid_until
+from checkback.api.signed_files import FileLinks, makes_many, valid_until
 from checkback.core.errors import InvalidInput, NotFound
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
@@ -84,8 +84,8 @@ class PdfcoJobs:
             callback=_callback(callback, self.links, args) if callback else None,
         )
         until = valid_until(args.get("expiration"))
-        many = endpoint.many
-        url = (self.links.results if many else self.links.result)(done.job.id, name, until)
+        link = self.links.results if makes_many(endpoint.kind) else self.links.result
+        url = link(done.job.id, name, until)
         answer = responses.submitted(
             done.job, url=url, name=name, valid_till=until, duration_ms=_since(began)
         )
@@ -170,7 +170,7 @@ class PdfcoJobs:
         until = valid_until(None)
         links = self.links.of_job(job, until)
         body = await self._body(caller, job, inline=inline)
-        if is_many(job):
+        if makes_many(job.kind):
             links.pop("url", None)
         return responses.finished(
             job, name=name, links=links, body=body, valid_till=until, duration_ms=0
@@ -215,7 +215,7 @@ def _result_name(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:
         stem = result_stem(given)
     else:
         stem = stem_of_url(source.partition(",")[0]) if isinstance(source, str) else "document"
-    return f"{stem}.json" if endpoint.many else f"{stem}.{endpoint.extension}"
+    return f"{stem}.json" if makes_many(endpoint.kind) else f"{stem}.{endpoint.extension}"
 
 
 def _check_profiles(options: dict[str, Any] | None) -> None:
