@@ -13,16 +13,16 @@ from itertools import islice
 from typing import Any
 
 from checkback.kinds.pages.dom.colors import Color, parse_color, parse_hex
+from checkback.kinds.pages.dom.css_parser import NUMBER
 
 Fields = dict[str, Any]
 
 MAX_OWN = 200
 #: The lengths of a shadow, in their order.
 _LENGTHS = ("offsetX", "offsetY", "blur", "spread")
-_NUMBER = re.compile(r"^(-?[\d.]+)(px|rem|em|ms|s)$")
-_BEZIER = re.compile(
-    r"^cubic-bezier\(\s*([-\d.]+)\s*,\s*([-\d.]+)\s*,\s*([-\d.]+)\s*,\s*([-\d.]+)\s*\)$"
-)
+_NUMBER = re.compile(rf"^(-?{NUMBER})(px|rem|em|ms|s)$")
+_BEZIER_NUMBER = rf"\s*(-?{NUMBER})\s*"
+_BEZIER = re.compile(rf"^cubic-bezier\({','.join([_BEZIER_NUMBER] * 4)}\)$")
 _HEX = re.compile(r"^#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$", re.I)
 _SHADOW = re.compile(
     r"^(\S+\([^)]*\)|#\w+) (-?[\d.]+)px (-?[\d.]+)px (-?[\d.]+)px (-?[\d.]+)px( inset)?$"

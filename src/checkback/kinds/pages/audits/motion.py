@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from checkback.kinds.browser.capture import PageCapture
-from checkback.kinds.pages.dom.css_parser import Declaration, StyleFacts
+from checkback.kinds.pages.dom.css_parser import NUMBER, Declaration, StyleFacts
 
 Fields = dict[str, Any]
 Mode = Literal["css", "video", "runtime", "hybrid"]
@@ -21,7 +21,7 @@ CHEAP = frozenset({"transform", "opacity", "translate", "rotate", "scale", "offs
 MODERATE = frozenset(
     {"filter", "backdrop-filter", "background-color", "color", "clip-path", "box-shadow"}
 )
-_TIME = re.compile(r"(?<![\w.])(-?[\d.]+)(m?s)\b")
+_TIME = re.compile(rf"(?<![\w.])(-?{NUMBER})(m?s)\b")
 _EASING = re.compile(
     r"\b(ease-in-out|ease-in|ease-out|ease|linear|step-start|step-end)\b|(cubic-bezier|steps|linear)\([^)]*\)"
 )

@@ -35,6 +35,8 @@ class Color(NamedTuple):
 WHITE = Color(255, 255, 255)
 TRANSPARENT = Color(0, 0, 0, 0)
 
+#: More than any channel, percentage or angle of a real color.
+_LARGEST = 1e6
 _FUNCTION = re.compile(r"^([a-z-]+)\(([^()]*)\)$")
 
 
@@ -63,7 +65,7 @@ def _function_color(name: str, parts: list[str]) -> Color | None:
 
 def _in_color_space(parts: list[str]) -> Color | None:
     """The color of ``color(srgb ...)``; a wider space is read as if it were sRGB."""
-    if not parts or parts[0] not in ("srgb", "display-p3"):
+    if len(parts) < 4 or parts[0] not in ("srgb", "display-p3"):
         return None
     return _color([_number(part) * 255 for part in parts[1:4]], parts[1:])
 
@@ -106,10 +108,15 @@ _CHANNELS: dict[str, Callable[[list[str]], list[float]]] = {
 
 
 def _number(part: str) -> float:
+    """A number within what colors use; 0 for what is not one, such as ``none``.
+
+    A custom property of a page can have any number, however large.
+    """
     try:
-        return float(part.rstrip("%").removesuffix("deg"))
+        value = float(part.rstrip("%").removesuffix("deg"))
     except ValueError:
-        return 0.0  # "none"
+        return 0.0
+    return max(-_LARGEST, min(_LARGEST, value)) if math.isfinite(value) else 0.0
 
 
 def _share(part: str) -> float:
@@ -118,7 +125,7 @@ def _share(part: str) -> float:
 
 
 def _color(channels: Iterable[float], parts: list[str]) -> Color:
-    alpha = _share(parts[3]) if len(parts) > 3 else 1.0
+    alpha = max(0.0, min(1.0, _share(parts[3]))) if len(parts) > 3 else 1.0
     red, green, blue = (max(0.0, min(255.0, channel)) for channel in channels)
     return Color(red, green, blue, alpha)
 

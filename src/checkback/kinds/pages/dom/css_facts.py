@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from checkback.kinds.browser.capture import PageCapture
-from checkback.kinds.pages.dom.css_parser import Declaration, StyleFacts, read_sheet
+from checkback.kinds.pages.dom.css_parser import NUMBER, Declaration, StyleFacts, read_sheet
 
 Fields = dict[str, Any]
 
@@ -16,7 +16,7 @@ MAX_LISTED = 300
 MAX_SHEETS = 40
 VALUE_LENGTH = 200
 _WIDTH = re.compile(
-    r"(min|max)-width\s*:\s*([\d.]+)(px|em|rem)|width\s*[<>]=?\s*([\d.]+)(px|em|rem)"
+    rf"(min|max)-width\s*:\s*({NUMBER})(px|em|rem)|width\s*[<>]=?\s*({NUMBER})(px|em|rem)"
 )
 _VARIABLE = re.compile(r"var\(\s*(--[\w-]+)")
 _FACE = re.compile(r"@font-face\s*\{([^}]{0,4000})\}", re.I)

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 
 VALUE_LENGTH = 200
 MAX_DEPTH = 12
+#: A number without its sign, for regular expressions. A style sheet may hold what merely looks
+#: like one, or a number with a thousand digits.
+NUMBER = r"(?:\d{1,9}(?:\.\d+)?|\.\d+)"
 
 _STRING = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""
 _COMMENT = re.compile(rf"""({_STRING})|/\*.*?(?:\*/|\Z)""", re.DOTALL)
