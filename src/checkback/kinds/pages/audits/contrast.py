@@ -382,7 +382,7 @@ def _is_covered(node: Node, parent: Node, base: Node | None, paints: Paints) -> 
 
 
 def _is_behind(paint: Paint, box: Box, parent: Node) -> bool:
-    """Whether a paint covers some of a text's box and is not of its own ancestors."""
+    """Whether a paint covers some of a text's box and does not belong to one of its ancestors."""
     if paint.box.overlap(box) < 0.2 * box.area:
         return False
     return not _is_same_or_ancestor(paint.node, parent)

@@ -53,7 +53,7 @@ class Splitter:
         return self._page.significant(node)
 
     def _split_at_bars(self, node: Node, children: list[Node], depth: int) -> list[Row]:
-        """Each bar, and the rows of the page that the bars lie over; empty if there are none."""
+        """Each bar, and the rows of the page that the bars lie over; empty without bars."""
         bars = [child for child in children if self._page.is_bar(child)]
         self._note_side_bars(bars)
         inside = self._below_bars(node, children, bars) if bars else None

@@ -67,7 +67,7 @@ def score(report: Fields, measure: Measure) -> Fields:
 
 
 def _measured_axes(report: Fields) -> list[str]:
-    """The axes whose part is in the report, or all if there is none."""
+    """The axes whose part is in the report, or all axes."""
     return [axis for axis in AXES if _PART_OF[axis] in report] or list(AXES)
 
 
