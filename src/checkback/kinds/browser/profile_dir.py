@@ -127,7 +127,7 @@ def _base_folder(preferred: Path) -> Path:
     anybody.
     """
     for folder in (preferred, Path(tempfile.gettempdir()), Path("/var/tmp")):  # noqa: S108 - mkdtemp below it
-        if _may_execute_in(folder) and _browser_may_enter(folder):
+        if _is_usable(folder):
             return folder
     raise JobFailed(
         BROWSER_UNAVAILABLE,
@@ -137,12 +137,10 @@ def _base_folder(preferred: Path) -> Path:
     )
 
 
-def _may_execute_in(folder: Path) -> bool:
-    return folder.is_dir() and not os.statvfs(folder).f_flag & os.ST_NOEXEC
-
-
-def _browser_may_enter(folder: Path) -> bool:
-    """Whether the browser can use a folder. A server that is root starts it as nobody."""
+def _is_usable(folder: Path) -> bool:
+    if not folder.is_dir() or os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return False
+    # A server that is root starts its browser as nobody.
     return os.geteuid() != 0 or others_may_enter(folder.resolve())
 
 

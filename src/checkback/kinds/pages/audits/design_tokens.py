@@ -122,9 +122,14 @@ def _typography(step: Fields, typography: Fields) -> Fields:
         "fontSize": {"value": step["size"], "unit": "px"},
         "fontWeight": step["weight"],
         "letterSpacing": {"value": 0, "unit": "px"},
-        "lineHeight": round(step["lineHeight"] / step["size"], 3) if step["size"] else 1.2,
+        "lineHeight": _line_height(step),
     }
     return _token("typography", value, f"{step['chars']} characters")
+
+
+def _line_height(step: Fields) -> float:
+    """The line height as a multiple of the font size."""
+    return round(step["lineHeight"] / step["size"], 3) if step["size"] else 1.2
 
 
 def _main_family(typography: Fields) -> str:

@@ -463,7 +463,7 @@ def find_warnings(patterns: list[Pattern], bundle: PageCapture, styles: StyleFac
     moving = [pattern for pattern in patterns if pattern.type != "keyframes"]
     return [
         *_preference_warnings(moving, styles),
-        *_endless_warnings(bundle.reduced_motion or {}),
+        *_endless_warnings(bundle),
         *_performance_warnings(moving),
         *_style_warnings(patterns, moving),
     ]
@@ -485,9 +485,10 @@ def _preference_warnings(moving: list[Pattern], styles: StyleFacts) -> Iterator[
         yield _warning("A11Y_NO_REDUCED_MOTION", "warning", message)
 
 
-def _endless_warnings(reduced: Fields) -> Iterator[Fields]:
+def _endless_warnings(bundle: PageCapture) -> Iterator[Fields]:
+    endless = (bundle.reduced_motion or {}).get("after", 0)
     message = "endless animations still run under reduced motion."
-    return _counted("A11Y_MOTION_NOT_REDUCED", "warning", reduced.get("after", 0), message)
+    return _counted("A11Y_MOTION_NOT_REDUCED", "warning", endless, message)
 
 
 def _asks_for_preference(styles: StyleFacts) -> bool:

@@ -41,7 +41,7 @@ class Traces:
         self.generator = str(facts.get("generator", ""))
         self.globals = set(bundle.globals)
         self.versions = bundle.versions
-        self.elements = [str(name) for name in facts.get("customElements", ())]
+        self.elements = list(map(str, facts.get("customElements", ())))
         self.classes: Counter[str] = Counter()
         self.attributes: Counter[str] = Counter()
         if tree is not None:
@@ -250,7 +250,7 @@ def _framework(name: str, confidence: float, evidence: list[Evidence]) -> Fields
 
 
 def _without_framework(tree: Tree, bundle: PageCapture) -> Fields:
-    if bundle.sheets or _has_inline_styles(tree):
+    if _is_styled(tree, bundle):
         return {
             "framework": "vanilla",
             "confidence": 0.6,
@@ -259,8 +259,9 @@ def _without_framework(tree: Tree, bundle: PageCapture) -> Fields:
     return {"framework": "unknown", "confidence": 0.2, "evidence": ["no style sheets"]}
 
 
-def _has_inline_styles(tree: Tree) -> bool:
-    return any("style" in node.attributes for node in tree.elements())
+def _is_styled(tree: Tree, bundle: PageCapture) -> bool:
+    """Whether there are style sheets, or styles in attributes."""
+    return bool(bundle.sheets) or any("style" in node.attributes for node in tree.elements())
 
 
 def _framework_evidence(name: str, tokens: Counter[str], bundle: PageCapture) -> Iterator[Evidence]:

@@ -104,9 +104,13 @@ class _Batch:
             self._check_cancelled()
             self._start_some()
             self._update()
-            if not self._is_done():
-                time.sleep(LOOK_SECONDS)
+            self._pause()
         return self._result()
+
+    def _pause(self) -> None:
+        """Wait before the next look, unless this was the last."""
+        if not self._is_done():
+            time.sleep(LOOK_SECONDS)
 
     def _is_done(self) -> bool:
         return not self._waiting and not self._open

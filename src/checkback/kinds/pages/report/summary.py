@@ -23,10 +23,9 @@ def summarize(report: Fields) -> str:
 
 
 def _lines(report: Fields) -> Iterator[str]:
-    yield from _failed_phases(report["failedPhases"])
     quality: Fields = report.get("quality", {})
-    if quality:
-        yield _score(quality)
+    yield from _failed_phases(report["failedPhases"])
+    yield from _score(quality)
     yield from _layout(report)
     yield from _findings(report)
     for place, item in enumerate(quality.get("recommendations", ())[:3], 1):
@@ -39,9 +38,10 @@ def _failed_phases(failed: list[Fields]) -> Iterator[str]:
         yield f"Not finished: {names}."
 
 
-def _score(quality: Fields) -> str:
-    axes = ", ".join(f"{name} {axis['score']}" for name, axis in quality["axes"].items())
-    return f"Score {quality['overallScore']} of 100, grade {quality['grade']}: {axes}."
+def _score(quality: Fields) -> Iterator[str]:
+    if quality:
+        axes = ", ".join(f"{name} {axis['score']}" for name, axis in quality["axes"].items())
+        yield f"Score {quality['overallScore']} of 100, grade {quality['grade']}: {axes}."
 
 
 def _layout(report: Fields) -> Iterator[str]:
