@@ -37,7 +37,7 @@ def upload_operations(service: Service) -> Sequence[Operation]:
 
     async def upload(call: OperationCall) -> Response:
         name = call.query(UploadQuery).name
-        found = await save(service.begin_upload(call.caller, name), call.request.stream())
+        found = await save(service.uploads.begin(call.caller, name), call.request.stream())
         record: UploadRecord = {
             "id": found.id,
             "source": f"upload:{found.id}",
