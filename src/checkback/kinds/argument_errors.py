@@ -39,11 +39,16 @@ def _by_parameter(error: ValidationError) -> dict[str, list[Problem]]:
     """The problems by the path of their parameter: the alternatives of a union come together."""
     found: dict[str, list[Problem]] = {}
     for problem in error.errors(include_url=False):
-        path = tuple(problem["loc"])
-        if len(path) > 1 and _is_alternative(path[-1]):
-            path = path[:-1]
-        found.setdefault(".".join(str(part) for part in path), []).append(problem)
+        found.setdefault(_parameter(problem), []).append(problem)
     return found
+
+
+def _parameter(problem: Problem) -> str:
+    """The path of the parameter, without the alternative of a union."""
+    path = tuple(problem["loc"])
+    if len(path) > 1 and _is_alternative(path[-1]):
+        path = path[:-1]
+    return ".".join(map(str, path))
 
 
 def _is_alternative(part: int | str) -> bool:
@@ -58,30 +63,30 @@ _TYPE_NAMES = frozenset(
 
 def _sentence(where: str, problems: list[Problem], model: type[BaseModel] | None) -> str:
     first = problems[0]
-    name = f"`{where}`"
     if first["type"] == "missing":
-        return f"{name} is required."
+        return f"`{where}` is required."
     if first["type"] == "extra_forbidden":
-        return f"Unknown argument {name}.{_suggestion(first['loc'], model)}"
+        return f"Unknown argument `{where}`.{_suggestion(first['loc'], model)}"
     if first["type"] in ("value_error", "assertion_error"):
         return _own_sentence(where, first)
-    requirements = list(dict.fromkeys(_requirement(problem) for problem in problems))
-    subject = name if where else "The arguments"
+    return _requirement_sentence(where, problems)
+
+
+def _requirement_sentence(where: str, problems: list[Problem]) -> str:
+    """What the parameter must be: one of the alternatives of a union."""
+    requirements = dict.fromkeys(map(_requirement, problems))
+    subject = f"`{where}`" if where else "The arguments"
     sentence = f"{subject} {' or '.join(requirements).replace(' or must be ', ' or ')}"
     if sentence.endswith("?"):
         return sentence
-    return f"{sentence}{_shown(first)}."
+    return f"{sentence}{_shown(problems[0])}."
 
 
 def _suggestion(path: tuple[int | str, ...], model: type[BaseModel] | None) -> str:
     """The parameter that was probably meant instead of the unknown one, in the same object."""
-    if model is None:
-        return ""
     for part in path[:-1]:
-        model = _model_at(model, part)
-        if model is None:
-            return ""
-    return did_you_mean(str(path[-1]), _parameters(model))
+        model = _model_at(model, part) if model is not None else None
+    return did_you_mean(str(path[-1]), _parameters(model)) if model is not None else ""
 
 
 def _model_at(model: type[BaseModel], part: int | str) -> type[BaseModel] | None:
@@ -164,12 +169,10 @@ def _choice(problem: Problem) -> str:
 def _shown(problem: Problem) -> str:
     """The value, where it is a number or should have been one of a few words."""
     value = problem["input"]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number:
-        return f"; got {str(value)[:40]}"
-    if problem["type"] in ("literal_error", "enum") and isinstance(value, str):
+    if isinstance(value, str) and problem["type"] in ("literal_error", "enum"):
         return f"; got {quoted(value)}"
-    return ""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"; got {str(value)[:40]}" if is_number else ""
 
 
 _WHOLE = "must be a whole number"

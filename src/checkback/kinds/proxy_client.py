@@ -10,7 +10,7 @@ import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from checkback.kinds.context import Egress
 from checkback.security.egress.http1 import BLOCKED_HEADER, FAILED_HEADER
@@ -176,15 +176,24 @@ def _prepare(
     """A connection to the proxy, and the target and the headers of the request."""
     parts = urlsplit(url)
     proxy = urlsplit(egress.proxy_url)
+    address = (proxy.hostname or "", proxy.port)
     key = base64.b64encode(f"{egress.username}:{egress.password}".encode()).decode()
     credentials = {"Proxy-Authorization": f"Basic {key}"}
     if parts.scheme == "https":
-        tls = ssl.create_default_context()
-        tunnel = http.client.HTTPSConnection(
-            proxy.hostname or "", proxy.port, timeout=seconds, context=tls
-        )
-        tunnel.set_tunnel(parts.hostname or "", parts.port or 443, credentials)
         target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-        return tunnel, target, dict(headers)
-    connection = http.client.HTTPConnection(proxy.hostname or "", proxy.port, timeout=seconds)
+        return _tunnel(parts, address, seconds, credentials), target, dict(headers)
+    connection = http.client.HTTPConnection(*address, timeout=seconds)
     return connection, parts._replace(fragment="").geturl(), {**headers, **credentials}
+
+
+def _tunnel(
+    parts: SplitResult,
+    address: tuple[str, int | None],
+    seconds: float,
+    credentials: Mapping[str, str],
+) -> http.client.HTTPSConnection:
+    """A connection through the proxy to the host of an https URL."""
+    tls = ssl.create_default_context()
+    tunnel = http.client.HTTPSConnection(*address, timeout=seconds, context=tls)
+    tunnel.set_tunnel(parts.hostname or "", parts.port or 443, dict(credentials))
+    return tunnel

@@ -53,12 +53,10 @@ def _plain(value: Any) -> tuple[JSON, bool]:
     dataclasses are taken apart. Raises RecursionError, TypeError or ValueError for what is not
     JSON.
     """
-    if value is None or isinstance(value, bool | int):
+    if isinstance(value, bool | int | None):
         return value, True
     if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError("not a JSON number")
-        return value, True
+        return _finite(value), True
     # Before, because pydantic refuses keys that are not clean; after, for what was in models and
     # paths.
     cleaned = clean_json(value, numbers=False)
@@ -69,6 +67,12 @@ def _plain(value: Any) -> tuple[JSON, bool]:
     made = to_jsonable_python(cleaned)
     plain = clean_json(made, numbers=False)
     return plain, _is_equal(cleaned, value) and _is_equal(plain, made)
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError("not a JSON number")
+    return number
 
 
 def _is_equal(one: Any, other: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any, cast, get_args
 
 from pydantic import BaseModel
@@ -12,7 +13,7 @@ from pydantic.fields import FieldInfo
 @functools.lru_cache(maxsize=4096)
 def paths(model: type[BaseModel]) -> tuple[str, ...]:
     """The arguments of a model that name source files: ``url``, ``urls``, ``images.url``."""
-    return _sources(model)
+    return tuple(_sources(model))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -22,24 +23,30 @@ def of_kinds(model: type[BaseModel]) -> dict[str, str]:
     for name, info in model.model_fields.items():
         kind = _extra(info).get("of_kind") if _is_source(info) else None
         if kind:
-            kinds[info.alias or name] = str(kind)
+            kinds[_argument(name, info)] = str(kind)
     return kinds
 
 
 def _sources(
     model: type[BaseModel], prefix: str = "", outer: tuple[type[BaseModel], ...] = ()
-) -> tuple[str, ...]:
+) -> Iterator[str]:
     """The paths of the sources of a model. A model inside of itself is searched only once."""
     if model in outer or not _has_sources(model, set()):
-        return ()
-    paths: list[str] = []
+        return
     for name, info in model.model_fields.items():
-        path = prefix + (info.alias or name)
-        if _is_source(info):
-            paths.append(path)
-        for inner in _models_in(info.annotation):
-            paths += _sources(inner, f"{path}.", (*outer, model))
-    return tuple(paths)
+        yield from _sources_of(info, prefix + _argument(name, info), (*outer, model))
+
+
+def _sources_of(info: FieldInfo, path: str, outer: tuple[type[BaseModel], ...]) -> Iterator[str]:
+    """The paths of the sources in one field."""
+    if _is_source(info):
+        yield path
+    for inner in _models_in(info.annotation):
+        yield from _sources(inner, f"{path}.", outer)
+
+
+def _argument(name: str, info: FieldInfo) -> str:
+    return info.alias or name
 
 
 def _is_source(info: FieldInfo) -> bool:
@@ -57,12 +64,12 @@ def _has_sources(model: type[BaseModel], seen: set[type[BaseModel]]) -> bool:
     if model in seen:
         return False
     seen.add(model)
-    for info in model.model_fields.values():
-        if _is_source(info):
-            return True
-        if any(_has_sources(inner, seen) for inner in _models_in(info.annotation)):
-            return True
-    return False
+    return any(_leads_to_source(info, seen) for info in model.model_fields.values())
+
+
+def _leads_to_source(info: FieldInfo, seen: set[type[BaseModel]]) -> bool:
+    models = _models_in(info.annotation)
+    return _is_source(info) or any(_has_sources(model, seen) for model in models)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -13,7 +13,7 @@ import json
 import resource
 import sys
 import zipfile
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from checkback.kinds.documents.args.common import (
     LoginArgs,
     ManySourcesArgs,
     OutputArgs,
+    revealed,
 )
 from checkback.kinds.documents.args.profiles import ProfileOptions
 from checkback.kinds.documents.files.encryption import unwrap, wrapped
@@ -171,9 +172,6 @@ def _translated_errors() -> Generator[None]:
     except (JobFailed, MemoryError):
         raise
     except Exception as error:
-        if str(error).endswith("std::bad_alloc"):
-            # The PDF library below pikepdf reports a lack of memory like a damaged file.
-            raise MemoryError from error
         failure = _translate(error)
         if failure is None:
             raise
@@ -182,14 +180,12 @@ def _translated_errors() -> Generator[None]:
 
 def _fetch(sources: Iterable[str], prefix: str, ctx: JobContext, login: Login) -> list[SourceFile]:
     """The files of all sources. A source that is named several times is fetched once."""
+    names = list(sources)
     by_source: dict[str, SourceFile] = {}
-    files: list[SourceFile] = []
-    for source in sources:
-        if source not in by_source:
-            target = ctx.folder / f"{prefix}-{len(by_source)}"
-            by_source[source] = fetch_source(source, target, ctx, login)
-        files.append(by_source[source])
-    return files
+    for number, source in enumerate(dict.fromkeys(names)):
+        target = ctx.folder / f"{prefix}-{number}"
+        by_source[source] = fetch_source(source, target, ctx, login)
+    return [by_source[source] for source in names]
 
 
 def _named_sources(args: OutputArgs) -> list[str]:
@@ -201,19 +197,21 @@ def _named_sources(args: OutputArgs) -> list[str]:
 def _login(args: OutputArgs) -> Login:
     if not isinstance(args, LoginArgs):
         return Login()
-    secret = args.httppassword.get_secret_value() if args.httppassword else ""
-    return Login(args.httpusername, secret)
+    return Login(args.httpusername, revealed(args.httppassword))
 
 
-def _translate(error: Exception) -> JobFailed | None:
-    """The failure that a library's exception stands for; None for an error of our code."""
-    for translate in (_from_pdfium, _from_pikepdf, _from_pillow, _from_calamine):
-        failure = translate(error)
-        if failure is not None:
-            return failure
-    if isinstance(error, zipfile.BadZipFile | RecursionError):
-        return failures.invalid_document("a readable document")
+def _translate(error: Exception) -> Exception | None:
+    """What to raise instead of a library's exception; None for an error of our code."""
+    for translate in _TRANSLATIONS:
+        translated = translate(error)
+        if translated is not None:
+            return translated
     return None
+
+
+def _from_memory(error: Exception) -> MemoryError | None:
+    # The PDF library below pikepdf reports a lack of memory like a damaged file.
+    return MemoryError() if str(error).endswith("std::bad_alloc") else None
 
 
 # The libraries are looked up by name: code that raises one of their exceptions has imported them.
@@ -259,6 +257,22 @@ def _from_calamine(error: Exception) -> JobFailed | None:
     if isinstance(error, calamine.PasswordError):
         return failures.password_needed()
     return failures.invalid_document("a spreadsheet")
+
+
+def _from_standard_library(error: Exception) -> JobFailed | None:
+    if isinstance(error, zipfile.BadZipFile | RecursionError):
+        return failures.invalid_document("a readable document")
+    return None
+
+
+_TRANSLATIONS: tuple[Callable[[Exception], Exception | None], ...] = (
+    _from_memory,
+    _from_pdfium,
+    _from_pikepdf,
+    _from_pillow,
+    _from_calamine,
+    _from_standard_library,
+)
 
 
 def _limit(what: int, value: int) -> None:

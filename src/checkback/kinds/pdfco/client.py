@@ -50,22 +50,18 @@ class Remote:
         """The API with the caller's key, else the server's. Raises the failure ``provider_key``
         without a key.
         """
-        api_key = key.get_secret_value() if key is not None else ctx.environment.pdfco_key
-        if not api_key:
-            raise wrong_key()
+        api_key = _api_key(ctx, key)
         if ctx.egress is None:
             raise unreachable()
         remote = cls(ctx.environment.pdfco_url.rstrip("/"), api_key, ctx.egress)
-        saved = cast("dict[str, Any]", ctx.saved or {})
-        if "spent" in saved:
-            remote.checks, remote.credits_on_checks, remote.credits_used = saved["spent"]
+        spent = saved_facts(ctx).get("spent", (0, 0, 0))
+        remote.checks, remote.credits_on_checks, remote.credits_used = spent
         return remote
 
     def save(self, ctx: JobContext, **facts: JSON) -> None:
         """Save the credits used for a later attempt, with ``facts`` and what was saved before."""
-        saved = cast("dict[str, JSON]", ctx.saved or {})
         spent: list[JSON] = [self.checks, self.credits_on_checks, self.credits_used]
-        ctx.save({**saved, **facts, "spent": spent})
+        ctx.save({**saved_facts(ctx), **facts, "spent": spent})
 
     @property
     def cost(self) -> str:
@@ -77,13 +73,8 @@ class Remote:
         """One POST, or a GET without parameters. Raises NoAnswer, or the failures of a wrong key
         and of missing credits.
         """
-        headers = {"x-api-key": self.key, "User-Agent": "checkback", "Accept": "application/json"}
-        body = None
-        if parameters is not None:
-            headers["Content-Type"] = "application/json"
-            body = json.dumps(parameters).encode()
+        method, headers, body = self._request(parameters)
         url = f"{self.url}/v1/{endpoint}"
-        method = "GET" if body is None else "POST"
         try:
             with proxy_client.request(
                 method, url, self.egress, seconds=ANSWER_SECONDS, headers=headers, body=body
@@ -95,6 +86,16 @@ class Remote:
         except FetchFailed:
             raise NoAnswer from None
         return self._read(status, after, text)
+
+    def _request(
+        self, parameters: dict[str, Any] | None
+    ) -> tuple[str, dict[str, str], bytes | None]:
+        """Method, headers and body of a request."""
+        headers = {"x-api-key": self.key, "User-Agent": "checkback", "Accept": "application/json"}
+        if parameters is None:
+            return "GET", headers, None
+        headers["Content-Type"] = "application/json"
+        return "POST", headers, json.dumps(parameters).encode()
 
     def spent(self) -> dict[str, Any]:
         """What the result reports about the provider."""
@@ -108,19 +109,31 @@ class Remote:
 
     def _read(self, status: int, after: str | None, text: bytes) -> dict[str, Any]:
         """The API's answer as an object. Raises as ``call``."""
-        if status == 429 or status >= 500:
-            after_seconds = float(after) if after and after.isdigit() else None
-            raise NoAnswer(after_seconds, refused=status == 429)
+        _raise_unavailable(status, after)
         answer = _json_object(text)
         if answer is None:
-            if status not in (401, 402):
-                raise NoAnswer
-            answer = {"error": True, "status": status}
+            _raise_refusal(status)
+            raise NoAnswer
         remaining = answer.get("remainingCredits")
         if isinstance(remaining, int):
             self.credits_remaining = remaining
         _raise_refusal(status, answer.get("errorCode", answer.get("status")))
         return answer
+
+
+def _api_key(ctx: JobContext, key: SecretStr | None) -> str:
+    """The caller's key, else the server's. Raises the failure ``provider_key`` without a key."""
+    api_key = key.get_secret_value() if key is not None else ctx.environment.pdfco_key
+    if not api_key:
+        raise wrong_key()
+    return api_key
+
+
+def _raise_unavailable(status: int, after: str | None) -> None:
+    """Raise NoAnswer for a status by which the API refuses or cannot handle any call."""
+    if status == 429 or status >= 500:
+        after_seconds = float(after) if after and after.isdigit() else None
+        raise NoAnswer(after_seconds, refused=status == 429)
 
 
 def _raise_refusal(*codes: Any) -> None:
@@ -134,11 +147,26 @@ def _raise_refusal(*codes: Any) -> None:
 
 
 def _json_object(text: bytes) -> dict[str, Any] | None:
+    value = json_value(text)
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def json_value(text: bytes) -> object:
+    """The value of a JSON text; None if it is invalid."""
     try:
-        value: object = json.loads(text)
+        return json.loads(text)
     except ValueError:
         return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def whole_number(value: object) -> int | None:
+    """The value if it is an integer."""
+    return value if isinstance(value, int) else None
+
+
+def saved_facts(ctx: JobContext) -> dict[str, Any]:
+    """What an earlier attempt of the job has saved."""
+    return cast("dict[str, Any]", ctx.saved or {})
 
 
 def wrong_key() -> JobFailed:

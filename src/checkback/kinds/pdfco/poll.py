@@ -16,13 +16,14 @@ from checkback.core.errors import JobFailed
 from checkback.kinds.context import JobContext
 from checkback.kinds.documents.files.names import result_stem
 from checkback.kinds.documents.files.source import Login, SourceFile, fetch_source
-from checkback.kinds.pdfco.client import NoAnswer, Remote, final
+from checkback.kinds.pdfco.client import NoAnswer, Remote, final, json_value, whole_number
 
 CHECK_CREDITS = 2
 MAX_BODY_BYTES = 24 * 1024
 MAX_FILES = 1000
 MAX_RETRY_AFTER = 600.0
 MAX_LIST_BYTES = 1 << 20
+_TEXT_ENDINGS = (".json", ".txt", ".csv", ".xml", ".html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +61,69 @@ def follow(
     policy: PollPolicy | None = None,
 ) -> Ended:
     """Wait for the job's success. Raises the failure of every other end."""
-    policy = policy or POLICY
     ctx.phase("poll")
-    start, checks = time.monotonic(), 0
-    wait = max(policy.first_seconds, policy.seconds_per_page * (pages or 0))
+    schedule = _Schedule.for_pages(pages or 0, policy or POLICY)
     while True:
-        time.sleep(wait * random.uniform(1 - policy.jitter, 1 + policy.jitter))  # noqa: S311 - no secret
-        is_over = time.monotonic() - start > policy.most_seconds
-        is_last = is_over or checks + 1 >= policy.most_checks
-        wait = min(wait * policy.growth, policy.longest_seconds)
-        try:
-            answer = _check(remote, ctx, remote_id, force=is_last)
-        except NoAnswer as error:
-            wait = max(wait, min(error.after_seconds or 0.0, MAX_RETRY_AFTER))
-            if time.monotonic() - start > policy.most_seconds:
-                raise _no_answer(remote.cost) from None
+        schedule.pause()
+        is_last = schedule.is_last
+        answer = _try_check(remote, ctx, remote_id, schedule, force=is_last)
+        if answer is None:
             continue
-        checks += 1
         status = answer.get("status")
         if status == "success":
             return Ended(remote_id, answer)
         if status != "working" or is_last:
             raise _failure(status, answer, remote.cost)
-        ctx.progress(min(80, 10 + 4 * checks), remote.cost)
+        ctx.progress(min(80, 10 + 4 * schedule.checks), remote.cost)
+
+
+@dataclass(slots=True)
+class _Schedule:
+    """When the checks of one job are made."""
+
+    policy: PollPolicy
+    wait: float
+    deadline: float
+    checks: int = 0
+
+    @classmethod
+    def for_pages(cls, pages: int, policy: PollPolicy) -> _Schedule:
+        wait = max(policy.first_seconds, policy.seconds_per_page * pages)
+        return cls(policy, wait, time.monotonic() + policy.most_seconds)
+
+    def pause(self) -> None:
+        """Wait until the next check, and lengthen the next wait."""
+        jitter = self.policy.jitter
+        time.sleep(self.wait * random.uniform(1 - jitter, 1 + jitter))  # noqa: S311 - no secret
+        self.wait = min(self.wait * self.policy.growth, self.policy.longest_seconds)
+
+    def postpone(self, seconds: float) -> None:
+        """Wait for at least so long before the next check, as the API requests it."""
+        self.wait = max(self.wait, min(seconds, MAX_RETRY_AFTER))
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self.deadline
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the next check is the last one."""
+        return self.is_over or self.checks + 1 >= self.policy.most_checks
+
+
+def _try_check(
+    remote: Remote, ctx: JobContext, remote_id: str, schedule: _Schedule, *, force: bool
+) -> dict[str, Any] | None:
+    """The answer to a check; None without one. Raises a failure if the time is over."""
+    try:
+        answer = _check(remote, ctx, remote_id, force=force)
+    except NoAnswer as error:
+        if schedule.is_over:
+            raise _no_answer(remote.cost) from None
+        schedule.postpone(error.after_seconds or 0.0)
+        return None
+    schedule.checks += 1
+    return answer
 
 
 def fetch(remote: Remote, ctx: JobContext, ended: Ended, name: str) -> dict[str, Any]:
@@ -90,17 +131,14 @@ def fetch(remote: Remote, ctx: JobContext, ended: Ended, name: str) -> dict[str,
     ctx.phase("fetch")
     ctx.progress(85)
     files = _result_files(ctx, _links(ended.answer))
+    body = _body(ended.answer, files)
     is_single = len(files) == 1
-    outputs: list[str] = []
-    body: Any = ended.answer.get("body")
-    for number, file in enumerate(files):
-        if body is None and is_single:
-            body = _small_content(file)
-        outputs.append(_keep(ctx, file, name, number, single=is_single))
-    pages = ended.answer.get("pageCount")
+    outputs = [
+        _keep(ctx, file, name, number, single=is_single) for number, file in enumerate(files)
+    ]
     result: dict[str, Any] = {
         "untrusted": True,
-        "page_count": pages if isinstance(pages, int) else None,
+        "page_count": whole_number(ended.answer.get("pageCount")),
         "outputs": outputs,
         "provider": {"job_id": ended.job_id, **remote.spent()},
     }
@@ -109,17 +147,25 @@ def fetch(remote: Remote, ctx: JobContext, ended: Ended, name: str) -> dict[str,
     return result
 
 
+def _body(answer: dict[str, Any], files: list[SourceFile]) -> Any:
+    """The content of the result: that of the answer, else that of its only file."""
+    body = answer.get("body")
+    if body is None and len(files) == 1:
+        return _small_content(files[0])
+    return body
+
+
 def _result_files(ctx: JobContext, urls: list[str]) -> list[SourceFile]:
     """The files at these URLs. One URL may also lead to a list of the files' URLs."""
-    files: list[SourceFile] = []
-    if len(urls) == 1:
-        file = _download(ctx, urls[0], 0)
-        urls = _listed_urls(file)
-        if not urls:
-            return [file]
-    for number, url in enumerate(urls[:MAX_FILES]):
-        files.append(_download(ctx, url, number))
-    return files
+    if len(urls) != 1:
+        return _downloads(ctx, urls)
+    file = _download(ctx, urls[0], 0)
+    listed = _listed_urls(file)
+    return _downloads(ctx, listed) if listed else [file]
+
+
+def _downloads(ctx: JobContext, urls: list[str]) -> list[SourceFile]:
+    return [_download(ctx, url, number) for number, url in enumerate(urls[:MAX_FILES])]
 
 
 def _check(remote: Remote, ctx: JobContext, remote_id: str, *, force: bool) -> dict[str, Any]:
@@ -198,10 +244,7 @@ def _listed_urls(file: SourceFile) -> list[str]:
     """The URLs in a file that is a list of URLs; none in any other file."""
     if file.path.stat().st_size > MAX_LIST_BYTES:
         return []
-    try:
-        value: Any = json.loads(file.path.read_bytes())
-    except ValueError:
-        return []
+    value = json_value(file.path.read_bytes())
     items = cast("list[Any]", value) if isinstance(value, list) else []
     return items if all(map(_is_url, items)) else []
 
@@ -212,16 +255,18 @@ def _is_url(value: Any) -> bool:
 
 def _small_content(file: SourceFile) -> Any:
     """The content of a small text or JSON file, for the result; None for any other file."""
-    if file.path.stat().st_size > MAX_BODY_BYTES:
-        return None
-    is_json = file.name.endswith(".json")
-    if not is_json and not file.name.endswith((".txt", ".csv", ".xml", ".html")):
+    if not _is_small_text(file):
         return None
     try:
         text = file.path.read_bytes().decode("utf-8")
-        return json.loads(text) if is_json else text
+        return json.loads(text) if file.name.endswith(".json") else text
     except ValueError:
         return None
+
+
+def _is_small_text(file: SourceFile) -> bool:
+    is_small = file.path.stat().st_size <= MAX_BODY_BYTES
+    return is_small and file.name.endswith(_TEXT_ENDINGS)
 
 
 def _keep(ctx: JobContext, file: SourceFile, name: str, number: int, *, single: bool) -> str:

@@ -16,7 +16,7 @@ from checkback.core.errors import JobFailed
 from checkback.kinds import proxy_client
 from checkback.kinds.context import JobContext
 from checkback.kinds.documents.files.source import Login, SourceFile, fetch_source
-from checkback.kinds.pdfco.client import NoAnswer, Remote, final
+from checkback.kinds.pdfco.client import NoAnswer, Remote, final, saved_facts, whole_number
 from checkback.kinds.proxy_client import FetchFailed
 
 UPLOAD_SECONDS = 60.0
@@ -34,7 +34,7 @@ def submit(
 
     ``files`` are uploaded to PDF.co first. Their URLs replace ``file:N`` in the parameters.
     """
-    saved = cast("dict[str, Any]", ctx.saved or {})
+    saved = saved_facts(ctx)
     if "job_id" in saved:
         return str(saved["job_id"]), saved.get("pages")
     if saved.get("submitting"):
@@ -45,7 +45,7 @@ def submit(
     answer = _submitted(remote, ctx, endpoint, request)
     remote_id = str(answer["jobId"])
     remote.credits_used += _credits(answer)
-    pages = _whole_number(answer.get("pageCount"))
+    pages = whole_number(answer.get("pageCount"))
     remote.save(ctx, job_id=remote_id, pages=pages)
     return remote_id, pages
 
@@ -68,10 +68,14 @@ def _submitted(
     except JobFailed:
         remote.save(ctx, submitting=False)
         raise
-    if answer.get("error") or not isinstance(answer.get("jobId"), str):
+    if not _names_job(answer):
         remote.save(ctx, submitting=False)
-        raise refused(_whole_number(answer.get("errorCode", answer.get("status"))))
+        raise refused(whole_number(answer.get("errorCode", answer.get("status"))))
     return answer
+
+
+def _names_job(answer: dict[str, Any]) -> bool:
+    return not answer.get("error") and isinstance(answer.get("jobId"), str)
 
 
 def _upload(remote: Remote, ctx: JobContext, source: str, number: int) -> str:
@@ -125,11 +129,7 @@ def _with_urls(value: Any, urls: Sequence[str]) -> Any:
 
 
 def _credits(answer: dict[str, Any]) -> int:
-    return _whole_number(answer.get("credits")) or 0
-
-
-def _whole_number(value: Any) -> int | None:
-    return value if isinstance(value, int) else None
+    return whole_number(answer.get("credits")) or 0
 
 
 def upload_failed() -> JobFailed:

@@ -126,3 +126,8 @@ class ManySourcesArgs(LoginArgs):
         json_schema_extra={**SOURCE},
     )
     password: SecretStr | None = Field(None, description="Password that opens the documents.")
+
+
+def revealed(secret: SecretStr | None) -> str:
+    """A password as text; an empty text without a password."""
+    return secret.get_secret_value() if secret is not None else ""

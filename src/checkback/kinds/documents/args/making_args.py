@@ -55,14 +55,10 @@ class SearchableArgs(PagesArgs):
 
 def _algorithm(value: Any) -> Any:
     """The algorithm's name in its own spelling; AES_256bit for an empty text."""
-    if not isinstance(value, str):
-        return value
-    if not value:
-        return "AES_256bit"
-    for name in get_args(Algorithm):
-        if value.lower() == name.lower():
-            return name
-    return value
+    return _ALGORITHMS.get(value.lower(), value) if isinstance(value, str) else value
+
+
+_ALGORITHMS = {"": "AES_256bit", **{name.lower(): name for name in get_args(Algorithm)}}
 
 
 class AddPasswordArgs(DocumentArgs):

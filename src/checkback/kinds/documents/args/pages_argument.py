@@ -24,14 +24,19 @@ def page_groups(spec: str, count: int, base: int = 0) -> list[list[int]]:
     text = re.sub(r"\s+", "", spec)
     if not text:
         return [list(range(count))]
+    groups = _groups_of(text, count, base)
+    if not groups:
+        raise failures.invalid_pages(spec, count)
+    return groups
+
+
+def _groups_of(text: str, count: int, base: int) -> list[list[int]]:
     groups: list[list[int]] = []
     for part in filter(None, text.split(",")):
         if part == "*":
             groups += [[index] for index in range(count)]
         else:
             groups.append(_pages_of(part, count, base))
-    if not groups:
-        raise failures.invalid_pages(spec, count)
     return groups
 
 
@@ -42,19 +47,24 @@ def page_list(spec: str, count: int, base: int = 0) -> list[int]:
 
 def _pages_of(part: str, count: int, base: int) -> list[int]:
     """The pages of one number or range."""
-    match = _PART.fullmatch(part)
-    if match is None:
-        raise failures.invalid_pages(part, count)
-    from_end, number, dash, to_end, last_number = match.groups()
-    first = last = _index(from_end, number, count, base)
-    if last_number is not None:
-        last = _index(to_end, last_number, count, base)
-    elif dash:
-        last = count - 1
+    first, last = _ends_of(part, count, base)
     if not (0 <= first < count and 0 <= last < count):
         raise failures.invalid_pages(part, count)
     step = 1 if first <= last else -1
     return list(range(first, last + step, step))
+
+
+def _ends_of(part: str, count: int, base: int) -> tuple[int, int]:
+    """The indexes of the first and the last page, which the document may not have."""
+    match = _PART.fullmatch(part)
+    if match is None:
+        raise failures.invalid_pages(part, count)
+    from_end, number, dash, to_end, last_number = match.groups()
+    first = _index(from_end, number, count, base)
+    if last_number is not None:
+        return first, _index(to_end, last_number, count, base)
+    last = count - 1 if dash else first
+    return first, last
 
 
 def _index(from_end: str, number: str, count: int, base: int) -> int:

@@ -68,26 +68,43 @@ class ProfileOptions:
 def read_options(text: str) -> ProfileOptions:
     """The options in the text of a JSON object. Raises ValueError that names a wrong option."""
     values = _json_object(text)
+    options = _take_options(values) | _take_ciphers(values)
+    return ProfileOptions(**options, unknown=tuple(sorted(values)))
+
+
+def _take_options(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that have one value each, removed from ``values``."""
     options: dict[str, Any] = {}
     for name, (argument, read) in _OPTIONS.items():
         if name in values:
             options[argument] = read(name, values.pop(name))
+    return options
+
+
+def _take_ciphers(values: dict[str, Any]) -> dict[str, Any]:
+    """The options of encryption and decryption, removed from ``values``."""
+    ciphers: dict[str, Any] = {}
     for argument, prefix in (("encryption", "dataencryption"), ("decryption", "datadecryption")):
         parts = [values.pop(f"{prefix}{part}", None) for part in ("algorithm", "key", "iv")]
         if any(parts):
-            options[argument] = _cipher(prefix, *parts)
-    return ProfileOptions(**options, unknown=tuple(sorted(values)))
+            ciphers[argument] = _cipher(prefix, *parts)
+    return ciphers
 
 
 def _json_object(text: str) -> dict[str, Any]:
     """The object with its names in lower case. Raises ValueError."""
-    try:
-        value: object = json.loads(text) if text.strip() else {}
-    except (ValueError, RecursionError):
-        value = None
+    value: object = _parsed(text) if text.strip() else {}
     if not isinstance(value, dict):
         raise ValueError("profiles: the value must be a JSON object")
     return {str(name).lower(): item for name, item in cast("dict[Any, Any]", value).items()}
+
+
+def _parsed(text: str) -> object:
+    """The value of a JSON text; None if it is invalid."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -99,15 +116,20 @@ def _flag(name: str, value: Any) -> bool:
 
 def _number(minimum: float, maximum: float) -> Callable[[str, Any], float]:
     def read(name: str, value: Any) -> float:
-        try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
+        number = _as_float(value)
         if not minimum <= number <= maximum:
             raise ValueError(f"profiles: {name} must be a number from {minimum:g} to {maximum:g}")
         return number
 
     return read
+
+
+def _as_float(value: Any) -> float:
+    """The number; not-a-number for a value that is not one."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _whole(minimum: int, maximum: int) -> Callable[[str, Any], int]:
@@ -137,17 +159,24 @@ def _character(name: str, value: Any) -> str:
 
 
 def _cipher(prefix: str, algorithm: Any, key: Any, iv: Any) -> Cipher:
-    length = {"aes128": 16, "aes192": 24, "aes256": 32}.get(str(algorithm).lower())
+    length = _KEY_BYTES.get(str(algorithm).lower())
     if length is None:
         raise ValueError(f"profiles: {prefix}algorithm must be AES128, AES192 or AES256")
-    key_bytes, iv_bytes = (str(part or "").encode(errors="surrogatepass") for part in (key, iv))
-    if len(key_bytes) != length:
-        raise ValueError(f"profiles: {prefix}key must have {length} characters for this algorithm")
-    if len(iv_bytes) != 16:
-        raise ValueError(f"profiles: {prefix}iv must have 16 characters")
-    return Cipher(key_bytes, iv_bytes)
+    return Cipher(
+        _secret(f"{prefix}key", key, length, " for this algorithm"),
+        _secret(f"{prefix}iv", iv, 16),
+    )
 
 
+def _secret(name: str, value: Any, length: int, reason: str = "") -> bytes:
+    """The bytes of a key or an initialization vector, which must have this length."""
+    secret = str(value or "").encode(errors="surrogatepass")
+    if len(secret) != length:
+        raise ValueError(f"profiles: {name} must have {length} characters{reason}")
+    return secret
+
+
+_KEY_BYTES = {"aes128": 16, "aes192": 24, "aes256": 32}
 _RECOGNITION = {
     "off": Recognition.OFF,
     "auto": Recognition.AUTO,

@@ -22,13 +22,18 @@ def parse_rect(text: str) -> Rect | None:
     """The rectangle of this text, or None for an empty text. Raises the failure
     ``invalid_option``.
     """
-    parts = [part for part in re.split(r"[\s,;]+", text) if part]
+    parts = re.findall(r"[^\s,;]+", text)
     if not parts:
         return None
     try:
-        rect = Rect(*map(float, parts))
+        return _rect_of(parts)
     except (TypeError, ValueError):
         raise failures.invalid_rect(text) from None
+
+
+def _rect_of(parts: list[str]) -> Rect:
+    """Raises TypeError for another number of parts, and ValueError for what is not a rectangle."""
+    rect = Rect(*map(float, parts))
     if not all(map(math.isfinite, rect)) or rect.width <= 0 or rect.height <= 0:
-        raise failures.invalid_rect(text)
+        raise ValueError("no rectangle")
     return rect

@@ -17,14 +17,16 @@ def refuse_office_bomb(path: Path) -> None:
     Its reader would trust that size, and only the memory or time limit of the job would stop it. A
     file that is not a ZIP, or a damaged one, is left to the reader.
     """
-    if _declared_size(path) > MAX_UNPACKED_BYTES:
+    if _is_zip(path) and _declared_size(path) > MAX_UNPACKED_BYTES:
         raise unpacked_too_large("The unpacked document")
 
 
-def _declared_size(path: Path) -> int:
+def _is_zip(path: Path) -> bool:
     with path.open("rb") as file:
-        if file.read(2) != b"PK":
-            return 0
+        return file.read(2) == b"PK"
+
+
+def _declared_size(path: Path) -> int:
     try:
         with zipfile.ZipFile(path) as archive:
             return sum(entry.file_size for entry in archive.infolist())

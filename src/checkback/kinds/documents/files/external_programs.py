@@ -13,8 +13,9 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -154,34 +155,39 @@ class _Start:
     before: Callable[[], None] | None = None
 
 
-@contextmanager
-def _sandboxed(command: Sequence[str], folder: Path, hide_writable: bool) -> Generator[_Start]:
+def _sandboxed(
+    command: Sequence[str], folder: Path, hide_writable: bool
+) -> AbstractContextManager[_Start]:
     """How to start a program with its own sandbox, if this process is in one."""
     entered = policy.entered()
     if entered is None:
-        yield _Start(command)
-    elif entered.walls.bubblewrap is not None:
-        with policy.bubblewrapped(command, folder, folders()) as (line, descriptor):
-            yield _Start(line, (descriptor,))
-    else:
-        with _landlocked(command, folder, hide_writable) as start:
-            yield start
+        return nullcontext(_Start(command))
+    if entered.walls.bubblewrap is not None:
+        return _bubblewrapped(command, folder)
+    return _landlocked(command, folder, hide_writable)
+
+
+@contextmanager
+def _bubblewrapped(command: Sequence[str], folder: Path) -> Generator[_Start]:
+    with policy.bubblewrapped(command, folder, folders()) as (line, descriptor):
+        yield _Start(line, (descriptor,))
 
 
 @contextmanager
 def _landlocked(command: Sequence[str], folder: Path, hide_writable: bool) -> Generator[_Start]:
     rules = policy.narrow(policy.Reach(write=(folder,), execute=folders()))
-
-    def enter() -> None:
-        if rules is not None:
-            landlock.restrict(rules)
-        if hide_writable:
-            seccomp.hide_writable()
-
     with policy.rights_for_programs():
-        yield _Start(command, before=enter)
+        yield _Start(command, before=partial(_restrict, rules, hide_writable))
     if rules is not None:
         os.close(rules)
+
+
+def _restrict(rules: int | None, hide_writable: bool) -> None:
+    """Put this process in the program's sandbox; runs between fork and exec."""
+    if rules is not None:
+        landlock.restrict(rules)
+    if hide_writable:
+        seccomp.hide_writable()
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:

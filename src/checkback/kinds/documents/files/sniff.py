@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Iterable
 from enum import StrEnum
+from itertools import filterfalse, takewhile
 from pathlib import Path
 
 HEAD = 4096
@@ -51,16 +53,24 @@ IMAGES = frozenset(
 )
 SPREADSHEETS = frozenset({FileType.XLSX, FileType.XLSB, FileType.XLS, FileType.ODS})
 
-_MAGIC = (
-    (b"{\\rtf", FileType.RTF),
-    (b"\xff\xd8\xff", FileType.JPEG),
-    (b"\x89PNG\r\n\x1a\n", FileType.PNG),
-    (b"GIF87a", FileType.GIF),
-    (b"GIF89a", FileType.GIF),
-    (b"II*\0", FileType.TIFF),
-    (b"MM\0*", FileType.TIFF),
+_BEGINNINGS = (
+    (re.compile(rb".{0,1019}%PDF-", re.DOTALL), FileType.PDF),
+    (re.compile(rb"\{\\rtf"), FileType.RTF),
+    (re.compile(rb"\xff\xd8\xff"), FileType.JPEG),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), FileType.PNG),
+    (re.compile(rb"GIF8[79]a"), FileType.GIF),
+    (re.compile(rb"II\*\0|MM\0\*"), FileType.TIFF),
+    (re.compile(rb"BM.{24}", re.DOTALL), FileType.BMP),
+    (re.compile(rb"RIFF.{4}WEBP", re.DOTALL), FileType.WEBP),
 )
-_MIN_BMP_BYTES = 26
+"""How the files of each type begin. A PDF may have other bytes before its header."""
+_MARKUP = (
+    (re.compile(rb"<!doctype html|<.*<html|<html", re.DOTALL), FileType.HTML),
+    (re.compile(rb"<.*<svg|<svg", re.DOTALL), FileType.SVG),
+    (re.compile(rb"<\?xml"), FileType.XML),
+)
+"""How texts of each type begin, in lower case."""
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OLE_STREAMS = (
     ("__properties_version1.0", FileType.MSG),
@@ -81,7 +91,9 @@ _OFFICE_FOLDERS = (
     ("ppt/", FileType.PPTX),
 )
 """The folder of the document in each Office format."""
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _HEADER_LINE = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:[ \t]?.*")
+_CONTINUED_LINE = re.compile(rb"[ \t].*\S", re.DOTALL)
 _MAIL_HEADERS = frozenset(
     {
         b"from",
@@ -100,36 +112,39 @@ def sniff(path: Path) -> FileType:
     """The type of the file. Reads its beginning, and the directory of a ZIP or OLE container."""
     with path.open("rb") as file:
         head = file.read(HEAD)
-    if b"%PDF-" in head[:1024]:
-        return FileType.PDF
-    image_or_rtf = _by_magic(head)
-    if image_or_rtf is not None:
-        return image_or_rtf
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+    return _by_beginning(_BEGINNINGS, head) or _in_container(path, head) or _in_text(head)
+
+
+def _by_beginning(
+    types: Iterable[tuple[re.Pattern[bytes], FileType]], content: bytes
+) -> FileType | None:
+    """The first type whose files begin like this content."""
+    for beginning, file_type in types:
+        if beginning.match(content):
+            return file_type
+    return None
+
+
+def _in_container(path: Path, head: bytes) -> FileType | None:
+    """The type of a ZIP or OLE container; None for any other file."""
+    if head.startswith(_ZIP):
         return _in_zip(path)
     if head.startswith(_OLE):
         return _in_ole(path)
-    return _in_text(head)
-
-
-def _by_magic(head: bytes) -> FileType | None:
-    for magic, file_type in _MAGIC:
-        if head.startswith(magic):
-            return file_type
-    if head.startswith(b"BM") and len(head) >= _MIN_BMP_BYTES:
-        return FileType.BMP
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return FileType.WEBP
     return None
 
 
 def _in_zip(path: Path) -> FileType:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = set(archive.namelist())
-            open_document = _open_document_type(archive, names)
+            return _by_entries(archive)
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError, EOFError):
         return FileType.UNKNOWN
+
+
+def _by_entries(archive: zipfile.ZipFile) -> FileType:
+    names = set(archive.namelist())
+    open_document = _open_document_type(archive, names)
     if open_document is not None:
         return open_document
     return _office_type(names) if "[Content_Types].xml" in names else FileType.ZIP
@@ -161,12 +176,15 @@ def _in_ole(path: Path) -> FileType:
 
 
 def _in_text(head: bytes) -> FileType:
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if head.startswith(_UTF_16):
         return FileType.TEXT
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    markup = _markup_type(start[:1024].lower())
-    if markup is not None:
-        return markup
+    markup = _by_beginning(_MARKUP, start[:1024].lower())
+    return markup or _without_markup(head, start)
+
+
+def _without_markup(head: bytes, start: bytes) -> FileType:
+    """A mail or another text; unknown if it is binary or blank."""
     if _is_mail(start):
         return FileType.EML
     if b"\0" in head or not head.strip():
@@ -174,25 +192,9 @@ def _in_text(head: bytes) -> FileType:
     return FileType.TEXT
 
 
-def _markup_type(start: bytes) -> FileType | None:
-    """HTML, SVG or other XML, by the beginning of a text in lower case."""
-    if start.startswith((b"<!doctype html", b"<html")):
-        return FileType.HTML
-    if start.startswith(b"<") and b"<html" in start:
-        return FileType.HTML
-    if start.startswith(b"<") and b"<svg" in start:
-        return FileType.SVG
-    return FileType.XML if start.startswith(b"<?xml") else None
-
-
 def _is_mail(head: bytes) -> bool:
     """Whether the text begins with header fields, of which at least two are those of e-mails."""
-    fields: set[bytes] = set()
-    for line in head.splitlines():
-        is_continued = line[:1] in b" \t"
-        if line.strip() and is_continued:
-            continue
-        if not _HEADER_LINE.fullmatch(line):
-            break
-        fields.add(line.partition(b":")[0].lower())
+    lines = filterfalse(_CONTINUED_LINE.match, head.splitlines())
+    header = takewhile(_HEADER_LINE.fullmatch, lines)
+    fields = {line.partition(b":")[0].lower() for line in header}
     return len(fields & _MAIL_HEADERS) >= 2

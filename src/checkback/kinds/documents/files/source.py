@@ -60,8 +60,13 @@ def fetch_source(source: str, target: Path, ctx: JobContext, login: Login) -> So
         return _local(source, ctx)
     if ctx.egress is None:
         raise failures.source_unreachable()
+    return _downloaded(source, target, ctx.egress, login)
+
+
+def _downloaded(url: str, target: Path, egress: Egress, login: Login) -> SourceFile:
+    """The download of a URL. Only the job's own failures are raised."""
     try:
-        return download(source, target, ctx.egress, login)
+        return download(url, target, egress, login)
     except HostBlocked:
         raise failures.source_blocked() from None
     except FetchFailed:
@@ -82,22 +87,30 @@ def download(url: str, target: Path, egress: Egress, login: Login) -> SourceFile
     deadline = time.monotonic() + DOWNLOAD_SECONDS
     first_url = url
     for _ in range(MAX_REDIRECTS + 1):
-        has_login = proxy_client.is_same_origin(first_url, url)
         with proxy_client.get(
             url,
             egress,
             seconds=READ_SECONDS,
             total_seconds=deadline - time.monotonic(),
-            headers=_headers(login if has_login else Login()),
+            headers=_headers(_login_for(url, first_url, login)),
         ) as response:
             next_url = proxy_client.location(url, response)
             if next_url is None:
-                if response.status != 200:
-                    raise failures.source_status(response.status)
+                _check_status(response)
                 _save(response, target, deadline)
                 return SourceFile(target, _name(url, response))
         url = next_url
     raise failures.source_unreachable()
+
+
+def _check_status(response: http.client.HTTPResponse) -> None:
+    if response.status != 200:
+        raise failures.source_status(response.status)
+
+
+def _login_for(url: str, first_url: str, login: Login) -> Login:
+    """The login if the URL has the origin of the first one, else an empty login."""
+    return login if proxy_client.is_same_origin(first_url, url) else Login()
 
 
 def _headers(login: Login) -> dict[str, str]:
@@ -114,12 +127,17 @@ def _save(response: http.client.HTTPResponse, target: Path, deadline: float) -> 
     with target.open("wb") as file:
         while chunk := response.read1(CHUNK):
             size += len(chunk)
-            if size > MAX_UPLOAD_BYTES:
-                raise failures.too_large("The source", f"{MAX_UPLOAD_BYTES >> 20} MB")
-            if time.monotonic() > deadline:
-                raise failures.source_unreachable()
+            _check_limits(size, deadline)
             file.write(chunk)
     if response.length:  # the connection ended before the body did
+        raise failures.source_unreachable()
+
+
+def _check_limits(size: int, deadline: float) -> None:
+    """Refuse a source that is too large or takes too long."""
+    if size > MAX_UPLOAD_BYTES:
+        raise failures.too_large("The source", f"{MAX_UPLOAD_BYTES >> 20} MB")
+    if time.monotonic() > deadline:
         raise failures.source_unreachable()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice, product, takewhile
 from typing import Any
 
 from checkback.kinds.documents.pdf.tables.lattice import Table
@@ -41,14 +42,9 @@ def items_of(lines: Sequence[Line], tables: Sequence[Table], amount: Amount) -> 
     """The items of the first table that has some, else of the lines below a header. ``amount``
     parses money.
     """
-    for table in tables:
-        items = _items_of_table(table, amount)
-        if items:
-            return items
-    for number, line in enumerate(lines):
-        head = segments(line)
-        columns = _columns([text for _, _, text in head])
-        items = _below(lines[number + 1 :], head, columns, amount) if _is_head(columns) else []
+    from_tables = (_items_of_table(table, amount) for table in tables)
+    from_lines = (_items_below(lines, number, amount) for number in range(len(lines)))
+    for items in chain(from_tables, from_lines):
         if items:
             return items
     return []
@@ -57,13 +53,27 @@ def items_of(lines: Sequence[Line], tables: Sequence[Table], amount: Amount) -> 
 def _items_of_table(table: Table, amount: Amount) -> list[Item]:
     """The items below a header in the first rows of the table."""
     for number, head in enumerate(table.rows[:3], 1):
-        columns = _columns(head)
-        if not _is_head(columns):
-            continue
-        items = [_item(row, columns, amount) for row in table.rows[number : number + MAX_ITEMS]]
-        if any(items):
-            return list(filter(None, items))
+        items = _items_of_rows(head, table.rows[number : number + MAX_ITEMS], amount)
+        if items:
+            return items
     return []
+
+
+def _items_of_rows(
+    head: Sequence[str], rows: Sequence[Sequence[str]], amount: Amount
+) -> list[Item]:
+    columns = _columns(head)
+    if not _is_head(columns):
+        return []
+    items = (_item(row, columns, amount) for row in rows)
+    return list(filter(None, items))
+
+
+def _items_below(lines: Sequence[Line], number: int, amount: Amount) -> list[Item]:
+    """The items below a line; empty unless the line is a header."""
+    head = segments(lines[number])
+    columns = _columns([text for _, _, text in head])
+    return _below(lines[number + 1 :], head, columns, amount) if _is_head(columns) else []
 
 
 def _below(
@@ -71,18 +81,21 @@ def _below(
 ) -> list[Item]:
     """The lines below a header with a description and an amount, until a total or a gap."""
     spans = [(left, right) for left, right, _ in head]
-    items: list[Item] = []
-    others = 0
-    for line in lines:
-        if _END.match(line.text) or others > _MAX_OTHERS or len(items) >= MAX_ITEMS:
-            break
-        item = _item(by_columns(segments(line), spans), columns, amount)
-        if item is None:
-            others += 1
-        else:
-            items.append(item)
-            others = 0
-    return items
+    before_total = takewhile(lambda line: not _END.match(line.text), lines)
+    rows = (by_columns(segments(line), spans) for line in before_total)
+    items = _until_gap(_item(row, columns, amount) for row in rows)
+    return list(islice(items, MAX_ITEMS))
+
+
+def _until_gap(items: Iterable[Item | None]) -> Iterator[Item]:
+    """The items of lines, until too many lines in a row have none."""
+    last = -1
+    for number, item in enumerate(items):
+        if item is not None:
+            last = number
+            yield item
+        if number - last > _MAX_OTHERS:
+            return
 
 
 def _is_head(columns: dict[str, int]) -> bool:
@@ -92,13 +105,20 @@ def _is_head(columns: dict[str, int]) -> bool:
 def _columns(head: Sequence[str]) -> dict[str, int]:
     """The column of each value. The better name of a column is tried before the others."""
     columns: dict[str, int] = {}
+    free = dict(enumerate(head))
     for name, patterns in _HEADS.items():
-        for pattern in patterns:
-            for number, cell in enumerate(head):
-                is_free = name not in columns and number not in columns.values()
-                if is_free and _matches(pattern, cell):
-                    columns[name] = number
+        number = _first_match(patterns, free)
+        if number is not None:
+            columns[name] = number
+            del free[number]
     return columns
+
+
+def _first_match(patterns: Sequence[str], cells: Mapping[int, str]) -> int | None:
+    for pattern, (number, cell) in product(patterns, cells.items()):
+        if _matches(pattern, cell):
+            return number
+    return None
 
 
 def _matches(pattern: str, cell: str) -> bool:
@@ -108,12 +128,12 @@ def _matches(pattern: str, cell: str) -> bool:
 def _item(row: Sequence[str], columns: dict[str, int], amount: Amount) -> Item | None:
     """A row as an item; None without a description or an amount of money."""
     cells = {name: row[number].strip() for name, number in columns.items() if number < len(row)}
-    description, money = cells.get("description"), cells.get("amount")
-    if not description or not money or not _MONEY.fullmatch(money):
+    description, money = cells.get("description"), cells.get("amount", "")
+    if not description or not _MONEY.fullmatch(money):
         return None
     return {
         "description": description,
-        "quantity": amount(cells.get("quantity") or None),
-        "unitPrice": amount(cells.get("unitPrice") or None),
+        "quantity": amount(cells.get("quantity")),
+        "unitPrice": amount(cells.get("unitPrice")),
         "amount": amount(money),
     }

@@ -6,8 +6,9 @@ confidence of their rule. The structure is PDF.co's (spec section 1.6), with ``c
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -141,11 +142,16 @@ def iso_date(text: str | None) -> str | None:
         return None
     plain = re.sub(r"\s+", " ", text.replace(" ,", ",")).strip()
     plain = re.sub(r"[^\W\d]{3,}", lambda word: _MONTH_OF.get(word[0].lower(), word[0]), plain)
+    return _numeric_date(plain) or plain
+
+
+def _numeric_date(text: str) -> str | None:
+    """A date in one of the formats as YYYY-MM-DD."""
     for date_format in _DATE_FORMATS:
         with suppress(ValueError):
-            date = datetime.strptime(plain, date_format)  # noqa: DTZ007 - a date has no zone
+            date = datetime.strptime(text, date_format)  # noqa: DTZ007 - a date has no zone
             return f"{date:%Y-%m-%d}"
-    return plain
+    return None
 
 
 def _search(
@@ -157,44 +163,72 @@ def _search(
 ) -> None:
     """Look for a label, then for a value next to it, else below it."""
     for number, line in enumerate(lines):
-        match = label.search(line.text)
-        if match is not None and not (name == "total" and _is_subtotal(line.text, match)):
+        match = _label_in(line.text, name, label)
+        if match is not None:
             fields.add(name, *_value_of(name, value, match, lines, number))
+
+
+def _label_in(text: str, name: str, label: re.Pattern[str]) -> re.Match[str] | None:
+    """The label of a field in a line. That of a subtotal is not the label of the total."""
+    match = label.search(text)
+    if name == "total" and match is not None and _is_subtotal(match):
+        return None
+    return match
 
 
 def _value_of(
     name: str, value: re.Pattern[str], label: re.Match[str], lines: Sequence[Line], number: int
 ) -> tuple[str, float]:
     """The value of a label in the line with that number, and its confidence."""
-    text = label.string
     # Of several totals the last one counts.
     rank = number / 1e6
-    if next_to := value.match(text[label.end() :].lstrip(" :.\t")):
+    next_to = value.match(label.string[label.end() :].lstrip(" :.\t"))
+    if next_to is not None:
         return next_to[0].strip(), NEXT_TO + (rank if name == "total" else 0)
-    if name in _MONEY and (later := value.search(text, label.end())):
+    if name not in _MONEY:
+        return _value_below(value, label, lines, number, BELOW)
+    later = value.search(label.string, label.end())
+    if later is not None:
         return later[0].strip(), NEXT_TO + rank
-    if below := value.fullmatch(_below(lines, number, label.start())):
-        return below[0], GUESSED if name in _MONEY else BELOW
-    return "", 0.0
+    return _value_below(value, label, lines, number, GUESSED)
 
 
-def _is_subtotal(text: str, match: re.Match[str]) -> bool:
-    return re.search(r"sub[\s-]*$", text[: match.start()], re.IGNORECASE) is not None
+def _value_below(
+    value: re.Pattern[str],
+    label: re.Match[str],
+    lines: Sequence[Line],
+    number: int,
+    confidence: float,
+) -> tuple[str, float]:
+    below = value.fullmatch(_below(lines, number, label.start()))
+    return (below[0], confidence) if below is not None else ("", 0.0)
+
+
+def _is_subtotal(match: re.Match[str]) -> bool:
+    text_before = match.string[: match.start()]
+    return re.search(r"sub[\s-]*$", text_before, re.IGNORECASE) is not None
 
 
 def _below(lines: Sequence[Line], number: int, start: int) -> str:
     """The text of the next line under a label, which begins at ``start`` in its line."""
-    if number + 1 >= len(lines):
-        return ""
-    line = lines[number]
-    position = len(line.text[:start].split())
-    if position >= len(line.words):
-        return ""
-    left = line.words[position].x0
-    under = [word for word in lines[number + 1].words if word.x0 >= left - 6]
+    left = _left_of(lines[number], start)
+    under = _words_below(lines, number, left - 6)
     if not under or under[0].x0 > left + 80:
         return ""
     return " ".join(word.text for word in _until_gap(under))
+
+
+def _left_of(line: Line, start: int) -> float:
+    """The left edge of the word that begins at ``start``; infinity if there is no such word."""
+    position = len(line.text[:start].split())
+    words = line.words[position : position + 1]
+    return words[0].x0 if words else math.inf
+
+
+def _words_below(lines: Sequence[Line], number: int, left: float) -> list[Word]:
+    """All words in the next line that begin at ``left`` or right of it."""
+    next_line = lines[number + 1 : number + 2]
+    return [word for line in next_line for word in line.words if word.x0 >= left]
 
 
 def _until_gap(words: Sequence[Word]) -> list[Word]:
@@ -234,16 +268,23 @@ def _name_in(text: str) -> str | None:
     return name[:120]
 
 
-def _block(lines: Sequence[Line], label: re.Pattern[str]) -> list[str] | None:
+def _block(lines: Sequence[Line], label: re.Pattern[str]) -> list[str]:
     """The text after a label and in the lines below it, until a gap."""
+    for number, position in _positions(lines):
+        words = lines[number].words[position:]
+        text = " ".join(word.text for word in words)
+        if label.match(text):
+            rest = label.sub("", text, count=1).strip()
+            block = [rest, *_under(lines, number, words[0].x0)]
+            return list(filter(None, block))
+    return []
+
+
+def _positions(lines: Sequence[Line]) -> Iterator[tuple[int, int]]:
+    """The number of the line of each word, and the word's position in it."""
     for number, line in enumerate(lines):
-        for position, word in enumerate(line.words):
-            text = " ".join(word.text for word in line.words[position:])
-            if label.match(text):
-                rest = label.sub("", text, count=1).strip()
-                under = _under(lines, number, word.x0)
-                return ([rest] if rest else []) + under or None
-    return None
+        for position in range(len(line.words)):
+            yield number, position
 
 
 def _under(lines: Sequence[Line], number: int, left: float) -> list[str]:
@@ -251,16 +292,23 @@ def _under(lines: Sequence[Line], number: int, left: float) -> list[str]:
     block: list[str] = []
     before = lines[number]
     for line in lines[number + 1 : number + 10]:
-        words = [word for word in line.words if left - 6 <= word.x0 <= left + 220]
-        if not words:
+        text = _text_between(line, left - 6, left + 220)
+        if not text:
             continue  # a line of another column
-        text = " ".join(word.text for word in words)
-        is_far = line.middle - before.middle > 2.2 * max(1.0, line.words[0].height)
-        if is_far or _ANY_LABEL.match(text):
+        if _is_far_below(before, line) or _ANY_LABEL.match(text):
             break
         block.append(text)
         before = line
     return block
+
+
+def _text_between(line: Line, left: float, right: float) -> str:
+    """The text of a line between two positions."""
+    return " ".join(word.text for word in line.words if left <= word.x0 <= right)
+
+
+def _is_far_below(before: Line, line: Line) -> bool:
+    return line.middle - before.middle > 2.2 * max(1.0, line.words[0].height)
 
 
 def _currency(texts: Sequence[str]) -> str | None:

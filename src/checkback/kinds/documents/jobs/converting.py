@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from checkback.core.errors import JobFailed
 from checkback.kinds.context import JobContext
 from checkback.kinds.documents import failures
+from checkback.kinds.documents.args.common import revealed
 from checkback.kinds.documents.args.converting_args import (
     EmailToPdfArgs,
     HtmlToPdfArgs,
@@ -23,7 +24,6 @@ from checkback.kinds.documents.args.converting_args import (
 )
 from checkback.kinds.documents.job_context import MAX_PAGES, DocumentWork, document_work
 from checkback.kinds.documents.jobs.document_job import document_job, program_job
-from checkback.kinds.documents.jobs.making import revealed
 from checkback.kinds.pages.jobs.analyze import warm_browser
 from checkback.security.addresses import AddressPolicy, check_url
 
@@ -128,7 +128,7 @@ async def webpage_to_pdf(args: WebpageToPdfArgs, ctx: JobContext) -> dict[str, A
         egress = ctx.egress
         if egress is None:
             raise failures.source_unreachable()
-        login = (args.httpusername, revealed(args.httppassword)) if args.httpusername else None
+        login = _login(args)
 
         async def print_it(session: BrowserSession) -> bytes:
             return await print_page(session, egress, args.url, _print_options(args), login=login)
@@ -136,6 +136,13 @@ async def webpage_to_pdf(args: WebpageToPdfArgs, ctx: JobContext) -> dict[str, A
         content = await _in_browser(ctx, print_it)
         work.name = work.name or stem_of_url(args.url)
         return _output_printed(work, content)
+
+
+def _login(args: WebpageToPdfArgs) -> tuple[str, str] | None:
+    """User name and password for the page's server."""
+    if not args.httpusername:
+        return None
+    return args.httpusername, revealed(args.httppassword)
 
 
 @program_job(

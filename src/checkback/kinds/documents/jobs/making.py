@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
 from checkback.kinds.context import JobContext
 from checkback.kinds.documents import failures
-from checkback.kinds.documents.args.common import DocumentArgs, ManySourcesArgs, PagesArgs
+from checkback.kinds.documents.args.common import (
+    DocumentArgs,
+    ManySourcesArgs,
+    PagesArgs,
+    revealed,
+)
 from checkback.kinds.documents.args.making_args import (
     AddPasswordArgs,
     EditArgs,
@@ -228,11 +231,6 @@ def _add_images(work: DocumentWork, pdf: Pdf) -> None:
         work.page_done(done, len(work.sources))
 
 
-def revealed(secret: SecretStr | None) -> str:
-    """A password as text; an empty text without a password."""
-    return secret.get_secret_value() if secret is not None else ""
-
-
 @contextmanager
 def _opened(path: Path, args: DocumentArgs) -> Generator[Pdf]:
     """The source, to be changed.
@@ -245,11 +243,15 @@ def _opened(path: Path, args: DocumentArgs) -> Generator[Pdf]:
     if sniff(path) is not FileType.PDF:
         raise failures.invalid_document()
     with open_with(path, revealed(args.password)) as pdf:
-        if args.options.check_permissions and not _may_be_modified(pdf):
-            raise failures.permission_denied()
-        if len(pdf.pages) > MAX_PAGES:
-            raise failures.too_many_pages(MAX_PAGES)
+        _check_changeable(pdf, args)
         yield pdf
+
+
+def _check_changeable(pdf: Pdf, args: DocumentArgs) -> None:
+    if args.options.check_permissions and not _may_be_modified(pdf):
+        raise failures.permission_denied()
+    if len(pdf.pages) > MAX_PAGES:
+        raise failures.too_many_pages(MAX_PAGES)
 
 
 def _may_be_modified(pdf: Pdf) -> bool:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from checkback.kinds.context import JobContext
 from checkback.kinds.documents import failures
-from checkback.kinds.documents.args.common import DocumentArgs, PagesArgs, TextArgs
+from checkback.kinds.documents.args.common import DocumentArgs, PagesArgs, TextArgs, revealed
 from checkback.kinds.documents.args.reading_args import FindTextArgs, ImageArgs, InvoiceArgs
 from checkback.kinds.documents.job_context import DocumentWork, document_work
 from checkback.kinds.documents.jobs.document_job import OCR_SECONDS, document_job
-from checkback.kinds.documents.jobs.making import revealed
 
 if TYPE_CHECKING:
     from pikepdf import Pdf

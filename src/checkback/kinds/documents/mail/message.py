@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_binary_file, policy
 from email.message import Message
@@ -70,14 +71,7 @@ class Mail:
 
     def to_html(self) -> str:
         """The e-mail as a page that loads nothing."""
-        rows = list(self.headers)
-        if self.attachments:
-            names = ", ".join(attachment.name for attachment in self.attachments)
-            rows.append(("Attachments", names))
-        head = "".join(
-            f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
-            for name, value in rows
-        )
+        head = "".join(map(_table_row, self._shown_headers()))
         body = safe_html(self.html, self.images) if self.html.strip() else _as_html(self.text)
         return (
             f'<!DOCTYPE html><html><head><meta charset="utf-8">'
@@ -86,10 +80,33 @@ class Mail:
             f'<body><table class="head">{head}</table><div>{body}</div></body></html>'
         )
 
+    def _shown_headers(self) -> list[tuple[str, str]]:
+        """The headers, and the names of the attachments."""
+        if not self.attachments:
+            return self.headers
+        names = ", ".join(attachment.name for attachment in self.attachments)
+        return [*self.headers, ("Attachments", names)]
+
     @property
     def subject(self) -> str:
         """The subject line, or an empty text."""
         return next((value for name, value in self.headers if name == "Subject"), "")
+
+
+def _table_row(header: tuple[str, str]) -> str:
+    name, value = map(html.escape, header)
+    return f"<tr><th>{name}</th><td>{value}</td></tr>"
+
+
+@contextmanager
+def _reported_as_invalid() -> Generator[None]:
+    """Report any error of a library as an invalid e-mail: broken e-mails make them raise any."""
+    try:
+        yield
+    except (JobFailed, MemoryError):
+        raise
+    except Exception as error:
+        raise failures.invalid_document("an e-mail") from error
 
 
 def read_mail(path: Path, file_type: FileType) -> Mail:
@@ -98,14 +115,8 @@ def read_mail(path: Path, file_type: FileType) -> Mail:
         return _read_msg(path)
     if file_type is not FileType.EML:
         raise failures.invalid_document("an e-mail")
-    try:
-        with path.open("rb") as file:
-            message = message_from_binary_file(file, policy=policy.default)
-        return _from_message(message)
-    except (JobFailed, MemoryError):
-        raise
-    except Exception as error:  # the library's parsers raise anything for broken headers
-        raise failures.invalid_document("an e-mail") from error
+    with _reported_as_invalid(), path.open("rb") as file:
+        return _from_message(message_from_binary_file(file, policy=policy.default))
 
 
 def _from_message(message: Message) -> Mail:
@@ -163,12 +174,18 @@ def _take_part(part: Message, mail: Mail) -> None:
         _take_text(part, mail)
         return
     media_type, content = part.get_content_type(), _content_of(part)
-    cid = _content_id(part)
-    if cid and _SHOWN_IMAGES.fullmatch(media_type):
-        mail.images[cid] = _data_url(media_type, content)
+    _add_file(mail, _content_id(part), part.get_filename(), media_type, content)
+
+
+def _add_file(
+    mail: Mail, content_id: str | None, name: str | None, media_type: str, content: bytes
+) -> None:
+    """Add an image that the text shows by its id, or another file as an attachment."""
+    if content_id and _SHOWN_IMAGES.fullmatch(media_type):
+        mail.images[content_id] = _data_url(media_type, content)
     elif len(mail.attachments) < MAX_ATTACHMENTS:
-        name = _file_name(part.get_filename(), media_type)
-        mail.attachments.append(Attachment(name, media_type, content))
+        file_name = _file_name(name, media_type)
+        mail.attachments.append(Attachment(file_name, media_type, content))
 
 
 def _is_text(part: Message) -> bool:
@@ -182,10 +199,8 @@ def _take_text(part: Message, mail: Mail) -> None:
     text = _text_of(part)
     if part.get_content_type() == "text/html":
         mail.html = mail.html or text
-        return
-    if mail.text:
-        mail.text += "\n"
-    mail.text += text
+    else:
+        mail.text = f"{mail.text}\n{text}" if mail.text else text
 
 
 def _content_id(part: Message) -> str:
@@ -221,12 +236,10 @@ def _guessed_text(content: bytes) -> str:
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 
-def _headers(values: Mapping[str, str]) -> list[tuple[str, str]]:
-    return [
-        (name, " ".join(values[name].split()))
-        for name in _HEADERS
-        if values.get(name) and values[name].strip()
-    ]
+def _headers(values: Mapping[str, str | None]) -> list[tuple[str, str]]:
+    """The headers that have a text, each in one line."""
+    lines = {name: " ".join((values.get(name) or "").split()) for name in _HEADERS}
+    return [(name, line) for name, line in lines.items() if line]
 
 
 def _read_msg(path: Path) -> Mail:
@@ -238,12 +251,8 @@ def _read_msg(path: Path) -> Mail:
             "pip install 'checkback[documents]'",
             "E-mails as eml files work without it.",
         ) from None
-    try:
+    with _reported_as_invalid():
         return _from_outlook(oxmsg.Message.load(path.read_bytes()))
-    except (JobFailed, MemoryError):
-        raise
-    except Exception as error:  # the library has no exception class for damaged files
-        raise failures.invalid_document("an e-mail") from error
 
 
 def _from_outlook(message: object) -> Mail:
@@ -251,10 +260,15 @@ def _from_outlook(message: object) -> Mail:
 
     assert isinstance(message, oxmsg.Message)
     mail = Mail(_outlook_headers(message), html=message.html_body or "", text=message.body or "")
-    for attachment in islice(message.attachments, MAX_ATTACHMENTS):
-        if attachment.attached_by_value:
-            _take_attachment(attachment, mail)
+    attachments = islice(message.attachments, MAX_ATTACHMENTS)
+    for attachment in filter(_is_contained, attachments):
+        _take_attachment(attachment, mail)
     return mail
+
+
+def _is_contained(attachment: Attached) -> bool:
+    """Whether the attachment is in the file: it may also be a link."""
+    return attachment.attached_by_value
 
 
 def _take_attachment(attachment: Attached, mail: Mail) -> None:
@@ -264,27 +278,32 @@ def _take_attachment(attachment: Attached, mail: Mail) -> None:
         return
     media_type = attachment.mime_type or "application/octet-stream"
     cid = attachment.properties.str_prop_value(_PID_ATTACH_CONTENT_ID)
-    if cid and f"cid:{cid}" in mail.html and _SHOWN_IMAGES.fullmatch(media_type):
-        mail.images[cid] = _data_url(media_type, content)
-    else:
-        name = _file_name(attachment.file_name, media_type)
-        mail.attachments.append(Attachment(name, media_type, content))
+    shown_cid = cid if f"cid:{cid}" in mail.html else None
+    _add_file(mail, shown_cid, attachment.file_name, media_type, content)
 
 
 def _outlook_headers(message: oxmsg.Message) -> list[tuple[str, str]]:
     """The headers of an msg file, which has them as a block of headers or as single properties."""
     sent = {name.lower(): value for name, value in message.message_headers.items()}
-    recipients = [recipient.name or recipient.email_address for recipient in message.recipients]
-    date = message.sent_date
     return _headers(
         {
-            "From": message.sender or "",
-            "To": sent.get("to") or ", ".join(filter(None, recipients)),
-            "Cc": sent.get("cc", ""),
-            "Date": sent.get("date") or (date.isoformat(sep=" ") if date else ""),
+            "From": message.sender,
+            "To": sent.get("to") or _recipients(message),
+            "Cc": sent.get("cc"),
+            "Date": sent.get("date") or _sent_date(message),
             "Subject": message.subject,
         }
     )
+
+
+def _recipients(message: oxmsg.Message) -> str:
+    names = [recipient.name or recipient.email_address for recipient in message.recipients]
+    return ", ".join(filter(None, names))
+
+
+def _sent_date(message: oxmsg.Message) -> str:
+    date = message.sent_date
+    return date.isoformat(sep=" ") if date else ""
 
 
 _PID_ATTACH_CONTENT_ID = 0x3712

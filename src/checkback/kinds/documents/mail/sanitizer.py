@@ -129,6 +129,8 @@ _BAD_STYLE = re.compile(
 )
 MAX_DEPTH = 400
 
+Attributes = list[tuple[str, str | None]]
+
 
 def safe_html(source: str, images: Mapping[str, str]) -> str:
     """The body of the e-mail without scripts, style sheets, forms, frames and remote images.
@@ -159,17 +161,26 @@ class _Cleaner(HTMLParser):
         """A section such as ``<![if !mso]>`` is a comment to browsers, whatever is in it."""
         return self.parse_bogus_comment(i, report=False)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: Attributes) -> None:
+        self._note_silence(tag)
+        if self._is_hidden(tag):
+            return
+        if tag == "img":
+            self._add_image(attrs)
+        else:
+            self._add_element(tag, attrs)
+
+    def _note_silence(self, tag: str) -> None:
         if tag in _SILENT:
             self._silent.append(tag)
         elif tag == "body":
             # The files of Outlook lack end tags in the head.
             self._silent.clear()
-        if self._silent or tag not in _ELEMENTS or len(self._open) > MAX_DEPTH:
-            return
-        if tag == "img":
-            self._add_image(attrs)
-            return
+
+    def _is_hidden(self, tag: str) -> bool:
+        return bool(self._silent) or tag not in _ELEMENTS or len(self._open) > MAX_DEPTH
+
+    def _add_element(self, tag: str, attrs: Attributes) -> None:
         self._parts.append(f"<{tag}{_attributes(tag, attrs)}>")
         if tag not in _EMPTY:
             self._open.append(tag)
@@ -191,32 +202,47 @@ class _Cleaner(HTMLParser):
         if not self._silent:
             self._parts.append(html.escape(data, quote=False))
 
-    def _add_image(self, attrs: list[tuple[str, str | None]]) -> None:
+    def _add_image(self, attrs: Attributes) -> None:
         """Add an image that the e-mail contains; for every other image its alternative text."""
-        source = (dict(attrs).get("src") or "").strip()
-        if source.lower().startswith("cid:"):
-            source = self._images.get(unquote(source[4:]), "")
+        source = self._image_source(attrs)
         if _DATA_IMAGE.fullmatch(source):
             others = _attributes("img", attrs)
             self._parts.append(f'<img src="{html.escape(source)}"{others}>')
-            return
-        alternative = (dict(attrs).get("alt") or "").strip()
+        else:
+            self._add_alternative(attrs)
+
+    def _add_alternative(self, attrs: Attributes) -> None:
+        alternative = _value_of("alt", attrs)
         if alternative:
             self._parts.append(html.escape(f"[{alternative}]"))
 
+    def _image_source(self, attrs: Attributes) -> str:
+        """The URL of an image; that of its content for an image in the e-mail."""
+        source = _value_of("src", attrs)
+        if source.lower().startswith("cid:"):
+            return self._images.get(unquote(source[4:]), "")
+        return source
 
-def _attributes(tag: str, attrs: list[tuple[str, str | None]]) -> str:
+
+def _value_of(name: str, attrs: Attributes) -> str:
+    return (dict(attrs).get(name) or "").strip()
+
+
+def _attributes(tag: str, attrs: Attributes) -> str:
     """The safe attributes of an element, as HTML."""
     kept: list[str] = []
     for name, value in attrs:
-        text = value or ""
-        if name == "style":
-            text = _safe_style(text)
-        elif not _is_allowed(tag, name, text):
-            continue
+        text = _safe_value(tag, name, value or "")
         if text or name in ("alt", "border"):
             kept.append(f' {name}="{html.escape(text)}"')
     return "".join(kept)
+
+
+def _safe_value(tag: str, name: str, value: str) -> str:
+    """The value of an attribute; of a style what is safe; empty if it is not allowed."""
+    if name == "style":
+        return _safe_style(value)
+    return value if _is_allowed(tag, name, value) else ""
 
 
 def _is_allowed(tag: str, name: str, value: str) -> bool:

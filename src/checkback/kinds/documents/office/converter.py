@@ -65,7 +65,7 @@ class Converter:
             return path
         if file_type is FileType.ENCRYPTED_OFFICE:
             raise failures.password_needed()
-        if file_type in SPREADSHEETS or _is_csv(file_type, name):
+        if _is_sheet(file_type, name):
             return sheet_to_pdf(
                 path, folder, autosize=autosize, max_pages=MAX_PAGES, log=self._log, warn=self._warn
             )
@@ -78,20 +78,12 @@ class Converter:
     async def _write_pdf(self, path: Path, file_type: FileType, target: Path) -> None:
         """Write the PDF of an image, a text, HTML or an e-mail to ``target``."""
         if file_type in IMAGES:
-            with pikepdf.new() as pdf:
-                image_to_pages(path, pdf, max_pages=MAX_PAGES)
-                pdf.save(target)
+            _image_to_pdf(path, target)
         elif file_type in (FileType.TEXT, FileType.XML):
             text_to_pdf(read_text(path), target, max_pages=MAX_PAGES)
-        elif file_type in (FileType.HTML, FileType.SVG):
-            target.write_bytes(await self.print_html(read_text(path), PrintOptions()))
-        elif file_type in (FileType.EML, FileType.MSG):
-            mail = read_mail(path, file_type)
-            target.write_bytes(await self.print_html(mail.to_html(), PrintOptions()))
-        elif file_type is FileType.UNKNOWN:
-            raise failures.invalid_document("a readable document")
         else:
-            raise failures.unsupported("This type of file")
+            html = _html_of(path, file_type)
+            target.write_bytes(await self.print_html(html, PrintOptions()))
 
     async def print_html(self, html: str, options: PrintOptions) -> bytes:
         """The PDF of HTML. Nothing is loaded and no script runs."""
@@ -111,8 +103,26 @@ async def converter(
         yield Converter(folder, environment, log, warn, stack)
 
 
-def _is_csv(file_type: FileType, name: str) -> bool:
-    return file_type is FileType.TEXT and name.lower().endswith((".csv", ".tsv"))
+def _is_sheet(file_type: FileType, name: str) -> bool:
+    is_csv = file_type is FileType.TEXT and name.lower().endswith((".csv", ".tsv"))
+    return is_csv or file_type in SPREADSHEETS
+
+
+def _image_to_pdf(path: Path, target: Path) -> None:
+    with pikepdf.new() as pdf:
+        image_to_pages(path, pdf, max_pages=MAX_PAGES)
+        pdf.save(target)
+
+
+def _html_of(path: Path, file_type: FileType) -> str:
+    """The HTML of an HTML or SVG file or of an e-mail. Raises the failures of other types."""
+    if file_type in (FileType.HTML, FileType.SVG):
+        return read_text(path)
+    if file_type in (FileType.EML, FileType.MSG):
+        return read_mail(path, file_type).to_html()
+    if file_type is FileType.UNKNOWN:
+        raise failures.invalid_document("a readable document")
+    raise failures.unsupported("This type of file")
 
 
 def unpack(path: Path, folder: Path) -> Iterator[tuple[Path, str]]:

@@ -12,10 +12,11 @@ import io
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote
 
 from checkback.kinds.documents.files.sniff import FileType
@@ -69,33 +70,53 @@ def clean_office(source: Path, target: Path, file_type: FileType) -> int:
     A file that is damaged or of another type is copied unchanged: LibreOffice will report it.
     """
     if file_type is FileType.RTF:
-        content, removed = clean_rtf(source.read_bytes())
-        target.write_bytes(content)
-        return removed
-    removed = 0
-    with suppress(*_ZIP_ERRORS):
-        if zipfile.is_zipfile(source):
-            removed = _clean_zip(source, target, 0)
+        return _clean_rtf_file(source, target)
+    removed = _clean_archive(source, target)
     if not removed:
         shutil.copyfile(source, target)
     return removed
 
 
+def _clean_rtf_file(source: Path, target: Path) -> int:
+    content, removed = clean_rtf(source.read_bytes())
+    target.write_bytes(content)
+    return removed
+
+
+def _clean_archive(source: Path, target: Path) -> int:
+    """How many references were removed; 0 for a damaged file, which may be written in part."""
+    with suppress(*_ZIP_ERRORS):
+        if zipfile.is_zipfile(source):
+            return _clean_zip(source, target, 0)
+    return 0
+
+
 def _clean_zip(source: Path | io.BytesIO, target: Path | io.BytesIO, depth: int) -> int:
     """Write the archive with its parts cleaned. Nothing is written if nothing is removed."""
     with zipfile.ZipFile(source) as archive:
-        changed: dict[int, bytes] = {}
-        removed = 0
-        for number, entry in enumerate(archive.infolist()):
-            if entry.is_dir() or entry.file_size > _MAX_PART_BYTES:
-                continue
-            content, count = _clean_part(archive, entry, depth)
-            if count:
-                changed[number] = content
-                removed += count
+        changed, removed = _clean_parts(archive, depth)
         if removed:
             _write_zip(archive, changed, target)
     return removed
+
+
+def _clean_parts(archive: zipfile.ZipFile, depth: int) -> tuple[dict[int, bytes], int]:
+    """The parts that change, by their number, and how many references were removed."""
+    changed: dict[int, bytes] = {}
+    removed = 0
+    for number, entry in enumerate(archive.infolist()):
+        content, count = _clean_entry(archive, entry, depth)
+        if count:
+            changed[number] = content
+            removed += count
+    return changed, removed
+
+
+def _clean_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) -> tuple[bytes, int]:
+    """As ``_clean_part``. Folders and very large parts stay as they are."""
+    if entry.is_dir() or entry.file_size > _MAX_PART_BYTES:
+        return b"", 0
+    return _clean_part(archive, entry, depth)
 
 
 def _write_zip(
@@ -107,14 +128,22 @@ def _write_zip(
     """
     with zipfile.ZipFile(target, "w") as written:
         for number, entry in enumerate(archive.infolist()):
-            uncompressed = zipfile.ZipInfo(entry.filename, entry.date_time)
-            is_huge = entry.file_size > 1 << 30
-            with written.open(uncompressed, "w", force_zip64=is_huge) as writing:
-                if number in changed:
-                    writing.write(changed[number])
-                    continue
-                with archive.open(entry) as reading:
-                    shutil.copyfileobj(reading, writing, _CHUNK)
+            with _content_of(archive, entry, changed.get(number)) as content:
+                _store(written, entry, content)
+
+
+def _content_of(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, changed: bytes | None
+) -> IO[bytes]:
+    return archive.open(entry) if changed is None else io.BytesIO(changed)
+
+
+def _store(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, content: IO[bytes]) -> None:
+    """Write an entry without compression."""
+    uncompressed = zipfile.ZipInfo(entry.filename, entry.date_time)
+    is_huge = entry.file_size > 1 << 30
+    with archive.open(uncompressed, "w", force_zip64=is_huge) as writing:
+        shutil.copyfileobj(content, writing, _CHUNK)
 
 
 def _clean_part(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) -> tuple[bytes, int]:
@@ -122,16 +151,25 @@ def _clean_part(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, depth: int) ->
     with archive.open(entry) as file:
         head = file.read(4096)
         if head.startswith(b"PK\x03\x04"):
-            if depth >= MAX_DEPTH:
-                return b"", 0
-            inner = io.BytesIO()
-            removed = _clean_zip(io.BytesIO(head + file.read()), inner, depth + 1)
-            return inner.getvalue(), removed
+            return _clean_inner_zip(head, file, depth)
         if head.startswith(b"{\\rtf"):
             return clean_rtf(head + file.read())
         if not _may_be_xml(entry.filename, head):
             return b"", 0
-        content = head + file.read()
+        return _clean_markup(head + file.read())
+
+
+def _clean_inner_zip(head: bytes, rest: IO[bytes], depth: int) -> tuple[bytes, int]:
+    """A document inside of the document."""
+    if depth >= MAX_DEPTH:
+        return b"", 0
+    inner = io.BytesIO()
+    removed = _clean_zip(io.BytesIO(head + rest.read()), inner, depth + 1)
+    return inner.getvalue(), removed
+
+
+def _clean_markup(content: bytes) -> tuple[bytes, int]:
+    """A part in XML or HTML. It is parsed only if it may have references."""
     if _is_utf8(content[:4096]) and not _CANDIDATES.search(content):
         return content, 0
     return clean_xml(content)
@@ -189,11 +227,14 @@ def _clean_element(element: Any) -> int:
     name = _local(element.tag)
     if name == "relationship":
         return _clean_relation(element)
-    removed = 0
-    if name not in _CLICKED:
-        for key, value in list(element.attrib.items()):
-            removed += _clean_attribute(element, name, key, value)
-    return removed + _clean_by_name(element, name)
+    return _clean_attributes(element, name) + _clean_by_name(element, name)
+
+
+def _clean_attributes(element: Any, name: str) -> int:
+    if name in _CLICKED:
+        return 0
+    attributes = list(element.attrib.items())
+    return sum(_clean_attribute(element, name, key, value) for key, value in attributes)
 
 
 def _clean_instruction(element: Any) -> int:
@@ -222,14 +263,23 @@ def _is_external(element_name: str, attribute: str, value: str) -> bool:
 
 def _clean_by_name(element: Any, name: str) -> int:
     """Remove the external references of elements that are references by their name."""
+    clean = _CLEANERS.get(name)
+    return clean(element) if clean is not None else 0
+
+
+def _clean_style(element: Any) -> int:
     text = element.text or ""
-    if name == "style" and _STYLE_URL.search(text):
-        element.text = _STYLE_URL.sub("none", text)
-        return 1
-    if name in ("f", "definedname", "formula") and _FORMULAS.search(text):
-        element.text = ""
-        return 1
-    return _remove(element) if name in _REMOVED else 0
+    if not _STYLE_URL.search(text):
+        return 0
+    element.text = _STYLE_URL.sub("none", text)
+    return 1
+
+
+def _clean_formula(element: Any) -> int:
+    if not _FORMULAS.search(element.text or ""):
+        return 0
+    element.text = ""
+    return 1
 
 
 def _remove(element: Any) -> int:
@@ -240,14 +290,25 @@ def _remove(element: Any) -> int:
     return 1
 
 
+_CLEANERS: dict[str, Callable[[Any], int]] = {
+    "style": _clean_style,
+    "f": _clean_formula,
+    "definedname": _clean_formula,
+    "formula": _clean_formula,
+    **dict.fromkeys(_REMOVED, _remove),
+}
+
+
 def _clean_relation(element: Any) -> int:
-    is_external = element.get("TargetMode", "").lower() == "external"
-    if not is_external and not _leads_out(element.get("Target", "")):
-        return 0
-    if element.get("Type", "").endswith(_RELATIONS_CLICKED):
-        return 0
-    element.getparent().remove(element)
-    return 1
+    return _remove(element) if _is_followed(element) else 0
+
+
+def _is_followed(relation: Any) -> bool:
+    """Whether a relation leads out of the package, and not only when a reader clicks on it."""
+    is_external = relation.get("TargetMode", "").lower() == "external"
+    if not is_external and not _leads_out(relation.get("Target", "")):
+        return False
+    return not relation.get("Type", "").endswith(_RELATIONS_CLICKED)
 
 
 def _leads_out(target: str) -> bool:
@@ -274,13 +335,15 @@ def _clean_fields(root: Any) -> int:
 
 def _clean_simple_fields(root: Any) -> int:
     """Fields whose instruction is an attribute."""
-    removed = 0
-    for field in root.iter("{*}fldSimple"):
-        for key, value in list(field.attrib.items()):
-            if _local(key) == "instr" and _FIELDS.search(value):
-                field.set(key, "")
-                removed += 1
-    return removed
+    return sum(map(_clean_simple_field, root.iter("{*}fldSimple")))
+
+
+def _clean_simple_field(field: Any) -> int:
+    attributes = list(field.attrib.items())
+    keys = [key for key, value in attributes if _local(key) == "instr" and _FIELDS.search(value)]
+    for key in keys:
+        field.set(key, "")
+    return len(keys)
 
 
 def _clean_complex_fields(root: Any) -> int:
@@ -300,15 +363,14 @@ def _clear(elements: list[Any]) -> None:
 
 def _instructions(root: Any) -> Iterator[list[Any]]:
     """For each field, the elements over which the text of its instruction is spread."""
-    elements: list[Any] = []
-    for element in root.iter("{*}instrText", "{*}fldChar"):
-        if _local(element.tag) == "instrtext":
-            elements.append(element)
-        elif elements:
-            yield elements
-            elements = []
-    if elements:
-        yield elements
+    elements = root.iter("{*}instrText", "{*}fldChar")
+    for is_instruction, group in groupby(elements, key=_is_instruction):
+        if is_instruction:
+            yield list(group)
+
+
+def _is_instruction(element: Any) -> bool:
+    return _local(element.tag) == "instrtext"
 
 
 def _local(name: str) -> str:

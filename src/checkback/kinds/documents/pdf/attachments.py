@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pikepdf
-from pikepdf import Pdf
+from pikepdf import Name, Pdf
 
 from checkback.kinds.documents import failures
+from checkback.kinds.documents.pdf.annotations import annotations_of, has_subtype
 from checkback.storage.uploads import plain_name
 
 MAX_FILES = 500
@@ -29,31 +30,28 @@ def attached_files(pdf: Pdf) -> Iterator[tuple[str, bytes]]:
         seen.add(object_id)
         content = specification.get_file().read_bytes()
         size += len(content)
-        if len(seen) > MAX_FILES or size > MAX_BYTES:
-            raise failures.too_large("The set of attached files", f"{MAX_FILES} files or 1 GiB")
+        _check_limits(len(seen), size)
         yield plain_name(specification.filename or "", default="attachment"), content
 
 
+def _check_limits(files: int, size: int) -> None:
+    if files > MAX_FILES or size > MAX_BYTES:
+        raise failures.too_large("The set of attached files", f"{MAX_FILES} files or 1 GiB")
+
+
 def _specifications(pdf: Pdf) -> Iterator[Any]:
-    for name in list(pdf.attachments):
-        specification: Any = pdf.attachments.get(name)
-        if specification is not None:
-            yield specification
+    named: Iterator[Any] = map(pdf.attachments.get, list(pdf.attachments))
+    yield from (specification for specification in named if specification is not None)
     for page in pdf.pages:
-        for annotation in _file_annotations(page):
+        yield from _page_attachments(page)
+
+
+def _page_attachments(page: pikepdf.Page) -> Iterator[_PageAttachment]:
+    for annotation in annotations_of(page):
+        if has_subtype(annotation, Name.FileAttachment):
             holder: Any = annotation.get("/FS")
             if isinstance(holder, pikepdf.Dictionary) and "/EF" in holder:
                 yield _PageAttachment(holder)
-
-
-def _file_annotations(page: pikepdf.Page) -> Iterator[Any]:
-    annotations: Any = page.obj.get("/Annots")
-    if not isinstance(annotations, pikepdf.Array):
-        return
-    for annotation in cast("Any", annotations):
-        is_dictionary = isinstance(annotation, pikepdf.Dictionary)
-        if is_dictionary and annotation.get("/Subtype") == "/FileAttachment":
-            yield annotation
 
 
 class _PageAttachment:

@@ -103,11 +103,15 @@ def _jpeg(path: Path, image: Image.Image, pdf: Pdf) -> _PdfImage:
         "/ColorSpace": _color_space(image, mode, pdf),
         "/Filter": Name.DCTDecode,
     }
-    if mode == "CMYK" and "adobe" in image.info:
-        # Adobe's programs write CMYK inverted, with a marker.
+    if _is_inverted(image, mode):
         fields["/Decode"] = Array([1, 0] * 4)
     _set(stream, fields)
     return _PdfImage(stream, image.width, image.height, _dpi(image), _orientation(image))
+
+
+def _is_inverted(image: Image.Image, mode: str) -> bool:
+    """Whether it is a CMYK image of Adobe's programs: they write them inverted, with a marker."""
+    return mode == "CMYK" and "adobe" in image.info
 
 
 def _flate(frame: Image.Image, pdf: Pdf) -> _PdfImage:
@@ -128,15 +132,25 @@ def _flate(frame: Image.Image, pdf: Pdf) -> _PdfImage:
 
 def _plain_and_mask(frame: Image.Image, pdf: Pdf) -> tuple[Image.Image, Stream | None]:
     """The frame with 8 bits for each color, and its transparency; None if it is opaque."""
-    if "A" in frame.getbands() or "transparency" in frame.info:
-        rgba = frame.convert("RGBA")
-        is_gray = frame.mode in ("LA", "La")
-        return rgba.convert("L" if is_gray else "RGB"), _mask(rgba, pdf)
+    if not has_transparency(frame):
+        return _with_eight_bits(frame), None
+    rgba = frame.convert("RGBA")
+    is_gray = frame.mode in ("LA", "La")
+    return rgba.convert("L" if is_gray else "RGB"), _mask(rgba, pdf)
+
+
+def has_transparency(image: Image.Image) -> bool:
+    """Whether the image may have pixels that are not opaque."""
+    return "A" in image.getbands() or "transparency" in image.info
+
+
+def _with_eight_bits(frame: Image.Image) -> Image.Image:
+    """An opaque frame with 8 bits for each color."""
     if frame.mode.startswith("I;16") or frame.mode == "I":
-        return _eight_bits(frame), None
+        return _upper_bits(frame)
     if frame.mode in _COLOR_SPACES:
-        return frame, None
-    return frame.convert("RGB"), None
+        return frame
+    return frame.convert("RGB")
 
 
 def _mask(rgba: Image.Image, pdf: Pdf) -> Stream | None:
@@ -219,7 +233,7 @@ def _add_page(pdf: Pdf, image: _PdfImage) -> None:
     pdf.pages.append(pikepdf.Page(pdf.make_indirect(page)))
 
 
-def _eight_bits(frame: Image.Image) -> Image.Image:
+def _upper_bits(frame: Image.Image) -> Image.Image:
     """An image of 16 bits per pixel, reduced to the upper 8 bits."""
     scaled: Any = frame.convert("I")
     return scaled.point(lambda value: value * (1 / 256)).convert("L")  # pyright: ignore

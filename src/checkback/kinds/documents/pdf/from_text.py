@@ -20,7 +20,10 @@ def read_text(path: Path) -> str:
     """The text of a file: UTF-8, UTF-16 with a byte order mark, or else Windows-1252."""
     if path.stat().st_size > MAX_TEXT_BYTES:
         raise failures.too_large("The text", f"{MAX_TEXT_BYTES >> 20} MB")
-    content = path.read_bytes()
+    return _decoded(path.read_bytes())
+
+
+def _decoded(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
     try:

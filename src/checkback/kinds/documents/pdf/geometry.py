@@ -47,13 +47,12 @@ class PageView:
         return pikepdf.Array([round(value, 3) for value in (across[0], up[0], across[1], up[1])])
 
     def _point(self, x: float, y: float) -> tuple[float, float]:
-        if self.rotation == 90:
-            return self.left + y, self.bottom + x
-        if self.rotation == 180:
-            return self.right - x, self.bottom + y
-        if self.rotation == 270:
-            return self.right - y, self.top - x
-        return self.left + x, self.top - y
+        return {
+            0: (self.left + x, self.top - y),
+            90: (self.left + y, self.bottom + x),
+            180: (self.right - x, self.bottom + y),
+            270: (self.right - y, self.top - x),
+        }[self.rotation]
 
 
 def view(page: pikepdf.Page) -> PageView:
@@ -71,12 +70,16 @@ def _intersection(one: _Box, other: _Box) -> _Box | None:
 
 def _box(value: object) -> _Box | None:
     """The corners of a box in order; None if it is not a box or is empty."""
-    if not isinstance(value, pikepdf.Array) or len(value) != 4:
-        return None
     try:
-        x1, y1, x2, y2 = (float(str(number)) for number in value)
-    except ValueError:
+        x1, y1, x2, y2 = _numbers(value)
+    except ValueError:  # another number of values, or not numbers
         return None
     if x1 == x2 or y1 == y2:
         return None
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+
+def _numbers(value: object) -> list[float]:
+    """The numbers of an array; empty for another object."""
+    items = value if isinstance(value, pikepdf.Array) else ()
+    return [float(str(number)) for number in items]

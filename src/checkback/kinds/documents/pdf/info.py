@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from pikepdf import Name, Pdf
 from pikepdf.models.metadata import decode_pdf_date
 
 from checkback.kinds.documents import failures
+from checkback.kinds.documents.pdf.annotations import annotations_of
 from checkback.kinds.documents.pdf.geometry import view
 
 MAX_FIELDS = 20_000
@@ -25,14 +27,18 @@ def information(path: Path, pdf: Pdf, *, password_given: bool) -> dict[str, Any]
     if not pdf.pages:
         raise failures.invalid_document()
     info: dict[str, Any] = {"PageCount": len(pdf.pages)}
-    docinfo = pdf.docinfo
-    info |= {name: _text(docinfo.get(key)) for name, key in _TEXTS.items()}
-    info |= {name: _moment(docinfo.get(key)) for name, key in _DATED.items()}
+    info |= _metadata(pdf.docinfo)
     info["Bookmarks"] = _has_outline(pdf)
     info["FileSize"] = path.stat().st_size
     info["PdfVersion"] = pdf.pdf_version
     info["PageRectangle"] = _rectangle(pdf)
     return info | _protection(pdf, password_given=password_given)
+
+
+def _metadata(docinfo: Any) -> dict[str, Any]:
+    texts = {name: _text(docinfo.get(key)) for name, key in _TEXTS.items()}
+    moments = {name: _moment(docinfo.get(key)) for name, key in _DATED.items()}
+    return texts | moments
 
 
 def form_fields(pdf: Pdf) -> list[dict[str, Any]]:
@@ -43,11 +49,8 @@ def form_fields(pdf: Pdf) -> list[dict[str, Any]]:
     if form is None:
         return []
     pages = _PageIndexes(pdf)
-    fields: list[dict[str, Any]] = []
-    for field in filter(_has_type, pdf.acroform.fields):
-        if len(fields) >= MAX_FIELDS:
-            break
-        fields.append(_field(field, pages))
+    typed = islice(filter(_has_type, pdf.acroform.fields), MAX_FIELDS)
+    fields = [_field(field, pages) for field in typed]
     if not fields and "/XFA" in form:
         raise failures.unsupported(
             "An XFA form", "Open it in its own program and save it as an ordinary PDF."
@@ -74,10 +77,10 @@ def _value(field: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, pikepdf.Array):
-        return ", ".join(str(item) for item in cast("Any", value))
-    text = str(value)
-    is_name = isinstance(value, pikepdf.Object) and text.startswith("/")
-    return text.removeprefix("/") if is_name else text
+        return ", ".join(map(str, cast("Any", value)))
+    if isinstance(value, pikepdf.Object):
+        return str(value).removeprefix("/")  # the slash of a name
+    return str(value)
 
 
 def _type(kind: str, flags: int) -> str:
@@ -102,10 +105,8 @@ class _PageIndexes:
         self._widgets: dict[tuple[int, int], int] = {}
         for index, page in enumerate(pdf.pages):
             self._pages[page.obj.objgen] = index
-            annotations: Any = page.obj.get("/Annots")
-            if isinstance(annotations, pikepdf.Array):
-                for annotation in cast("Any", annotations):
-                    self._widgets.setdefault(annotation.objgen, index)
+            for annotation in annotations_of(page):
+                self._widgets.setdefault(annotation.objgen, index)
 
     def of_field(self, field: Any) -> int | None:
         """The page of the field's first widget with a known page."""

@@ -29,7 +29,7 @@ def merge(
             with open_with(part, password) as source:
                 if len(merged.pages) + len(source.pages) > max_pages:
                     raise failures.too_many_pages(max_pages)
-                _refuse_dynamic_form(source)
+                refuse_dynamic_form(source)
                 merged.add_pages_from(source)
                 _carry_form_defaults(source, merged)
                 _carry_attachments(source, merged)
@@ -51,7 +51,7 @@ def open_with(path: Path, password: str) -> Pdf:
         return Pdf.open(path)
 
 
-def _refuse_dynamic_form(source: Pdf) -> None:
+def refuse_dynamic_form(source: Pdf) -> None:
     """Refuse a form with XFA only: its one page only says that another reader is needed."""
     form = source.Root.get(Name.AcroForm)
     if form is not None and Name.XFA in form and not list(source.acroform.fields):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any
 
-import pikepdf
 from pikepdf import Array, Dictionary, Name, Pdf, Stream
 
+from checkback.kinds.documents.pdf.annotations import annotations_of, is_widget
 from checkback.kinds.documents.pdf.render import rendered
 
 DPI = 200
@@ -74,9 +74,14 @@ def _drop_lost_fields(pdf: Pdf) -> None:
     if Name.AcroForm not in pdf.Root:
         return
     widgets = _widgets(pdf)
-    if not widgets:
+    if widgets:
+        _drop_fields_without(pdf, widgets)
+    else:
         del pdf.Root[Name.AcroForm]
-        return
+
+
+def _drop_fields_without(pdf: Pdf, widgets: set[tuple[int, int]]) -> None:
+    """Remove the fields that none of these widgets displays."""
     for field in list(pdf.acroform.fields):
         shown = [widget.obj.objgen for widget in pdf.acroform.get_annotations_for_field(field)]
         if widgets.isdisjoint(shown):
@@ -87,14 +92,6 @@ def _widgets(pdf: Pdf) -> set[tuple[int, int]]:
     """The object ids of the widgets on all pages."""
     widgets: set[tuple[int, int]] = set()
     for page in pdf.pages:
-        for annotation in _annotations(page):
-            if annotation.get(Name.Subtype) == Name.Widget:
-                widgets.add(annotation.objgen)
+        shown = filter(is_widget, annotations_of(page))
+        widgets.update(widget.objgen for widget in shown)
     return widgets
-
-
-def _annotations(page: pikepdf.Page) -> list[Any]:
-    annotations = page.obj.get(Name.Annots)
-    if not isinstance(annotations, Array):
-        return []
-    return [annotation for annotation in annotations if isinstance(annotation, Dictionary)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 from pikepdf import Pdf
 
@@ -19,13 +20,17 @@ def split(source: Pdf, groups: Sequence[Sequence[int]]) -> Iterator[bytes]:
     """The PDF of each group of pages, the first page being 0."""
     outlines = "preserve" if len(groups) <= MAX_PARTS_WITH_OUTLINES else "ignore"
     for group in groups:
-        with Pdf.new() as part:
-            part.add_pages_from(source, list(group), outlines=outlines)
-            # Pages often share one list of all fonts and images of the document.
-            part.remove_unreferenced_resources()
-            content = BytesIO()
-            part.save(content)
-        yield content.getvalue()
+        yield _part(source, group, outlines)
+
+
+def _part(source: Pdf, group: Sequence[int], outlines: Literal["preserve", "ignore"]) -> bytes:
+    content = BytesIO()
+    with Pdf.new() as part:
+        part.add_pages_from(source, list(group), outlines=outlines)
+        # Pages often share one list of all fonts and images of the document.
+        part.remove_unreferenced_resources()
+        part.save(content)
+    return content.getvalue()
 
 
 def part_suffix(group: Sequence[int]) -> str:

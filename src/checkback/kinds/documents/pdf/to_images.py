@@ -39,15 +39,21 @@ def _output_images(
     """Keep one file for each page."""
     if len(indexes) > MAX_FILES:
         raise failures.too_many_pages(MAX_FILES)
-    image_format, options = _SAVE[extension]
-    if work.options.jpeg_quality is not None and extension == "jpg":
-        options = {"quality": work.options.jpeg_quality}
+    image_format, options = _format(extension, work.options.jpeg_quality)
     for done, index in enumerate(indexes, 1):
         target = work.folder / f"page-{index}"
         with rendered(document, index, dpi=dpi) as image:
             image.save(target, image_format, dpi=(dpi, dpi), **options)
         work.output(target, extension, suffix=f"_{index + 1}")
         work.page_done(done, len(indexes))
+
+
+def _format(extension: str, jpeg_quality: int | None) -> tuple[str, dict[str, Any]]:
+    """Pillow's name of a format, and how files of the format are saved."""
+    image_format, options = _SAVE[extension]
+    if jpeg_quality is not None and extension == "jpg":
+        options = {"quality": jpeg_quality}
+    return image_format, options
 
 
 def _tiff(work: DocumentWork, document: Any, indexes: list[int], dpi: float) -> Path:

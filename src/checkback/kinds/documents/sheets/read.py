@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import python_calamine
 
@@ -48,42 +49,49 @@ def read_sheet(path: Path, worksheet_index: str, *, max_cells: int = MAX_CELLS) 
     ``invalid_document``.
     """
     file_type = sniff(path)
-    if file_type is FileType.ENCRYPTED_OFFICE:
-        raise failures.password_needed()
     if file_type is FileType.TEXT:
         sheet_number(worksheet_index, 1)
         return Sheet("csv", 1, _read_csv(path, max_cells))
-    if file_type not in SPREADSHEETS:
-        raise failures.invalid_document("a spreadsheet")
+    _check_type(file_type)
     with _open(path) as workbook:
         names = workbook.sheet_names
         number = sheet_number(worksheet_index, len(names))
         return Sheet(names[number - 1], number, _read_rows(workbook, number - 1, max_cells))
 
 
+def _check_type(file_type: FileType) -> None:
+    """Refuse a file that is encrypted or is not a spreadsheet."""
+    if file_type is FileType.ENCRYPTED_OFFICE:
+        raise failures.password_needed()
+    if file_type not in SPREADSHEETS:
+        raise failures.invalid_document("a spreadsheet")
+
+
 def sheet_number(worksheet_index: str, count: int) -> int:
     """The number of the worksheet, from 1."""
-    text = worksheet_index.strip()
-    if text and not text.lstrip("-").isdecimal():
-        raise failures.invalid_option(
-            "worksheet_index", "the number of a worksheet, from 1", worksheet_index
-        )
-    number = int(text or "1") or 1
+    number = _whole_number(worksheet_index) or 1
     if not 1 <= number <= count:
         raise failures.index_out_of_range(number, count)
     return number
+
+
+def _whole_number(worksheet_index: str) -> int:
+    """The number in the argument; 0 for a blank text."""
+    text = worksheet_index.strip() or "0"
+    if not text.lstrip("-").isdecimal():
+        raise failures.invalid_option(
+            "worksheet_index", "the number of a worksheet, from 1", worksheet_index
+        )
+    return int(text)
 
 
 def cell_counts(path: Path) -> list[int]:
     """The number of cells of each worksheet."""
     if sniff(path) is FileType.ENCRYPTED_OFFICE:
         raise failures.password_needed()
-    counts: list[int] = []
     with _open(path) as workbook:
-        for index in range(len(workbook.sheet_names)):
-            sheet = workbook.get_sheet_by_index(index)
-            counts.append(sheet.height * sheet.width)
-    return counts
+        sheets = map(workbook.get_sheet_by_index, range(len(workbook.sheet_names)))
+        return [sheet.height * sheet.width for sheet in sheets]
 
 
 def _open(path: Path) -> python_calamine.CalamineWorkbook:
@@ -100,22 +108,26 @@ def _read_rows(
     workbook: python_calamine.CalamineWorkbook, index: int, max_cells: int
 ) -> list[list[Value]]:
     sheet = workbook.get_sheet_by_index(index)
-    if sheet.total_height * sheet.total_width > max_cells:
-        raise failures.too_large("The worksheet", f"{max_cells:,} cells")
+    _check_size("The worksheet", sheet.total_height * sheet.total_width, max_cells)
     return [[plain(value) for value in row] for row in sheet.to_python(skip_empty_area=False)]
+
+
+def _check_size(what: str, cells: int, max_cells: int) -> None:
+    if cells > max_cells:
+        raise failures.too_large(what, f"{max_cells:,} cells")
 
 
 def plain(value: object) -> Value:
     """The value of a cell: dates and times in ISO 8601, whole numbers without a decimal point."""
     if isinstance(value, bool | str | int):
         return value
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 1 << 53 else value
-    if isinstance(value, dt.datetime):
-        return value.isoformat(sep="T", timespec="auto")
-    if isinstance(value, dt.date | dt.time):
-        return value.isoformat()
-    return _duration(value) if isinstance(value, dt.timedelta) else ""
+    convert = _CONVERSIONS.get(type(value))
+    return convert(value) if convert is not None else ""
+
+
+def _number(value: float) -> int | float:
+    """An integer if the number is one and its digits are exact."""
+    return int(value) if value.is_integer() and abs(value) < 1 << 53 else value
 
 
 def _duration(value: dt.timedelta) -> str:
@@ -126,17 +138,24 @@ def _duration(value: dt.timedelta) -> str:
     return f"{sign}{hours:02.0f}:{minutes:02.0f}:{rest:02.0f}"
 
 
+_CONVERSIONS: Mapping[type, Callable[[Any], Value]] = {
+    float: _number,
+    dt.datetime: dt.datetime.isoformat,
+    dt.date: dt.date.isoformat,
+    dt.time: dt.time.isoformat,
+    dt.timedelta: _duration,
+}
+
+
 def _read_csv(path: Path, max_cells: int) -> list[list[Value]]:
     text = read_text(path)
     csv.field_size_limit(1 << 24)
     try:
-        rows = _bounded(csv.reader(text.splitlines(keepends=True), _dialect(text)), max_cells)
+        reader = csv.reader(text.splitlines(keepends=True), _dialect(text))
+        rows = _bounded(reader, max_cells)
     except csv.Error:
         raise failures.invalid_document("a CSV file") from None
-    width = max(map(len, rows), default=0)
-    if width * len(rows) > max_cells:
-        raise failures.too_large("The CSV file", f"{max_cells:,} cells")
-    return [[*row, *[""] * (width - len(row))] for row in rows]
+    return _rectangular(rows, max_cells)
 
 
 def _bounded(reader: Iterator[list[str]], max_cells: int) -> list[list[Value]]:
@@ -144,10 +163,16 @@ def _bounded(reader: Iterator[list[str]], max_cells: int) -> list[list[Value]]:
     cells = 0
     for row in reader:
         cells += max(1, len(row))
-        if cells > max_cells:
-            raise failures.too_large("The CSV file", f"{max_cells:,} cells")
+        _check_size("The CSV file", cells, max_cells)
         rows.append(list(row))
     return rows
+
+
+def _rectangular(rows: list[list[Value]], max_cells: int) -> list[list[Value]]:
+    """The rows, all as long as the longest one."""
+    width = max(map(len, rows), default=0)
+    _check_size("The CSV file", width * len(rows), max_cells)
+    return [[*row, *[""] * (width - len(row))] for row in rows]
 
 
 def _dialect(text: str) -> type[csv.Dialect]:

@@ -50,13 +50,20 @@ def to_html(sheet: Sheet) -> str:
 
 def to_txt(sheet: Sheet) -> str:
     """Columns aligned with spaces, numbers to the right, lines ending with CRLF."""
-    texts = [[" ".join(shown(value).split()) for value in row] for row in sheet.rows]
+    texts = [list(map(_one_line, row)) for row in sheet.rows]
     widths = [max(map(_columns, column), default=0) for column in zip(*texts, strict=True)]
-    lines: list[str] = []
-    for row, values in zip(texts, sheet.rows, strict=True):
-        rights = map(_is_number, values)
-        lines.append("  ".join(map(_padded, row, widths, rights)).rstrip())
-    return "".join(f"{line}\r\n" for line in lines)
+    lines = [_aligned(*row, widths) for row in zip(texts, sheet.rows, strict=True)]
+    return "".join(lines)
+
+
+def _one_line(value: Value) -> str:
+    return " ".join(shown(value).split())
+
+
+def _aligned(texts: list[str], values: list[Value], widths: list[int]) -> str:
+    """A line with the texts of the values, each as wide as its column."""
+    cells = map(_padded, texts, widths, map(is_number, values))
+    return "  ".join(cells).rstrip() + "\r\n"
 
 
 def to_xml(sheet: Sheet) -> str:
@@ -88,12 +95,13 @@ def shown(value: Value) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _is_number(value: Value) -> bool:
+def is_number(value: Value) -> bool:
+    """Whether a value is shown at the right of its cell."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _align(value: Value) -> str:
-    return ' class="n"' if _is_number(value) else ""
+    return ' class="n"' if is_number(value) else ""
 
 
 def _xml(text: str) -> str:

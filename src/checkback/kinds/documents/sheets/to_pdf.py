@@ -4,9 +4,10 @@ tables of values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, product
 from pathlib import Path
 
 import pikepdf
@@ -25,7 +26,7 @@ from checkback.kinds.documents.sheets.read import (
     read_sheet,
     sheet_number,
 )
-from checkback.kinds.documents.sheets.sheet_export import shown
+from checkback.kinds.documents.sheets.sheet_export import is_number, shown
 
 MAX_CELLS = 500_000
 """20,000 rows of 20 columns take LibreOffice 22 s and 1,251 pages."""
@@ -85,7 +86,7 @@ def _by_libreoffice(
     target = folder / "worksheet.pdf"
     with pikepdf.open(whole) as pdf:
         pages = _pages_of_sheet(pdf, number, len(counts), one_page_sheets=autosize)
-        if pages is None:
+        if not pages:
             return _values_only(path, number, target)
         save_pages(pdf, pages, target)
     return target
@@ -93,34 +94,32 @@ def _by_libreoffice(
 
 def _pages_of_sheet(
     pdf: pikepdf.Pdf, number: int, count: int, *, one_page_sheets: bool
-) -> list[int] | None:
-    """The pages that LibreOffice made from one worksheet; None if they cannot be determined.
+) -> list[int]:
+    """The pages that LibreOffice made from one worksheet; empty if they cannot be determined.
 
     LibreOffice makes a bookmark for each worksheet, and no page for one that is empty or hidden.
     """
     total = len(pdf.pages)
-    if one_page_sheets:
-        return [number - 1] if total == count else None
-    starts = _bookmarked_pages(pdf)
+    starts = list(range(total)) if one_page_sheets else _bookmarked_pages(pdf)
     if len(starts) != count or starts != sorted(starts):
-        return None
-    end = starts[number] if number < count else total
-    return list(range(starts[number - 1], end)) or None
+        return []
+    ends = [*starts[1:], total]
+    return list(range(starts[number - 1], ends[number - 1]))
 
 
 def _bookmarked_pages(pdf: pikepdf.Pdf) -> list[int]:
     """The page of each top-level bookmark, in the order of the outline."""
     positions = {page.obj.objgen: index for index, page in enumerate(pdf.pages)}
-    pages: list[int] = []
     with pdf.open_outline() as outline:
-        for item in outline.root:
-            destination = item.destination
-            if not isinstance(destination, pikepdf.Array) or not len(destination):
-                continue
-            index = positions.get(destination[0].objgen)
-            if index is not None:
-                pages.append(index)
-    return pages
+        targets = [_target(item.destination) for item in outline.root]
+    return [positions[target] for target in targets if target in positions]
+
+
+def _target(destination: object) -> tuple[int, int] | None:
+    """The object id of the page that a bookmark opens."""
+    if isinstance(destination, pikepdf.Array) and len(destination):
+        return destination[0].objgen
+    return None
 
 
 def _values_only(path: Path, number: int, target: Path) -> Path:
@@ -159,13 +158,13 @@ def tables_to_pdf(sheets: list[Sheet], target: Path, *, autosize: bool, max_page
     for sheet in sheets:
         grid = _lay_out(sheet, face, autosize)
         canvas.setPageSize(grid.size)
-        for start in range(0, max(1, len(sheet.rows)), grid.rows):
-            for first, last in grid.bands:
-                count += 1
-                if count > max_pages:
-                    raise failures.too_many_pages(max_pages)
-                _draw(canvas, face, sheet, grid, (first, last), start)
-                canvas.showPage()
+        starts = range(0, max(1, len(sheet.rows)), grid.rows)
+        for start, band in product(starts, grid.bands):
+            count += 1
+            if count > max_pages:
+                raise failures.too_many_pages(max_pages)
+            _draw(canvas, face, sheet, grid, band, start)
+            canvas.showPage()
     canvas.save()
     return count
 
@@ -224,9 +223,17 @@ def _draw(
         _draw_rules(canvas, edges, top, len(rows))
     baseline = top - ROW_HEIGHT + PADDING
     for row in rows:
-        for value, left, width in zip(row[first:last], edges, widths, strict=False):
-            _draw_cell(canvas, face, value, left, width, baseline)
+        cells = zip(row[first:last], edges, widths, strict=False)
+        _draw_cells(canvas, face, cells, baseline)
         baseline -= ROW_HEIGHT
+
+
+def _draw_cells(
+    canvas: Canvas, face: Typeface, cells: Iterable[tuple[Value, float, float]], baseline: float
+) -> None:
+    """Draw the values of a row, each with its left edge and its width."""
+    for value, left, width in cells:
+        _draw_cell(canvas, face, value, left, width, baseline)
 
 
 def _draw_rules(canvas: Canvas, edges: list[float], top: float, rows: int) -> None:
@@ -244,7 +251,7 @@ def _draw_cell(
     if not text:
         return
     x = left + PADDING
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if is_number(value):
         x = left + width - PADDING - face.width(text, SIZE)
     draw_line(canvas, face, text, x, baseline, SIZE)
 
@@ -258,11 +265,7 @@ def _fitting(face: Typeface, text: str, width: float) -> str:
     text = text[:200]
     if face.width(text, SIZE) <= width:
         return text
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if face.width(text[:middle] + "…", SIZE) <= width:
-            low = middle
-        else:
-            high = middle - 1
-    return text[:low] + "…"
+    count = bisect_right(
+        range(1, len(text) + 1), width, key=lambda end: face.width(text[:end] + "…", SIZE)
+    )
+    return text[:count] + "…"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -31,8 +33,6 @@ _FORMATS = {
     name.lower(): name
     for name in ("Letter", "Legal", "Tabloid", "Ledger", *(f"A{number}" for number in range(7)))
 }
-_NO_TEMPLATE = "<span></span>"
-"""Without a template, a header shows the date and the title, and a footer the URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +64,30 @@ class PrintOptions:
             return {}
         return {
             "display_header_footer": True,
-            "header_template": self.header or _NO_TEMPLATE,
-            "footer_template": self.footer or _NO_TEMPLATE,
+            "header_template": _template(self.header),
+            "footer_template": _template(self.footer),
         }
 
     def _margins(self) -> PdfMargins:
         """One to four lengths, in the order of CSS."""
-        parts = re.split(r"[\s,]+", self.margins.strip() or DEFAULT_MARGIN)
-        lengths = [_pixels(part) for part in parts]
-        if len(lengths) > 4 or not all(_is_between(length, 0, 2000) for length in lengths):
+        text = self.margins.strip() or DEFAULT_MARGIN
+        lengths = _lengths(re.split(r"[\s,]+", text), 0, 2000)
+        if not 1 <= len(lengths) <= 4:
             raise failures.invalid_option(
                 "margins", "one to four lengths, as in 10mm 5mm", self.margins
             )
-        top, right, bottom, left = _four([f"{length}px" for length in lengths])
+        top, right, bottom, left = _four(lengths)
         return {"top": top, "right": right, "bottom": bottom, "left": left}
+
+    @property
+    def load_state(self) -> Literal["domcontentloaded", "networkidle"]:
+        """How far a page must be loaded before it is printed."""
+        return "domcontentloaded" if self.do_not_wait_full_load else "networkidle"
+
+    @property
+    def media(self) -> Literal["print", "screen"]:
+        """The media whose styles apply."""
+        return "screen" if self.media_type == "screen" else "print"
 
     def _landscape(self) -> bool:
         orientation = self.orientation.strip().lower()
@@ -89,12 +99,28 @@ class PrintOptions:
         size = self.paper_size.strip() or "A4"
         if size.lower() in _FORMATS:
             return {"format": _FORMATS[size.lower()]}
-        lengths = [_pixels(part) for part in re.split(r"[\s,x]+(?=[\d.])", size)]
-        if len(lengths) != 2 or not all(_is_between(length, 36, 19_200) for length in lengths):
+        return self._custom_paper(size)
+
+    def _custom_paper(self, size: str) -> dict[str, str]:
+        lengths = _lengths(re.split(r"[\s,x]+(?=[\d.])", size), 36, 19_200)
+        if len(lengths) != 2:
             raise failures.invalid_option(
                 "paper_size", "A4, Letter and so on, or a width and height in mm", self.paper_size
             )
-        return {"width": f"{lengths[0]}px", "height": f"{lengths[1]}px"}
+        width, height = lengths
+        return {"width": width, "height": height}
+
+
+def _template(text: str) -> str:
+    """A template, also for an empty text: else a header shows the date, and a footer the URL."""
+    return text or "<span></span>"
+
+
+def _lengths(texts: list[str], minimum: float, maximum: float) -> list[str]:
+    """The lengths in pixels; empty if one is not a length or is out of bounds."""
+    lengths = list(map(_pixels, texts))
+    is_valid = all(_is_between(length, minimum, maximum) for length in lengths)
+    return [f"{length}px" for length in lengths] if is_valid else []
 
 
 def _pixels(text: str) -> float | None:
@@ -130,9 +156,7 @@ async def print_page(
         )
         bundle = PageCapture(url, datetime.now(UTC).isoformat(), (1440, 900))
         await visit.go(bundle)
-        await visit.settle(
-            bundle, "domcontentloaded" if options.do_not_wait_full_load else "networkidle"
-        )
+        await visit.settle(bundle, options.load_state)
         return await _print(session, visit.page, options, arguments)
 
 
@@ -149,24 +173,32 @@ async def print_html(
 ) -> bytes:
     """The PDF of HTML. Without ``egress`` nothing is loaded and no script runs."""
     arguments = options.for_playwright()
-    settings: dict[str, Any] = {}
-    if egress is None:
-        settings = {"java_script_enabled": False, "offline": True}
-    async with session.context(egress or NOWHERE, **settings) as context:
-        if egress is None:
-            await context.route("**/*", _refuse)
+    async with _html_context(session, egress) as context:
         page = await context.new_page()
-        await _show(context, page, html, options)
+        await _show(page, html, options)
         return await _print(session, page, options, arguments)
 
 
-async def _show(context: BrowserContext, page: Page, html: str, options: PrintOptions) -> None:
-    wait: Literal["domcontentloaded", "networkidle"] = (
-        "domcontentloaded" if options.do_not_wait_full_load else "networkidle"
-    )
+def _html_context(
+    session: BrowserSession, egress: Egress | None
+) -> AbstractAsyncContextManager[BrowserContext]:
+    if egress is None:
+        return _offline_context(session)
+    return session.context(egress)
+
+
+@asynccontextmanager
+async def _offline_context(session: BrowserSession) -> AsyncGenerator[BrowserContext]:
+    """A context in which nothing is loaded and no script runs."""
+    async with session.context(NOWHERE, java_script_enabled=False, offline=True) as context:
+        await context.route("**/*", _refuse)
+        yield context
+
+
+async def _show(page: Page, html: str, options: PrintOptions) -> None:
     try:
         async with asyncio.timeout(LOAD_SECONDS + 5):
-            await page.set_content(html, wait_until=wait, timeout=LOAD_SECONDS * 1000)
+            await page.set_content(html, wait_until=options.load_state, timeout=LOAD_SECONDS * 1000)
     except (PlaywrightTimeout, TimeoutError):
         # The page is printed even if an image never loads.
         return
@@ -181,10 +213,9 @@ async def _refuse(route: Route) -> None:
 async def _print(
     session: BrowserSession, page: Page, options: PrintOptions, arguments: dict[str, Any]
 ) -> bytes:
-    media = "screen" if options.media_type == "screen" else "print"
     try:
         async with asyncio.timeout(PRINT_SECONDS):
-            await page.emulate_media(media=media)
+            await page.emulate_media(media=options.media)
             return await page.pdf(**arguments)
     except (TimeoutError, PlaywrightTimeout) as error:
         await session.kill()

@@ -14,6 +14,8 @@ from typing import Any
 import pypdfium2
 from pikepdf import Array, Dictionary, Name, Pdf
 
+from checkback.kinds.documents.pdf.annotations import annotations_of, is_widget
+
 
 def draw_widgets(pdf: Pdf, widgets: Sequence[Any]) -> None:
     """Give these widgets of ``pdf``, which have no appearance yet, their appearances."""
@@ -22,20 +24,29 @@ def draw_widgets(pdf: Pdf, widgets: Sequence[Any]) -> None:
     pdf.Root.AcroForm.NeedAppearances = True
     positions = _positions(pdf, {widget.objgen for widget in widgets})
     pages = sorted({page_index for page_index, _ in positions})
-    with Pdf.open(BytesIO(_drawn_copy(pdf, pages))) as drawn:
-        for page_index, position in positions:
-            widget = _annotations(pdf.pages[page_index])[position]
-            drawn_widget = _annotations(drawn.pages[page_index])[position]
-            appearance = drawn_widget.get(Name.AP)
-            if isinstance(appearance, Dictionary):
-                widget.AP = pdf.copy_foreign(drawn.make_indirect(appearance))
+    _copy_appearances(_drawn_copy(pdf, pages), pdf, positions)
+
+
+def _copy_appearances(copy: bytes, pdf: Pdf, positions: Sequence[tuple[int, int]]) -> None:
+    with Pdf.open(BytesIO(copy)) as drawn:
+        for position in positions:
+            _copy_appearance(drawn, pdf, *position)
+
+
+def _copy_appearance(drawn: Pdf, pdf: Pdf, page_index: int, position: int) -> None:
+    """Give a widget the appearance that it has in the copy."""
+    drawn_widget = annotations_of(drawn.pages[page_index])[position]
+    appearance = drawn_widget.get(Name.AP)
+    if isinstance(appearance, Dictionary):
+        widget = annotations_of(pdf.pages[page_index])[position]
+        widget.AP = pdf.copy_foreign(drawn.make_indirect(appearance))
 
 
 def _positions(pdf: Pdf, object_ids: set[tuple[int, int]]) -> list[tuple[int, int]]:
     """The page of each of these annotations, and its position among those of the page."""
     positions: list[tuple[int, int]] = []
     for page_index, page in enumerate(pdf.pages):
-        for position, annotation in enumerate(_annotations(page)):
+        for position, annotation in enumerate(annotations_of(page)):
             if isinstance(annotation, Dictionary) and annotation.objgen in object_ids:
                 positions.append((page_index, position))
     return positions
@@ -47,28 +58,26 @@ def flatten(pdf: Pdf) -> None:
         draw_widgets(pdf, _undrawn_widgets(pdf))
         pdf.Root.AcroForm.NeedAppearances = False
     pdf.flatten_annotations()
-    for page in pdf.pages:
-        if Name.Annots in page.obj:
-            page.obj.Annots = Array(_without_widgets(page))
+    for page in filter(_has_annotations, pdf.pages):
+        page.obj.Annots = Array(_without_widgets(page))
     if Name.AcroForm in pdf.Root:
         del pdf.Root[Name.AcroForm]
+
+
+def _has_annotations(page: Any) -> bool:
+    return Name.Annots in page.obj
 
 
 def _undrawn_widgets(pdf: Pdf) -> list[Any]:
     widgets: list[Any] = []
     for page in pdf.pages:
-        for annotation in _annotations(page):
-            if _is_widget(annotation) and Name.AP not in annotation:
-                widgets.append(annotation)
+        shown = filter(is_widget, annotations_of(page))
+        widgets += [widget for widget in shown if Name.AP not in widget]
     return widgets
 
 
 def _without_widgets(page: Any) -> list[Any]:
-    return [annotation for annotation in _annotations(page) if not _is_widget(annotation)]
-
-
-def _is_widget(annotation: Any) -> bool:
-    return isinstance(annotation, Dictionary) and annotation.get(Name.Subtype) == Name.Widget
+    return [annotation for annotation in annotations_of(page) if not is_widget(annotation)]
 
 
 def _drawn_copy(pdf: Pdf, pages: Sequence[int]) -> bytes:
@@ -84,8 +93,3 @@ def _drawn_copy(pdf: Pdf, pages: Sequence[int]) -> bytes:
     finally:
         document.close()
     return target.getvalue()
-
-
-def _annotations(page: Any) -> Any:
-    annotations = page.obj.get(Name.Annots)
-    return annotations if isinstance(annotations, Array) else []

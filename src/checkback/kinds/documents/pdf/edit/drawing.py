@@ -18,7 +18,7 @@ from checkback.kinds.documents import failures
 from checkback.kinds.documents.args.making_args import AnnotationItem, ImageItem
 from checkback.kinds.documents.files.sniff import IMAGES, FileType, sniff
 from checkback.kinds.documents.pdf.edit.fonts import typeface
-from checkback.kinds.documents.pdf.from_images import DEFAULT_DPI, MAX_PIXELS
+from checkback.kinds.documents.pdf.from_images import DEFAULT_DPI, MAX_PIXELS, has_transparency
 from checkback.kinds.documents.pdf.from_text import draw_line
 from checkback.kinds.documents.pdf.geometry import PageView, view
 from checkback.kinds.documents.pdf.merge import open_with
@@ -53,16 +53,25 @@ def draw_over(pdf: Pdf, drawings: Mapping[int, Sequence[Any]]) -> None:
     """
     if not drawings:
         return
+    views = {index: view(pdf.pages[index]) for index in drawings}
+    _lay_over(pdf, _drawn(drawings, views), views)
+
+
+def _drawn(drawings: Mapping[int, Sequence[Any]], views: Mapping[int, PageView]) -> BytesIO:
+    """A PDF with a page for each page to draw over."""
     content = BytesIO()
     canvas = Canvas(content, pageCompression=1)
-    views = {index: view(pdf.pages[index]) for index in drawings}
     for index, functions in drawings.items():
         _draw_page(canvas, views[index], functions)
     canvas.save()
+    return content
+
+
+def _lay_over(pdf: Pdf, content: BytesIO, views: Mapping[int, PageView]) -> None:
     with Pdf.open(content) as overlay:
-        for number, index in enumerate(drawings):
+        for number, (index, page) in enumerate(views.items()):
             # The overlay is rotated with the page, so that it is displayed upright.
-            pdf.pages[index].add_overlay(overlay.pages[number], views[index].box)
+            pdf.pages[index].add_overlay(overlay.pages[number], page.box)
 
 
 def _draw_page(canvas: Canvas, page: PageView, functions: Sequence[Any]) -> None:
@@ -153,21 +162,23 @@ def _loaded(path: Path) -> Image.Image:
     with Image.open(path) as image:
         if image.width * image.height > MAX_PIXELS:
             raise failures.too_large("The image", f"{MAX_PIXELS // 1_000_000} megapixels")
-        has_alpha = "A" in image.getbands() or "transparency" in image.info
-        return image.convert("RGBA" if has_alpha else "RGB")
+        return image.convert("RGBA" if has_transparency(image) else "RGB")
 
 
 def image_box(item: ImageItem, width: float, height: float) -> DrawingBox:
     """The position of an image of that size. If one side is given, the image keeps its
     proportions.
     """
-    if item.width and item.height:
-        return DrawingBox(item.x, item.y, item.width, item.height)
+    box_width, box_height = _image_size(item, width, height)
+    return DrawingBox(item.x, item.y, box_width, box_height)
+
+
+def _image_size(item: ImageItem, width: float, height: float) -> tuple[float, float]:
     if item.width:
-        return DrawingBox(item.x, item.y, item.width, height * item.width / width)
+        return item.width, item.height or height * item.width / width
     if item.height:
-        return DrawingBox(item.x, item.y, width * item.height / height, item.height)
-    return DrawingBox(item.x, item.y, width, height)
+        return width * item.height / height, item.height
+    return width, height
 
 
 def draw_image(canvas: Canvas, page: PageView, image: DrawnImage, box: DrawingBox) -> None:

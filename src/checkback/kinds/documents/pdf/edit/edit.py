@@ -33,15 +33,21 @@ def edit(pdf: Pdf, args: EditArgs, images: Sequence[Path], log: Callable[[str], 
     order.
     """
     _draw(pdf, args, images)
-    undrawn: list[Any] = []
-    for number, item in enumerate(args.annotations, 1):
-        if not _is_text(item):
-            undrawn += add_field(pdf, item, _pages(pdf, item.pages), number)
+    undrawn = _add_fields(pdf, args.annotations)
     if args.fields:
         undrawn += fill(pdf, args.fields, log)
     draw_widgets(pdf, undrawn)
     if args.flatten:
         flatten(pdf)
+
+
+def _add_fields(pdf: Pdf, items: Sequence[AnnotationItem]) -> list[Any]:
+    """Make the new form fields; returns the widgets that must be drawn."""
+    undrawn: list[Any] = []
+    for number, item in enumerate(items, 1):
+        if not _is_text(item):
+            undrawn += add_field(pdf, item, _pages(pdf, item.pages), number)
+    return undrawn
 
 
 def _draw(pdf: Pdf, args: EditArgs, images: Sequence[Path]) -> None:
@@ -79,12 +85,16 @@ def _plan_text(pdf: Pdf, item: AnnotationItem, drawings: Drawings) -> list[Link]
     pages = _pages(pdf, item.pages)
     drawing.color(item.color)  # raises the failure of an invalid color
     if item.text:
-        for index in pages:
-            drawings.setdefault(index, []).append(partial(drawing.draw_text, item=item))
+        _add_drawing(drawings, pages, partial(drawing.draw_text, item=item))
     if not item.link:
         return []
     box = drawing.text_box(item)
     return [(index, box, item.link) for index in pages]
+
+
+def _add_drawing(drawings: Drawings, pages: Sequence[int], draw: Callable[..., None]) -> None:
+    for index in pages:
+        drawings.setdefault(index, []).append(draw)
 
 
 def _plan_image(pdf: Pdf, item: ImageItem, path: Path, drawings: Drawings) -> list[Link]:
@@ -97,7 +107,7 @@ def _plan_image(pdf: Pdf, item: ImageItem, path: Path, drawings: Drawings) -> li
         else:
             box = drawing.image_box(item, image.width, image.height)
             draw = partial(drawing.draw_image, image=image, box=box)
-            drawings.setdefault(index, []).append(draw)
+            _add_drawing(drawings, [index], draw)
         if item.link:
             links.append((index, box, item.link))
     return links

@@ -10,9 +10,10 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, groupby, product
 from pathlib import Path
 
 from reportlab.pdfbase import pdfmetrics
@@ -93,15 +94,13 @@ class Typeface:
         main = _main_font(self)
         if all(map(functools.partial(_has, main), text)):
             return [GlyphRun(text, main)]
-        runs: list[GlyphRun] = []
+        return self._mixed_runs(text)
+
+    def _mixed_runs(self, text: str) -> list[GlyphRun]:
+        """The text as runs, with the font of each character."""
         east_asian = _east_asian_font(text)
-        for character in text:
-            font = self._font_of(character, east_asian)
-            if runs and runs[-1].font == font:
-                runs[-1] = GlyphRun(runs[-1].text + character, font)
-            else:
-                runs.append(GlyphRun(character, font))
-        return runs
+        runs = groupby(text, key=lambda character: self._font_of(character, east_asian))
+        return [GlyphRun("".join(characters), font) for font, characters in runs]
 
     def width(self, text: str, size: float) -> float:
         """The width of the text in points."""
@@ -141,14 +140,8 @@ class Typeface:
 
     def _fitting(self, text: str, size: float, width: float) -> int:
         """How many characters of the text fit into ``width``; at least one."""
-        low, high = 1, len(text)
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self.width(text[:middle], size) <= width:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+        ends = range(1, len(text) + 1)
+        return max(1, bisect_right(ends, width, key=lambda end: self.width(text[:end], size)))
 
     def _font_of(self, character: str, east_asian: str) -> str:
         main = _main_font(self)
@@ -194,11 +187,15 @@ def _files() -> dict[str, Path]:
     """The TrueType fonts of this machine, by file name without its extension."""
     own_folders = (Path.home() / ".fonts", Path.home() / ".local/share/fonts")
     files: dict[str, Path] = {}
-    for folder in (*FOLDERS, *own_folders):
-        for root, _, names in os.walk(folder):
-            for name in filter(_is_true_type, names):
-                files.setdefault(Path(name).stem, Path(root) / name)
+    for path in chain.from_iterable(map(_true_type_files, (*FOLDERS, *own_folders))):
+        files.setdefault(path.stem, path)
     return files
+
+
+def _true_type_files(folder: str | Path) -> Iterator[Path]:
+    for root, _, names in os.walk(folder):
+        for name in filter(_is_true_type, names):
+            yield Path(root) / name
 
 
 def _is_true_type(name: str) -> bool:

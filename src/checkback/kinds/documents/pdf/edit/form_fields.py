@@ -30,15 +30,21 @@ def add_field(pdf: Pdf, item: AnnotationItem, pages: Sequence[int], number: int)
     is_checkbox = item.type.lower().startswith("checkbox")
     field = pdf.make_indirect(_checkbox(item) if is_checkbox else _text(item))
     field.T = String(name)
-    widgets: list[Any] = []
-    for index in pages:
-        widget = field if len(pages) == 1 else pdf.make_indirect(Dictionary(Parent=field))
+    widgets = _widgets(pdf, field, len(pages))
+    for widget, index in zip(widgets, pages, strict=True):
         _place(pdf, widget, item, index, checkbox=is_checkbox)
-        widgets.append(append_annotation(pdf, index, widget))
-    if len(pages) > 1:
-        field.Kids = Array(widgets)
+        append_annotation(pdf, index, widget)
     form.Fields.append(field)
     return [] if is_checkbox else widgets
+
+
+def _widgets(pdf: Pdf, field: Any, count: int) -> list[Any]:
+    """The widgets of a new field: the field itself if it has only one."""
+    if count == 1:
+        return [field]
+    widgets = [pdf.make_indirect(Dictionary(Parent=field)) for _ in range(count)]
+    field.Kids = Array(widgets)
+    return widgets
 
 
 def _field_name(pdf: Pdf, item: AnnotationItem, number: int) -> str:
@@ -54,16 +60,19 @@ def _form(pdf: Pdf) -> Any:
     if not isinstance(pdf.Root.get(Name.AcroForm), Dictionary):
         pdf.Root.AcroForm = pdf.make_indirect(Dictionary(Fields=Array([])))
     form: Any = pdf.Root.AcroForm
-    if Name.Fields not in form:
-        form.Fields = Array([])
-    if Name.DA not in form:
-        form.DA = String("/Helv 0 Tf 0 g")
+    _set_missing(form, Name.Fields, Array([]))
+    _set_missing(form, Name.DA, String("/Helv 0 Tf 0 g"))
     fonts = _dictionary_in(_dictionary_in(form, Name.DR), Name.Font)
     if Name.Helv not in fonts:
         fonts.Helv = pdf.make_indirect(_font(Name.Helvetica, Encoding=Name.WinAnsiEncoding))
     if Name.ZaDb not in fonts:
         fonts.ZaDb = pdf.make_indirect(_font(Name.ZapfDingbats))
     return form
+
+
+def _set_missing(parent: Any, name: Name, value: Any) -> None:
+    if name not in parent:
+        parent[name] = value
 
 
 def _dictionary_in(parent: Any, name: Name) -> Any:

@@ -9,8 +9,10 @@ from pikepdf import AcroFormField, Array, Dictionary, Name, Pdf, String
 
 from checkback.kinds.documents import failures
 from checkback.kinds.documents.args.making_args import FieldItem
+from checkback.kinds.documents.pdf.merge import refuse_dynamic_form
 
 COMBO, EDITABLE, MULTILINE = 1 << 17, 1 << 18, 1 << 12
+_EDITABLE_COMBO = COMBO | EDITABLE
 _YES = frozenset(("true", "yes", "on", "1", "x", "checked", "ja", "oui"))
 _NO = frozenset(("", "false", "no", "off", "0", "unchecked", "nein", "non"))
 
@@ -20,7 +22,8 @@ def fill(pdf: Pdf, items: Sequence[FieldItem], log: Callable[[str], None]) -> li
 
     Raises the failures ``unsupported`` and ``invalid_option``, which names the number of the item.
     """
-    _refuse_dynamic_form(pdf)
+    refuse_dynamic_form(pdf)
+    _remove_xfa(pdf)
     fields = _by_name(pdf)
     widgets: list[Any] = []
     for number, item in enumerate(items):
@@ -36,16 +39,11 @@ def fill(pdf: Pdf, items: Sequence[FieldItem], log: Callable[[str], None]) -> li
     return widgets
 
 
-def _refuse_dynamic_form(pdf: Pdf) -> None:
-    """Remove XFA, which repeats the values of the fields. A form with XFA only is refused."""
+def _remove_xfa(pdf: Pdf) -> None:
+    """Remove XFA, which repeats the values of the fields."""
     form = pdf.Root.get(Name.AcroForm)
-    if form is None or Name.XFA not in form:
-        return
-    if not list(pdf.acroform.fields):
-        raise failures.unsupported(
-            "A dynamic form (XFA)", "Print the form to a PDF with Adobe Reader first."
-        )
-    del form[Name.XFA]
+    if form is not None and Name.XFA in form:
+        del form[Name.XFA]
 
 
 def _by_name(pdf: Pdf) -> dict[str, list[AcroFormField]]:
@@ -120,17 +118,25 @@ def _fitted(field: AcroFormField, text: str) -> tuple[str, int | None]:
 def _set_choice(field: AcroFormField, text: str, number: int) -> list[Any]:
     holder = _value_holder(field.obj)
     options = _options(field)
-    value = _option_value(options, text)
-    if value is None:
-        is_editable = field.flags & COMBO and field.flags & EDITABLE
-        if text and not is_editable:
-            raise failures.invalid_option(
-                f"fields[{number}].text", f"one of the {len(options)} options of the field"
-            )
-        value = text
+    value = _choice_value(field, options, text, number)
     holder.V = String(value)
     _set_position(field, holder, [export for export, _ in options], value)
     return _undrawn(_widgets(holder))
+
+
+def _choice_value(
+    field: AcroFormField, options: list[tuple[str, str]], text: str, number: int
+) -> str:
+    """The value of the option that the text names, or the text if the field accepts any."""
+    value = _option_value(options, text)
+    if value is not None:
+        return value
+    is_editable = field.flags & _EDITABLE_COMBO == _EDITABLE_COMBO
+    if text and not is_editable:
+        raise failures.invalid_option(
+            f"fields[{number}].text", f"one of the {len(options)} options of the field"
+        )
+    return text
 
 
 def _option_value(options: list[tuple[str, str]], text: str) -> str | None:
@@ -167,58 +173,59 @@ def _set_checkbox(buttons: list[AcroFormField], text: str, number: int) -> None:
     for button in buttons:
         holder = _value_holder(button.obj)
         for widget in _widgets(holder):
-            on = _on_state(widget) or "/Yes"
-            checked = _is_checked(text, on)
-            if checked is None:
-                raise failures.invalid_option(f"fields[{number}].text", "true or false")
-            state = Name(on) if checked else Name.Off
+            state = _checkbox_state(text, _on_state(widget) or "/Yes", number)
             holder.V = state
             widget.AS = state
 
 
-def _is_checked(text: str, on: str) -> bool | None:
-    """Whether the text checks a box with that state; None if the text is not a known value."""
+def _checkbox_state(text: str, on: str, number: int) -> Name:
+    """The state of a box that is ``on`` when it is checked. Raises the failure of another text."""
     value = text.strip().lower()
     if text in (on, on[1:]) or value in _YES:
-        return True
-    return False if value in _NO else None
+        return Name(on)
+    if value in _NO:
+        return Name.Off
+    raise failures.invalid_option(f"fields[{number}].text", "true or false")
 
 
 def _set_radio(buttons: list[AcroFormField], text: str, number: int) -> None:
     holder = _value_holder(buttons[0].obj)
     widgets = _widgets(holder)
-    states = [_on_state(widget) for widget in widgets]
-    wanted = _radio_state(buttons[0], states, text)
-    if wanted is None and text.strip().lower() not in ("", "off"):
+    states = list(map(_on_state, widgets))
+    chosen = _radio_state(buttons[0], states, text)
+    if not chosen and text.strip().lower() not in ("", "off"):
         raise failures.invalid_option(
             f"fields[{number}].text", f"one of the {len(states)} choices of the field"
         )
-    on = Name(wanted) if wanted else Name.Off
+    on = Name(chosen) if chosen else Name.Off
     holder.V = on
     for widget, state in zip(widgets, states, strict=True):
-        widget.AS = on if state is not None and state == wanted else Name.Off
+        widget.AS = on if state == chosen else Name.Off
 
 
-def _radio_state(field: AcroFormField, states: list[str | None], text: str) -> str | None:
+def _radio_state(field: AcroFormField, states: list[str], text: str) -> str:
     """The state that the text names: by the state's own name, or by its label in the field."""
-    for state in states:
-        if state is not None and text in (state, state[1:]):
-            return state
-    labels = [label for _, label in _options(field)]
-    if text in labels[: len(states)]:
-        return states[labels.index(text)]
+    named = [state for state in filter(None, states) if text in (state, state[1:])]
+    if named:
+        return named[0]
+    labels = [label for _, label in _options(field)][: len(states)]
+    return states[labels.index(text)] if text in labels else _similar_state(states, text)
+
+
+def _similar_state(states: list[str], text: str) -> str:
+    """The only state with the name ``text`` in any case; else an empty text."""
     wanted = text.strip().lower()
     same = [state for state in filter(None, states) if state[1:].lower() == wanted]
-    return same[0] if len(same) == 1 else None
+    return same[0] if len(same) == 1 else ""
 
 
-def _on_state(widget: Any) -> str | None:
-    """The name of the state of a button's widget when it is on."""
+def _on_state(widget: Any) -> str:
+    """The name of the state of a button's widget when it is on; an empty text without one."""
     appearance = widget.get(Name.AP)
     normal: Any = appearance.get(Name.N) if isinstance(appearance, Dictionary) else None
     if not isinstance(normal, Dictionary):
-        return None
-    return next((str(key) for key in normal if key != "/Off"), None)
+        return ""
+    return next((str(key) for key in normal if key != "/Off"), "")
 
 
 def _value_holder(obj: Any) -> Any:

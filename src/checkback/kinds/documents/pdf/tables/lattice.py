@@ -5,7 +5,8 @@ cell.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ def ruled_tables(page: Any, frame: Frame, words: Sequence[Word]) -> list[Table]:
 
 def _table(rows: list[Edge], columns: list[Edge], words: Sequence[Word]) -> Table | None:
     """The table of a grid; None for a single cell and for fewer than two cells with text."""
-    ys, xs = _distinct(row[0] for row in rows), _distinct(column[0] for column in columns)
+    ys, xs = _distinct(rows), _distinct(columns)
     if (len(ys) - 1) * (len(xs) - 1) < 2:
         return None
     cells = _fill(xs, ys, words)
@@ -128,14 +129,26 @@ def _joined(edges: list[Edge]) -> list[Edge]:
     """The edges, those on one line that touch joined into one."""
     joined: list[Edge] = []
     for edge in sorted(edges):
-        for number in range(len(joined) - 1, max(-1, len(joined) - 1 - _NEAR_EDGES), -1):
-            if _touch(joined[number], edge):
-                position, start, end = joined[number]
-                joined[number] = (position, min(start, edge[1]), max(end, edge[2]))
-                break
-        else:
+        number = _touched(joined, edge)
+        if number is None:
             joined.append(edge)
+        else:
+            joined[number] = _union(joined[number], edge)
     return joined
+
+
+def _touched(joined: list[Edge], edge: Edge) -> int | None:
+    """The number of the edge that this one touches, among the last ones."""
+    last = len(joined) - 1
+    for number in range(last, max(-1, last - _NEAR_EDGES), -1):
+        if _touch(joined[number], edge):
+            return number
+    return None
+
+
+def _union(one: Edge, other: Edge) -> Edge:
+    position, start, end = one
+    return position, min(start, other[1]), max(end, other[2])
 
 
 def _touch(one: Edge, other: Edge) -> bool:
@@ -146,32 +159,49 @@ def _touch(one: Edge, other: Edge) -> bool:
     )
 
 
-def _grids(across: list[Edge], down: list[Edge]) -> Iterable[tuple[list[Edge], list[Edge]]]:
-    """The edges of each grid: those that are connected by crossing each other."""
-    parents = list(range(len(across) + len(down)))
+class _Groups:
+    """Numbers in groups that can be joined."""
 
-    def root(number: int) -> int:
+    def __init__(self, count: int) -> None:
+        self._parents = list(range(count))
+
+    def group_of(self, number: int) -> int:
+        """The number that represents the group."""
+        parents = self._parents
         while parents[number] != number:
             parents[number] = parents[parents[number]]
             number = parents[number]
         return number
 
-    for first, (y, left, right) in enumerate(across):
-        for second, (x, top, bottom) in enumerate(down, len(across)):
-            if left - _TOUCH <= x <= right + _TOUCH and top - _TOUCH <= y <= bottom + _TOUCH:
-                parents[root(first)] = root(second)
-    grids: dict[int, tuple[list[Edge], list[Edge]]] = {}
+    def join(self, one: int, other: int) -> None:
+        self._parents[self.group_of(one)] = self.group_of(other)
+
+
+def _grids(across: list[Edge], down: list[Edge]) -> Iterable[tuple[list[Edge], list[Edge]]]:
+    """The edges of each grid: those that are connected by crossing each other."""
+    groups = _Groups(len(across) + len(down))
+    for first, second in _crossings(across, down):
+        groups.join(first, second)
+    grids: defaultdict[int, tuple[list[Edge], list[Edge]]] = defaultdict(lambda: ([], []))
     for number, edge in enumerate(across):
-        grids.setdefault(root(number), ([], []))[0].append(edge)
+        grids[groups.group_of(number)][0].append(edge)
     for number, edge in enumerate(down, len(across)):
-        grids.setdefault(root(number), ([], []))[1].append(edge)
+        grids[groups.group_of(number)][1].append(edge)
     return grids.values()
 
 
-def _distinct(positions: Iterable[float]) -> list[float]:
-    """The positions in order, without those that are close to the one before."""
+def _crossings(across: list[Edge], down: list[Edge]) -> Iterator[tuple[int, int]]:
+    """The numbers of each two edges that cross; those across are counted before those down."""
+    for first, (y, left, right) in enumerate(across):
+        for second, (x, top, bottom) in enumerate(down, len(across)):
+            if left - _TOUCH <= x <= right + _TOUCH and top - _TOUCH <= y <= bottom + _TOUCH:
+                yield first, second
+
+
+def _distinct(edges: Iterable[Edge]) -> list[float]:
+    """The positions of the edges in order, without those that are close to the one before."""
     distinct: list[float] = []
-    for position in sorted(set(positions)):
+    for position in sorted({edge[0] for edge in edges}):
         if not distinct or position - distinct[-1] > _TOUCH:
             distinct.append(position)
     return distinct
@@ -179,17 +209,17 @@ def _distinct(positions: Iterable[float]) -> list[float]:
 
 def _fill(xs: Sequence[float], ys: Sequence[float], words: Sequence[Word]) -> list[list[str]]:
     """The text of each cell, by the words whose middle is in it."""
-    cells: dict[tuple[int, int], list[Word]] = {}
+    cells: defaultdict[tuple[int | None, int | None], list[Word]] = defaultdict(list)
     for word in words:
-        column = _slot(xs, (word.x0 + word.x1) / 2)
         row = _slot(ys, (word.top + word.bottom) / 2)
-        if column is not None and row is not None:
-            cells.setdefault((row, column), []).append(word)
+        column = _slot(xs, (word.x0 + word.x1) / 2)
+        cells[row, column].append(word)
     rows, columns = range(len(ys) - 1), range(len(xs) - 1)
-    return [[cell_text(cells.get((row, column), ())) for column in columns] for row in rows]
+    return [[cell_text(cells[row, column]) for column in columns] for row in rows]
 
 
 def _slot(edges: Sequence[float], value: float) -> int | None:
+    """The number of the row or column with this position; None outside of the table."""
     for number in range(len(edges) - 1):
         if edges[number] - 1 <= value <= edges[number + 1] + 1:
             return number

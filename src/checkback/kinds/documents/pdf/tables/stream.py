@@ -9,16 +9,15 @@ from itertools import chain
 from operator import attrgetter
 
 from checkback.kinds.documents.pdf.tables.lattice import Table
-from checkback.kinds.documents.pdf.text.lines import Line, lines_of
+from checkback.kinds.documents.pdf.text.lines import Line, lines_of, pieces_of
 from checkback.kinds.documents.pdf.text.words import Word
 
-_COLUMN_GAP = 1.0
-"""Cells are separated by gaps of this many text heights. Gaps between words are smaller."""
 _MIN_ROWS = 3
 _MAX_DISTANCE = 3.0
 """Rows that are more text heights apart than this belong to two tables."""
 
 _X0, _X1, _TOP, _BOTTOM = map(attrgetter, ("x0", "x1", "top", "bottom"))
+_TEXT, _WORDS = map(attrgetter, ("text", "words"))
 
 Segment = tuple[float, float, str]
 """Left and right edge of a cell, and its text."""
@@ -26,33 +25,35 @@ Segment = tuple[float, float, str]
 
 def unruled_tables(words: Sequence[Word]) -> list[Table]:
     """Blocks of lines with two or more cells each, which share their columns."""
-    tables: list[Table] = []
-    block: list[Line] = []
-    for line in lines_of(words):
-        has_cells = len(segments(line)) >= 2
-        if block and (not has_cells or _are_apart(block[-1], line)):
-            tables += _table(block)
-            block = []
-        if has_cells:
-            block.append(line)
-    return [*tables, *_table(block)]
+    return list(chain.from_iterable(map(_table, _blocks(lines_of(words)))))
 
 
-def _are_apart(line: Line, next_line: Line) -> bool:
-    height = max(1.0, next_line.words[0].height)
-    return next_line.middle - line.middle > _MAX_DISTANCE * height
+def _blocks(lines: Sequence[Line]) -> list[list[Line]]:
+    """Lines with two or more cells that follow each other closely; a block may be empty."""
+    blocks: list[list[Line]] = [[]]
+    for line in lines:
+        if len(segments(line)) < 2:
+            blocks.append([])
+        elif _is_apart(line, blocks[-1]):
+            blocks.append([line])
+        else:
+            blocks[-1].append(line)
+    return blocks
+
+
+def _is_apart(line: Line, block: Sequence[Line]) -> bool:
+    """Whether a line is far below the last line of a block."""
+    height = max(1.0, line.words[0].height)
+    return bool(block) and line.middle - block[-1].middle > _MAX_DISTANCE * height
 
 
 def segments(line: Line) -> list[Segment]:
-    """The cells of a line: words with less than a column's gap between them."""
-    cells: list[Segment] = []
-    for word in line.words:
-        if cells and word.x0 - cells[-1][1] < _COLUMN_GAP * max(1.0, word.height):
-            left, _, text = cells[-1]
-            cells[-1] = (left, word.x1, f"{text} {word.text}")
-        else:
-            cells.append((word.x0, word.x1, word.text))
-    return cells
+    """The cells of a line."""
+    return list(map(_segment, pieces_of(line)))
+
+
+def _segment(words: Sequence[Word]) -> Segment:
+    return words[0].x0, words[-1].x1, " ".join(map(_TEXT, words))
 
 
 def by_columns(row: Sequence[Segment], columns: Sequence[tuple[float, float]]) -> list[str]:
@@ -82,13 +83,20 @@ def _columns(rows: Sequence[Sequence[Segment]]) -> list[tuple[float, float]]:
     spans: list[tuple[float, float]] = []
     for row in sorted(rows, key=len, reverse=True):
         for left, right, _ in row:
-            overlapping = _overlapping(spans, left, right)
-            if not overlapping and len(row) >= several:
-                spans.append((left, right))
-            elif len(overlapping) == 1:
-                start, end = spans[overlapping[0]]
-                spans[overlapping[0]] = (min(start, left), max(end, right))
+            _add_span(spans, left, right, may_begin=len(row) >= several)
     return sorted(spans)
+
+
+def _add_span(
+    spans: list[tuple[float, float]], left: float, right: float, *, may_begin: bool
+) -> None:
+    """Widen the column that a cell overlaps. Without one the cell may begin a new column."""
+    overlapping = _overlapping(spans, left, right)
+    if not overlapping and may_begin:
+        spans.append((left, right))
+    elif len(overlapping) == 1:
+        start, end = spans[overlapping[0]]
+        spans[overlapping[0]] = (min(start, left), max(end, right))
 
 
 def _overlapping(spans: Sequence[tuple[float, float]], left: float, right: float) -> list[int]:
@@ -107,7 +115,7 @@ def _table(lines: Sequence[Line]) -> list[Table]:
     columns, rows = grid(lines)
     if len(columns) < 2:
         return []
-    words = list(chain.from_iterable(line.words for line in lines))
+    words: list[Word] = list(chain.from_iterable(map(_WORDS, lines)))
     left, top = min(map(_X0, words)), min(map(_TOP, words))
     right, bottom = max(map(_X1, words)), max(map(_BOTTOM, words))
     return [Table(left, top, right, bottom, tuple(columns), rows, ruled=False)]

@@ -9,13 +9,14 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from checkback.kinds.documents import failures
 
 Rows = Sequence[Sequence[str]]
 
-Cell = tuple[int, int, str]
-"""Row, column and text."""
+Cell = tuple[int, int, float | str]
+"""Row, column and value."""
 
 XLS_ROWS, XLS_COLUMNS, XLS_CHARACTERS = 65_536, 256, 32_767
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14}|[1-9]\d{0,2}(?:,\d{3}){1,4})(?:\.\d{1,10})?")
@@ -36,14 +37,15 @@ def write_xlsx(pages: Sequence[tuple[int, Rows]], target: Path) -> None:
 
     options = {"strings_to_formulas": False, "strings_to_urls": False, "constant_memory": True}
     with xlsxwriter.Workbook(str(target), options) as book:
-        for index, rows in pages or [(0, ())]:
-            sheet = book.add_worksheet(f"Page {index + 1}")
-            for row, column, text in _cells(rows):
-                number = as_number(text)
-                if number is not None:
-                    sheet.write_number(row, column, number)
-                elif text:
-                    sheet.write_string(row, column, text[:XLS_CHARACTERS])
+        for name, rows in _sheets(pages):
+            sheet = book.add_worksheet(name)
+            _fill_xlsx(sheet, rows)
+
+
+def _fill_xlsx(sheet: Any, rows: Rows) -> None:
+    for row, column, value in _values(rows):
+        write = sheet.write_number if isinstance(value, float) else sheet.write_string
+        write(row, column, value)
 
 
 def write_xls(pages: Sequence[tuple[int, Rows]], target: Path) -> None:
@@ -51,14 +53,17 @@ def write_xls(pages: Sequence[tuple[int, Rows]], target: Path) -> None:
     import xlwt
 
     book = xlwt.Workbook(encoding="utf-8")
-    for index, rows in pages or [(0, ())]:
-        sheet = book.add_sheet(f"Page {index + 1}")
+    for name, rows in _sheets(pages):
+        sheet = book.add_sheet(name)
         _check_size(rows)
-        for row, column, text in _cells(rows):
-            number = as_number(text)
-            if number is not None or text:
-                sheet.write(row, column, text[:XLS_CHARACTERS] if number is None else number)
+        for cell in _values(rows):
+            sheet.write(*cell)
     book.save(str(target))
+
+
+def _sheets(pages: Sequence[tuple[int, Rows]]) -> list[tuple[str, Rows]]:
+    """The name and the rows of each worksheet; at least one, because a file without is invalid."""
+    return [(f"Page {index + 1}", rows) for index, rows in pages or [(0, ())]]
 
 
 def _check_size(rows: Rows) -> None:
@@ -68,10 +73,17 @@ def _check_size(rows: Rows) -> None:
         )
 
 
-def _cells(rows: Rows) -> Iterator[Cell]:
+def _values(rows: Rows) -> Iterator[Cell]:
+    """Each cell that is not empty: its number, or its text, cut to what Excel accepts."""
     for row, cells in enumerate(rows):
         for column, text in enumerate(cells):
-            yield row, column, text
+            if text:
+                yield row, column, _value(text)
+
+
+def _value(text: str) -> float | str:
+    number = as_number(text)
+    return text[:XLS_CHARACTERS] if number is None else number
 
 
 def as_number(text: str) -> float | None:

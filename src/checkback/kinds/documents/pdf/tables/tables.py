@@ -60,16 +60,21 @@ def grouped(rows: Sequence[Sequence[str]], grouping: str) -> list[list[str]]:
         return list(map(list, rows))
     joined: list[list[str]] = []
     for row in rows:
-        if joined and _continues(row, joined[-1]):
-            pairs = zip(joined[-1], row, strict=True)
-            joined[-1] = [f"{cell} {more}".strip() for cell, more in pairs]
+        if _continues(row, joined):
+            joined[-1] = _joined_cells(joined[-1], row)
         else:
             joined.append(list(row))
     return joined
 
 
-def _continues(row: Sequence[str], above: Sequence[str]) -> bool:
-    return any(row) and not row[0] and len(row) == len(above)
+def _joined_cells(above: Sequence[str], row: Sequence[str]) -> list[str]:
+    pairs = zip(above, row, strict=True)
+    return [f"{cell} {more}".strip() for cell, more in pairs]
+
+
+def _continues(row: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a row continues the last of the rows above it."""
+    return any(row) and not row[0] and bool(rows) and len(row) == len(rows[-1])
 
 
 def described_tables(content: PageContent, search: TableSearch) -> list[dict[str, Any]]:

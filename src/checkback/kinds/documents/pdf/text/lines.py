@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from statistics import median
 
 from checkback.kinds.documents.pdf.text.vertical import column_text, split_columns
@@ -16,6 +16,8 @@ from checkback.kinds.documents.pdf.text.words import Word
 _MAX_BLANK_LINES = 2
 _LINE_PITCH = 1.25
 """The distance of lines of running text, in heights of the text."""
+_COLUMN_GAP = 1.0
+"""Cells are separated by gaps of this many text heights. Gaps between words are smaller."""
 _MAX_LINE_LENGTH = 4000
 _LEFTWARDS = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 
@@ -38,6 +40,17 @@ class Line:
         if _reads_leftwards(self.words):
             return _reversed_text(self.words)
         return _joined(self.words)
+
+
+def pieces_of(line: Line) -> list[list[Word]]:
+    """A line in groups of words with less than a column's gap between them."""
+    pieces: list[list[Word]] = []
+    for word in line.words:
+        if pieces and word.x0 - pieces[-1][-1].x1 < _COLUMN_GAP * max(1.0, word.height):
+            pieces[-1].append(word)
+        else:
+            pieces.append([word])
+    return pieces
 
 
 def lines_of(words: Sequence[Word]) -> list[Line]:
@@ -109,27 +122,29 @@ def unwrapped(lines: Sequence[Line]) -> str:
     if not lines:
         return ""
     max_pitch = _usual_height(_words_of(lines)) * _LINE_PITCH * 1.4
-    right = max(line.words[-1].x1 for line in lines)
-    left = min(line.words[0].x0 for line in lines)
-    paragraphs: list[str] = []
-    before: Line | None = None
-    for line in lines:
-        if before is None or _ends_paragraph(before, line, max_pitch, left, right):
+    short_end = _short_end(lines)
+    paragraphs = [lines[0].text]
+    for before, line in pairwise(lines):
+        if _ends_paragraph(before, line, max_pitch, short_end):
             paragraphs.append(line.text)
         else:
             paragraphs[-1] = _continued(paragraphs[-1], line.text)
-        before = line
     return "\n".join(paragraphs)
+
+
+def _short_end(lines: Sequence[Line]) -> float:
+    """A line that does not reach this position is short."""
+    right = max(line.words[-1].x1 for line in lines)
+    left = min(line.words[0].x0 for line in lines)
+    return left + 0.8 * (right - left)
 
 
 def _words_of(lines: Sequence[Line]) -> list[Word]:
     return list(chain.from_iterable(line.words for line in lines))
 
 
-def _ends_paragraph(
-    line: Line, next_line: Line, max_pitch: float, left: float, right: float
-) -> bool:
-    is_short = line.words[-1].x1 <= left + 0.8 * (right - left)
+def _ends_paragraph(line: Line, next_line: Line, max_pitch: float, short_end: float) -> bool:
+    is_short = line.words[-1].x1 <= short_end
     return is_short or next_line.middle - line.middle > max_pitch
 
 
@@ -153,13 +168,10 @@ def _reversed_text(words: Sequence[Word]) -> str:
 
 def _joined(words: Sequence[Word]) -> str:
     """The texts of words, with a space at each gap."""
-    parts: list[str] = []
-    before: Word | None = None
-    for word in words:
-        if before is not None and word.x0 - before.x1 > _glue(word):
-            parts.append(" ")
-        parts.append(word.text)
-        before = word
+    parts = [word.text for word in words[:1]]
+    for before, word in pairwise(words):
+        is_gap = word.x0 - before.x1 > _glue(word)
+        parts.append(f" {word.text}" if is_gap else word.text)
     return "".join(parts)
 
 

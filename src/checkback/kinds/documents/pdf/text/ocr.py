@@ -26,19 +26,23 @@ def recognized_words(
 
 
 def _words(table: Path, scale: float) -> list[Word]:
-    words: list[Word] = []
     with table.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-            text = (row.get("text") or "").strip()
-            if text and float(row["conf"]) >= MIN_CONFIDENCE:
-                words.append(_word(text, row, scale))
-    return words
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return [_word(row, scale) for row in rows if _is_word(row)]
 
 
-def _word(text: str, row: dict[str, str], scale: float) -> Word:
+def _is_word(row: dict[str, str]) -> bool:
+    return bool(_text(row)) and float(row["conf"]) >= MIN_CONFIDENCE
+
+
+def _text(row: dict[str, str]) -> str:
+    return (row.get("text") or "").strip()
+
+
+def _word(row: dict[str, str], scale: float) -> Word:
     left, top = float(row["left"]) * scale, float(row["top"]) * scale
     right = left + float(row["width"]) * scale
-    return Word(text, left, right, top, top + float(row["height"]) * scale)
+    return Word(_text(row), left, right, top, top + float(row["height"]) * scale)
 
 
 def _width(document: Any, index: int) -> float:

@@ -28,7 +28,7 @@ def read_text(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, A
     try:
         return _read(work, args)
     except pypdfium2.PdfiumError as error:
-        if getattr(error, "err_code", None) == _PASSWORD_ERROR or args.pages or args.rect:
+        if _is_final(error, args):
             raise
         opened, broken = _sorted_pages(work, args)
         if not opened:
@@ -39,6 +39,12 @@ def read_text(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, A
     readable = args.model_copy(update={"pages": ",".join(map(str, opened))})
     text, count, facts = _read(work, readable)
     return text, count, {**facts, "unreadable_pages": broken}
+
+
+def _is_final(error: pypdfium2.PdfiumError, args: TextArgs) -> bool:
+    """Whether no page may be left out: without the password, or if the caller chose the pages."""
+    is_locked = getattr(error, "err_code", None) == _PASSWORD_ERROR
+    return is_locked or bool(args.pages or args.rect)
 
 
 def page_text(words: Sequence[Word], unwrap: bool, options: ProfileOptions) -> str:
@@ -55,16 +61,19 @@ def _sorted_pages(work: DocumentWork, args: TextArgs) -> tuple[list[int], list[i
     """The pages that can be opened, and those that cannot. Raises PdfiumError if the file
     cannot.
     """
-    opened: list[int] = []
-    broken: list[int] = []
     with open_pdf(work.source.path, args) as document:
-        for index in pages_of(document, ""):
-            try:
-                document[index].close()
-                opened.append(index)
-            except pypdfium2.PdfiumError:
-                broken.append(index)
+        indexes = pages_of(document, "")
+        opened = [index for index in indexes if _opens(document, index)]
+    broken = sorted(set(indexes) - set(opened))
     return opened, broken
+
+
+def _opens(document: Any, index: int) -> bool:
+    try:
+        document[index].close()
+    except pypdfium2.PdfiumError:
+        return False
+    return True
 
 
 def _read(work: DocumentWork, args: TextArgs) -> tuple[str, int, dict[str, Any]]:

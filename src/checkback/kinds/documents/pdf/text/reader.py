@@ -12,7 +12,7 @@ import pypdfium2
 
 from checkback.core.errors import JobFailed
 from checkback.kinds.documents import failures
-from checkback.kinds.documents.args.common import DocumentArgs, TextArgs
+from checkback.kinds.documents.args.common import DocumentArgs, TextArgs, revealed
 from checkback.kinds.documents.args.pages_argument import page_list
 from checkback.kinds.documents.args.profiles import Recognition
 from checkback.kinds.documents.args.rect_argument import Rect, parse_rect
@@ -25,8 +25,8 @@ from checkback.kinds.documents.pdf.text.words import (
     PageText,
     Word,
     frame_of,
-    inside,
     read_words,
+    within,
 )
 
 _MAY_COPY = 1 << 4
@@ -53,14 +53,17 @@ def open_pdf(path: Path, args: DocumentArgs) -> Generator[Any]:
     """
     if sniff(path) is not FileType.PDF:
         raise failures.invalid_document()
-    password = args.password.get_secret_value() if args.password else None
-    document = pypdfium2.PdfDocument(path, password=password)
+    document = pypdfium2.PdfDocument(path, password=revealed(args.password) or None)
     try:
-        if args.options.check_permissions and not _may_be_read(document):
-            raise failures.permission_denied()
+        _check_permissions(document, args)
         yield document
     finally:
         document.close()
+
+
+def _check_permissions(document: Any, args: DocumentArgs) -> None:
+    if args.options.check_permissions and not _may_be_read(document):
+        raise failures.permission_denied()
 
 
 def _may_be_read(document: Any) -> bool:
@@ -106,13 +109,16 @@ class TextReader:
         rect = parse_rect(self.args.rect)
         indexes = pages_of(document, self.args.pages)
         for index, page in each_page(document, indexes, self.work):
-            text = read_words(page, rect)
-            if self._needs_no_recognition(text, page):
-                yield PageContent(index, text.words, text.frame, page)
-            else:
-                yield self._recognize(document, index, page, rect, text.frame)
+            yield self._content_of(document, index, page, rect)
         if self.missing is not None and len(self.unread) == len(indexes):
             raise self.missing  # not a single page could be read
+
+    def _content_of(self, document: Any, index: int, page: Any, rect: Rect | None) -> PageContent:
+        """A page with its own words, or with those that were recognized."""
+        text = read_words(page, rect)
+        if self._needs_no_recognition(text, page):
+            return PageContent(index, text.words, text.frame, page)
+        return self._recognize(document, index, page, rect, text.frame)
 
     def facts(self) -> dict[str, Any]:
         """What the result reports about scanned pages."""
@@ -140,10 +146,8 @@ class TextReader:
             return PageContent(index, (), frame, page)
         dpi = self.work.options.ocr_dpi or OCR_DPI
         words = recognized_words(program, document, index, self.args.lang, self.work.folder, dpi)
-        if rect is not None:
-            words = [word for word in words if inside(word, rect)]
         self.recognized.append(index)
-        return PageContent(index, words, frame_of(page), page, recognized=True)
+        return PageContent(index, within(words, rect), frame_of(page), page, recognized=True)
 
     def _tesseract(self) -> str | None:
         """The path of Tesseract; None if it cannot be used, and the reason in ``missing``."""

@@ -28,14 +28,18 @@ def pattern_of(search: str, matching: str | None, *, regex: bool) -> expressions
     ``invalid_option``.
     """
     try:
-        if regex:
-            return expressions.compile(search, expressions.MULTILINE)
-        words = r"\s+".join(map(expressions.escape, search.split()))
-        if matching == "ExactMatch":
-            return expressions.compile(rf"(?<!\w){words}(?!\w)")
-        return expressions.compile(words, expressions.IGNORECASE)
+        return _compiled(search, matching, regex=regex)
     except (expressions.error, OverflowError, RecursionError):
         raise failures.invalid_pattern(search) from None
+
+
+def _compiled(search: str, matching: str | None, *, regex: bool) -> expressions.Pattern[str]:
+    if regex:
+        return expressions.compile(search, expressions.MULTILINE)
+    words = r"\s+".join(map(expressions.escape, search.split()))
+    if matching == "ExactMatch":
+        return expressions.compile(rf"(?<!\w){words}(?!\w)")
+    return expressions.compile(words, expressions.IGNORECASE)
 
 
 def matches_of(
@@ -44,11 +48,7 @@ def matches_of(
     """Every match on a page, with its box in points from the top left. The box of a match over
     several lines contains all of it. Raises the failure ``pattern_too_slow``.
     """
-    try:
-        matches = pattern.finditer(content.text, timeout=PAGE_SECONDS)
-        spans = [match.span() for match in islice(matches, MAX_MATCHES)]
-    except TimeoutError:
-        raise failures.pattern_too_slow(page_index, PAGE_SECONDS) from None
+    spans = _spans(content.text, pattern, page_index)
     visible = [_visible(content.text, *span) for span in spans]
     boxes = iter(character_boxes(page, content.frame, list(chain.from_iterable(visible))))
     described: list[Match] = []
@@ -57,6 +57,15 @@ def matches_of(
             match_boxes = list(islice(boxes, len(indexes)))
             described.append(_described(content.text[start:end], match_boxes, page_index))
     return described
+
+
+def _spans(text: str, pattern: expressions.Pattern[str], page_index: int) -> list[tuple[int, int]]:
+    """Start and end of each match in the text."""
+    try:
+        matches = pattern.finditer(text, timeout=PAGE_SECONDS)
+        return [match.span() for match in islice(matches, MAX_MATCHES)]
+    except TimeoutError:
+        raise failures.pattern_too_slow(page_index, PAGE_SECONDS) from None
 
 
 def _visible(text: str, start: int, end: int) -> list[int]:

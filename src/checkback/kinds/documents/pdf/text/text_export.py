@@ -16,12 +16,11 @@ from operator import attrgetter
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from checkback.kinds.documents.pdf.text.lines import Line, lines_of
+from checkback.kinds.documents.pdf.text.lines import Line, lines_of, pieces_of
 from checkback.kinds.documents.pdf.text.reader import PageContent
 from checkback.kinds.documents.pdf.text.words import Word, fonts
 
 VERSION = 1
-_COLUMN_GAP = 1.0
 _X1, _TOP, _BOTTOM = map(attrgetter, ("x1", "top", "bottom"))
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -52,12 +51,16 @@ class TextPage:
 def text_pages(contents: Iterable[PageContent]) -> Iterator[TextPage]:
     """The pages as rows of runs. Each page is read while it is open."""
     for content in contents:
-        pieces = [_pieces(line) for line in lines_of(content.words)]
-        firsts = [piece[0] for row in pieces for piece in row]
-        styles = iter(_styles(content, firsts))
-        rows = [[_run(piece, *next(styles)) for piece in row] for row in pieces]
+        pieces = list(map(pieces_of, lines_of(content.words)))
         width, height = round(content.frame.width, 2), round(content.frame.height, 2)
-        yield TextPage(content.index, width, height, rows)
+        yield TextPage(content.index, width, height, _rows(content, pieces))
+
+
+def _rows(content: PageContent, pieces: list[list[list[Word]]]) -> list[list[TextRun]]:
+    """The pieces of each line as runs. The fonts of all of them are read at once."""
+    firsts = [piece[0] for row in pieces for piece in row]
+    styles = iter(_styles(content, firsts))
+    return [[_run(piece, *next(styles)) for piece in row] for row in pieces]
 
 
 def _styles(content: PageContent, words: Sequence[Word]) -> list[tuple[str, float]]:
@@ -115,16 +118,6 @@ def to_html(pages: Iterable[TextPage], title: str) -> str:
         parts += map(_html_run, chain.from_iterable(page.rows))
         parts.append("</div>")
     return "\n".join([*parts, "</body>\n</html>\n"])
-
-
-def _pieces(line: Line) -> list[list[Word]]:
-    pieces: list[list[Word]] = []
-    for word in line.words:
-        if pieces and word.x0 - pieces[-1][-1].x1 < _COLUMN_GAP * max(1.0, word.height):
-            pieces[-1].append(word)
-        else:
-            pieces.append([word])
-    return pieces
 
 
 def _run(words: list[Word], font: str, size: float) -> TextRun:

@@ -5,7 +5,7 @@ left.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 from checkback.kinds.documents.pdf.text.words import Word
 
@@ -34,13 +34,10 @@ def split_columns(words: Sequence[Word]) -> tuple[list[list[Word]], list[Word]]:
 
 def column_text(words: Sequence[Word]) -> str:
     """The text of a column, with a space at each gap."""
-    parts: list[str] = []
-    before: Word | None = None
-    for word in words:
-        if before is not None and word.top - before.bottom > _GAP * max(1.0, before.height):
-            parts.append(" ")
-        parts.append(word.text)
-        before = word
+    parts = [word.text for word in words[:1]]
+    for before, word in pairwise(words):
+        is_gap = word.top - before.bottom > _GAP * max(1.0, before.height)
+        parts.append(f" {word.text}" if is_gap else word.text)
     return "".join(parts)
 
 

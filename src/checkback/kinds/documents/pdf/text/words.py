@@ -96,9 +96,7 @@ def read_words(page: Any, rect: Rect | None = None, *, cut: bool = True) -> Page
         words = _cut(text, reader) if cut else []
     finally:
         pdfium.FPDFText_ClosePage(text_page)
-    if rect is not None:
-        words = [word for word in words if inside(word, rect)]
-    return PageText(words, reader.frame, text)
+    return PageText(within(words, rect), reader.frame, text)
 
 
 class _WordReader:
@@ -167,13 +165,17 @@ def _text_of(text_page: Any, count: int) -> str:
     buffer = (ctypes.c_ushort * (count + 1))()
     written = pdfium.FPDFText_GetText(text_page, 0, count, buffer) if count else 1
     text = bytes(buffer)[: 2 * count].decode("utf-16-le", "surrogatepass")
-    # Characters without a code are missing in this text, and rare ones take two code units: then
-    # the characters are read one by one.
+    # Characters without a code are missing in this text, and rare ones take two code units.
     if written - 1 != count or len(text) != count or _SURROGATE.search(text):
-        address = ctypes.cast(text_page, ctypes.c_void_p).value
-        codes: Any = map(_unicode, repeat(address), range(count))
-        text = "".join(map(_character, codes))
+        text = _text_by_characters(text_page, count)
     return text.translate(_CHARACTERS)
+
+
+def _text_by_characters(text_page: Any, count: int) -> str:
+    """The page's text, read character by character."""
+    address = ctypes.cast(text_page, ctypes.c_void_p).value
+    codes: Any = map(_unicode, repeat(address), range(count))
+    return "".join(map(_character, codes))
 
 
 def frame_of(page: Any, turns: int | None = None) -> Frame:
@@ -277,7 +279,13 @@ def _adjoin(one: Box, other: Box) -> bool:
     return abs(other[3] - bottom) < 0.45 * height and -overlap <= gap < height
 
 
-def inside(word: Word, rect: Rect) -> bool:
-    """Whether the middle of a word is in a rectangle."""
+def within(words: list[Word], rect: Rect | None) -> list[Word]:
+    """The words whose middle is in a rectangle; all words without a rectangle."""
+    if rect is None:
+        return words
+    return [word for word in words if _is_inside(word, rect)]
+
+
+def _is_inside(word: Word, rect: Rect) -> bool:
     x, y = (word.x0 + word.x1) / 2, (word.top + word.bottom) / 2
     return rect.x <= x <= rect.x + rect.width and rect.y <= y <= rect.y + rect.height
