@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from checkback.core.errors import Forbidden
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
+
+_SCHEME_PORTS = {"http": 80, "https": 443}
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -58,15 +61,17 @@ def check(allowed: HostList, hosts: Iterable[str], origins: Iterable[str]) -> No
 
 
 def _known(allowed: HostList, origin: str) -> bool:
-    try:
+    with suppress(ValueError):
         parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
+        host = parts.netloc
+        # A browser leaves the scheme's own port out of both headers; a list entry may spell it.
+        spelled = host if parts.port else f"{host}:{_SCHEME_PORTS.get(parts.scheme)}"
+        return _is_plain_origin(parts) and (allowed.has(host) or allowed.has(spelled))
+    return False
+
+
+def _is_plain_origin(parts: SplitResult) -> bool:
+    """Whether there is a web scheme and a host, and nothing else: no user, no path."""
+    if parts.scheme not in _SCHEME_PORTS or "@" in parts.netloc:
         return False
-    if parts.scheme not in ("http", "https") or parts.path or parts.query or parts.fragment:
-        return False
-    if "@" in parts.netloc:
-        return False
-    # A browser leaves the scheme's own port out of both headers; a list entry may spell it.
-    spelled = parts.netloc if port else f"{parts.netloc}:{443 if parts.scheme == 'https' else 80}"
-    return allowed.has(parts.netloc) or allowed.has(spelled)
+    return not (parts.path or parts.query or parts.fragment)

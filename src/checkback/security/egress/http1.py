@@ -31,6 +31,7 @@ _REQUEST_LINE = re.compile(rf"({_TOKEN}) ([!-~]+) HTTP/1\.([01])")
 _STATUS_LINE = re.compile(r"HTTP/1\.[01][ \t]+([1-9][0-9][0-9])(?:[ \t]+(.*))?")
 _HEADER = re.compile(rf"({_TOKEN}):[ \t]*(.*?)[ \t]*")
 _LENIENT_HEADER = re.compile(rf"({_TOKEN})[ \t]*:[ \t]*(.*?)[ \t]*")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ABSOLUTE = re.compile(r"http://([^/?#\\]*)(/[^#]*|\?[^#]*|)", re.I)
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@/?#\\]+)(?::([0-9]{0,5}))?")
@@ -41,6 +42,9 @@ _HOP_BY_HOP = frozenset(
 _NEVER_NAMED = frozenset(
     {"host", "content-length", "transfer-encoding", "close", "keep-alive", "upgrade"}
 )
+
+_OWN_PREFIXES = ("proxy-", "x-checkback-")
+"""What is said in the proxy's name, or to it, is never passed on."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -109,16 +113,22 @@ def parse_request(head: bytes) -> Request:
     lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     if len(lines) > MAX_HEADERS + 1:
         raise BadHttpMessage(431, "Too many header fields.")
-    match = _REQUEST_LINE.fullmatch(lines[0])
-    if match is None or _CONTROL.search(lines[0]):
-        raise BadHttpMessage(400, "The request line is not valid.")
+    match = _strict_match(_REQUEST_LINE, lines[0], "The request line is not valid.")
     headers: list[tuple[str, str]] = []
     for line in lines[1:]:
-        field = _HEADER.fullmatch(line)
-        if field is None or _CONTROL.search(line):
-            raise BadHttpMessage(400, "A header field is not valid.")
+        field = _strict_match(_HEADER, line, "A header field is not valid.")
         headers.append((field[1], field[2]))
     return Request(match[1], match[2], int(match[3]), tuple(headers))
+
+
+def _strict_match(pattern: re.Pattern[str], line: str, words: str) -> re.Match[str]:
+    """The whole line as the pattern reads it. Raises BadHttpMessage, also for control
+    characters.
+    """
+    match = pattern.fullmatch(line)
+    if match is None or _CONTROL.search(line):
+        raise BadHttpMessage(400, words)
+    return match
 
 
 def destination(request: Request) -> Destination:
@@ -126,18 +136,22 @@ def destination(request: Request) -> Destination:
     addresses.
     """
     if request.is_tunnel:
-        host, port = _split_authority(request.target)
-        if port is None:
-            raise BadHttpMessage(400, "CONNECT needs a port.")
-        return Destination(host, port)
+        return _tunnel_destination(request.target)
     match = _ABSOLUTE.fullmatch(request.target)
     if match is None or len(request.values("host")) > 1:
         raise BadHttpMessage(
             400, "This is a proxy: it takes absolute http:// addresses and CONNECT only."
         )
     host, port = _split_authority(match[1])
-    path = match[2] or "/"
-    return Destination(host, port or 80, path if path.startswith("/") else f"/{path}")
+    path = "/" + match[2].removeprefix("/")
+    return Destination(host, port or 80, path)
+
+
+def _tunnel_destination(target: str) -> Destination:
+    host, port = _split_authority(target)
+    if port is None:
+        raise BadHttpMessage(400, "CONNECT needs a port.")
+    return Destination(host, port)
 
 
 def _split_authority(authority: str) -> tuple[Address | str, int | None]:
@@ -171,28 +185,25 @@ def body_length(request: Request) -> int:
     possible.
     """
     lengths = request.values("content-length")
-    codings = request.values("transfer-encoding")
-    if codings:
-        if lengths or request.minor == 0 or [coding.lower() for coding in codings] != ["chunked"]:
+    codings = [coding.lower() for coding in request.values("transfer-encoding")]
+    match codings, lengths:
+        case [], []:
+            return 0
+        case [], [length] if _LENGTH.fullmatch(length):
+            return int(length)
+        case ["chunked"], [] if request.minor > 0:
+            return CHUNKED
+        case _:
             raise BadHttpMessage(400, "The body's length is not clear.")
-        return CHUNKED
-    if not lengths:
-        return 0
-    if len(lengths) > 1 or not re.fullmatch(r"[0-9]{1,18}", lengths[0]):
-        raise BadHttpMessage(400, "The body's length is not clear.")
-    return int(lengths[0])
 
 
 def request_head(request: Request, to: Destination) -> bytes:
     """The head as the server gets it: origin form, the checked host, nothing
     meant for the proxy.
     """
-    dropped = _HOP_BY_HOP | {"host"} | (_named(request.headers) - _NEVER_NAMED)
     host = to.host_text if to.port == 80 else f"{to.host_text}:{to.port}"
     lines = [f"{request.method} {to.path} HTTP/1.1", f"Host: {host}"]
-    for name, value in request.headers:
-        if name.lower() not in dropped and not name.lower().startswith(("proxy-", "x-checkback-")):
-            lines.append(f"{name}: {value}")
+    lines += _passed_on(request.headers, {"host"})
     if request.upgrade:
         lines += ["Connection: Upgrade", f"Upgrade: {request.upgrade}"]
     else:
@@ -229,13 +240,16 @@ def _response_length(status: int, method: str, headers: Headers) -> int | None:
         return 0
     if _values(headers, "transfer-encoding"):
         return CHUNKED
-    lengths = {
-        part.strip() for value in _values(headers, "content-length") for part in value.split(",")
-    }
-    if not lengths:
+    return _content_length(headers)
+
+
+def _content_length(headers: Headers) -> int | None:
+    """The one length that all fields agree on; None without one. Raises BadHttpMessage with 502."""
+    values = _values(headers, "content-length")
+    if not values:
         return None
-    length = lengths.pop()
-    if lengths or not re.fullmatch(r"[0-9]{1,18}", length):
+    length, *others = set(map(str.strip, ",".join(values).split(",")))
+    if others or not _LENGTH.fullmatch(length):
         raise BadHttpMessage(502, "The length of the server's answer is not clear.")
     return int(length)
 
@@ -244,20 +258,26 @@ def response_head(response: Response) -> bytes:
     """The head as the client gets it: one answer for one connection, and no word in the proxy's
     name.
     """
-    switching = response.status == 101
-    dropped = _HOP_BY_HOP | (_named(response.headers) - _NEVER_NAMED)
-    if response.length == CHUNKED:
-        dropped |= {"content-length"}
+    dropped = {"content-length"} if response.length == CHUNKED else set[str]()
     lines = [f"HTTP/1.1 {response.status} {response.reason}".rstrip()]
-    for name, value in response.headers:
-        lower = name.lower()
-        if lower not in dropped and not lower.startswith(("proxy-", "x-checkback-")):
-            lines.append(f"{name}: {value}")
-    if switching:
+    lines += _passed_on(response.headers, dropped)
+    if response.status == 101:
         lines += ["Connection: Upgrade", "Upgrade: websocket"]
     elif response.status >= 200:
         lines.append("Connection: close")
     return _encode(lines)
+
+
+def _passed_on(headers: Headers, dropped: set[str]) -> list[str]:
+    """The fields that travel on, as lines: none that is for this hop, nor ``dropped``."""
+    dropped = dropped | _HOP_BY_HOP | (_named(headers) - _NEVER_NAMED)
+    lines: list[str] = []
+    for name, value in headers:
+        field = name.lower()
+        stays_here = field in dropped or field.startswith(_OWN_PREFIXES)
+        if not stays_here:
+            lines.append(f"{name}: {value}")
+    return lines
 
 
 def answer(
