@@ -14,6 +14,8 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -32,19 +34,26 @@ def load_secret(home: Path, configured: str | None) -> bytes:
         return hashlib.sha256(configured.encode()).digest()
     path = home / SECRET_FILE
     if not path.exists():  # one that is there is read, also where the disk is full
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # A second file and a link: of several processes that start at once, one's secret wins and
-        # is whole.
-        fresh = home / f"{SECRET_FILE}.{os.getpid()}"
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(base64.urlsafe_b64encode(secrets.token_bytes(32)))
-            with contextlib.suppress(FileExistsError):
-                os.link(fresh, path)
-        finally:
-            fresh.unlink()
+        _make_secret(path)
     return hashlib.sha256(path.read_bytes().strip()).digest()
+
+
+def _make_secret(path: Path) -> None:
+    """Write a new secret, unless another process is faster.
+
+    A second file and a link: of several processes that start at once, one's secret wins and is
+    whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f"{SECRET_FILE}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.urlsafe_b64encode(secrets.token_bytes(32)))
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+    finally:
+        fresh.unlink()
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
@@ -99,12 +108,7 @@ class SecretCipher:
         """Every secret in the value, in clear. Raises JobFailed as ``open`` does."""
         if _sealed_token(value) is not None:
             return [str(self.open(value))]
-        inner: list[Any] = []
-        if isinstance(value, dict):
-            inner = list(cast("dict[Any, Any]", value).values())
-        elif isinstance(value, list):
-            inner = cast("list[Any]", value)
-        return [secret for item in inner for secret in self.secrets(item)]
+        return list(chain.from_iterable(map(self.secrets, _members(value))))
 
     def seal_text(self, text: str) -> Any:
         """A text as a sealed secret, which ``open`` opens."""
@@ -136,6 +140,13 @@ def revealed(value: Any) -> Any:
     if plain is not None:
         return plain
     return _map(value, revealed)
+
+
+def _members(value: Any) -> Iterable[Any]:
+    """What an object or a list holds; nothing for any other value."""
+    if isinstance(value, dict):
+        return cast("dict[Any, Any]", value).values()
+    return cast("list[Any]", value) if isinstance(value, list) else ()
 
 
 def _map(value: Any, change: Any) -> Any:

@@ -171,20 +171,20 @@ class Quotas:
         """
         if not has_quota(caller):
             return lambda: None
-        if self.limits.upload_bytes and kept_bytes >= self.limits.upload_bytes:
+        if 0 < self.limits.upload_bytes <= kept_bytes:
             raise QuotaExceeded(
                 f"Your uploads take {kept_bytes >> 20} MB, which is all that you may have here.",
                 hint="Delete some, or wait: each is removed a day after its last use.",
                 retry_after_seconds=600,
             )
         under_way = self._uploading.get(caller.owner, 0)
-        if self.limits.upload_files and kept_files + under_way >= self.limits.upload_files:
+        if 0 < self.limits.upload_files <= kept_files + under_way:
             raise QuotaExceeded(
                 f"You have reached your limit of {self.limits.upload_files} uploads that are kept.",
                 hint="Delete some, or wait: each is removed a day after its last use.",
                 retry_after_seconds=600,
             )
-        if self.limits.uploads and under_way >= self.limits.uploads:
+        if 0 < self.limits.uploads <= under_way:
             raise QuotaExceeded(
                 f"{under_way} uploads of yours are under way, which is all that you may have at once.",
                 hint="Wait for one of them to end.",

@@ -90,7 +90,7 @@ class AttemptArtifacts:
         media_type = plain_media_type(media_type)
         if any(artifact.name == name for artifact in self.written):
             raise ValueError(f"This attempt has an artifact called {name!r} already.")
-        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        size = _size(content)
         self._require_room(size)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         artifact_id = secrets.token_hex(8)
@@ -147,6 +147,10 @@ def read_json(path: Path) -> JSON:
 def plain_media_type(given: str) -> str:
     """The media type, or the one of any bytes where it could not be a header's value."""
     return given if _MEDIA_TYPE.fullmatch(given) else ANY_BYTES
+
+
+def _size(content: bytes | Path) -> int:
+    return content.stat().st_size if isinstance(content, Path) else len(content)
 
 
 def _put(content: bytes | Path, target: Path) -> str:

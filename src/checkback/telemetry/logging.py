@@ -36,6 +36,10 @@ class ContextFilter(logging.Filter):
         return True
 
 
+def _redacted(value: Any) -> Any:
+    return redact(value) if isinstance(value, str) else value
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object in one line. Each text in it is masked by itself: masking the whole could
     break it.
@@ -49,10 +53,7 @@ class JsonFormatter(logging.Formatter):
             "message": redact(record.getMessage()),
         }
         context: dict[str, Any] = getattr(record, "context", {})
-        line |= {
-            name: redact(value) if isinstance(value, str) else value
-            for name, value in context.items()
-        }
+        line |= {name: _redacted(value) for name, value in context.items()}
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
         if record.stack_info:

@@ -104,12 +104,7 @@ class EgressServer:
             client.abort()
 
     async def _admit(self, client: Streams) -> tuple[http.Request, Account]:
-        try:
-            request = http.parse_request(await client.reader.readuntil(b"\r\n\r\n"))
-        except asyncio.LimitOverrunError:
-            raise _Refused(http.answer(431, "Request Header Fields Too Large")) from None
-        except http.BadHttpMessage as bad:
-            raise _Refused(http.answer(bad.status, bad.words)) from None
+        request = await _read_request(client)
         username, password = http.credentials(request) or ("", "")
         account = self._accounts.get(username)
         if account is None or not account.knows(password):
@@ -215,6 +210,15 @@ class EgressServer:
             except OSError:
                 continue
         raise _not_reached(to, account, failed, "The host could not be reached.")
+
+
+async def _read_request(client: Streams) -> http.Request:
+    try:
+        return http.parse_request(await client.reader.readuntil(b"\r\n\r\n"))
+    except asyncio.LimitOverrunError:
+        raise _Refused(http.answer(431, "Request Header Fields Too Large")) from None
+    except http.BadHttpMessage as bad:
+        raise _Refused(http.answer(bad.status, bad.words)) from None
 
 
 async def _say_goodbye(client: Streams, reply: bytes) -> None:
