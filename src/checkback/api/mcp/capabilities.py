@@ -83,8 +83,7 @@ class Capabilities(Middleware):
     async def _declared(
         self, context: MiddlewareContext[Any], found: ServerCapabilities, *, resources_change: bool
     ) -> ServerCapabilities:
-        server = context.fastmcp_context.fastmcp if context.fastmcp_context is not None else None
-        has_prompts = server is not None and bool(await server.list_prompts(run_middleware=False))
+        has_prompts = await _has_prompts(context)
         extensions = dict(found.extensions or {})
         if not self._has_card:
             extensions.pop(UI_EXTENSION_ID, None)
@@ -97,6 +96,12 @@ class Capabilities(Middleware):
                 "extensions": extensions or None,
             }
         )
+
+
+async def _has_prompts(context: MiddlewareContext[Any]) -> bool:
+    if context.fastmcp_context is None:
+        return False
+    return bool(await context.fastmcp_context.fastmcp.list_prompts(run_middleware=False))
 
 
 def hint_caches(server: FastMCP[Any]) -> None:

@@ -198,30 +198,41 @@ def _tools(
     """All tools, and for each kind the function that renders its ended jobs."""
     found: list[ApiTool | JobTool] = []
     renderers: dict[str, ResultRenderer] = {}
-    covered = {KIND, *covered_kinds()}
-    kinds = [kind for kind in registry.all_kinds() if kind.name not in covered]
-    of_pages = [kind for kind in kinds if kind.name.startswith("page.")]
-    of_documents = [kind for kind in kinds if kind.function.__module__.startswith(DOCUMENT_MODULES)]
+    kinds = _kinds_by_toolset()
     if "pages" in toolsets:
         pages = ReftrixTools(tool_context, status_tool=_status_tool(toolsets, pdfco))
         renderers[KIND] = pages.render_result
         found += reftrix_tools(pages, tool_context.wait_seconds)
-        found += kind_tools(tool_context, of_pages)
+        found += kind_tools(tool_context, kinds["pages"])
     if pdfco is not None and _has_documents(toolsets, pdfco):
         documents = PdfcoTools(tool_context, pdfco)
         renderers |= dict.fromkeys(covered_kinds(), documents.render_result)
         found += pdfco_tools_of(documents)
-        found += kind_tools(tool_context, of_documents)
+        found += kind_tools(tool_context, kinds["documents"])
     if "lean" in toolsets:
         found += lean_tools(tool_context, has_job_tools="jobs" in toolsets)
     if "jobs" in toolsets:
         found += job_tools(tool_context)
-        found += kind_tools(
-            tool_context, [kind for kind in kinds if kind not in of_pages + of_documents]
-        )
+        found += kind_tools(tool_context, kinds["jobs"])
         found.append(card_tool(tool_context, page_url))
         show_card(found)
     return found, renderers
+
+
+def _kinds_by_toolset() -> dict[str, list[registry.Kind]]:
+    """The kinds that have no tool written for them, by the toolset that they belong to."""
+    covered = {KIND, *covered_kinds()}
+    kinds: dict[str, list[registry.Kind]] = {"pages": [], "documents": [], "jobs": []}
+    for kind in registry.all_kinds():
+        if kind.name not in covered:
+            kinds[_toolset_of(kind)].append(kind)
+    return kinds
+
+
+def _toolset_of(kind: registry.Kind) -> str:
+    if kind.name.startswith("page."):
+        return "pages"
+    return "documents" if kind.function.__module__.startswith(DOCUMENT_MODULES) else "jobs"
 
 
 def _status_tool(toolsets: Collection[str], pdfco: PdfcoSetting | None) -> str | None:

@@ -30,7 +30,6 @@ from mcp_types import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     CallToolRequestParams,
-    CallToolResult,
     Notification,
     NotificationParams,
     RequestParams,
@@ -40,7 +39,7 @@ from mcp_types.jsonrpc import HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILIT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, Field
 
-from checkback.api.mcp.tools.context import JobTool, ResultRenderer, ToolContext
+from checkback.api.mcp.tools.context import JobTool, ResultRenderer, ToolContext, call_result
 from checkback.api.mcp.tools.list_changed import ToolListChanges
 from checkback.core.clean_text import clean_json
 from checkback.core.error_text import quoted
@@ -132,13 +131,14 @@ class Tasks(ServerExtension):
         """
         if tool not in self._tools:
             return False
+        return self._is_declared(context) or tool in self._task_only
+
+    def _is_declared(self, context: Context) -> bool:
+        """Whether the client of the current request declares tasks, on a protocol that has them."""
         request = context.request_context
-        speaks = (
-            request is not None
-            and request.protocol_version in MODERN
-            and context.client_extension_settings(self.identifier) is not None
-        )
-        return speaks or tool in self._task_only
+        if request is None or request.protocol_version not in MODERN:
+            return False
+        return context.client_extension_settings(self.identifier) is not None
 
     async def intercept_tool_call(
         self, params: CallToolRequestParams, context: Context, call_next: ToolCallContinuation
@@ -146,12 +146,7 @@ class Tasks(ServerExtension):
         tool = self._tools.get(params.name)
         if tool is None:
             return await call_next()
-        request = context.request_context
-        if (
-            request is None
-            or request.protocol_version not in MODERN
-            or context.client_extension_settings(self.identifier) is None
-        ):
+        if not self._is_declared(context):
             if params.name in self._task_only:
                 raise _missing_capability()
             return await call_next()
@@ -239,14 +234,10 @@ class Tasks(ServerExtension):
         return fields
 
     async def _result(self, caller: Caller, job: Job) -> dict[str, Any]:
-        result = await self._renderer_of(job)(caller, job)
-        found = result.to_mcp_result()
-        if not isinstance(found, CallToolResult):
-            content, structured = found if isinstance(found, tuple) else (found, None)
-            found = CallToolResult(content=list(content), structured_content=structured)
+        result = call_result(await self._renderer_of(job)(caller, job))
         if job.state is State.FAILED:
-            found = found.model_copy(update={"is_error": True})
-        return clean_json(found.model_dump(by_alias=True, mode="json", exclude_none=True))
+            result = result.model_copy(update={"is_error": True})
+        return clean_json(result.model_dump(by_alias=True, mode="json", exclude_none=True))
 
     async def _fields(self, job: Job) -> dict[str, Any]:
         now = datetime.now(UTC)

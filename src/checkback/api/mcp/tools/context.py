@@ -12,7 +12,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastmcp.server.dependencies import get_context, get_http_request
 from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
-from mcp_types import Icon, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, Icon, TextContent, ToolAnnotations
 from pydantic import BaseModel, PrivateAttr, TypeAdapter, ValidationError
 
 from checkback.api.error_responses import mask_unexpected
@@ -277,6 +277,15 @@ class EarlyPolls:
                 self._due.popitem(last=False)
 
 
+def call_result(result: ToolResult) -> CallToolResult:
+    """A tool's result as the protocol has it."""
+    written = result.to_mcp_result()
+    if isinstance(written, CallToolResult):
+        return written
+    content, structured = written if isinstance(written, tuple) else (written, None)
+    return CallToolResult(content=list(content), structured_content=structured)
+
+
 def reply(
     record: Mapping[str, Any], *, headline: str | None = None, is_error: bool = False
 ) -> ToolResult:
@@ -309,11 +318,14 @@ def current_request_id() -> str:
     meta = _meta()
     given = meta.get("request_id") or meta.get("requestId")
     if given is None:
-        try:
-            given = get_http_request().headers.get("x-request-id")
-        except RuntimeError:  # not over HTTP
-            given = None
+        given = _request_id_header()
     return request_id(given)
+
+
+def _request_id_header() -> str | None:
+    with suppress(RuntimeError):  # not over HTTP
+        return get_http_request().headers.get("x-request-id")
+    return None
 
 
 def trace_of_message() -> TraceContext | None:

@@ -219,10 +219,7 @@ class JobTools:
             text = (await asyncio.to_thread(path.read_bytes)).decode("utf-8")
         except UnicodeDecodeError:
             return _fetched(wanted, file, "This file is not text")
-        value: Any = text
-        if item.media_type == "application/json":
-            with suppress(ValueError):
-                value = await heavy.run(json.loads, text, light=len(text) <= heavy.SMALL_BYTES)
+        value = await _parsed(text, item.media_type)
         return reply({**_part(wanted, value), "file": file})
 
     async def _save(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
@@ -382,7 +379,11 @@ def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
     )
     about = kind.description or f"Run a job of the kind {kind.name}."
     room = MAX_DESCRIPTION_CHARACTERS - len(end) - 1
-    return f"{about if len(about) <= room else about[: room - 1] + '…'} {end}"
+    return f"{_shortened(about, room)} {end}"
+
+
+def _shortened(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def job_renderer(tool_context: ToolContext) -> ResultRenderer:
@@ -429,23 +430,40 @@ def _part(wanted: ResultInput, value: Any) -> ResultRecord:
     return _slice(wanted, value)
 
 
+async def _parsed(text: str, media_type: str) -> Any:
+    """The value of a JSON file, else its text."""
+    if media_type == "application/json":
+        with suppress(ValueError):
+            return await heavy.run(json.loads, text, light=len(text) <= heavy.SMALL_BYTES)
+    return text
+
+
 def _slice(wanted: ResultInput, value: Any) -> ResultRecord:
+    """The whole value if its text is short, else what there is of the text from an offset on."""
     text = (
         value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
     )
-    whole = wanted.offset == 0 and len(text) <= SLICE_CHARACTERS
-    end = min(len(text), wanted.offset + SLICE_CHARACTERS)
-    more = None if whole or end >= len(text) else end
-    go_on = f"Call again with offset {more}, or with a pointer to the part that you need."
-    return {
+    end = wanted.offset + SLICE_CHARACTERS
+    next_offset = end if end < len(text) else None
+    record: ResultRecord = {
         "job_id": wanted.job_id,
-        "result": value if whole else None,
-        "text": None if whole else text[wanted.offset : end],
+        "result": None,
+        "text": text[wanted.offset : end],
         "total_characters": len(text),
-        "next_offset": more,
-        "next_step": "This is the whole text." if more is None else go_on,
+        "next_offset": next_offset,
+        "next_step": _next_step(next_offset),
         "untrusted": ["result", "text"],
     }
+    is_whole = wanted.offset == 0 and next_offset is None
+    if is_whole:
+        record["result"], record["text"] = value, None
+    return record
+
+
+def _next_step(next_offset: int | None) -> str:
+    if next_offset is None:
+        return "This is the whole text."
+    return f"Call again with offset {next_offset}, or with a pointer to the part that you need."
 
 
 def _without_text(wanted: ResultInput, file: FileRecord, next_step: str) -> ResultRecord:

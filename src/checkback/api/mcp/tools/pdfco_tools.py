@@ -392,11 +392,22 @@ def _beginner(
 def _endpoint_path(row: ToolRow, given: Arguments) -> str:
     if row.name != "pdf_to_image":
         return row.endpoint
-    wanted = str(given.get("type") or "jpg").lower()
-    path = f"pdf/convert/to/{ {'jpeg': 'jpg', 'tif': 'tiff'}.get(wanted, wanted) }"
-    if path not in ENDPOINTS or wanted not in ("jpg", "jpeg", "png", "webp", "tif", "tiff"):
+    form = _IMAGE_FORMATS.get(str(given.get("type") or "jpg").lower())
+    path = f"pdf/convert/to/{form}"
+    if path not in ENDPOINTS:
         raise InvalidInput("`type` must be jpg, png, webp or tiff.")
     return path
+
+
+_IMAGE_FORMATS = {
+    "jpg": "jpg",
+    "jpeg": "jpg",
+    "png": "png",
+    "webp": "webp",
+    "tif": "tiff",
+    "tiff": "tiff",
+}
+"""By what an agent may write: the last part of the endpoint's path."""
 
 
 def _checked(parameters: Iterable[Parameter], arguments: Arguments) -> Arguments:

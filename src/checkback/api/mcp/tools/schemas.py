@@ -61,7 +61,16 @@ _NOT_PORTABLE = re.compile(r"\(\?(?!:)|\\[A-Za-z1-9]|\[\[:|[*+?}][+]")
 dialects: Rust's ``\\w`` knows all letters, JavaScript's only those of ASCII.
 """
 
-_TYPES: Mapping[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
+_TEXTS = frozenset({"description", "title", "default", "enum"})
+_TYPES: Mapping[type, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+}
+OTHER = "other"
+"""Stands for the type of what is neither text, number, truth value nor null."""
 
 
 def portable(schema: Schema) -> Schema:
@@ -124,7 +133,7 @@ class _Rewriter:
         itself.
         """
         reference = str(schema["$ref"])
-        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        beside = _without(schema, "$ref")
         target = self._target(reference)
         if self._inside.count(reference) > UNROLLED or self._written_out >= MAX_WRITTEN_OUT:
             made: Schema = {"description": DEEPER}
@@ -134,9 +143,7 @@ class _Rewriter:
         self._written_out += 1
         self._inside.append(reference)
         try:
-            return self.rewritten(
-                {key: value for key, value in target.items() if key != "title"} | beside, name=name
-            )
+            return self.rewritten(_without(target, "title") | beside, name=name)
         finally:
             self._inside.pop()
 
@@ -151,7 +158,7 @@ class _Rewriter:
         """Without ``allOf``: objects are merged, for anything else the first value counts."""
         if "allOf" not in schema:
             return dict(schema)
-        made = {key: value for key, value in schema.items() if key != "allOf"}
+        made = _without(schema, "allOf")
         for part in cast("list[Any]", schema["allOf"]):
             resolved = self._without_reference(part)
             made["properties"] = {**resolved.get("properties", {}), **made.get("properties", {})}
@@ -159,11 +166,8 @@ class _Rewriter:
             made = {**resolved, **made}
         # Each part may refuse what another one names.
         made.pop("additionalProperties", None)
-        if not made["properties"]:
-            del made["properties"]
-        if not made["required"]:
-            del made["required"]
-        return made
+        empty = [key for key in ("properties", "required") if not made[key]]
+        return _without(made, *empty)
 
     def _without_reference(self, schema: Any) -> Schema:
         if not isinstance(schema, dict):
@@ -197,25 +201,23 @@ class _Rewriter:
             schema["additionalProperties"] = self.rewritten(others)
         if "patternProperties" in schema:
             schema.pop("additionalProperties", None)
-        if "properties" not in schema:
-            return schema
-        properties: dict[str, Schema] = {}
-        unlisted: list[str] = []
-        for name, part in cast("dict[str, Any]", schema["properties"]).items():
-            if isinstance(part, dict) and cast("Schema", part).get("listed") == "no":
-                schema.pop("additionalProperties", None)
-            elif KEY.fullmatch(name):
-                properties[name] = self.rewritten(part, name=name)
-            else:
-                unlisted.append(name)
-        schema["properties"] = properties
-        if unlisted:
-            schema.pop("additionalProperties", None)
-            also = OTHER_KEYS + ", ".join(json.dumps(name) for name in unlisted) + "."
-            schema["description"] = f"{schema.get('description', '')} {also}".strip()
-        required = [name for name in schema.get("required", []) if name in properties]
-        schema["required"] = list(dict.fromkeys(required))
+        if "properties" in schema:
+            self._rewrite_properties(schema)
         return schema
+
+    def _rewrite_properties(self, schema: Schema) -> None:
+        """Keep the properties that can be listed. If others exist, any name must be allowed."""
+        parts = {name: part for name, part in schema["properties"].items() if not _is_hidden(part)}
+        listed = [name for name in parts if KEY.fullmatch(name)]
+        unlisted = [name for name in parts if not KEY.fullmatch(name)]
+        if len(listed) < len(schema["properties"]):
+            schema.pop("additionalProperties", None)
+        if unlisted:
+            also = OTHER_KEYS + ", ".join(map(json.dumps, unlisted)) + "."
+            schema["description"] = f"{schema.get('description', '')} {also}".strip()
+        schema["properties"] = {name: self.rewritten(parts[name], name=name) for name in listed}
+        required = dict.fromkeys(schema.get("required", []))
+        schema["required"] = [name for name in required if name in schema["properties"]]
 
     def _choices(self, schema: Schema) -> Schema:
         choices = [*schema.pop("anyOf", []), *schema.pop("oneOf", [])]
@@ -235,7 +237,7 @@ def _one_type(schema: Schema) -> Schema:
     if len(names) == 1:
         return {**schema, "type": names[0]}
     about = {key: schema[key] for key in ("description", "title", "default") if key in schema}
-    rest = {key: value for key, value in schema.items() if key not in (*about, "type")}
+    rest = _without(schema, "type", *about)
     return {
         **about,
         "anyOf": [{"type": "null"} if name == "null" else {**rest, "type": name} for name in names],
@@ -249,16 +251,11 @@ def _enumeration(schema: Schema) -> Schema:
     if "enum" not in schema:
         return schema
     by_type: dict[str, list[Any]] = {}
-    other = False
     for value in cast("list[object]", schema["enum"]):
-        kind = "null" if value is None else _TYPES.get(type(value))
-        if kind is None:
-            other = True  # a list or an object as a value: left to the server's own check
-        else:
-            by_type.setdefault(kind, []).append(value)
-    rest = {key: value for key, value in schema.items() if key not in ("enum", "const", "type")}
-    if other:
-        return rest
+        by_type.setdefault(_TYPES.get(type(value), OTHER), []).append(value)
+    rest = _without(schema, "enum", "const", "type")
+    if OTHER in by_type:
+        return rest  # a list or an object as a value: left to the server's own check
     choices = [
         {"type": kind} if kind == "null" else {"type": kind, "enum": values}
         for kind, values in by_type.items()
@@ -268,24 +265,29 @@ def _enumeration(schema: Schema) -> Schema:
 
 def _tidied(schema: Schema, name: str) -> Schema:
     """Without what hosts do not support, cannot read, or do not need."""
-    made = {key: value for key, value in schema.items() if key in _KEPT}
-    if _is_noise(made.get("title"), name):
-        made.pop("title", None)
-    if not _is_plain(made.get("default")):
-        made.pop("default", None)
-    if made.get("format") not in _FORMATS:
-        made.pop("format", None)
-    if _NOT_PORTABLE.search(str(made.get("pattern", ""))):
-        del made["pattern"]
-    for key in _NUMBERS:
-        if isinstance(made.get(key), float) and not math.isfinite(made[key]):
-            del made[key]
-    if not made.get("required", True):
-        del made["required"]
-    for key in ("description", "title", "default", "enum"):
-        if key in made:
-            made[key] = _encodable(made[key])
+    made: Schema = {}
+    for key, value in schema.items():
+        if key in _KEPT and not _is_useless(key, value, name):
+            made[key] = _encodable(value) if key in _TEXTS else value
     return made
+
+
+def _is_useless(key: str, value: Any, name: str) -> bool:
+    """Whether hosts do not support this value of a key, cannot read it, or do not need it."""
+    if key == "title":
+        return _is_noise(value, name)
+    is_useful = _USEFUL.get(key)
+    return is_useful is not None and not is_useful(value)
+
+
+def _without(schema: Schema, *keys: str) -> Schema:
+    """A copy without these keys."""
+    return {key: value for key, value in schema.items() if key not in keys}
+
+
+def _is_hidden(part: Any) -> bool:
+    """Whether the schema of a property says that it is not to be listed."""
+    return isinstance(part, dict) and cast("Schema", part).get("listed") == "no"
 
 
 def _encodable(value: Any) -> Any:
@@ -311,7 +313,21 @@ def _is_plain(default: Any) -> bool:
         return False
     if isinstance(default, list):
         return all(not isinstance(item, dict | list) for item in cast("list[Any]", default))
-    return not isinstance(default, float) or math.isfinite(default)
+    return _is_finite(default)
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+_USEFUL: Mapping[str, Callable[[Any], bool]] = {
+    "default": _is_plain,
+    "format": _FORMATS.__contains__,
+    "pattern": lambda pattern: _NOT_PORTABLE.search(str(pattern)) is None,
+    "required": bool,
+    **dict.fromkeys(_NUMBERS, _is_finite),
+}
+"""Which values of a key say something to hosts; of other keys all do."""
 
 
 def _any_of(choices: Iterable[Schema]) -> Schema:
@@ -327,7 +343,7 @@ def _any_of(choices: Iterable[Schema]) -> Schema:
 
 def _joined(schema: Schema) -> Schema:
     """One object for a choice of objects: it has the keys of all, and requires what all require."""
-    beside = {key: value for key, value in schema.items() if key != "anyOf"}
+    beside = _without(schema, "anyOf")
     choices: list[Schema] = schema.get("anyOf", [])
     objects = [choice for choice in choices if "properties" in choice]
     keys: dict[str, list[Schema]] = {}

@@ -49,13 +49,9 @@ class Listing(Middleware):
         context: MiddlewareContext[mcp_types.ListToolsRequest],
         call_next: CallNext[mcp_types.ListToolsRequest, Sequence[Tool]],
     ) -> Sequence[Tool]:
+        hidden = _hidden_tools(context.fastmcp_context)
         tools = await call_next(context)
-        if speaks_tasks(context.fastmcp_context):
-            # Such a client polls tasks itself; its model needs no tools for that.
-            tools = [tool for tool in tools if tool.name not in POLL_TOOLS]
-        if not shows_cards(context.fastmcp_context):
-            tools = [tool for tool in tools if tool.name != CARD_TOOL]
-        return [self.listed(tool) for tool in tools]
+        return [self.listed(tool) for tool in tools if tool.name not in hidden]
 
     async def on_list_resources(
         self,
@@ -99,6 +95,17 @@ class Listing(Middleware):
 def shows_cards(context: Context | None) -> bool:
     """Whether the client of the current request declares MCP Apps."""
     return context is not None and context.client_supports_extension(UI_EXTENSION_ID)
+
+
+def _hidden_tools(context: Context | None) -> set[str]:
+    """The tools that are no use to the client of the current request."""
+    hidden: set[str] = set()
+    if speaks_tasks(context):
+        # Such a client polls tasks itself; its model needs no tools for that.
+        hidden |= POLL_TOOLS
+    if not shows_cards(context):
+        hidden.add(CARD_TOOL)
+    return hidden
 
 
 def speaks_tasks(context: Context | None) -> bool:

@@ -52,6 +52,20 @@ def check_message(body: bytes) -> dict[str, Any]:
     """The message. Raises BadJsonRpcMessage for anything that is not a JSON-RPC message as MCP
     defines it.
     """
+    message = _parse_object(body)
+    identity = message.get("id")
+    if not _is_id(identity):
+        raise _invalid_request("id must be a string or a whole number")
+    if message.get("jsonrpc") != "2.0":
+        raise _invalid_request('jsonrpc must be "2.0"', identity)
+    if "method" in message:
+        _check_request(message, identity)
+    elif identity is None or not ("result" in message or "error" in message):
+        raise _invalid_request("method is required", identity)
+    return message
+
+
+def _parse_object(body: bytes) -> dict[str, Any]:
     try:
         value = strict_json.parse(body)
     except InvalidInput as error:
@@ -62,17 +76,12 @@ def check_message(body: bytes) -> dict[str, Any]:
         raise _invalid_request("batches are not supported")
     if not isinstance(value, dict):
         raise _invalid_request("a message must be an object")
-    message = cast("dict[str, Any]", value)
-    identity = message.get("id")
-    if isinstance(identity, bool) or not isinstance(identity, str | int | None):
-        raise _invalid_request("id must be a string or a whole number")
-    if message.get("jsonrpc") != "2.0":
-        raise _invalid_request('jsonrpc must be "2.0"', identity)
-    if "method" in message:
-        _check_request(message, identity)
-    elif identity is None or not ("result" in message or "error" in message):
-        raise _invalid_request("method is required", identity)
-    return message
+    return cast("dict[str, Any]", value)
+
+
+def _is_id(value: object) -> bool:
+    """Whether a message may have this id; None is for messages without one."""
+    return isinstance(value, str | int | None) and not isinstance(value, bool)
 
 
 def _check_request(message: dict[str, Any], identity: str | int | None) -> None:
@@ -104,7 +113,7 @@ def _readable_id(body: bytes) -> str | int | None:
         strict_json.check(identity)
     except (InvalidInput, RecursionError, ValueError):
         return None
-    return identity if isinstance(identity, str | int) and not isinstance(identity, bool) else None
+    return identity if _is_id(identity) else None
 
 
 class StrictMessages:

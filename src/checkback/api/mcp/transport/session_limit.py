@@ -77,10 +77,10 @@ class SessionLimit:
         self._owners: dict[str, OwnersSessions] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._limit <= 0 or not has_quota(caller := caller_of(scope)):
+        if not self._is_limited(scope):
             await self._app(scope, receive, send)
             return
-        sessions = self._owners.setdefault(caller.owner, OwnersSessions())
+        sessions = self._owners.setdefault(caller_of(scope).owner, OwnersSessions())
         given = header(scope, SESSION)
         if given is None:
             await self._open(sessions, scope, receive, send)
@@ -91,6 +91,9 @@ class SessionLimit:
             await self._app(scope, receive, send)
             if scope["method"] == "DELETE":
                 sessions.ended(given)
+
+    def _is_limited(self, scope: Scope) -> bool:
+        return scope["type"] == "http" and self._limit > 0 and has_quota(caller_of(scope))
 
     async def _open(
         self, sessions: OwnersSessions, scope: Scope, receive: Receive, send: Send
