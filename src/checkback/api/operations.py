@@ -175,15 +175,21 @@ class Resource:
     async def _answer(self, request: Request, identity: str) -> ASGIApp:
         operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
-            if not self.operations:
-                raise RouteNotFound
-            allowed = ", ".join(sorted(self.operations))
-            wrong = MethodNotAllowed(f"This path supports {allowed} only.")
-            return StrictJsonResponse(
-                native.error(wrong, identity), wrong.http_status, {"allow": allowed}
-            )
+            return self._other_methods(identity)
         caller = Caller("") if operation.public else caller_of(request.scope)
         return await operation.handler(OperationCall(request, caller, identity))
+
+    def _other_methods(self, identity: str) -> ASGIApp:
+        """The answer to a method that this path does not have. Raises RouteNotFound if it has
+        none.
+        """
+        if not self.operations:
+            raise RouteNotFound
+        allowed = ", ".join(sorted(self.operations))
+        wrong = MethodNotAllowed(f"This path supports {allowed} only.")
+        return StrictJsonResponse(
+            native.error(wrong, identity), wrong.http_status, {"allow": allowed}
+        )
 
     def _refusal(self, error: Exception, identity: str) -> JSONResponse:
         return refusal(error, identity, production=self._production)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -131,21 +131,7 @@ async def connect(
     for server settings that the running server does not have, EngineUnavailable when there is no
     server and none can be started.
     """
-    chosen = chosen or {}
-    record = await _find_server(settings, start=start)
-    differing = _differences(settings, chosen, record)
-    replace = record is not None and _may_replace(settings, record, differing)
-    if replace and start and await _is_idle(settings):
-        await asyncio.to_thread(stop, settings.home)
-        record = await _find_server(settings, start=True)
-        differing = _differences(settings, chosen, record)
-    if differing:
-        names = ", ".join(settings_table.PREFIX + name.upper() for name in differing)
-        raise SettingsDiffer(f"The running server uses a different value for {names}.")
-    if record is not None and record.version != find_version() and settings.own_valkey:
-        raise SettingsDiffer(
-            f"The running server is checkback {record.version}; this is {find_version()}."
-        )
+    record = await _find_fitting_server(settings, chosen or {}, start=start)
     adopted = _adopt(settings, record)
     wire, feed, queues = make_engine(adopted, CLIENT_NAME)
     try:
@@ -192,6 +178,39 @@ async def publish(
         "background": background,
     }
     await wire.call("SET", Keys(settings.prefix).server(), json.dumps(values))
+
+
+async def _find_fitting_server(
+    settings: Settings, chosen: Mapping[str, Any], *, start: bool
+) -> ServerRecord | None:
+    """The folder's server; one that is idle is replaced if it has other settings. Raises
+    SettingsDiffer.
+    """
+    record = await _find_server(settings, start=start)
+    differing = _differences(settings, chosen, record)
+    replace = record is not None and _may_replace(settings, record, differing)
+    if replace and start and await _is_idle(settings):
+        await asyncio.to_thread(stop, settings.home)
+        record = await _find_server(settings, start=True)
+        differing = _differences(settings, chosen, record)
+    _refuse_differing(differing)
+    if record is not None and settings.own_valkey:
+        _check_version(record)
+    return record
+
+
+def _refuse_differing(names: Sequence[str]) -> None:
+    if names:
+        variables = ", ".join(settings_table.PREFIX + name.upper() for name in names)
+        raise SettingsDiffer(f"The running server uses a different value for {variables}.")
+
+
+def _check_version(record: ServerRecord) -> None:
+    version = find_version()
+    if record.version != version:
+        raise SettingsDiffer(
+            f"The running server is checkback {record.version}; this is {version}."
+        )
 
 
 async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | None:

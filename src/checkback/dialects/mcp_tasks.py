@@ -33,9 +33,11 @@ def status(job: Job) -> str:
         return WORKING
     if job.state is State.CANCELLED:
         return CANCELLED
-    if job.state is State.FAILED and job.failure is not None and job.failure.code in _LOST:
-        return FAILED
-    return COMPLETED
+    return FAILED if _is_lost(job) else COMPLETED
+
+
+def _is_lost(job: Job) -> bool:
+    return job.state is State.FAILED and job.failure is not None and job.failure.code in _LOST
 
 
 def task(

@@ -145,9 +145,9 @@ class Quotas:
 
     def open_stream(self, caller: Caller) -> Callable[[], None]:
         """Count one that begins; call what is returned once when it has ended."""
-        if not has_quota(caller) or not self.limits.streams:
+        if not has_quota(caller):
             return lambda: None
-        if self._streams[caller.owner] >= self.limits.streams:
+        if 0 < self.limits.streams <= self._streams[caller.owner]:
             raise QuotaExceeded(
                 f"You have reached your limit of {self.limits.streams} open event streams, waits and "
                 "subscriptions.",

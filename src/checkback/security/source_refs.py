@@ -96,9 +96,13 @@ def change_sources(args: dict[str, Any], path: str, change: Callable[[str], str]
 def _change(value: Any, path: list[str], change: Callable[[str], str]) -> Any:
     if isinstance(value, list):
         return [_change(item, path, change) for item in cast("list[Any]", value)]
-    if not path:
-        return change(value) if isinstance(value, str) else value
-    if isinstance(value, dict) and path[0] in value:
-        fields = cast("dict[str, Any]", value)
-        return fields | {path[0]: _change(fields[path[0]], path[1:], change)}
-    return cast("Any", value)
+    if path:
+        return _change_member(value, path[0], path[1:], change)
+    return change(value) if isinstance(value, str) else value
+
+
+def _change_member(value: Any, name: str, rest: list[str], change: Callable[[str], str]) -> Any:
+    if not isinstance(value, dict) or name not in value:
+        return cast("Any", value)
+    fields = cast("dict[str, Any]", value)
+    return fields | {name: _change(fields[name], rest, change)}

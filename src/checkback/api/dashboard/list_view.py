@@ -34,7 +34,7 @@ async def collect(
     not list.
     """
     search = parse(query.get("q", ""))
-    owner = search.owner or ("*" if caller.is_admin else None)
+    owner = _owner(search, caller)
     found, looked, more = await _search(service, caller, search, owner)
     now = datetime.now(UTC)
     return {
@@ -78,13 +78,15 @@ def _queue(jobs: list[Job], now: datetime) -> dict[str, Any]:
 async def _figures(service: Service, jobs: list[Job]) -> list[human.KindFigures]:
     """How long the last runs of each kind took, where enough of them are known."""
     kinds = sorted({job.kind for job in jobs})
-    runs_of_kinds = await asyncio.gather(*(service.runs(kind) for kind in kinds))
-    figures: list[human.KindFigures] = []
-    for kind, runs in zip(kinds, runs_of_kinds, strict=True):
-        kind_figures = human.figures(kind, runs)
-        if kind_figures is not None:
-            figures.append(kind_figures)
-    return figures
+    runs_of_kinds = await asyncio.gather(*map(service.runs, kinds))
+    figures = map(human.figures, kinds, runs_of_kinds)
+    return [kind_figures for kind_figures in figures if kind_figures is not None]
+
+
+def _owner(search: Search, caller: Caller) -> str | None:
+    """Whose jobs are listed: an admin sees everyone's unless one is named."""
+    everyone = "*" if caller.is_admin else None
+    return search.owner or everyone
 
 
 async def _search(

@@ -64,13 +64,18 @@ def _field(name: str, value: str, now: datetime) -> Mapping[str, object]:
         case "kind" | "owner":
             return {name: value}
         case "state":
-            if value.lower() not in {state.value for state in State}:
-                raise ValueError(f"Unknown state {quoted(value)}: use {listed(State)}.")
-            return {"state": State(value.lower())}
+            return {"state": _state(value)}
         case "since":
             return {"since": _moment(value, now)}
         case _:
             raise ValueError(f"Unknown filter {quoted(name)}: use kind, state, owner or since.")
+
+
+def _state(value: str) -> State:
+    try:
+        return State(value.lower())
+    except ValueError:
+        raise ValueError(f"Unknown state {quoted(value)}: use {listed(State)}.") from None
 
 
 def _moment(value: str, now: datetime) -> datetime:

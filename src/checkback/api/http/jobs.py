@@ -91,14 +91,11 @@ class _Api:
 
     async def submit(self, call: OperationCall) -> Response:
         body = check_model(SubmitBody, await read_json(call.request))
-        header = call.request.headers.get("idempotency-key")
-        if header is not None and body.key is not None and header != body.key:
-            raise InvalidInput("The Idempotency-Key header and `key` in the body differ.")
         done: SubmitResult = await self.service.submit(
             call.caller,
             body.kind,
             body.args,
-            key=body.key if header is None else header,
+            key=_one_key(call.request.headers.get("idempotency-key"), body.key),
             deadline_seconds=body.deadline_seconds,
             delay_seconds=body.delay_seconds,
             attempts=body.attempts,
@@ -470,3 +467,10 @@ def _json(
     content: Any, status: int = 200, headers: dict[str, str] | None = None
 ) -> StrictJsonResponse:
     return StrictJsonResponse(content, status, {"cache-control": "no-store", **(headers or {})})
+
+
+def _one_key(header: str | None, key: str | None) -> str | None:
+    """The idempotency key of a submit, which may name it in two places."""
+    if header is not None and key is not None and header != key:
+        raise InvalidInput("The Idempotency-Key header and `key` in the body differ.")
+    return key if header is None else header

@@ -84,18 +84,22 @@ class Capabilities(Middleware):
         self, context: MiddlewareContext[Any], found: ServerCapabilities, *, resources_change: bool
     ) -> ServerCapabilities:
         has_prompts = await _has_prompts(context)
-        extensions = dict(found.extensions or {})
-        if not self._has_card:
-            extensions.pop(UI_EXTENSION_ID, None)
         return found.model_copy(
             update={
                 "tools": ToolsCapability(list_changed=self._tools_change),
                 "prompts": PromptsCapability(list_changed=False) if has_prompts else None,
                 "resources": ResourcesCapability(subscribe=True, list_changed=resources_change),
                 "logging": None,
-                "extensions": extensions or None,
+                "extensions": self._extensions(found),
             }
         )
+
+    def _extensions(self, found: ServerCapabilities) -> dict[str, dict[str, Any]] | None:
+        """FastMCP's, but the one for cards only where there is a card."""
+        extensions = dict(found.extensions or {})
+        if not self._has_card:
+            extensions.pop(UI_EXTENSION_ID, None)
+        return extensions or None
 
 
 async def _has_prompts(context: MiddlewareContext[Any]) -> bool:

@@ -301,15 +301,18 @@ def _section(report: dict[str, Any], name: str) -> dict[str, Any]:
     return report.get(name) or {}
 
 
+def _scores(axes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"name": name, "score": axis["score"]} for name, axis in axes.items()]
+
+
 def _of_report(job: Job, report: dict[str, Any]) -> dict[str, Any]:
     quality, layout = _section(report, "quality"), _section(report, "layout")
-    axes: dict[str, dict[str, Any]] = _section(quality, "axes")
     return {
         "title": report.get("title"),
         "url": report.get("finalUrl") or report.get("url"),
         "score": quality.get("overallScore"),
         "grade": quality.get("grade"),
-        "axes": [{"name": name, "score": axis["score"]} for name, axis in axes.items()],
+        "axes": _scores(_section(quality, "axes")),
         "palette": _palette(report),
         "picture": _picture(job, layout.get("screenshot") or ""),
     }

@@ -41,7 +41,7 @@ from checkback.api.mcp.tools.pdfco_tools import (
 from checkback.api.mcp.tools.reftrix_tools import KIND, ReftrixTools, reftrix_tools
 from checkback.api.mcp.tools.tool_list import Listing
 from checkback.api.mcp.tools.tool_names import Names, ToolNames
-from checkback.api.mcp.tools.toolbox import JobServer, LeftOut, Made, Toolbox
+from checkback.api.mcp.tools.toolbox import JobServer, LeftOut, Made, Toolbox, tool_of
 from checkback.api.mcp.transport.encodable import encodable
 from checkback.api.service_source import Connected, ServiceSource
 from checkback.api.signed_files import base_url as base_url_of
@@ -183,7 +183,7 @@ def _made(
 ) -> Made:
     """The tools for the registered kinds, with texts that mention only existing tools."""
     found, renderers = _tools(tool_context, toolsets, pdfco, page_url)
-    tools = [one.tool if isinstance(one, JobTool) else one for one in found]
+    tools = [tool_of(one) for one in found]
     tool_context.names.learn(tool.name for tool in tools)
     leave_out_absent(tools)
     return found, renderers

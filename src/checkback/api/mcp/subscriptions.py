@@ -250,7 +250,8 @@ class Subscriptions:
             caller = await self._caller()
             task_ids = await self._tasks.listened(ctx, caller, wanted)
             honoured["taskIds"] = task_ids
-            streams += [partial(self._tasks.follow, ctx, caller, one, meta) for one in task_ids]
+            for task_id in task_ids:
+                streams.append(partial(self._tasks.follow, ctx, caller, task_id, meta))
         if wanted.resource_subscriptions:
             caller = await self._caller()
             found = await self._resources(caller, wanted.resource_subscriptions)

@@ -41,6 +41,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from checkback.api.mcp.tools.context import JobTool, ResultRenderer, ToolContext, call_result
 from checkback.api.mcp.tools.list_changed import ToolListChanges
+from checkback.api.mcp.tools.tool_list import speaks_tasks
 from checkback.core.clean_text import clean_json
 from checkback.core.error_text import quoted
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound
@@ -131,14 +132,7 @@ class Tasks(ServerExtension):
         """
         if tool not in self._tools:
             return False
-        return self._is_declared(context) or tool in self._task_only
-
-    def _is_declared(self, context: Context) -> bool:
-        """Whether the client of the current request declares tasks, on a protocol that has them."""
-        request = context.request_context
-        if request is None or request.protocol_version not in MODERN:
-            return False
-        return context.client_extension_settings(self.identifier) is not None
+        return speaks_tasks(context) or tool in self._task_only
 
     async def intercept_tool_call(
         self, params: CallToolRequestParams, context: Context, call_next: ToolCallContinuation
@@ -146,7 +140,7 @@ class Tasks(ServerExtension):
         tool = self._tools.get(params.name)
         if tool is None:
             return await call_next()
-        if not self._is_declared(context):
+        if not speaks_tasks(context):
             if params.name in self._task_only:
                 raise _missing_capability()
             return await call_next()

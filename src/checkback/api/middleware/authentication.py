@@ -97,13 +97,16 @@ class AuthenticationMiddleware:
         try:
             if cookie is None:
                 return self._authenticator.caller(token)
-            if scope["method"] not in ("GET", "HEAD") and comes_from_elsewhere(scope):
-                raise Forbidden("Pages of other sites may not change anything on this server.")
-            return self._authenticator.session(cookie, user_of_client(scope))
+            return self._session_caller(scope, cookie)
         except Unauthorized:
             if token or cookie:
                 self._guesses.failed(client_of(scope))
             raise
+
+    def _session_caller(self, scope: Scope, cookie: str) -> Caller:
+        if scope["method"] not in ("GET", "HEAD") and comes_from_elsewhere(scope):
+            raise Forbidden("Pages of other sites may not change anything on this server.")
+        return self._authenticator.session(cookie, user_of_client(scope))
 
 
 class RequireCaller:

@@ -99,9 +99,7 @@ class PdfcoApi:
 
     async def submit(self, call: PdfcoCall, endpoint: Endpoint) -> Response:
         """Start a job; with ``async: false`` wait at most 25 seconds for its end."""
-        # A key of PDF.co for this one job; our own tokens are never sent there.
-        key = call.parameters.get("api_key")
-        key = key if isinstance(key, str) and key and not self._is_own_token(key) else None
+        key = self._remote_key(call.parameters)
         done = await call.jobs.submit(
             call.caller, endpoint, call.parameters, request_id=call.request_id, api_key=key
         )
@@ -120,14 +118,19 @@ class PdfcoApi:
         _, answer = await call.jobs.check(call.caller, call.text("jobid"), force=force)
         return _json(answer)
 
+    def _remote_key(self, parameters: Parameters) -> str | None:
+        """A key of PDF.co for this one job; our own tokens are never sent there."""
+        key = parameters.get("api_key")
+        if not isinstance(key, str) or not key or self._is_own_token(key):
+            return None
+        return key
+
     async def upload(self, call: PdfcoCall) -> Response:
         """Upload a file from a multipart form."""
         file: Any = call.parameters.get("file")
         if not isinstance(file, UploadFile):
             raise InvalidInput("The form has no file in a part named `file`.")
-        name = call.parameters.get("name")
-        wanted = name if isinstance(name, str) and name else file.filename or "file"
-        writer = self._service.begin_upload(call.caller, wanted)
+        writer = self._service.begin_upload(call.caller, _upload_name(call, file))
         return self._uploaded(call, await save(writer, _pieces(file)))
 
     async def upload_base64(self, call: PdfcoCall) -> Response:
@@ -318,6 +321,13 @@ async def _read_body(request: Request, limit: int) -> bytes:
             )
 
     return await read_body(request, limit, check=check)
+
+
+def _upload_name(call: PdfcoCall, file: UploadFile) -> str:
+    name = call.parameters.get("name")
+    if isinstance(name, str) and name:
+        return name
+    return file.filename or "file"
 
 
 async def _decoded(text: str) -> AsyncIterator[bytes]:

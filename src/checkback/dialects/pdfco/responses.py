@@ -170,11 +170,7 @@ def check(job: Job, *, links: Mapping[str, JSON], valid_till: datetime, duration
     job_status = status(job)
     answer: Fields = {"status": job_status, "jobId": job.id, "remainingCredits": 0}
     if job_status == WORKING:
-        answer |= {"progress": job.progress, "phase": job.phase}
-        # A job that runs at PDF.co says what the checks there have cost so far.
-        if job.message and job.kind in REMOTE_KINDS:
-            answer["message"] = job.message
-        return answer
+        return answer | _progress(job)
     answer |= {"credits": 0, "duration": duration_ms, **_job_duration(job)}
     if job_status != SUCCESS:
         return answer | _failure(job, job_status)
@@ -219,6 +215,14 @@ def refusal(problem: CheckbackError) -> tuple[int, Fields]:
     if number is None:
         number = 500 if problem.http_status >= 500 else 400
     return number, error(number, f"{problem.message} {problem.hint}".strip())
+
+
+def _progress(job: Job) -> Fields:
+    progress: Fields = {"progress": job.progress, "phase": job.phase}
+    # A job that runs at PDF.co says what the checks there have cost so far.
+    if job.message and job.kind in REMOTE_KINDS:
+        progress["message"] = job.message
+    return progress
 
 
 def failure_answer(job: Job) -> tuple[int, Fields]:

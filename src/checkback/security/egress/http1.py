@@ -107,6 +107,16 @@ class Response:
     headers: Headers
     length: int | None
 
+    @property
+    def is_switch(self) -> bool:
+        """Whether another protocol follows."""
+        return self.status == 101
+
+    @property
+    def is_interim(self) -> bool:
+        """Whether the answer itself is still to come."""
+        return self.status < 200 and not self.is_switch
+
 
 def parse_request(head: bytes) -> Request:
     """Read a request head with its final empty line. Raises BadHttpMessage."""
@@ -224,15 +234,19 @@ def parse_response(head: bytes, method: str) -> Response:
         # Only this proxy may ask for its own key: the browser would answer a server's challenge
         # with it.
         raise BadHttpMessage(502, "The server asks for a proxy's key.")
-    headers: list[tuple[str, str]] = []
-    for line in lines[1 : MAX_HEADERS + 1]:
-        field = _LENIENT_HEADER.fullmatch(line)
-        if field is not None:
-            headers.append((field[1], _CONTROL.sub(" ", field[2])))
-    fields = tuple(headers)
-    return Response(
-        status, _CONTROL.sub(" ", match[2] or ""), fields, _response_length(status, method, fields)
-    )
+    fields = _lenient_fields(lines[1 : MAX_HEADERS + 1])
+    reason = _CONTROL.sub(" ", match[2] or "")
+    return Response(status, reason, fields, _response_length(status, method, fields))
+
+
+def _lenient_fields(lines: list[str]) -> Headers:
+    """The lines that are header fields, without control characters."""
+    fields: list[tuple[str, str]] = []
+    for line in lines:
+        match = _LENIENT_HEADER.fullmatch(line)
+        if match is not None:
+            fields.append((match[1], _CONTROL.sub(" ", match[2])))
+    return tuple(fields)
 
 
 def _response_length(status: int, method: str, headers: Headers) -> int | None:

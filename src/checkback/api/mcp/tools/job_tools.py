@@ -322,15 +322,20 @@ _TOOLS = (
 )
 
 
+def _input_of(row: _Row, tool_context: ToolContext) -> tuple[type[BaseModel], Mapping[str, bool]]:
+    """What a tool takes, and what it changes: results can be saved where there is a folder."""
+    if row.takes is ResultInput and tool_context.save_folder is not None:
+        return SavingResultInput, _SAVES
+    return row.takes, row.hints
+
+
 def job_tools(tool_context: ToolContext, names: Collection[str] = ()) -> Iterable[ApiTool]:
     """The tools for jobs of any kind, or only those in ``names``."""
     tools = JobTools(tool_context)
     for row in _TOOLS:
         if names and row.name not in names:
             continue
-        takes, hints = row.takes, row.hints
-        if takes is ResultInput and tool_context.save_folder is not None:
-            takes, hints = SavingResultInput, _SAVES
+        takes, hints = _input_of(row, tool_context)
         yield ApiTool.of(
             row.name,
             tool_context.guarded(getattr(tools, row.answer)),

@@ -218,8 +218,7 @@ class PdfcoTools:
         """
         job_id = str(given["job_id"]).strip()
         key = self._remote_key(str(given.get("api_key") or ""))
-        may_ask = self._setting.has_key and self._service.may_use_pdfco_key(caller)
-        if key is None and not (may_ask and REMOTE_ID.fullmatch(job_id)):
+        if key is None and not self._may_be_remote(caller, job_id):
             return job_id
         with suppress(NotFound, InvalidInput):
             return (await self._service.get(caller, job_id)).id  # it is one of our jobs
@@ -229,6 +228,11 @@ class PdfcoTools:
         if not job.state.is_final:
             await self._service.wait(caller, job.id, self._tool_context.kind_wait_seconds)
         return job.id
+
+    def _may_be_remote(self, caller: Caller, job_id: str) -> bool:
+        """Whether an id may be one of PDF.co's, and we may ask there with the server's key."""
+        may_ask = self._setting.has_key and self._service.may_use_pdfco_key(caller)
+        return may_ask and REMOTE_ID.fullmatch(job_id) is not None
 
     async def _follower(
         self, caller: Caller, remote_id: str, key: str | None, identity: str

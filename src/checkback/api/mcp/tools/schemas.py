@@ -183,17 +183,16 @@ class _Rewriter:
         if schema.get("type") != "array":
             return schema
         items = schema.get("items", {})
-        if places:
-            if items is False:
-                schema.setdefault("maxItems", len(places))
-            kinds = [self.rewritten(place) for place in places]
-            # A tuple that pydantic bounds has no further items.
-            if (isinstance(items, dict) and items) or "maxItems" not in schema:
-                kinds.append(self.rewritten(items))
-            schema["items"] = _any_of(kinds)
-        else:
+        if not places:
             schema["items"] = self.rewritten(items)
-        return schema
+            return schema
+        if items is False:
+            schema.setdefault("maxItems", len(places))
+        kinds = [self.rewritten(place) for place in places]
+        # A tuple that pydantic bounds has no further items.
+        if (isinstance(items, dict) and items) or "maxItems" not in schema:
+            kinds.append(self.rewritten(items))
+        return {**schema, "items": _any_of(kinds)}
 
     def _object(self, schema: Schema) -> Schema:
         others = schema.get("additionalProperties")
@@ -332,13 +331,27 @@ _USEFUL: Mapping[str, Callable[[Any], bool]] = {
 
 def _any_of(choices: Iterable[Schema]) -> Schema:
     """One schema for any of several, without duplicates; nested choices become one list."""
+    flat = _flattened(choices)
+    if {} in flat:
+        return {}
+    return flat[0] if len(flat) == 1 else {"anyOf": flat}
+
+
+def _flattened(choices: Iterable[Schema]) -> list[Schema]:
     flat: list[Schema] = []
     for choice in choices:
         inner = choice["anyOf"] if set(choice) == {"anyOf"} else [choice]
         flat += [one for one in inner if one not in flat]
-    if {} in flat:
-        return {}
-    return flat[0] if len(flat) == 1 else {"anyOf": flat}
+    return flat
+
+
+def _parts_by_name(objects: Iterable[Schema]) -> dict[str, list[Schema]]:
+    """The schemas that several objects have for a property of the same name."""
+    parts: dict[str, list[Schema]] = {}
+    for schema in objects:
+        for name, part in schema.get("properties", {}).items():
+            parts.setdefault(name, []).append(part)
+    return parts
 
 
 def _joined(schema: Schema) -> Schema:
@@ -346,10 +359,7 @@ def _joined(schema: Schema) -> Schema:
     beside = _without(schema, "anyOf")
     choices: list[Schema] = schema.get("anyOf", [])
     objects = [choice for choice in choices if "properties" in choice]
-    keys: dict[str, list[Schema]] = {}
-    for choice in (beside, *objects):
-        for name, part in choice.get("properties", {}).items():
-            keys.setdefault(name, []).append(part)
+    keys = _parts_by_name([beside, *objects])
     made: Schema = {
         "type": "object",
         "properties": {name: _any_of(parts) for name, parts in keys.items()},

@@ -110,10 +110,8 @@ def _hidden_tools(context: Context | None) -> set[str]:
 
 def speaks_tasks(context: Context | None) -> bool:
     """Whether the client of the current request declares the tasks extension."""
-    request = context.request_context if context is not None else None
-    return (
-        context is not None
-        and request is not None
-        and request.protocol_version in MODERN_PROTOCOL_VERSIONS
-        and context.client_extension_settings(EXTENSION) is not None
-    )
+    if context is None or context.request_context is None:
+        return False
+    if context.request_context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        return False
+    return context.client_extension_settings(EXTENSION) is not None

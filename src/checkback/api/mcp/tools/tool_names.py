@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 import mcp_types
+from fastmcp import Context
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools.base import ToolResult
 
@@ -78,11 +79,15 @@ class Names(Middleware):
         call_next: CallNext[mcp_types.CallToolRequestParams, ToolResult],
     ) -> ToolResult:
         name = context.message.name
-        if name not in self._aliases and context.fastmcp_context is not None:
-            # Tools may be added after the start; the map is rebuilt when a name is missing.
-            tools = await context.fastmcp_context.fastmcp.list_tools(run_middleware=False)
-            self._aliases = aliases(tool.name for tool in tools)
-        known = self._aliases.get(name, name)
+        known = await self._known_name(name, context.fastmcp_context)
         if known != name:
             context = context.copy(message=context.message.model_copy(update={"name": known}))
         return await call_next(context)
+
+    async def _known_name(self, name: str, context: Context | None) -> str:
+        """The tool that a name stands for; a name that is new to us is looked for first."""
+        if name not in self._aliases and context is not None:
+            # Tools may be added after the start; the map is rebuilt when a name is missing.
+            tools = await context.fastmcp.list_tools(run_middleware=False)
+            self._aliases = aliases(tool.name for tool in tools)
+        return self._aliases.get(name, name)

@@ -112,10 +112,12 @@ def is_brief(message: Mapping[str, Any] | None) -> bool:
     if message is None or "id" not in message:
         return False
     params: Mapping[str, Any] = message.get("params") or {}
-    if _wants_progress(params):
-        return False
-    if message.get("method") != "tools/call":
-        return message.get("method") in BRIEF_METHODS
+    return _is_fast(message.get("method"), params) and not _wants_progress(params)
+
+
+def _is_fast(method: str | None, params: Mapping[str, Any]) -> bool:
+    if method != "tools/call":
+        return method in BRIEF_METHODS
     name: Any = params.get("name")
     return isinstance(name, str) and underscore(name) in BRIEF_TOOLS
 
