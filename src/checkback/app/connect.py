@@ -304,8 +304,11 @@ def _adopt(settings: Settings, record: ServerRecord | None) -> Settings:
     """
     if record is None:
         return settings
-    adopted: dict[str, Any] = {}
-    for name in settings.published().keys() & record.settings.keys() - {"tokens"}:
-        value = record.settings[name]
-        adopted[name] = tuple(cast("list[str]", value)) if isinstance(value, list) else value
+    names = settings.published().keys() & record.settings.keys() - {"tokens"}
+    adopted = {name: _with_tuples(record.settings[name]) for name in names}
     return settings_table.with_values(settings, adopted)
+
+
+def _with_tuples(value: Any) -> Any:
+    """A setting's value as it is here: in the record, which is JSON, tuples are lists."""
+    return tuple(cast("list[str]", value)) if isinstance(value, list) else value

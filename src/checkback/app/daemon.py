@@ -184,7 +184,7 @@ def start_in_background(settings: Settings) -> None:
 def _wait_for_lock(settings: Settings, process: subprocess.Popen[bytes]) -> None:
     """Before it takes the lock, a server only imports its modules of kinds."""
     started = time.monotonic()
-    is_told = False
+    has_warned = False
     while not server_runs(settings.home):
         waited = time.monotonic() - started
         if process.poll() is not None and not server_runs(settings.home):
@@ -194,8 +194,8 @@ def _wait_for_lock(settings: Settings, process: subprocess.Popen[bytes]) -> None
                 f"The background server is still importing its modules after {waited:.0f} s.",
                 hint="Move slow imports into the functions of your kinds.",
             )
-        if waited > TELL_SECONDS and not is_told:
-            is_told = True
+        if waited > TELL_SECONDS and not has_warned:
+            has_warned = True
             logger.warning(
                 "Waiting for the background server, which is still importing its modules."
             )
@@ -215,18 +215,22 @@ def last_error(log: Path) -> tuple[str, str]:
     """The last message of a server that has exited, and its hint: one of our errors, or else its
     last line.
     """
+    lines = _last_run(log)
+    for number in reversed(range(len(lines))):
+        if lines[number].startswith("error: "):
+            return lines[number].removeprefix("error: "), _hint_after(lines, number)
+    last_line = lines[-1].strip()[:300] if lines else ""
+    return last_line, ""
+
+
+def _last_run(log: Path) -> list[str]:
+    """The lines of a log after the last one that says that a server was started."""
     try:
         lines = log.read_text(errors="replace")[-8000:].splitlines()
     except OSError:
-        return "", ""
-    for number in range(len(lines) - 1, -1, -1):
-        if lines[number].startswith(STARTED):
-            break
-        if lines[number].startswith("error: "):
-            return lines[number].removeprefix("error: "), _hint_after(lines, number)
-    if lines and not lines[-1].startswith(STARTED):
-        return lines[-1].strip()[:300], ""
-    return "", ""
+        return []
+    starts = [number for number, line in enumerate(lines) if line.startswith(STARTED)]
+    return lines[starts[-1] + 1 :] if starts else lines
 
 
 def _hint_after(lines: list[str], number: int) -> str:

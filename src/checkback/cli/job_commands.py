@@ -88,7 +88,7 @@ def watch(options: Namespace) -> int:
 
 
 async def _print_changes(connection: Connection, options: Namespace) -> int:
-    """Print the job on a line of its own each time it changes, until it ends."""
+    """Print one line each time the job changes, until it ends."""
     job = None
     async with aclosing(connection.service.watch(LOCAL, options.id)) as changes:
         async for job in changes:
@@ -296,11 +296,16 @@ async def _follow(
     except TimeoutError:
         sys.stderr.write("still running\n")
     job = await connection.service.get(LOCAL, job_id)
-    if options.json:
+    await _print_end(connection, job, as_json=options.json)
+    return of_state(job.state)
+
+
+async def _print_end(connection: Connection, job: Job, *, as_json: bool) -> None:
+    """Print the whole job if JSON is wanted, else the result, if there is one."""
+    if as_json:
         _print_json(_record(job))
     elif job.state is State.COMPLETED:
-        _print_json(await connection.service.result(LOCAL, job_id))
-    return of_state(job.state)
+        _print_json(await connection.service.result(LOCAL, job.id))
 
 
 async def _watch_quietly(connection: Connection, job_id: str) -> int:

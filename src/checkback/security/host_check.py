@@ -1,4 +1,4 @@
-"""Which Host and Origin headers a door answers: the wall against DNS rebinding and other sites'
+"""Which Host and Origin headers are answered: the protection against DNS rebinding and other sites'
 pages.
 
 A page on evil.example can make a browser send requests to 127.0.0.1, and can give its own name that
@@ -47,13 +47,20 @@ def check(allowed: HostList, hosts: Iterable[str], origins: Iterable[str]) -> No
     Takes every header of these names, because two of them are how one proxy is made to read the
     other.
     """
-    host_headers, origin_headers = list(hosts), list(origins)
-    if len(host_headers) != 1 or not allowed.has(host_headers[0]):
+    _check_host(allowed, list(hosts))
+    _check_origin(allowed, list(origins))
+
+
+def _check_host(allowed: HostList, headers: list[str]) -> None:
+    if len(headers) != 1 or not allowed.has(headers[0]):
         raise Forbidden(
             "This server does not answer to that host name.",
             hint="Use 127.0.0.1, or list the name in CHECKBACK_HOSTS.",
         )
-    if len(origin_headers) > 1 or not all(_known(allowed, origin) for origin in origin_headers):
+
+
+def _check_origin(allowed: HostList, headers: list[str]) -> None:
+    if len(headers) > 1 or not all(_known(allowed, origin) for origin in headers):
         raise Forbidden(
             "Pages of other sites may not call this server.",
             hint="For a page of your own, list its host in CHECKBACK_HOSTS.",

@@ -89,8 +89,10 @@ class Rate:
         now = self._clock()
         left, then = self._left.pop(name, (self._burst, now))
         left = min(self._burst, left + (now - then) * self._rate)
-        wait = 0.0 if left >= 1 else (1 - left) / self._rate
-        self._left[name] = (left - 1 if wait == 0 else left, now)
+        wait = max(0.0, (1 - left) / self._rate)
+        if wait == 0:
+            left -= 1
+        self._left[name] = (left, now)
         while len(self._left) > self._max_names:
             self._left.popitem(last=False)
         return wait

@@ -64,8 +64,9 @@ _PAIR_HINTS = (
     "pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "session", "signature",
     "x-amz-", "sig=", "auth=", "code=",
 )  # fmt: skip
-_KEYS_ONLY = ((_KEY_HINTS, _KEYS, MASK),)
-_PATTERNS = (
+_Patterns = tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...]
+_KEYS_ONLY: _Patterns = ((_KEY_HINTS, _KEYS, MASK),)
+_PATTERNS: _Patterns = (
     *_KEYS_ONLY,
     (("://",), _IN_ADDRESS, rf"\1{MASK}@"),
     (("bearer", "basic"), _IN_HEADER, rf"\1\2{MASK}"),
@@ -94,9 +95,7 @@ class Redactor:
         return _mask_patterns(text, _PATTERNS)
 
 
-def _mask_patterns(
-    text: str, patterns: Iterable[tuple[Iterable[str], re.Pattern[str], str]]
-) -> str:
+def _mask_patterns(text: str, patterns: _Patterns) -> str:
     small = text.lower()
     for hints, pattern, replacement in patterns:
         if any(map(small.__contains__, hints)):

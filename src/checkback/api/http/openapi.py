@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -155,16 +155,16 @@ def _schema(form: Any, schemas: dict[str, Any]) -> dict[str, Any]:
 
 def _inlined(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(mode="validation")
-    defs = schema.pop("$defs", {})
+    return _resolved(schema, schema.pop("$defs", {}))
 
-    def resolve(value: Any) -> Any:
-        if isinstance(value, dict):
-            found = cast("dict[str, Any]", value)
-            if "$ref" in found:
-                return resolve(defs[found["$ref"].rpartition("/")[2]])
-            return {key: resolve(item) for key, item in found.items()}
-        if isinstance(value, list):
-            return [resolve(item) for item in cast("list[Any]", value)]
+
+def _resolved(value: Any, defs: Mapping[str, Any]) -> Any:
+    """A schema, or a part of one, with definitions in the place of references to them."""
+    if isinstance(value, list):
+        return [_resolved(item, defs) for item in cast("list[Any]", value)]
+    if not isinstance(value, dict):
         return value
-
-    return resolve(schema)
+    schema = cast("dict[str, Any]", value)
+    if "$ref" in schema:
+        return _resolved(defs[schema["$ref"].rpartition("/")[2]], defs)
+    return {key: _resolved(item, defs) for key, item in schema.items()}

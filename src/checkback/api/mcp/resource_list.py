@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 JOBS_ON_A_PAGE = 50
 MAX_PAGES = 10
 """Many clients read all pages at once; older jobs are found with the tool that lists jobs."""
+LATER_PAGES = frozenset(map(str, range(2, MAX_PAGES + 1)))
 
 Listed = tuple[tuple[str, str], ...]
 """URIs and names of the newest jobs: a change of these changes a client's list."""
@@ -109,7 +110,7 @@ def _parsed(cursor: str | None) -> tuple[int, str | None]:
     if cursor is None:
         return 1, None
     number, _, after = cursor.partition(":")
-    if not after or number not in {str(one) for one in range(2, MAX_PAGES + 1)}:
+    if not after or number not in LATER_PAGES:
         raise InvalidInput(
             "`cursor` was not returned by this list.", hint="List again without a cursor."
         )

@@ -16,7 +16,7 @@ from checkback.api.error_responses import send_json
 from checkback.api.middleware.request_id import named
 from checkback.api.operations import HeadersTooLarge
 from checkback.core.errors import CheckbackError, Forbidden, QuotaExceeded, Unauthorized
-from checkback.core.request_ids import request_id
+from checkback.core.request_ids import resolve_request_id
 from checkback.dialects import native
 from checkback.security.auth.authenticator import Authenticator, GuessLimit
 from checkback.security.auth.callers import (
@@ -188,7 +188,7 @@ def session_cookie(scope: Scope) -> str | None:
 
 async def refuse(error: CheckbackError, scope: Scope, send: Send) -> None:
     """Answer with an error in our own format, without reading the request."""
-    body = native.error(error, request_id(header(scope, "x-request-id")))
+    body = native.error(error, resolve_request_id(header(scope, "x-request-id")))
     await send_json(send, error.http_status, body, _error_headers(error))
 
 

@@ -33,7 +33,7 @@ from checkback.api.signed_files import FileLinks, base_url, save, valid_until
 from checkback.core import heavy
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLarge
 from checkback.core.job import Job
-from checkback.core.request_ids import request_id
+from checkback.core.request_ids import resolve_request_id
 from checkback.core.states import State
 from checkback.dialects import native
 from checkback.dialects.pdfco import responses as pdfco
@@ -221,14 +221,14 @@ class PdfcoApi:
         return [Route(f"{prefix}/{path}", answer, methods=list(methods)) for prefix in ("/v1", "")]
 
     async def _answer(self, request: Request, handler: Handler, limit: int) -> Response:
-        identity = request_id(request.headers.get("x-request-id"))
+        request_id = resolve_request_id(request.headers.get("x-request-id"))
         try:
             caller = caller_of(request.scope)
             refuse_other_pages(request.scope)
             links = FileLinks(self._service.links, base_url(request))
             async with _read_parameters(request, limit) as parameters:
                 jobs = PdfcoJobs(self._service, links)
-                return await handler(PdfcoCall(request, caller, identity, parameters, jobs))
+                return await handler(PdfcoCall(request, caller, request_id, parameters, jobs))
         except _Answered as answered:
             return _json(answered.answer, answered.number)
         except ClientDisconnect:
@@ -240,7 +240,7 @@ class PdfcoApi:
                 response.headers["retry-after"] = str(after)
             return response
         except Exception as error:
-            masked = mask_unexpected(error, identity, production=self._production)
+            masked = mask_unexpected(error, request_id, production=self._production)
             return _json(pdfco.error(500, f"{masked.message} {masked.hint}"), 500)
 
 
@@ -337,13 +337,17 @@ async def _decoded(text: str) -> AsyncIterator[bytes]:
     for start in range(0, len(text), BASE64_PIECE):
         piece = text[start : start + BASE64_PIECE]
         is_last = start + BASE64_PIECE >= len(text)
-        try:
-            if "=" in piece and not is_last:
-                raise ValueError
-            yield base64.b64decode(piece, validate=True)
-        except ValueError:
-            raise InvalidInput("`file` must be valid base64.") from None
+        yield _decode_piece(piece, is_last=is_last)
         await asyncio.sleep(0)
+
+
+def _decode_piece(piece: str, *, is_last: bool) -> bytes:
+    try:
+        if "=" in piece and not is_last:
+            raise ValueError
+        return base64.b64decode(piece, validate=True)
+    except ValueError:
+        raise InvalidInput("`file` must be valid base64.") from None
 
 
 def _md5(path: Path) -> str:

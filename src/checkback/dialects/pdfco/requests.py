@@ -186,8 +186,7 @@ def arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Fields:
     args |= _source_arguments(endpoint, parameters.get(endpoint.required))
     if endpoint.kind == "pdf.edit":
         _add_legacy_lists(args)
-        if "images" in args:
-            args["images"] = [_with_direct_url(image) for image in args["images"]]
+        _use_direct_urls(args)
     return args
 
 
@@ -326,6 +325,11 @@ _CONVERT: dict[str, Callable[[str, Any], Any]] = {
     "resolution_dpi": _as_number,
     "expiration": _as_minutes,
 }  # fmt: skip
+
+
+def _use_direct_urls(args: Fields) -> None:
+    if "images" in args:
+        args["images"] = [_with_direct_url(image) for image in args["images"]]
 
 
 def _add_legacy_lists(args: Fields) -> None:

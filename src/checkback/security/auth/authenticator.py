@@ -153,7 +153,7 @@ class GuessLimit:
     """Counts bad tokens by client, so that guessing gets slow and loud. In memory, bounded, for one
     process.
 
-    A valid token is never refused for the bad ones of others on the same address: doors ask only
+    A valid token is never refused for the bad ones of others on the same address: APIs ask only
     after a token was found bad. With 256 random bits in each token that gives nothing away.
     """
 

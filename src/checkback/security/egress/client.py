@@ -148,11 +148,15 @@ class EgressProxy:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
         if self._keeper is not None:
-            done, _ = await asyncio.wait({self._keeper}, timeout=2 * CLOSE_SECONDS)
-            if not done:
-                self._kill()
-                self._keeper.cancel()
-                await asyncio.wait({self._keeper})
+            await self._end_keeper(self._keeper)
+
+    async def _end_keeper(self, keeper: asyncio.Task[None]) -> None:
+        """Wait until the process has ended; one that does not end in time is killed."""
+        done, _ = await asyncio.wait({keeper}, timeout=2 * CLOSE_SECONDS)
+        if not done:
+            self._kill()
+            keeper.cancel()
+            await asyncio.wait({keeper})
 
     async def _ask_report(self, do: str, grant: EgressGrant) -> EgressReport:
         with suppress(_Lost):

@@ -44,7 +44,6 @@ _NEVER_NAMED = frozenset(
 )
 
 _OWN_PREFIXES = ("proxy-", "x-checkback-")
-"""What is said in the proxy's name, or to it, is never passed on."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -52,10 +51,10 @@ Headers = tuple[tuple[str, str], ...]
 class BadHttpMessage(Exception):
     """A head that is refused: the status to answer with, and a few words that name no input."""
 
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
-        self.words = words
+        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +130,13 @@ def parse_request(head: bytes) -> Request:
     return Request(match[1], match[2], int(match[3]), tuple(headers))
 
 
-def _strict_match(pattern: re.Pattern[str], line: str, words: str) -> re.Match[str]:
+def _strict_match(pattern: re.Pattern[str], line: str, message: str) -> re.Match[str]:
     """The whole line as the pattern reads it. Raises BadHttpMessage, also for control
     characters.
     """
     match = pattern.fullmatch(line)
     if match is None or _CONTROL.search(line):
-        raise BadHttpMessage(400, words)
+        raise BadHttpMessage(400, message)
     return match
 
 
@@ -168,13 +167,18 @@ def _split_authority(authority: str) -> tuple[Address | str, int | None]:
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
         raise BadHttpMessage(400, "The address has no valid host.")
-    port = int(match[2]) if match[2] else None
-    if port is not None and not 0 < port < 65536:
-        raise BadHttpMessage(400, "The address has no valid port.")
+    port = _port(match[2]) if match[2] else None
     try:
         return parse_host(match[1]), port
     except InvalidInput:
         raise BadHttpMessage(400, "The address has no valid host.") from None
+
+
+def _port(digits: str) -> int:
+    port = int(digits)
+    if not 0 < port < 65536:
+        raise BadHttpMessage(400, "The address has no valid port.")
+    return port
 
 
 def credentials(request: Request) -> tuple[str, str] | None:
@@ -285,13 +289,13 @@ def response_head(response: Response) -> bytes:
 def _passed_on(headers: Headers, dropped: set[str]) -> list[str]:
     """The fields that travel on, as lines: none that is for this hop, nor ``dropped``."""
     dropped = dropped | _HOP_BY_HOP | (_named(headers) - _NEVER_NAMED)
-    lines: list[str] = []
-    for name, value in headers:
-        field = name.lower()
-        stays_here = field in dropped or field.startswith(_OWN_PREFIXES)
-        if not stays_here:
-            lines.append(f"{name}: {value}")
-    return lines
+    travelling = [(name, value) for name, value in headers if name.lower() not in dropped]
+    return [f"{name}: {value}" for name, value in travelling if not _is_own(name)]
+
+
+def _is_own(name: str) -> bool:
+    """Whether a field is said to the proxy, or in its name."""
+    return name.lower().startswith(_OWN_PREFIXES)
 
 
 def answer(

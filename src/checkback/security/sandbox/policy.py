@@ -196,8 +196,8 @@ def enter(reach: Reach, walls: Walls, *, unix_sockets: bool = False) -> None:
 
 
 def _be_ended_first() -> None:
-    """What a stranger's bytes may make large: let the kernel end it before anything else of
-    ours.
+    """What a stranger's bytes may make large: the kernel ends it before our other
+    processes.
     """
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")

@@ -33,7 +33,7 @@ from checkback.api.signed_files import FileLinks, valid_until
 from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput, QuotaExceeded
 from checkback.core.estimates import NO_ESTIMATE, Estimate
 from checkback.core.job import JSON, Artifact, Job
-from checkback.core.request_ids import request_id
+from checkback.core.request_ids import resolve_request_id
 from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
 from checkback.dialects import human, native
@@ -226,21 +226,21 @@ class ToolContext:
         """``answer`` with a caller and a request id, and with every error in our own format."""
 
         async def run(arguments: Arguments) -> T | ToolResult:
-            identity = current_request_id()
+            request_id = current_request_id()
             try:
                 strict_json.check(arguments)
                 await self.ready()
-                return await answer(self.caller(), arguments, identity)
+                return await answer(self.caller(), arguments, request_id)
             except CheckbackError as error:
-                return problem(error, identity)
+                return problem(error, request_id)
             except Exception as error:
-                return problem(self.masked(error, identity), identity)
+                return problem(self.masked(error, request_id), request_id)
 
         return run
 
-    def masked(self, error: Exception, identity: str) -> CheckbackError:
+    def masked(self, error: Exception, request_id: str) -> CheckbackError:
         """An unexpected error as callers may see it; the log has the rest."""
-        return mask_unexpected(error, identity, production=self.production)
+        return mask_unexpected(error, request_id, production=self.production)
 
 
 class EarlyPolls:
@@ -299,10 +299,10 @@ def reply(
     return ToolResult(content=content, structured_content=dict(record), is_error=is_error)
 
 
-def problem(error: CheckbackError, identity: str) -> ToolResult:
+def problem(error: CheckbackError, request_id: str) -> ToolResult:
     """A tool result for an error: the one place where our own tools translate errors."""
     text = f"{error.code}: {error.message} {error.hint}"
-    return reply(native.error(error, identity), headline=text, is_error=True)
+    return reply(native.error(error, request_id), headline=text, is_error=True)
 
 
 def checked(model: type[M], arguments: Mapping[str, JSON]) -> M:
@@ -319,7 +319,7 @@ def current_request_id() -> str:
     given = meta.get("request_id") or meta.get("requestId")
     if given is None:
         given = _request_id_header()
-    return request_id(given)
+    return resolve_request_id(given)
 
 
 def _request_id_header() -> str | None:

@@ -187,8 +187,7 @@ def install(
     There is no shortcut if one of FastMCP's middlewares hooks into calls (except the ``unneeded``
     ones, which do nothing for a call by a known name), or if the SDK has no place for it.
     """
-    needed = [one for one in server.middleware if not isinstance(one, tuple(unneeded))]
-    if any(map(_sees_calls, needed)):
+    if _is_hooked(server, unneeded):
         return False
     low_level: Any = getattr(server, "_mcp_server", None)
     chain: Any = getattr(low_level, "middleware", None)
@@ -199,6 +198,12 @@ def install(
     if getattr(low_level, "get_tool_input_schema", "absent") is None:
         low_level.get_tool_input_schema = shortcut.schema
     return True
+
+
+def _is_hooked(server: FastMCP[None], unneeded: Sequence[type[Middleware]]) -> bool:
+    """Whether a middleware that is needed would have to see each call."""
+    needed = [one for one in server.middleware if not isinstance(one, tuple(unneeded))]
+    return any(map(_sees_calls, needed))
 
 
 def _sees_calls(middleware: Middleware) -> bool:

@@ -403,9 +403,9 @@ def job_renderer(tool_context: ToolContext) -> ResultRenderer:
 def _beginner(
     tool_context: ToolContext, kind: registry.Kind
 ) -> Callable[[Caller, Arguments, str], Awaitable[Job]]:
-    async def begin(caller: Caller, arguments: Arguments, identity: str) -> Job:
+    async def begin(caller: Caller, arguments: Arguments, request_id: str) -> Job:
         return (
-            await tool_context.service.submit(caller, kind.name, arguments, request_id=identity)
+            await tool_context.service.submit(caller, kind.name, arguments, request_id=request_id)
         ).job
 
     return begin
@@ -416,8 +416,8 @@ def starter(
 ) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
     render = job_renderer(tool_context)
 
-    async def start(caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
-        job = await begin(caller, arguments, identity)
+    async def start(caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
+        job = await begin(caller, arguments, request_id)
         job = await tool_context.wait(caller, job.id, tool_context.kind_wait_seconds)
         return await render(caller, job)
 

@@ -104,10 +104,10 @@ class PdfcoTools:
         return PdfcoJobs(self._service, FileLinks(self._service.links, self._setting.base_url()))
 
     async def start(
-        self, row: ToolRow, caller: Caller, arguments: Arguments, identity: str
+        self, row: ToolRow, caller: Caller, arguments: Arguments, request_id: str
     ) -> ToolResult:
         """Start a job, and wait for it briefly."""
-        done = await self.begin(row, caller, arguments, identity)
+        done = await self.begin(row, caller, arguments, request_id)
         job = await self._tool_context.wait(
             caller, done.job.id, self._tool_context.kind_wait_seconds
         )
@@ -116,7 +116,7 @@ class PdfcoTools:
         return await self.render_result(caller, job)
 
     async def begin(
-        self, row: ToolRow, caller: Caller, arguments: Arguments, identity: str
+        self, row: ToolRow, caller: Caller, arguments: Arguments, request_id: str
     ) -> PdfcoSubmission:
         """Start a job."""
         given = _checked(row.parameters, arguments)
@@ -125,17 +125,17 @@ class PdfcoTools:
         parameters["async"] = True
         key = self._remote_key(str(given.get("api_key") or ""))
         return await self._jobs.submit(
-            caller, endpoint, parameters, request_id=identity, api_key=key
+            caller, endpoint, parameters, request_id=request_id, api_key=key
         )
 
     async def render_result(self, caller: Caller, job: Job) -> ToolResult:
         """The answer about a job in its current state."""
         return await self._check_answer(caller, job.id)
 
-    async def check(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+    async def check(self, caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
         """The status of a job."""
         given = _checked(_CHECK, arguments)
-        job_id = await self._followed(caller, given, identity)
+        job_id = await self._followed(caller, given, request_id)
         held = self._tool_context.early.hold_seconds(caller.owner, job_id)
         with suppress(NotFound, InvalidInput):
             self._tool_context.early.note(
@@ -143,16 +143,16 @@ class PdfcoTools:
             )
         return await self._check_answer(caller, job_id)
 
-    async def wait(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+    async def wait(self, caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
         """Wait on the server for a job's end; a timeout is not an error."""
         given = _checked(_WAIT, arguments)
-        job_id = await self._followed(caller, given, identity)
+        job_id = await self._followed(caller, given, request_id)
         seconds = min(float(given.get("timeout", 300)), self._tool_context.max_wait_seconds)
         with suppress(NotFound, InvalidInput):
             await self._tool_context.wait(caller, job_id, max(0.0, seconds))
         return await self._check_answer(caller, job_id, still=_STILL)
 
-    async def upload(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+    async def upload(self, caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
         """Upload a local file, if the caller shares this machine's files."""
         given = _checked(_UPLOAD, arguments)
         if not self._setting.local_files:
@@ -189,15 +189,15 @@ class PdfcoTools:
         """
 
         async def run(arguments: Arguments) -> T | ToolResult:
-            identity = current_request_id()
+            request_id = current_request_id()
             try:
                 strict_json.check(arguments)
                 await self._tool_context.ready()
-                return await work(self._tool_context.caller(), arguments, identity)
+                return await work(self._tool_context.caller(), arguments, request_id)
             except CheckbackError as error:
                 return _problem(error)
             except Exception as error:
-                return _problem(self._tool_context.masked(error, identity))
+                return _problem(self._tool_context.masked(error, request_id))
 
         return run
 
@@ -211,7 +211,7 @@ class PdfcoTools:
         """A key of PDF.co, or None: our own tokens are never sent there."""
         return given if given and not self._setting.is_own_token(given) else None
 
-    async def _followed(self, caller: Caller, given: Arguments, identity: str) -> str:
+    async def _followed(self, caller: Caller, given: Arguments, request_id: str) -> str:
         """The id of our job that stands for an id: that one, or a job that follows one at PDF.co.
 
         PDF.co is asked only if the caller sent a key of PDF.co, or the id has the form of its ids.
@@ -224,7 +224,7 @@ class PdfcoTools:
             return (await self._service.get(caller, job_id)).id  # it is one of our jobs
         if registry.find(TRACK_KIND) is None:
             return job_id
-        job = await self._follower(caller, job_id, key, identity)
+        job = await self._follower(caller, job_id, key, request_id)
         if not job.state.is_final:
             await self._service.wait(caller, job.id, self._tool_context.kind_wait_seconds)
         return job.id
@@ -235,7 +235,7 @@ class PdfcoTools:
         return may_ask and REMOTE_ID.fullmatch(job_id) is not None
 
     async def _follower(
-        self, caller: Caller, remote_id: str, key: str | None, identity: str
+        self, caller: Caller, remote_id: str, key: str | None, request_id: str
     ) -> Job:
         """The job that follows one at PDF.co: one for each id and key, as each question to PDF.co
         costs credits. One that gave up is retried, since the job there may still be running.
@@ -245,11 +245,10 @@ class PdfcoTools:
             args["api_key"] = key
         digest = hashlib.sha256(f"{remote_id}\0{key or ''}".encode()).hexdigest()[:40]
         submitted = await self._service.submit(
-            caller, TRACK_KIND, args, key=f"pdfco-{digest}", request_id=identity
+            caller, TRACK_KIND, args, key=f"pdfco-{digest}", request_id=request_id
         )
         job = submitted.job
-        gave_up = job.failure is not None and job.failure.code not in _ENDED_THERE
-        if job.state is State.CANCELLED or gave_up:
+        if _gave_up(job):
             with suppress(Conflict):  # another call was faster
                 return await self._service.retry(caller, job.id)
         return job
@@ -378,8 +377,8 @@ def _tool(
 def _starter(
     tools: PdfcoTools, row: ToolRow
 ) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
-    async def start(caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
-        return await tools.start(row, caller, arguments, identity)
+    async def start(caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
+        return await tools.start(row, caller, arguments, request_id)
 
     return start
 
@@ -387,10 +386,17 @@ def _starter(
 def _beginner(
     tools: PdfcoTools, row: ToolRow
 ) -> Callable[[Caller, Arguments, str], Awaitable[Job]]:
-    async def begin(caller: Caller, arguments: Arguments, identity: str) -> Job:
-        return (await tools.begin(row, caller, arguments, identity)).job
+    async def begin(caller: Caller, arguments: Arguments, request_id: str) -> Job:
+        return (await tools.begin(row, caller, arguments, request_id)).job
 
     return begin
+
+
+def _gave_up(job: Job) -> bool:
+    """Whether a job stopped following one at PDF.co before that ended."""
+    if job.state is State.CANCELLED:
+        return True
+    return job.failure is not None and job.failure.code not in _ENDED_THERE
 
 
 def _endpoint_path(row: ToolRow, given: Arguments) -> str:

@@ -78,10 +78,10 @@ class BriefAnswers:
 class _Sender:
     """Passes a response on; a placeholder for a ready result is replaced by it."""
 
-    def __init__(self, send: Send, holder: Ready, identity: str | int) -> None:
+    def __init__(self, send: Send, holder: Ready, message_id: str | int) -> None:
         self._send = send
         self._holder = holder
-        self._identity = identity
+        self._message_id = message_id
         self._start: Message | None = None
 
     async def send(self, message: Message) -> None:
@@ -98,8 +98,8 @@ class _Sender:
         await self._send(message)
 
     def _exchanged(self, start: Message, result: bytes) -> tuple[Message, Message]:
-        identity = json.dumps(self._identity).encode()
-        body = b'{"jsonrpc":"2.0","id":' + identity + b',"result":' + result + b"}"
+        message_id = json.dumps(self._message_id).encode()
+        body = b'{"jsonrpc":"2.0","id":' + message_id + b',"result":' + result + b"}"
         kept = [
             (name, value) for name, value in start["headers"] if name.lower() != b"content-length"
         ]

@@ -63,16 +63,16 @@ class SessionOwners:
 
     def _opened(self, given: str, owner: str) -> str:
         """The id as the application knows it, or an unknown one."""
-        identity, _, signature = given.rpartition(".")
-        expected = self._sign(identity, owner)
+        session_id, _, signature = given.rpartition(".")
+        expected = self._sign(session_id, owner)
         return (
-            identity
+            session_id
             if hmac.compare_digest(expected.encode(), signature.encode("latin-1"))
             else NO_SESSION
         )
 
-    def _sign(self, identity: str, owner: str) -> str:
-        text = f"{owner}\0{identity}".encode("utf-8", "surrogatepass")
+    def _sign(self, session_id: str, owner: str) -> str:
+        text = f"{owner}\0{session_id}".encode("utf-8", "surrogatepass")
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
 
 
