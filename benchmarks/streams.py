@@ -33,8 +33,9 @@ from playwright.async_api import async_playwright
 
 from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import store_address
-from checkback.engine.redis.keys import JOBS_QUEUE, Keys
+from checkback.engine.redis.keys import Keys
 from checkback.kinds.browser.executable import find_browser
+from checkback.kinds.registry import DEFAULT_QUEUE
 from checkback.security.auth.token_files import folder_token
 
 AIM_SECONDS = 1.0
@@ -236,7 +237,7 @@ async def written(wire: RedisConnection, job_ids: list[str]) -> dict[str, dict[s
     """When each change of each job was written, by the store's clock."""
     found: dict[str, dict[str, float]] = {job_id: {} for job_id in job_ids}
     for identity, flat in await wire.call(
-        "XRANGE", Keys("bull").queue(JOBS_QUEUE, "events"), "-", "+"
+        "XRANGE", Keys("bull").queue(DEFAULT_QUEUE, "events"), "-", "+"
     ):
         event = dict(zip(flat[::2], flat[1::2], strict=False))
         times = found.get(event.get("jobId", ""))

@@ -33,7 +33,8 @@ from checkback.app.daemon import TOKENS_NAME
 from checkback.engine.processes import tree
 from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import store_address, store_url
-from checkback.engine.redis.keys import JOBS_QUEUE, Keys
+from checkback.engine.redis.keys import Keys
+from checkback.kinds.registry import DEFAULT_QUEUE
 from checkback.security.auth.token_files import add_token
 
 SUBMITTERS = 20
@@ -151,13 +152,13 @@ class Crowd:
     async def _queued(self) -> list[str]:
         """The ids that wait, in the order in which they are to run."""
         found: list[str] = await self._wire.call(
-            "ZRANGE", Keys().queue(JOBS_QUEUE, "prioritized"), 0, -1
+            "ZRANGE", Keys().queue(DEFAULT_QUEUE, "prioritized"), 0, -1
         )
         return found
 
     async def _works(self) -> bool:
         """Whether anything waits or runs."""
-        waiting = await self._wire.call("ZCARD", Keys().queue(JOBS_QUEUE, "prioritized"))
+        waiting = await self._wire.call("ZCARD", Keys().queue(DEFAULT_QUEUE, "prioritized"))
         return bool(waiting or await self._active())
 
     async def _wait_and_submit(self) -> None:
@@ -365,7 +366,7 @@ class Crowd:
                 await asyncio.sleep(0.05)
 
     async def _active(self) -> int:
-        return await self._wire.call("LLEN", Keys().queue(JOBS_QUEUE, "active"))
+        return await self._wire.call("LLEN", Keys().queue(DEFAULT_QUEUE, "active"))
 
     async def _used(self) -> float:
         lines: str = await self._wire.call("INFO", "memory")

@@ -34,7 +34,7 @@ from chaos.soak_users import Users
 from checkback.engine.processes import tree
 from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import store_address
-from checkback.engine.redis.keys import DEFAULT_QUEUES
+from checkback.settings import Settings
 
 KEEP_SECONDS = 180.0
 SWEEP_SECONDS = 60.0
@@ -79,7 +79,7 @@ async def _run(folder: Path, site: Site, options: argparse.Namespace) -> int:
         await server.start()
         await server.ready()
         users = Users(server.url, server.token, site, KEEP_SECONDS, pages=not options.no_pages)
-        meter = Meter(server.pid, home, wire, DEFAULT_QUEUES)
+        meter = Meter(server.pid, home, wire, tuple(Settings().concurrency))
         return await _soak(server, meter, users, site, options)
     finally:
         await wire.close()

@@ -8,19 +8,14 @@ as a process.
 
 from __future__ import annotations
 
-import asyncio
-import http.client
 import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +33,7 @@ for name in [
     del os.environ[name]  # a developer's own settings must not reach the tests
 
 import fast_tests
-from checkback.app.connect import Connection, make_engine, make_service
+from checkback.app.connect import Connection
 from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.kinds import registry
 from checkback.security.auth.callers import LOCAL
@@ -50,6 +45,7 @@ from outside import node as node
 from outside import npm as npm
 from outside import openai_agents_python as openai_agents_python
 from outside import pdfco_mcp_python as pdfco_mcp_python
+from running import ServerProcess, StartServer, Submit, open_connection, running_worker
 from serving import victim as victim
 from tiers import tier_of
 from worker_processes import WorkerProcesses, as_admin
@@ -77,11 +73,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("record_slow"):
-        config.pluginmanager.register(fast_tests.SlowTests())
     """As root, give the run a folder that no other run closes to other users, as pytest does with
     its own.
     """
+    if config.getoption("record_slow"):
+        config.pluginmanager.register(fast_tests.SlowTests())
     if os.geteuid() == 0 and not hasattr(config, "workerinput") and config.option.basetemp is None:
         config.option.basetemp = tempfile.mkdtemp(prefix="checkback-tests-")
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
@@ -127,18 +123,6 @@ def settings(valkey: EmbeddedValkey, tmp_path: Path) -> Settings:
     )
 
 
-@asynccontextmanager
-async def open_connection(settings: Settings) -> AsyncGenerator[Connection]:
-    """What ``connect`` gives, without a running server."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    wire, feed, queues = make_engine(settings, "checkback-test")
-    try:
-        yield Connection(make_service(settings, queues), queues, wire, feed, settings, None)
-    finally:
-        await feed.close()
-        await wire.close()
-
-
 @pytest.fixture
 async def connection(settings: Settings) -> AsyncIterator[Connection]:
     """The test's own connection to its store."""
@@ -162,35 +146,12 @@ async def worker(settings: Settings, connection: Connection) -> AsyncIterator[An
         yield process
 
 
-@asynccontextmanager
-async def running_worker(settings: Settings) -> AsyncGenerator[Any]:
-    """As the fixture ``worker``, for tests that need several or other settings."""
-    from checkback.app.worker import make_worker
-
-    process = make_worker(settings)
-    task = asyncio.create_task(process.run())
-    ready = asyncio.create_task(process.ready.wait())
-    try:
-        await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-        yield process
-    finally:
-        ready.cancel()
-        process.shut_down()
-        process.shut_down()
-        await task
-
-
 @pytest.fixture
 def workers() -> Iterator[WorkerProcesses]:
     """Worker processes that end with the test."""
     processes = WorkerProcesses()
     yield processes
     processes.end()
-
-
-Submit = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
@@ -201,34 +162,6 @@ def submit(service: Service) -> Submit:
         return (await service.submit(LOCAL, kind, args)).job.id
 
     return run
-
-
-@dataclass
-class ServerProcess:
-    """A running ``checkback serve``."""
-
-    process: subprocess.Popen[str]
-    url: str
-    home: Path
-    token: str
-
-    def health(self) -> dict[str, Any]:
-        """What ``/health`` says, whether the server is ready or not."""
-        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=10)
-        try:
-            connection.request("GET", "/health")
-            return json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
-
-    def stop(self) -> int:
-        """End it as an operator does."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
-
-
-StartServer = Callable[..., ServerProcess]
 
 
 @pytest.fixture
@@ -268,8 +201,3 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
         server.stop()
         if server.process.stdout is not None:
             server.process.stdout.close()
-
-
-def other_prefix(settings: Settings) -> Settings:
-    """The same server, another store."""
-    return replace(settings, prefix=f"t{secrets.token_hex(6)}")

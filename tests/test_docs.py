@@ -38,7 +38,7 @@ from checkback.core.errors import CheckbackError, FailureCode
 from checkback.core.states import MOVES, State
 from checkback.dialects.pdfco.mcp_tools import TOOLS
 from checkback.dialects.pdfco.requests import ENDPOINTS
-from checkback.engine.redis.keys import DEFAULT_QUEUES, STANDING_OF_OURS, STANDING_PER_QUEUE
+from checkback.engine.redis.keys import STANDING_OF_OURS, STANDING_PER_QUEUE
 from checkback.kinds import registry
 from checkback.kinds.browser import page_load
 from checkback.kinds.documents import job_context
@@ -215,7 +215,7 @@ def test_every_scope_is_documented() -> None:
 
 def test_every_queue_and_every_key_that_stands_is_documented() -> None:
     text = page("engine.md")
-    for queue in DEFAULT_QUEUES:
+    for queue in Settings().concurrency:
         assert f"| `{queue}` |" in text
     standing = next(line for line in text.splitlines() if "BullMQ's own, for each queue" in line)
     for part in STANDING_PER_QUEUE:

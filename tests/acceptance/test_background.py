@@ -17,6 +17,7 @@ import pytest
 
 from checkback.app.daemon import LOG_BYTES
 from checkback.app.log_trimmer import keep_small
+from waiting import wait_until
 
 COMMAND = (sys.executable, "-m", "checkback")
 GOOD = 'from checkback import job\n@job("my.kind")\ndef f(a: int) -> int:\n    return a\n'
@@ -72,7 +73,7 @@ def test_a_port_that_is_taken_is_told_with_its_hint(shell: Shell, taken: str) ->
     assert finding(shell, "server") == {
         "part": "server",
         "ok": False,
-        "told": reason,
+        "message": reason,
         "hint": "Choose another address with CHECKBACK_HOST and CHECKBACK_PORT; port 0 selects a free one.",
         "optional": False,
     }
@@ -91,7 +92,7 @@ def test_remembered_kinds_that_break_are_told_by_every_command_and_the_doctor(
         refused = shell.run("list", code=1).stderr
         assert refused.splitlines()[0].endswith(f"The background server did not start. {reason}")
         assert "Traceback" not in refused
-    assert finding(shell, "kinds")["told"] == reason
+    assert finding(shell, "kinds")["message"] == reason
     assert finding(shell, "kinds")["ok"] is False
     file.write_text(GOOD)
     assert shell.out("submit", "my.kind", "a=2", "--wait") == "2"
@@ -122,7 +123,7 @@ def test_a_kind_that_collides_stops_neither_the_server_nor_the_other_kinds(
     assert finding(shell, "kinds") == {
         "part": "kinds",
         "ok": False,
-        "told": sentence,
+        "message": sentence,
         "hint": "Rename the kind in its @job, then try again. All other kinds work.",
         "optional": False,
     }
@@ -182,9 +183,7 @@ async def test_the_log_of_a_background_server_stays_small_while_it_runs(tmp_path
         for number in range(3):
             for one in (first, second):
                 one.write(f"line {number}\n".encode() * 1000)
-            async with asyncio.timeout(10):
-                while log.stat().st_size > 10_000:
-                    await asyncio.sleep(0)
+            await wait_until("the log was cut", lambda: log.stat().st_size <= 10_000)
             first.write(b"afterwards\n")
             assert log.read_bytes() == b"afterwards\n"
     keeping.cancel()

@@ -25,7 +25,7 @@ from fastmcp.client.transports import StdioTransport
 from PIL import Image
 from python_calamine import CalamineWorkbook
 
-from conftest import StartServer
+from running import StartServer
 from sample_documents import LINES, make_all
 
 Download = Callable[[str], Awaitable[bytes]]

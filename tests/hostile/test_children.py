@@ -26,6 +26,7 @@ from checkback.service import Service
 from checkback.settings import Settings
 from checkback.storage.artifacts import ArtifactStore
 from checkback.storage.uploads import UploadStore
+from waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("worker")
 registry.load(("lying_kinds",))
@@ -231,9 +232,9 @@ async def test_no_folder_of_a_job_is_left_however_deep_it_is(
 ) -> None:
     job = await run(service, "lie.deep", levels=3000)
     assert job.state in (State.COMPLETED, State.FAILED)
-    async with asyncio.timeout(20):
-        while list(settings.temporary_folder.iterdir()):
-            await asyncio.sleep(0.02)
+    await wait_until(
+        "the folders of jobs are gone", lambda: not list(settings.temporary_folder.iterdir()), 20
+    )
 
 
 async def test_the_folder_of_a_worker_that_was_killed_is_removed_and_one_in_use_is_not(
@@ -242,6 +243,7 @@ async def test_the_folder_of_a_worker_that_was_killed_is_removed_and_one_in_use_
     go = tmp_path / "go"
     job_id = (await service.submit(LOCAL, "test.gate", {"path": str(go)})).job.id
     await until_active(service, job_id)
+    await wait_until("the job's folder exists", lambda: list(settings.temporary_folder.iterdir()))
     (used,) = settings.temporary_folder.iterdir()
     left = settings.temporary_folder / f"{job_id}-9"
     young, alien = (

@@ -18,7 +18,7 @@ from checkback.engine.processes.job_folders import local_sources
 from checkback.kinds import registry
 from checkback.security.auth.callers import LOCAL, Caller
 from checkback.settings import Settings
-from conftest import open_connection, running_worker
+from running import open_connection, running_worker
 
 registry.load(("lying_kinds",))
 ADA, BOB = Caller("ada"), Caller("bob")

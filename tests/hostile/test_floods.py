@@ -26,7 +26,7 @@ from checkback.service import Service
 from checkback.settings import Settings
 from checkback.storage.artifacts import ArtifactStore
 from checkback.storage.uploads import UploadStore
-from conftest import open_connection, running_worker
+from running import open_connection, running_worker
 from serving import get, post, serving
 from worker_processes import as_admin
 

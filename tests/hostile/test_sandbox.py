@@ -21,9 +21,9 @@ from checkback.service import Service
 from checkback.settings import Settings
 from checkback.storage.artifacts import ArtifactStore
 from checkback.storage.uploads import UploadStore
-from conftest import open_connection, running_worker
 from document_jobs import COMPLETED, ending, run, run_within
 from made_files import pdf_of, text_at
+from running import open_connection, running_worker
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -26,7 +26,7 @@ from mcp_types.version import LATEST_MODERN_VERSION
 from canary_forms import forms, unpacked
 from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import store_address
-from conftest import ServerProcess, StartServer
+from running import ServerProcess, StartServer
 
 MARK = "CANARY7" + "x9Qz"
 """In every secret; whoever finds it anywhere, in any form that is looked for, has found a leak."""

@@ -26,6 +26,7 @@ from checkback.kinds.browser.page_load import Budgets, open_visit
 from checkback.kinds.browser.session import BrowserSession, browser_session, find_browser
 from checkback.kinds.context import Egress, Environment
 from checkback.security.egress.client import EgressGrant, EgressLimits, EgressProxy
+from waiting import wait_until
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
 
@@ -257,14 +258,6 @@ async def proxy_for(evil: Evil, allow_hosts: tuple[str, ...] = ()) -> AsyncGener
         await proxy.close()
 
 
-async def until(true: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
-    """Wait for something that happens in another process and sends no word here."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while not await true():
-                await asyncio.sleep(0.05)
-
-
 async def attack(
     session: BrowserSession, egress: Egress, evil: Evil, seen: Callable[[], Awaitable[set[str]]]
 ) -> None:
@@ -282,7 +275,7 @@ async def attack(
         page = (await open_visit(context, Budgets(), key=egress)).page
         await page.goto("http://evil.test/", wait_until="domcontentloaded")
         await page.wait_for_function("document.title == 'tried'", timeout=20_000)
-        await until(loaded)
+        await wait_until("everything was tried that leads nowhere else", loaded)
         for route, host in (
             ("redirect", "redirect-top"),
             ("location", "location"),
@@ -294,7 +287,7 @@ async def attack(
             ):
                 with suppress(PlaywrightError):
                     await page.goto(f"http://evil.test/{route}?http://{target}/")
-        await until(moved)
+        await wait_until("everything was tried that leads elsewhere", moved)
 
 
 async def egress_of(proxy: EgressProxy) -> tuple[EgressGrant, Egress]:
@@ -354,6 +347,6 @@ async def test_the_datagram_is_real(secret: Secret) -> None:
             }""",
             stun,
         )
-        await until(arrived)
+        await wait_until("the datagram has arrived", arrived)
         await browser.close()
     assert await arrived()

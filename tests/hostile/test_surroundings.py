@@ -4,7 +4,6 @@ or its environment.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import os
@@ -22,7 +21,8 @@ from checkback.kinds import registry
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
 from checkback.storage.uploads import UploadStore
-from conftest import open_connection
+from running import open_connection
+from waiting import wait_until
 from worker_processes import WorkerProcesses, until
 
 registry.load(("lying_kinds",))
@@ -130,6 +130,7 @@ async def run_built_in(connection: Connection, settings: Settings) -> None:
     job = (await connection.service.submit(LOCAL, "file.fetch", args)).job
     job = await connection.service.wait(LOCAL, job.id, 30)
     assert (job.state, job.result["size_bytes"]) == (State.COMPLETED, 1)
-    async with asyncio.timeout(10):
-        while os.listdir(settings.temporary_folder):  # it is removed in the background
-            await asyncio.sleep(0.01)
+    # It is removed in the background.
+    await wait_until(
+        "the folders of jobs are gone", lambda: not os.listdir(settings.temporary_folder)
+    )

@@ -19,7 +19,8 @@ from mcp.shared.exceptions import MCPError
 
 from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import store_address
-from checkback.engine.redis.keys import JOBS_QUEUE, Keys
+from checkback.engine.redis.keys import Keys
+from checkback.kinds.registry import DEFAULT_QUEUE
 from every_door import as_
 from serving import Heard, Victim, get, post
 
@@ -72,7 +73,7 @@ async def write_foreign(victim: Victim, job_id: str) -> None:
     """Put into a record what an older version or a Node worker may have left there."""
     wire = RedisConnection(store_address(victim.home), name="test")
     try:
-        key = Keys().job(JOBS_QUEUE, job_id)
+        key = Keys().job(DEFAULT_QUEUE, job_id)
         assert await wire.call("EXISTS", key)
         progress = '{"currentPhase": "\\ud800", "message": "\\udfff", "overallProgress": 1e999}'
         await wire.call(

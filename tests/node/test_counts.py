@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from checkback.app.connect import Connection
-from checkback.engine.redis.keys import DEFAULT_QUEUES
 from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
@@ -32,10 +31,10 @@ async def counted(program: Any, queue: str, wanted: int) -> list[dict[str, str]]
 async def test_each_worker_is_counted_once_for_each_queue(
     program: Any, settings: Settings, workers: WorkerProcesses
 ) -> None:
-    for queue in DEFAULT_QUEUES:
+    for queue in Settings().concurrency:
         assert await counted(program, queue, 0) == []
     one = workers.start(settings)
-    for queue in DEFAULT_QUEUES:
+    for queue in Settings().concurrency:
         (found,) = await counted(program, queue, 1)
         encoded = base64.b64encode(queue.encode()).decode()
         assert found["name"].startswith(f"{settings.prefix}:{encoded}:w:checkback-")

@@ -19,6 +19,7 @@ from checkback.engine.redis.connection import RedisAddress, RedisConnection
 from checkback.engine.redis.embedded import store_address
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings, to_environment
+from waiting import wait_until
 
 RESCUE_SECONDS = 45
 
@@ -81,16 +82,14 @@ async def until_attempt(
 
 async def gone(pids: list[int], seconds: float = 5) -> None:
     """Return when none of these processes lives."""
-    async with asyncio.timeout(seconds):
-        while any(tree.is_alive(pid) for pid in pids):
-            await asyncio.sleep(0.02)
+    await wait_until(
+        "the processes have ended", lambda: not any(tree.is_alive(pid) for pid in pids), seconds
+    )
 
 
 async def there(path: Path, seconds: float = 20) -> None:
     """Return when a job has made this file."""
-    async with asyncio.timeout(seconds):
-        while not path.exists():
-            await asyncio.sleep(0.01)
+    await wait_until("the file exists", path.exists, seconds)
 
 
 async def as_admin(settings: Settings, *command: str | int) -> Any:

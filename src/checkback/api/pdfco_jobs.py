@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from checkback.api.signed_files import FileLinks, is_many, valid_until
+from checkback.api.signed_files import FileLinks, makes_many, valid_until
 from checkback.core.errors import InvalidInput, NotFound
 from checkback.core.job import JSON, Job
 from checkback.core.states import State
@@ -85,8 +85,8 @@ class PdfcoJobs:
             callback=_callback(callback, self.links, args) if callback else None,
         )
         until = valid_until(args.get("expiration"))
-        many = endpoint.many
-        url = (self.links.results if many else self.links.result)(done.job.id, name, until)
+        link = self.links.results if makes_many(endpoint.kind) else self.links.result
+        url = link(done.job.id, name, until)
         answer = responses.submitted(
             done.job, url=url, name=name, valid_till=until, duration_ms=_since(began)
         )
@@ -166,7 +166,7 @@ class PdfcoJobs:
         until = valid_until(None)
         links = self.links.of_job(job, until)
         body = await self._body(caller, job, inline=inline)
-        if is_many(job):
+        if makes_many(job.kind):
             links.pop("url", None)
         return responses.finished(
             job, name=name, links=links, body=body, valid_till=until, duration_ms=0
@@ -225,7 +225,7 @@ def _links_end(job: Job) -> datetime:
 
 def _result_name(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:
     """What the result will be called: the name is in the link that the submit returns."""
-    extension = "json" if endpoint.many else endpoint.extension
+    extension = "json" if makes_many(endpoint.kind) else endpoint.extension
     return f"{_result_stem(parameters)}.{extension}"
 
 

@@ -25,7 +25,6 @@ from checkback.core.request_ids import resolve_request_id
 from checkback.core.states import State
 from checkback.dialects import native
 from checkback.dialects.pdfco import responses as pdfco
-from checkback.dialects.pdfco.requests import ENDPOINTS
 from checkback.security.auth.callers import Caller, Scope
 from checkback.security.signed_urls import LinkSigner
 from checkback.security.source_refs import FILES, UPLOADS
@@ -44,7 +43,6 @@ SAFE_HEADERS = {
 }
 """Content of documents may be HTML: it is a download, never a page of this server."""
 
-_MANY = frozenset(endpoint.kind for endpoint in ENDPOINTS.values() if endpoint.many)
 _READER = Caller("", frozenset(Scope))
 
 
@@ -77,7 +75,7 @@ class FileLinks:
         and ``urls``.
         """
         names = pdfco.outputs(job) or [artifact.name for artifact in job.artifacts]
-        if not is_many(job) and len(names) <= 1:
+        if not makes_many(job.kind) and len(names) <= 1:
             return pdfco.links_of([self.result(job.id, name, until) for name in names], None)
         urls = [self.result(job.id, name, until) for name in names]
         return pdfco.links_of(urls, self.results(job.id, "files.json", until))
@@ -86,9 +84,13 @@ class FileLinks:
         return f"{self.base_url}{quote(path)}?{self.signer.query(method, path, until.timestamp())}"
 
 
-def is_many(job: Job) -> bool:
-    """Whether jobs of this kind make several files."""
-    return job.kind in _MANY
+def makes_many(kind: str) -> bool:
+    """Whether jobs of this kind make a list of files; of an unknown kind they make one."""
+    # Imported here: a command that only shows a link must not wait for pydantic.
+    from checkback.kinds import registry
+
+    found = registry.find(kind)
+    return found is not None and found.outputs == "many"
 
 
 def valid_until(minutes: int | None) -> datetime:

@@ -22,6 +22,7 @@ from checkback.app.daemon import (
     start_in_background,
     stop,
 )
+from checkback.core import queue_codec
 from checkback.core.errors import EngineUnavailable, SettingsDiffer
 from checkback.engine.jobs.codec import Retention
 from checkback.engine.jobs.store import JobStore
@@ -29,6 +30,7 @@ from checkback.engine.redis.connection import RedisAddress, RedisConnection, Rep
 from checkback.engine.redis.embedded import store_address
 from checkback.engine.redis.event_feed import EventFeed
 from checkback.engine.redis.keys import Keys
+from checkback.kinds.pages import queue_codec as page_queue
 from checkback.security.addresses import AddressPolicy
 from checkback.security.encryption import SecretCipher, derive, load_secret
 from checkback.security.rate_limits import OwnerLimits, Quotas, StoreLimits
@@ -111,6 +113,8 @@ def make_service(settings: Settings, queues: JobStore) -> Service:
 
 def make_engine(settings: Settings, name: str) -> tuple[RedisConnection, EventFeed, JobStore]:
     """Connections that open when they are first used, and the queues on them."""
+    # For commands that read a state without importing the kinds.
+    queue_codec.register(page_queue.QUEUE_CODEC)
     where, keys, names = address(settings), Keys(settings.prefix), tuple(settings.concurrency)
     wire = RedisConnection(where, name=name)
     feed = EventFeed(where, keys, names, name=name)

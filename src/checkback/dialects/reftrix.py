@@ -110,38 +110,6 @@ def _failed_reason(job: Job) -> str:
     return f"The job was cancelled. {message}".rstrip()
 
 
-# --- The job data in the queue --------------------------------------------------------------------
-
-
-def queue_data(job_id: str, args: Mapping[str, JSON], created_at: datetime) -> Fields:
-    """The BullMQ job data that stands for these arguments, readable by a Node
-    worker of ReftrixMCP.
-    """
-    options = {key: value for key, value in args.items() if key != "url"}
-    return {
-        "webPageId": job_id,
-        "url": args["url"],
-        "options": options,
-        "createdAt": created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    }
-
-
-def args_from_queue_data(data: Mapping[str, JSON]) -> Fields:
-    """The arguments that BullMQ job data stands for; any client may have added the job.
-
-    Nothing is checked here: data of another form gives arguments that the kind's model refuses, by
-    name.
-    """
-    given: object = data.get("options")
-    options: Mapping[str, JSON] = {}
-    if isinstance(given, Mapping):
-        options = cast("Mapping[str, JSON]", given)
-    args: Fields = {key: value for key, value in options.items() if value is not None}
-    if "url" in data:
-        args["url"] = data["url"]
-    return args
-
-
 # --- The synchronous answer -----------------------------------------------------------------------
 
 

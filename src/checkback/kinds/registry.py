@@ -22,13 +22,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, Literal, cast, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema
 
+from checkback.core import queue_codec as queue_codecs
 from checkback.core.error_text import did_you_mean, quoted
 from checkback.core.errors import InvalidInput, UnknownKind
+from checkback.core.queue_codec import QueueCodec
 from checkback.core.tool_names import PORTABLE, RESERVED, underscore
 from checkback.kinds import source_arguments
 from checkback.kinds.argument_errors import describe
@@ -99,6 +101,10 @@ class Kind:
     #: The kinds of the jobs that its jobs may start; None for any kind. A built-in kind with None
     #: may start no jobs.
     starts: tuple[str, ...] | None = None
+    #: Whether its jobs make one file or a list of files; PDF.co's clients get a link to the list.
+    outputs: Literal["one", "many"] = "one"
+    #: How other programs that share its queue know its jobs; None: by its name and its arguments.
+    queue_codec: QueueCodec | None = None
     #: Whether the function accepts its arguments as one model; else as separate parameters.
     takes_model: bool = False
     context_parameter: str | None = field(default=None)
@@ -251,6 +257,8 @@ def job(
     idempotent: bool = False,
     open_world: bool | None = None,
     starts: Iterable[str] | None = None,
+    outputs: Literal["one", "many"] = "one",
+    queue_codec: QueueCodec | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function, ``async def`` or ``def``, as a kind of job.
 
@@ -274,6 +282,7 @@ def job(
         phases=tuple(phases),
         read_only=read_only, destructive=destructive, idempotent=idempotent, open_world=open_world,
         starts=None if starts is None else tuple(starts),
+        outputs=outputs, queue_codec=queue_codec,
     )  # fmt: skip
     return functools.partial(_register, make, args)
 
@@ -306,6 +315,8 @@ def add(kind: Kind) -> None:
     if reason is not None:
         raise KindRefused(kind.name, reason)
     _kinds[kind.name] = kind
+    if kind.queue_codec is not None:
+        queue_codecs.register(kind.queue_codec)
 
 
 def _reason_to_refuse(kind: Kind) -> str | None:

@@ -24,6 +24,7 @@ from checkback.security.auth.signin_codes import make_code
 from checkback.security.host_check import HostList
 from checkback.security.rate_limits import OwnerLimits, Quotas
 from checkback.service import Service
+from waiting import wait_until
 from worker_processes import there
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -302,9 +303,7 @@ async def test_streams_past_an_owners_limit_are_refused_for_that_owner_alone(
             ).json()
             async with bob.stream("GET", f"/api/jobs/{own['id']}/events") as stream:
                 assert stream.status_code == 200
-        async with asyncio.timeout(10):
-            while service.quotas._streams:  # pyright: ignore[reportPrivateUsage]
-                await asyncio.sleep(0.01)
+        await wait_until("no stream is open", lambda: not service.quotas._streams)  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_the_document_describes_every_route_and_is_open_to_all(open_http: Any) -> None:

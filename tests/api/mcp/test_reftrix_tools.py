@@ -29,6 +29,7 @@ from checkback.kinds.browser.session import find_browser
 from checkback.security.auth.callers import LOCAL, Caller
 from checkback.service import Service
 from checkback.settings import Settings
+from running import open_connection, running_worker
 
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 PAGE = "https://example.com/"
@@ -341,8 +342,6 @@ async def test_failures_speak_in_the_formats_own_codes(
 
 
 async def test_a_failed_analysis_says_why(settings: Settings, service: Service) -> None:
-    from conftest import running_worker  # pyright: ignore
-
     without_browser = replace(settings, browser="/nowhere/chromium")
     server = build_server(service, caller=lambda: ADA, wait_seconds=50)
     async with running_worker(without_browser), Client(server) as client:
@@ -388,8 +387,6 @@ def browser() -> None:
 @pytest.mark.chromium
 @pytest.mark.usefixtures("browser")
 async def test_an_analysis_awaited_to_its_end(settings: Settings, site: str) -> None:
-    from conftest import open_connection, running_worker  # pyright: ignore
-
     allowing = replace(settings, allow_hosts=(site,))
     async with open_connection(allowing) as connection, running_worker(allowing):  # pyright: ignore
         service = cast("Any", connection).service

@@ -13,7 +13,7 @@ from checkback.core.estimates import Estimate
 from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
-from conftest import running_worker
+from running import running_worker
 
 Submit = Callable[..., Awaitable[str]]
 PROMPT_SECONDS = 20

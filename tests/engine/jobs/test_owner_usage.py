@@ -26,7 +26,7 @@ from checkback.service import Service
 from checkback.settings import Settings
 from checkback.storage.artifacts import ArtifactStore
 from checkback.storage.uploads import UploadStore
-from conftest import running_worker
+from running import running_worker
 from worker_processes import as_admin
 
 ADA, BOB = (Caller(name, frozenset({Scope.READ, Scope.WRITE})) for name in ("ada", "bob"))

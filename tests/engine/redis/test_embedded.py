@@ -28,7 +28,8 @@ from checkback.engine.redis.connection import RedisAddress, RedisConnection, Rep
 from checkback.engine.redis.embedded import EmbeddedValkey, ping, socket_path
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
-from conftest import open_connection, running_worker
+from running import open_connection, running_worker
+from waiting import finished
 
 PASSWORD = "s3cret word"
 
@@ -136,9 +137,7 @@ async def use_everything(settings: Settings, tmp_path: Path) -> None:
             if job.phase == "waiting":
                 break
         await service.cancel(LOCAL, gate.id)
-        async with asyncio.timeout(10):
-            while (await service.get(LOCAL, gate.id)).finished_at is None:
-                await asyncio.sleep(0.01)
+        await finished(service, gate.id)
         (tmp_path / "go").touch()
         await service.retry(LOCAL, gate.id)
         assert (await service.wait(LOCAL, gate.id, 20)).state is State.COMPLETED

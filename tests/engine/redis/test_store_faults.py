@@ -27,8 +27,9 @@ from checkback.engine.redis.bullmq_client import check_server
 from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
-from conftest import ServerProcess, open_connection, running_worker
 from every_door import META
+from running import ServerProcess, open_connection, running_worker
+from waiting import wait_until
 from worker_processes import (
     RESCUE_SECONDS,
     SHORT_LOCK_SECONDS,
@@ -306,15 +307,13 @@ async def test_a_disk_that_is_full_to_the_last_byte_ends_no_server(
     await gone([victim], 20)
     refused = [await asyncio.to_thread(ask, server) for _ in range(3)]
     assert {answer.status for answer in refused} == {503}
-    async with asyncio.timeout(20):
-        while server.health()["restarts"]["store"] < 2:
-            assert server.process.poll() is None
-            await asyncio.sleep(0.1)
+    await wait_until(
+        "the store was started again", lambda: server.health()["restarts"]["store"] >= 2, 20
+    )
+    assert server.process.poll() is None
     assert server.health()["ready"] is False
     (small_disk / "ballast").unlink()
-    async with asyncio.timeout(30):
-        while (last := await asyncio.to_thread(ask, server)).status != 202:
-            await asyncio.sleep(0.1)
+    last = await accepted(server)
     async with connect(Settings(home=server.home), start=False) as connection:
         for answer in (first, last):
             assert answer.job_id is not None
@@ -386,6 +385,18 @@ def check(server: ServerProcess, job_id: str, route: str) -> Answer:
         connection.close()
 
 
+async def accepted(server: ServerProcess) -> Answer:
+    """The first answer to a submit that was accepted."""
+
+    async def answer() -> Answer | None:
+        answer = await asyncio.to_thread(ask, server)
+        return answer if answer.status == 202 else None
+
+    answered = await wait_until("a job is accepted", answer, 30)
+    assert answered is not None
+    return answered
+
+
 async def ask_until(server: ServerProcess, over: asyncio.Event) -> list[Answer]:
     """Submit, and ask after the job in each way, again and again."""
     answers: list[Answer] = []
@@ -426,9 +437,7 @@ async def test_doors_answer_within_two_seconds_while_the_store_is_killed_under_l
     os.kill(victim, signal.SIGKILL)
     await gone([victim])
     killed = time.monotonic()
-    async with asyncio.timeout(30):
-        while (await asyncio.to_thread(ask, server)).status != 202:
-            await asyncio.sleep(0.02)
+    await accepted(server)
     away = time.monotonic() - killed
     over.set()
     answers = [answer for some in await asyncio.gather(*asking) for answer in some]
@@ -493,16 +502,18 @@ async def test_a_job_that_ends_while_the_store_loads_its_data_ends_well(
 
 async def loading(path: str) -> None:
     """Return when a store says that it is loading its data."""
-    async with asyncio.timeout(20):
-        while True:
-            with contextlib.suppress(OSError):
-                reader, writer = await asyncio.open_unix_connection(path)
-                writer.write(b"PING\r\n")
-                answer = await reader.readline()
-                writer.close()
-                if answer.startswith(b"-LOADING"):
-                    return
-            await asyncio.sleep(0.01)
+
+    async def says_so() -> bool:
+        try:
+            reader, writer = await asyncio.open_unix_connection(path)
+        except OSError:
+            return False
+        writer.write(b"PING\r\n")
+        answer = await reader.readline()
+        writer.close()
+        return answer.startswith(b"-LOADING")
+
+    await wait_until("the store says that it is loading", says_so, 20)
 
 
 async def test_a_job_that_ends_while_the_store_is_full_ends_when_there_is_room(

@@ -18,7 +18,7 @@ from checkback.engine.redis.connection import RedisAddress, RedisConnection, Rep
 from checkback.engine.redis.embedded import EmbeddedValkey, ping, store_address, store_url
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
-from conftest import StartServer
+from running import StartServer
 
 DANGEROUS = (
     "ACL LIST", "ACL SETUSER default on nopass +@all", "BGREWRITEAOF", "BGSAVE", "CLIENT KILL ID 1",

@@ -13,6 +13,7 @@ from checkback.core.states import State
 from checkback.engine.processes import tree
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
+from waiting import wait_until
 from worker_processes import (
     RESCUE_SECONDS,
     RUN_WORKER,
@@ -102,9 +103,12 @@ async def test_a_worker_that_lost_a_job_and_takes_it_again_ends_the_first_attemp
         ]
     )
     await until_attempt(connection, job_id, 2)
-    async with asyncio.timeout(10):
-        while (second := file.read_text()) in (first, ""):
-            await asyncio.sleep(0.005)
+
+    def replaced() -> str:
+        pid = file.read_text()
+        return pid if pid != first else ""
+
+    second = await wait_until("the second attempt has begun", replaced)
     assert not tree.is_alive(int(first))
     await asyncio.sleep(8)  # what is tried: two lives of a lock
     assert file.read_text() == second

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 
 from checkback.app.connect import Connection, connect
+from checkback.core.errors import EngineUnavailable
 from checkback.core.states import State
 from checkback.engine.processes import tree
 from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.engine.worker.attempt import LAST_CHANCE_SECONDS
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
-from conftest import ServerProcess, open_connection
+from running import ServerProcess, open_connection
+from waiting import wait_until
 from worker_processes import (
     RESCUE_SECONDS,
     SHORT_LOCK_SECONDS,
@@ -279,9 +281,11 @@ async def test_jobs_that_lost_two_workers_begin_apart_and_wait_for_no_end(
 
 async def times(mark: Path, number: int) -> None:
     """Return when a job has begun so often."""
-    async with asyncio.timeout(RESCUE_SECONDS):
-        while not mark.exists() or len(mark.read_text().split()) < number:
-            await asyncio.sleep(0.02)
+    await wait_until(
+        "the job has begun so often",
+        lambda: mark.exists() and len(mark.read_text().split()) >= number,
+        RESCUE_SECONDS,
+    )
 
 
 @pytest.mark.timeout(120)
@@ -346,11 +350,9 @@ async def test_what_dies_under_serve_is_started_again(start_server: Any) -> None
 
 
 async def _submit_patiently(connection: Connection) -> str:
-    from checkback.core.errors import EngineUnavailable
+    async def submitted() -> str:
+        with suppress(EngineUnavailable):
+            return await submit(connection, "test.add", a=1, b=1)
+        return ""
 
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                return await submit(connection, "test.add", a=1, b=1)
-            except EngineUnavailable:
-                await asyncio.sleep(0.05)
+    return await wait_until("the store takes a job", submitted)

@@ -17,7 +17,7 @@ from checkback.core.states import State
 from checkback.engine.processes import tree
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
-from conftest import open_connection
+from running import open_connection
 from sample_documents import make_all
 from worker_processes import RESCUE_SECONDS, WorkerProcesses, gone, until, until_attempt
 

@@ -23,7 +23,8 @@ from checkback.core.states import State
 from checkback.engine.processes import tree
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings, to_environment
-from conftest import open_connection
+from running import open_connection
+from waiting import wait_until
 from worker_processes import RUN_WORKER, short_locks
 
 PHASES = ("ingest", "layout", "motion", "quality", "responsive")
@@ -128,9 +129,9 @@ def is_browser(pid: int) -> bool:
 async def rescue(settings: Settings, url: str, phase: str) -> None:
     async with open_connection(settings) as connection:
         job_id, below, killed = await kill_in_phase(connection, settings, url, phase)
-        async with asyncio.timeout(5):
-            while any(tree.is_alive(pid) for pid in below):
-                await asyncio.sleep(0.02)
+        await wait_until(
+            "the processes have ended", lambda: not any(tree.is_alive(pid) for pid in below), 5
+        )
         second = start_worker(settings)
         try:
             async with asyncio.timeout_at(killed + RESCUE_SECONDS):
@@ -160,12 +161,12 @@ async def test_a_worker_killed_amid_a_batch_is_replaced(settings: Settings, site
         first = start_worker(short_locks(settings))
         try:
             batch = (await service.submit(LOCAL, "page.analyze_batch", args)).job.id
-            states: set[State] = set()
-            async with asyncio.timeout(60):
-                while not states >= {State.COMPLETED, State.ACTIVE}:
-                    await asyncio.sleep(0.02)
-                    parts = (await service.list(LOCAL, kind="page.analyze")).jobs
-                    states = {part.state for part in parts}
+
+            async def is_halfway() -> bool:
+                parts = (await service.list(LOCAL, kind="page.analyze")).jobs
+                return {part.state for part in parts} >= {State.COMPLETED, State.ACTIVE}
+
+            await wait_until("a part has ended and another one runs", is_halfway, 60)
             first.kill()
             first.wait(10)
         finally:
@@ -230,6 +231,6 @@ async def test_no_browser_is_left_when_serve_is_killed(start_server: Any, site: 
         assert any(is_browser(pid) for pid in below)
         server.process.kill()
         server.process.wait(10)
-    async with asyncio.timeout(5):
-        while any(tree.is_alive(pid) for pid in below):
-            await asyncio.sleep(0.02)
+    await wait_until(
+        "the processes have ended", lambda: not any(tree.is_alive(pid) for pid in below), 5
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -16,6 +17,8 @@ from checkback.core.states import State
 from checkback.engine.processes import tree
 from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
+from running import running_worker
+from waiting import finished, wait_until
 
 
 async def until(service: Service, job_id: str, state: State, phase: str | None = None) -> Job:
@@ -29,9 +32,9 @@ async def until(service: Service, job_id: str, state: State, phase: str | None =
 
 async def gone(*pids: int) -> None:
     """Return when none of these processes lives."""
-    async with asyncio.timeout(5):
-        while any(tree.is_alive(pid) for pid in pids):
-            await asyncio.sleep(0.01)
+    await wait_until(
+        "the processes have ended", lambda: not any(tree.is_alive(pid) for pid in pids), 5
+    )
 
 
 def fork_server() -> int:
@@ -198,8 +201,6 @@ async def test_a_deadline_of_the_job_goes_before_its_kinds(
 async def test_a_waiting_job_that_was_cancelled_never_starts(
     service: Service, settings: Any, submit: Any, tmp_path: Path
 ) -> None:
-    from conftest import running_worker
-
     started = tmp_path / "started"
     job_id = await submit("test.gate", path="/", started=str(started))
     cancelled = await service.cancel(LOCAL, job_id)
@@ -221,9 +222,7 @@ async def test_a_delayed_job_that_was_cancelled_ends_at_once_and_never_starts(
     done = await service.submit(LOCAL, "test.gate", args, delay_seconds=delay_seconds)
     later = await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=1)
     assert (await service.cancel(LOCAL, done.job.id)).state is State.CANCELLED
-    async with asyncio.timeout(5):
-        while (await service.get(LOCAL, done.job.id)).finished_at is None:
-            await asyncio.sleep(0.01)
+    await finished(service, done.job.id, 5)
     assert (await service.wait(LOCAL, later.job.id, 20)).result == 2
     job = await service.get(LOCAL, done.job.id)
     assert (job.state, started.exists()) == (State.CANCELLED, False)
@@ -234,9 +233,10 @@ async def test_a_running_job_that_was_cancelled_is_dead_with_everything_below_it
 ) -> None:
     pids_file = tmp_path / "pids"
     job_id = await submit("test.stubborn", pids=str(pids_file))
-    async with asyncio.timeout(10):
-        while not pids_file.exists() or len(pids_file.read_text().split()) < 2:
-            await asyncio.sleep(0.01)
+    await wait_until(
+        "the job has named two processes",
+        lambda: pids_file.exists() and len(pids_file.read_text().split()) >= 2,
+    )
     pids = [int(pid) for pid in pids_file.read_text().split()]
     job = await service.cancel(LOCAL, job_id)
     assert job.state is State.CANCELLED
@@ -254,9 +254,7 @@ async def test_an_ended_job_is_not_changed_by_a_cancel(
         await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)
     ).job.id
     await service.cancel(LOCAL, cancelled_id)
-    async with asyncio.timeout(5):
-        while (cancelled := await service.get(LOCAL, cancelled_id)).finished_at is None:
-            await asyncio.sleep(0.01)
+    cancelled = await finished(service, cancelled_id, 5)
     for job, state in (
         (completed, State.COMPLETED),
         (failed, State.FAILED),
@@ -282,9 +280,7 @@ async def test_a_job_that_is_cancelled_as_it_ends_has_one_end(
     for number, (told, ended) in enumerate(pairs):
         assert told.state is ended.state
         assert ended.result == (number if ended.state is State.COMPLETED else None)
-        async with asyncio.timeout(20):
-            while (job := await service.get(LOCAL, ended.id)).finished_at is None:
-                await asyncio.sleep(0.02)
+        job = await finished(service, ended.id, 20)
         assert (job.state, job.result) == (ended.state, ended.result)
 
 
@@ -295,9 +291,7 @@ async def test_a_cancelled_job_runs_again_when_retried(
     job_id = await submit("test.gate", path=str(go))
     await until(service, job_id, State.ACTIVE, "waiting")
     await service.cancel(LOCAL, job_id)
-    async with asyncio.timeout(10):
-        while (await service.get(LOCAL, job_id)).finished_at is None:
-            await asyncio.sleep(0.01)
+    await finished(service, job_id)
     go.touch()
     retried = await service.retry(LOCAL, job_id)
     assert retried.id == job_id
@@ -311,13 +305,13 @@ async def test_jobs_that_are_cancelled_while_they_wait_and_retried_at_once_compl
     async def change_mind(number: int) -> Job:
         done = await service.submit(LOCAL, "test.add", {"a": number, "b": 0}, delay_seconds=3600)
         await service.cancel(LOCAL, done.job.id)
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    await service.retry(LOCAL, done.job.id)
-                    break
-                except Conflict:  # it is being stopped
-                    await asyncio.sleep(0.001)
+
+        async def retried() -> Job | None:
+            with contextlib.suppress(Conflict):  # it is being stopped
+                return await service.retry(LOCAL, done.job.id)
+            return None
+
+        await wait_until("the job can be retried", retried, 20)
         return await service.wait(LOCAL, done.job.id, 20)
 
     jobs = await asyncio.gather(*(change_mind(number) for number in range(60)))
@@ -339,9 +333,7 @@ async def test_word_of_a_cancel_that_comes_late_does_not_end_the_attempt_after_a
     other = await submit("test.gate", path=str(tmp_path / "never"))
     await until(service, other, State.ACTIVE, "waiting")
     await service.cancel(LOCAL, other)
-    async with asyncio.timeout(10):
-        while (await service.get(LOCAL, other)).finished_at is None:
-            await asyncio.sleep(0.01)
+    await finished(service, other)
     go.touch()
     job = await service.wait(LOCAL, job_id, 10)
     assert (job.state, job.failure) == (State.COMPLETED, None)
@@ -376,6 +368,6 @@ async def test_no_process_of_a_finished_job_is_left(
 ) -> None:
     for _ in range(3):
         await service.wait(LOCAL, await submit("test.say", words="x"), 10)
-    async with asyncio.timeout(5):
-        while list(settings.temporary_folder.iterdir()):
-            await asyncio.sleep(0.01)
+    await wait_until(
+        "the folders of jobs are gone", lambda: not list(settings.temporary_folder.iterdir()), 5
+    )

@@ -19,7 +19,8 @@ from checkback.security.auth.callers import LOCAL, LOCAL_OWNER, Caller
 from checkback.settings import Settings
 from checkback.storage.artifacts import ArtifactStore
 from checkback.storage.uploads import UploadStore
-from conftest import open_connection, running_worker
+from running import open_connection, running_worker
+from waiting import finished, wait_until
 from worker_processes import as_admin
 
 MOMENT = 1 / 3600
@@ -57,21 +58,21 @@ async def run_one_of_each(connection: Connection) -> list[str]:
         await service.submit(LOCAL, "test.add", {"a": 1, "b": 1}, delay_seconds=3600)
     ).job.id
     await service.cancel(LOCAL, cancelled)
-    async with asyncio.timeout(10):
-        while (await service.get(LOCAL, cancelled)).finished_at is None:
-            await asyncio.sleep(0.01)
+    await finished(service, cancelled)
     return [said, failed, cancelled]
 
 
 async def expired(connection: Connection, job_id: str) -> None:
     """Return when the job's time is over."""
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                await connection.service.get(LOCAL, job_id)
-            except NotFound:
-                return
-            await asyncio.sleep(0.02)
+
+    async def is_gone() -> bool:
+        try:
+            await connection.service.get(LOCAL, job_id)
+        except NotFound:
+            return True
+        return False
+
+    await wait_until("the job has expired", is_gone)
 
 
 async def test_an_expired_job_is_gone_before_it_is_swept(settings: Settings) -> None:
@@ -105,13 +106,15 @@ async def test_a_worker_leaves_nothing_of_expired_jobs_within_a_minute(settings:
     short = replace(settings, keep_completed_hours=MOMENT, keep_failed_hours=MOMENT)
     async with open_connection(short) as connection, running_worker(short):
         await run_one_of_each(connection)
-        async with asyncio.timeout(60):
-            while (
-                not await keys_of(connection) <= standing_keys(short)
-                or ArtifactStore(short.artifacts_folder).job_ids()
-                or any(short.temporary_folder.iterdir())
-            ):
-                await asyncio.sleep(0.1)
+
+        async def is_clean() -> bool:
+            if any(short.temporary_folder.iterdir()):
+                return False
+            if ArtifactStore(short.artifacts_folder).job_ids():
+                return False
+            return await keys_of(connection) <= standing_keys(short)
+
+        await wait_until("nothing of the jobs is left", is_clean, 60)
 
 
 async def test_a_sweep_keeps_what_has_time_left(connection: Connection, worker: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from checkback.core.states import State
 from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
-from conftest import Submit
+from running import Submit
 
 
 @pytest.mark.usefixtures("worker")

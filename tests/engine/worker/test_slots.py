@@ -14,7 +14,7 @@ from checkback.core.states import State
 from checkback.security.auth.callers import Caller, Scope
 from checkback.service import Service
 from checkback.settings import Settings
-from conftest import running_worker
+from running import running_worker
 from worker_processes import RESCUE_SECONDS, WorkerProcesses, short_locks
 
 ADA, BOB, EVE = (

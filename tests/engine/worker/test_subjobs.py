@@ -4,7 +4,6 @@ cancelled.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from checkback.core.states import State
 from checkback.security.auth.callers import LOCAL, Caller
 from checkback.service import Service
 from checkback.settings import Settings
-from conftest import running_worker
+from running import running_worker
+from waiting import wait_until
 
 ADA, BOB = Caller("ada"), Caller("bob")
 
@@ -30,12 +30,12 @@ def settings(settings: Settings) -> Settings:
 
 async def parts_of(service: Service, caller: Caller, count: int) -> list[Job]:
     """The parts, once that many are there."""
-    async with asyncio.timeout(20):
-        while True:
-            found = (await service.list(caller, kind="test.gate")).jobs
-            if len(found) >= count:
-                return found
-            await asyncio.sleep(0.02)
+
+    async def enough() -> list[Job]:
+        found = (await service.list(caller, kind="test.gate")).jobs
+        return found if len(found) >= count else []
+
+    return await wait_until("the parts were submitted", enough, 20)
 
 
 @pytest.mark.usefixtures("worker")

@@ -29,7 +29,8 @@ from checkback.security.auth.callers import LOCAL, Caller, Scope
 from checkback.security.egress.client import EgressProxy
 from checkback.service import Service
 from checkback.settings import Settings
-from conftest import running_worker
+from running import running_worker
+from waiting import wait_until
 
 SECRET = "a secret for signatures"
 
@@ -129,14 +130,11 @@ async def left(connection: Connection) -> list[str]:
 
 async def told_in_the_log(service: Service, job_id: str) -> str:
     """The line that says how it went, which is written after the answer was read."""
-    async with asyncio.timeout(20):
-        while True:
-            lines = [
-                line for line in await service.log(LOCAL, job_id) if line.startswith("callback:")
-            ]
-            if lines:
-                return lines[0]
-            await asyncio.sleep(0.02)
+
+    async def lines() -> list[str]:
+        return [line for line in await service.log(LOCAL, job_id) if line.startswith("callback:")]
+
+    return (await wait_until("the callback is in the log", lines, 20))[0]
 
 
 @pytest.mark.usefixtures("worker")
@@ -185,9 +183,9 @@ async def test_telling_ends_when_it_is_told_to_even_as_something_happens(
             connection.wire, queues.keys, queues.names, queues.retention, proxy, made
         )
         task = asyncio.create_task(telling.run(connection.feed))
-        async with asyncio.timeout(20):
-            while not telling._wake._waiters:
-                await asyncio.sleep(0)
+        await wait_until(
+            "the sender of callbacks waits", lambda sender=telling: sender._wake._waiters, 20
+        )
         telling._hear("jobs", "completed", "a job")
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -260,9 +258,11 @@ async def test_a_receiver_that_drips_its_answer_delays_nobody_elses_callback(
     async with asyncio.timeout(5):
         assert (await receiver.next())[0]["checkback-job"] == of_bob.job.id
     assert receiver.most_dripping == 2
-    async with asyncio.timeout(40):
-        while not any("did not answer" in line for line in await service.log(ADA, drips[0].job.id)):
-            await asyncio.sleep(0.05)
+
+    async def was_given_up() -> bool:
+        return any("did not answer" in line for line in await service.log(ADA, drips[0].job.id))
+
+    await wait_until("the slow receiver was given up", was_given_up, 40)
 
 
 async def test_an_address_that_the_worker_may_not_reach_is_not_reached(

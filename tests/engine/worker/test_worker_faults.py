@@ -25,7 +25,8 @@ from checkback.engine.redis.embedded import EmbeddedValkey, store_url
 from checkback.security.auth.callers import LOCAL
 from checkback.settings import Settings
 from checkback.storage.artifacts import ArtifactStore
-from conftest import running_worker
+from running import running_worker
+from waiting import wait_until
 from worker_processes import (
     RESCUE_SECONDS,
     RUN_WORKER,
@@ -125,16 +126,18 @@ async def test_work_that_was_done_but_not_stored_is_done_again_and_seen_once(
 async def stored(connection: Connection, job_id: str, field: str) -> None:
     """Return when this field is in the job's hash."""
     key = connection.queues.keys.job("jobs", job_id)
-    async with asyncio.timeout(20):
-        while not await connection.wire.call("HEXISTS", key, field):
-            await asyncio.sleep(0.02)
+    await wait_until(
+        f"the field {field} is stored", lambda: connection.wire.call("HEXISTS", key, field), 20
+    )
 
 
 async def only_left(settings: Settings, job_id: str, attempts: set[str]) -> None:
     """Return when there are files of these attempts of the job alone."""
-    async with asyncio.timeout(5):
-        while {path.name for path in store_folder(settings, job_id).iterdir()} != attempts:
-            await asyncio.sleep(0.02)
+    await wait_until(
+        "only these attempts have files",
+        lambda: {path.name for path in store_folder(settings, job_id).iterdir()} == attempts,
+        5,
+    )
 
 
 def store_folder(settings: Settings, job_id: str) -> Path:
@@ -144,9 +147,11 @@ def store_folder(settings: Settings, job_id: str) -> Path:
 
 async def heard(pid: int) -> None:
     """Return when no signal waits for this process."""
-    async with asyncio.timeout(5):
-        while "ShdPnd:\t0000000000000000" not in Path(f"/proc/{pid}/status").read_text():
-            await asyncio.sleep(0.005)
+    await wait_until(
+        "no signal is pending",
+        lambda: "ShdPnd:\t0000000000000000" in Path(f"/proc/{pid}/status").read_text(),
+        5,
+    )
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
@@ -233,14 +238,19 @@ async def test_a_worker_loop_that_ends_is_started_again(
         job_id = await submit(connection, "test.add", a=2, b=2)
         job = await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)
         assert (job.state, job.result) == (State.COMPLETED, 4)
-        async with asyncio.timeout(20):
-            while worker.restarts == 0 or worker._workers["jobs"] is broken:
-                await asyncio.sleep(0.02)
+        await wait_until(
+            "the loop was started again",
+            lambda: worker.restarts > 0 and worker._workers["jobs"] is not broken,
+            20,
+        )
         again = await submit(connection, "test.add", a=3, b=3)
         assert (await connection.service.wait(LOCAL, again, RESCUE_SECONDS)).result == 6
-        async with asyncio.timeout(15):
-            while not (health := await check_readiness(connection, {})).restarts["worker_loop"]:
-                await asyncio.sleep(0.05)
+
+        async def counted() -> Any:
+            health = await check_readiness(connection, {})
+            return health if health.restarts["worker_loop"] else None
+
+        health = await wait_until("the restart is counted", counted, 15)
         assert (health.ready, health.workers, health.restarts["worker_loop"]) == (True, 1, 1)
 
 
@@ -272,11 +282,12 @@ async def test_a_server_whose_worker_breaks_its_loop_says_so_and_works(
     module.write_text(BREAKS_ITS_LOOP.format(mark=str(tmp_path / "broken")))
     server = start_server(kinds=f"sample_kinds,{module}")
     async with connect(Settings(home=server.home), start=False) as connection:
-        async with asyncio.timeout(40):
-            while (health := await asyncio.to_thread(server.health))["restarts"][
-                "worker_loop"
-            ] != 1:
-                await asyncio.sleep(0.1)
+
+        async def counted() -> Any:
+            health = await asyncio.to_thread(server.health)
+            return health if health["restarts"]["worker_loop"] == 1 else None
+
+        health = await wait_until("the restart is counted", counted, 40)
         assert health["ready"]
         job_id = await submit(connection, "test.add", a=1, b=1)
         assert (await connection.service.wait(LOCAL, job_id, RESCUE_SECONDS)).result == 2
@@ -299,9 +310,7 @@ async def test_two_servers_on_one_store_start_each_job_once(
         await submit(connection, "test.gate_of_worker", path=str(go), started=str(mark))
         for mark in marks
     ]
-    async with asyncio.timeout(20):
-        while len(workers_of(marks)) < 2:
-            await asyncio.sleep(0.02)
+    await wait_until("both workers run a job", lambda: len(workers_of(marks)) >= 2, 20)
     go.touch()
     jobs = [await connection.service.wait(LOCAL, job_id, 40) for job_id in ids]
     assert {job.state for job in jobs} == {State.COMPLETED}
@@ -320,9 +329,7 @@ async def test_a_child_that_is_killed_says_by_what(
     pids = tmp_path / "pids"
     job_id = await submit(connection, "test.stubborn", pids=str(pids))
     await there(pids)
-    async with asyncio.timeout(10):
-        while len(pids.read_text().split()) < 2:
-            await asyncio.sleep(0.01)
+    await wait_until("the job has named two processes", lambda: len(pids.read_text().split()) >= 2)
     child, below = map(int, pids.read_text().split())
     os.kill(child, signal.SIGKILL)
     job = await connection.service.wait(LOCAL, job_id, 20)

@@ -485,6 +485,20 @@ def driver_of(session: BrowserSession) -> int:
 
 
 @chromium
+async def test_a_playwright_that_hangs_is_killed_at_the_end_and_its_browser_with_it(
+    tmp_path: Path,
+) -> None:
+    async with browser_session(Environment(temporary_folder=tmp_path)) as session:
+        driver = driver_of(session)
+        ends = [os.pidfd_open(pid) for pid in (driver, *browser_of(session))]
+        os.kill(driver, signal.SIGSTOP)
+    for end in ends:
+        await readable(end)
+        os.close(end)
+    assert not Path(f"/proc/{driver}").exists(), "it was not collected"
+
+
+@chromium
 async def test_a_session_leaves_no_process_and_no_file_behind(way: Way, tmp_path: Path) -> None:
     environment = Environment(temporary_folder=tmp_path)
     async with browser_session(environment) as session:

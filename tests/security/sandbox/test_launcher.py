@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from checkback.security.sandbox import launcher
+from waiting import wait_until
 
 START = [sys.executable, "-IS", launcher.__file__]
 
@@ -49,9 +50,7 @@ async def test_a_program_ends_with_its_parent(tmp_path: Path) -> None:
     )
     assert parent.stdout is not None
     await parent.stdout.readline()
-    async with asyncio.timeout(10):
-        while not running_sleep(tmp_path / "pid"):
-            await asyncio.sleep(0.01)
+    await wait_until("the program runs", lambda: running_sleep(tmp_path / "pid"))
     watched = os.pidfd_open(int((tmp_path / "pid").read_text()))
     parent.send_signal(signal.SIGKILL)
     ended = asyncio.Event()

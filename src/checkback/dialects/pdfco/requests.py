@@ -39,8 +39,6 @@ class Endpoint:
     arguments: Mapping[str, str]
     #: Arguments that the endpoint itself implies, such as the type of an image.
     fixed: Mapping[str, Any]
-    #: Whether it makes several files, so that its link leads to a list of links.
-    many: bool = False
     required: str = "url"
 
 
@@ -138,7 +136,6 @@ def _endpoints() -> list[Endpoint]:
                 picture,
                 _IMAGE,
                 {"type": picture},
-                many=True,
             )
         )
     for sheet in ("csv", "json", "html", "txt", "xml", "pdf"):
@@ -153,14 +150,14 @@ def _endpoints() -> list[Endpoint]:
         Endpoint("pdf/convert/from/email", "email.to_pdf", "pdf", _EMAIL, none),
         Endpoint("pdf/merge", "pdf.merge", "pdf", _BASE, none),
         Endpoint("pdf/merge2", "pdf.merge", "pdf", _BASE, none),
-        Endpoint("pdf/split", "pdf.split", "pdf", _PAGES, none, many=True),
+        Endpoint("pdf/split", "pdf.split", "pdf", _PAGES, none),
         Endpoint("pdf/edit/add", "pdf.edit", "pdf", _EDIT, none),
         Endpoint("pdf/info", "pdf.info", "json", _BASE, none),
         Endpoint("pdf/info/fields", "pdf.form_fields", "json", _BASE, none),
         Endpoint("pdf/find", "pdf.find_text", "json", _FIND, none),
         Endpoint("pdf/find/table", "pdf.find_tables", "json", _PAGES, none),
         Endpoint("ai-invoice-parser", "pdf.parse_invoice", "json", _BASE, none),
-        Endpoint("pdf/attachments/extract", "pdf.extract_attachments", "json", _BASE, none, many=True),
+        Endpoint("pdf/attachments/extract", "pdf.extract_attachments", "json", _BASE, none),
         Endpoint("pdf/security/add", "pdf.add_password", "pdf", _PROTECT, none),
         Endpoint("pdf/security/remove", "pdf.remove_password", "pdf", _BASE, none),
         Endpoint("pdf/makesearchable", "pdf.make_searchable", "pdf", {**_PAGES, "lang": "lang"}, none),

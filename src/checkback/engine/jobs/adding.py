@@ -13,8 +13,9 @@ from typing import Any
 
 from checkback.core.errors import ArgumentsGone, Conflict, InvalidInput, NotFound, StorageFull
 from checkback.core.job import Job
+from checkback.core.queue_codec import job_name, queue_data
 from checkback.engine.jobs.admission import Admission, refusal
-from checkback.engine.jobs.codec import Retention, job_name, queue_data
+from checkback.engine.jobs.codec import Retention
 from checkback.engine.jobs.memory_limit import StoreMemory
 from checkback.engine.jobs.new_job import NewJob
 from checkback.engine.jobs.owner_usage import JOB_BYTES, OwnerUsage
@@ -22,7 +23,7 @@ from checkback.engine.jobs.scripts import ADMIT, INDEX_JOB, RETRY, STATUS, JobSc
 from checkback.engine.jobs.store_calls import StoreCalls, store_error
 from checkback.engine.redis import bullmq_scripts
 from checkback.engine.redis.connection import ReplyError
-from checkback.engine.redis.keys import PAGES_QUEUE, Keys
+from checkback.engine.redis.keys import Keys
 from checkback.security.rate_limits import StoreLimits
 
 REFUSED = -1
@@ -164,9 +165,7 @@ class JobAdder:
         }
         if new.trace is not None:
             options["tm"] = new.trace.to_metadata()  # BullMQ's own name for it
-        data = queue_data(new.kind, new.queue, new.id, new.args, created)
-        if new.queue == PAGES_QUEUE and new.request_id is not None:
-            data["requestId"] = new.request_id
+        data = queue_data(new.kind, new.queue, new.id, new.args, created, new.request_id)
         name = job_name(new.kind, new.queue)
         return list(
             bullmq_scripts.add(self._keys, new.queue, new.id, name, data, options, created_ms)

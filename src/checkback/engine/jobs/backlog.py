@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from checkback.core.estimates import Ahead, Backlog
-from checkback.engine.jobs.codec import kind_of
+from checkback.core.queue_codec import kind_of
 from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.keys import Keys
 from checkback.engine.worker.heartbeat import alive

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, cast
@@ -16,17 +16,10 @@ from typing import Any, Final, NamedTuple, cast
 from checkback.core.clean_text import MAX_DEPTH, clean, clean_json, is_too_deep
 from checkback.core.errors import FailureCode
 from checkback.core.job import JSON, Artifact, Attempts, Failure, Job, PhaseStart
+from checkback.core.queue_codec import args_of, kind_of
 from checkback.core.states import State
-from checkback.dialects import reftrix
-from checkback.engine.redis.keys import PAGES_QUEUE
 from checkback.security.auth.callers import LOCAL_OWNER
 from checkback.storage.artifacts import plain_media_type
-
-PAGE_KIND: Final = "page.analyze"
-PAGE_JOB_NAME: Final = "page-analyze"
-"""What ReftrixMCP's queue calls the job (docs/reftrix.md); everywhere else the job's name is its
-kind.
-"""
 
 CANCEL_REASON: Final = "cancelled: somebody asked for the end of this job"
 """BullMQ has no cancelled state: its own clients see a failed job with this reason."""
@@ -61,30 +54,6 @@ class StoredJob:
     args_hash: str | None
     #: BullMQ's own word for where the job lies.
     engine_state: str
-
-
-def job_name(kind: str, queue: str) -> str:
-    """What BullMQ calls a job of this kind."""
-    return PAGE_JOB_NAME if (kind, queue) == (PAGE_KIND, PAGES_QUEUE) else kind
-
-
-def kind_of(name: str, queue: str) -> str:
-    return PAGE_KIND if (name, queue) == (PAGE_JOB_NAME, PAGES_QUEUE) else name
-
-
-def queue_data(
-    kind: str, queue: str, job_id: str, args: Mapping[str, JSON], created: datetime
-) -> JSON:
-    """The job's data as BullMQ's other clients expect to find it in that queue."""
-    if queue == PAGES_QUEUE and kind == PAGE_KIND:
-        return reftrix.queue_data(job_id, args, created)
-    return dict(args)
-
-
-def args_of(data: JSON, kind: str, queue: str) -> JSON:
-    if queue == PAGES_QUEUE and kind == PAGE_KIND:
-        return reftrix.args_from_queue_data(data)
-    return data
 
 
 class JobFields(NamedTuple):

@@ -8,11 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PAGES_QUEUE = "page-analyze"
-DOCUMENTS_QUEUE = "documents"
-JOBS_QUEUE = "jobs"
-DEFAULT_QUEUES = (PAGES_QUEUE, DOCUMENTS_QUEUE, JOBS_QUEUE)
-
 STANDING_PER_QUEUE = (
     "meta",
     "id",

@@ -22,13 +22,12 @@ from bullmq.custom_errors import WaitingChildrenError
 
 from checkback.core.errors import ArgumentsGone, EngineUnavailable, FailureCode, JobFailed
 from checkback.core.job import JSON, Failure
+from checkback.core.queue_codec import args_of, kind_of
 from checkback.core.trace_context import TraceContext
 from checkback.engine.jobs.codec import (
     CANCEL_REASON,
-    args_of,
     encode_artifacts,
     encode_failure,
-    kind_of,
     worker_lost,
 )
 from checkback.engine.processes.child import Assignment

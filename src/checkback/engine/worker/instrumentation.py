@@ -18,8 +18,9 @@ from bullmq.custom_errors import DelayedError, WaitingChildrenError
 
 from checkback.core import log_context
 from checkback.core.job import PhaseStart
+from checkback.core.queue_codec import kind_of
 from checkback.core.trace_context import TraceContext
-from checkback.engine.jobs.codec import CANCEL_REASON, kind_of
+from checkback.engine.jobs.codec import CANCEL_REASON
 from checkback.engine.worker.totals import Tally
 from checkback.kinds import registry
 from checkback.kinds.registry import Kind

@@ -79,13 +79,12 @@ class BrowserFolder:
         for either than these variables. ``node`` is the Node.js program that it runs in.
         """
         launcher = self.path / "driver"
-        pid_file = self.path / "driver-pid"
         command = [
             sys.executable,
             "-IS",
             confine.__file__,
             confine.SAME_USER,
-            str(pid_file),
+            str(self._driver_pid_file),
             str(node),
         ]
         launcher.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
@@ -103,7 +102,12 @@ class BrowserFolder:
                     os.environ[name] = value
 
     def read_pid(self) -> int:
+        """The browser's PID, of the last one started."""
         return int(self._pid_file.read_text())
+
+    def read_driver_pid(self) -> int:
+        """The PID of Playwright's own process, of the last one started."""
+        return int(self._driver_pid_file.read_text())
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
@@ -112,6 +116,10 @@ class BrowserFolder:
     @property
     def _pid_file(self) -> Path:
         return self.path / "pid"
+
+    @property
+    def _driver_pid_file(self) -> Path:
+        return self.path / "driver-pid"
 
 
 def _base_folder(preferred: Path) -> Path:

@@ -228,7 +228,7 @@ class BrowserSession:
         self._contexts = 0
 
     async def close(self) -> None:
-        """End browser and Playwright; neither is waited for longer than 3 s."""
+        """End browser and Playwright. One that does not end within 3 s is killed."""
         if self._spare is not None and self._spare is not asyncio.current_task():
             self._spare.cancel()
             self._spare = None
@@ -237,7 +237,18 @@ class BrowserSession:
         if browser is not None:
             await _finish(browser.close())
         if playwright is not None:
-            await _finish(playwright.stop())
+            await self._stop(playwright)
+
+    async def _stop(self, playwright: Playwright) -> None:
+        """End Playwright's process and collect it, and with it a browser that it started."""
+        stop = asyncio.ensure_future(playwright.stop())
+        _, pending = await asyncio.wait({stop}, timeout=CLOSE_SECONDS)
+        if not pending:
+            return
+        # Nobody has collected this process yet, so the PID is still its own.
+        with suppress(OSError, ValueError):
+            os.kill(self._folder.read_driver_pid(), signal.SIGKILL)
+        await asyncio.wait({stop}, timeout=CLOSE_SECONDS)
 
     async def _new_context(self, options: dict[str, Any]) -> BrowserContext:
         if not self._is_connected() or self._contexts >= CONTEXTS_PER_BROWSER:

@@ -227,27 +227,6 @@ def test_a_cancelled_job_says_so() -> None:
     assert "cancelled" in reftrix.status(job(State.CANCELLED), "r")["data"]["failedReason"].lower()
 
 
-def test_queue_data_is_read_as_it_was_written() -> None:
-    args = {"url": "https://example.com", "summary": True, "layoutOptions": {"fullPage": False}}
-    data = reftrix.queue_data(JOB_ID, args, NOW)
-    assert set(data) == {"webPageId", "url", "options", "createdAt"}
-    assert data["createdAt"] == "2026-11-22T12:00:00.123Z"
-    assert reftrix.args_from_queue_data(data) == args
-
-
-def test_a_foreign_producers_data_is_read() -> None:
-    data = {
-        "webPageId": JOB_ID,
-        "url": "https://a.b",
-        "options": {"timeout": 9000, "features": None},
-        "requestId": "q",
-    }
-    assert reftrix.args_from_queue_data(data) == {"url": "https://a.b", "timeout": 9000}
-    assert reftrix.args_from_queue_data({"url": "https://a.b", "options": "?"}) == {
-        "url": "https://a.b"
-    }
-
-
 def test_queued_names_the_real_parameter() -> None:
     answer = reftrix.queued(JOB_ID)
     assert (answer["async"], answer["jobId"], answer["status"]) == (True, JOB_ID, "queued")

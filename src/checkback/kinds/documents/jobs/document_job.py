@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from checkback.kinds.documents.job_context import PHASES
 from checkback.kinds.registry import Admit, MemoryLimit, WarmFactory, job
@@ -27,6 +27,7 @@ class KindSettings(TypedDict, total=False):
     concurrency: int
     warm: WarmFactory
     admit: Admit
+    outputs: Literal["one", "many"]
 
 
 _DEFAULTS: KindSettings = {

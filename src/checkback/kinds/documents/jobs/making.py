@@ -83,7 +83,7 @@ async def _converted_source(files: Converter, source: SourceFile, folder: Path) 
     return [await files.to_pdf(path, name) for path, name in unpack(source.path, folder)]
 
 
-@document_job("pdf.split", title="Split a PDF")
+@document_job("pdf.split", title="Split a PDF", outputs="many")
 def split(args: SplitArgs, ctx: JobContext) -> dict[str, Any]:
     """Split a PDF into several: one for each part of `pages`, or one for each page with *."""
     with document_work(args, ctx) as work:

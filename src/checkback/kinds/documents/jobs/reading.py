@@ -105,7 +105,7 @@ def to_xls(args: TextArgs, ctx: JobContext) -> dict[str, Any]:
         return work.result(page_count=len(pages), **facts)
 
 
-@document_job("pdf.to_image", title="PDF to image", deadline_seconds=OCR_SECONDS)
+@document_job("pdf.to_image", title="PDF to image", deadline_seconds=OCR_SECONDS, outputs="many")
 def to_image(args: ImageArgs, ctx: JobContext) -> dict[str, Any]:
     """Render the pages of a PDF as images: one file for each page, or one TIFF of all pages."""
     with document_work(args, ctx) as work:
@@ -195,7 +195,7 @@ def parse_invoice(args: InvoiceArgs, ctx: JobContext) -> dict[str, Any]:
         return work.result(page_count=count, body=body, **reader.facts())
 
 
-@document_job("pdf.extract_attachments", title="Extract attachments")
+@document_job("pdf.extract_attachments", title="Extract attachments", outputs="many")
 def extract_attachments(args: DocumentArgs, ctx: JobContext) -> dict[str, Any]:
     """Extract the files attached to a PDF, and those attached to its pages."""
     with document_work(args, ctx) as work:

@@ -16,6 +16,7 @@ from checkback.kinds.pages.jobs import analyze_batch as analyze_batch
 from checkback.kinds.pages.jobs import compare as compare
 from checkback.kinds.pages.jobs import crop as crop
 from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
+from checkback.kinds.pages.queue_codec import QUEUE, QUEUE_CODEC
 from checkback.kinds.registry import job
 from checkback.security.addresses import AddressPolicy
 
@@ -54,7 +55,8 @@ async def warm_browser(environment: Environment) -> AsyncGenerator[Any]:
     "page.analyze",
     title="Analyze a web page",
     read_only=True,
-    queue="page-analyze",
+    queue=QUEUE,
+    queue_codec=QUEUE_CODEC,
     deadline_seconds=600,
     warm=warm_browser,
     network=True,
