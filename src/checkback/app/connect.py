@@ -220,32 +220,46 @@ def _check_version(record: ServerRecord) -> None:
 async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | None:
     if not settings.own_valkey:
         return await _read_once(settings)
-    is_started = not server_runs(settings.home)
-    if is_started:
-        if not start:
-            raise EngineUnavailable(
-                "No server is running for this data folder.",
-                hint="Start one with `checkback serve`.",
-            )
-        await asyncio.to_thread(start_in_background, settings)
+    was_started = await _start_if_missing(settings, start=start)
     try:
         async with asyncio.timeout(PUBLISH_SECONDS):
-            # Another process publishes it: there is no event to wait for before we are connected. A
-            # store that was just started still has the record of the previous server.
-            while not _is_current(record := await _read_patiently(settings), settings):
-                if not server_runs(settings.home):
-                    if is_started or not start:
-                        raise did_not_start(settings.home)
-                    # The running server was just stopping.
-                    is_started = True
-                    await asyncio.to_thread(start_in_background, settings)
-                await asyncio.sleep(0.02)
-            return record
+            return await _wait_for_record(settings, may_start=start and not was_started)
     except TimeoutError:
         log = settings.home / "serve.log"
         raise EngineUnavailable(
             "The server of this data folder did not become ready.", hint=f"See {log}."
         ) from None
+
+
+async def _start_if_missing(settings: Settings, *, start: bool) -> bool:
+    """Start a server in the background unless one is running. Returns whether it was started."""
+    if server_runs(settings.home):
+        return False
+    if not start:
+        raise EngineUnavailable(
+            "No server is running for this data folder.",
+            hint="Start one with `checkback serve`.",
+        )
+    await asyncio.to_thread(start_in_background, settings)
+    return True
+
+
+async def _wait_for_record(settings: Settings, *, may_start: bool) -> ServerRecord | None:
+    """What the running server says about itself. A server that ends before is started again, once
+    and only if we may.
+
+    Another process publishes it: there is no event to wait for before we are connected. A store
+    that was just started still has the record of the previous server.
+    """
+    while not _is_current(record := await _read_patiently(settings), settings):
+        if not server_runs(settings.home):
+            if not may_start:
+                raise did_not_start(settings.home)
+            # The running server was just stopping.
+            may_start = False
+            await asyncio.to_thread(start_in_background, settings)
+        await asyncio.sleep(0.02)
+    return record
 
 
 def _is_current(record: ServerRecord | None, settings: Settings) -> bool:

@@ -195,8 +195,11 @@ class Server:
                 looked += 1
                 if looked % LOOKS_A_RECORD == 0:
                     await self._publish_again(wire, url)
-            if self._worker is not None and self._worker.returncode is not None:
-                await self._restart_worker(self._worker.returncode)
+            await self._restart_exited_worker()
+
+    async def _restart_exited_worker(self) -> None:
+        if self._worker is not None and self._worker.returncode is not None:
+            await self._restart_worker(self._worker.returncode)
 
     async def _restart_store(self, wire: RedisConnection, url: str) -> bool:
         """Start the embedded Valkey again if it has exited. Returns whether it had."""

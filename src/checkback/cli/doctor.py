@@ -148,9 +148,9 @@ async def _kinds(settings: Settings) -> str:
     modules = settings.kinds or daemon.remembered_kinds(settings.home)
     load_kinds(replace(settings, kinds=modules))
     if refused := registry.refused():
-        words = " ".join(str(one) for one in refused)
+        message = " ".join(str(one) for one in refused)
         raise InvalidInput(
-            words, hint="Rename the kind in its @job, then try again. All other kinds work."
+            message, hint="Rename the kind in its @job, then try again. All other kinds work."
         )
     return ", ".join(kind.name for kind in registry.all_kinds())
 

@@ -334,15 +334,15 @@ def _parse_argument(text: str) -> tuple[str, JSON]:
 
 
 def _with_files(
-    connection: Connection, kind: str, given: Sequence[tuple[str, JSON]]
+    connection: Connection, kind: str, arguments: Sequence[tuple[str, JSON]]
 ) -> dict[str, JSON]:
     """The arguments, with each ``file=PATH`` uploaded: no path leaves this process."""
     from checkback.kinds import registry
 
-    paths = [Path(str(value)) for name, value in given if name == "file"]
+    paths = [Path(str(value)) for name, value in arguments if name == "file"]
     if not paths or "file" in registry.get(kind).args_model.model_fields:
-        return dict(given)
-    args = {name: value for name, value in given if name != "file"}
+        return dict(arguments)
+    args = {name: value for name, value in arguments if name != "file"}
     return {**args, **_file_argument(connection, registry.get(kind), paths)}
 
 

@@ -49,7 +49,7 @@ def task(
         "status": status(job),
         "statusMessage": message(job, outlook),
         "createdAt": native.iso(job.created_at),
-        "lastUpdatedAt": native.iso(job.finished_at or job.started_at or job.created_at),
+        "lastUpdatedAt": native.iso(native.changed_at(job)),
         "ttlMs": max(0, round((kept_until - job.created_at).total_seconds() * 1000)),
         "_meta": {
             PROGRESS_META: {

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from checkback.core.errors import JobFailed
+from checkback.core.json_tree import map_members
 
 SEALED: Final = "cb:sealed"
 MASK: Final = "***"
@@ -102,7 +103,7 @@ class SecretCipher:
                     retryable=False,
                     hint="Submit the job again, or give all servers the same CHECKBACK_SECRET_KEY.",
                 ) from None
-        return _map(value, self.open)
+        return map_members(value, self.open)
 
     def secrets(self, value: Any) -> list[str]:
         """Every secret in the value, in clear. Raises JobFailed as ``open`` does."""
@@ -116,11 +117,11 @@ class SecretCipher:
 
     def mask(self, value: Any) -> Any:
         """The value with ``***`` for each secret, for everybody's eyes."""
-        return MASK if _sealed_token(value) is not None else _map(value, self.mask)
+        return MASK if _sealed_token(value) is not None else map_members(value, self.mask)
 
     def _walk(self, value: Any, again: Any) -> Any:
         if isinstance(value, dict | list | tuple):
-            return _map(value, again)
+            return map_members(value, again)
         from pydantic_core import to_jsonable_python
 
         return to_jsonable_python(value)
@@ -139,7 +140,7 @@ def revealed(value: Any) -> Any:
     plain = _secret_text(value)
     if plain is not None:
         return plain
-    return _map(value, revealed)
+    return map_members(value, revealed)
 
 
 def _members(value: Any) -> Iterable[Any]:
@@ -147,14 +148,6 @@ def _members(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return cast("dict[Any, Any]", value).values()
     return cast("list[Any]", value) if isinstance(value, list) else ()
-
-
-def _map(value: Any, change: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): change(item) for key, item in cast("dict[Any, Any]", value).items()}
-    if isinstance(value, list | tuple):
-        return [change(item) for item in cast("list[Any]", value)]
-    return value
 
 
 def _secret_text(value: Any) -> str | None:
@@ -167,7 +160,7 @@ def _secret_text(value: Any) -> str | None:
 
 def _sealed_token(value: Any) -> str | None:
     if isinstance(value, dict):
-        found = cast("dict[Any, Any]", value)
-        if len(found) == 1 and isinstance(found.get(SEALED), str):
-            return str(found[SEALED])
+        fields = cast("dict[Any, Any]", value)
+        if len(fields) == 1 and isinstance(fields.get(SEALED), str):
+            return str(fields[SEALED])
     return None

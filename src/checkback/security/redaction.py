@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
+
+from checkback.core.json_tree import map_members
 
 MASK = "***"
 MAX_CHARACTERS = 200_000
@@ -113,11 +115,7 @@ def mask_keys(value: Any) -> Any:
     """
     if isinstance(value, str):
         return _mask_patterns(value, _KEYS_ONLY)
-    if isinstance(value, dict):
-        return {key: mask_keys(item) for key, item in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [mask_keys(item) for item in cast("list[Any]", value)]
-    return value
+    return map_members(value, mask_keys)
 
 
 class RedactingFormatter(logging.Formatter):

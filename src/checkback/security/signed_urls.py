@@ -30,8 +30,8 @@ class LinkSigner:
         """What makes ``path``, unquoted, a link for ``method`` until
         ``expires_at``, a Unix time.
         """
-        ends = int(expires_at)
-        return f"exp={ends}&sig={self._sign(method, path, ends)}"
+        ends_at = int(expires_at)
+        return f"exp={ends_at}&sig={self._sign(method, path, ends_at)}"
 
     def allows(self, method: str, path: str, query: Mapping[str, str]) -> bool:
         """Whether a request's query is a valid signature for it; nothing says why not."""
@@ -40,7 +40,7 @@ class LinkSigner:
         expected = self._sign(_SIGNED_AS.get(method, method), path, expires_at).encode()
         return hmac.compare_digest(expected, signature) and expires_at > time.time()
 
-    def _sign(self, method: str, path: str, ends: int) -> str:
-        text = f"{method}\n{path}\n{ends}".encode("utf-8", "surrogatepass")
+    def _sign(self, method: str, path: str, expires_at: int) -> str:
+        text = f"{method}\n{path}\n{expires_at}".encode("utf-8", "surrogatepass")
         digest = hmac.new(self._key, text, hashlib.sha256).digest()
         return base64.urlsafe_b64encode(digest[:24]).decode()

@@ -156,10 +156,10 @@ class UploadStore:
         removed = 0
         for folder in self._folders():
             try:
-                ends = self._kept_until(folder)
+                kept_until = self._kept_until(folder)
             except FileNotFoundError:
-                ends = folder.stat().st_mtime + UNFINISHED_SECONDS
-            if ends < time.time():
+                kept_until = folder.stat().st_mtime + UNFINISHED_SECONDS
+            if kept_until < time.time():
                 shutil.rmtree(folder, ignore_errors=True)
                 removed += 1
         return removed

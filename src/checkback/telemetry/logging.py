@@ -70,11 +70,15 @@ def log_to_stderr(level: str, form: str, *, text: str = TEXT) -> None:
     handler.setFormatter(JsonFormatter() if form == "json" else RedactingFormatter(text))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     _take_over_others()
-    for noisy in NOISY:
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    _quiet_noisy_ones()
     if form == "json":
         logging.captureWarnings(True)
         sys.excepthook = _log_the_end
+
+
+def _quiet_noisy_ones() -> None:
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _take_over_others() -> None:

@@ -109,9 +109,9 @@ class OpenTelemetry(Recorder):
         ending = [threading.Thread(target=shut_down, daemon=True) for shut_down in self._shut_down]
         for one in ending:
             one.start()
-        ends = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + STOP_SECONDS
         for one in ending:
-            one.join(max(0.0, ends - time.monotonic()))
+            one.join(max(0.0, deadline - time.monotonic()))
 
 
 def make_recorder(process: str, version: str, *, export: bool) -> OpenTelemetry | None:

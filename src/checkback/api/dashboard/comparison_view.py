@@ -19,7 +19,7 @@ SCAN_LIMIT = 30
 async def comparable(service: Service, caller: Caller, job: Job) -> list[Job]:
     """Other completed analyses of the same URL, newest first, among the newest ``SCAN_LIMIT``."""
     url = _url(job)
-    if url is None or not _is_finished_analysis(job):
+    if url is None or not is_finished_analysis(job):
         return []
     page = await service.list(
         caller, owner=job.owner, state=State.COMPLETED, kind=ANALYSIS, limit=SCAN_LIMIT
@@ -29,7 +29,8 @@ async def comparable(service: Service, caller: Caller, job: Job) -> list[Job]:
     return [other for other in others if _url(other) == url]
 
 
-def _is_finished_analysis(job: Job) -> bool:
+def is_finished_analysis(job: Job) -> bool:
+    """Whether there is a report on a page."""
     return job.kind == ANALYSIS and job.state is State.COMPLETED
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from checkback.api.dashboard.comparison_view import comparable, comparison
+from checkback.api.dashboard.comparison_view import comparable, comparison, is_finished_analysis
 from checkback.api.dashboard.templating import shown
 from checkback.core.errors import CheckbackError, NotFound
 from checkback.core.job import Artifact, Job
@@ -80,7 +80,7 @@ async def _report(service: Service, caller: Caller, job: Job) -> dict[str, Any] 
     """How a page analysis is shown: its screenshot with the sections drawn over it, palette and
     score.
     """
-    if job.kind != "page.analyze" or job.state is not State.COMPLETED:
+    if not is_finished_analysis(job):
         return None
     content = await _read(service, caller, job, REPORT, MAX_REPORT_BYTES)
     if content is None:
@@ -92,9 +92,14 @@ async def _report(service: Service, caller: Caller, job: Job) -> dict[str, Any] 
         "summary": report.get("summary"),
         "palette": native.point(report, "/design/colors/palette") if "design" in report else [],
         "viewports": _viewports(report, job),
-        **_layout(report.get("layout") or {}, job),
-        **_quality(report.get("quality") or {}),
+        **_layout(_section(report, "layout"), job),
+        **_quality(_section(report, "quality")),
     }
+
+
+def _section(report: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of a report; empty where it was not asked for."""
+    return report.get(name) or {}
 
 
 def _layout(layout: dict[str, Any], job: Job) -> dict[str, Any]:

@@ -35,14 +35,14 @@ async def collect(
     """
     search = parse(query.get("q", ""))
     owner = _owner(search, caller)
-    found, looked, more = await _search(service, caller, search, owner)
+    matches, looked, more = await _search(service, caller, search, owner)
     now = datetime.now(UTC)
     return {
         "search": search,
-        "rows": [_row(job, now) for job in found[:SHOWN]],
+        "rows": [_row(job, now) for job in matches[:SHOWN]],
         "counts": Counter(job.state for job in looked),
         "looked": len(looked),
-        "more": more or len(found) > SHOWN,
+        "more": more or len(matches) > SHOWN,
         **_queue(looked, now),
         "workers": await _alive(workers),
         "figures": await _figures(service, looked),
@@ -106,10 +106,10 @@ async def _search(
         cursor = page.cursor
         if cursor is None or _is_past(search.since, looked):
             break
-    found = [job for job in looked if search.finds(job) and search.state in (None, job.state)]
-    if not found and len(search.words) == 1:
-        found = await _by_id(service, caller, search.words[0])
-    return found, looked, cursor is not None
+    matches = [job for job in looked if search.finds(job) and search.state in (None, job.state)]
+    if not matches and len(search.words) == 1:
+        matches = await _by_id(service, caller, search.words[0])
+    return matches, looked, cursor is not None
 
 
 def _is_past(since: datetime | None, jobs: list[Job]) -> bool:

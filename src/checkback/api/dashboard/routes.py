@@ -235,16 +235,16 @@ class Dashboard:
         token that only our own pages contain. A request with a bearer token comes from a program
         that knows the token.
         """
-        given = await _fields(request)
+        fields = await _fields(request)
         expected = self._authenticator.form_token(session_cookie(request.scope))
         if bearer(request.scope) is None and not hmac.compare_digest(
-            expected.encode(), given.get("form_token", "").encode("utf-8", "surrogatepass")
+            expected.encode(), fields.get("form_token", "").encode("utf-8", "surrogatepass")
         ):
             raise Forbidden(
                 "This form has expired, or it does not belong to this page.",
                 hint="Reload the page, then send the form again.",
             )
-        return given
+        return fields
 
 
 class _Dispatch:

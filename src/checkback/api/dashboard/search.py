@@ -44,19 +44,19 @@ class Search:
 
 def parse(text: str, *, now: datetime | None = None) -> Search:
     """Parse a search. No input is an error: invalid parts are listed in ``problems``."""
-    found = Search(text.strip()[:MAX_QUERY])
+    search = Search(text.strip()[:MAX_QUERY])
     words: list[str] = []
     problems: list[str] = []
-    for part in found.text.split():
+    for part in search.text.split():
         name, colon, value = part.partition(":")
         if not colon or not value:
             words.append(part.lower())
             continue
         try:
-            found = replace(found, **_field(name.lower(), value, now or datetime.now(UTC)))
+            search = replace(search, **_field(name.lower(), value, now or datetime.now(UTC)))
         except ValueError as error:
             problems.append(str(error))
-    return replace(found, words=tuple(words), problems=tuple(problems))
+    return replace(search, words=tuple(words), problems=tuple(problems))
 
 
 def _field(name: str, value: str, now: datetime) -> Mapping[str, object]:

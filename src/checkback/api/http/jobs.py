@@ -141,14 +141,16 @@ class _Api:
 
     async def artifact(self, call: OperationCall) -> Response:
         name = str(call.request.path_params["name"])
-        found, path = await self.service.artifact(call.caller, call.job_id, name)
+        artifact, path = await self.service.artifact(call.caller, call.job_id, name)
         # It may be HTML from a hostile page: a browser must never show it as a page of this server.
         headers = {
             "x-content-type-options": "nosniff",
             "content-security-policy": "sandbox; default-src 'none'",
             "cache-control": "private, no-store",
         }
-        return FileResponse(path, media_type=found.media_type, filename=found.name, headers=headers)
+        return FileResponse(
+            path, media_type=artifact.media_type, filename=artifact.name, headers=headers
+        )
 
     async def events(self, call: OperationCall) -> ASGIApp:
         # Read first: errors of the request can only be reported before the stream begins.
@@ -173,19 +175,19 @@ class _Api:
         return Response(self._kinds_body, 200, {"cache-control": "no-store"}, "application/json")
 
     async def health(self, call: OperationCall) -> Response:
-        found = await self._readiness()
+        readiness = await self._readiness()
         body: Health = {
             "live": True,
-            "ready": found.ready,
-            "reasons": list(found.reasons),
-            "workers": found.workers,
-            "restarts": dict(found.restarts),
-            "warnings": list(found.warnings),
-            "loop_lag_seconds": round(found.loop_lag_seconds, 3),
+            "ready": readiness.ready,
+            "reasons": list(readiness.reasons),
+            "workers": readiness.workers,
+            "restarts": dict(readiness.restarts),
+            "warnings": list(readiness.warnings),
+            "loop_lag_seconds": round(readiness.loop_lag_seconds, 3),
         }
-        if found.sandbox is not None:
-            body["sandbox"] = dict(found.sandbox)
-        return _json(body, 200 if found.ready else 503)
+        if readiness.sandbox is not None:
+            body["sandbox"] = dict(readiness.sandbox)
+        return _json(body, 200 if readiness.ready else 503)
 
     async def openapi(self, call: OperationCall) -> Response:
         return _json(self.openapi_document)

@@ -81,22 +81,26 @@ class Capabilities(Middleware):
         return found
 
     async def _declared(
-        self, context: MiddlewareContext[Any], found: ServerCapabilities, *, resources_change: bool
+        self,
+        context: MiddlewareContext[Any],
+        declared: ServerCapabilities,
+        *,
+        resources_change: bool,
     ) -> ServerCapabilities:
         has_prompts = await _has_prompts(context)
-        return found.model_copy(
+        return declared.model_copy(
             update={
                 "tools": ToolsCapability(list_changed=self._tools_change),
                 "prompts": PromptsCapability(list_changed=False) if has_prompts else None,
                 "resources": ResourcesCapability(subscribe=True, list_changed=resources_change),
                 "logging": None,
-                "extensions": self._extensions(found),
+                "extensions": self._extensions(declared),
             }
         )
 
-    def _extensions(self, found: ServerCapabilities) -> dict[str, dict[str, Any]] | None:
+    def _extensions(self, declared: ServerCapabilities) -> dict[str, dict[str, Any]] | None:
         """FastMCP's, but the one for cards only where there is a card."""
-        extensions = dict(found.extensions or {})
+        extensions = dict(declared.extensions or {})
         if not self._has_card:
             extensions.pop(UI_EXTENSION_ID, None)
         return extensions or None

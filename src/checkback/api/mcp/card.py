@@ -182,15 +182,15 @@ class Card:
         }
 
     async def _preview(self, caller: Caller, job: Job) -> PreviewRecord:
-        made: PreviewRecord = {
+        preview: PreviewRecord = {
             "title": None, "url": None, "score": None, "grade": None, "axes": [], "palette": [],
             "picture": _picture(job, None), "text": None, "text_name": None,
         }  # fmt: skip
         if job.kind == "page.analyze" and (report := await self._report(caller, job)) is not None:
-            return made | _of_report(job, report)  # pyright: ignore[reportReturnType]
-        if made["picture"] is None:
-            return made | await self._first_text(caller, job)  # pyright: ignore[reportReturnType]
-        return made
+            return preview | _of_report(job, report)  # pyright: ignore[reportReturnType]
+        if preview["picture"] is None:
+            return preview | await self._first_text(caller, job)  # pyright: ignore[reportReturnType]
+        return preview
 
     async def _first_text(self, caller: Caller, job: Job) -> dict[str, Any]:
         """The beginning of the first text file, if there is one."""

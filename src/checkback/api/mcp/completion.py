@@ -78,18 +78,18 @@ class Completions:
         return NOTHING
 
     async def _jobs(self, caller: Caller, typed: str) -> Completion:
-        found: list[str] = []
+        ids: list[str] = []
         cursor: str | None = None
         for _ in range(SCAN_LIMIT // MAX_PAGE):
             page = await self._service.list(caller, limit=MAX_PAGE, cursor=cursor)
-            found += [job.id for job in page.jobs if job.id.startswith(typed)]
+            ids += [job.id for job in page.jobs if job.id.startswith(typed)]
             cursor = page.cursor
-            if cursor is None or len(found) > MAX_VALUES:
+            if cursor is None or len(ids) > MAX_VALUES:
                 break
         return Completion(
-            values=found[:MAX_VALUES],
-            total=len(found) if cursor is None else None,
-            has_more=cursor is not None or len(found) > MAX_VALUES,
+            values=ids[:MAX_VALUES],
+            total=len(ids) if cursor is None else None,
+            has_more=cursor is not None or len(ids) > MAX_VALUES,
         )
 
     async def _artifacts(self, caller: Caller, job_id: str, typed: str) -> Completion:
@@ -99,8 +99,8 @@ class Completions:
 
 def _job_id(context: CompletionContext | None) -> str:
     """The job that was chosen before, for what is completed after it."""
-    given = context.arguments if context is not None else None
-    return (given or {}).get("job_id", "")
+    arguments = context.arguments if context is not None else None
+    return (arguments or {}).get("job_id", "")
 
 
 def _kind_names(typed: str) -> Completion:

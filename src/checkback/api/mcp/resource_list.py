@@ -96,12 +96,11 @@ class JobListing:
 
 def job_resource(job: Job) -> Resource:
     """A job as it is listed."""
-    changed = job.finished_at or job.started_at or job.created_at
     return Resource(
         uri=f"job://{job.id}",
         name=f"{human.kind_name(job)}, {job.state.value}",
         mime_type=JSON_TYPE,
-        annotations=Annotations(last_modified=native.iso(changed)),
+        annotations=Annotations(last_modified=native.iso(native.changed_at(job))),
     )
 
 

@@ -182,11 +182,11 @@ def _made(
     page_url: Callable[[], str] | None,
 ) -> Made:
     """The tools for the registered kinds, with texts that mention only existing tools."""
-    found, renderers = _tools(tool_context, toolsets, pdfco, page_url)
-    tools = [tool_of(one) for one in found]
+    entries, renderers = _tools(tool_context, toolsets, pdfco, page_url)
+    tools = [tool_of(one) for one in entries]
     tool_context.names.learn(tool.name for tool in tools)
     leave_out_absent(tools)
-    return found, renderers
+    return entries, renderers
 
 
 def _tools(
@@ -196,27 +196,27 @@ def _tools(
     page_url: Callable[[], str] | None,
 ) -> tuple[list[ApiTool | JobTool], dict[str, ResultRenderer]]:
     """All tools, and for each kind the function that renders its ended jobs."""
-    found: list[ApiTool | JobTool] = []
+    entries: list[ApiTool | JobTool] = []
     renderers: dict[str, ResultRenderer] = {}
     kinds = _kinds_by_toolset()
     if "pages" in toolsets:
         pages = ReftrixTools(tool_context, status_tool=_status_tool(toolsets, pdfco))
         renderers[KIND] = pages.render_result
-        found += reftrix_tools(pages, tool_context.wait_seconds)
-        found += kind_tools(tool_context, kinds["pages"])
+        entries += reftrix_tools(pages, tool_context.wait_seconds)
+        entries += kind_tools(tool_context, kinds["pages"])
     if pdfco is not None and _has_documents(toolsets, pdfco):
         documents = PdfcoTools(tool_context, pdfco)
         renderers |= dict.fromkeys(covered_kinds(), documents.render_result)
-        found += pdfco_tools_of(documents)
-        found += kind_tools(tool_context, kinds["documents"])
+        entries += pdfco_tools_of(documents)
+        entries += kind_tools(tool_context, kinds["documents"])
     if "lean" in toolsets:
-        found += lean_tools(tool_context, has_job_tools="jobs" in toolsets)
+        entries += lean_tools(tool_context, has_job_tools="jobs" in toolsets)
     if "jobs" in toolsets:
-        found += job_tools(tool_context)
-        found += kind_tools(tool_context, kinds["jobs"])
-        found.append(card_tool(tool_context, page_url))
-        show_card(found)
-    return found, renderers
+        entries += job_tools(tool_context)
+        entries += kind_tools(tool_context, kinds["jobs"])
+        entries.append(card_tool(tool_context, page_url))
+        show_card(entries)
+    return entries, renderers
 
 
 def _kinds_by_toolset() -> dict[str, list[registry.Kind]]:

@@ -165,8 +165,8 @@ class Subscriptions:
             subscriptions = _subscriptions(connection)
             subscriptions.check_room(params.uri)
             caller = await self._caller()
-            found = await self._find(caller, params.uri)
-            if found is None:
+            resource = await self._find(caller, params.uri)
+            if resource is None:
                 raise resource_not_found(params.uri)
 
             async def send(_: ServerEvent) -> None:
@@ -179,7 +179,7 @@ class Subscriptions:
                 ended = self._service.quotas.open_stream(caller)
             except CheckbackError as error:
                 raise _refusal(error) from None
-            subscriptions.add(params.uri, partial(self._follow, caller, found, send), ended)
+            subscriptions.add(params.uri, partial(self._follow, caller, resource, send), ended)
             return EmptyResult()
 
     async def _unsubscribe(
@@ -290,21 +290,21 @@ class Subscriptions:
             return True
         return kind_named(uri) is not None
 
-    async def _follow(self, caller: Caller, found: Followed, send: Send) -> None:
+    async def _follow(self, caller: Caller, resource: Followed, send: Send) -> None:
         """Send an event each time this resource has changed, until the job is deleted."""
-        if found.job is None:
+        if resource.job is None:
             await asyncio.Event().wait()
             return
-        before = _shown(found.part, found.job)
+        before = _shown(resource.part, resource.job)
         while True:
             try:
                 async with aclosing(
-                    self._service.watch(caller, found.job.id, past_end=True)
+                    self._service.watch(caller, resource.job.id, past_end=True)
                 ) as watch:
                     async for job in watch:
-                        if (shown := _shown(found.part, job)) != before:
+                        if (shown := _shown(resource.part, job)) != before:
                             before = shown
-                            await send(ResourceUpdated(found.uri))
+                            await send(ResourceUpdated(resource.uri))
             except NotFound:
                 return
             except EngineUnavailable:
@@ -371,11 +371,11 @@ def _connection(ctx: RequestContext) -> Connection:
 
 def _subscriptions(connection: Connection) -> SessionSubscriptions:
     """The subscriptions of a session, created at first use; they end with it."""
-    found = connection.state.get(STATE_KEY)
-    if found is None:
-        found = connection.state[STATE_KEY] = SessionSubscriptions()
-        connection.exit_stack.callback(found.end)
-    return found
+    subscriptions = connection.state.get(STATE_KEY)
+    if subscriptions is None:
+        subscriptions = connection.state[STATE_KEY] = SessionSubscriptions()
+        connection.exit_stack.callback(subscriptions.end)
+    return subscriptions
 
 
 def _refusal(error: CheckbackError) -> MCPError:

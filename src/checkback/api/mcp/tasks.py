@@ -175,14 +175,14 @@ class Tasks(ServerExtension):
         """
         if read_client_extension_settings(ctx, self.identifier) is None:
             return []
-        given: Any = (asked.model_extra or {}).get("taskIds") or []
-        if not isinstance(given, list) or len(given) > MAX_LISTENED:  # pyright: ignore[reportUnknownArgumentType]
+        task_ids: Any = (asked.model_extra or {}).get("taskIds") or []
+        if not isinstance(task_ids, list) or len(task_ids) > MAX_LISTENED:  # pyright: ignore[reportUnknownArgumentType]
             raise MCPError(
                 code=INVALID_PARAMS,
                 message=f"`taskIds` must be a list of at most {MAX_LISTENED} ids.",
             )
         wanted: dict[str, None] = {}
-        for task_id in given:  # pyright: ignore[reportUnknownVariableType]
+        for task_id in task_ids:  # pyright: ignore[reportUnknownVariableType]
             try:
                 wanted[(await self._service.get(caller, str(task_id))).id] = None  # pyright: ignore[reportUnknownArgumentType]
             except (NotFound, InvalidInput):
@@ -221,8 +221,8 @@ class Tasks(ServerExtension):
                 fields["result"] = await self._result(caller, job)
                 await self._service.mark_read(job)
             case mcp_tasks.FAILED:
-                words = job.failure.message if job.failure is not None else "The job was lost."
-                fields["error"] = {"code": INTERNAL_ERROR, "message": words}
+                message = job.failure.message if job.failure is not None else "The job was lost."
+                fields["error"] = {"code": INTERNAL_ERROR, "message": message}
             case _:
                 pass
         return fields

@@ -19,8 +19,8 @@ def named(scope: Scope, send: Send) -> Send:
     here.
     """
     others = [(name, value) for name, value in scope["headers"] if name != HEADER]
-    given = next((value for name, value in scope["headers"] if name == HEADER), b"")
-    line = (HEADER, resolve_request_id(given.decode("latin-1")).encode())
+    sent = next((value for name, value in scope["headers"] if name == HEADER), b"")
+    line = (HEADER, resolve_request_id(sent.decode("latin-1")).encode())
     scope["headers"] = [*others, line]
 
     async def tagged(message: Message) -> None:

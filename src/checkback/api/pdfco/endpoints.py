@@ -268,10 +268,10 @@ class _read_parameters:
         body = await _read_body(self._request, self._limit)
         if not body.strip():
             return parameters
-        found = await heavy.run(strict_json.parse, body, light=len(body) <= heavy.SMALL_BYTES)
-        if not isinstance(found, dict):
+        fields = await heavy.run(strict_json.parse, body, light=len(body) <= heavy.SMALL_BYTES)
+        if not isinstance(fields, dict):
             raise InvalidInput("The body is not a JSON object.")
-        return parameters | lowered(cast("Parameters", found))
+        return parameters | lowered(cast("Parameters", fields))
 
     async def _read_form(self) -> FormData:
         limited = Request(self._request.scope, _Limited(self._request, MAX_UPLOAD_BYTES).receive)

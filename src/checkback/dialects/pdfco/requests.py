@@ -180,7 +180,7 @@ def arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Fields:
     has the wrong type.
     """
     args: Fields = {**endpoint.fixed, **_given_arguments(endpoint, parameters)}
-    args |= _source_arguments(endpoint, parameters.get(endpoint.required))
+    args |= _source_arguments(endpoint, _required_text(endpoint, parameters))
     if endpoint.kind == "pdf.edit":
         _add_legacy_lists(args)
         _use_direct_urls(args)
@@ -197,9 +197,14 @@ def _given_arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Field
     return args
 
 
-def _source_arguments(endpoint: Endpoint, source: object) -> Fields:
+def _required_text(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:
+    source = parameters.get(endpoint.required)
     if not isinstance(source, str) or not source.strip():
         raise InvalidInput(f"`{endpoint.required}` is required.")
+    return source
+
+
+def _source_arguments(endpoint: Endpoint, source: str) -> Fields:
     if endpoint.required == "html":
         return {"html": source}
     if endpoint.kind in MANY_SOURCES:

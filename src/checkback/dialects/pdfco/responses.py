@@ -175,8 +175,11 @@ def check(job: Job, *, links: Mapping[str, JSON], valid_till: datetime, duration
     if job_status != SUCCESS:
         return answer | _failure(job, job_status)
     answer |= {"message": "Success", **links, "outputLinkValidTill": moment(valid_till)}
-    optional = {"pageCount": page_count(job), "body": _result(job).get("body")}
-    return answer | {name: value for name, value in optional.items() if value is not None}
+    return answer | _known({"pageCount": page_count(job), "body": _result(job).get("body")})
+
+
+def _known(optional: Fields) -> Fields:
+    return {name: value for name, value in optional.items() if value is not None}
 
 
 def _job_duration(job: Job) -> Fields:
@@ -241,8 +244,8 @@ def moment(value: datetime) -> str:
     return value.isoformat(timespec="microseconds")
 
 
-def _failure(job: Job, found: str) -> Fields:
-    if found == ABORTED:
+def _failure(job: Job, job_status: str) -> Fields:
+    if job_status == ABORTED:
         return {"message": _sentence(job) or "The job was aborted."}
     code = job.failure.code if job.failure is not None else ""
     return {"message": _sentence(job) or "The job failed.", "errorCode": number_of(code)}

@@ -78,9 +78,9 @@ class Authenticator:
         """
         if self._no_token:
             return "open"
-        found = self._find(token_hash(token))
-        ends = int(self._now().timestamp()) + SESSION_SECONDS
-        return f"{found.hash[:16]}.{ends}.{self._sign(found, ends, user)}"
+        known = self._find(token_hash(token))
+        expires_at = int(self._now().timestamp()) + SESSION_SECONDS
+        return f"{known.hash[:16]}.{expires_at}.{self._sign(known, expires_at, user)}"
 
     def redeem(self, code: str, user: int | None = None) -> str:
         """As ``open_session``, for the code of a link instead of a token. Raises Unauthorized."""
@@ -137,9 +137,9 @@ class Authenticator:
             token for token in self._listed() if token.expires_at is None or token.expires_at > now
         ]
 
-    def _sign(self, token: Token, ends: int, user: int | None) -> str:
+    def _sign(self, token: Token, expires_at: int, user: int | None) -> str:
         key = hashlib.sha256(self._session_secret + b"\0" + token.hash.encode()).digest()
-        return hmac.new(key, f"session.{ends}.{user}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(key, f"session.{expires_at}.{user}".encode(), hashlib.sha256).hexdigest()
 
 
 def _parse_cookie(cookie: str) -> tuple[str, int, bytes]:

@@ -20,9 +20,9 @@ CODE_SECONDS = 600
 
 def make_code(folder_token: str, *, now: float | None = None) -> str:
     """A code for the owner of the data folder."""
-    ends = int((time.time() if now is None else now) + CODE_SECONDS)
+    expires_at = int((time.time() if now is None else now) + CODE_SECONDS)
     nonce = secrets.token_urlsafe(12)
-    return f"{ends}.{nonce}.{_sign(folder_token, ends, nonce)}"
+    return f"{expires_at}.{nonce}.{_sign(folder_token, expires_at, nonce)}"
 
 
 class SigninCodes:
@@ -51,8 +51,8 @@ class SigninCodes:
         self._used[nonce] = expires_at
 
 
-def _sign(folder_token: str, ends: int, nonce: str) -> str:
-    text = f"signin.{ends}.{nonce}".encode("utf-8", "surrogatepass")
+def _sign(folder_token: str, expires_at: int, nonce: str) -> str:
+    text = f"signin.{expires_at}.{nonce}".encode("utf-8", "surrogatepass")
     return hmac.new(folder_token.encode(), text, hashlib.sha256).hexdigest()
 
 

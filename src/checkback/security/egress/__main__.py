@@ -37,8 +37,8 @@ async def resolve(name: str) -> list[Address]:
     """All addresses of a name, as the system's resolver orders them. Raises OSError."""
 
     def ask() -> list[Address]:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
+        entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(ip_address(entry[4][0]) for entry in entries))
 
     try:
         return await asyncio.get_running_loop().run_in_executor(_threads, ask)

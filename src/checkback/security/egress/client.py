@@ -165,14 +165,14 @@ class EgressProxy:
                 return EgressReport.from_json(answer["report"])
         return EgressReport(lost=True)
 
-    async def _ask(self, do: str, **words: str) -> dict[str, Any]:
+    async def _ask(self, do: str, **fields: str) -> dict[str, Any]:
         stdin = self._commands()
         self._last_id += 1
         number = self._last_id
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                stdin.write(json.dumps({"id": number, "do": do, **words}).encode() + b"\n")
+                stdin.write(json.dumps({"id": number, "do": do, **fields}).encode() + b"\n")
                 await stdin.drain()
                 return await answer
         except TimeoutError:

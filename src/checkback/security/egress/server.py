@@ -234,9 +234,13 @@ async def _say_goodbye(client: Streams, reply: bytes) -> None:
             client.writer.write(reply)
             await client.writer.drain()
             client.writer.write_eof()
-            left = LINGER_BYTES
-            while left > 0 and (data := await client.reader.read(left)):
-                left -= len(data)
+            await _read_on(client.reader, LINGER_BYTES)
+
+
+async def _read_on(reader: asyncio.StreamReader, most_bytes: int) -> None:
+    left = most_bytes
+    while left > 0 and (data := await reader.read(left)):
+        left -= len(data)
 
 
 def _forbidden(reason: str) -> bytes:

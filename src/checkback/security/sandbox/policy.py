@@ -293,10 +293,12 @@ def user_for_child(pid: int) -> tuple[int, int] | None:
     if os.geteuid() != 0:
         return None
     number = _FIRST_USER + pid
-    for user, group in ((number, number), launcher.nobody()):
-        if _is_mapped("uid", user) and _is_mapped("gid", group):
-            return user, group
-    return None
+    candidates = ((number, number), launcher.nobody())
+    return next((candidate for candidate in candidates if _are_mapped(*candidate)), None)
+
+
+def _are_mapped(user: int, group: int) -> bool:
+    return _is_mapped("uid", user) and _is_mapped("gid", group)
 
 
 def others_may_enter(path: Path) -> bool:
@@ -341,17 +343,17 @@ def _python_folders() -> tuple[Path, ...]:
     """Where Python, its libraries and this package lie. Not all of ``sys.path``: that may name a
     home.
     """
-    found = {Path(sys.executable).resolve().parent, Path(__file__).resolve().parents[2]}
+    folders = {Path(sys.executable).resolve().parent, Path(__file__).resolve().parents[2]}
     for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:
         if prefix not in ("/usr", "/usr/local", "/"):
-            found.add(Path(prefix))
-    found |= {
+            folders.add(Path(prefix))
+    folders |= {
         Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")
     }
-    found |= {
+    folders |= {
         Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")
     }
-    return tuple(sorted(found))
+    return tuple(sorted(folders))
 
 
 def _certificates() -> tuple[Path, ...]:

@@ -215,10 +215,10 @@ class ToolContext:
         outlook = await self.outlook(job)
         record = self.record(job, outlook)
         headline = native.headline(job, self.steps, outlook)
-        made = reply(record, headline=headline, is_error=is_error)
+        result = reply(record, headline=headline, is_error=is_error)
         if job.state is State.COMPLETED and not record["result_is_longer"]:
             await self.service.mark_read(job)
-        return made
+        return result
 
     def guarded(
         self, answer: Callable[[Caller, Arguments, str], Awaitable[T]]
@@ -316,10 +316,10 @@ def checked(model: type[M], arguments: Mapping[str, JSON]) -> M:
 def current_request_id() -> str:
     """The request id that the caller sent, in ``_meta`` or as X-Request-Id, or a new one."""
     meta = _meta()
-    given = meta.get("request_id") or meta.get("requestId")
-    if given is None:
-        given = _request_id_header()
-    return resolve_request_id(given)
+    sent = meta.get("request_id") or meta.get("requestId")
+    if sent is None:
+        sent = _request_id_header()
+    return resolve_request_id(sent)
 
 
 def _request_id_header() -> str | None:

@@ -110,10 +110,10 @@ class LeanTools:
         """The kinds whose name, title or description contains the words, best matches first."""
         words = set(_words(checked(SearchInput, arguments).query))
         matches = _best_matches(words)
-        found: list[FoundKind] = [
+        kinds: list[FoundKind] = [
             {"kind": kind.name, "about": _first_sentence(kind)} for kind in matches[:MAX_FOUND]
         ]
-        return reply({"kinds": found, "more": max(0, len(matches) - MAX_FOUND)})
+        return reply({"kinds": kinds, "more": max(0, len(matches) - MAX_FOUND)})
 
     async def describe(self, _: Caller, arguments: Arguments, __: str) -> ToolResult:
         """One kind."""

@@ -119,11 +119,11 @@ class PdfcoTools:
         self, row: ToolRow, caller: Caller, arguments: Arguments, request_id: str
     ) -> PdfcoSubmission:
         """Start a job."""
-        given = _checked(row.parameters, arguments)
-        endpoint = ENDPOINTS[_endpoint_path(row, given)]
-        parameters = lowered({key: value for key, value in given.items() if key != "api_key"})
+        args = _checked(row.parameters, arguments)
+        endpoint = ENDPOINTS[_endpoint_path(row, args)]
+        parameters = lowered({key: value for key, value in args.items() if key != "api_key"})
         parameters["async"] = True
-        key = self._remote_key(str(given.get("api_key") or ""))
+        key = self._remote_key(str(args.get("api_key") or ""))
         return await self._jobs.submit(
             caller, endpoint, parameters, request_id=request_id, api_key=key
         )
@@ -134,8 +134,8 @@ class PdfcoTools:
 
     async def check(self, caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
         """The status of a job."""
-        given = _checked(_CHECK, arguments)
-        job_id = await self._followed(caller, given, request_id)
+        args = _checked(_CHECK, arguments)
+        job_id = await self._followed(caller, args, request_id)
         held = self._tool_context.early.hold_seconds(caller.owner, job_id)
         with suppress(NotFound, InvalidInput):
             self._tool_context.early.note(
@@ -145,16 +145,16 @@ class PdfcoTools:
 
     async def wait(self, caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
         """Wait on the server for a job's end; a timeout is not an error."""
-        given = _checked(_WAIT, arguments)
-        job_id = await self._followed(caller, given, request_id)
-        seconds = min(float(given.get("timeout", 300)), self._tool_context.max_wait_seconds)
+        args = _checked(_WAIT, arguments)
+        job_id = await self._followed(caller, args, request_id)
+        seconds = min(float(args.get("timeout", 300)), self._tool_context.max_wait_seconds)
         with suppress(NotFound, InvalidInput):
             await self._tool_context.wait(caller, job_id, max(0.0, seconds))
         return await self._check_answer(caller, job_id, still=_STILL)
 
     async def upload(self, caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
         """Upload a local file, if the caller shares this machine's files."""
-        given = _checked(_UPLOAD, arguments)
+        args = _checked(_UPLOAD, arguments)
         if not self._setting.local_files:
             raise InvalidInput(
                 "This server cannot read files on your machine.",
@@ -163,7 +163,7 @@ class PdfcoTools:
                     "use `checkback mcp`."
                 ),
             )
-        path = Path(str(given["file_path"])).expanduser()
+        path = Path(str(args["file_path"])).expanduser()
         if not path.is_file():
             raise InvalidInput(
                 "This file does not exist.", hint="Send the absolute path of a file."
@@ -207,17 +207,17 @@ class PdfcoTools:
                 writer.write(chunk)
             return writer.finish()
 
-    def _remote_key(self, given: str) -> str | None:
+    def _remote_key(self, key: str) -> str | None:
         """A key of PDF.co, or None: our own tokens are never sent there."""
-        return given if given and not self._setting.is_own_token(given) else None
+        return key if key and not self._setting.is_own_token(key) else None
 
-    async def _followed(self, caller: Caller, given: Arguments, request_id: str) -> str:
+    async def _followed(self, caller: Caller, args: Arguments, request_id: str) -> str:
         """The id of our job that stands for an id: that one, or a job that follows one at PDF.co.
 
         PDF.co is asked only if the caller sent a key of PDF.co, or the id has the form of its ids.
         """
-        job_id = str(given["job_id"]).strip()
-        key = self._remote_key(str(given.get("api_key") or ""))
+        job_id = str(args["job_id"]).strip()
+        key = self._remote_key(str(args.get("api_key") or ""))
         if key is None and not self._may_be_remote(caller, job_id):
             return job_id
         with suppress(NotFound, InvalidInput):
@@ -399,10 +399,12 @@ def _gave_up(job: Job) -> bool:
     return job.failure is not None and job.failure.code not in _ENDED_THERE
 
 
-def _endpoint_path(row: ToolRow, given: Arguments) -> str:
-    if row.name != "pdf_to_image":
-        return row.endpoint
-    form = _IMAGE_FORMATS.get(str(given.get("type") or "jpg").lower())
+def _endpoint_path(row: ToolRow, args: Arguments) -> str:
+    return _image_endpoint(args) if row.name == "pdf_to_image" else row.endpoint
+
+
+def _image_endpoint(args: Arguments) -> str:
+    form = _IMAGE_FORMATS.get(str(args.get("type") or "jpg").lower())
     path = f"pdf/convert/to/{form}"
     if path not in ENDPOINTS:
         raise InvalidInput("`type` must be jpg, png, webp or tiff.")

@@ -103,13 +103,14 @@ class ReftrixTools:
         if job.queue != reftrix.QUEUE:
             raise self._other_kind(job)
         record = reftrix.status(job, request_id)
-        result: object = record["data"].get("result")
-        if isinstance(result, dict) and job.artifacts:
-            record["data"]["result"] = {
-                **cast("dict[str, Any]", result),
-                "artifacts": self._files(job),
-            }
+        self._add_files(record["data"], job)
         return reply(record)
+
+    def _add_files(self, data: dict[str, Any], job: Job) -> None:
+        """Name the job's files in its result, if that is an object."""
+        result: object = data.get("result")
+        if isinstance(result, dict) and job.artifacts:
+            data["result"] = {**cast("dict[str, Any]", result), "artifacts": self._files(job)}
 
     def _files(self, job: Job) -> list[dict[str, Any]]:
         """The files of an analysis, each with a link that opens: an addition to the wire format."""
@@ -132,10 +133,8 @@ class ReftrixTools:
         """Start an analysis."""
         checked(PageAnalyzeArgs, arguments)
         # How to answer concerns this call only; it is not an argument of the job.
-        given = {
-            key: value for key, value in arguments.items() if key not in ("async", "run_async")
-        }
-        return (await self._service.submit(caller, KIND, given, request_id=request_id)).job
+        args = {key: value for key, value in arguments.items() if key not in ("async", "run_async")}
+        return (await self._service.submit(caller, KIND, args, request_id=request_id)).job
 
     async def analyze(self, caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
         job = await self.begin(caller, arguments, request_id)

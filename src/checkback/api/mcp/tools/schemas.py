@@ -75,13 +75,13 @@ OTHER = "other"
 
 def portable(schema: Schema) -> Schema:
     """A schema for an object, rewritten so that every host takes it."""
-    found = _Rewriter(schema).rewritten(schema)
-    if found.get("type") != "object" or "anyOf" in found:
-        found = _joined(found)
-    found.setdefault("properties", {})
-    found.pop("title", None)
-    found.pop("description", None)  # the docstring of a model; the tool has its own description
-    return found
+    plain = _Rewriter(schema).rewritten(schema)
+    if plain.get("type") != "object" or "anyOf" in plain:
+        plain = _joined(plain)
+    plain.setdefault("properties", {})
+    plain.pop("title", None)
+    plain.pop("description", None)  # the docstring of a model; the tool has its own description
+    return plain
 
 
 def portable_text(text: str) -> str:
@@ -118,15 +118,15 @@ class _Rewriter:
         """Any schema; ``name`` is that of the property it describes."""
         if not isinstance(schema, dict):
             return {}  # true; false, which nothing fits, is left to the server's own check
-        found = cast("Schema", schema)
-        if found.get("listed") == "brief":
-            return {"type": "object", "description": portable_text(found.get("description", ""))}
-        if "$ref" in found:
-            return self._resolved(found, name)
-        made = self._merged(found)
+        original = cast("Schema", schema)
+        if original.get("listed") == "brief":
+            return {"type": "object", "description": portable_text(original.get("description", ""))}
+        if "$ref" in original:
+            return self._resolved(original, name)
+        result = self._merged(original)
         for rewrite in (_one_type, self._list, self._object, self._choices, _enumeration):
-            made = rewrite(made)
-        return _tidied(made, name)
+            result = rewrite(result)
+        return _tidied(result, name)
 
     def _resolved(self, schema: Schema, name: str) -> Schema:
         """What a reference points to, merged with the keys next to it; cut off where it contains
@@ -136,10 +136,10 @@ class _Rewriter:
         beside = _without(schema, "$ref")
         target = self._target(reference)
         if self._inside.count(reference) > UNROLLED or self._written_out >= MAX_WRITTEN_OUT:
-            made: Schema = {"description": DEEPER}
+            cut: Schema = {"description": DEEPER}
             if target.get("type") == "object":
-                made["type"] = "object"
-            return made
+                cut["type"] = "object"
+            return cut
         self._written_out += 1
         self._inside.append(reference)
         try:
@@ -148,26 +148,29 @@ class _Rewriter:
             self._inside.pop()
 
     def _target(self, reference: str) -> Schema:
-        found: Any = self._root
+        target: Any = self._root
         for step in reference.removeprefix("#").split("/")[1:]:
             key = step.replace("~1", "/").replace("~0", "~")
-            found = cast("Schema", found).get(key) if isinstance(found, dict) else None
-        return cast("Schema", found) if isinstance(found, dict) else {}
+            target = cast("Schema", target).get(key) if isinstance(target, dict) else None
+        return cast("Schema", target) if isinstance(target, dict) else {}
 
     def _merged(self, schema: Schema) -> Schema:
         """Without ``allOf``: objects are merged, for anything else the first value counts."""
         if "allOf" not in schema:
             return dict(schema)
-        made = _without(schema, "allOf")
+        merged = _without(schema, "allOf")
         for part in cast("list[Any]", schema["allOf"]):
             resolved = self._without_reference(part)
-            made["properties"] = {**resolved.get("properties", {}), **made.get("properties", {})}
-            made["required"] = [*made.get("required", []), *resolved.get("required", [])]
-            made = {**resolved, **made}
+            merged["properties"] = {
+                **resolved.get("properties", {}),
+                **merged.get("properties", {}),
+            }
+            merged["required"] = [*merged.get("required", []), *resolved.get("required", [])]
+            merged = {**resolved, **merged}
         # Each part may refuse what another one names.
-        made.pop("additionalProperties", None)
-        empty = [key for key in ("properties", "required") if not made[key]]
-        return _without(made, *empty)
+        merged.pop("additionalProperties", None)
+        empty = [key for key in ("properties", "required") if not merged[key]]
+        return _without(merged, *empty)
 
     def _without_reference(self, schema: Any) -> Schema:
         if not isinstance(schema, dict):
@@ -222,9 +225,9 @@ class _Rewriter:
         choices = [*schema.pop("anyOf", []), *schema.pop("oneOf", [])]
         if not choices:
             return schema
-        made = _any_of(self.rewritten(choice) for choice in choices)
+        chosen = _any_of(self.rewritten(choice) for choice in choices)
         # The keys next to the choices are kept where they do not contradict them.
-        return {**made, **{key: value for key, value in schema.items() if key not in made}}
+        return {**chosen, **{key: value for key, value in schema.items() if key not in chosen}}
 
 
 def _one_type(schema: Schema) -> Schema:
@@ -264,11 +267,11 @@ def _enumeration(schema: Schema) -> Schema:
 
 def _tidied(schema: Schema, name: str) -> Schema:
     """Without what hosts do not support, cannot read, or do not need."""
-    made: Schema = {}
+    tidy: Schema = {}
     for key, value in schema.items():
         if key in _KEPT and not _is_useless(key, value, name):
-            made[key] = _encodable(value) if key in _TEXTS else value
-    return made
+            tidy[key] = _encodable(value) if key in _TEXTS else value
+    return tidy
 
 
 def _is_useless(key: str, value: Any, name: str) -> bool:
@@ -360,7 +363,7 @@ def _joined(schema: Schema) -> Schema:
     choices: list[Schema] = schema.get("anyOf", [])
     objects = [choice for choice in choices if "properties" in choice]
     keys = _parts_by_name([beside, *objects])
-    made: Schema = {
+    joined: Schema = {
         "type": "object",
         "properties": {name: _any_of(parts) for name, parts in keys.items()},
     }
@@ -368,5 +371,5 @@ def _joined(schema: Schema) -> Schema:
     if choices:
         required |= set(keys).intersection(*(choice.get("required", []) for choice in choices))
     if required:
-        made["required"] = [name for name in keys if name in required]
-    return made
+        joined["required"] = [name for name in keys if name in required]
+    return joined

@@ -58,10 +58,10 @@ class Listing(Middleware):
         context: MiddlewareContext[mcp_types.ListResourcesRequest],
         call_next: CallNext[mcp_types.ListResourcesRequest, Sequence[Resource]],
     ) -> Sequence[Resource]:
-        found = await call_next(context)
+        resources = await call_next(context)
         if shows_cards(context.fastmcp_context):
-            return found
-        return [one for one in found if str(one.uri) != CARD]
+            return resources
+        return [one for one in resources if str(one.uri) != CARD]
 
     def listed(self, tool: Tool) -> Tool:
         """A tool as it is listed."""

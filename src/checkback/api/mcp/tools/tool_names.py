@@ -31,14 +31,14 @@ def aliases(names: Iterable[str]) -> dict[str, str]:
     """Every name that can be called, and the tool it stands for. Raises ValueError when two share
     one.
     """
-    found: dict[str, str] = {}
+    names_by_alias: dict[str, str] = {}
     for name in names:
         for alias in {name, underscore(name)}:
-            if found.setdefault(alias, name) != name:
+            if names_by_alias.setdefault(alias, name) != name:
                 raise ValueError(
-                    f"The tools {found[alias]!r} and {name!r} would both be called {alias!r}."
+                    f"The tools {names_by_alias[alias]!r} and {name!r} would both be called {alias!r}."
                 )
-    return found
+    return names_by_alias
 
 
 class Names(Middleware):
@@ -60,8 +60,8 @@ class Names(Middleware):
             {name for name in self._aliases.values() if "." in name}, key=len, reverse=True
         )
         # A name ends where no letter follows, with or without a dot: `job.wait.` ends a sentence.
-        words = "|".join(re.escape(name) for name in dotted)
-        self._in_texts = re.compile(rf"(?<![\w.])(?:{words})(?!\w|\.\w)") if dotted else None
+        alternatives = "|".join(re.escape(name) for name in dotted)
+        self._in_texts = re.compile(rf"(?<![\w.])(?:{alternatives})(?!\w|\.\w)") if dotted else None
 
     def shown(self, name: str) -> str:
         """A tool's name as it is listed."""

@@ -49,8 +49,8 @@ class Toolbox:
 
     def grow(self) -> list[ApiTool]:
         """Add the tools of kinds that are new. Returns the tools that were added."""
-        made, renderers = self._make()
-        fresh = {tool_of(one).name: one for one in made if tool_of(one).name not in self.tools}
+        tools, renderers = self._make()
+        fresh = {tool_of(one).name: one for one in tools if tool_of(one).name not in self.tools}
         names = aliases([*self.tools, *fresh])
         for name, one in fresh.items():
             self.tools[name] = tool_of(one)
@@ -62,9 +62,9 @@ class Toolbox:
         return [self.tools[name] for name in fresh]
 
 
-def tool_of(made: ApiTool | JobTool) -> ApiTool:
+def tool_of(entry: ApiTool | JobTool) -> ApiTool:
     """The tool itself, of one that starts a job, too."""
-    return made.tool if isinstance(made, JobTool) else made
+    return entry.tool if isinstance(entry, JobTool) else entry
 
 
 class JobServer(FastMCP[None]):

@@ -108,8 +108,10 @@ def _readable_id(body: bytes) -> str | int | None:
     surrogate pair: otherwise a client that waits for this id would wait until it gives up.
     """
     try:
-        found: object = json.loads(body.decode(), object_pairs_hook=strict_json.unique)
-        message_id = cast("dict[str, Any]", found).get("id") if isinstance(found, dict) else None
+        message: object = json.loads(body.decode(), object_pairs_hook=strict_json.unique)
+        message_id = (
+            cast("dict[str, Any]", message).get("id") if isinstance(message, dict) else None
+        )
         strict_json.check(message_id)
     except (InvalidInput, RecursionError, ValueError):
         return None

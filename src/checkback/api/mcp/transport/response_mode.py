@@ -61,8 +61,8 @@ class BriefAnswers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        message: Any = scope.get(MESSAGE) if scope["type"] == "http" else None
-        if not (is_brief(message) and _takes_both(scope)):
+        message = _brief_message(scope)
+        if message is None:
             await self._app(scope, receive, send)
             return
         # A connection has one context for all its requests.
@@ -73,6 +73,12 @@ class BriefAnswers:
         finally:
             _brief.reset(tokens[0])
             ready.reset(tokens[1])
+
+
+def _brief_message(scope: Scope) -> Mapping[str, Any] | None:
+    """The request's message, if its answer comes soon and may have either form."""
+    message: Any = scope.get(MESSAGE) if scope["type"] == "http" else None
+    return message if is_brief(message) and _takes_both(scope) else None
 
 
 class _Sender:

@@ -81,16 +81,16 @@ class SessionLimit:
             await self._app(scope, receive, send)
             return
         sessions = self._owners.setdefault(caller_of(scope).owner, OwnersSessions())
-        given = header(scope, SESSION)
-        if given is None:
+        session_id = header(scope, SESSION)
+        if session_id is None:
             await self._open(sessions, scope, receive, send)
         elif scope["method"] == "POST":
-            with sessions.used(given):
+            with sessions.used(session_id):
                 await self._app(scope, receive, send)
         else:
             await self._app(scope, receive, send)
             if scope["method"] == "DELETE":
-                sessions.ended(given)
+                sessions.ended(session_id)
 
     def _is_limited(self, scope: Scope) -> bool:
         return scope["type"] == "http" and self._limit > 0 and has_quota(caller_of(scope))

@@ -69,20 +69,20 @@ class CheckedInput(io.BufferedIOBase):
             if not line:
                 return b""
             self._take(line)
-        given = self._ready if size < 0 else self._ready[:size]
-        self._ready = self._ready[len(given) :]
-        return given
+        piece = self._ready if size < 0 else self._ready[:size]
+        self._ready = self._ready[len(piece) :]
+        return piece
 
     def _take(self, line: bytes) -> None:
         """Pass a message on; one that is refused is answered here. Empty lines are skipped."""
         try:
             if len(line) > MAX_MESSAGE_BYTES and not line.endswith(b"\n"):
                 self._skip()
-                words = (
+                reason = (
                     "Invalid request: the message is larger than the limit of "
                     f"{MAX_MESSAGE_BYTES >> 20} MB."
                 )
-                raise BadJsonRpcMessage(INVALID_REQUEST, words)
+                raise BadJsonRpcMessage(INVALID_REQUEST, reason)
             if line.strip():
                 check_message(line)
                 self._ready = line.removesuffix(b"\n") + b"\n"
