@@ -12,7 +12,7 @@ from collections.abc import Callable
 from checkback.cli import main
 from checkback.engine.processes.runner import Stop
 from checkback.engine.worker.attempt import Attempt
-from checkback.engine.worker.process import LockTimes
+from checkback.engine.worker.worker_settings import LockTimes
 
 
 def _an_hour(_: LockTimes) -> int:

@@ -20,7 +20,7 @@ from checkback.core.job import Job
 from checkback.core.states import State
 from checkback.engine.processes.disk_limit import Ledger
 from checkback.engine.redis.keys import Keys
-from checkback.engine.worker.sweeper import Sweeper
+from checkback.engine.worker.upkeep.sweeper import Sweeper
 from checkback.security.auth.callers import LOCAL, Caller
 from checkback.service import Service
 from checkback.settings import Settings

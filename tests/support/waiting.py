@@ -9,13 +9,15 @@ from checkback.core.job import Job
 from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 
-_EVERY_SECONDS = 0.01
-
 T = TypeVar("T")
 
 
 async def wait_until(
-    description: str, condition: Callable[[], Awaitable[T]] | Callable[[], T], seconds: float = 10
+    description: str,
+    condition: Callable[[], Awaitable[T]] | Callable[[], T],
+    seconds: float = 10,
+    *,
+    every_seconds: float = 0.01,
 ) -> T:
     """The value of the condition, once it is true. Raises TimeoutError after that many seconds; it
     says by ``description`` what was waited for.
@@ -25,7 +27,7 @@ async def wait_until(
     try:
         async with asyncio.timeout(seconds):
             while not (value := await _value(condition)):
-                await asyncio.sleep(_EVERY_SECONDS)
+                await asyncio.sleep(every_seconds)
             return value
     except TimeoutError:
         raise TimeoutError(f"not within {seconds} s: {description}") from None

@@ -56,7 +56,8 @@ def make_worker(settings: Settings) -> WorkerProcess:
     """
     from checkback.engine.processes.child import ChildSettings
     from checkback.engine.redis.keys import Keys
-    from checkback.engine.worker.process import LockTimes, WorkerProcess, WorkerSettings
+    from checkback.engine.worker.process import WorkerProcess
+    from checkback.engine.worker.worker_settings import LockTimes, WorkerSettings
     from checkback.kinds.context import Environment
     from checkback.security.encryption import load_secret
 

@@ -20,7 +20,7 @@ from checkback.engine.jobs.owner_usage import OwnerUsage
 from checkback.engine.redis.connection import RedisConnection
 from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.engine.redis.keys import Keys
-from checkback.engine.worker.sweeper import Sweeper
+from checkback.engine.worker.upkeep.sweeper import Sweeper
 from checkback.security.auth.callers import LOCAL, Caller, Scope
 from checkback.service import Service
 from checkback.settings import Settings
@@ -284,7 +284,7 @@ async def test_a_nearly_full_store_is_told(small_store: EmbeddedValkey) -> None:
 async def test_events_with_large_results_do_not_fill_the_store(
     connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checkback.engine.worker.sweeper.MAX_EVENT_BYTES", 1 << 20)
+    monkeypatch.setattr("checkback.engine.worker.upkeep.sweeper.MAX_EVENT_BYTES", 1 << 20)
     events = Keys(settings.prefix).queue("jobs", "events")
     for number in range(200):
         await connection.wire.call(

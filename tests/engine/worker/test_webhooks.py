@@ -262,7 +262,7 @@ async def test_a_receiver_that_drips_its_answer_delays_nobody_elses_callback(
     async def was_given_up() -> bool:
         return any("did not answer" in line for line in await service.log(ADA, drips[0].job.id))
 
-    await wait_until("the slow receiver was given up", was_given_up, 40)
+    await wait_until("the slow receiver was given up", was_given_up, 40, every_seconds=0.1)
 
 
 async def test_an_address_that_the_worker_may_not_reach_is_not_reached(

@@ -24,7 +24,7 @@ from checkback.api.middleware.authentication import METRICS_PATH
 from checkback.api.operations import Operation, OperationCall, OperationResult, Resource
 from checkback.core.errors import EngineUnavailable, Forbidden
 from checkback.engine.jobs.statistics import Statistics
-from checkback.engine.worker.totals import RUN, WAIT
+from checkback.engine.worker.upkeep.totals import RUN, WAIT
 from checkback.service import Service
 from checkback.telemetry.measures import REGISTRY
 

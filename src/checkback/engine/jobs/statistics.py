@@ -11,7 +11,7 @@ from typing import Any
 from checkback.engine.jobs.store import JobStore
 from checkback.engine.redis.connection import Script
 from checkback.engine.worker.heartbeat import alive
-from checkback.engine.worker.totals import Totals
+from checkback.engine.worker.upkeep.totals import Totals
 
 OLDEST_WAITING = Script.named("oldest_waiting")
 SCAN_LIMIT = 1000

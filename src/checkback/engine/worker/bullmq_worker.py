@@ -39,6 +39,10 @@ def waiting_name(prefix: str, queue: str, worker_id: str) -> str:
     return f"{prefix}:{base64.b64encode(queue.encode()).decode()}:w:checkback-{worker_id}"
 
 
+RunAttempt = Callable[[BullJob, str, JobExtras, Slots], Awaitable[Any]]
+"""Runs one attempt at a job whose lock has this token, and gives its result."""
+
+
 class QueueWorker(BullWorker):
     """BullMQ's worker, which hands over what is ours in a job and lets nobody's options delete
     results.
@@ -50,9 +54,12 @@ class QueueWorker(BullWorker):
     #: Whether it takes no more jobs.
     is_draining = False
 
-    def __init__(self, name: str, processor: Any, opts: dict[str, Any], waiting: Redis) -> None:
+    def __init__(
+        self, name: str, run_attempt: RunAttempt, opts: dict[str, Any], waiting: Redis
+    ) -> None:
         """``waiting`` is a separate client for the wait for jobs, called by ``waiting_name``."""
-        super().__init__(name, processor, opts)
+        super().__init__(name, self._process, opts)
+        self._run_attempt = run_attempt
         self.slots = Slots(opts["concurrency"], follow=self._have_under_way)
         self._have_under_way(self.slots.wanted_tasks)
         #: One look at a time for what the extra slot may take.
@@ -60,10 +67,14 @@ class QueueWorker(BullWorker):
         self._waiting_client = waiting
         self.backend.blocking_connection = RedisConnection(waiting)
         #: What is ours in the jobs that run, by job id; taken by the attempt.
-        self.extras: dict[str, JobExtras] = {}
+        self._extras_of: dict[str, JobExtras] = {}
         self._under_way: dict[str, asyncio.Task[Any]] = {}
         for move in MOVES_OF_AN_END:
             setattr(self.backend, move, self._patiently(getattr(self.backend, move)))
+
+    async def _process(self, job: BullJob, token: str) -> Any:
+        extras = self._extras_of.pop(job.id, JobExtras())
+        return await self._run_attempt(job, token, extras, self.slots)
 
     async def _ensure_client_names(self) -> None:
         """Open the connection that waits, and leave it its name: BullMQ's programs count workers by
@@ -184,7 +195,7 @@ class QueueWorker(BullWorker):
             return job
         self.slots.hold(job, job_data.get("cb:owner") or LOCAL_OWNER)
         deadline = job_data.get("cb:deadline")
-        self.extras[job.id] = JobExtras(
+        self._extras_of[job.id] = JobExtras(
             job_data.get("cb:owner"),
             float(deadline) if deadline else None,
             job_data.get("cb:saved"),

@@ -21,7 +21,7 @@ from checkback.core.job import PhaseStart
 from checkback.core.queue_codec import kind_of
 from checkback.core.trace_context import TraceContext
 from checkback.engine.jobs.codec import CANCEL_REASON
-from checkback.engine.worker.totals import Tally
+from checkback.engine.worker.upkeep.totals import Tally
 from checkback.kinds import registry
 from checkback.kinds.registry import Kind
 from checkback.telemetry import recording

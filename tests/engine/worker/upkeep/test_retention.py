@@ -14,7 +14,7 @@ from checkback.core.errors import NotFound
 from checkback.core.ids import new_job_id
 from checkback.core.states import State
 from checkback.engine.redis.keys import STANDING_OF_OURS, STANDING_PER_QUEUE, Keys
-from checkback.engine.worker.sweeper import Sweeper
+from checkback.engine.worker.upkeep.sweeper import Sweeper
 from checkback.security.auth.callers import LOCAL, LOCAL_OWNER, Caller
 from checkback.settings import Settings
 from checkback.storage.artifacts import ArtifactStore

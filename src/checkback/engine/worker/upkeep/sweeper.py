@@ -19,7 +19,7 @@ from checkback.engine.processes.disk_limit import Ledger
 from checkback.engine.processes.job_folders import JobFolders
 from checkback.engine.redis.connection import RedisConnection, ReplyError, Script
 from checkback.engine.redis.keys import Keys
-from checkback.engine.worker.disk_usage import DiskWatch
+from checkback.engine.worker.upkeep.disk_usage import DiskWatch
 from checkback.security.auth.callers import LOCAL_OWNER
 from checkback.storage.artifacts import ArtifactStore
 from checkback.storage.uploads import UploadStore

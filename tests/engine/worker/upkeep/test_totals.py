@@ -10,7 +10,7 @@ import pytest
 from checkback.app.connect import Connection
 from checkback.core.errors import Forbidden
 from checkback.engine.jobs.statistics import read_figures
-from checkback.engine.worker.totals import RUN, WAIT, Tally
+from checkback.engine.worker.upkeep.totals import RUN, WAIT, Tally
 from checkback.security.auth.callers import LOCAL, Caller, Scope
 from checkback.service import Service
 
