@@ -51,7 +51,7 @@ from checkback.kinds.documents.sheets import to_pdf
 from checkback.kinds.pages.capture import collector
 from checkback.security.auth.authenticator import Authenticator
 from checkback.security.auth.callers import LOCAL, Scope
-from checkback.service import MAX_ARGS_BYTES
+from checkback.service.submissions import MAX_ARGS_BYTES
 from checkback.settings import PREFIX, Belongs, Settings
 from checkback.storage import uploads
 

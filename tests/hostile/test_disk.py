@@ -111,7 +111,7 @@ async def test_a_source_that_is_named_a_hundred_times_is_one_file(
 
 
 def upload(connection: Connection, caller: Caller, content: bytes) -> str:
-    with connection.service.begin_upload(caller, "a.pdf") as writer:
+    with connection.service.uploads.begin(caller, "a.pdf") as writer:
         writer.write(content)
         return f"upload:{writer.finish().id}"
 

@@ -84,7 +84,7 @@ async def open_world(connection: Connection, folder: Path) -> AsyncGenerator[Wor
         connection, port=8787, activity=Activity(), restarts={}, no_token=False
     )
     ada = Caller("ada", frozenset({Scope.READ, Scope.WRITE}))
-    with connection.service.begin_upload(ada, "a.txt") as writer:
+    with connection.service.uploads.begin(ada, "a.txt") as writer:
         writer.write(b"words")
         upload = writer.finish()
     args = {"a": 1, "b": 2}

@@ -347,32 +347,32 @@ async def test_uploads_stay_within_their_owners_share(settings: Settings) -> Non
     narrow = replace(settings, owner_upload_gb=1e-5, owner_uploads=1)
     async with open_connection(narrow) as connection:
         service = connection.service
-        with service.begin_upload(ADA, "a") as writer:
+        with service.uploads.begin(ADA, "a") as writer:
             writer.write(b"x" * 6000)
             with pytest.raises(QuotaExceeded, match="under way"):
-                service.begin_upload(ADA, "b")
+                service.uploads.begin(ADA, "b")
             found = writer.finish()
-        with pytest.raises(QuotaExceeded), service.begin_upload(ADA, "b") as writer:
+        with pytest.raises(QuotaExceeded), service.uploads.begin(ADA, "b") as writer:
             writer.write(b"x" * 4001)
-        with service.begin_upload(ADA, "c") as writer:
+        with service.uploads.begin(ADA, "c") as writer:
             writer.write(b"x" * 4000)
             writer.finish()
         with pytest.raises(QuotaExceeded):
-            service.begin_upload(ADA, "d")
-        with service.begin_upload(BOB, "e") as writer:
+            service.uploads.begin(ADA, "d")
+        with service.uploads.begin(BOB, "e") as writer:
             writer.write(b"x" * 9000)
             writer.finish()
-        service.remove_upload(ADA, found.id)
-        with service.begin_upload(ADA, "f") as writer:
+        service.uploads.remove(ADA, found.id)
+        with service.uploads.begin(ADA, "f") as writer:
             writer.write(b"x")
 
 
 async def test_uploads_stay_within_the_disk_budget(tight: Connection) -> None:
-    with tight.service.begin_upload(LOCAL, "a") as writer:
+    with tight.service.uploads.begin(LOCAL, "a") as writer:
         writer.write(b"x" * 10_001)
         writer.finish()
     with pytest.raises(StorageFull):
-        tight.service.begin_upload(LOCAL, "b")
+        tight.service.uploads.begin(LOCAL, "b")
 
 
 # --- At the doors ---------------------------------------------------------------------------------

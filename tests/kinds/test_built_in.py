@@ -42,7 +42,7 @@ async def fetched(connection: Connection, name: str, content: bytes) -> tuple[st
     """A file of a caller's as an upload, and as the result of a job under a name of the caller's
     choice.
     """
-    with connection.service.begin_upload(ADA, name) as writer:
+    with connection.service.uploads.begin(ADA, name) as writer:
         writer.write(content)
         upload = f"upload:{writer.finish().id}"
     job = (await connection.service.submit(ADA, "file.fetch", {"url": upload, "name": name})).job

@@ -23,7 +23,7 @@ async def run_within(
     seconds: float, service: Service, kind: str, content: bytes, name: str, **args: object
 ) -> Job:
     """As ``run``, with another deadline."""
-    with service.begin_upload(LOCAL, name) as writer:
+    with service.uploads.begin(LOCAL, name) as writer:
         writer.write(content)
         source = f"upload:{writer.finish().id}"
     named: dict[str, object] = {"urls": [source]} if kind in _MANY else {"url": source}

@@ -118,7 +118,9 @@ class SignedFilesApi:
 
     async def _get(self, request: Request, path: str) -> Response:
         if path.startswith(UPLOADS):
-            upload, where = self._service.upload(_READER, path[len(UPLOADS) :].partition("/")[0])
+            upload, where = self._service.uploads.find(
+                _READER, path[len(UPLOADS) :].partition("/")[0]
+            )
             return FileResponse(where, filename=upload.name, headers=SAFE_HEADERS)
         job_id, _, name = path[len(FILES) :].partition("/")
         job = await self._service.get(_READER, job_id)
@@ -142,7 +144,7 @@ class SignedFilesApi:
     async def _put(self, request: Request, path: str) -> Response:
         owner, upload_id, name = path[len(PUT) :].split("/", 2)
         caller = Caller(unquote(owner))
-        await save(self._service.begin_upload(caller, name, upload_id=upload_id), request.stream())
+        await save(self._service.uploads.begin(caller, name, upload_id=upload_id), request.stream())
         return Response(status_code=200, headers={"cache-control": "no-store"})
 
     async def _answer(self, request: Request, work: Any) -> Response:

@@ -361,7 +361,7 @@ def _file_argument(connection: Connection, kind: Kind, paths: Sequence[Path]) ->
 def _upload(connection: Connection, path: Path) -> str:
     """Upload a file and return it as a source."""
     try:
-        with path.open("rb") as file, connection.service.begin_upload(LOCAL, path.name) as writer:
+        with path.open("rb") as file, connection.service.uploads.begin(LOCAL, path.name) as writer:
             while chunk := file.read(1 << 20):
                 writer.write(chunk)
             return f"upload:{writer.finish().id}"

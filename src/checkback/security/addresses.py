@@ -302,7 +302,7 @@ class AddressPolicy:
     ``localhost:8000``, nor a name that somebody points at 127.0.0.1. A port of ``*`` allows every
     port of that host. An allowed name may answer with loopback and private addresses; metadata and
     link-local ones must be listed themselves. Make one with ``AddressPolicy.of``, which checks and
-    normalises the entries.
+    normalizes the entries.
     """
 
     allow_hosts: frozenset[str] = frozenset()
@@ -370,7 +370,7 @@ class AddressPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a checked URL leads: the scheme in lower case, the host normalised,
+    """Where a checked URL leads: the scheme in lower case, the host normalized,
     the port filled in.
     """
 
@@ -422,7 +422,7 @@ def _with_scheme(url: str) -> str:
 
 
 def _host_and_port(url: str, scheme: str) -> tuple[Address | str, int]:
-    """The normalised host of a URL, and its port or the scheme's own."""
+    """The normalized host of a URL, and its port or the scheme's own."""
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -192,7 +192,7 @@ async def test_a_document_tools_task_ends_in_that_tools_own_words(
     wire: Wire, service: Service, tokens: Any
 ) -> None:
     source = "<h1>Seen</h1>"
-    upload = service.begin_upload(Caller("ada"), "page.txt")
+    upload = service.uploads.begin(Caller("ada"), "page.txt")
     with upload as writer:
         writer.write(source.encode())
         kept = writer.finish()

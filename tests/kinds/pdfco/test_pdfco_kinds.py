@@ -286,7 +286,7 @@ class TestWholeJobs:
     ) -> None:
         pdfco.files["/result.json"] = b"{}"
         pdfco.submits, pdfco.checks = [SUBMITTED], [success(f"{pdfco.url}/result.json")]
-        with service.begin_upload(LOCAL, "a report.pdf") as writer:
+        with service.uploads.begin(LOCAL, "a report.pdf") as writer:
             writer.write(b"%PDF-1.7 test file")
             upload = writer.finish()
         args = {"endpoint": "pdf/merge2", "params": {"url": "https://example.com/a.pdf,file:0"},
@@ -307,7 +307,7 @@ class TestWholeJobs:
         self, pdfco: PlayedPdfco, service: Service
     ) -> None:
         pdfco.put_status = 403
-        with service.begin_upload(LOCAL, "a.pdf") as writer:
+        with service.uploads.begin(LOCAL, "a.pdf") as writer:
             writer.write(b"%PDF-1.7")
             upload = writer.finish()
         args = {"endpoint": "pdf/info", "params": {"url": "file:0"}, "files": [f"upload:{upload.id}"],

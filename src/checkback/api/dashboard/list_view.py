@@ -13,11 +13,11 @@ from checkback.api.dashboard.search import Search, parse
 from checkback.core import ids
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 from checkback.core.estimates import NO_ESTIMATE
-from checkback.core.job import Job
+from checkback.core.job import MAX_PAGE, Job
 from checkback.core.states import State
 from checkback.dialects import human
 from checkback.security.auth.callers import Caller
-from checkback.service import MAX_PAGE, Service
+from checkback.service import Service
 
 SHOWN = 50
 LOOKED_THROUGH = 1000

@@ -37,7 +37,7 @@ def upload_operations(service: Service) -> Sequence[Operation]:
 
     async def upload(call: OperationCall) -> Response:
         name = call.query(UploadQuery).name
-        stored = await save(service.begin_upload(call.caller, name), call.request.stream())
+        stored = await save(service.uploads.begin(call.caller, name), call.request.stream())
         record: UploadRecord = {
             "id": stored.id,
             "source": f"upload:{stored.id}",

@@ -196,11 +196,11 @@ class Subscriptions:
         """
         meta: Any = {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
         with bind_request_context(ctx), self._counted():
-            honoured, streams = await self._honoured(ctx, params.notifications, meta)
+            honored, streams = await self._honored(ctx, params.notifications, meta)
             await ctx.session.send_notification(
                 SubscriptionsAcknowledgedNotification(
                     params=SubscriptionsAcknowledgedNotificationParams(
-                        notifications=SubscriptionFilter.model_validate(honoured), _meta=meta
+                        notifications=SubscriptionFilter.model_validate(honored), _meta=meta
                     )
                 ),
                 related_request_id=ctx.request_id,
@@ -234,35 +234,35 @@ class Subscriptions:
             if not self._open[owner]:
                 del self._open[owner]
 
-    async def _honoured(
+    async def _honored(
         self, ctx: RequestContext, wanted: SubscriptionFilter, meta: Any
     ) -> tuple[dict[str, Any], list[Stream]]:
         """Which of these subscriptions the client gets, and the streams that send them. The current
         state is read before the acknowledgement, so that no later change is missed.
         """
         send = _sender(ctx, meta)
-        honoured: dict[str, Any] = {}
+        honored: dict[str, Any] = {}
         streams: list[Stream] = []
         if wanted.tools_list_changed and self._tool_changes is not None:
-            honoured["toolsListChanged"] = True
+            honored["toolsListChanged"] = True
             streams.append(partial(self._tool_changes.follow, self._tool_changes.count, send))
         if "taskIds" in (wanted.model_extra or {}):
             caller = await self._caller()
             task_ids = await self._tasks.listened(ctx, caller, wanted)
-            honoured["taskIds"] = task_ids
+            honored["taskIds"] = task_ids
             for task_id in task_ids:
                 streams.append(partial(self._tasks.follow, ctx, caller, task_id, meta))
         if wanted.resource_subscriptions:
             caller = await self._caller()
             found = await self._resources(caller, wanted.resource_subscriptions)
-            honoured["resourceSubscriptions"] = [one.uri for one in found]
+            honored["resourceSubscriptions"] = [one.uri for one in found]
             streams += [partial(self._follow, caller, one, send) for one in found]
         if wanted.resources_list_changed:
-            honoured["resourcesListChanged"] = True
+            honored["resourcesListChanged"] = True
             caller = await self._caller()
             before = await self._listed(caller)
             streams.append(partial(self._follow_list, caller, before, send))
-        return honoured, streams
+        return honored, streams
 
     async def _resources(self, caller: Caller, uris: list[str]) -> list[Followed]:
         if len(uris) > MAX_SUBSCRIPTIONS:

@@ -130,7 +130,7 @@ class PdfcoApi:
         file: Any = call.parameters.get("file")
         if not isinstance(file, UploadFile):
             raise InvalidInput("The form has no file in a part named `file`.")
-        writer = self._service.begin_upload(call.caller, _upload_name(call, file))
+        writer = self._service.uploads.begin(call.caller, _upload_name(call, file))
         return self._uploaded(call, await save(writer, _pieces(file)))
 
     async def upload_base64(self, call: PdfcoCall) -> Response:
@@ -139,7 +139,7 @@ class PdfcoApi:
         if text.startswith("data:"):
             text = text.partition(",")[2]
         name = str(call.parameters.get("name") or "file")
-        writer = self._service.begin_upload(call.caller, name)
+        writer = self._service.uploads.begin(call.caller, name)
         return self._uploaded(call, await save(writer, _decoded(text)))
 
     async def upload_url(self, call: PdfcoCall) -> Response:
@@ -154,7 +154,7 @@ class PdfcoApi:
     async def presigned(self, call: PdfcoCall) -> Response:
         """A URL that accepts a file by PUT, and the URL to read it from."""
         name = plain_name(str(call.parameters.get("name") or "file"))
-        upload_id = self._service.announce_upload(call.caller)
+        upload_id = self._service.uploads.announce(call.caller)
         until = valid_until(None)
         put_until = datetime.now(UTC) + timedelta(minutes=PUT_MINUTES)
         links = call.jobs.links
@@ -166,7 +166,7 @@ class PdfcoApi:
         """Remove an upload or a result file that a link names."""
         match parse_source(source_url(call.text("url")), self._service.links):
             case UploadSource(upload_id):
-                self._service.remove_upload(call.caller, upload_id)
+                self._service.uploads.remove(call.caller, upload_id)
             case ArtifactSource(job_id, name):
                 await self._service.remove_artifact(call.caller, job_id, name)
             case None:
@@ -181,7 +181,7 @@ class PdfcoApi:
         url = source_url(call.text("url"))
         match parse_source(url, self._service.links):
             case UploadSource(upload_id):
-                digest = self._service.upload(call.caller, upload_id)[0].md5
+                digest = self._service.uploads.find(call.caller, upload_id)[0].md5
             case ArtifactSource(job_id, name):
                 _, path = await self._service.artifact(call.caller, job_id, name)
                 digest = await asyncio.to_thread(_md5, path)

@@ -60,7 +60,7 @@ def token_hash(token: str) -> str:
 
 
 def new_token() -> str:
-    """A fresh token with 256 random bits. The prefix lets secret scanners recognise it."""
+    """A fresh token with 256 random bits. The prefix lets secret scanners recognize it."""
     return "cb_" + secrets.token_urlsafe(32)
 
 

@@ -59,7 +59,7 @@ class BadHttpMessage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a request wants to go, and the path it asks for there. The host is normalised."""
+    """Where a request wants to go, and the path it asks for there. The host is normalized."""
 
     host: Address | str
     port: int
@@ -287,10 +287,10 @@ def response_head(response: Response) -> bytes:
 
 
 def _passed_on(headers: Headers, dropped: set[str]) -> list[str]:
-    """The fields that travel on, as lines: none that is for this hop, nor ``dropped``."""
+    """The fields that are passed on, as lines: none that is for this hop, nor ``dropped``."""
     dropped = dropped | _HOP_BY_HOP | (_named(headers) - _NEVER_NAMED)
-    travelling = [(name, value) for name, value in headers if name.lower() not in dropped]
-    return [f"{name}: {value}" for name, value in travelling if not _is_own(name)]
+    traveling = [(name, value) for name, value in headers if name.lower() not in dropped]
+    return [f"{name}: {value}" for name, value in traveling if not _is_own(name)]
 
 
 def _is_own(name: str) -> bool:

@@ -157,7 +157,7 @@ def test_a_spreadsheet_without_calc_is_a_plain_table_and_the_log_says_so(tmp_pat
 @pytest.mark.skipif(IMPRESS.find() is None, reason="needs LibreOffice Impress")
 @pytest.mark.usefixtures("worker")
 async def test_a_presentation_becomes_a_pdf(service: Service) -> None:
-    with service.begin_upload(LOCAL, "slides.odp") as writer:
+    with service.uploads.begin(LOCAL, "slides.odp") as writer:
         writer.write(slides())
         source = f"upload:{writer.finish().id}"
     submitted = await service.submit(LOCAL, "document.to_pdf", {"url": source})

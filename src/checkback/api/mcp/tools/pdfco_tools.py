@@ -202,7 +202,7 @@ class PdfcoTools:
         return run
 
     def _take(self, caller: Caller, path: Path) -> Any:
-        with path.open("rb") as file, self._service.begin_upload(caller, path.name) as writer:
+        with path.open("rb") as file, self._service.uploads.begin(caller, path.name) as writer:
             while chunk := file.read(1 << 20):
                 writer.write(chunk)
             return writer.finish()

@@ -1,20 +1,14 @@
-"""The use cases. Every API calls this and nothing below; owner checks and idempotency keys are
-here.
-
-A job that is not the caller's is treated everywhere like one that does not exist, with the same
-error.
-"""
+"""What can be done with jobs: submit, read, wait, cancel, retry, delete, and read results."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from checkback.core import estimates, heavy, ids
 from checkback.core.error_text import quoted
@@ -27,7 +21,6 @@ from checkback.core.errors import (
     NotFound,
     NotReady,
     QuotaExceeded,
-    StorageFull,
     TooLarge,
 )
 from checkback.core.job import JSON, MAX_PAGE, Artifact, Job
@@ -37,28 +30,20 @@ from checkback.engine.jobs.new_job import AddResult, NewJob
 from checkback.engine.jobs.statistics import Statistics, read_figures
 from checkback.engine.jobs.store import JobStore
 from checkback.engine.redis.event_feed import Changes
-from checkback.security.addresses import AddressPolicy, check_url
+from checkback.security.addresses import AddressPolicy
 from checkback.security.auth.callers import LOCAL_OWNER, Caller, Scope
 from checkback.security.encryption import SecretCipher
 from checkback.security.rate_limits import OwnerLimits, Quotas, has_quota
 from checkback.security.signed_urls import LinkSigner
-from checkback.security.source_refs import (
-    ArtifactSource,
-    UploadSource,
-    change_sources,
-    not_of_kind,
-    parse_source,
-)
 from checkback.security.submit_limits import check_options
+from checkback.service.access import listed_owner, require, visible
+from checkback.service.sources import Sources
+from checkback.service.submissions import Submissions
+from checkback.service.uploads import Uploads
 from checkback.storage.artifacts import ArtifactStore, read_json
-from checkback.storage.uploads import KEEP_SECONDS, Upload, UploadStore, UploadWriter, new_id
+from checkback.storage.uploads import UploadStore
 from checkback.telemetry import recording
 from checkback.telemetry.recording import SpanKind
-
-if TYPE_CHECKING:
-    from checkback.kinds.registry import Kind
-
-MAX_ARGS_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +86,20 @@ class Service:
         disk_budget_bytes: int = 0,
         pdfco_key_owners: Iterable[str] = (LOCAL_OWNER,),
     ) -> None:
+        """``pdfco_key_owners`` may use the server's own PDF.co key, in addition to admins."""
         self._queues = queues
         self._artifacts = artifacts
-        self._uploads = uploads
         #: Signs and checks the links to results and uploads that the APIs return.
         self.links = links
         self._sealer = sealer
-        self._addresses = addresses
         self._key_secret = key_secret
-        self._outlooks = Estimator(queues)
+        self._estimator = Estimator(queues)
         #: The limits of each owner; the authentication middleware also counts requests by them.
         self.quotas = quotas or Quotas(OwnerLimits())
-        self._disk_budget = disk_budget_bytes
-        #: Owners whose jobs may run at PDF.co with the server's own key, in addition to admins.
-        self._pdfco_key_owners = frozenset(pdfco_key_owners)
+        #: The files that callers upload for later jobs.
+        self.uploads = Uploads(uploads, self.quotas, disk_budget_bytes)
+        sources = Sources(uploads, links, addresses, self.get, self._find)
+        self._submissions = Submissions(sealer, addresses, sources, pdfco_key_owners)
 
     async def submit(
         self,
@@ -140,15 +125,12 @@ class Service:
         ``callback`` has a ``url`` that receives a POST at the end, and the ``context`` that its API
         needs for the body.
         """
-        self._require(caller, Scope.WRITE)
+        require(caller, Scope.WRITE)
         self.quotas.submit(caller)
         check_options(key, deadline_seconds, delay_seconds, attempts)
-        if callback is not None:
-            check_url(str(callback["url"]), self._addresses)
-        light = heavy.is_light(args)
-        found, given = await self._admit(caller, kind, args, delay_seconds, light)
+        stored_callback = self._submissions.check_callback(callback)
+        found, sealed, args_hash = await self._submissions.admit(caller, kind, args, delay_seconds)
         self.quotas.deadline(caller, deadline_seconds, of_kind=found.deadline_seconds)
-        sealed, args_hash = await heavy.run(self._seal, found.name, given, light=light)
         new = NewJob(
             id=ids.keyed_job_id(self._key_secret, caller.owner, key) if key else ids.new_job_id(),
             kind=found.name,
@@ -159,7 +141,7 @@ class Service:
             attempts=attempts or found.attempts, backoff_seconds=found.backoff_seconds,
             deadline_seconds=deadline_seconds, delay_seconds=delay_seconds,
             request_id=request_id,
-            callback=self._sealed(callback),
+            callback=stored_callback,
             has_quota=has_quota(caller),
         )  # fmt: skip
         added = await self._add(new)
@@ -183,7 +165,7 @@ class Service:
 
     async def _get(self, caller: Caller, job_id: str) -> Job:
         job = await self._queues.read(ids.parse_job_id(job_id), owner=caller.bound_to)
-        return self._own(caller, job)
+        return visible(caller, job)
 
     async def get_with_args(self, caller: Caller, job_id: str) -> Job:
         """As ``get``, with the arguments; secret ones show as ``***``."""
@@ -191,7 +173,7 @@ class Service:
         found = await self._queues.read(
             ids.parse_job_id(job_id), with_args=True, owner=caller.bound_to
         )
-        job = self._own(caller, found)
+        job = visible(caller, found)
         return replace(job, args=self._sealer.mask(job.args))
 
     async def wait(
@@ -229,7 +211,7 @@ class Service:
         async with self._queues.changes(canonical) as changes:
             before: Job | None = None
             while True:
-                job = self._own(caller, await self._queues.read_together(canonical))
+                job = visible(caller, await self._queues.read_together(canonical))
                 if job != before:
                     yield job
                     before = job
@@ -250,7 +232,7 @@ class Service:
         The jobs that it started are cancelled as well. Cancelling again changes nothing. A job that
         has ended otherwise is returned unchanged.
         """
-        self._require(caller, Scope.WRITE)
+        require(caller, Scope.WRITE)
         job = await self.get(caller, job_id)
         if not may_move(job.state, State.CANCELLED):
             return job
@@ -261,7 +243,7 @@ class Service:
         """Run a failed or cancelled job again, under the same id. Raises Conflict in every other
         state.
         """
-        self._require(caller, Scope.WRITE)
+        require(caller, Scope.WRITE)
         self.quotas.submit(caller)
         job = await self.get(caller, job_id)
         if not job.state.is_final or not may_move(job.state, State.WAITING):
@@ -279,7 +261,7 @@ class Service:
         Jobs that it had started stay. No callback is sent for its end. Raises Conflict for a
         running job.
         """
-        self._require(caller, Scope.WRITE)
+        require(caller, Scope.WRITE)
         job = await self.get(caller, job_id)
         await self._queues.delete(job)
         await asyncio.to_thread(self._artifacts.remove, job.id)
@@ -297,7 +279,7 @@ class Service:
         """The caller's jobs, newest first. An admin may name another ``owner``,
         or ``*`` for all.
         """
-        listed = self._listed_owner(caller, owner)
+        listed = listed_owner(caller, owner)
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidInput(f"`limit` must be a number from 1 to {MAX_PAGE}; got {limit}.")
         jobs, after = await self._queues.list(
@@ -350,49 +332,9 @@ class Service:
             hint="The job's record lists its artifacts.",
         )
 
-    def begin_upload(
-        self, caller: Caller, name: str, *, upload_id: str | None = None
-    ) -> UploadWriter:
-        """A writer for the bytes of a file that later jobs use as ``upload:ID``. The file is kept
-        for a day after its last use. Raises QuotaExceeded or StorageFull if there is no room;
-        always leave the ``with``.
-        """
-        self._require(caller, Scope.WRITE)
-        if self._disk_budget and self._uploads.taken().size_bytes >= self._disk_budget:
-            raise StorageFull("The server's disk quota for uploads and artifacts is used up.")
-        most, ended = None, None
-        if has_quota(caller):
-            kept = self._uploads.taken(caller.owner)
-            ended = self.quotas.begin_upload(caller, kept.size_bytes, kept.files)
-            limit = self.quotas.limits.upload_bytes
-            most = limit - kept.size_bytes if limit else None
-        return self._uploads.begin(
-            caller.owner, name, upload_id=upload_id, most_bytes=most, ended=ended or (lambda: None)
-        )
-
-    def announce_upload(self, caller: Caller) -> str:
-        """The id of an upload whose bytes come later by a signed link, which then replaces write
-        access.
-        """
-        self._require(caller, Scope.WRITE)
-        return new_id()
-
-    def upload(self, caller: Caller, upload_id: str) -> tuple[Upload, Path]:
-        """One of the caller's uploads, and its path. Raises NotFound."""
-        upload = self._uploads.find(upload_id)
-        if upload is None or not _may_see(caller, upload.owner):
-            raise _no_upload()
-        return upload, self._uploads.path(upload_id)
-
-    def remove_upload(self, caller: Caller, upload_id: str) -> None:
-        """Remove one of the caller's uploads at once. Raises NotFound."""
-        self._require(caller, Scope.WRITE)
-        self.upload(caller, upload_id)
-        self._uploads.remove(upload_id)
-
     async def remove_artifact(self, caller: Caller, job_id: str, name: str) -> None:
         """Remove the content of one of the job's files; the record still lists it."""
-        self._require(caller, Scope.WRITE)
+        require(caller, Scope.WRITE)
         _, path = await self.artifact(caller, job_id, name)
         path.unlink(missing_ok=True)
 
@@ -401,16 +343,16 @@ class Service:
         """Be woken by every change of any of the caller's jobs; an admin may name an ``owner``, or
         ``*``.
         """
-        async with self._queues.changes_of(self._listed_owner(caller, owner)) as changes:
+        async with self._queues.changes_of(listed_owner(caller, owner)) as changes:
             yield changes
 
     async def runs(self, kind: str) -> Sequence[estimates.KindRun]:
         """How long the last completed runs of a kind took, newest first; a few seconds old."""
-        return await self._outlooks.runs(kind)
+        return await self._estimator.runs(kind)
 
     async def outlook(self, job: Job) -> estimates.Estimate:
         """The job's position in its queue, and how long it will take, if known."""
-        return await self._outlooks.of(job)
+        return await self._estimator.of(job)
 
     async def mark_read(self, job: Job) -> None:
         """Note that the caller has read a job's result. The note is optional: an outage is not an
@@ -440,128 +382,8 @@ class Service:
             )
         return await read_figures(self._queues)
 
-    async def _admit(
-        self, caller: Caller, kind: str, args: Mapping[str, Any], delay_seconds: float, light: bool
-    ) -> tuple[Kind, dict[str, Any]]:
-        """The kind, and the arguments as they are stored. Raises InvalidInput and the like for
-        wrong ones.
-        """
-        # Imported here: a command that only reads a state must not wait for pydantic (checkback
-        # check has 300 ms).
-        from checkback.kinds import registry
-
-        found = registry.get(kind)
-        if found.uses_pdfco and not args.get("api_key"):
-            self._check_pdfco_key(caller)
-        given = await heavy.run(found.admitted, args, self._addresses, light=light)
-        if found.sources:
-            given = await self._with_sources(caller, found, given, delay_seconds)
-        return found, given
-
-    def _check_pdfco_key(self, caller: Caller) -> None:
-        if not self.may_use_pdfco_key(caller):
-            raise Forbidden(
-                "Your jobs may not use this server's PDF.co key.",
-                hint="Send your own key as `api_key`, or ask the operator to add your name to "
-                "CHECKBACK_PDFCO_KEY_OWNERS.",
-            )
-
-    def _seal(self, kind: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        """The arguments as they are stored, and the hash that recognizes the same request."""
-        sealed = self._sealer.seal(args)
-        if len(json.dumps(sealed, allow_nan=False)) > MAX_ARGS_BYTES:
-            raise TooLarge(
-                f"The arguments are larger than the limit of {MAX_ARGS_BYTES // 1024} KB."
-            )
-        return sealed, ids.hash_of({"kind": kind, "args": self._sealer.fingerprint(args)})
-
-    async def _with_sources(
-        self, caller: Caller, kind: Kind, args: dict[str, Any], delay_seconds: float
-    ) -> dict[str, Any]:
-        """The arguments with every source checked, and named as a job's process finds it."""
-        keep, of_kinds = delay_seconds + KEEP_SECONDS, kind.source_kinds
-        for path in kind.sources:
-            named: dict[str, str] = {}
-            change_sources(args, path, lambda source, named=named: named.setdefault(source, source))
-            for source in named:
-                named[source] = await self._resolve(caller, source, keep, path, of_kinds.get(path))
-            args = change_sources(args, path, lambda source, named=named: named[source])
-        return args
-
-    async def _resolve(
-        self, caller: Caller, source: str, keep_seconds: float, path: str, of_kind: str | None
-    ) -> str:
-        """One source as a job's process finds it. Raises an error if the caller may not use it, or
-        if the argument ``path`` accepts files of one kind only and this is not one.
-        """
-        named = parse_source(source, self.links)
-        if of_kind is not None and not isinstance(named, ArtifactSource):
-            raise not_of_kind(path, of_kind)
-        if isinstance(named, UploadSource):
-            return self._use_upload(caller, named, keep_seconds)
-        if isinstance(named, ArtifactSource):
-            return await self._use_artifact(caller, named, path, of_kind)
-        check_url(source, self._addresses)
-        return source
-
-    def _use_upload(self, caller: Caller, source: UploadSource, keep_seconds: float) -> str:
-        """An upload as a job's process finds it; it is kept for that job."""
-        upload = self._uploads.find(source.upload_id)
-        is_allowed = source.signed or (upload is not None and _may_see(caller, upload.owner))
-        if upload is None or not is_allowed:
-            raise _no_upload()
-        self._uploads.keep(source.upload_id, keep_seconds)
-        return f"upload:{source.upload_id}"
-
-    async def _use_artifact(
-        self, caller: Caller, source: ArtifactSource, path: str, of_kind: str | None
-    ) -> str:
-        """A file of another job as a job's process finds it."""
-        reader = Caller(caller.owner, frozenset(Scope)) if source.signed else caller
-        job = await self.get(reader, source.job_id)
-        if job.state is not State.COMPLETED:
-            raise NotReady(
-                f"The job whose file is named as a source has not completed; it is {job.state}."
-            )
-        if of_kind is not None and job.kind != of_kind:
-            raise not_of_kind(path, of_kind)
-        artifact, _ = await self.artifact(reader, source.job_id, source.name)
-        return f"artifact:{job.id}/{artifact.attempt}/{artifact.id}/{artifact.name}"
-
-    @staticmethod
-    def _listed_owner(caller: Caller, owner: str | None) -> str:
-        if owner is not None and owner != caller.owner and not caller.is_admin:
-            raise Forbidden("Only an admin token may list the jobs of another owner.")
-        return owner or caller.owner
-
-    def _sealed(self, callback: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        """A callback as it is stored: its URL may contain a key of its receiver."""
-        return (
-            {**callback, "url": self._sealer.seal_text(str(callback["url"]))} if callback else None
-        )
-
     def may_use_pdfco_key(self, caller: Caller) -> bool:
         """Whether this caller's jobs may run at PDF.co with the server's own key, which costs its
         credits.
         """
-        return caller.is_admin or caller.owner in self._pdfco_key_owners
-
-    def _own(self, caller: Caller, job: Job | None) -> Job:
-        if job is None or not _may_see(caller, job.owner):
-            raise NotFound
-        return job
-
-    @staticmethod
-    def _require(caller: Caller, scope: Scope) -> None:
-        if not caller.may(scope):
-            raise Forbidden(f"This token lacks the `{scope}` scope.")
-
-
-def _may_see(caller: Caller, owner: str) -> bool:
-    return owner == caller.owner or caller.is_admin
-
-
-def _no_upload() -> NotFound:
-    return NotFound(
-        "This upload does not exist, has expired, or is not yours.", hint="Upload the file again."
-    )
+        return self._submissions.may_use_pdfco_key(caller)
