@@ -298,8 +298,8 @@ def to_job(record: Mapping[str, Any]) -> Job:
 def to_error(body: Any, status: int) -> CheckbackError:
     """The exception for an error response: the class with its code, or the base class."""
     try:
-        told = body["error"]
-        code, message, hint = str(told["code"]), str(told["message"]), str(told["hint"])
+        error = body["error"]
+        code, message, hint = str(error["code"]), str(error["message"]), str(error["hint"])
     except (KeyError, TypeError):
         return CheckbackError(
             f"The server answered with status {status} and without an error message.",

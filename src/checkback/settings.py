@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from checkback.core.error_text import did_you_mean, listed, quoted
 from checkback.core.errors import InvalidInput
@@ -328,17 +329,7 @@ class Settings:
 def read(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """The settings of this process. Raises InvalidInput that names the variable which is wrong, or
     unknown."""
-    variables = os.environ if environment is None else environment
-    known = {setting.name: setting for setting in fields(Settings)}
-    values: dict[str, Any] = {}
-    for variable, text in variables.items():
-        if not variable.startswith(PREFIX):
-            continue
-        name = variable[len(PREFIX) :].lower()
-        if name not in known:
-            raise _unknown_setting(variable)
-        if text != "":
-            values[name] = _parse(variable, text, str(known[name].type))
+    values = _from_environment(os.environ if environment is None else environment)
     values.update({name: value for name, value in overrides.items() if value is not None})
     values["kinds"] = tuple(_absolute(module) for module in values.get("kinds", ()))
     settings = Settings(**values)
@@ -365,18 +356,58 @@ def explicit(environment: Mapping[str, str], overrides: Mapping[str, Any]) -> se
 _SWITCHES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
+def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that have a variable; an empty one counts as missing."""
+    types = {setting.name: str(setting.type) for setting in fields(Settings)}
+    values: dict[str, Any] = {}
+    for variable, text in variables.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in types:
+            raise _unknown_setting(variable)
+        if text != "":
+            values[name] = _parse(variable, text, types[name])
+    return values
+
+
 def _parse(variable: str, text: str, kind: str) -> Any:
-    if "tuple" in kind:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    if "bool" in kind:
-        if text.lower() not in _SWITCHES:
-            raise _invalid(variable, "expected true or false")
-        return _SWITCHES[text.lower()]
-    if "int" in kind:
-        return _number(variable, text, int, "expected a whole number")
-    if "float" in kind:
-        return _number(variable, text, float, "expected a number")
-    return Path(text).expanduser().absolute() if "Path" in kind else text
+    """The value of a variable for a setting whose type is written as ``kind``."""
+    for name, parse in _PARSERS.items():
+        if name in kind:
+            return parse(variable, text)
+    return text
+
+
+def _parse_list(_: str, text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _parse_switch(variable: str, text: str) -> bool:
+    if text.lower() not in _SWITCHES:
+        raise _invalid(variable, "expected true or false")
+    return _SWITCHES[text.lower()]
+
+
+def _parse_whole_number(variable: str, text: str) -> int:
+    return _number(variable, text, int, "expected a whole number")
+
+
+def _parse_number(variable: str, text: str) -> float:
+    return _number(variable, text, float, "expected a number")
+
+
+def _parse_path(_: str, text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+_PARSERS: Mapping[str, Callable[[str, str], Any]] = {
+    "tuple": _parse_list,
+    "bool": _parse_switch,
+    "int": _parse_whole_number,
+    "float": _parse_number,
+    "Path": _parse_path,
+}
 
 
 def _number(variable: str, text: str, convert: Callable[[str], Any], expected: str) -> Any:
@@ -407,16 +438,24 @@ _CHOICES = {
 }
 
 
-def _check(settings: Settings) -> None:
+def _check_choices(settings: Settings) -> None:
     for name, choices in _CHOICES.items():
         value = getattr(settings, name)
         if value not in choices:
             raise _invalid(_variable(name), f"expected {listed(choices)}; got {quoted(value)}")
+
+
+def _check_ranges(settings: Settings) -> None:
     for name, (least, most) in _RANGES.items():
         value = getattr(settings, name)
         if not least <= value <= most:
             expected = f"expected a number from {least} to {most}; got {value}"
             raise _invalid(_variable(name), expected)
+
+
+def _check(settings: Settings) -> None:
+    _check_choices(settings)
+    _check_ranges(settings)
     _check_prefix(settings.prefix)
     _check_toolsets(settings.toolsets)
     _check_public_url(settings.public_url)
@@ -467,14 +506,17 @@ def _variable(name: str) -> str:
 
 
 def _is_base_url(text: str) -> bool:
-    try:
+    with suppress(ValueError):
         parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
+        _ = parts.port  # raises ValueError for one that is not a number
+        return text.isprintable() and " " not in text and _has_host_and_path_only(parts)
+    return False
+
+
+def _has_host_and_path_only(parts: SplitResult) -> bool:
+    if parts.query or parts.fragment or "@" in parts.netloc:
         return False
-    has_more = parts.query or parts.fragment or "@" in parts.netloc
-    is_clean = text.isprintable() and " " not in text
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_clean and not has_more
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _plain(value: Any) -> Any:

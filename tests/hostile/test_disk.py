@@ -43,12 +43,9 @@ async def test_a_job_that_writes_without_end_ends_as_too_large(
         assert "50 MB" in job.failure.message
 
 
-async def test_a_job_that_makes_files_without_end_ends_as_too_large(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("checkback.engine.processes.disk_limit.MAX_FILES", 5000)
+async def test_a_job_that_makes_files_without_end_ends_as_too_large(settings: Settings) -> None:
     many = narrowed(settings)
-    async with open_connection(many) as connection, running_worker(many):
+    async with open_connection(many) as connection, running_worker(many, job_files=5000):
         job = (await connection.service.submit(LOCAL, "lie.fill", {"how": "many small files"})).job
         job = await connection.service.wait(LOCAL, job.id, 40)
         assert job.failure is not None

@@ -135,15 +135,14 @@ async def test_each_job_of_roots_server_is_a_user_of_its_own(service: Service) -
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's jobs have another user")
 def test_a_data_folder_that_is_closed_has_its_jobs_in_one_that_every_user_may_enter(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path
 ) -> None:
     """With the umask of a server, which would close whatever it makes."""
-    monkeypatch.setattr(work, "JOBS_OF_ROOT", tmp_path / "jobs")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     before = os.umask(0o077)
     try:
-        folder = work.children_folder(replace(settings, home=closed / "home"))
+        folder = work.children_folder(replace(settings, home=closed / "home"), tmp_path / "jobs")
         folders = JobFolders(folder, ArtifactStore(tmp_path / "a"), UploadStore(tmp_path / "u"))
         home = folders.for_child(registry.get("page.analyze"), "a-job", 1)
     finally:

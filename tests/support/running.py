@@ -7,12 +7,13 @@ import signal
 import subprocess
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from checkback.app.connect import Connection, make_engine, make_service
-from checkback.app.worker import make_worker
+from checkback.app.worker import worker_settings
+from checkback.engine.worker.process import WorkerProcess
 from checkback.settings import Settings
 
 Submit = Callable[..., Awaitable[str]]
@@ -32,9 +33,11 @@ async def open_connection(settings: Settings) -> AsyncGenerator[Connection]:
 
 
 @asynccontextmanager
-async def running_worker(settings: Settings) -> AsyncGenerator[Any]:
-    """As the fixture ``worker``, for tests that need several or other settings."""
-    process = make_worker(settings)
+async def running_worker(settings: Settings, **changes: Any) -> AsyncGenerator[WorkerProcess]:
+    """As the fixture ``worker``, for tests that need several or other settings. ``changes`` are
+    fields of WorkerSettings.
+    """
+    process = WorkerProcess(replace(worker_settings(settings), **changes))
     task = asyncio.create_task(process.run())
     ready = asyncio.create_task(process.ready.wait())
     try:

@@ -23,7 +23,7 @@ from checkback.core import heavy
 from checkback.core.clean_text import clean_json
 from checkback.core.errors import CheckbackError, InvalidInput, Unauthorized
 from checkback.core.job import JSON
-from checkback.core.request_ids import request_id
+from checkback.core.request_ids import resolve_request_id
 from checkback.dialects import native
 from checkback.kinds.argument_errors import describe
 from checkback.security import strict_json
@@ -149,7 +149,7 @@ class Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        identity = request_id(request.headers.get("x-request-id"))
+        request_id = resolve_request_id(request.headers.get("x-request-id"))
         started = False
 
         async def watched(message: Message) -> None:
@@ -158,11 +158,11 @@ class Resource:
             await send(message)
 
         try:
-            answer = await self._answer(request, identity)
+            answer = await self._answer(request, request_id)
         except ClientDisconnect:
             return
         except Exception as error:
-            answer = self._refusal(error, identity)
+            answer = self._refusal(error, request_id)
         try:
             await answer(scope, receive, watched)
         except ClientDisconnect:
@@ -170,38 +170,44 @@ class Resource:
         except Exception as error:
             if started:
                 raise
-            await self._refusal(error, identity)(scope, receive, watched)
+            await self._refusal(error, request_id)(scope, receive, watched)
 
-    async def _answer(self, request: Request, identity: str) -> ASGIApp:
+    async def _answer(self, request: Request, request_id: str) -> ASGIApp:
         operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
-            if not self.operations:
-                raise RouteNotFound
-            allowed = ", ".join(sorted(self.operations))
-            wrong = MethodNotAllowed(f"This path supports {allowed} only.")
-            return StrictJsonResponse(
-                native.error(wrong, identity), wrong.http_status, {"allow": allowed}
-            )
+            return self._other_methods(request_id)
         caller = Caller("") if operation.public else caller_of(request.scope)
-        return await operation.handler(OperationCall(request, caller, identity))
+        return await operation.handler(OperationCall(request, caller, request_id))
 
-    def _refusal(self, error: Exception, identity: str) -> JSONResponse:
-        return refusal(error, identity, production=self._production)
+    def _other_methods(self, request_id: str) -> ASGIApp:
+        """The answer to a method that this path does not have. Raises RouteNotFound if it has
+        none.
+        """
+        if not self.operations:
+            raise RouteNotFound
+        allowed = ", ".join(sorted(self.operations))
+        wrong = MethodNotAllowed(f"This path supports {allowed} only.")
+        return StrictJsonResponse(
+            native.error(wrong, request_id), wrong.http_status, {"allow": allowed}
+        )
+
+    def _refusal(self, error: Exception, request_id: str) -> JSONResponse:
+        return refusal(error, request_id, production=self._production)
 
 
-def refusal(error: Exception, identity: str, *, production: bool = True) -> JSONResponse:
+def refusal(error: Exception, request_id: str, *, production: bool = True) -> JSONResponse:
     """The response for an error: the one place where this API translates errors.
 
     An unexpected error shows only the request id, under which the log has the details.
     """
     if not isinstance(error, CheckbackError):
-        error = mask_unexpected(error, identity, production=production)
+        error = mask_unexpected(error, request_id, production=production)
     headers: dict[str, str] = {"cache-control": "no-store"}
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
     if after := native.retry_after(error):
         headers["retry-after"] = str(after)
-    return StrictJsonResponse(native.error(error, identity), error.http_status, headers)
+    return StrictJsonResponse(native.error(error, request_id), error.http_status, headers)
 
 
 async def read_json(request: Request) -> JSON:

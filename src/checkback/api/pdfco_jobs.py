@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -116,13 +117,9 @@ class PdfcoJobs:
         """The parameters for PDF.co that are not secret, with links to files of this server put into
         ``files``.
         """
-        plain: dict[str, Any] = {}
-        for key, value in parameters.items():
-            if key not in _OURS and key not in SECRET_PARAMETERS and value not in (None, "", []):
-                plain[key] = value
+        plain = {key: value for key, value in parameters.items() if _is_sent(key, value)}
         if isinstance(plain.get("url"), str):
-            urls = [self._remote_url(part, files) for part in parts_of(plain["url"])]
-            plain["url"] = ",".join(urls)
+            plain["url"] = self._remote_urls(plain["url"], files)
         if isinstance(plain.get("images"), list):
             plain["images"] = [self._remote_image(image, files) for image in plain["images"]]
         return plain
@@ -153,13 +150,12 @@ class PdfcoJobs:
             return None, responses.no_such_job(job_id, force=force)
         return job, self.describe(job, began)
 
+    def _remote_urls(self, text: str, files: list[str]) -> str:
+        return ",".join(self._remote_url(part, files) for part in parts_of(text))
+
     def describe(self, job: Job, began: float) -> dict[str, Any]:
         """The answer of a check about a job that was read with its arguments."""
-        args: Any = job.args
-        minutes = cast("dict[str, Any]", args).get("expiration") if isinstance(args, dict) else None
-        until = valid_until(minutes if isinstance(minutes, int) else None)
-        if job.expires_at is not None:
-            until = min(until, job.expires_at)
+        until = _links_end(job)
         links = self.links.of_job(job, until) if job.state is State.COMPLETED else {}
         return responses.check(job, links=links, valid_till=until, duration_ms=_since(began))
 
@@ -181,9 +177,14 @@ class PdfcoJobs:
         value: object = job.result
         result = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
         names = responses.outputs(job)
-        if result.get("body") is not None or not inline or len(names) != 1:
-            return result.get("body")
-        artifact, path = await self.service.artifact(caller, job.id, names[0])
+        is_wanted = inline and result.get("body") is None
+        if is_wanted and len(names) == 1:
+            return await self._read_body(caller, job, names[0])
+        return result.get("body")
+
+    async def _read_body(self, caller: Caller, job: Job, name: str) -> JSON:
+        """The content of a file; None if it is not text, or is too large for an answer."""
+        artifact, path = await self.service.artifact(caller, job.id, name)
         suffix = PurePosixPath(artifact.name).suffix
         if suffix not in _TEXT_ENDINGS or artifact.size_bytes > MAX_BODY_BYTES:
             return None
@@ -207,15 +208,34 @@ def _secret_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return secret
 
 
+def _is_sent(key: str, value: object) -> bool:
+    """Whether PDF.co gets a parameter as it is: it is PDF.co's, not secret, and not empty."""
+    return key not in _OURS and key not in SECRET_PARAMETERS and value not in (None, "", [])
+
+
+def _links_end(job: Job) -> datetime:
+    """Until when links to the files of a job work: as asked for, at most as long as there are
+    files.
+    """
+    args: Any = job.args
+    minutes = cast("dict[str, Any]", args).get("expiration") if isinstance(args, dict) else None
+    until = valid_until(minutes if isinstance(minutes, int) else None)
+    return until if job.expires_at is None else min(until, job.expires_at)
+
+
 def _result_name(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:
     """What the result will be called: the name is in the link that the submit returns."""
-    given = parameters.get("name")
-    source = parameters.get("url")
+    extension = "json" if makes_many(endpoint.kind) else endpoint.extension
+    return f"{_result_stem(parameters)}.{extension}"
+
+
+def _result_stem(parameters: Mapping[str, Any]) -> str:
+    given, source = parameters.get("name"), parameters.get("url")
     if isinstance(given, str) and given.strip():
-        stem = result_stem(given)
-    else:
-        stem = stem_of_url(source.partition(",")[0]) if isinstance(source, str) else "document"
-    return f"{stem}.json" if makes_many(endpoint.kind) else f"{stem}.{endpoint.extension}"
+        return result_stem(given)
+    if isinstance(source, str):
+        return stem_of_url(source.partition(",")[0])
+    return "document"
 
 
 def _check_profiles(options: dict[str, Any] | None) -> None:

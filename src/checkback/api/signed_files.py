@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from checkback.api.operations import StrictJsonResponse
 from checkback.core.errors import CheckbackError, Forbidden, NotFound
 from checkback.core.job import Job
-from checkback.core.request_ids import request_id
+from checkback.core.request_ids import resolve_request_id
 from checkback.core.states import State
 from checkback.dialects import native
 from checkback.dialects.pdfco import responses as pdfco
@@ -148,7 +148,7 @@ class SignedFilesApi:
         return Response(status_code=200, headers={"cache-control": "no-store"})
 
     async def _answer(self, request: Request, work: Any) -> Response:
-        identity = request_id(request.headers.get("x-request-id"))
+        request_id = resolve_request_id(request.headers.get("x-request-id"))
         path = str(request.scope["path"])  # decoded once: a name may contain a % itself
         try:
             self._check_link(request, path)
@@ -159,7 +159,9 @@ class SignedFilesApi:
             )
         except CheckbackError as refused:
             error = refused
-        return StrictJsonResponse(native.error(error, identity), error.http_status, _headers(error))
+        return StrictJsonResponse(
+            native.error(error, request_id), error.http_status, _headers(error)
+        )
 
     def _check_link(self, request: Request, path: str) -> None:
         method = "PUT" if request.method == "PUT" else "GET"

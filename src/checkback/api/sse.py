@@ -141,10 +141,10 @@ class EventStream:
             await send({"type": "http.response.body", "body": text, "more_body": True})
 
 
-def _event(name: str, data: object, identity: str | None = None) -> bytes:
+def _event(name: str, data: object, event_id: str | None = None) -> bytes:
     lines = [f"event: {name}", f"data: {_encoded(data)}"]
-    if identity is not None:
-        lines.insert(0, f"id: {identity}")
+    if event_id is not None:
+        lines.insert(0, f"id: {event_id}")
     return ("\n".join(lines) + "\n\n").encode()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -135,21 +135,7 @@ async def connect(
     for server settings that the running server does not have, EngineUnavailable when there is no
     server and none can be started.
     """
-    chosen = chosen or {}
-    record = await _find_server(settings, start=start)
-    differing = _differences(settings, chosen, record)
-    replace = record is not None and _may_replace(settings, record, differing)
-    if replace and start and await _is_idle(settings):
-        await asyncio.to_thread(stop, settings.home)
-        record = await _find_server(settings, start=True)
-        differing = _differences(settings, chosen, record)
-    if differing:
-        names = ", ".join(settings_table.PREFIX + name.upper() for name in differing)
-        raise SettingsDiffer(f"The running server uses a different value for {names}.")
-    if record is not None and record.version != find_version() and settings.own_valkey:
-        raise SettingsDiffer(
-            f"The running server is checkback {record.version}; this is {find_version()}."
-        )
+    record = await _find_fitting_server(settings, chosen or {}, start=start)
     adopted = _adopt(settings, record)
     wire, feed, queues = make_engine(adopted, CLIENT_NAME)
     try:
@@ -198,35 +184,82 @@ async def publish(
     await wire.call("SET", Keys(settings.prefix).server(), json.dumps(values))
 
 
+async def _find_fitting_server(
+    settings: Settings, chosen: Mapping[str, Any], *, start: bool
+) -> ServerRecord | None:
+    """The folder's server; one that is idle is replaced if it has other settings. Raises
+    SettingsDiffer.
+    """
+    record = await _find_server(settings, start=start)
+    differing = _differences(settings, chosen, record)
+    replace = record is not None and _may_replace(settings, record, differing)
+    if replace and start and await _is_idle(settings):
+        await asyncio.to_thread(stop, settings.home)
+        record = await _find_server(settings, start=True)
+        differing = _differences(settings, chosen, record)
+    _refuse_differing(differing)
+    if record is not None and settings.own_valkey:
+        _check_version(record)
+    return record
+
+
+def _refuse_differing(names: Sequence[str]) -> None:
+    if names:
+        variables = ", ".join(settings_table.PREFIX + name.upper() for name in names)
+        raise SettingsDiffer(f"The running server uses a different value for {variables}.")
+
+
+def _check_version(record: ServerRecord) -> None:
+    version = find_version()
+    if record.version != version:
+        raise SettingsDiffer(
+            f"The running server is checkback {record.version}; this is {version}."
+        )
+
+
 async def _find_server(settings: Settings, *, start: bool) -> ServerRecord | None:
     if not settings.own_valkey:
         return await _read_once(settings)
-    is_started = not server_runs(settings.home)
-    if is_started:
-        if not start:
-            raise EngineUnavailable(
-                "No server is running for this data folder.",
-                hint="Start one with `checkback serve`.",
-            )
-        await asyncio.to_thread(start_in_background, settings)
+    was_started = await _start_if_missing(settings, start=start)
     try:
         async with asyncio.timeout(PUBLISH_SECONDS):
-            # Another process publishes it: there is no event to wait for before we are connected. A
-            # store that was just started still has the record of the previous server.
-            while not _is_current(record := await _read_patiently(settings), settings):
-                if not server_runs(settings.home):
-                    if is_started or not start:
-                        raise did_not_start(settings.home)
-                    # The running server was just stopping.
-                    is_started = True
-                    await asyncio.to_thread(start_in_background, settings)
-                await asyncio.sleep(0.02)
-            return record
+            return await _wait_for_record(settings, may_start=start and not was_started)
     except TimeoutError:
         log = settings.home / "serve.log"
         raise EngineUnavailable(
             "The server of this data folder did not become ready.", hint=f"See {log}."
         ) from None
+
+
+async def _start_if_missing(settings: Settings, *, start: bool) -> bool:
+    """Start a server in the background unless one is running. Returns whether it was started."""
+    if server_runs(settings.home):
+        return False
+    if not start:
+        raise EngineUnavailable(
+            "No server is running for this data folder.",
+            hint="Start one with `checkback serve`.",
+        )
+    await asyncio.to_thread(start_in_background, settings)
+    return True
+
+
+async def _wait_for_record(settings: Settings, *, may_start: bool) -> ServerRecord | None:
+    """What the running server says about itself. A server that ends before is started again, once
+    and only if we may.
+
+    Another process publishes it: there is no event to wait for before we are connected. A store
+    that was just started still has the record of the previous server.
+    """
+    while not _is_current(record := await _read_patiently(settings), settings):
+        if not server_runs(settings.home):
+            if not may_start:
+                raise did_not_start(settings.home)
+            # The running server was just stopping.
+            may_start = False
+            await asyncio.to_thread(start_in_background, settings)
+        await asyncio.sleep(0.02)
+    return record
 
 
 def _is_current(record: ServerRecord | None, settings: Settings) -> bool:
@@ -289,8 +322,11 @@ def _adopt(settings: Settings, record: ServerRecord | None) -> Settings:
     """
     if record is None:
         return settings
-    adopted: dict[str, Any] = {}
-    for name in settings.published().keys() & record.settings.keys() - {"tokens"}:
-        value = record.settings[name]
-        adopted[name] = tuple(cast("list[str]", value)) if isinstance(value, list) else value
+    names = settings.published().keys() & record.settings.keys() - {"tokens"}
+    adopted = {name: _with_tuples(record.settings[name]) for name in names}
     return settings_table.with_values(settings, adopted)
+
+
+def _with_tuples(value: Any) -> Any:
+    """A setting's value as it is here: in the record, which is JSON, tuples are lists."""
+    return tuple(cast("list[str]", value)) if isinstance(value, list) else value

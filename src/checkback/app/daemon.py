@@ -58,15 +58,15 @@ def prepare_home(home: Path) -> None:
             f"The data folder {home} cannot be created: {error.strerror}.",
             hint="Choose another folder with CHECKBACK_HOME.",
         ) from None
-    found = home.stat()
-    if found.st_uid != os.getuid():
+    status = home.stat()
+    if status.st_uid != os.getuid():
         raise Conflict(
             f"The data folder {home} belongs to another user.",
             hint="Choose another folder with CHECKBACK_HOME.",
         )
-    if found.st_mode & OTHERS_MAY_WRITE:
+    if status.st_mode & OTHERS_MAY_WRITE:
         raise Conflict(
-            f"Other users can write to the data folder {home} (mode {stat.S_IMODE(found.st_mode):04o}).",
+            f"Other users can write to the data folder {home} (mode {stat.S_IMODE(status.st_mode):04o}).",
             hint=(
                 "Check that nobody put anything there, then run: chmod go-w "
                 f"{shlex.quote(str(home))}"
@@ -184,18 +184,12 @@ def start_in_background(settings: Settings) -> None:
 def _wait_for_lock(settings: Settings, process: subprocess.Popen[bytes]) -> None:
     """Before it takes the lock, a server only imports its modules of kinds."""
     started = time.monotonic()
-    is_told = False
+    has_warned = False
     while not server_runs(settings.home):
         waited = time.monotonic() - started
-        if process.poll() is not None and not server_runs(settings.home):
-            raise did_not_start(settings.home)
-        if waited > IMPORT_SECONDS:
-            raise EngineUnavailable(
-                f"The background server is still importing its modules after {waited:.0f} s.",
-                hint="Move slow imports into the functions of your kinds.",
-            )
-        if waited > TELL_SECONDS and not is_told:
-            is_told = True
+        _check_start(settings, process, waited)
+        if waited > TELL_SECONDS and not has_warned:
+            has_warned = True
             logger.warning(
                 "Waiting for the background server, which is still importing its modules."
             )
@@ -205,28 +199,43 @@ def _wait_for_lock(settings: Settings, process: subprocess.Popen[bytes]) -> None
 def did_not_start(home: Path) -> EngineUnavailable:
     """The error that says why the last started server exited."""
     log = home / LOG_NAME
-    words, hint = last_error(log)
+    message, hint = last_error(log)
     return EngineUnavailable(
-        f"The background server did not start. {words}".rstrip(), hint=hint or f"See {log}."
+        f"The background server did not start. {message}".rstrip(), hint=hint or f"See {log}."
     )
+
+
+def _check_start(settings: Settings, process: subprocess.Popen[bytes], waited: float) -> None:
+    """Raise EngineUnavailable for a server that has ended, or that takes too long to start."""
+    if process.poll() is not None and not server_runs(settings.home):
+        raise did_not_start(settings.home)
+    if waited > IMPORT_SECONDS:
+        raise EngineUnavailable(
+            f"The background server is still importing its modules after {waited:.0f} s.",
+            hint="Move slow imports into the functions of your kinds.",
+        )
 
 
 def last_error(log: Path) -> tuple[str, str]:
     """The last message of a server that has exited, and its hint: one of our errors, or else its
     last line.
     """
+    lines = _last_run(log)
+    for number in reversed(range(len(lines))):
+        if lines[number].startswith("error: "):
+            return lines[number].removeprefix("error: "), _hint_after(lines, number)
+    last_line = lines[-1].strip()[:300] if lines else ""
+    return last_line, ""
+
+
+def _last_run(log: Path) -> list[str]:
+    """The lines of a log after the last one that says that a server was started."""
     try:
         lines = log.read_text(errors="replace")[-8000:].splitlines()
     except OSError:
-        return "", ""
-    for number in range(len(lines) - 1, -1, -1):
-        if lines[number].startswith(STARTED):
-            break
-        if lines[number].startswith("error: "):
-            return lines[number].removeprefix("error: "), _hint_after(lines, number)
-    if lines and not lines[-1].startswith(STARTED):
-        return lines[-1].strip()[:300], ""
-    return "", ""
+        return []
+    starts = [number for number, line in enumerate(lines) if line.startswith(STARTED)]
+    return lines[starts[-1] + 1 :] if starts else lines
 
 
 def _hint_after(lines: list[str], number: int) -> str:

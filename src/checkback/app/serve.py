@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 
 import uvicorn
@@ -191,14 +191,24 @@ class Server:
             await asyncio.sleep(WATCH_SECONDS)
             if self._stopping.is_set():
                 return
-            code = None if self._valkey is None else self._valkey.poll()
-            if self._valkey is not None and code is not None:
-                logger.error("The embedded Valkey exited with code %s. Restarting it.", code)
-                await self._start_store_again(self._valkey, wire, url)
-            elif (looked := looked + 1) % LOOKS_A_RECORD == 0:
-                await self._publish_again(wire, url)
-            if self._worker is not None and self._worker.returncode is not None:
-                await self._restart_worker(self._worker.returncode)
+            if not await self._restart_store(wire, url):
+                looked += 1
+                if looked % LOOKS_A_RECORD == 0:
+                    await self._publish_again(wire, url)
+            await self._restart_exited_worker()
+
+    async def _restart_exited_worker(self) -> None:
+        if self._worker is not None and self._worker.returncode is not None:
+            await self._restart_worker(self._worker.returncode)
+
+    async def _restart_store(self, wire: RedisConnection, url: str) -> bool:
+        """Start the embedded Valkey again if it has exited. Returns whether it had."""
+        code = None if self._valkey is None else self._valkey.poll()
+        if self._valkey is None or code is None:
+            return False
+        logger.error("The embedded Valkey exited with code %s. Restarting it.", code)
+        await self._start_store_again(self._valkey, wire, url)
+        return True
 
     async def _restart_worker(self, code: int) -> None:
         logger.error("The worker exited with code %s. Restarting it.", code)
@@ -265,35 +275,39 @@ class Server:
         counts = await connection.queues.counts()
         if f"name={CLIENT_NAME}" in clients:
             return True
-        return any(
-            queue["waiting"] or queue["active"] or queue["delayed"] for queue in counts.values()
-        )
+        return any(map(_has_open_jobs, counts.values()))
 
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
         """The APIs close first, then the worker finishes its jobs or returns them to the queue."""
         self._stopping.set()
-        hurrying = (
-            asyncio.create_task(self._hurry_worker(self._worker))
-            if self._worker is not None
-            else None
-        )
-        if self._worker is not None and self._worker.returncode is None:
-            self._worker.terminate()
+        hurrying = self._begin_to_stop_worker()
         await asyncio.wait({tasks[0]}, timeout=SHUTDOWN_SECONDS + 2)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._worker is not None:
-            try:
-                async with asyncio.timeout(self.settings.grace_seconds + WORKER_STOP_EXTRA_SECONDS):
-                    await self._worker.wait()
-            except TimeoutError:
-                logger.error("The worker did not stop in time. Killing it.")
-                await asyncio.to_thread(tree.kill_tree, self._worker.pid)
-                await self._worker.wait()
+            await self._wait_for_worker(self._worker)
             self._end_orphans()
         if hurrying is not None:
             hurrying.cancel()
+
+    def _begin_to_stop_worker(self) -> asyncio.Task[None] | None:
+        """Ask the worker to end. Returns what passes a second Ctrl-C on to it."""
+        if self._worker is None:
+            return None
+        hurrying = asyncio.create_task(self._hurry_worker(self._worker))
+        if self._worker.returncode is None:
+            self._worker.terminate()
+        return hurrying
+
+    async def _wait_for_worker(self, worker: asyncio.subprocess.Process) -> None:
+        try:
+            async with asyncio.timeout(self.settings.grace_seconds + WORKER_STOP_EXTRA_SECONDS):
+                await worker.wait()
+        except TimeoutError:
+            logger.error("The worker did not stop in time. Killing it.")
+            await asyncio.to_thread(tree.kill_tree, worker.pid)
+            await worker.wait()
 
     async def _hurry_worker(self, worker: asyncio.subprocess.Process) -> None:
         """Pass a second signal on until the worker has ended: a signal that comes with the first is
@@ -366,6 +380,10 @@ def _with_tokens(settings: Settings) -> Settings:
         if settings.tokens is None and listed.exists()
         else settings
     )
+
+
+def _has_open_jobs(queue: Mapping[str, int]) -> bool:
+    return bool(queue["waiting"] or queue["active"] or queue["delayed"])
 
 
 def _check(settings: Settings, *, no_token: bool) -> None:

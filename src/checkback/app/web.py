@@ -223,17 +223,17 @@ async def check_readiness(connection: Connection, restarts: Mapping[str, int]) -
         warnings = await store_warnings(connection)
     except EngineUnavailable:
         return Readiness(("The job store cannot be reached.",), restarts=counts, sandbox=walls)
-    found = alive(int(now[0]), beats)
-    counts["worker_loop"] = sum(beat["restarts"] for beat in found)
-    reasons = () if found else ("No worker is running.",)
-    return Readiness(reasons, len(found), counts, warnings, sandbox=walls)
+    running = alive(int(now[0]), beats)
+    counts["worker_loop"] = sum(beat["restarts"] for beat in running)
+    reasons = () if running else ("No worker is running.",)
+    return Readiness(reasons, len(running), counts, warnings, sandbox=walls)
 
 
 async def store_warnings(connection: Connection) -> tuple[str, ...]:
     """What is nearly used up in the store. Anyone may read it, so no owner is named."""
-    found: list[str] = []
+    warnings: list[str] = []
     if await connection.queues.memory.is_nearly_full():
-        found.append("The job store is nearly full.")
+        warnings.append("The job store is nearly full.")
     if number := await connection.queues.shares.count_nearly_full():
-        found.append(f"Owners that have nearly used up their share of the job store: {number}.")
-    return tuple(found)
+        warnings.append(f"Owners that have nearly used up their share of the job store: {number}.")
+    return tuple(warnings)

@@ -21,6 +21,7 @@ from checkback.telemetry import recording
 
 if TYPE_CHECKING:
     from checkback.engine.worker.process import WorkerProcess
+    from checkback.engine.worker.worker_settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +55,15 @@ def make_worker(settings: Settings) -> WorkerProcess:
     """A worker with these settings; its ``run`` does the work. Raises InvalidInput for a missing
     module.
     """
+    from checkback.engine.worker.process import WorkerProcess
+
+    return WorkerProcess(worker_settings(settings))
+
+
+def worker_settings(settings: Settings) -> WorkerSettings:
+    """What a worker needs to know of the settings. Loads the kinds."""
     from checkback.engine.processes.child import ChildSettings
     from checkback.engine.redis.keys import Keys
-    from checkback.engine.worker.process import WorkerProcess
     from checkback.engine.worker.worker_settings import LockTimes, WorkerSettings
     from checkback.kinds.context import Environment
     from checkback.security.encryption import load_secret
@@ -73,37 +80,35 @@ def make_worker(settings: Settings) -> WorkerProcess:
         accept_missing_sandbox=settings.accept_missing_sandbox,
     )
     children = ChildSettings(settings.kinds, environment)
-    return WorkerProcess(
-        WorkerSettings(
-            address=address(settings),
-            keys=Keys(settings.prefix),
-            concurrency=settings.concurrency,
-            children=children,
-            secret=load_secret(settings.home, settings.secret_key),
-            pdfco_key=settings.pdfco_key,
-            retention=retention(settings),
-            temporary_folder=folder,
-            artifacts_folder=settings.artifacts_folder,
-            uploads_folder=settings.uploads_folder,
-            allow_hosts=settings.allow_hosts,
-            deny_networks=settings.deny_networks,
-            grace_seconds=settings.grace_seconds,
-            locks=LockTimes(settings.lock_seconds),
-            version=find_version(),
-            callbacks=callback_settings(settings),
-            disk_budget_bytes=settings.disk_budget_bytes,
-            owner_artifact_bytes=int(settings.owner_artifact_gb * 1e9),
-            job_disk_bytes=int(settings.job_disk_gb * 1e9),
-            owner_store_bytes=settings.owner_store_bytes,
-        )
+    return WorkerSettings(
+        address=address(settings),
+        keys=Keys(settings.prefix),
+        concurrency=settings.concurrency,
+        children=children,
+        secret=load_secret(settings.home, settings.secret_key),
+        pdfco_key=settings.pdfco_key,
+        retention=retention(settings),
+        temporary_folder=folder,
+        artifacts_folder=settings.artifacts_folder,
+        uploads_folder=settings.uploads_folder,
+        allow_hosts=settings.allow_hosts,
+        deny_networks=settings.deny_networks,
+        grace_seconds=settings.grace_seconds,
+        locks=LockTimes(settings.lock_seconds),
+        version=find_version(),
+        callbacks=callback_settings(settings),
+        disk_budget_bytes=settings.disk_budget_bytes,
+        owner_artifact_bytes=int(settings.owner_artifact_gb * 1e9),
+        job_disk_bytes=int(settings.job_disk_gb * 1e9),
+        owner_store_bytes=settings.owner_store_bytes,
     )
 
 
-def children_folder(settings: Settings) -> Path:
+def children_folder(settings: Settings, of_root: Path = JOBS_OF_ROOT) -> Path:
     """The folder for the processes of jobs: in the data folder, if they can enter it.
 
     A server that runs as root gives each its own user. If no other user can enter the data folder,
-    as in root's home, their folder is below /var/lib.
+    as in root's home, their folder is below ``of_root``.
     """
     from checkback.security.sandbox import policy
 
@@ -114,9 +119,9 @@ def children_folder(settings: Settings) -> Path:
         _let_pass(settings.home, folder)
         return folder
     name = hashlib.sha256(str(settings.home.resolve()).encode()).hexdigest()[:16]
-    elsewhere = JOBS_OF_ROOT / name
+    elsewhere = of_root / name
     try:
-        _make_enterable(JOBS_OF_ROOT)
+        _make_enterable(of_root)
         _make_enterable(elsewhere)
     except OSError:
         logger.warning("%s cannot be created, so office files cannot be converted.", elsewhere)

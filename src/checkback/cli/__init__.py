@@ -15,24 +15,33 @@ from checkback.cli.exit_codes import Exit
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound
 
 
+def _replace_what_cannot_be_shown() -> None:
+    """A terminal that lacks a character shows another one instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _report(error: CheckbackError) -> int:
+    """Print an error, and return the exit code for it."""
+    from checkback.cli.terminal import printable
+
+    sys.stderr.write(f"error: {printable(error.message)}\nhint: {printable(error.hint)}\n")
+    if isinstance(error, NotFound):
+        return Exit.UNKNOWN
+    return Exit.USAGE if isinstance(error, InvalidInput) else Exit.FAILED
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. An error is one sentence with a hint."""
     from checkback.cli.parser import make_parser
 
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character shows another one instead of ending the command.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    _replace_what_cannot_be_shown()
     options = make_parser().parse_args(arguments)
     try:
         return int(options.run(options))
     except CheckbackError as error:
-        from checkback.cli.terminal import printable
-
-        sys.stderr.write(f"error: {printable(error.message)}\nhint: {printable(error.hint)}\n")
-        if isinstance(error, NotFound):
-            return Exit.UNKNOWN
-        return Exit.USAGE if isinstance(error, InvalidInput) else Exit.FAILED
+        return _report(error)
     except KeyboardInterrupt:
         # The job continues: that is its purpose.
         sys.stderr.write(

@@ -49,6 +49,12 @@ async def _draw_lines(changes: AsyncGenerator[Job]) -> Job:
     return job
 
 
+def _label(job: Job) -> str:
+    if job.state is not State.ACTIVE:
+        return job.state.value
+    return printable(job.phase or "running")
+
+
 async def _draw_bar(changes: AsyncGenerator[Job]) -> Job:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -70,11 +76,8 @@ async def _draw_bar(changes: AsyncGenerator[Job]) -> Job:
             if job.phase != phase and phase is not None and not job.state.is_final:
                 progress.console.print(f"  done: {printable(phase)}", markup=False, highlight=False)
             phase = job.phase or phase
-            label = (
-                printable(job.phase or "running") if job.state is State.ACTIVE else job.state.value
-            )
             note = printable(job.message or "")
-            progress.update(bar, completed=job.progress, description=label, note=note)
+            progress.update(bar, completed=job.progress, description=_label(job), note=note)
     assert job is not None, "a watched job is reported at least once"
     if job.state is not State.COMPLETED:
         sys.stderr.write(sentence(job) + "\n")

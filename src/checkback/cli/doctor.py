@@ -41,6 +41,10 @@ class CheckResult:
     #: Needed by some jobs only: everything else works without it.
     optional: bool = False
 
+    @property
+    def is_acceptable(self) -> bool:
+        return self.ok or self.optional
+
 
 def doctor(options: Namespace) -> int:
     """Exit code 0 when everything works, 1 otherwise."""
@@ -49,7 +53,7 @@ def doctor(options: Namespace) -> int:
         sys.stdout.write(json.dumps([asdict(result) for result in results]) + "\n")
     else:
         _print_results(results)
-    is_well = all(result.ok or result.optional for result in results)
+    is_well = all(result.is_acceptable for result in results)
     return Exit.DONE if is_well else Exit.FAILED
 
 
@@ -102,18 +106,22 @@ async def _folder(settings: Settings) -> str:
     return f"{settings.home} is writable, {free >> 30} GB are free"
 
 
+def _try_embedded() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        store = EmbeddedValkey(Path(folder))
+        started = time.monotonic()
+        store.start()
+        took = (time.monotonic() - started) * 1000
+        store.stop()
+    return f"the embedded Valkey starts in {took:.0f} ms"
+
+
 async def _store(settings: Settings) -> str:
     """The configured store; if no server is running, an embedded one in a temporary folder for a
     moment.
     """
     if settings.own_valkey and not daemon.server_runs(settings.home):
-        with tempfile.TemporaryDirectory() as folder:
-            store = EmbeddedValkey(Path(folder))
-            started = time.monotonic()
-            store.start()
-            took = (time.monotonic() - started) * 1000
-            store.stop()
-        return f"the embedded Valkey starts in {took:.0f} ms"
+        return _try_embedded()
     wire = RedisConnection(address(settings), name="checkback-doctor")
     try:
         info = await check_server(wire)
@@ -140,9 +148,9 @@ async def _kinds(settings: Settings) -> str:
     modules = settings.kinds or daemon.remembered_kinds(settings.home)
     load_kinds(replace(settings, kinds=modules))
     if refused := registry.refused():
-        words = " ".join(str(one) for one in refused)
+        message = " ".join(str(one) for one in refused)
         raise InvalidInput(
-            words, hint="Rename the kind in its @job, then try again. All other kinds work."
+            message, hint="Rename the kind in its @job, then try again. All other kinds work."
         )
     return ", ".join(kind.name for kind in registry.all_kinds())
 

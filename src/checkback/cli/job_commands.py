@@ -15,7 +15,7 @@ from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from checkback import settings as settings_table
 from checkback.app.connect import Connection, connect
@@ -29,6 +29,10 @@ from checkback.core.job import JSON, Job
 from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
 from checkback.security.auth.callers import LOCAL
+
+if TYPE_CHECKING:
+    from checkback.kinds.registry import Kind
+    from checkback.service import Page
 
 FOR_EVER = 10 * 365 * 24 * 3600.0
 
@@ -77,14 +81,19 @@ def watch(options: Namespace) -> int:
 
     async def run(connection: Connection) -> int:
         if options.json or options.dialect:
-            job = None
-            async with aclosing(connection.service.watch(LOCAL, options.id)) as changes:
-                async for job in changes:
-                    _print_job(job, options, lines=True)
-            return of_state(job.state) if job else Exit.UNKNOWN
+            return await _print_changes(connection, options)
         return await _draw(connection, options.id)
 
     return _run(options, run)
+
+
+async def _print_changes(connection: Connection, options: Namespace) -> int:
+    """Print one line each time the job changes, until it ends."""
+    job = None
+    async with aclosing(connection.service.watch(LOCAL, options.id)) as changes:
+        async for job in changes:
+            _print_job(job, options, lines=True)
+    return of_state(job.state) if job else Exit.UNKNOWN
 
 
 def wait(options: Namespace) -> int:
@@ -168,21 +177,31 @@ def artifact(options: Namespace) -> int:
     async def run(connection: Connection) -> int:
         if options.name is None:
             job = await connection.service.get(LOCAL, options.id)
-            if options.json:
-                _print_json([asdict(one) for one in job.artifacts])
-            else:
-                for one in job.artifacts:
-                    _print(f"{printable(one.name):<24}  {one.size_bytes:>10}  {one.media_type}")
-            return Exit.DONE
-        _, path = await connection.service.artifact(LOCAL, options.id, options.name)
-        if options.output:
-            shutil.copyfile(path, options.output)
+            _print_artifacts(job, as_json=options.json)
         else:
-            with path.open("rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
+            _, path = await connection.service.artifact(LOCAL, options.id, options.name)
+            _write_out(path, options.output)
         return Exit.DONE
 
     return _run(options, run)
+
+
+def _print_artifacts(job: Job, *, as_json: bool) -> None:
+    if as_json:
+        _print_json([asdict(artifact) for artifact in job.artifacts])
+        return
+    for artifact in job.artifacts:
+        name = printable(artifact.name)
+        _print(f"{name:<24}  {artifact.size_bytes:>10}  {artifact.media_type}")
+
+
+def _write_out(path: Path, output: str | None) -> None:
+    """Copy a file to another one, or to standard output."""
+    if output:
+        shutil.copyfile(path, output)
+        return
+    with path.open("rb") as file:
+        shutil.copyfileobj(file, sys.stdout.buffer)
 
 
 def list(options: Namespace) -> int:
@@ -200,18 +219,20 @@ def list(options: Namespace) -> int:
         if options.json:
             _print_json({"jobs": [_record(job) for job in page.jobs], "cursor": page.cursor})
             return Exit.DONE
-        for job in page.jobs:
-            made = f"{job.created_at:%F %T}"
-            _print(
-                f"{job.id}  {job.state:<9}  {job.progress:3d} %  {printable(job.kind):<20}  {made}"
-            )
-        if page.cursor:
-            sys.stderr.write(f"more: checkback list --cursor {page.cursor}\n")
-        if not page.jobs:
-            sys.stderr.write("no jobs; submit one with `checkback submit KIND NAME=VALUE`\n")
+        _print_rows(page)
         return Exit.DONE
 
     return _run(options, run)
+
+
+def _print_rows(page: Page) -> None:
+    for job in page.jobs:
+        created_at, kind = f"{job.created_at:%F %T}", printable(job.kind)
+        _print(f"{job.id}  {job.state:<9}  {job.progress:3d} %  {kind:<20}  {created_at}")
+    if page.cursor:
+        sys.stderr.write(f"more: checkback list --cursor {page.cursor}\n")
+    if not page.jobs:
+        sys.stderr.write("no jobs; submit one with `checkback submit KIND NAME=VALUE`\n")
 
 
 def kinds(options: Namespace) -> int:
@@ -230,15 +251,19 @@ def kinds(options: Namespace) -> int:
             )
             return Exit.DONE
         for kind in registry.all_kinds():
-            names = [
-                (field.alias or name) + ("" if field.is_required() else "?")
-                for name, field in kind.args_model.model_fields.items()
-            ]
-            shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-            _print(f"{kind.name:<20}  {kind.title}  ({shown})")
+            _print(f"{kind.name:<20}  {kind.title}  ({_argument_names(kind)})")
         return Exit.DONE
 
     return _run(options, run)
+
+
+def _argument_names(kind: Kind) -> str:
+    """The first arguments of a kind; those that may be left out have a question mark."""
+    names = [
+        (field.alias or name) + ("" if field.is_required() else "?")
+        for name, field in kind.args_model.model_fields.items()
+    ]
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
 
 
 def _run(options: Namespace, work: Callable[[Connection], Awaitable[int]]) -> int:
@@ -271,11 +296,16 @@ async def _follow(
     except TimeoutError:
         sys.stderr.write("still running\n")
     job = await connection.service.get(LOCAL, job_id)
-    if options.json:
+    await _print_end(connection, job, as_json=options.json)
+    return of_state(job.state)
+
+
+async def _print_end(connection: Connection, job: Job, *, as_json: bool) -> None:
+    """Print the whole job if JSON is wanted, else the result, if there is one."""
+    if as_json:
         _print_json(_record(job))
     elif job.state is State.COMPLETED:
-        _print_json(await connection.service.result(LOCAL, job_id))
-    return of_state(job.state)
+        _print_json(await connection.service.result(LOCAL, job.id))
 
 
 async def _watch_quietly(connection: Connection, job_id: str) -> int:
@@ -304,24 +334,28 @@ def _parse_argument(text: str) -> tuple[str, JSON]:
 
 
 def _with_files(
-    connection: Connection, kind: str, given: Sequence[tuple[str, JSON]]
+    connection: Connection, kind: str, arguments: Sequence[tuple[str, JSON]]
 ) -> dict[str, JSON]:
     """The arguments, with each ``file=PATH`` uploaded: no path leaves this process."""
     from checkback.kinds import registry
 
-    paths = [Path(str(value)) for name, value in given if name == "file"]
+    paths = [Path(str(value)) for name, value in arguments if name == "file"]
     if not paths or "file" in registry.get(kind).args_model.model_fields:
-        return dict(given)
-    args = {name: value for name, value in given if name != "file"}
-    sources = registry.get(kind).sources
-    if "urls" in sources:
-        return {**args, "urls": [_upload(connection, path) for path in paths]}
-    if "url" not in sources or len(paths) > 1:
-        raise InvalidInput(
-            f"{kind} takes {'one file' if 'url' in sources else 'no file'}.",
-            hint="Run `checkback kinds` to see the arguments of each kind.",
-        )
-    return {**args, "url": _upload(connection, paths[0])}
+        return dict(arguments)
+    args = {name: value for name, value in arguments if name != "file"}
+    return {**args, **_file_argument(connection, registry.get(kind), paths)}
+
+
+def _file_argument(connection: Connection, kind: Kind, paths: Sequence[Path]) -> dict[str, JSON]:
+    """The argument of a kind that takes files, with what was uploaded."""
+    if "urls" in kind.sources:
+        return {"urls": [_upload(connection, path) for path in paths]}
+    if "url" in kind.sources and len(paths) == 1:
+        return {"url": _upload(connection, paths[0])}
+    raise InvalidInput(
+        f"{kind.name} takes {'one file' if 'url' in kind.sources else 'no file'}.",
+        hint="Run `checkback kinds` to see the arguments of each kind.",
+    )
 
 
 def _upload(connection: Connection, path: Path) -> str:

@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def _add_token(settings: Settings, options: Namespace) -> int:
     path = settings.tokens or settings.home / daemon.TOKENS_NAME
     is_first = not path.exists()
     daemon.prepare_home(settings.home)
-    scopes = [Scope(scope) for scope in options.scope or ("read", "write")]
+    scopes = list(map(Scope, options.scope or ("read", "write")))
     new_token = add_token(path, options.owner, scopes)
     sys.stderr.write(f"added to {path}. {_RESTART if is_first else ''}")
     sys.stderr.write("The token is shown only once:\n")
@@ -227,6 +228,11 @@ def _client_configuration(client: str, settings: Settings, address: str, options
     return _http_configuration(client, settings, f"{address}/mcp")
 
 
+def _claude_code_command(program: list[str], variables: Mapping[str, str]) -> str:
+    options = [part for item in variables.items() for part in ("--env", "=".join(item))]
+    return shlex.join(["claude", "mcp", "add", SERVER_NAME, *options, "--", *program])
+
+
 def _stdio_configuration(client: str, dotted: bool) -> str:
     """For a client that starts checkback itself."""
     program = [sys.executable, "-m", "checkback", "mcp"]
@@ -235,8 +241,7 @@ def _stdio_configuration(client: str, dotted: bool) -> str:
     # The client starts it in another environment: it must find the same data folder.
     variables = {name: value for name, value in os.environ.items() if name in _SAME_EVERYWHERE}
     if client == "claude-code":
-        options = [part for item in variables.items() for part in ("--env", "=".join(item))]
-        return shlex.join(["claude", "mcp", "add", SERVER_NAME, *options, "--", *program])
+        return _claude_code_command(program, variables)
     entry: dict[str, Any] = {"command": program[0], "args": program[1:]}
     if variables:
         entry["env"] = variables

@@ -106,10 +106,10 @@ def _clean_container(value: Any, numbers: bool, depth: int) -> JSON:
 
 
 def _clean_members(members: dict[Any, Any], numbers: bool, depth: int) -> dict[Any, Any]:
-    made: dict[Any, Any] = {}
+    cleaned: dict[Any, Any] = {}
     for key, item in members.items():
         name: Any = clean(key) if isinstance(key, str) else key
         if name != key:
-            name = numbered(name, lambda tried: tried in made or tried in members)
-        made[name] = _clean(item, numbers, depth)
-    return made
+            name = numbered(name, lambda tried: tried in cleaned or tried in members)
+        cleaned[name] = _clean(item, numbers, depth)
+    return cleaned

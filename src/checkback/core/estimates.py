@@ -96,18 +96,23 @@ def seconds_until_done(
     None if no worker is running, or nothing is known about one of the kinds. The estimate ignores
     that other owners' later jobs may go first, and that a kind may have its own limit.
     """
-    slots = max(backlog.slots, len(backlog.running))
-    needed = [typical.get(kind) for kind in backlog.kinds(place)]
-    if backlog.slots == 0 or backlog.others_first or None in needed:
+    known = {kind: seconds for kind, seconds in typical.items() if seconds is not None}
+    if backlog.slots == 0 or backlog.others_first or not backlog.kinds(place) <= known.keys():
         return None
-    free = [0.0] * (slots - len(backlog.running))
-    free += [max(1.0, (typical[one.kind] or 0.0) - one.elapsed_seconds) for one in backlog.running]
-    heapq.heapify(free)
+    free = _free_slots(backlog, known)
     done = 0.0
     for one in backlog.waiting[: place + 1]:
-        done = free[0] + (typical[one.kind] or 0.0)
+        done = free[0] + known[one.kind]
         heapq.heapreplace(free, done)
     return max(1, round(done))
+
+
+def _free_slots(backlog: Backlog, typical: Mapping[str, float]) -> list[float]:
+    """In how many seconds each slot will be free, as a heap."""
+    free = [max(1.0, typical[one.kind] - one.elapsed_seconds) for one in backlog.running]
+    free += [0.0] * (backlog.slots - len(backlog.running))
+    heapq.heapify(free)
+    return free
 
 
 def typical_seconds(runs: Sequence[KindRun]) -> float | None:

@@ -36,13 +36,13 @@ def working_on(found: JobInHand, *, request_id: str | None = None) -> Generator[
 
 def fields() -> dict[str, str | int]:
     """What is known here and now, by the names that the lines have for it."""
-    found: dict[str, str | int] = {}
+    values: dict[str, str | int] = {}
     if (request := request_ids.current.get()) is not None:
-        found["request_id"] = request
+        values["request_id"] = request
     if (at := job.get()) is not None:
-        found |= {"job_id": at.id, "kind": at.kind}
+        values |= {"job_id": at.id, "kind": at.kind}
         if at.attempt is not None:
-            found["attempt"] = at.attempt
+            values["attempt"] = at.attempt
     if (trace := trace_context.current.get()) is not None:
-        found |= {"trace_id": trace.trace_id, "span_id": trace.span_id}
-    return found
+        values |= {"trace_id": trace.trace_id, "span_id": trace.span_id}
+    return values

@@ -15,8 +15,8 @@ current: ContextVar[str | None] = ContextVar("checkback_request_id", default=Non
 """The id of the request that is being answered; None outside of one."""
 
 
-def request_id(given: object = None) -> str:
+def resolve_request_id(sent: object = None) -> str:
     """The caller's own id if it is valid, else a new UUIDv7. It becomes the current one."""
-    text = given if isinstance(given, str) and _SANE.fullmatch(given) else new_job_id()
+    text = sent if isinstance(sent, str) and _SANE.fullmatch(sent) else new_job_id()
     current.set(text)
     return text

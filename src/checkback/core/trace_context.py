@@ -34,11 +34,11 @@ class TraceContext:
     @classmethod
     def parse(cls, traceparent: object, tracestate: object = None) -> TraceContext | None:
         """From the values of the two headers; None if they do not follow the specification."""
-        found = _PARENT.fullmatch(traceparent.strip()) if isinstance(traceparent, str) else None
-        if found is None or (found[4] and found[0].startswith("00")):
+        match = _PARENT.fullmatch(traceparent.strip()) if isinstance(traceparent, str) else None
+        if match is None or (match[4] and match[0].startswith("00")):
             return None
         state = tracestate if isinstance(tracestate, str) and _STATE.fullmatch(tracestate) else None
-        return cls(found[1], found[2], bool(int(found[3], 16) & 1), state)
+        return cls(match[1], match[2], bool(int(match[3], 16) & 1), state)
 
     @classmethod
     def from_carrier(cls, read: Callable[[str], object]) -> TraceContext | None:
@@ -53,11 +53,13 @@ class TraceContext:
         if not isinstance(text, str) or len(text) > MAX_METADATA:
             return None
         try:
-            found = json.loads(text)
+            metadata = json.loads(text)
         except (ValueError, RecursionError):
             return None
         return (
-            cls.from_carrier(cast("dict[str, Any]", found).get) if isinstance(found, dict) else None
+            cls.from_carrier(cast("dict[str, Any]", metadata).get)
+            if isinstance(metadata, dict)
+            else None
         )
 
     @property

@@ -83,12 +83,17 @@ def duration(seconds: float | None) -> str:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
     if minutes < 120:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+        return _two_units(minutes, "min", rest, "s")
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+        return _two_units(hours, "h", minutes, "min")
     days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
+    return _two_units(days, "d", hours, "h")
+
+
+def _two_units(amount: int, unit: str, rest: int, unit_of_rest: str) -> str:
+    """A time in two units; a rest of 0 is left out."""
+    return f"{amount} {unit} {rest} {unit_of_rest}" if rest else f"{amount} {unit}"
 
 
 def size(count: int) -> str:
@@ -155,8 +160,7 @@ def run_seconds(job: Job, now: datetime) -> float | None:
 
 def bar(job: Job, now: datetime) -> list[Segment]:
     """A job's time as segments: first what it spent in the queue, then its phases."""
-    waited = max(0.0, ((job.started_at or job.finished_at or now) - job.created_at).total_seconds())
-    parts = [(QUEUE_PHASE, waited, "queue"), *_phase_times(job, now)]
+    parts = [(QUEUE_PHASE, _queue_seconds(job, now), "queue"), *_phase_times(job, now)]
     total = sum(seconds for _, seconds, _ in parts) or 1.0
     segments: list[Segment] = []
     x = 0.0
@@ -165,6 +169,11 @@ def bar(job: Job, now: datetime) -> list[Segment]:
         segments.append(Segment(name, round(x, 1), round(width, 1), seconds, role, number % 6))
         x += width
     return segments
+
+
+def _queue_seconds(job: Job, now: datetime) -> float:
+    left_queue_at = job.started_at or job.finished_at or now
+    return max(0.0, (left_queue_at - job.created_at).total_seconds())
 
 
 def _phase_times(job: Job, now: datetime) -> list[tuple[str, float, str]]:

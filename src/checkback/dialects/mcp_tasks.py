@@ -33,9 +33,11 @@ def status(job: Job) -> str:
         return WORKING
     if job.state is State.CANCELLED:
         return CANCELLED
-    if job.state is State.FAILED and job.failure is not None and job.failure.code in _LOST:
-        return FAILED
-    return COMPLETED
+    return FAILED if _is_lost(job) else COMPLETED
+
+
+def _is_lost(job: Job) -> bool:
+    return job.state is State.FAILED and job.failure is not None and job.failure.code in _LOST
 
 
 def task(
@@ -47,7 +49,7 @@ def task(
         "status": status(job),
         "statusMessage": message(job, outlook),
         "createdAt": native.iso(job.created_at),
-        "lastUpdatedAt": native.iso(job.finished_at or job.started_at or job.created_at),
+        "lastUpdatedAt": native.iso(native.changed_at(job)),
         "ttlMs": max(0, round((kept_until - job.created_at).total_seconds() * 1000)),
         "_meta": {
             PROGRESS_META: {

@@ -272,7 +272,7 @@ def ticket(
 
 def row(job: Job) -> JobRow:
     """A job in a list for an agent, kept short: a list of twenty costs twenty of these."""
-    made: JobRow = {
+    record: JobRow = {
         "job_id": job.id,
         "kind": job.kind,
         "state": job.state.value,
@@ -282,14 +282,14 @@ def row(job: Job) -> JobRow:
         "unread": job.unread,
     }
     if job.state is State.ACTIVE:
-        made["progress"] = progress(job)
+        record["progress"] = progress(job)
         if job.phase:
-            made["phase"] = job.phase
+            record["phase"] = job.phase
     if job.state is State.FAILED and job.failure is not None:
-        made["failure"] = job.failure.code
+        record["failure"] = job.failure.code
     if job.artifacts:
-        made["files"] = len(job.artifacts)
-    return made
+        record["files"] = len(job.artifacts)
+    return record
 
 
 def headline(job: Job, steps: NextSteps, outlook: Estimate = NO_ESTIMATE) -> str:
@@ -431,6 +431,11 @@ def next_step(job: Job, steps: NextSteps = HTTP) -> str:
     else:
         template = steps.give_up
     return template.format(id=job.id)
+
+
+def changed_at(job: Job) -> datetime:
+    """When the job was created, started or finished, whichever was last."""
+    return job.finished_at or job.started_at or job.created_at
 
 
 def iso(moment: datetime) -> str:

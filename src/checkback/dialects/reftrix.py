@@ -55,13 +55,17 @@ def status(job: Job, request_id: str) -> Fields:
         "progress": 100 if job.state is State.COMPLETED else int(job.progress),
         "timestamps": _timestamps(job),
     }
-    if job.phase is not None and not job.state.is_final:
-        data["currentPhase"] = job.phase
-    if job.state is State.COMPLETED:
-        data["result"] = job.result
-    elif job.state.is_final:
-        data["failedReason"] = _failed_reason(job)
+    data |= _outcome(job)
     return {"success": True, "data": data, "metadata": {"request_id": request_id}}
+
+
+def _outcome(job: Job) -> Fields:
+    """What there is to say in the job's state: its phase, its result, or why it has none."""
+    if job.state is State.COMPLETED:
+        return {"result": job.result}
+    if job.state.is_final:
+        return {"failedReason": _failed_reason(job)}
+    return {} if job.phase is None else {"currentPhase": job.phase}
 
 
 def file(item: Artifact) -> Fields:
@@ -135,8 +139,7 @@ def sync_data(report: Mapping[str, JSON], args: Mapping[str, JSON]) -> Fields:
         data["responsiveAnalysis"] = _responsive(report, full)
     data["totalProcessingTimeMs"] = _at(report, "timings", "totalMs", default=0)
     data["analyzedAt"] = report["fetchedAt"]
-    if report.get("warnings"):
-        data["warnings"] = [warning["message"] for warning in report["warnings"]]
+    data |= _warnings(report)
     data["execution_status"] = _execution_status(report)
     return data
 
@@ -159,6 +162,11 @@ def _execution_status(report: Mapping[str, JSON]) -> Fields:
     }
 
 
+def _warnings(report: Mapping[str, JSON]) -> Fields:
+    warnings = report.get("warnings")
+    return {"warnings": [warning["message"] for warning in warnings]} if warnings else {}
+
+
 def _layout(report: Mapping[str, JSON], args: Mapping[str, JSON], full: bool) -> Fields:
     layout: Fields = report["layout"]
     data: Fields = {
@@ -172,18 +180,29 @@ def _layout(report: Mapping[str, JSON], args: Mapping[str, JSON], full: bool) ->
     if "cssFramework" in layout:
         data["cssFramework"] = layout["cssFramework"]
     if full:
-        if "screenshot" in layout and _wants_screenshot(args):
-            data["screenshot"] = {"artifact": layout["screenshot"]}
-        if "html" in layout:
-            data["html"] = {"artifact": layout["html"]}
-        data["sections"] = [
-            _section(place, section) for place, section in enumerate(layout["sections"])
-        ]
-        if "colors" in report.get("design", {}):
-            data["visualFeatures"] = _visual_features(report)
-        if "design" in report:
-            data["cssVariables"] = _css_variables(report["design"])
+        data |= _layout_files(layout, args)
+        sections = enumerate(layout["sections"])
+        data["sections"] = [_section(place, section) for place, section in sections]
+        data |= _layout_styles(report)
     return data
+
+
+def _layout_files(layout: Mapping[str, JSON], args: Mapping[str, JSON]) -> Fields:
+    files: Fields = {}
+    if "screenshot" in layout and _wants_screenshot(args):
+        files["screenshot"] = {"artifact": layout["screenshot"]}
+    if "html" in layout:
+        files["html"] = {"artifact": layout["html"]}
+    return files
+
+
+def _layout_styles(report: Mapping[str, JSON]) -> Fields:
+    styles: Fields = {}
+    if "colors" in report.get("design", {}):
+        styles["visualFeatures"] = _visual_features(report)
+    if "design" in report:
+        styles["cssVariables"] = _css_variables(report["design"])
+    return styles
 
 
 def _wants_screenshot(args: Mapping[str, JSON]) -> bool:
@@ -265,18 +284,20 @@ def _quality(report: Mapping[str, JSON], full: bool) -> Fields:
         "success": True,
         "overallScore": theirs["overallScore"],
         "grade": theirs["grade"],
-        "axisScores": {name: axis["score"] for name, axis in axes.items()},
+        "axisScores": _of_each(axes, "score"),
         "clicheCount": len(quality["cliches"]),
         "processingTimeMs": _at(report, "timings", "phases", "quality", default=0),
     }
     if full:
-        data["axisGrades"] = {name: axis["grade"] for name, axis in axes.items()}
+        data["axisGrades"] = _of_each(axes, "grade")
         data["axisDetails"] = {name: _reasons(axis) for name, axis in axes.items()}
         data["cliches"] = quality["cliches"]
-        data["recommendations"] = [
-            _recommendation(item) for item in quality.get("recommendations", ())
-        ]
+        data["recommendations"] = list(map(_recommendation, quality.get("recommendations", ())))
     return data
+
+
+def _of_each(axes: Mapping[str, Fields], key: str) -> Fields:
+    return {name: axis[key] for name, axis in axes.items()}
 
 
 def _recommendation(item: Fields) -> Fields:

@@ -138,8 +138,8 @@ _ISATAP = frozenset({0x00005EFE, 0x02005EFE})
 
 # What an allowed *name* may answer. Its DNS operator must not be able to point it at a metadata
 # service.
-_NAME_MAY_BE = frozenset(
-    {BlockReason.LOOPBACK, BlockReason.PRIVATE, BlockReason.SHARED, BlockReason.OWN}
+_NAME_MAY_BE: frozenset[BlockReason | None] = frozenset(
+    {None, BlockReason.LOOPBACK, BlockReason.PRIVATE, BlockReason.SHARED, BlockReason.OWN}
 )
 
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
@@ -150,30 +150,28 @@ _NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*"
 )
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
+_NUMBER_FORMS = (
+    (re.compile(r"0[xX]([0-9a-fA-F]*)"), 16),
+    (re.compile(r"0([0-7]*)"), 8),
+    (re.compile(r"([1-9][0-9]{0,9})"), 10),
+)
+"""The digits of a number and their base. Decimal numbers of more than ten digits are no address."""
+_URL_START = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//(?!/))?")
+_PORT_AT_END = re.compile(r":[0-9]*\Z")
+_ALLOWED_HOST = re.compile(r"(\[.*|[^:]+):(\*|0*[1-9][0-9]{0,4})", re.DOTALL)
+"""An entry of the list of allowed hosts: an IPv6 address has brackets, a port may be ``*``."""
 
 
 def classify(address: Address) -> BlockReason | None:
     """None for a public unicast address, else why it is not one. An embedded IPv4 address counts,
     too.
     """
-    if address in _METADATA:
+    plain = _embedded(address)
+    if plain in _METADATA:
         return BlockReason.METADATA
-    if isinstance(address, IPv4Address):
-        return _classify_4(address)
-    inner = address.ipv4_mapped
-    if inner is None and address in _NAT64:
-        inner = IPv4Address(int(address) & 0xFFFFFFFF)
-    if inner is not None:
-        return classify(inner)
-    for network, reason in _SPECIAL_6:
-        if address in network:
-            return reason
-    if address not in _GLOBAL_UNICAST:
-        return BlockReason.RESERVED
-    if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
-        return classify(IPv4Address(int(address) & 0xFFFFFFFF))
-    # The standard library's own table is a second opinion: it grows with new Python releases.
-    return None if address.is_global else BlockReason.RESERVED
+    if isinstance(plain, IPv4Address):
+        return _listed_reason(plain, _SPECIAL_4) or _second_opinion(plain)
+    return _listed_reason(plain, _SPECIAL_6) or _classify_unlisted_6(plain)
 
 
 def _embedded(address: Address) -> Address:
@@ -181,14 +179,32 @@ def _embedded(address: Address) -> Address:
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
+        return _last_32_bits(address)
     return address.ipv4_mapped or address
 
 
-def _classify_4(address: IPv4Address) -> BlockReason | None:
-    for network, reason in _SPECIAL_4:
-        if address in network:
-            return reason
+def _last_32_bits(address: IPv6Address) -> IPv4Address:
+    return IPv4Address(int(address) & 0xFFFFFFFF)
+
+
+def _listed_reason(
+    address: Address, networks: Iterable[tuple[Network, BlockReason]]
+) -> BlockReason | None:
+    """The reason of the first of these networks that the address is in."""
+    return next((reason for network, reason in networks if address in network), None)
+
+
+def _classify_unlisted_6(address: IPv6Address) -> BlockReason | None:
+    """As ``classify``, for an address that is in no network of special purpose."""
+    if address not in _GLOBAL_UNICAST:
+        return BlockReason.RESERVED
+    if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
+        return classify(_last_32_bits(address))
+    return _second_opinion(address)
+
+
+def _second_opinion(address: Address) -> BlockReason | None:
+    """What the standard library's own table says: it grows with new Python releases."""
     return None if address.is_global else BlockReason.RESERVED
 
 
@@ -204,8 +220,11 @@ def parse_host(text: str) -> Address | str:
         return _parse_6(text[1:-1])
     if ":" in text:
         return _parse_6(text)
-    host = _to_ascii(text)
-    host = host.removesuffix(".")
+    return _parse_name_or_4(_to_ascii(text).removesuffix("."))
+
+
+def _parse_name_or_4(host: str) -> IPv4Address | str:
+    """An IPv4 address if the last label is a number, as browsers decide it; else the name."""
     if _NUMBER.fullmatch(host.rpartition(".")[2]):
         return _parse_4(host)
     if not _NAME.fullmatch(host):
@@ -224,29 +243,21 @@ def _parse_6(text: str) -> IPv6Address:
 
 
 def _parse_4(host: str) -> IPv4Address:
-    parts = host.split(".")
-    numbers = [_parse_number(part) for part in parts]
-    if len(parts) <= 4 and all(number <= 255 for number in numbers[:-1]):
-        last_limit: int = 256 ** (5 - len(parts))
-        if numbers[-1] < last_limit:
-            value = numbers[-1]
-            for position, number in enumerate(numbers[:-1]):
-                value += number << (8 * (3 - position))
-            return IPv4Address(value)
-    raise InvalidInput("The URL has no valid IPv4 address.")
+    *leading, last = map(_parse_number, host.split("."))
+    # The last number fills all the bytes that the ones before it leave.
+    left = 4 - len(leading)
+    if left < 1 or last >= 256**left or max(leading, default=0) > 255:
+        raise InvalidInput("The URL has no valid IPv4 address.")
+    return IPv4Address(bytes(leading) + last.to_bytes(left, "big"))
 
 
 def _parse_number(text: str) -> int:
-    try:
-        if not _NUMBER.fullmatch(text):
-            raise ValueError
-        if text[:2] in ("0x", "0X"):
-            return int(text[2:] or "0", 16)
-        if len(text) > 1 and text.startswith("0"):
-            return int(text, 8)
-        return int(text, 10)
-    except ValueError:
-        raise InvalidInput("The URL has no valid IPv4 address.") from None
+    """A number as C writes it: after 0x hexadecimal, after 0 octal, else decimal."""
+    for form, base in _NUMBER_FORMS:
+        match = form.fullmatch(text)
+        if match is not None:
+            return int(f"0{match[1]}", base)
+    raise InvalidInput("The URL has no valid IPv4 address.")
 
 
 def _to_ascii(text: str) -> str:
@@ -264,6 +275,13 @@ def _to_ascii(text: str) -> str:
 def is_local_name(name: str) -> bool:
     """Whether a name means this machine, whatever DNS says (RFC 6761 section 6.3)."""
     return name in _LOCAL_NAMES or name.endswith(".localhost")
+
+
+def _classify_name(name: str) -> BlockReason | None:
+    """Why a name is refused whatever it resolves to, or None."""
+    if is_local_name(name):
+        return BlockReason.LOOPBACK
+    return BlockReason.METADATA if name in _METADATA_NAMES else None
 
 
 def sentence(host: str, reason: BlockReason) -> str:
@@ -284,7 +302,7 @@ class AddressPolicy:
     ``localhost:8000``, nor a name that somebody points at 127.0.0.1. A port of ``*`` allows every
     port of that host. An allowed name may answer with loopback and private addresses; metadata and
     link-local ones must be listed themselves. Make one with ``AddressPolicy.of``, which checks and
-    normalises the entries.
+    normalizes the entries.
     """
 
     allow_hosts: frozenset[str] = frozenset()
@@ -322,14 +340,10 @@ class AddressPolicy:
         """
         if self.allows(host, port):
             return None
-        if isinstance(host, str):
-            if is_local_name(host):
-                return BlockReason.LOOPBACK
-            if host in _METADATA_NAMES:
-                return BlockReason.METADATA
-        elif (reason := self._classify(host)) is not None:
-            return reason
-        return None if port in self.ports else BlockReason.PORT
+        reason = _classify_name(host) if isinstance(host, str) else self._classify(host)
+        if reason is None and port not in self.ports:
+            return BlockReason.PORT
+        return reason
 
     def refuse(
         self, host: Address | str, port: int, addresses: Iterable[Address]
@@ -341,19 +355,22 @@ class AddressPolicy:
         """
         if (reason := self.refuse_host(host, port)) is not None:
             return reason
-        listed = self.allows(host, port)
-        if listed and not isinstance(host, str):
-            return None
-        for address in addresses:
-            reason = self._classify(address)
-            if reason is not None and not (listed and reason in _NAME_MAY_BE):
-                return reason
-        return None
+        tolerated = self._tolerated(host, port)
+        reasons = map(self._classify, addresses)
+        return next((reason for reason in reasons if reason not in tolerated), None)
+
+    def _tolerated(self, host: Address | str, port: int) -> frozenset[BlockReason | None]:
+        """What may be said of the addresses of a host that is not refused itself; None is
+        public.
+        """
+        if not self.allows(host, port):
+            return frozenset({None})
+        return _NAME_MAY_BE if isinstance(host, str) else frozenset({None, *BlockReason})
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a checked URL leads: the scheme in lower case, the host normalised,
+    """Where a checked URL leads: the scheme in lower case, the host normalized,
     the port filled in.
     """
 
@@ -370,21 +387,29 @@ def check_url(url: str, policy: AddressPolicy) -> Target:
     repair backslashes, missing slashes and control characters: what two programs read differently
     is refused.
     """
-    if not 0 < len(url) <= MAX_URL_LENGTH:
-        raise InvalidInput(f"A URL has 1 to {MAX_URL_LENGTH} characters.")
-    if "\\" in url or any(character.isspace() or not character.isprintable() for character in url):
-        raise InvalidInput("The URL has spaces, backslashes or control characters in it.")
-    scheme, colon, rest = url.partition(":")
-    if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+    _check_characters(url)
+    match = _URL_START.match(url)
+    if match is None:
         raise InvalidInput(f"A URL must begin with http:// or https://{_with_scheme(url)}")
-    scheme = scheme.lower()
+    scheme = match[1].lower()
     if scheme not in _SCHEME_PORTS:
         raise AddressBlocked(
             f"URLs that begin with {scheme[:32]}: are not allowed; use http or https."
         )
-    if not rest.startswith("//") or rest.startswith("///"):
+    has_slashes = match[2] is not None
+    if not has_slashes:
         raise InvalidInput(f"The URL needs a host after {scheme}://.")
-    return _checked_target(url, scheme, policy)
+    host, port = _host_and_port(url, scheme)
+    target = Target(scheme, host, port)
+    _check_target(target, policy)
+    return target
+
+
+def _check_characters(url: str) -> None:
+    if not 0 < len(url) <= MAX_URL_LENGTH:
+        raise InvalidInput(f"A URL has 1 to {MAX_URL_LENGTH} characters.")
+    if "\\" in url or any(character.isspace() or not character.isprintable() for character in url):
+        raise InvalidInput("The URL has spaces, backslashes or control characters in it.")
 
 
 def _with_scheme(url: str) -> str:
@@ -396,7 +421,8 @@ def _with_scheme(url: str) -> str:
     return f"; got {quoted(url)}. Did you mean https://{url}?"
 
 
-def _checked_target(url: str, scheme: str, policy: AddressPolicy) -> Target:
+def _host_and_port(url: str, scheme: str) -> tuple[Address | str, int]:
+    """The normalized host of a URL, and its port or the scheme's own."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -407,26 +433,24 @@ def _checked_target(url: str, scheme: str, policy: AddressPolicy) -> Target:
             "URLs with a user name or password are not allowed.",
             hint="Leave out the part before @.",
         )
-    written = (
-        parts.netloc.rpartition(":")[0]
-        if port is not None or parts.netloc.endswith(":")
-        else parts.netloc
-    )
+    written = _PORT_AT_END.sub("", parts.netloc)
     if not written:
         raise InvalidInput(f"The URL needs a host after {scheme}://.")
     if port == 0:
         raise InvalidInput("Port 0 cannot be reached.")
-    host = parse_host(written)
-    target = Target(scheme, host, port or _SCHEME_PORTS[scheme])
-    reason = policy.refuse_host(host, target.port)
+    return parse_host(written), port or _SCHEME_PORTS[scheme]
+
+
+def _check_target(target: Target, policy: AddressPolicy) -> None:
+    """Raise AddressBlocked for a host or port that the policy refuses before DNS is asked."""
+    reason = policy.refuse_host(target.host, target.port)
     if reason is BlockReason.PORT:
-        ports = ", ".join(str(number) for number in sorted(policy.ports))
+        ports = ", ".join(map(str, sorted(policy.ports)))
         raise AddressBlocked(
             f"Port {target.port} is not one that web sites use: {ports} are allowed."
         )
     if reason is not None:
-        raise AddressBlocked(sentence(_written(host), reason))
-    return target
+        raise AddressBlocked(sentence(_written(target.host), reason))
 
 
 def _written(host: Address | str) -> str:
@@ -444,17 +468,22 @@ def _network(entry: str) -> Network:
 
 
 def _normal_entry(entry: str) -> str:
-    host, colon, port = entry.strip().rpartition(":")
-    valid_port = port == "*" or (port.isascii() and port.isdigit() and 0 < int(port) < 65536)
-    bare_6 = ":" in host and not host.startswith("[")
-    if not colon or not host or not valid_port or bare_6:
+    """An allowed host as ``AddressPolicy.allows`` looks for it. Raises InvalidInput."""
+    entry = entry.strip()
+    match = _ALLOWED_HOST.fullmatch(entry)
+    if match is None or not _is_allowed_port(match[2]):
         raise InvalidInput(
-            f"{entry.strip()[:100]!r} is not an allowed host: write host:port, for example 127.0.0.1:8000, "
+            f"{entry[:100]!r} is not an allowed host: write host:port, for example 127.0.0.1:8000, "
             "[::1]:8000 or localhost:*."
         )
+    port = match[2].lstrip("0")
     try:
-        return f"{_written(parse_host(host))}:{port if port == '*' else int(port)}"
+        return f"{_written(parse_host(match[1]))}:{port}"
     except InvalidInput:
         raise InvalidInput(
-            f"{entry.strip()[:100]!r} is not an allowed host: its host name is not valid."
+            f"{entry[:100]!r} is not an allowed host: its host name is not valid."
         ) from None
+
+
+def _is_allowed_port(port: str) -> bool:
+    return port == "*" or int(port) < 65536

@@ -14,10 +14,13 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, cast
 
 from checkback.core.errors import JobFailed
+from checkback.core.json_tree import map_members
 
 SEALED: Final = "cb:sealed"
 MASK: Final = "***"
@@ -32,19 +35,26 @@ def load_secret(home: Path, configured: str | None) -> bytes:
         return hashlib.sha256(configured.encode()).digest()
     path = home / SECRET_FILE
     if not path.exists():  # one that is there is read, also where the disk is full
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # A second file and a link: of several processes that start at once, one's secret wins and
-        # is whole.
-        fresh = home / f"{SECRET_FILE}.{os.getpid()}"
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(base64.urlsafe_b64encode(secrets.token_bytes(32)))
-            with contextlib.suppress(FileExistsError):
-                os.link(fresh, path)
-        finally:
-            fresh.unlink()
+        _make_secret(path)
     return hashlib.sha256(path.read_bytes().strip()).digest()
+
+
+def _make_secret(path: Path) -> None:
+    """Write a new secret, unless another process is faster.
+
+    A second file and a link: of several processes that start at once, one's secret wins and is
+    whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f"{SECRET_FILE}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.urlsafe_b64encode(secrets.token_bytes(32)))
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+    finally:
+        fresh.unlink()
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
@@ -93,18 +103,13 @@ class SecretCipher:
                     retryable=False,
                     hint="Submit the job again, or give all servers the same CHECKBACK_SECRET_KEY.",
                 ) from None
-        return _map(value, self.open)
+        return map_members(value, self.open)
 
     def secrets(self, value: Any) -> list[str]:
         """Every secret in the value, in clear. Raises JobFailed as ``open`` does."""
         if _sealed_token(value) is not None:
             return [str(self.open(value))]
-        inner: list[Any] = []
-        if isinstance(value, dict):
-            inner = list(cast("dict[Any, Any]", value).values())
-        elif isinstance(value, list):
-            inner = cast("list[Any]", value)
-        return [secret for item in inner for secret in self.secrets(item)]
+        return list(chain.from_iterable(map(self.secrets, _members(value))))
 
     def seal_text(self, text: str) -> Any:
         """A text as a sealed secret, which ``open`` opens."""
@@ -112,11 +117,11 @@ class SecretCipher:
 
     def mask(self, value: Any) -> Any:
         """The value with ``***`` for each secret, for everybody's eyes."""
-        return MASK if _sealed_token(value) is not None else _map(value, self.mask)
+        return MASK if _sealed_token(value) is not None else map_members(value, self.mask)
 
     def _walk(self, value: Any, again: Any) -> Any:
         if isinstance(value, dict | list | tuple):
-            return _map(value, again)
+            return map_members(value, again)
         from pydantic_core import to_jsonable_python
 
         return to_jsonable_python(value)
@@ -135,15 +140,14 @@ def revealed(value: Any) -> Any:
     plain = _secret_text(value)
     if plain is not None:
         return plain
-    return _map(value, revealed)
+    return map_members(value, revealed)
 
 
-def _map(value: Any, change: Any) -> Any:
+def _members(value: Any) -> Iterable[Any]:
+    """What an object or a list holds; nothing for any other value."""
     if isinstance(value, dict):
-        return {str(key): change(item) for key, item in cast("dict[Any, Any]", value).items()}
-    if isinstance(value, list | tuple):
-        return [change(item) for item in cast("list[Any]", value)]
-    return value
+        return cast("dict[Any, Any]", value).values()
+    return cast("list[Any]", value) if isinstance(value, list) else ()
 
 
 def _secret_text(value: Any) -> str | None:
@@ -156,7 +160,7 @@ def _secret_text(value: Any) -> str | None:
 
 def _sealed_token(value: Any) -> str | None:
     if isinstance(value, dict):
-        found = cast("dict[Any, Any]", value)
-        if len(found) == 1 and isinstance(found.get(SEALED), str):
-            return str(found[SEALED])
+        fields = cast("dict[Any, Any]", value)
+        if len(fields) == 1 and isinstance(fields.get(SEALED), str):
+            return str(fields[SEALED])
     return None

@@ -1,4 +1,4 @@
-"""Which Host and Origin headers a door answers: the wall against DNS rebinding and other sites'
+"""Which Host and Origin headers are answered: the protection against DNS rebinding and other sites'
 pages.
 
 A page on evil.example can make a browser send requests to 127.0.0.1, and can give its own name that
@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from checkback.core.errors import Forbidden
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
+
+_SCHEME_PORTS = {"http": 80, "https": 443}
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -44,13 +47,20 @@ def check(allowed: HostList, hosts: Iterable[str], origins: Iterable[str]) -> No
     Takes every header of these names, because two of them are how one proxy is made to read the
     other.
     """
-    host_headers, origin_headers = list(hosts), list(origins)
-    if len(host_headers) != 1 or not allowed.has(host_headers[0]):
+    _check_host(allowed, list(hosts))
+    _check_origin(allowed, list(origins))
+
+
+def _check_host(allowed: HostList, headers: list[str]) -> None:
+    if len(headers) != 1 or not allowed.has(headers[0]):
         raise Forbidden(
             "This server does not answer to that host name.",
             hint="Use 127.0.0.1, or list the name in CHECKBACK_HOSTS.",
         )
-    if len(origin_headers) > 1 or not all(_known(allowed, origin) for origin in origin_headers):
+
+
+def _check_origin(allowed: HostList, headers: list[str]) -> None:
+    if len(headers) > 1 or not all(_known(allowed, origin) for origin in headers):
         raise Forbidden(
             "Pages of other sites may not call this server.",
             hint="For a page of your own, list its host in CHECKBACK_HOSTS.",
@@ -58,15 +68,17 @@ def check(allowed: HostList, hosts: Iterable[str], origins: Iterable[str]) -> No
 
 
 def _known(allowed: HostList, origin: str) -> bool:
-    try:
+    with suppress(ValueError):
         parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
+        host = parts.netloc
+        # A browser leaves the scheme's own port out of both headers; a list entry may spell it.
+        spelled = host if parts.port else f"{host}:{_SCHEME_PORTS.get(parts.scheme)}"
+        return _is_plain_origin(parts) and (allowed.has(host) or allowed.has(spelled))
+    return False
+
+
+def _is_plain_origin(parts: SplitResult) -> bool:
+    """Whether there is a web scheme and a host, and nothing else: no user, no path."""
+    if parts.scheme not in _SCHEME_PORTS or "@" in parts.netloc:
         return False
-    if parts.scheme not in ("http", "https") or parts.path or parts.query or parts.fragment:
-        return False
-    if "@" in parts.netloc:
-        return False
-    # A browser leaves the scheme's own port out of both headers; a list entry may spell it.
-    spelled = parts.netloc if port else f"{parts.netloc}:{443 if parts.scheme == 'https' else 80}"
-    return allowed.has(parts.netloc) or allowed.has(spelled)
+    return not (parts.path or parts.query or parts.fragment)

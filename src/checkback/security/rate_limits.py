@@ -89,8 +89,10 @@ class Rate:
         now = self._clock()
         left, then = self._left.pop(name, (self._burst, now))
         left = min(self._burst, left + (now - then) * self._rate)
-        wait = 0.0 if left >= 1 else (1 - left) / self._rate
-        self._left[name] = (left - 1 if wait == 0 else left, now)
+        wait = max(0.0, (1 - left) / self._rate)
+        if wait == 0:
+            left -= 1
+        self._left[name] = (left, now)
         while len(self._left) > self._max_names:
             self._left.popitem(last=False)
         return wait
@@ -145,9 +147,9 @@ class Quotas:
 
     def open_stream(self, caller: Caller) -> Callable[[], None]:
         """Count one that begins; call what is returned once when it has ended."""
-        if not has_quota(caller) or not self.limits.streams:
+        if not has_quota(caller):
             return lambda: None
-        if self._streams[caller.owner] >= self.limits.streams:
+        if 0 < self.limits.streams <= self._streams[caller.owner]:
             raise QuotaExceeded(
                 f"You have reached your limit of {self.limits.streams} open event streams, waits and "
                 "subscriptions.",
@@ -171,20 +173,20 @@ class Quotas:
         """
         if not has_quota(caller):
             return lambda: None
-        if self.limits.upload_bytes and kept_bytes >= self.limits.upload_bytes:
+        if 0 < self.limits.upload_bytes <= kept_bytes:
             raise QuotaExceeded(
                 f"Your uploads take {kept_bytes >> 20} MB, which is all that you may have here.",
                 hint="Delete some, or wait: each is removed a day after its last use.",
                 retry_after_seconds=600,
             )
         under_way = self._uploading.get(caller.owner, 0)
-        if self.limits.upload_files and kept_files + under_way >= self.limits.upload_files:
+        if 0 < self.limits.upload_files <= kept_files + under_way:
             raise QuotaExceeded(
                 f"You have reached your limit of {self.limits.upload_files} uploads that are kept.",
                 hint="Delete some, or wait: each is removed a day after its last use.",
                 retry_after_seconds=600,
             )
-        if self.limits.uploads and under_way >= self.limits.uploads:
+        if 0 < self.limits.uploads <= under_way:
             raise QuotaExceeded(
                 f"{under_way} uploads of yours are under way, which is all that you may have at once.",
                 hint="Wait for one of them to end.",

@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
+
+from checkback.core.json_tree import map_members
 
 MASK = "***"
 MAX_CHARACTERS = 200_000
@@ -64,8 +66,17 @@ _PAIR_HINTS = (
     "pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "session", "signature",
     "x-amz-", "sig=", "auth=", "code=",
 )  # fmt: skip
-"""What a text must hold, in small letters, for the pattern to find anything. Looking for these is a
-hundred times faster than the patterns are, and most lines hold none.
+_Patterns = tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...]
+_KEYS_ONLY: _Patterns = ((_KEY_HINTS, _KEYS, MASK),)
+_PATTERNS: _Patterns = (
+    *_KEYS_ONLY,
+    (("://",), _IN_ADDRESS, rf"\1{MASK}@"),
+    (("bearer", "basic"), _IN_HEADER, rf"\1\2{MASK}"),
+    (_PAIR_HINTS, _PAIR, rf"\1{MASK}"),
+)
+"""What a text must hold, in small letters, for the pattern to find anything; the pattern; what
+takes its place. Looking for hints is a hundred times faster than the patterns are, and most lines
+hold none.
 """
 
 
@@ -83,16 +94,15 @@ class Redactor:
             text = "[cut] " + text[-MAX_CHARACTERS:]
         if self._known is not None:
             text = self._known.sub(MASK, text)
-        small = text.lower()
-        if any(map(small.__contains__, _KEY_HINTS)):
-            text = _KEYS.sub(MASK, text)
-        if "://" in small:
-            text = _IN_ADDRESS.sub(rf"\1{MASK}@", text)
-        if "bearer" in small or "basic" in small:
-            text = _IN_HEADER.sub(rf"\1\2{MASK}", text)
-        if any(map(small.__contains__, _PAIR_HINTS)):
-            text = _PAIR.sub(rf"\1{MASK}", text)
-        return text
+        return _mask_patterns(text, _PATTERNS)
+
+
+def _mask_patterns(text: str, patterns: _Patterns) -> str:
+    small = text.lower()
+    for hints, pattern, replacement in patterns:
+        if any(map(small.__contains__, hints)):
+            text = pattern.sub(replacement, text)
+    return text
 
 
 redact = Redactor()
@@ -104,13 +114,8 @@ def mask_keys(value: Any) -> Any:
     nothing else can be distinguished from ordinary text.
     """
     if isinstance(value, str):
-        small = value.lower()
-        return _KEYS.sub(MASK, value) if any(map(small.__contains__, _KEY_HINTS)) else value
-    if isinstance(value, dict):
-        return {key: mask_keys(item) for key, item in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [mask_keys(item) for item in cast("list[Any]", value)]
-    return value
+        return _mask_patterns(value, _KEYS_ONLY)
+    return map_members(value, mask_keys)
 
 
 class RedactingFormatter(logging.Formatter):

@@ -10,6 +10,15 @@ import hmac
 import time
 from collections.abc import Mapping
 
+_SIGNED_AS = {"HEAD": "GET"}
+"""A link for one method serves for these, too."""
+
+
+def parse_expiry(text: str) -> int:
+    """The Unix time that a signed text names; 0, which is over, for what is not one."""
+    is_time = text.isascii() and text.isdigit() and len(text) < 12
+    return int(text) if is_time else 0
+
 
 class LinkSigner:
     """Signs and checks links of one server. All servers with the same secret take each other's."""
@@ -21,20 +30,17 @@ class LinkSigner:
         """What makes ``path``, unquoted, a link for ``method`` until
         ``expires_at``, a Unix time.
         """
-        ends = int(expires_at)
-        return f"exp={ends}&sig={self._sign(method, path, ends)}"
+        ends_at = int(expires_at)
+        return f"exp={ends_at}&sig={self._sign(method, path, ends_at)}"
 
     def allows(self, method: str, path: str, query: Mapping[str, str]) -> bool:
         """Whether a request's query is a valid signature for it; nothing says why not."""
-        ends, signature = query.get("exp", ""), query.get("sig", "")
-        if not (ends.isascii() and ends.isdigit() and len(ends) < 12):
-            return False
-        wanted = "GET" if method == "HEAD" else method
-        expected = self._sign(wanted, path, int(ends))
-        fits = hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogatepass"))
-        return fits and int(ends) > time.time()
+        expires_at = parse_expiry(query.get("exp", ""))
+        signature = query.get("sig", "").encode("utf-8", "surrogatepass")
+        expected = self._sign(_SIGNED_AS.get(method, method), path, expires_at).encode()
+        return hmac.compare_digest(expected, signature) and expires_at > time.time()
 
-    def _sign(self, method: str, path: str, ends: int) -> str:
-        text = f"{method}\n{path}\n{ends}".encode("utf-8", "surrogatepass")
+    def _sign(self, method: str, path: str, expires_at: int) -> str:
+        text = f"{method}\n{path}\n{expires_at}".encode("utf-8", "surrogatepass")
         digest = hmac.new(self._key, text, hashlib.sha256).digest()
         return base64.urlsafe_b64encode(digest[:24]).decode()

@@ -44,23 +44,39 @@ def parse_source(source: str, links: LinkSigner) -> UploadSource | ArtifactSourc
     if scheme == "upload":
         return UploadSource(rest)
     if scheme == "artifact":
-        job_id, _, name = rest.partition("/")
-        if not name:
-            raise InvalidInput("A result is named as artifact:JOB/NAME.")
-        return ArtifactSource(job_id, name.rsplit("/", 1)[-1])
-    if scheme.lower() not in ("http", "https"):
-        return None
-    try:
-        parts = urlsplit(source)
-    except ValueError:
-        return None
-    path = unquote(parts.path)
-    if not path.startswith(FILES) or not links.allows("GET", path, dict(parse_qsl(parts.query))):
-        return None
+        return _artifact_source(rest)
+    if scheme.lower() in ("http", "https"):
+        return _parse_signed_link(source, links)
+    return None
+
+
+def _artifact_source(text: str) -> ArtifactSource:
+    job_id, _, name = text.partition("/")
+    if not name:
+        raise InvalidInput("A result is named as artifact:JOB/NAME.")
+    return ArtifactSource(job_id, name.rsplit("/", 1)[-1])
+
+
+def _parse_signed_link(url: str, links: LinkSigner) -> UploadSource | ArtifactSource | None:
+    """What one of our own links names; None for any other URL, and for a link that has expired."""
+    path = _signed_path(url, links)
     if path.startswith(UPLOADS):
-        return UploadSource(path[len(UPLOADS) :].partition("/")[0], signed=True)
-    job_id, _, name = path[len(FILES) :].partition("/")
-    return ArtifactSource(job_id, name, signed=True)
+        upload_id = path.removeprefix(UPLOADS).partition("/")[0]
+        return UploadSource(upload_id, signed=True)
+    if path.startswith(FILES):
+        job_id, _, name = path.removeprefix(FILES).partition("/")
+        return ArtifactSource(job_id, name, signed=True)
+    return None
+
+
+def _signed_path(url: str, links: LinkSigner) -> str:
+    """The path that a URL may read by its signature; empty if it has none, or no valid one."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    path = unquote(parts.path)
+    return path if links.allows("GET", path, dict(parse_qsl(parts.query))) else ""
 
 
 def not_of_kind(path: str, kind: str) -> InvalidInput:
@@ -80,9 +96,13 @@ def change_sources(args: dict[str, Any], path: str, change: Callable[[str], str]
 def _change(value: Any, path: list[str], change: Callable[[str], str]) -> Any:
     if isinstance(value, list):
         return [_change(item, path, change) for item in cast("list[Any]", value)]
-    if not path:
-        return change(value) if isinstance(value, str) else value
-    if isinstance(value, dict) and path[0] in value:
-        fields = cast("dict[str, Any]", value)
-        return fields | {path[0]: _change(fields[path[0]], path[1:], change)}
-    return cast("Any", value)
+    if path:
+        return _change_member(value, path[0], path[1:], change)
+    return change(value) if isinstance(value, str) else value
+
+
+def _change_member(value: Any, name: str, rest: list[str], change: Callable[[str], str]) -> Any:
+    if not isinstance(value, dict) or name not in value:
+        return cast("Any", value)
+    fields = cast("dict[str, Any]", value)
+    return fields | {name: _change(fields[name], rest, change)}

@@ -74,10 +74,10 @@ def _check_text(text: str) -> None:
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of these members. Raises InvalidInput for a key that is there twice."""
-    made = dict(pairs)
-    if len(made) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise InvalidInput("The JSON has an object with the same key twice.")
-    return made
+    return members
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -16,14 +16,27 @@ def check_options(
     key: str | None, deadline_seconds: float | None, delay_seconds: float, attempts: int | None
 ) -> None:
     """Raise InvalidInput for an option that no job may have."""
-    if key is not None and not 0 < len(key) <= MAX_KEY_CHARACTERS:
-        raise InvalidInput(f"key is a text of 1 to {MAX_KEY_CHARACTERS} characters.")
-    if deadline_seconds is not None and not 0 < deadline_seconds <= MAX_DEADLINE_SECONDS:
-        raise InvalidInput(f"deadline_seconds is a number from 0 to {MAX_DEADLINE_SECONDS:.0f}.")
-    if not 0 <= delay_seconds <= MAX_DELAY_SECONDS:
-        raise InvalidInput(f"delay_seconds is a number from 0 to {MAX_DELAY_SECONDS:.0f}.")
-    if attempts is not None and not 1 <= attempts <= MAX_ATTEMPTS:
-        raise InvalidInput(f"attempts is a number from 1 to {MAX_ATTEMPTS}.")
+    _require(
+        key is None or 0 < len(key) <= MAX_KEY_CHARACTERS,
+        f"key is a text of 1 to {MAX_KEY_CHARACTERS} characters.",
+    )
+    _require(
+        deadline_seconds is None or 0 < deadline_seconds <= MAX_DEADLINE_SECONDS,
+        f"deadline_seconds is a number from 0 to {MAX_DEADLINE_SECONDS:.0f}.",
+    )
+    _require(
+        0 <= delay_seconds <= MAX_DELAY_SECONDS,
+        f"delay_seconds is a number from 0 to {MAX_DELAY_SECONDS:.0f}.",
+    )
+    _require(
+        attempts is None or 1 <= attempts <= MAX_ATTEMPTS,
+        f"attempts is a number from 1 to {MAX_ATTEMPTS}.",
+    )
+
+
+def _require(is_valid: bool, message: str) -> None:
+    if not is_valid:
+        raise InvalidInput(message)
 
 
 def check_deadline(deadline_seconds: float | None, *, of_kind: float, most: float) -> None:

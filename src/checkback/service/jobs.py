@@ -93,7 +93,8 @@ class Service:
         self.links = links
         self._sealer = sealer
         self._key_secret = key_secret
-        self._estimator = Estimator(queues)
+        #: How long jobs will take.
+        self.estimator = Estimator(queues)
         #: The limits of each owner; the authentication middleware also counts requests by them.
         self.quotas = quotas or Quotas(OwnerLimits())
         #: The files that callers upload for later jobs.
@@ -348,11 +349,11 @@ class Service:
 
     async def runs(self, kind: str) -> Sequence[estimates.KindRun]:
         """How long the last completed runs of a kind took, newest first; a few seconds old."""
-        return await self._estimator.runs(kind)
+        return await self.estimator.runs(kind)
 
     async def outlook(self, job: Job) -> estimates.Estimate:
         """The job's position in its queue, and how long it will take, if known."""
-        return await self._estimator.of(job)
+        return await self.estimator.of(job)
 
     async def mark_read(self, job: Job) -> None:
         """Note that the caller has read a job's result. The note is optional: an outage is not an

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import re
 import secrets
 import shutil
@@ -75,8 +76,8 @@ class AttemptArtifacts:
         self._attempt = attempt
         #: What the files may take together; 0 means no limit.
         self._most_bytes = most_bytes
-        #: What room there is for results of the job's owner; None for any amount.
-        self._owner_room = owner_room
+        #: What room there is for results of the job's owner.
+        self._owner_room = math.inf if owner_room is None else owner_room
         self._bytes = 0
         self.written: list[Artifact] = []
 
@@ -90,7 +91,7 @@ class AttemptArtifacts:
         media_type = plain_media_type(media_type)
         if any(artifact.name == name for artifact in self.written):
             raise ValueError(f"This attempt has an artifact called {name!r} already.")
-        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        size = _size(content)
         self._require_room(size)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         artifact_id = secrets.token_hex(8)
@@ -122,7 +123,7 @@ class AttemptArtifacts:
                 retryable=False,
                 hint="Split the work into several jobs.",
             )
-        if self._owner_room is not None and self._bytes + size > self._owner_room:
+        if self._bytes + size > self._owner_room:
             raise JobFailed(
                 FailureCode.QUOTA_EXCEEDED,
                 "Your job results would use up more than their disk quota.",
@@ -144,9 +145,13 @@ def read_json(path: Path) -> JSON:
     return clean_json(json.loads(path.read_bytes()))
 
 
-def plain_media_type(given: str) -> str:
+def plain_media_type(media_type: str) -> str:
     """The media type, or the one of any bytes where it could not be a header's value."""
-    return given if _MEDIA_TYPE.fullmatch(given) else ANY_BYTES
+    return media_type if _MEDIA_TYPE.fullmatch(media_type) else ANY_BYTES
+
+
+def _size(content: bytes | Path) -> int:
+    return content.stat().st_size if isinstance(content, Path) else len(content)
 
 
 def _put(content: bytes | Path, target: Path) -> str:

@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -75,13 +75,15 @@ class UploadStore:
     def _scan(self) -> None:
         """Look what is there; the record of each upload is read once."""
         self._scanned_at = time.monotonic()
-        there = (
-            {entry.name for entry in os.scandir(self.root)} if self.root.is_dir() else set[str]()
-        )
+        there = {folder.name for folder in self._folders()}
         self._seen = {name: seen for name, seen in self._seen.items() if name in there}
         for name in there - self._seen.keys():
             if (found := self.find(name)) is not None:
                 self._note(found)
+
+    def _folders(self) -> Iterable[Path]:
+        """What is there; the folder of uploads is made with the first."""
+        return self.root.iterdir() if self.root.is_dir() else ()
 
     def _note(self, upload: Upload) -> None:
         self._seen[upload.id] = (upload.owner, upload.size_bytes)
@@ -152,12 +154,12 @@ class UploadStore:
     def sweep(self) -> int:
         """Remove what has had its time, and what was never finished; returns how many."""
         removed = 0
-        for folder in self.root.iterdir() if self.root.is_dir() else ():
+        for folder in self._folders():
             try:
-                ends = self._kept_until(folder)
+                kept_until = self._kept_until(folder)
             except FileNotFoundError:
-                ends = folder.stat().st_mtime + UNFINISHED_SECONDS
-            if ends < time.time():
+                kept_until = folder.stat().st_mtime + UNFINISHED_SECONDS
+            if kept_until < time.time():
                 shutil.rmtree(folder, ignore_errors=True)
                 removed += 1
         return removed
@@ -238,6 +240,14 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
+def _split_extension(name: str) -> tuple[str, str]:
+    """What is before a file's ending, and the ending; a long one is part of the name."""
+    stem, dot, extension = name.rpartition(".")
+    if not dot or not stem or len(extension) > 10:
+        return name, ""
+    return stem, extension
+
+
 def plain_name(name: str, default: str = "file") -> str:
     """The last part of a path or URL, free of what could trick a file system, a terminal or a
     reader.
@@ -245,9 +255,7 @@ def plain_name(name: str, default: str = "file") -> str:
     At most 120 bytes; the ending survives the cut.
     """
     last = _UNSAFE.sub("_", name.replace("\\", "/").rsplit("/", 1)[-1]).strip(" .")
-    stem, dot, extension = last.rpartition(".")
-    if not dot or not stem or len(extension) > 10:
-        stem, extension = last, ""
+    stem, extension = _split_extension(last)
     room = MAX_NAME_CHARACTERS - len(extension.encode()) - 1
     stem = stem.encode()[:room].decode(errors="ignore").strip(" .")
     shown = f"{stem}.{extension}" if extension else stem

@@ -36,6 +36,10 @@ class ContextFilter(logging.Filter):
         return True
 
 
+def _redacted(value: Any) -> Any:
+    return redact(value) if isinstance(value, str) else value
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object in one line. Each text in it is masked by itself: masking the whole could
     break it.
@@ -49,10 +53,7 @@ class JsonFormatter(logging.Formatter):
             "message": redact(record.getMessage()),
         }
         context: dict[str, Any] = getattr(record, "context", {})
-        line |= {
-            name: redact(value) if isinstance(value, str) else value
-            for name, value in context.items()
-        }
+        line |= {name: _redacted(value) for name, value in context.items()}
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
         if record.stack_info:
@@ -69,11 +70,15 @@ def log_to_stderr(level: str, form: str, *, text: str = TEXT) -> None:
     handler.setFormatter(JsonFormatter() if form == "json" else RedactingFormatter(text))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     _take_over_others()
-    for noisy in NOISY:
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    _quiet_noisy_ones()
     if form == "json":
         logging.captureWarnings(True)
         sys.excepthook = _log_the_end
+
+
+def _quiet_noisy_ones() -> None:
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _take_over_others() -> None:

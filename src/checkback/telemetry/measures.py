@@ -108,8 +108,9 @@ def tool_call(tool: str, parent: TraceContext | None) -> Generator[ToolCall]:
             raise
         finally:
             seconds = time.perf_counter() - began
-            outcome = "error" if call.is_error else "ok"
+            outcome = "ok"
             if call.is_error:
+                outcome = "error"
                 span.failed("tool_error")
             _calls.labels(tool, outcome).inc()
             _call_seconds.labels(tool).observe(seconds)

@@ -80,7 +80,7 @@ class OpenTelemetry(Recorder):
             parent = trace_context.current.get()
         with self._tracer.start_as_current_span(
             name,
-            context=ambient.get_current() if parent is None else _below(parent),
+            context=_below(parent),
             kind=_KINDS[kind],
             attributes=dict(attributes),
             # Their texts could hold anything.
@@ -109,9 +109,9 @@ class OpenTelemetry(Recorder):
         ending = [threading.Thread(target=shut_down, daemon=True) for shut_down in self._shut_down]
         for one in ending:
             one.start()
-        ends = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + STOP_SECONDS
         for one in ending:
-            one.join(max(0.0, ends - time.monotonic()))
+            one.join(max(0.0, deadline - time.monotonic()))
 
 
 def make_recorder(process: str, version: str, *, export: bool) -> OpenTelemetry | None:
@@ -165,10 +165,12 @@ def _set_up(process: str, version: str) -> list[Callable[[], object]]:
     return shut_down
 
 
-def _below(parent: TraceContext) -> ambient.Context:
+def _below(parent: TraceContext | None) -> ambient.Context:
     """The context in which a span becomes a child of ``parent``, which another process may have
-    made.
+    made; without one, of the span that is current here.
     """
+    if parent is None:
+        return ambient.get_current()
     state = TraceState.from_header([parent.tracestate]) if parent.tracestate else None
     remote = SpanContext(
         int(parent.trace_id, 16),

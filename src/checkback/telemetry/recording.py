@@ -98,7 +98,7 @@ def start(process: str, version: str) -> None:
     """
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return
-    wanted = any(os.environ.get(name) for name in ENDPOINTS)
+    wanted = any(map(os.environ.get, ENDPOINTS))
     if not wanted and "opentelemetry.sdk.trace" not in sys.modules:
         return
     from checkback.telemetry.opentelemetry import make_recorder

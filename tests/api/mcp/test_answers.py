@@ -15,8 +15,10 @@ from fastmcp import Client, Context, FastMCP
 from mcp.shared.exceptions import MCPError
 
 from checkback.api.mcp.server import build_server
+from checkback.app.connect import Connection
 from checkback.core.estimates import LEAST_RUNS
 from checkback.core.states import State
+from checkback.engine.jobs.estimator import Estimator
 from checkback.security.auth.callers import Caller
 from checkback.service import Service
 
@@ -62,9 +64,9 @@ async def test_a_waiting_job_tells_its_place_in_the_queue(server: FastMCP[None])
 
 @pytest.mark.usefixtures("worker")
 async def test_a_running_job_tells_what_is_left_once_enough_of_its_kind_have_ended(
-    service: Service, server: FastMCP[None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, server: FastMCP[None], connection: Connection, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("checkback.engine.jobs.estimator.ESTIMATE_SECONDS", 0.0)
+    service.estimator = Estimator(connection.queues, runs_seconds=0)
     open_gate, gate = tmp_path / "open", tmp_path / "gate"
     open_gate.touch()
 

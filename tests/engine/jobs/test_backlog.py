@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
+from checkback.app.connect import Connection
 from checkback.core.estimates import Estimate
+from checkback.engine.jobs.estimator import Estimator
 from checkback.security.auth.callers import LOCAL
 from checkback.service import Service
 from checkback.settings import Settings
@@ -21,13 +21,12 @@ PROMPT_SECONDS = 20
 
 async def test_a_waiting_job_tells_when_it_will_be_done_while_a_worker_lives(
     service: Service,
+    connection: Connection,
     submit: Submit,
     settings: Settings,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("ESTIMATE_SECONDS", "BACKLOG_SECONDS"):
-        monkeypatch.setattr(f"checkback.engine.jobs.estimator.{name}", 0.0)
+    service.estimator = Estimator(connection.queues, runs_seconds=0, backlog_seconds=0)
     open_gate, gate = tmp_path / "open", tmp_path / "gate"
     open_gate.touch()
 

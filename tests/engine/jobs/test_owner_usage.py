@@ -143,7 +143,7 @@ async def test_a_wrong_sum_is_corrected_by_the_sweeper(
     assert await counted(connection, "nobody") == 0
 
 
-def make_sweeper(connection: Connection, settings: Settings) -> Sweeper:
+def make_sweeper(connection: Connection, settings: Settings, **limits: Any) -> Sweeper:
     return Sweeper(
         connection.wire,
         Keys(settings.prefix),
@@ -151,6 +151,7 @@ def make_sweeper(connection: Connection, settings: Settings) -> Sweeper:
         Retention(),
         ArtifactStore(settings.artifacts_folder),
         UploadStore(settings.uploads_folder),
+        **limits,
     )
 
 
@@ -282,15 +283,14 @@ async def test_a_nearly_full_store_is_told(small_store: EmbeddedValkey) -> None:
 
 
 async def test_events_with_large_results_do_not_fill_the_store(
-    connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, settings: Settings
 ) -> None:
-    monkeypatch.setattr("checkback.engine.worker.upkeep.sweeper.MAX_EVENT_BYTES", 1 << 20)
     events = Keys(settings.prefix).queue("jobs", "events")
     for number in range(200):
         await connection.wire.call(
             "XADD", events, "*", "event", "completed", "jobId", number, "data", LARGE
         )
-    await make_sweeper(connection, settings).sweep()
+    await make_sweeper(connection, settings, max_event_bytes=1 << 20).sweep()
     assert await connection.wire.call("MEMORY", "USAGE", events) <= 1 << 20
     assert await connection.wire.call("XLEN", events) > 0
 

@@ -326,15 +326,12 @@ def test_another_user_of_the_machine_cannot_enter_the_store(tmp_path: Path) -> N
         shutil.rmtree(open_to_all)
 
 
-def test_two_stores_on_one_folder_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("checkback.engine.redis.embedded.LOCK_SECONDS", 0.1)
+def test_two_stores_on_one_folder_are_refused(tmp_path: Path) -> None:
     first = EmbeddedValkey(tmp_path)
     first.start()
     try:
         with pytest.raises(EngineUnavailable, match="still uses"):
-            EmbeddedValkey(tmp_path).start()
+            EmbeddedValkey(tmp_path, lock_seconds=0.1).start()
     finally:
         first.stop()
 

@@ -14,14 +14,14 @@ import queue
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from checkback.app import webhooks as callbacks_module
 from checkback.app.connect import Connection
+from checkback.app.webhooks import callback_settings
 from checkback.core.errors import AddressBlocked
 from checkback.engine.redis.keys import Keys
 from checkback.engine.worker.webhooks import Webhooks, WebhookSettings
@@ -103,13 +103,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def settings(settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    made: Callable[[Settings], WebhookSettings] = callbacks_module.callback_settings
-
-    def quick(given: Settings) -> WebhookSettings:
-        return replace(made(given), backoff_seconds=(0.05, 0.05))
-
-    monkeypatch.setattr("checkback.app.worker.callback_settings", quick)
+def settings(settings: Settings, receiver: Receiver) -> Settings:
     host = receiver.url.removeprefix("http://").removesuffix("/hook")
     return replace(settings, allow_hosts=(host,), callback_secret=SECRET)
 
@@ -120,8 +114,15 @@ async def submit(service: Service, receiver: Receiver, kind: str = "test.add", *
     return (await service.submit(LOCAL, kind, given, callback=callback)).job.id
 
 
-def nobody(_: Settings) -> None:
-    """A worker that tells nobody of anything."""
+def quick(settings: Settings, **changes: Any) -> WebhookSettings:
+    """Callbacks that are tried again at once."""
+    return replace(callback_settings(settings), backoff_seconds=(0.05, 0.05), **changes)
+
+
+@pytest.fixture
+async def worker(settings: Settings, connection: Connection) -> AsyncIterator[Any]:
+    async with running_worker(settings, callbacks=quick(settings)) as process:
+        yield process
 
 
 async def left(connection: Connection) -> list[str]:
@@ -163,7 +164,7 @@ async def test_a_cancelled_job_is_told(
 ) -> None:
     job_id = await submit(service, receiver)
     await service.cancel(LOCAL, job_id)
-    async with running_worker(settings):
+    async with running_worker(settings, callbacks=quick(settings)):
         _, body = await receiver.next()
     assert (body["status"], body["jobId"]) == ("aborted", job_id)
 
@@ -175,7 +176,7 @@ async def test_telling_ends_when_it_is_told_to_even_as_something_happens(
     cancel.
     """
     proxy = await EgressProxy.start()
-    made = callbacks_module.callback_settings(settings)
+    made = callback_settings(settings)
     assert made is not None
     queues = connection.queues
     for turns in range(6):
@@ -222,16 +223,17 @@ async def test_it_is_given_up(
 
 
 async def test_what_a_worker_did_not_live_to_tell_another_one_tells_once(
-    service: Service, receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    service: Service, receiver: Receiver, settings: Settings
 ) -> None:
-    silent = replace(settings)
-    with monkeypatch.context() as patch:
-        patch.setattr("checkback.app.worker.callback_settings", nobody)
-        async with running_worker(silent):
-            job_id = await submit(service, receiver)
-            await service.wait(LOCAL, job_id, 30)
+    async with running_worker(settings, callbacks=None):
+        job_id = await submit(service, receiver)
+        await service.wait(LOCAL, job_id, 30)
     assert receiver.got.empty()
-    async with running_worker(settings), running_worker(settings):
+    callbacks = quick(settings)
+    async with (
+        running_worker(settings, callbacks=callbacks),
+        running_worker(settings, callbacks=callbacks),
+    ):
         _, body = await receiver.next()
         assert body["jobId"] == job_id
         await told_in_the_log(service, job_id)
@@ -241,35 +243,35 @@ async def test_what_a_worker_did_not_live_to_tell_another_one_tells_once(
 ADA, BOB = (Caller(name, frozenset({Scope.READ, Scope.WRITE})) for name in ("ada", "bob"))
 
 
-@pytest.mark.usefixtures("worker")
 async def test_a_receiver_that_drips_its_answer_delays_nobody_elses_callback(
-    service: Service, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    service: Service, receiver: Receiver, settings: Settings
 ) -> None:
-    monkeypatch.setattr("checkback.engine.worker.webhooks.POST_SECONDS", 1.0)
-    context = {"base_url": "http://127.0.0.1:8787"}
-    slow = {"url": receiver.url.replace("/hook", "/drip"), "context": context}
-    drips = [
-        await service.submit(ADA, "test.add", {"a": 1, "b": 2}, callback=slow) for _ in range(8)
-    ]
-    for one in drips:
-        await service.wait(ADA, one.job.id, 30)
-    quick = {"url": receiver.url, "context": context}
-    of_bob = await service.submit(BOB, "test.add", {"a": 1, "b": 2}, callback=quick)
-    async with asyncio.timeout(5):
-        assert (await receiver.next())[0]["checkback-job"] == of_bob.job.id
-    assert receiver.most_dripping == 2
+    async with running_worker(settings, callbacks=quick(settings, post_seconds=1.0)):
+        context = {"base_url": "http://127.0.0.1:8787"}
+        slow = {"url": receiver.url.replace("/hook", "/drip"), "context": context}
+        drips = [
+            await service.submit(ADA, "test.add", {"a": 1, "b": 2}, callback=slow) for _ in range(8)
+        ]
+        for one in drips:
+            await service.wait(ADA, one.job.id, 30)
+        prompt = {"url": receiver.url, "context": context}
+        of_bob = await service.submit(BOB, "test.add", {"a": 1, "b": 2}, callback=prompt)
+        async with asyncio.timeout(5):
+            assert (await receiver.next())[0]["checkback-job"] == of_bob.job.id
+        assert receiver.most_dripping == 2
 
-    async def was_given_up() -> bool:
-        return any("did not answer" in line for line in await service.log(ADA, drips[0].job.id))
+        async def was_given_up() -> bool:
+            return any("did not answer" in line for line in await service.log(ADA, drips[0].job.id))
 
-    await wait_until("the slow receiver was given up", was_given_up, 40, every_seconds=0.1)
+        await wait_until("the slow receiver was given up", was_given_up, 40, every_seconds=0.1)
 
 
 async def test_an_address_that_the_worker_may_not_reach_is_not_reached(
     service: Service, receiver: Receiver, settings: Settings
 ) -> None:
     job_id = await submit(service, receiver)
-    async with running_worker(replace(settings, allow_hosts=())):
+    closed = replace(settings, allow_hosts=())
+    async with running_worker(closed, callbacks=quick(closed)):
         assert "given up, its server answered 403, try 1" in await told_in_the_log(service, job_id)
     assert receiver.got.empty()
 

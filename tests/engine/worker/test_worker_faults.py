@@ -225,7 +225,9 @@ async def test_a_worker_loop_that_ends_is_started_again(
         assert (
             await connection.service.wait(LOCAL, await submit(connection, "test.add", a=1, b=1), 20)
         ).result
-        broken = worker._loops["jobs"].worker
+        loop = worker.loops["jobs"]
+        broken = loop.worker
+        assert broken is not None
         if how == "returns":
             broken.closing = True
         else:
@@ -240,7 +242,7 @@ async def test_a_worker_loop_that_ends_is_started_again(
         assert (job.state, job.result) == (State.COMPLETED, 4)
         await wait_until(
             "the loop was started again",
-            lambda: worker.restarts > 0 and worker._loops["jobs"].worker is not broken,
+            lambda: worker.restarts > 0 and loop.worker is not broken,
             20,
         )
         again = await submit(connection, "test.add", a=3, b=3)

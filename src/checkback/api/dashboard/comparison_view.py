@@ -18,15 +18,20 @@ SCAN_LIMIT = 30
 
 async def comparable(service: Service, caller: Caller, job: Job) -> list[Job]:
     """Other completed analyses of the same URL, newest first, among the newest ``SCAN_LIMIT``."""
-    if job.kind != ANALYSIS or job.state is not State.COMPLETED:
+    url = _url(job)
+    if url is None or not is_finished_analysis(job):
         return []
     page = await service.list(
         caller, owner=job.owner, state=State.COMPLETED, kind=ANALYSIS, limit=SCAN_LIMIT
     )
     ids = [other.id for other in page.jobs if other.id != job.id]
     others = await asyncio.gather(*(service.get_with_args(caller, job_id) for job_id in ids))
-    url = _url(job)
-    return [] if url is None else [other for other in others if _url(other) == url]
+    return [other for other in others if _url(other) == url]
+
+
+def is_finished_analysis(job: Job) -> bool:
+    """Whether there is a report on a page."""
+    return job.kind == ANALYSIS and job.state is State.COMPLETED
 
 
 async def comparison(service: Service, caller: Caller, job: Job) -> dict[str, Any] | None:

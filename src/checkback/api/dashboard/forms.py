@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -74,20 +74,27 @@ def arguments(form: Sequence[Field], given: Mapping[str, str]) -> dict[str, Any]
 
 def _value(field: Field, text: str) -> Any:
     try:
-        match field.control:
-            case "number":
-                return int(text) if field.whole else float(text)
-            case "json":
-                return json.loads(text)
-            case "lines":
-                return [line.strip() for line in text.splitlines() if line.strip()]
-            case _:
-                return text
+        return _reader(field)(text)
     except ValueError:
-        what = "JSON" if field.control == "json" else "a number"
+        expected = "JSON" if field.control == "json" else "a number"
         raise InvalidInput(
-            f"{field.label} is not {what}.", hint="Correct this field, then send the form again."
+            f"{field.label} is not {expected}.",
+            hint="Correct this field, then send the form again.",
         ) from None
+
+
+def _reader(field: Field) -> Callable[[str], Any]:
+    """How the text of a field is read; what it returns raises ValueError."""
+    if field.control == "number":
+        return int if field.whole else float
+    return _READERS.get(field.control, str)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {"json": json.loads, "lines": _lines}
 
 
 def _field(
@@ -100,7 +107,7 @@ def _field(
         control=_control(form),
         about=str(part.get("description") or form.get("description") or ""),
         required=required,
-        choices=tuple(str(choice) for choice in form.get("enum", ())),
+        choices=tuple(map(str, form.get("enum", ()))),
         default=_plain(part.get("default")),
         whole=form.get("type") == "integer",
         is_source=source,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from checkback.api.dashboard.comparison_view import comparable, comparison
+from checkback.api.dashboard.comparison_view import comparable, comparison, is_finished_analysis
 from checkback.api.dashboard.templating import shown
 from checkback.core.errors import CheckbackError, NotFound
 from checkback.core.job import Artifact, Job
@@ -36,24 +37,22 @@ async def collect(service: Service, caller: Caller, job_id: str, base_url: str) 
     log = await service.log(caller, job.id)
     if job.state is State.COMPLETED:
         await service.mark_read(job)
-    pictures = [item for item in job.artifacts if item.media_type in PICTURES]
     report = await _report(service, caller, job)
+    may_write = caller.may(Scope.WRITE)
     return {
         "job": job,
         "says": human.sentence(job, outlook, now),
         "segments": human.bar(job, now),
         "log": log[-LOG_LINES:],
         "left_out": max(0, len(log) - LOG_LINES),
-        "can_cancel": caller.may(Scope.WRITE) and may_move(job.state, State.CANCELLED),
-        "can_retry": caller.may(Scope.WRITE)
-        and job.state.is_final
-        and may_move(job.state, State.WAITING),
-        "can_delete": caller.may(Scope.WRITE) and job.state is not State.ACTIVE,
+        "can_cancel": may_write and may_move(job.state, State.CANCELLED),
+        "can_retry": may_write and _can_run_again(job),
+        "can_delete": may_write and job.state is not State.ACTIVE,
         "summary": native.summary(job),
         "report": report,
-        "pictures": [item for item in pictures if report is None or item.name != report["picture"]],
-        "pdfs": _pdfs(job) if caller.may(Scope.WRITE) else [],
-        "comparable": await comparable(service, caller, job) if caller.may(Scope.WRITE) else [],
+        "pictures": _pictures(job, report),
+        "pdfs": _pdfs(job) if may_write else [],
+        "comparable": await comparable(service, caller, job) if may_write else [],
         "comparison": await comparison(service, caller, job),
         "text": await _text(service, caller, job) if report is None else None,
         "dialects": _dialects(service, job, now),
@@ -65,11 +64,23 @@ async def collect(service: Service, caller: Caller, job_id: str, base_url: str) 
     }
 
 
+def _can_run_again(job: Job) -> bool:
+    return job.state.is_final and may_move(job.state, State.WAITING)
+
+
+def _pictures(job: Job, report: Mapping[str, Any] | None) -> list[Artifact]:
+    """The images of a job, without the one that its report shows."""
+    pictures = [item for item in job.artifacts if item.media_type in PICTURES]
+    if report is None:
+        return pictures
+    return [item for item in pictures if item.name != report["picture"]]
+
+
 async def _report(service: Service, caller: Caller, job: Job) -> dict[str, Any] | None:
     """How a page analysis is shown: its screenshot with the sections drawn over it, palette and
     score.
     """
-    if job.kind != "page.analyze" or job.state is not State.COMPLETED:
+    if not is_finished_analysis(job):
         return None
     content = await _read(service, caller, job, REPORT, MAX_REPORT_BYTES)
     if content is None:
@@ -81,9 +92,14 @@ async def _report(service: Service, caller: Caller, job: Job) -> dict[str, Any] 
         "summary": report.get("summary"),
         "palette": native.point(report, "/design/colors/palette") if "design" in report else [],
         "viewports": _viewports(report, job),
-        **_layout(report.get("layout") or {}, job),
-        **_quality(report.get("quality") or {}),
+        **_layout(_section(report, "layout"), job),
+        **_quality(_section(report, "quality")),
     }
+
+
+def _section(report: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of a report; empty where it was not asked for."""
+    return report.get(name) or {}
 
 
 def _layout(layout: dict[str, Any], job: Job) -> dict[str, Any]:

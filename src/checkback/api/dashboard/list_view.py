@@ -34,15 +34,15 @@ async def collect(
     not list.
     """
     search = parse(query.get("q", ""))
-    owner = search.owner or ("*" if caller.is_admin else None)
-    found, looked, more = await _search(service, caller, search, owner)
+    owner = _owner(search, caller)
+    matches, looked, more = await _search(service, caller, search, owner)
     now = datetime.now(UTC)
     return {
         "search": search,
-        "rows": [_row(job, now) for job in found[:SHOWN]],
+        "rows": [_row(job, now) for job in matches[:SHOWN]],
         "counts": Counter(job.state for job in looked),
         "looked": len(looked),
-        "more": more or len(found) > SHOWN,
+        "more": more or len(matches) > SHOWN,
         **_queue(looked, now),
         "workers": await _alive(workers),
         "figures": await _figures(service, looked),
@@ -78,13 +78,15 @@ def _queue(jobs: list[Job], now: datetime) -> dict[str, Any]:
 async def _figures(service: Service, jobs: list[Job]) -> list[human.KindFigures]:
     """How long the last runs of each kind took, where enough of them are known."""
     kinds = sorted({job.kind for job in jobs})
-    runs_of_kinds = await asyncio.gather(*(service.runs(kind) for kind in kinds))
-    figures: list[human.KindFigures] = []
-    for kind, runs in zip(kinds, runs_of_kinds, strict=True):
-        kind_figures = human.figures(kind, runs)
-        if kind_figures is not None:
-            figures.append(kind_figures)
-    return figures
+    runs_of_kinds = await asyncio.gather(*map(service.runs, kinds))
+    figures = map(human.figures, kinds, runs_of_kinds)
+    return [kind_figures for kind_figures in figures if kind_figures is not None]
+
+
+def _owner(search: Search, caller: Caller) -> str | None:
+    """Whose jobs are listed: an admin sees everyone's unless one is named."""
+    everyone = "*" if caller.is_admin else None
+    return search.owner or everyone
 
 
 async def _search(
@@ -104,10 +106,10 @@ async def _search(
         cursor = page.cursor
         if cursor is None or _is_past(search.since, looked):
             break
-    found = [job for job in looked if search.finds(job) and search.state in (None, job.state)]
-    if not found and len(search.words) == 1:
-        found = await _by_id(service, caller, search.words[0])
-    return found, looked, cursor is not None
+    matches = [job for job in looked if search.finds(job) and search.state in (None, job.state)]
+    if not matches and len(search.words) == 1:
+        matches = await _by_id(service, caller, search.words[0])
+    return matches, looked, cursor is not None
 
 
 def _is_past(since: datetime | None, jobs: list[Job]) -> bool:

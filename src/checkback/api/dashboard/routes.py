@@ -31,7 +31,7 @@ from checkback.core.errors import (
     NotFound,
     Unauthorized,
 )
-from checkback.core.request_ids import request_id
+from checkback.core.request_ids import resolve_request_id
 from checkback.dialects import native
 from checkback.kinds import registry
 from checkback.security.auth.authenticator import SESSION_SECONDS, Authenticator, GuessLimit
@@ -95,7 +95,7 @@ class Dashboard:
         """
         owner = request.query_params.get("owner") or None
         ended = self._service.quotas.open_stream(caller)
-        return EventStream(self._changes(caller, owner), _identity(request), ended)
+        return EventStream(self._changes(caller, owner), _request_id(request), ended)
 
     async def _changes(self, caller: Caller, owner: str | None) -> AsyncGenerator[bytes, None]:
         async with self._service.changes(caller, owner) as changes:
@@ -210,7 +210,7 @@ class Dashboard:
             except ClientDisconnect:  # the client has disconnected
                 return Response(status_code=400)
             except Exception as error:
-                masked = mask_unexpected(error, _identity(request))
+                masked = mask_unexpected(error, _request_id(request))
                 return self._page(request, "error.html", status=500, error=masked)
 
         return run
@@ -235,16 +235,16 @@ class Dashboard:
         token that only our own pages contain. A request with a bearer token comes from a program
         that knows the token.
         """
-        given = await _fields(request)
+        fields = await _fields(request)
         expected = self._authenticator.form_token(session_cookie(request.scope))
         if bearer(request.scope) is None and not hmac.compare_digest(
-            expected.encode(), given.get("form_token", "").encode("utf-8", "surrogatepass")
+            expected.encode(), fields.get("form_token", "").encode("utf-8", "surrogatepass")
         ):
             raise Forbidden(
                 "This form has expired, or it does not belong to this page.",
                 hint="Reload the page, then send the form again.",
             )
-        return given
+        return fields
 
 
 class _Dispatch:
@@ -293,8 +293,8 @@ async def _fields(request: Request) -> dict[str, str]:
         ) from None
 
 
-def _identity(request: Request) -> str:
-    return request_id(request.headers.get("x-request-id"))
+def _request_id(request: Request) -> str:
+    return resolve_request_id(request.headers.get("x-request-id"))
 
 
 def _see(address: str) -> RedirectResponse:

@@ -44,19 +44,19 @@ class Search:
 
 def parse(text: str, *, now: datetime | None = None) -> Search:
     """Parse a search. No input is an error: invalid parts are listed in ``problems``."""
-    found = Search(text.strip()[:MAX_QUERY])
+    search = Search(text.strip()[:MAX_QUERY])
     words: list[str] = []
     problems: list[str] = []
-    for part in found.text.split():
+    for part in search.text.split():
         name, colon, value = part.partition(":")
         if not colon or not value:
             words.append(part.lower())
             continue
         try:
-            found = replace(found, **_field(name.lower(), value, now or datetime.now(UTC)))
+            search = replace(search, **_field(name.lower(), value, now or datetime.now(UTC)))
         except ValueError as error:
             problems.append(str(error))
-    return replace(found, words=tuple(words), problems=tuple(problems))
+    return replace(search, words=tuple(words), problems=tuple(problems))
 
 
 def _field(name: str, value: str, now: datetime) -> Mapping[str, object]:
@@ -64,13 +64,18 @@ def _field(name: str, value: str, now: datetime) -> Mapping[str, object]:
         case "kind" | "owner":
             return {name: value}
         case "state":
-            if value.lower() not in {state.value for state in State}:
-                raise ValueError(f"Unknown state {quoted(value)}: use {listed(State)}.")
-            return {"state": State(value.lower())}
+            return {"state": _state(value)}
         case "since":
             return {"since": _moment(value, now)}
         case _:
             raise ValueError(f"Unknown filter {quoted(name)}: use kind, state, owner or since.")
+
+
+def _state(value: str) -> State:
+    try:
+        return State(value.lower())
+    except ValueError:
+        raise ValueError(f"Unknown state {quoted(value)}: use {listed(State)}.") from None
 
 
 def _moment(value: str, now: datetime) -> datetime:

@@ -91,14 +91,11 @@ class _Api:
 
     async def submit(self, call: OperationCall) -> Response:
         body = check_model(SubmitBody, await read_json(call.request))
-        header = call.request.headers.get("idempotency-key")
-        if header is not None and body.key is not None and header != body.key:
-            raise InvalidInput("The Idempotency-Key header and `key` in the body differ.")
         done: SubmitResult = await self.service.submit(
             call.caller,
             body.kind,
             body.args,
-            key=body.key if header is None else header,
+            key=_one_key(call.request.headers.get("idempotency-key"), body.key),
             deadline_seconds=body.deadline_seconds,
             delay_seconds=body.delay_seconds,
             attempts=body.attempts,
@@ -144,14 +141,16 @@ class _Api:
 
     async def artifact(self, call: OperationCall) -> Response:
         name = str(call.request.path_params["name"])
-        found, path = await self.service.artifact(call.caller, call.job_id, name)
+        artifact, path = await self.service.artifact(call.caller, call.job_id, name)
         # It may be HTML from a hostile page: a browser must never show it as a page of this server.
         headers = {
             "x-content-type-options": "nosniff",
             "content-security-policy": "sandbox; default-src 'none'",
             "cache-control": "private, no-store",
         }
-        return FileResponse(path, media_type=found.media_type, filename=found.name, headers=headers)
+        return FileResponse(
+            path, media_type=artifact.media_type, filename=artifact.name, headers=headers
+        )
 
     async def events(self, call: OperationCall) -> ASGIApp:
         # Read first: errors of the request can only be reported before the stream begins.
@@ -176,19 +175,19 @@ class _Api:
         return Response(self._kinds_body, 200, {"cache-control": "no-store"}, "application/json")
 
     async def health(self, call: OperationCall) -> Response:
-        found = await self._readiness()
+        readiness = await self._readiness()
         body: Health = {
             "live": True,
-            "ready": found.ready,
-            "reasons": list(found.reasons),
-            "workers": found.workers,
-            "restarts": dict(found.restarts),
-            "warnings": list(found.warnings),
-            "loop_lag_seconds": round(found.loop_lag_seconds, 3),
+            "ready": readiness.ready,
+            "reasons": list(readiness.reasons),
+            "workers": readiness.workers,
+            "restarts": dict(readiness.restarts),
+            "warnings": list(readiness.warnings),
+            "loop_lag_seconds": round(readiness.loop_lag_seconds, 3),
         }
-        if found.sandbox is not None:
-            body["sandbox"] = dict(found.sandbox)
-        return _json(body, 200 if found.ready else 503)
+        if readiness.sandbox is not None:
+            body["sandbox"] = dict(readiness.sandbox)
+        return _json(body, 200 if readiness.ready else 503)
 
     async def openapi(self, call: OperationCall) -> Response:
         return _json(self.openapi_document)
@@ -470,3 +469,10 @@ def _json(
     content: Any, status: int = 200, headers: dict[str, str] | None = None
 ) -> StrictJsonResponse:
     return StrictJsonResponse(content, status, {"cache-control": "no-store", **(headers or {})})
+
+
+def _one_key(header: str | None, key: str | None) -> str | None:
+    """The idempotency key of a submit, which may name it in two places."""
+    if header is not None and key is not None and header != key:
+        raise InvalidInput("The Idempotency-Key header and `key` in the body differ.")
+    return key if header is None else header

@@ -79,11 +79,11 @@ class Metrics:
         body = generate_latest(_Families(families)) + generate_latest(REGISTRY)
         return Response(body, 200, {"cache-control": "no-store"}, CONTENT_TYPE_PLAIN_0_0_4)
 
-    def _disk(self, found: Statistics) -> Iterable[Metric]:
-        words = "Disk space that artifacts and uploads use, in bytes."
-        yield _gauge("checkback_disk_bytes", words, found.disk_bytes)
-        words = "Disk space that artifacts and uploads may use, in bytes; 0 means no limit."
-        yield _gauge("checkback_disk_budget_bytes", words, self._disk_budget)
+    def _disk(self, statistics: Statistics) -> Iterable[Metric]:
+        help_text = "Disk space that artifacts and uploads use, in bytes."
+        yield _gauge("checkback_disk_bytes", help_text, statistics.disk_bytes)
+        help_text = "Disk space that artifacts and uploads may use, in bytes; 0 means no limit."
+        yield _gauge("checkback_disk_budget_bytes", help_text, self._disk_budget)
 
 
 class _Families:
@@ -110,11 +110,11 @@ def build_routes(metrics: Metrics, *, production: bool) -> list[BaseRoute]:
     return [Route(METRICS_PATH, Resource([operation], production=production))]
 
 
-def _gauge(name: str, words: str, value: float | None) -> Metric:
-    return GaugeMetricFamily(name, words, value)
+def _gauge(name: str, help_text: str, value: float | None) -> Metric:
+    return GaugeMetricFamily(name, help_text, value)
 
 
-def _queues(found: Statistics) -> Iterable[Metric]:
+def _queues(statistics: Statistics) -> Iterable[Metric]:
     jobs = GaugeMetricFamily(
         "checkback_jobs",
         "Jobs in each queue; cancelled ones count as failed.",
@@ -125,18 +125,20 @@ def _queues(found: Statistics) -> Iterable[Metric]:
         "Age of the oldest waiting job in seconds.",
         labels=["queue"],
     )
-    for queue, counts in found.counts.items():
+    for queue, counts in statistics.counts.items():
         for state, number in counts.items():
             jobs.add_metric([queue, state], number)
-        oldest.add_metric([queue], found.oldest_wait_seconds[queue])
+        oldest.add_metric([queue], statistics.oldest_wait_seconds[queue])
     return jobs, oldest
 
 
-def _workers(found: Statistics) -> Iterable[Metric]:
-    yield _gauge("checkback_workers", "Number of running workers.", len(found.workers))
-    words = "Restarts of the loops of the running workers."
+def _workers(statistics: Statistics) -> Iterable[Metric]:
+    yield _gauge("checkback_workers", "Number of running workers.", len(statistics.workers))
+    help_text = "Restarts of the loops of the running workers."
     yield _gauge(
-        "checkback_worker_loop_restarts", words, sum(one["restarts"] for one in found.workers)
+        "checkback_worker_loop_restarts",
+        help_text,
+        sum(one["restarts"] for one in statistics.workers),
     )
     processes = GaugeMetricFamily(
         "checkback_job_processes",
@@ -145,43 +147,43 @@ def _workers(found: Statistics) -> Iterable[Metric]:
         labels=["kind", "state"],
     )
     for state in ("busy", "idle"):
-        for kind, number in found.processes(state).items():
+        for kind, number in statistics.processes(state).items():
             processes.add_metric([kind, state], number)
     yield processes
 
 
-def _totals(found: Statistics) -> Iterable[Metric]:
+def _totals(statistics: Statistics) -> Iterable[Metric]:
     ended = CounterMetricFamily(
         "checkback_attempts_ended",
         "Attempts that ended in checkback's workers; all except retried ones ended their job.",
         labels=["kind", "outcome"],
     )
-    for (kind, outcome), number in sorted(found.totals.ended.items()):
+    for (kind, outcome), number in sorted(statistics.totals.ended.items()):
         ended.add_metric([kind, outcome], number)
     yield ended
-    for name, what, words in (
+    for name, what, help_text in (
         ("checkback_attempt_seconds", RUN, "Duration of attempts in seconds."),
         ("checkback_job_wait_seconds", WAIT, ("Seconds that jobs waited for their first attempt.")),
     ):
-        histogram = HistogramMetricFamily(name, words, labels=["kind"])
-        for kind, (buckets, seconds) in sorted(found.totals.histograms(what).items()):
+        histogram = HistogramMetricFamily(name, help_text, labels=["kind"])
+        for kind, (buckets, seconds) in sorted(statistics.totals.histograms(what).items()):
             histogram.add_metric([kind], buckets, seconds)
         yield histogram
 
 
-def _of_server(found: ServerFigures) -> Iterable[Metric]:
+def _of_server(figures: ServerFigures) -> Iterable[Metric]:
     restarts = CounterMetricFamily(
         "checkback_restarts",
         "Restarts of the store and the worker by this server.",
         labels=["what"],
     )
     for what in ("store", "worker"):
-        restarts.add_metric([what], found.restarts.get(what, 0))
+        restarts.add_metric([what], figures.restarts.get(what, 0))
     yield restarts
-    words = "Commands that this server has sent to the store."
-    yield CounterMetricFamily("checkback_store_commands", words, value=found.commands)
-    words = (
+    help_text = "Commands that this server has sent to the store."
+    yield CounterMetricFamily("checkback_store_commands", help_text, value=figures.commands)
+    help_text = (
         "Connections to the store that this server has opened; more than one means that "
         "connections were lost."
     )
-    yield CounterMetricFamily("checkback_store_connections", words, value=found.connections)
+    yield CounterMetricFamily("checkback_store_connections", help_text, value=figures.connections)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from checkback.core.errors import (
     QuotaExceeded,
     Unauthorized,
 )
+from checkback.core.json_tree import map_members
 from checkback.dialects import native
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -143,28 +145,24 @@ def _error_codes(operation: Operation) -> dict[int, list[str]]:
     return by_status
 
 
-def _schema(form: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    made = TypeAdapter[Any](form).json_schema(ref_template=_REFERENCE, mode="serialization")
-    schemas.update(made.pop("$defs", {}))
-    name = made.get("title")
-    if name is None or made.get("type") != "object":
-        return made
-    schemas[name] = made
+def _schema(annotation: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    schema = TypeAdapter[Any](annotation).json_schema(ref_template=_REFERENCE, mode="serialization")
+    schemas.update(schema.pop("$defs", {}))
+    name = schema.get("title")
+    if name is None or schema.get("type") != "object":
+        return schema
+    schemas[name] = schema
     return {"$ref": _REFERENCE.format(model=name)}
 
 
 def _inlined(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(mode="validation")
-    defs = schema.pop("$defs", {})
+    return _resolved(schema, schema.pop("$defs", {}))
 
-    def resolve(value: Any) -> Any:
-        if isinstance(value, dict):
-            found = cast("dict[str, Any]", value)
-            if "$ref" in found:
-                return resolve(defs[found["$ref"].rpartition("/")[2]])
-            return {key: resolve(item) for key, item in found.items()}
-        if isinstance(value, list):
-            return [resolve(item) for item in cast("list[Any]", value)]
-        return value
 
-    return resolve(schema)
+def _resolved(value: Any, defs: Mapping[str, Any]) -> Any:
+    """A schema, or a part of one, with definitions in the place of references to them."""
+    if isinstance(value, dict) and "$ref" in value:
+        name = str(cast("dict[str, Any]", value)["$ref"]).rpartition("/")[2]
+        return _resolved(defs[name], defs)
+    return map_members(value, partial(_resolved, defs=defs))

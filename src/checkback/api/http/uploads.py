@@ -37,13 +37,13 @@ def upload_operations(service: Service) -> Sequence[Operation]:
 
     async def upload(call: OperationCall) -> Response:
         name = call.query(UploadQuery).name
-        found = await save(service.uploads.begin(call.caller, name), call.request.stream())
+        stored = await save(service.uploads.begin(call.caller, name), call.request.stream())
         record: UploadRecord = {
-            "id": found.id,
-            "source": f"upload:{found.id}",
-            "name": found.name,
-            "size_bytes": found.size_bytes,
-            "md5": found.md5,
+            "id": stored.id,
+            "source": f"upload:{stored.id}",
+            "name": stored.name,
+            "size_bytes": stored.size_bytes,
+            "md5": stored.md5,
         }
         return StrictJsonResponse(record, 201, {"cache-control": "no-store"})
 

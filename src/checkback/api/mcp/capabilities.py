@@ -81,22 +81,35 @@ class Capabilities(Middleware):
         return found
 
     async def _declared(
-        self, context: MiddlewareContext[Any], found: ServerCapabilities, *, resources_change: bool
+        self,
+        context: MiddlewareContext[Any],
+        declared: ServerCapabilities,
+        *,
+        resources_change: bool,
     ) -> ServerCapabilities:
-        server = context.fastmcp_context.fastmcp if context.fastmcp_context is not None else None
-        has_prompts = server is not None and bool(await server.list_prompts(run_middleware=False))
-        extensions = dict(found.extensions or {})
-        if not self._has_card:
-            extensions.pop(UI_EXTENSION_ID, None)
-        return found.model_copy(
+        has_prompts = await _has_prompts(context)
+        return declared.model_copy(
             update={
                 "tools": ToolsCapability(list_changed=self._tools_change),
                 "prompts": PromptsCapability(list_changed=False) if has_prompts else None,
                 "resources": ResourcesCapability(subscribe=True, list_changed=resources_change),
                 "logging": None,
-                "extensions": extensions or None,
+                "extensions": self._extensions(declared),
             }
         )
+
+    def _extensions(self, declared: ServerCapabilities) -> dict[str, dict[str, Any]] | None:
+        """FastMCP's, but the one for cards only where there is a card."""
+        extensions = dict(declared.extensions or {})
+        if not self._has_card:
+            extensions.pop(UI_EXTENSION_ID, None)
+        return extensions or None
+
+
+async def _has_prompts(context: MiddlewareContext[Any]) -> bool:
+    if context.fastmcp_context is None:
+        return False
+    return bool(await context.fastmcp_context.fastmcp.list_prompts(run_middleware=False))
 
 
 def hint_caches(server: FastMCP[Any]) -> None:

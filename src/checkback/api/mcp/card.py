@@ -16,7 +16,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from fastmcp import FastMCP
 from fastmcp.apps import UI_MIME_TYPE
@@ -182,19 +182,24 @@ class Card:
         }
 
     async def _preview(self, caller: Caller, job: Job) -> PreviewRecord:
-        made: PreviewRecord = {
+        preview: PreviewRecord = {
             "title": None, "url": None, "score": None, "grade": None, "axes": [], "palette": [],
             "picture": _picture(job, None), "text": None, "text_name": None,
         }  # fmt: skip
         if job.kind == "page.analyze" and (report := await self._report(caller, job)) is not None:
-            return made | _of_report(job, report)  # pyright: ignore[reportReturnType]
-        if made["picture"] is None:
-            for item in job.artifacts:
-                if item.media_type.startswith("text/"):
-                    content = await self._read(caller, job, item)
-                    text = content[: MAX_TEXT * 4].decode("utf-8", "replace")[:MAX_TEXT]
-                    return made | {"text": text, "text_name": item.name}  # pyright: ignore[reportReturnType]
-        return made
+            return preview | _of_report(job, report)  # pyright: ignore[reportReturnType]
+        if preview["picture"] is None:
+            return preview | await self._first_text(caller, job)  # pyright: ignore[reportReturnType]
+        return preview
+
+    async def _first_text(self, caller: Caller, job: Job) -> dict[str, Any]:
+        """The beginning of the first text file, if there is one."""
+        for item in job.artifacts:
+            if item.media_type.startswith("text/"):
+                content = await self._read(caller, job, item)
+                text = content[: MAX_TEXT * 4].decode("utf-8", "replace")[:MAX_TEXT]
+                return {"text": text, "text_name": item.name}
+        return {}
 
     async def _report(self, caller: Caller, job: Job) -> dict[str, Any] | None:
         for item in job.artifacts:
@@ -291,16 +296,23 @@ def _can_be_shown(item: Artifact) -> bool:
     return item.media_type in PICTURES and item.size_bytes <= MAX_READ_BYTES
 
 
+def _section(report: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of a report; empty where it was not asked for."""
+    return report.get(name) or {}
+
+
+def _scores(axes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"name": name, "score": axis["score"]} for name, axis in axes.items()]
+
+
 def _of_report(job: Job, report: dict[str, Any]) -> dict[str, Any]:
-    quality: dict[str, Any] = report.get("quality") or {}
-    axes = cast("dict[str, dict[str, Any]]", quality.get("axes") or {})
-    layout: dict[str, Any] = report.get("layout") or {}
+    quality, layout = _section(report, "quality"), _section(report, "layout")
     return {
         "title": report.get("title"),
         "url": report.get("finalUrl") or report.get("url"),
         "score": quality.get("overallScore"),
         "grade": quality.get("grade"),
-        "axes": [{"name": name, "score": axis["score"]} for name, axis in axes.items()],
+        "axes": _scores(_section(quality, "axes")),
         "palette": _palette(report),
         "picture": _picture(job, layout.get("screenshot") or ""),
     }

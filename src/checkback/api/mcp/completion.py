@@ -57,15 +57,12 @@ class Completions:
             return NOTHING
         typed = argument.value.lower()
         if ref.uri == KIND_TEMPLATE and argument.name == "name":
-            return _completion(
-                [kind.name for kind in registry.all_kinds() if kind.name.startswith(typed)]
-            )
+            return _kind_names(typed)
         if ref.uri not in JOB_TEMPLATES:
             return NOTHING
-        given = (context.arguments if context is not None else None) or {}
         try:
             await self._tool_context.ready()
-            return await self._of_job(ref.uri, argument.name, typed, given.get("job_id", ""))
+            return await self._of_job(ref.uri, argument.name, typed, _job_id(context))
         except (NotFound, InvalidInput):
             return NOTHING
         except CheckbackError as error:
@@ -81,23 +78,33 @@ class Completions:
         return NOTHING
 
     async def _jobs(self, caller: Caller, typed: str) -> Completion:
-        found: list[str] = []
+        ids: list[str] = []
         cursor: str | None = None
         for _ in range(SCAN_LIMIT // MAX_PAGE):
             page = await self._service.list(caller, limit=MAX_PAGE, cursor=cursor)
-            found += [job.id for job in page.jobs if job.id.startswith(typed)]
+            ids += [job.id for job in page.jobs if job.id.startswith(typed)]
             cursor = page.cursor
-            if cursor is None or len(found) > MAX_VALUES:
+            if cursor is None or len(ids) > MAX_VALUES:
                 break
         return Completion(
-            values=found[:MAX_VALUES],
-            total=len(found) if cursor is None else None,
-            has_more=cursor is not None or len(found) > MAX_VALUES,
+            values=ids[:MAX_VALUES],
+            total=len(ids) if cursor is None else None,
+            has_more=cursor is not None or len(ids) > MAX_VALUES,
         )
 
     async def _artifacts(self, caller: Caller, job_id: str, typed: str) -> Completion:
         job = await self._service.get(caller, job_id)
         return _completion([item.id for item in job.artifacts if item.id.startswith(typed)])
+
+
+def _job_id(context: CompletionContext | None) -> str:
+    """The job that was chosen before, for what is completed after it."""
+    arguments = context.arguments if context is not None else None
+    return (arguments or {}).get("job_id", "")
+
+
+def _kind_names(typed: str) -> Completion:
+    return _completion([kind.name for kind in registry.all_kinds() if kind.name.startswith(typed)])
 
 
 def _completion(values: list[str]) -> Completion:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 JOBS_ON_A_PAGE = 50
 MAX_PAGES = 10
 """Many clients read all pages at once; older jobs are found with the tool that lists jobs."""
+LATER_PAGES = frozenset(map(str, range(2, MAX_PAGES + 1)))
 
 Listed = tuple[tuple[str, str], ...]
 """URIs and names of the newest jobs: a change of these changes a client's list."""
@@ -95,12 +96,11 @@ class JobListing:
 
 def job_resource(job: Job) -> Resource:
     """A job as it is listed."""
-    changed = job.finished_at or job.started_at or job.created_at
     return Resource(
         uri=f"job://{job.id}",
         name=f"{human.kind_name(job)}, {job.state.value}",
         mime_type=JSON_TYPE,
-        annotations=Annotations(last_modified=native.iso(changed)),
+        annotations=Annotations(last_modified=native.iso(native.changed_at(job))),
     )
 
 
@@ -109,7 +109,7 @@ def _parsed(cursor: str | None) -> tuple[int, str | None]:
     if cursor is None:
         return 1, None
     number, _, after = cursor.partition(":")
-    if not after or number not in {str(one) for one in range(2, MAX_PAGES + 1)}:
+    if not after or number not in LATER_PAGES:
         raise InvalidInput(
             "`cursor` was not returned by this list.", hint="List again without a cursor."
         )

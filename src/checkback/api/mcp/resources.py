@@ -86,8 +86,8 @@ def job_uri(uri: str) -> tuple[str, str] | None:
     """The id of the job that a URI names, and which part of the job (empty: its record); None for
     others.
     """
-    found = _JOB_URI.fullmatch(uri)
-    return (found[1], found[2] or "") if found is not None else None
+    match = _JOB_URI.fullmatch(uri)
+    return (match[1], match[2] or "") if match is not None else None
 
 
 def kind_named(uri: str) -> registry.Kind | None:

@@ -41,7 +41,7 @@ from checkback.api.mcp.tools.pdfco_tools import (
 from checkback.api.mcp.tools.reftrix_tools import KIND, ReftrixTools, reftrix_tools
 from checkback.api.mcp.tools.tool_list import Listing
 from checkback.api.mcp.tools.tool_names import Names, ToolNames
-from checkback.api.mcp.tools.toolbox import JobServer, LeftOut, Made, Toolbox
+from checkback.api.mcp.tools.toolbox import JobServer, LeftOut, Made, Toolbox, tool_of
 from checkback.api.mcp.transport.encodable import encodable
 from checkback.api.service_source import Connected, ServiceSource
 from checkback.api.signed_files import base_url as base_url_of
@@ -182,11 +182,11 @@ def _made(
     page_url: Callable[[], str] | None,
 ) -> Made:
     """The tools for the registered kinds, with texts that mention only existing tools."""
-    found, renderers = _tools(tool_context, toolsets, pdfco, page_url)
-    tools = [one.tool if isinstance(one, JobTool) else one for one in found]
+    entries, renderers = _tools(tool_context, toolsets, pdfco, page_url)
+    tools = [tool_of(one) for one in entries]
     tool_context.names.learn(tool.name for tool in tools)
     leave_out_absent(tools)
-    return found, renderers
+    return entries, renderers
 
 
 def _tools(
@@ -196,32 +196,43 @@ def _tools(
     page_url: Callable[[], str] | None,
 ) -> tuple[list[ApiTool | JobTool], dict[str, ResultRenderer]]:
     """All tools, and for each kind the function that renders its ended jobs."""
-    found: list[ApiTool | JobTool] = []
+    entries: list[ApiTool | JobTool] = []
     renderers: dict[str, ResultRenderer] = {}
-    covered = {KIND, *covered_kinds()}
-    kinds = [kind for kind in registry.all_kinds() if kind.name not in covered]
-    of_pages = [kind for kind in kinds if kind.name.startswith("page.")]
-    of_documents = [kind for kind in kinds if kind.function.__module__.startswith(DOCUMENT_MODULES)]
+    kinds = _kinds_by_toolset()
     if "pages" in toolsets:
         pages = ReftrixTools(tool_context, status_tool=_status_tool(toolsets, pdfco))
         renderers[KIND] = pages.render_result
-        found += reftrix_tools(pages, tool_context.wait_seconds)
-        found += kind_tools(tool_context, of_pages)
+        entries += reftrix_tools(pages, tool_context.wait_seconds)
+        entries += kind_tools(tool_context, kinds["pages"])
     if pdfco is not None and _has_documents(toolsets, pdfco):
         documents = PdfcoTools(tool_context, pdfco)
         renderers |= dict.fromkeys(covered_kinds(), documents.render_result)
-        found += pdfco_tools_of(documents)
-        found += kind_tools(tool_context, of_documents)
+        entries += pdfco_tools_of(documents)
+        entries += kind_tools(tool_context, kinds["documents"])
     if "lean" in toolsets:
-        found += lean_tools(tool_context, has_job_tools="jobs" in toolsets)
+        entries += lean_tools(tool_context, has_job_tools="jobs" in toolsets)
     if "jobs" in toolsets:
-        found += job_tools(tool_context)
-        found += kind_tools(
-            tool_context, [kind for kind in kinds if kind not in of_pages + of_documents]
-        )
-        found.append(card_tool(tool_context, page_url))
-        show_card(found)
-    return found, renderers
+        entries += job_tools(tool_context)
+        entries += kind_tools(tool_context, kinds["jobs"])
+        entries.append(card_tool(tool_context, page_url))
+        show_card(entries)
+    return entries, renderers
+
+
+def _kinds_by_toolset() -> dict[str, list[registry.Kind]]:
+    """The kinds that have no tool written for them, by the toolset that they belong to."""
+    covered = {KIND, *covered_kinds()}
+    kinds: dict[str, list[registry.Kind]] = {"pages": [], "documents": [], "jobs": []}
+    for kind in registry.all_kinds():
+        if kind.name not in covered:
+            kinds[_toolset_of(kind)].append(kind)
+    return kinds
+
+
+def _toolset_of(kind: registry.Kind) -> str:
+    if kind.name.startswith("page."):
+        return "pages"
+    return "documents" if kind.function.__module__.startswith(DOCUMENT_MODULES) else "jobs"
 
 
 def _status_tool(toolsets: Collection[str], pdfco: PdfcoSetting | None) -> str | None:

@@ -165,8 +165,8 @@ class Subscriptions:
             subscriptions = _subscriptions(connection)
             subscriptions.check_room(params.uri)
             caller = await self._caller()
-            found = await self._find(caller, params.uri)
-            if found is None:
+            resource = await self._find(caller, params.uri)
+            if resource is None:
                 raise resource_not_found(params.uri)
 
             async def send(_: ServerEvent) -> None:
@@ -179,7 +179,7 @@ class Subscriptions:
                 ended = self._service.quotas.open_stream(caller)
             except CheckbackError as error:
                 raise _refusal(error) from None
-            subscriptions.add(params.uri, partial(self._follow, caller, found, send), ended)
+            subscriptions.add(params.uri, partial(self._follow, caller, resource, send), ended)
             return EmptyResult()
 
     async def _unsubscribe(
@@ -196,11 +196,11 @@ class Subscriptions:
         """
         meta: Any = {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
         with bind_request_context(ctx), self._counted():
-            honoured, streams = await self._honoured(ctx, params.notifications, meta)
+            honored, streams = await self._honored(ctx, params.notifications, meta)
             await ctx.session.send_notification(
                 SubscriptionsAcknowledgedNotification(
                     params=SubscriptionsAcknowledgedNotificationParams(
-                        notifications=SubscriptionFilter.model_validate(honoured), _meta=meta
+                        notifications=SubscriptionFilter.model_validate(honored), _meta=meta
                     )
                 ),
                 related_request_id=ctx.request_id,
@@ -234,34 +234,35 @@ class Subscriptions:
             if not self._open[owner]:
                 del self._open[owner]
 
-    async def _honoured(
+    async def _honored(
         self, ctx: RequestContext, wanted: SubscriptionFilter, meta: Any
     ) -> tuple[dict[str, Any], list[Stream]]:
         """Which of these subscriptions the client gets, and the streams that send them. The current
         state is read before the acknowledgement, so that no later change is missed.
         """
         send = _sender(ctx, meta)
-        honoured: dict[str, Any] = {}
+        honored: dict[str, Any] = {}
         streams: list[Stream] = []
         if wanted.tools_list_changed and self._tool_changes is not None:
-            honoured["toolsListChanged"] = True
+            honored["toolsListChanged"] = True
             streams.append(partial(self._tool_changes.follow, self._tool_changes.count, send))
         if "taskIds" in (wanted.model_extra or {}):
             caller = await self._caller()
             task_ids = await self._tasks.listened(ctx, caller, wanted)
-            honoured["taskIds"] = task_ids
-            streams += [partial(self._tasks.follow, ctx, caller, one, meta) for one in task_ids]
+            honored["taskIds"] = task_ids
+            for task_id in task_ids:
+                streams.append(partial(self._tasks.follow, ctx, caller, task_id, meta))
         if wanted.resource_subscriptions:
             caller = await self._caller()
             found = await self._resources(caller, wanted.resource_subscriptions)
-            honoured["resourceSubscriptions"] = [one.uri for one in found]
+            honored["resourceSubscriptions"] = [one.uri for one in found]
             streams += [partial(self._follow, caller, one, send) for one in found]
         if wanted.resources_list_changed:
-            honoured["resourcesListChanged"] = True
+            honored["resourcesListChanged"] = True
             caller = await self._caller()
             before = await self._listed(caller)
             streams.append(partial(self._follow_list, caller, before, send))
-        return honoured, streams
+        return honored, streams
 
     async def _resources(self, caller: Caller, uris: list[str]) -> list[Followed]:
         if len(uris) > MAX_SUBSCRIPTIONS:
@@ -289,21 +290,21 @@ class Subscriptions:
             return True
         return kind_named(uri) is not None
 
-    async def _follow(self, caller: Caller, found: Followed, send: Send) -> None:
+    async def _follow(self, caller: Caller, resource: Followed, send: Send) -> None:
         """Send an event each time this resource has changed, until the job is deleted."""
-        if found.job is None:
+        if resource.job is None:
             await asyncio.Event().wait()
             return
-        before = _shown(found.part, found.job)
+        before = _shown(resource.part, resource.job)
         while True:
             try:
                 async with aclosing(
-                    self._service.watch(caller, found.job.id, past_end=True)
+                    self._service.watch(caller, resource.job.id, past_end=True)
                 ) as watch:
                     async for job in watch:
-                        if (shown := _shown(found.part, job)) != before:
+                        if (shown := _shown(resource.part, job)) != before:
                             before = shown
-                            await send(ResourceUpdated(found.uri))
+                            await send(ResourceUpdated(resource.uri))
             except NotFound:
                 return
             except EngineUnavailable:
@@ -370,11 +371,11 @@ def _connection(ctx: RequestContext) -> Connection:
 
 def _subscriptions(connection: Connection) -> SessionSubscriptions:
     """The subscriptions of a session, created at first use; they end with it."""
-    found = connection.state.get(STATE_KEY)
-    if found is None:
-        found = connection.state[STATE_KEY] = SessionSubscriptions()
-        connection.exit_stack.callback(found.end)
-    return found
+    subscriptions = connection.state.get(STATE_KEY)
+    if subscriptions is None:
+        subscriptions = connection.state[STATE_KEY] = SessionSubscriptions()
+        connection.exit_stack.callback(subscriptions.end)
+    return subscriptions
 
 
 def _refusal(error: CheckbackError) -> MCPError:

@@ -30,7 +30,6 @@ from mcp_types import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     CallToolRequestParams,
-    CallToolResult,
     Notification,
     NotificationParams,
     RequestParams,
@@ -40,8 +39,9 @@ from mcp_types.jsonrpc import HEADER_MISMATCH, MISSING_REQUIRED_CLIENT_CAPABILIT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, Field
 
-from checkback.api.mcp.tools.context import JobTool, ResultRenderer, ToolContext
+from checkback.api.mcp.tools.context import JobTool, ResultRenderer, ToolContext, call_result
 from checkback.api.mcp.tools.list_changed import ToolListChanges
+from checkback.api.mcp.tools.tool_list import speaks_tasks
 from checkback.core.clean_text import clean_json
 from checkback.core.error_text import quoted
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound
@@ -132,13 +132,7 @@ class Tasks(ServerExtension):
         """
         if tool not in self._tools:
             return False
-        request = context.request_context
-        speaks = (
-            request is not None
-            and request.protocol_version in MODERN
-            and context.client_extension_settings(self.identifier) is not None
-        )
-        return speaks or tool in self._task_only
+        return speaks_tasks(context) or tool in self._task_only
 
     async def intercept_tool_call(
         self, params: CallToolRequestParams, context: Context, call_next: ToolCallContinuation
@@ -146,12 +140,7 @@ class Tasks(ServerExtension):
         tool = self._tools.get(params.name)
         if tool is None:
             return await call_next()
-        request = context.request_context
-        if (
-            request is None
-            or request.protocol_version not in MODERN
-            or context.client_extension_settings(self.identifier) is None
-        ):
+        if not speaks_tasks(context):
             if params.name in self._task_only:
                 raise _missing_capability()
             return await call_next()
@@ -186,14 +175,14 @@ class Tasks(ServerExtension):
         """
         if read_client_extension_settings(ctx, self.identifier) is None:
             return []
-        given: Any = (asked.model_extra or {}).get("taskIds") or []
-        if not isinstance(given, list) or len(given) > MAX_LISTENED:  # pyright: ignore[reportUnknownArgumentType]
+        task_ids: Any = (asked.model_extra or {}).get("taskIds") or []
+        if not isinstance(task_ids, list) or len(task_ids) > MAX_LISTENED:  # pyright: ignore[reportUnknownArgumentType]
             raise MCPError(
                 code=INVALID_PARAMS,
                 message=f"`taskIds` must be a list of at most {MAX_LISTENED} ids.",
             )
         wanted: dict[str, None] = {}
-        for task_id in given:  # pyright: ignore[reportUnknownVariableType]
+        for task_id in task_ids:  # pyright: ignore[reportUnknownVariableType]
             try:
                 wanted[(await self._service.get(caller, str(task_id))).id] = None  # pyright: ignore[reportUnknownArgumentType]
             except (NotFound, InvalidInput):
@@ -232,21 +221,17 @@ class Tasks(ServerExtension):
                 fields["result"] = await self._result(caller, job)
                 await self._service.mark_read(job)
             case mcp_tasks.FAILED:
-                words = job.failure.message if job.failure is not None else "The job was lost."
-                fields["error"] = {"code": INTERNAL_ERROR, "message": words}
+                message = job.failure.message if job.failure is not None else "The job was lost."
+                fields["error"] = {"code": INTERNAL_ERROR, "message": message}
             case _:
                 pass
         return fields
 
     async def _result(self, caller: Caller, job: Job) -> dict[str, Any]:
-        result = await self._renderer_of(job)(caller, job)
-        found = result.to_mcp_result()
-        if not isinstance(found, CallToolResult):
-            content, structured = found if isinstance(found, tuple) else (found, None)
-            found = CallToolResult(content=list(content), structured_content=structured)
+        result = call_result(await self._renderer_of(job)(caller, job))
         if job.state is State.FAILED:
-            found = found.model_copy(update={"is_error": True})
-        return clean_json(found.model_dump(by_alias=True, mode="json", exclude_none=True))
+            result = result.model_copy(update={"is_error": True})
+        return clean_json(result.model_dump(by_alias=True, mode="json", exclude_none=True))
 
     async def _fields(self, job: Job) -> dict[str, Any]:
         now = datetime.now(UTC)

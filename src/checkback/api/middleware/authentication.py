@@ -16,7 +16,7 @@ from checkback.api.error_responses import send_json
 from checkback.api.middleware.request_id import named
 from checkback.api.operations import HeadersTooLarge
 from checkback.core.errors import CheckbackError, Forbidden, QuotaExceeded, Unauthorized
-from checkback.core.request_ids import request_id
+from checkback.core.request_ids import resolve_request_id
 from checkback.dialects import native
 from checkback.security.auth.authenticator import Authenticator, GuessLimit
 from checkback.security.auth.callers import (
@@ -97,13 +97,16 @@ class AuthenticationMiddleware:
         try:
             if cookie is None:
                 return self._authenticator.caller(token)
-            if scope["method"] not in ("GET", "HEAD") and comes_from_elsewhere(scope):
-                raise Forbidden("Pages of other sites may not change anything on this server.")
-            return self._authenticator.session(cookie, user_of_client(scope))
+            return self._session_caller(scope, cookie)
         except Unauthorized:
             if token or cookie:
                 self._guesses.failed(client_of(scope))
             raise
+
+    def _session_caller(self, scope: Scope, cookie: str) -> Caller:
+        if scope["method"] not in ("GET", "HEAD") and comes_from_elsewhere(scope):
+            raise Forbidden("Pages of other sites may not change anything on this server.")
+        return self._authenticator.session(cookie, user_of_client(scope))
 
 
 class RequireCaller:
@@ -185,7 +188,7 @@ def session_cookie(scope: Scope) -> str | None:
 
 async def refuse(error: CheckbackError, scope: Scope, send: Send) -> None:
     """Answer with an error in our own format, without reading the request."""
-    body = native.error(error, request_id(header(scope, "x-request-id")))
+    body = native.error(error, resolve_request_id(header(scope, "x-request-id")))
     await send_json(send, error.http_status, body, _error_headers(error))
 
 

@@ -44,6 +44,14 @@ def _is_event_stream(header: tuple[bytes, bytes]) -> bool:
     return name.lower() == b"content-type" and value.startswith(EVENT_STREAM)
 
 
+def _known_method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in METHODS else OTHER
+
+
+def _is_recorded(scope: Scope) -> bool:
+    return recording.is_recording() and scope["path"] not in UNRECORDED
+
+
 class Instrumentation:
     """Pure ASGI middleware. ``fixed`` are paths that our routers do not serve."""
 
@@ -55,17 +63,17 @@ class Instrumentation:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        method = scope["method"] if scope["method"] in METHODS else OTHER
+        method = _known_method(scope)
         watcher = _ResponseWatcher(send)
         began = time.perf_counter()
         # Each connection has one context for all its requests.
         request_ids.current.set(None)
         try:
-            if not recording.is_recording() or scope["path"] in UNRECORDED:
+            if _is_recorded(scope):
+                await self._record(method, watcher, scope, receive)
+            else:
                 trace_context.current.set(_trace_of(scope))
                 await self._app(scope, receive, watcher.send)
-            else:
-                await self._record(method, watcher, scope, receive)
         finally:
             seconds = None if watcher.is_stream else time.perf_counter() - began
             measures.answered(self._route(scope), method, watcher.status, seconds)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from starlette.types import Message, Scope, Send
 
-from checkback.core.request_ids import request_id
+from checkback.core.request_ids import resolve_request_id
 
 HEADER = b"x-request-id"
 
@@ -19,8 +19,8 @@ def named(scope: Scope, send: Send) -> Send:
     here.
     """
     others = [(name, value) for name, value in scope["headers"] if name != HEADER]
-    given = next((value for name, value in scope["headers"] if name == HEADER), b"")
-    line = (HEADER, request_id(given.decode("latin-1")).encode())
+    sent = next((value for name, value in scope["headers"] if name == HEADER), b"")
+    line = (HEADER, resolve_request_id(sent.decode("latin-1")).encode())
     scope["headers"] = [*others, line]
 
     async def tagged(message: Message) -> None:

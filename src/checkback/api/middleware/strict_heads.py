@@ -31,10 +31,7 @@ class StrictBuffer(ReceiveBuffer):
         if lines is None:
             return None
         self._check_line_ends()
-        names = {bytes(line.partition(b":")[0]).lower() for line in lines[1:]}
-        if b"transfer-encoding" in names and (
-            b"content-length" in names or lines[0].endswith(b"HTTP/1.0")
-        ):
+        if _has_two_lengths(lines):
             raise h11.LocalProtocolError("both a Content-Length and a Transfer-Encoding")
         return lines
 
@@ -45,3 +42,10 @@ class StrictBuffer(ReceiveBuffer):
             raise h11.LocalProtocolError("a line does not end with CR LF")
         if b"\n " in raw or b"\n\t" in raw:
             raise h11.LocalProtocolError("a header field is folded")
+
+
+def _has_two_lengths(lines: list[bytearray]) -> bool:
+    """Whether a head says twice where its body ends; HTTP/1.0 knows one way to say it."""
+    names = {bytes(line.partition(b":")[0]).lower() for line in lines[1:]}
+    is_chunked = b"transfer-encoding" in names
+    return is_chunked and (b"content-length" in names or lines[0].endswith(b"HTTP/1.0"))

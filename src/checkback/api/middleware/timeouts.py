@@ -18,7 +18,7 @@ from checkback.api.error_responses import send_json
 from checkback.api.middleware.authentication import header
 from checkback.api.middleware.strict_heads import StrictBuffer
 from checkback.api.operations import RequestTooSlow
-from checkback.core.request_ids import request_id
+from checkback.core.request_ids import resolve_request_id
 from checkback.dialects import native
 
 HEAD_SECONDS = 10.0
@@ -139,7 +139,7 @@ class _Body:
             await self._give_up()
             return {"type": "http.disconnect"}
         self._came += len(message.get("body", b""))
-        self._whole = message["type"] != "http.request" or not message.get("more_body", False)
+        self._whole = not _has_more(message)
         return message
 
     async def send(self, message: Message) -> None:
@@ -153,11 +153,16 @@ class _Body:
         self._gave_up = True
         if self._answered:
             return
-        identity = request_id(header(self._scope, "x-request-id"))
-        lines = [(b"connection", b"close"), (b"x-request-id", identity.encode())]
-        await send_json(self._send, 408, native.error(RequestTooSlow(), identity), lines)
+        request_id = resolve_request_id(header(self._scope, "x-request-id"))
+        lines = [(b"connection", b"close"), (b"x-request-id", request_id.encode())]
+        await send_json(self._send, 408, native.error(RequestTooSlow(), request_id), lines)
 
 
 def _is_stream(start: Message) -> bool:
     headers: dict[bytes, bytes] = dict(start.get("headers", ()))
     return headers.get(b"content-type", b"").startswith(b"text/event-stream")
+
+
+def _has_more(message: Message) -> bool:
+    """Whether another piece of the body follows."""
+    return message["type"] == "http.request" and message.get("more_body", False)

@@ -33,7 +33,7 @@ from checkback.api.signed_files import FileLinks, base_url, save, valid_until
 from checkback.core import heavy
 from checkback.core.errors import CheckbackError, InvalidInput, NotFound, TooLarge
 from checkback.core.job import Job
-from checkback.core.request_ids import request_id
+from checkback.core.request_ids import resolve_request_id
 from checkback.core.states import State
 from checkback.dialects import native
 from checkback.dialects.pdfco import responses as pdfco
@@ -99,9 +99,7 @@ class PdfcoApi:
 
     async def submit(self, call: PdfcoCall, endpoint: Endpoint) -> Response:
         """Start a job; with ``async: false`` wait at most 25 seconds for its end."""
-        # A key of PDF.co for this one job; our own tokens are never sent there.
-        key = call.parameters.get("api_key")
-        key = key if isinstance(key, str) and key and not self._is_own_token(key) else None
+        key = self._remote_key(call.parameters)
         done = await call.jobs.submit(
             call.caller, endpoint, call.parameters, request_id=call.request_id, api_key=key
         )
@@ -120,14 +118,19 @@ class PdfcoApi:
         _, answer = await call.jobs.check(call.caller, call.text("jobid"), force=force)
         return _json(answer)
 
+    def _remote_key(self, parameters: Parameters) -> str | None:
+        """A key of PDF.co for this one job; our own tokens are never sent there."""
+        key = parameters.get("api_key")
+        if not isinstance(key, str) or not key or self._is_own_token(key):
+            return None
+        return key
+
     async def upload(self, call: PdfcoCall) -> Response:
         """Upload a file from a multipart form."""
         file: Any = call.parameters.get("file")
         if not isinstance(file, UploadFile):
             raise InvalidInput("The form has no file in a part named `file`.")
-        name = call.parameters.get("name")
-        wanted = name if isinstance(name, str) and name else file.filename or "file"
-        writer = self._service.uploads.begin(call.caller, wanted)
+        writer = self._service.uploads.begin(call.caller, _upload_name(call, file))
         return self._uploaded(call, await save(writer, _pieces(file)))
 
     async def upload_base64(self, call: PdfcoCall) -> Response:
@@ -218,14 +221,14 @@ class PdfcoApi:
         return [Route(f"{prefix}/{path}", answer, methods=list(methods)) for prefix in ("/v1", "")]
 
     async def _answer(self, request: Request, handler: Handler, limit: int) -> Response:
-        identity = request_id(request.headers.get("x-request-id"))
+        request_id = resolve_request_id(request.headers.get("x-request-id"))
         try:
             caller = caller_of(request.scope)
             refuse_other_pages(request.scope)
             links = FileLinks(self._service.links, base_url(request))
             async with _read_parameters(request, limit) as parameters:
                 jobs = PdfcoJobs(self._service, links)
-                return await handler(PdfcoCall(request, caller, identity, parameters, jobs))
+                return await handler(PdfcoCall(request, caller, request_id, parameters, jobs))
         except _Answered as answered:
             return _json(answered.answer, answered.number)
         except ClientDisconnect:
@@ -237,7 +240,7 @@ class PdfcoApi:
                 response.headers["retry-after"] = str(after)
             return response
         except Exception as error:
-            masked = mask_unexpected(error, identity, production=self._production)
+            masked = mask_unexpected(error, request_id, production=self._production)
             return _json(pdfco.error(500, f"{masked.message} {masked.hint}"), 500)
 
 
@@ -265,10 +268,10 @@ class _read_parameters:
         body = await _read_body(self._request, self._limit)
         if not body.strip():
             return parameters
-        found = await heavy.run(strict_json.parse, body, light=len(body) <= heavy.SMALL_BYTES)
-        if not isinstance(found, dict):
+        fields = await heavy.run(strict_json.parse, body, light=len(body) <= heavy.SMALL_BYTES)
+        if not isinstance(fields, dict):
             raise InvalidInput("The body is not a JSON object.")
-        return parameters | lowered(cast("Parameters", found))
+        return parameters | lowered(cast("Parameters", fields))
 
     async def _read_form(self) -> FormData:
         limited = Request(self._request.scope, _Limited(self._request, MAX_UPLOAD_BYTES).receive)
@@ -320,6 +323,13 @@ async def _read_body(request: Request, limit: int) -> bytes:
     return await read_body(request, limit, check=check)
 
 
+def _upload_name(call: PdfcoCall, file: UploadFile) -> str:
+    name = call.parameters.get("name")
+    if isinstance(name, str) and name:
+        return name
+    return file.filename or "file"
+
+
 async def _decoded(text: str) -> AsyncIterator[bytes]:
     """The decoded bytes in pieces: decoding everything at once would block all other requests.
     Raises InvalidInput.
@@ -327,13 +337,17 @@ async def _decoded(text: str) -> AsyncIterator[bytes]:
     for start in range(0, len(text), BASE64_PIECE):
         piece = text[start : start + BASE64_PIECE]
         is_last = start + BASE64_PIECE >= len(text)
-        try:
-            if "=" in piece and not is_last:
-                raise ValueError
-            yield base64.b64decode(piece, validate=True)
-        except ValueError:
-            raise InvalidInput("`file` must be valid base64.") from None
+        yield _decode_piece(piece, is_last=is_last)
         await asyncio.sleep(0)
+
+
+def _decode_piece(piece: str, *, is_last: bool) -> bytes:
+    try:
+        if "=" in piece and not is_last:
+            raise ValueError
+        return base64.b64decode(piece, validate=True)
+    except ValueError:
+        raise InvalidInput("`file` must be valid base64.") from None
 
 
 def _md5(path: Path) -> str:

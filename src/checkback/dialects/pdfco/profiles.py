@@ -41,10 +41,10 @@ def parse_profiles(profiles: Any) -> Fields:
     if not text:
         return {}
     for candidate in (text, f"{{{text}}}"):
-        found = _read(candidate)
-        if isinstance(found, dict):
+        options = _read(candidate)
+        if isinstance(options, dict):
             return _flattened(
-                {str(name): value for name, value in cast("dict[Any, Any]", found).items()}
+                {str(name): value for name, value in cast("dict[Any, Any]", options).items()}
             )
     raise InvalidProfiles
 

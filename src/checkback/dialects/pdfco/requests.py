@@ -179,23 +179,32 @@ def arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Fields:
     Empty texts and nulls mean "not given". Raises InvalidInput if the source is missing, or a value
     has the wrong type.
     """
-    args: Fields = dict(endpoint.fixed)
-    for name, argument in endpoint.arguments.items():
-        value = parameters.get(name)
-        if value is None or value == "":
-            continue
-        args[argument] = _CONVERT.get(argument, _as_given)(name, value)
-    args |= _source_arguments(endpoint, parameters.get(endpoint.required))
+    args: Fields = {**endpoint.fixed, **_given_arguments(endpoint, parameters)}
+    args |= _source_arguments(endpoint, _required_text(endpoint, parameters))
     if endpoint.kind == "pdf.edit":
         _add_legacy_lists(args)
-        if "images" in args:
-            args["images"] = [_with_direct_url(image) for image in args["images"]]
+        _use_direct_urls(args)
     return args
 
 
-def _source_arguments(endpoint: Endpoint, source: object) -> Fields:
+def _given_arguments(endpoint: Endpoint, parameters: Mapping[str, Any]) -> Fields:
+    """The parameters that have a value, as our arguments."""
+    args: Fields = {}
+    for name, argument in endpoint.arguments.items():
+        value = parameters.get(name)
+        if value is not None and value != "":
+            args[argument] = _CONVERT.get(argument, _as_given)(name, value)
+    return args
+
+
+def _required_text(endpoint: Endpoint, parameters: Mapping[str, Any]) -> str:
+    source = parameters.get(endpoint.required)
     if not isinstance(source, str) or not source.strip():
         raise InvalidInput(f"`{endpoint.required}` is required.")
+    return source
+
+
+def _source_arguments(endpoint: Endpoint, source: str) -> Fields:
     if endpoint.required == "html":
         return {"html": source}
     if endpoint.kind in MANY_SOURCES:
@@ -212,9 +221,7 @@ def source_url(text: str) -> str:
     """A source as clients write it, as a URL: with a scheme, without ``cache:``, a direct
     download.
     """
-    url = text.strip()
-    if url.lower().startswith("cache:"):
-        url = url[len("cache:") :]
+    url = re.sub(r"\Acache:", "", text.strip(), flags=re.IGNORECASE)
     if url.lower().startswith("filetoken:"):
         raise InvalidInput(
             "A filetoken: URL names a file in PDF.co's own storage, which this server cannot "
@@ -226,10 +233,15 @@ def source_url(text: str) -> str:
     if drive := _DRIVE.match(url):
         return f"https://drive.google.com/uc?export=download&id={drive[1]}"
     if re.match(r"https://(www\.)?dropbox\.com/", url, re.IGNORECASE):
-        parts = urlsplit(url)
-        rest = [f"{key}={value[0]}" for key, value in parse_qs(parts.query).items() if key != "dl"]
-        return parts._replace(query="&".join([*rest, "dl=1"])).geturl()
+        return _dropbox_download(url)
     return url
+
+
+def _dropbox_download(url: str) -> str:
+    """A link to a page of Dropbox's, as one to the file itself."""
+    parts = urlsplit(url)
+    rest = [f"{key}={value[0]}" for key, value in parse_qs(parts.query).items() if key != "dl"]
+    return parts._replace(query="&".join([*rest, "dl=1"])).geturl()
 
 
 def flag(name: str, value: Any) -> bool:
@@ -315,6 +327,11 @@ _CONVERT: dict[str, Callable[[str, Any], Any]] = {
     "resolution_dpi": _as_number,
     "expiration": _as_minutes,
 }  # fmt: skip
+
+
+def _use_direct_urls(args: Fields) -> None:
+    if "images" in args:
+        args["images"] = [_with_direct_url(image) for image in args["images"]]
 
 
 def _add_legacy_lists(args: Fields) -> None:

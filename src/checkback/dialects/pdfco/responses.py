@@ -170,17 +170,16 @@ def check(job: Job, *, links: Mapping[str, JSON], valid_till: datetime, duration
     job_status = status(job)
     answer: Fields = {"status": job_status, "jobId": job.id, "remainingCredits": 0}
     if job_status == WORKING:
-        answer |= {"progress": job.progress, "phase": job.phase}
-        # A job that runs at PDF.co says what the checks there have cost so far.
-        if job.message and job.kind in REMOTE_KINDS:
-            answer["message"] = job.message
-        return answer
+        return answer | _progress(job)
     answer |= {"credits": 0, "duration": duration_ms, **_job_duration(job)}
     if job_status != SUCCESS:
         return answer | _failure(job, job_status)
     answer |= {"message": "Success", **links, "outputLinkValidTill": moment(valid_till)}
-    optional = {"pageCount": page_count(job), "body": _result(job).get("body")}
-    return answer | {name: value for name, value in optional.items() if value is not None}
+    return answer | _known({"pageCount": page_count(job), "body": _result(job).get("body")})
+
+
+def _known(optional: Fields) -> Fields:
+    return {name: value for name, value in optional.items() if value is not None}
 
 
 def _job_duration(job: Job) -> Fields:
@@ -221,6 +220,14 @@ def refusal(problem: CheckbackError) -> tuple[int, Fields]:
     return number, error(number, f"{problem.message} {problem.hint}".strip())
 
 
+def _progress(job: Job) -> Fields:
+    progress: Fields = {"progress": job.progress, "phase": job.phase}
+    # A job that runs at PDF.co says what the checks there have cost so far.
+    if job.message and job.kind in REMOTE_KINDS:
+        progress["message"] = job.message
+    return progress
+
+
 def failure_answer(job: Job) -> tuple[int, Fields]:
     """HTTP status and answer to a submission with ``async: false`` whose job did not complete."""
     if job.failure is None or not job.state.is_final:
@@ -237,8 +244,8 @@ def moment(value: datetime) -> str:
     return value.isoformat(timespec="microseconds")
 
 
-def _failure(job: Job, found: str) -> Fields:
-    if found == ABORTED:
+def _failure(job: Job, job_status: str) -> Fields:
+    if job_status == ABORTED:
         return {"message": _sentence(job) or "The job was aborted."}
     code = job.failure.code if job.failure is not None else ""
     return {"message": _sentence(job) or "The job failed.", "errorCode": number_of(code)}

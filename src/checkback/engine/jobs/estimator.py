@@ -19,17 +19,28 @@ BACKLOG_SECONDS = 1.0
 class Estimator:
     """The outlook of any job, and what was read for it a moment ago."""
 
-    def __init__(self, queues: JobStore) -> None:
+    def __init__(
+        self,
+        queues: JobStore,
+        *,
+        runs_seconds: float = ESTIMATE_SECONDS,
+        backlog_seconds: float = BACKLOG_SECONDS,
+    ) -> None:
+        """How long jobs took is read again when it is older than ``runs_seconds``, what waits in a
+        queue when it is older than ``backlog_seconds``.
+        """
         self._queues = queues
+        self._runs_seconds = runs_seconds
+        self._backlog_seconds = backlog_seconds
         self._estimates: dict[str, tuple[float, list[estimates.KindRun]]] = {}
         self._backlogs: dict[str, tuple[float, estimates.Backlog]] = {}
 
     async def runs(self, kind: str) -> list[estimates.KindRun]:
-        """How long the last completed runs of a kind took, newest first; up to ``ESTIMATE_SECONDS``
-        old.
+        """How long the last completed runs of a kind took, newest first; read a
+        moment ago.
         """
         read_at, runs = self._estimates.get(kind, (-math.inf, []))
-        if time.monotonic() - read_at > ESTIMATE_SECONDS:
+        if time.monotonic() - read_at > self._runs_seconds:
             runs = await self._queues.runs(kind)
             self._estimates[kind] = (time.monotonic(), runs)
         return runs
@@ -37,8 +48,7 @@ class Estimator:
     async def of(self, job: Job) -> estimates.Estimate:
         """A job's position in its queue and how long it will take, where that is known.
 
-        How long the last jobs of a kind took is read again every ``ESTIMATE_SECONDS`` at most, what
-        waits in a queue every ``BACKLOG_SECONDS``, or for a job that is newer than that.
+        What waits in a queue is read again, too, for a job that is newer than the last reading.
         """
         if job.state.is_final:
             return estimates.NO_ESTIMATE
@@ -58,7 +68,7 @@ class Estimator:
             return None  # what waits before it need not be looked at
         read_at, backlog = self._backlogs.get(job.queue, (-math.inf, None))
         place = None if backlog is None else backlog.position(job.id)
-        if backlog is None or place is None or time.monotonic() - read_at > BACKLOG_SECONDS:
+        if backlog is None or place is None or time.monotonic() - read_at > self._backlog_seconds:
             backlog = await self._queues.backlog(job.queue)
             self._backlogs[job.queue] = (time.monotonic(), backlog)
             place = backlog.position(job.id)

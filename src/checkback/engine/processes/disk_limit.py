@@ -49,6 +49,8 @@ class Ledger:
     #: What one job may take while it runs, and what the results of one owner may; 0 means no limit.
     job_bytes: int = 0
     owner_bytes: int = 0
+    #: How many files one job may make while it runs.
+    job_files: int = MAX_FILES
     #: Kept results, as they were last measured, with those that came since.
     _kept: Counter[str] = field(default_factory=Counter[str])
     _running: list[Share] = field(default_factory=list["Share"])
@@ -99,10 +101,11 @@ class Share:
 
     def problem(self, taken: DiskUse) -> Failure | None:
         """Why the job must end, if it must."""
-        if taken.is_too_deep or taken.files > MAX_FILES:
+        if taken.is_too_deep or taken.files > self.ledger.job_files:
             return Failure(
                 FailureCode.TOO_LARGE,
-                f"The job made more than {MAX_FILES} files, or folders more than {MAX_DEPTH} levels deep.",
+                f"The job made more than {self.ledger.job_files} files, or folders more than "
+                f"{MAX_DEPTH} levels deep.",
                 hint="Give it less to do.",
             )
         most = self.ledger.job_bytes
@@ -142,23 +145,26 @@ async def watch(pid: int, folder: Path, share: Share) -> Failure:
     while True:
         await asyncio.sleep(SCAN_SECONDS)
         looks += 1
-        taken = await asyncio.to_thread(_look, pid, folder, looks % HIDDEN_EVERY == 0)
+        with_hidden = looks % HIDDEN_EVERY == 0
+        taken = await asyncio.to_thread(_look, pid, folder, with_hidden, share.ledger.job_files)
         if (problem := share.problem(taken)) is not None:
             return problem
 
 
-def _look(pid: int, folder: Path, with_hidden: bool) -> DiskUse:
-    taken = measure(folder)
+def _look(pid: int, folder: Path, with_hidden: bool, max_files: int) -> DiskUse:
+    taken = measure(folder, max_files)
     if with_hidden:
         taken.total += nameless_bytes((pid, *tree.descendants(pid)))
     return taken
 
 
-def measure(folder: Path) -> DiskUse:
-    """What the files below a folder take, however a hostile job has made it."""
+def measure(folder: Path, max_files: int = MAX_FILES) -> DiskUse:
+    """What the files below a folder take, however a hostile job has made it. Little more than
+    ``max_files`` files are looked at.
+    """
     taken = DiskUse()
     left = [_Folder(str(folder), 0, is_outgoing=False)]
-    while left and taken.files <= MAX_FILES and not taken.is_too_deep:
+    while left and taken.files <= max_files and not taken.is_too_deep:
         current = left.pop()
         try:
             _measure_folder(current, taken, left)

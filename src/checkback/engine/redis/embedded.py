@@ -45,12 +45,21 @@ class EmbeddedValkey:
     """One data folder's Valkey. Use from the main thread: the kernel ties the server's life to that
     thread."""
 
-    def __init__(self, home: Path, *, appendfsync: str = "always", memory_mb: int = 0) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        appendfsync: str = "always",
+        memory_mb: int = 0,
+        lock_seconds: float = LOCK_SECONDS,
+    ) -> None:
+        """``lock_seconds`` is how long to wait for another server of the folder to end."""
         self.folder = home / "valkey"
         self.socket_path = socket_path(home)
         self._appendfsync = appendfsync
         #: What its data may take, in MB; 0 for no limit.
         self._memory_mb = memory_mb
+        self._lock_seconds = lock_seconds
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -148,7 +157,7 @@ class EmbeddedValkey:
         ago, say.
         """
         descriptor = os.open(self.folder / "valkey.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        ends = time.monotonic() + LOCK_SECONDS
+        ends = time.monotonic() + self._lock_seconds
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -63,14 +63,15 @@ class WorkerProcess:
         self.id = uuid.uuid4().hex
         self._closing = Closing()
         self._attempts = RunningAttempts(settings.locks.seconds, self._closing)
-        self._loops: dict[str, QueueLoop] = {}
+        #: The loop of each queue, while it works.
+        self.loops: dict[str, QueueLoop] = {}
         #: Set once jobs are being taken.
         self.ready = asyncio.Event()
 
     @property
     def restarts(self) -> int:
         """How often a loop ended unexpectedly and was started again."""
-        return sum(loop.restarts for loop in self._loops.values())
+        return sum(loop.restarts for loop in self.loops.values())
 
     def shut_down(self) -> None:
         """Take no new job, let the running ones finish within the grace, hand the rest back. Twice:
@@ -117,7 +118,7 @@ class WorkerProcess:
         heartbeat = self._make_heartbeat(engine, sweeper)
         observer = Observer(tally)
         for queue in self._settings.queues:
-            self._loops[queue] = QueueLoop(
+            self.loops[queue] = QueueLoop(
                 queue, self.id, self._settings, parts, self._attempts, observer, self._closing
             )
         background = {
@@ -142,7 +143,7 @@ class WorkerProcess:
     async def _run_loops(self) -> None:
         loops = [
             asyncio.create_task(loop.run(), name=f"queue-{queue}")
-            for queue, loop in self._loops.items()
+            for queue, loop in self.loops.items()
         ]
         try:
             await asyncio.gather(*loops)
@@ -162,7 +163,7 @@ class WorkerProcess:
             engine.folders.artifacts,
             Subjobs(engine.wire, settings.keys, jobs, settings.secret),
             SecretCipher(settings.secret),
-            Ledger(settings.job_disk_bytes, settings.owner_artifact_bytes),
+            Ledger(settings.job_disk_bytes, settings.owner_artifact_bytes, settings.job_files),
             settings.pdfco_key,
             settings.owner_store_bytes,
         )
@@ -215,8 +216,8 @@ class WorkerProcess:
         """Hear of cancels and of free slots, also after an outage of the store."""
 
         def hear(queue: str, event: str, job_id: str) -> None:
-            if event in CHANGES_OF_SLOTS and queue in self._loops:
-                self._loops[queue].look_again()
+            if event in CHANGES_OF_SLOTS and queue in self.loops:
+                self.loops[queue].look_again()
             if event == "cb:cancel":
                 self._attempts.check_cancelled(job_id)
 

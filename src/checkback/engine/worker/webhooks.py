@@ -45,8 +45,6 @@ BATCH = 50
 MAX_BATCHES = 20
 AT_ONCE_OF_OWNER = 2
 AT_ONCE = 32
-POST_SECONDS = 10.0
-"""For one delivery in all, however slowly its receiver answers."""
 CLAIM_MS = 60_000
 CLAIMED, NO_PLACE = 1, -1
 CLAIM_WEBHOOK = Script.named("claim_webhook")
@@ -65,6 +63,8 @@ class WebhookSettings:
     open: Callable[[JSON], JSON]
     #: Waits before the second try and the further ones; then it is given up.
     backoff_seconds: tuple[float, ...] = (2.0, 10.0, 60.0, 300.0)
+    #: For one delivery in all, however slowly its receiver answers.
+    post_seconds: float = 10.0
 
 
 class Webhooks:
@@ -255,21 +255,23 @@ class Webhooks:
         }
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _send, url, egress, headers, body)
+            return await loop.run_in_executor(
+                self._threads, _send, url, egress, headers, body, self._settings.post_seconds
+            )
         finally:
             await self._egress.revoke(grant)
 
 
 def _send(
-    url: str, egress: Egress, headers: Mapping[str, str], body: bytes
+    url: str, egress: Egress, headers: Mapping[str, str], body: bytes, seconds: float
 ) -> tuple[int | None, float | None]:
     try:
         with proxy_client.request(
             "POST",
             url,
             egress,
-            seconds=POST_SECONDS,
-            total_seconds=POST_SECONDS,
+            seconds=seconds,
+            total_seconds=seconds,
             headers=headers,
             body=body,
         ) as response:

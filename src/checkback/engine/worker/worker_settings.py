@@ -7,6 +7,7 @@ from pathlib import Path
 
 from checkback.engine.jobs.codec import Retention
 from checkback.engine.processes.child import ChildSettings
+from checkback.engine.processes.disk_limit import MAX_FILES
 from checkback.engine.redis.connection import RedisAddress
 from checkback.engine.redis.keys import Keys
 from checkback.engine.worker.webhooks import WebhookSettings
@@ -67,6 +68,8 @@ class WorkerSettings:
     owner_artifact_bytes: int = 0
     #: What the files of one job may take while it runs; 0 means no limit.
     job_disk_bytes: int = 0
+    #: How many files one job may make while it runs.
+    job_files: int = MAX_FILES
     #: What the jobs of one owner may take in the store; 0 means no limit.
     owner_store_bytes: int = 0
 

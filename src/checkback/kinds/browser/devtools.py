@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from playwright.async_api import CDPSession, Page
 from playwright.async_api import Error as PlaywrightError
@@ -22,6 +22,7 @@ WORLD = "checkback"
 CALL_SECONDS = 5.0
 
 Fields = dict[str, Any]
+T = TypeVar("T")
 
 
 class PageGone(Exception):
@@ -110,15 +111,18 @@ class Devtools:
         if not task.done():
             task.cancel()
             task.add_done_callback(_forget)
-            if self._gone.done():
-                raise self._gone.result()
-            raise Unanswered
+            raise self._gone.result() if self._gone.done() else Unanswered
         error = task.exception()
-        if error is not None and self._gone.done():
-            raise self._gone.result() from error
-        if error is not None and "closed" in str(error) and not self._browser_alive():
-            raise PageGone(browser=True) from error
+        if error is not None:
+            self._raise_if_gone(error)
         return task.result()
+
+    def _raise_if_gone(self, error: BaseException) -> None:
+        """Raise PageGone instead of an error that came of it."""
+        if self._gone.done():
+            raise self._gone.result() from error
+        if "closed" in str(error) and not self._browser_alive():
+            raise PageGone(browser=True) from error
 
     def _browser_alive(self) -> bool:
         browser = self._page.context.browser
@@ -140,13 +144,19 @@ class Devtools:
         """``call``, for what the page's own thread answers: one that hangs
         loses its scripts first.
         """
+        return await self._twice(lambda: self.call(method, params))
+
+    async def _twice(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Give something that the page did not answer a second chance, without the page's
+        scripts.
+        """
         try:
-            return await self.call(method, params)
+            return await work()
         except Unanswered:
             if self.scripts_stopped:
                 raise
             await self.stop_scripts()
-            return await self.call(method, params)
+            return await work()
 
     def _send(self, method: str, params: Fields) -> Awaitable[Any]:
         if self._inner is None:
@@ -162,13 +172,7 @@ class Devtools:
         A page that hangs loses its scripts, and ours gets a second chance.
         """
         expression = f"({script(name)})({json.dumps(argument)})"
-        try:
-            return await self.evaluate(expression, seconds=seconds)
-        except Unanswered:
-            if self.scripts_stopped:
-                raise
-            await self.stop_scripts()
-            return await self.evaluate(expression, seconds=seconds)
+        return await self._twice(lambda: self.evaluate(expression, seconds=seconds))
 
     async def evaluate(
         self, expression: str, *, seconds: float = CALL_SECONDS, promise: bool = False

@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,19 +83,29 @@ def find_browser(explicit: str | None = None, *, root: Path = Path("/")) -> Brow
 
 
 def _candidates(root: Path) -> list[tuple[str, Path]]:
-    candidates = [(name, root / path) for name, path in _INSTALLED]
+    """The places where a browser may be, the best first."""
+    installed = [(name, root / path) for name, path in _INSTALLED]
+    by_preference = sorted(
+        [*installed, *_on_path()], key=lambda candidate: _ORDER.index(candidate[0])
+    )
+    return [*by_preference, *_downloaded()]
+
+
+def _on_path() -> Iterator[tuple[str, Path]]:
     for name, command in _ON_PATH:
+        path = shutil.which(command)
         # A program in a snap cannot read the folders that are used here.
-        if (path := shutil.which(command)) and "snap" not in Path(path).resolve().parts:
-            candidates.append((name, Path(path)))
-    candidates.sort(key=lambda candidate: _ORDER.index(candidate[0]))
+        if path is not None and "snap" not in Path(path).resolve().parts:
+            yield name, Path(path)
+
+
+def _downloaded() -> Iterator[tuple[str, Path]]:
+    """What Playwright downloaded, of each program the newest first."""
     cache = playwright_cache()
     for name, pattern in _DOWNLOADED:
-        downloads = sorted(
-            cache.glob(pattern), key=lambda path: _revision(path, cache), reverse=True
-        )
-        candidates.extend((name, path) for path in downloads)
-    return candidates
+        paths = cache.glob(pattern)
+        for path in sorted(paths, key=lambda path: _revision(path, cache), reverse=True):
+            yield name, path
 
 
 def playwright_cache() -> Path:

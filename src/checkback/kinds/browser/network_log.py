@@ -110,41 +110,30 @@ class NetworkLog:
         """
         end = time.monotonic() + at_most
         while time.monotonic() < end:
-            silent = time.monotonic() - self._last_at
-            if not self._open and silent >= seconds:
-                return True
-            if self._open and silent >= stalled:
+            is_waiting = bool(self._open)
+            if time.monotonic() - self._last_at >= (stalled if is_waiting else seconds):
                 self._open.clear()
-                return False
+                return not is_waiting
             await asyncio.sleep(0.02)
         return False
 
     def summary(self, page_url: str) -> Fields:
         """The log as facts for the bundle: counts, weight, failures, other hosts."""
         requests = list(self._requests.values())
+        types = Counter(request["type"] for request in requests)
         failed = [request for request in requests if _has_failed(request)]
         blocked = [request for request in requests if request.get("blocked")]
         return {
             "requests": self._total,
             "totalBytes": sum(self._bytes.values()),
             "bytesByType": dict(sorted(self._bytes.items())),
-            "countByType": dict(sorted(Counter(item["type"] for item in requests).items())),
+            "countByType": dict(sorted(types.items())),
             "failedTotal": len(failed),
-            "failed": [_shown(request) for request in failed[:MAX_LISTED]],
-            "blocked": [_shown(request) for request in blocked[:MAX_LISTED]],
-            "thirdParty": self._third_party(page_url),
+            "failed": _listed(failed),
+            "blocked": _listed(blocked),
+            "thirdParty": _third_party(requests, page_url),
             "truncated": self._total > MAX_REQUESTS,
         }
-
-    def _third_party(self, page_url: str) -> list[Fields]:
-        """Other sites with the number of their requests, the most first."""
-        own = _site(urlsplit(page_url).hostname)
-        hosts: Counter[str] = Counter()
-        for request in self._requests.values():
-            host = urlsplit(str(request["url"])).hostname
-            if host and _site(host) != own:
-                hosts[host] += 1
-        return [{"host": host, "requests": count} for host, count in hosts.most_common(MAX_LISTED)]
 
 
 def _note_proxy_answer(request: Fields, headers: Fields) -> None:
@@ -166,8 +155,24 @@ def _has_failed(request: Fields) -> bool:
     return "error" in request or request.get("status", 0) >= 400
 
 
+def _listed(requests: list[Fields]) -> list[Fields]:
+    return [_shown(request) for request in requests[:MAX_LISTED]]
+
+
 def _shown(request: Fields) -> Fields:
     return {key: request[key] for key in ("url", "type", "status", "error") if key in request}
+
+
+def _third_party(requests: list[Fields], page_url: str) -> list[Fields]:
+    """Other sites with the number of their requests, the most first."""
+    own = _site(urlsplit(page_url).hostname)
+    hosts = Counter(urlsplit(str(request["url"])).hostname or "" for request in requests)
+    others = [(host, count) for host, count in hosts.most_common() if _is_other(host, own)]
+    return [{"host": host, "requests": count} for host, count in others[:MAX_LISTED]]
+
+
+def _is_other(host: str, own_site: str) -> bool:
+    return bool(host) and _site(host) != own_site
 
 
 def _site(host: str | None) -> str:

@@ -173,8 +173,11 @@ class PageLoad:
 
     async def loaded(self, seconds: float) -> bool:
         """Whether the page reports within this time that it has loaded completely."""
+        return await self._happens(self._loaded, seconds)
+
+    async def _happens(self, event: asyncio.Event, seconds: float) -> bool:
         try:
-            await self.devtools.race(self._loaded.wait(), seconds)
+            await self.devtools.race(event.wait(), seconds)
         except Unanswered:
             return False
         return True
@@ -205,13 +208,9 @@ class PageLoad:
         end = time.monotonic() + self.budgets.navigation
         silent_since = time.monotonic()
         while time.monotonic() < end:
-            try:
-                await self.devtools.race(self._content_loaded.wait(), 0.5)
+            if await self._happens(self._content_loaded, 0.5):
                 return True
-            except Unanswered:
-                pass
-            if self.devtools.held():
-                raise failures.held_by_dialogs()
+            self._refuse_dialogs()
             if await self.devtools.responsive(0.5):
                 silent_since = time.monotonic()
                 if self.devtools.scripts_stopped:
@@ -219,6 +218,11 @@ class PageLoad:
             elif time.monotonic() - silent_since >= self.budgets.hang:
                 await self.devtools.stop_scripts()
         return False
+
+    def _refuse_dialogs(self) -> None:
+        """Raise JobFailed if a dialog that cannot be closed blocks the page."""
+        if self.devtools.held():
+            raise failures.held_by_dialogs()
 
     async def _settle(self, bundle: PageCapture, wait_until: WaitUntil) -> None:
         """Wait for the rest of the page's files, as long as they keep coming."""
@@ -233,11 +237,15 @@ class PageLoad:
         if complete:
             left = max(0.0, end - time.monotonic())
             complete = await self.network.quiet(seconds=QUIET_SECONDS, at_most=left)
-        if not complete and not self._loaded.is_set():
+        if not complete:
+            self._warn_of_missing_files(bundle, wait_until)
+
+    def _warn_of_missing_files(self, bundle: PageCapture, wait_until: WaitUntil) -> None:
+        if not self._loaded.is_set():
             bundle.warn(
                 "LOAD_INCOMPLETE", "Some of the page's files had not arrived when it was measured."
             )
-        elif not complete and wait_until == "networkidle":
+        elif wait_until == "networkidle":
             bundle.warn("NETWORK_BUSY", "The page was still loading when it was measured.")
 
     async def _begin_rest(self) -> None:
@@ -247,15 +255,18 @@ class PageLoad:
 
     async def _calm(self, bundle: PageCapture) -> None:
         """Stop the scripts of a page that does not respond."""
-        if self.devtools.held():
-            raise failures.held_by_dialogs()
+        self._refuse_dialogs()
         if self._silencing is not None:
             await self._silencing
-        elif not self.devtools.scripts_stopped and not await self.devtools.responsive(
-            self.budgets.hang
-        ):
+        elif await self._hangs():
             await self.devtools.stop_scripts()
         self.note_stopped(bundle)
+
+    async def _hangs(self) -> bool:
+        """Whether the page still has its scripts and does not respond."""
+        if self.devtools.scripts_stopped:
+            return False
+        return not await self.devtools.responsive(self.budgets.hang)
 
     def note_stopped(self, bundle: PageCapture) -> None:
         """Warn in the capture if the page's scripts were stopped."""

@@ -127,9 +127,7 @@ def _base_folder(preferred: Path) -> Path:
     anybody.
     """
     for folder in (preferred, Path(tempfile.gettempdir()), Path("/var/tmp")):  # noqa: S108 - mkdtemp below it
-        if not folder.is_dir() or os.statvfs(folder).f_flag & os.ST_NOEXEC:
-            continue
-        if os.geteuid() != 0 or others_may_enter(folder.resolve()):
+        if _is_usable(folder):
             return folder
     raise JobFailed(
         BROWSER_UNAVAILABLE,
@@ -137,6 +135,13 @@ def _base_folder(preferred: Path) -> Path:
         retryable=False,
         hint="Set TMPDIR to a folder that every user may enter and that is not mounted noexec.",
     )
+
+
+def _is_usable(folder: Path) -> bool:
+    if not folder.is_dir() or os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return False
+    # A server that is root starts its browser as nobody.
+    return os.geteuid() != 0 or others_may_enter(folder.resolve())
 
 
 def _remove_abandoned(base: Path) -> None:

@@ -228,16 +228,20 @@ class BrowserSession:
         self._contexts = 0
 
     async def close(self) -> None:
-        """End browser and Playwright. One that does not end within 3 s is killed."""
-        if self._spare is not None and self._spare is not asyncio.current_task():
-            self._spare.cancel()
-            self._spare = None
+        """End browser and Playwright; neither is waited for longer than 3 s."""
+        self._cancel_spare()
         browser, self._browser = self._browser, None
         playwright, self._playwright = self._playwright, None
         if browser is not None:
             await _finish(browser.close())
         if playwright is not None:
-            await self._stop(playwright)
+            await _finish(playwright.stop())
+
+    def _cancel_spare(self) -> None:
+        """Open no spare context, unless that is what this is called for."""
+        if self._spare is not None and self._spare is not asyncio.current_task():
+            self._spare.cancel()
+            self._spare = None
 
     async def _stop(self, playwright: Playwright) -> None:
         """End Playwright's process and collect it, and with it a browser that it started."""

@@ -130,30 +130,43 @@ class IngestPhase:
         """What later phases need anyway. A part that gets no answer is asked for again there,
         where a failure is reported.
         """
-        if collector.visit.devtools.scripts_stopped or collector.is_large:
-            return
-        with suppress(Unanswered, Refused):
-            await collector.frames(1)  # Those of the drawing, which must not wait for ours.
-            await self._collect_snapshot(collector)
-            if self._run.styles_read is not None:
-                await collector.style_sheets()
-                await collector.rule_usage()
-            if self._args.features.layout or self._args.features.motion:
-                await collector.globals()
-            await asyncio.gather(self._run_axe(collector), self._collect_canvases(collector))
+        if not collector.visit.devtools.scripts_stopped and not collector.is_large:
+            with suppress(Unanswered, Refused):
+                await self._collect_wanted(collector)
+
+    async def _collect_wanted(self, collector: Collector) -> None:
+        await collector.frames(1)  # Those of the drawing, which must not wait for ours.
+        await self._collect_snapshot(collector)
+        await self._collect_style_sheets(collector)
+        await self._collect_globals(collector)
+        await asyncio.gather(self._run_axe(collector), self._collect_canvases(collector))
 
     async def _collect_snapshot(self, collector: Collector) -> None:
         if self._args.features.layout or self._args.features.quality:
             await collector.snapshot()
             self._run.reader.soon(self._run.builder.prepare)
 
+    async def _collect_style_sheets(self, collector: Collector) -> None:
+        if self._run.styles_read is not None:
+            await collector.style_sheets()
+            await collector.rule_usage()
+
+    async def _collect_globals(self, collector: Collector) -> None:
+        if self._args.features.layout or self._args.features.motion:
+            await collector.globals()
+
     async def _run_axe(self, collector: Collector) -> None:
         tier, options = axe_tier((self._bundle.facts or {}).get("elements", 0))
-        if not self._args.features.quality or tier != "standard":
-            return  # The rules of a large page would delay the screenshot.
-        await collector.axe(axe_source(), options, tier)
+        # The rules of a large page would delay the screenshot.
+        if self._args.features.quality and tier == "standard":
+            await collector.axe(axe_source(), options, tier)
+            await self._stop_if_axe_was(collector)
+
+    async def _stop_if_axe_was(self, collector: Collector) -> None:
+        """Stop the scripts of a page that axe did not finish on. For a page of standard size it
+        takes a second: it is the page that hangs.
+        """
         if self._bundle.axe and self._bundle.axe.get("stopped"):
-            # On a page of this size it takes a second: it is the page that hangs.
             await collector.visit.devtools.stop_scripts()
             collector.visit.note_stopped(self._bundle)
 

@@ -160,8 +160,7 @@ class _Pipeline:
         self._ctx.phase(name)
         start = time.monotonic()
         try:
-            if self._args.timeout_strategy == "strict" and self._outcome.timed_out:
-                raise Skipped
+            self._check_time()
             async with asyncio.timeout(min(seconds, self._run.seconds_left())):
                 read = await self._twice(collector, work)
             self._reads.append((name, seconds, self._run.reader.soon(timed(read))))
@@ -171,6 +170,11 @@ class _Pipeline:
             self._note_failure(name, error, min(seconds, time.monotonic() - start))
         finally:
             self._outcome.took[name] = _since(start)
+
+    def _check_time(self) -> None:
+        """Raise Skipped if an earlier phase ran out of time, and the caller is strict."""
+        if self._args.timeout_strategy == "strict" and self._outcome.timed_out:
+            raise Skipped
 
     async def _twice(self, collector: Collector, work: Phase) -> Read:
         """Run a phase; a page that navigates during it loses its scripts and gets a second
@@ -227,10 +231,13 @@ class _Pipeline:
         self._parts |= builder.ingest()
         if "performance" in self._parts:
             self._parts["performance"] = builder.performance()
-        for code, message in builder.obstacles():
-            self._bundle.warn(code, message)
+        self._warn_of_obstacles()
         if "quality" in self._outcome.completed:
             add_score(self._parts, measure_of(self._args))
+
+    def _warn_of_obstacles(self) -> None:
+        for code, message in self._run.builder.obstacles():
+            self._bundle.warn(code, message)
 
     def _name_files(self, layout: Fields) -> None:
         layout["screenshot"] = "screenshot.jpg"

@@ -15,6 +15,7 @@ from checkback.core.errors import QuotaExceeded, Unauthorized
 from checkback.security.auth.callers import LOCAL, LOCAL_OWNER, Caller
 from checkback.security.auth.signin_codes import SigninCodes
 from checkback.security.auth.token_files import Token, TokenFile, token_hash
+from checkback.security.signed_urls import parse_expiry
 
 SESSION_SECONDS = 7 * 24 * 3600
 
@@ -65,12 +66,8 @@ class Authenticator:
     def knows(self, token: str) -> bool:
         """Whether this is one of our own tokens, valid or not any more."""
         hashed = token_hash(token)
-        listed = [self._own] if self._own else []
-        if self._file:
-            listed += self._file.tokens()
-        return any(hmac.compare_digest(known.hash, hashed) for known in listed) or token.startswith(
-            "cb_"
-        )
+        is_listed = any(hmac.compare_digest(known.hash, hashed) for known in self._listed())
+        return is_listed or token.startswith("cb_")
 
     def open_session(self, token: str, user: int | None = None) -> str:
         """A cookie value that stands for the caller of ``token``: a week at most, and while it is
@@ -81,9 +78,9 @@ class Authenticator:
         """
         if self._no_token:
             return "open"
-        found = self._find(token_hash(token))
-        ends = int(self._now().timestamp()) + SESSION_SECONDS
-        return f"{found.hash[:16]}.{ends}.{self._sign(found, ends, user)}"
+        known = self._find(token_hash(token))
+        expires_at = int(self._now().timestamp()) + SESSION_SECONDS
+        return f"{known.hash[:16]}.{expires_at}.{self._sign(known, expires_at, user)}"
 
     def redeem(self, code: str, user: int | None = None) -> str:
         """As ``open_session``, for the code of a link instead of a token. Raises Unauthorized."""
@@ -102,19 +99,17 @@ class Authenticator:
         """
         if self._no_token:
             return LOCAL
-        prefix, _, rest = (cookie or "").partition(".")
-        ends, _, signature = rest.partition(".")
-        given = signature.encode("utf-8", "surrogatepass")
-        if (
-            ends.isascii()
-            and ends.isdigit()
-            and len(ends) < 12
-            and int(ends) > self._now().timestamp()
-        ):
-            for found in self._valid():
-                expected = self._sign(found, int(ends), user).encode()
-                if found.hash.startswith(prefix) and hmac.compare_digest(expected, given):
-                    return found.caller
+        prefix, expires_at, signature = _parse_cookie(cookie or "")
+        if expires_at <= self._now().timestamp():
+            raise Unauthorized
+        return self._signer(prefix, expires_at, user, signature).caller
+
+    def _signer(self, prefix: str, expires_at: int, user: int | None, signature: bytes) -> Token:
+        """The token with which a session was opened. Raises Unauthorized when it is not valid."""
+        for token in self._valid():
+            expected = self._sign(token, expires_at, user).encode()
+            if token.hash.startswith(prefix) and hmac.compare_digest(expected, signature):
+                return token
         raise Unauthorized
 
     def form_token(self, cookie: str | None) -> str:
@@ -126,33 +121,39 @@ class Authenticator:
         ).hexdigest()
 
     def _find(self, hashed: str) -> Token:
-        match: Token | None = None
-        for (
-            known
-        ) in self._valid():  # no early exit: the time taken must not tell which token was near
-            if hmac.compare_digest(known.hash, hashed):
-                match = known
-        if match is None:
+        # Each is compared: the time taken must not tell which token was near.
+        matches = [token for token in self._valid() if hmac.compare_digest(token.hash, hashed)]
+        if not matches:
             raise Unauthorized
-        return match
+        return matches[-1]
+
+    def _listed(self) -> list[Token]:
+        own = [self._own] if self._own else []
+        return own + (self._file.tokens() if self._file else [])
 
     def _valid(self) -> list[Token]:
-        tokens = [self._own] if self._own else []
-        if self._file:
-            tokens += self._file.tokens()
         now = self._now()
-        return [token for token in tokens if token.expires_at is None or token.expires_at > now]
+        return [
+            token for token in self._listed() if token.expires_at is None or token.expires_at > now
+        ]
 
-    def _sign(self, token: Token, ends: int, user: int | None) -> str:
+    def _sign(self, token: Token, expires_at: int, user: int | None) -> str:
         key = hashlib.sha256(self._session_secret + b"\0" + token.hash.encode()).digest()
-        return hmac.new(key, f"session.{ends}.{user}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(key, f"session.{expires_at}.{user}".encode(), hashlib.sha256).hexdigest()
+
+
+def _parse_cookie(cookie: str) -> tuple[str, int, bytes]:
+    """What ``open_session`` wrote: the start of a token's hash, when it ends, the signature."""
+    prefix, _, rest = cookie.partition(".")
+    ends, _, signature = rest.partition(".")
+    return prefix, parse_expiry(ends), signature.encode("utf-8", "surrogatepass")
 
 
 class GuessLimit:
     """Counts bad tokens by client, so that guessing gets slow and loud. In memory, bounded, for one
     process.
 
-    A valid token is never refused for the bad ones of others on the same address: doors ask only
+    A valid token is never refused for the bad ones of others on the same address: APIs ask only
     after a token was found bad. With 256 random bits in each token that gives nothing away.
     """
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 _NETLINK_SOCK_DIAG = 4
@@ -29,10 +30,14 @@ def user_of(client: End | None, server: End | None) -> int | None:
     """
     if client is None or server is None or not hasattr(socket, "AF_NETLINK"):
         return None
-    try:
-        source, target = (_plain(host) for host, _ in (client, server))
-    except ValueError:
-        return None
+    with suppress(ValueError, OSError):
+        return _user_in(_ask_kernel(_question(client, server)))
+    return None
+
+
+def _question(client: End, server: End) -> bytes:
+    """The message that asks for one connection. Raises ValueError for what is not an address."""
+    source, target = _plain(client[0]), _plain(server[0])
     family = socket.AF_INET if source.version == 4 else socket.AF_INET6
     question = (
         _QUESTION.pack(family, socket.IPPROTO_TCP, 0, _ANY_STATE)
@@ -40,12 +45,17 @@ def user_of(client: End | None, server: End | None) -> int | None:
         + _REST.pack(0, _ANY_COOKIE, _ANY_COOKIE)
     )
     head = _HEADER.pack(_HEADER.size + len(question), _SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0)
-    try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
-            kernel.sendto(head + question, (0, 0))
-            answer = kernel.recv(4096)
-    except OSError:
-        return None
+    return head + question
+
+
+def _ask_kernel(message: bytes) -> bytes:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+        kernel.sendto(message, (0, 0))
+        return kernel.recv(4096)
+
+
+def _user_in(answer: bytes) -> int | None:
+    """The user that an answer names; None where it is an error."""
     if len(answer) < _UID + 4 or _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
         return None
     return int(struct.unpack_from("=I", answer, _UID)[0])

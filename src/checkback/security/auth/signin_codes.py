@@ -13,15 +13,16 @@ import time
 from collections.abc import Callable
 
 from checkback.core.errors import Unauthorized
+from checkback.security.signed_urls import parse_expiry
 
 CODE_SECONDS = 600
 
 
 def make_code(folder_token: str, *, now: float | None = None) -> str:
     """A code for the owner of the data folder."""
-    ends = int((time.time() if now is None else now) + CODE_SECONDS)
+    expires_at = int((time.time() if now is None else now) + CODE_SECONDS)
     nonce = secrets.token_urlsafe(12)
-    return f"{ends}.{nonce}.{_sign(folder_token, ends, nonce)}"
+    return f"{expires_at}.{nonce}.{_sign(folder_token, expires_at, nonce)}"
 
 
 class SigninCodes:
@@ -38,23 +39,20 @@ class SigninCodes:
         """Raises Unauthorized, in the same words for every reason."""
         ends, _, rest = code.partition(".")
         nonce, _, signature = rest.partition(".")
-        if not (ends.isascii() and ends.isdigit() and len(ends) < 12):
-            raise _used_up()
-        expected = _sign(self._folder_token, int(ends), nonce).encode()
+        given = signature.encode("utf-8", "surrogatepass")
+        expires_at = parse_expiry(ends)
+        expected = _sign(self._folder_token, expires_at, nonce).encode()
         now = self._clock()
-        if (
-            not hmac.compare_digest(expected, signature.encode("utf-8", "surrogatepass"))
-            or int(ends) < now
-        ):
+        if not hmac.compare_digest(expected, given) or expires_at < now:
             raise _used_up()
         self._used = {used: end for used, end in self._used.items() if end >= now}
         if nonce in self._used:
             raise _used_up()
-        self._used[nonce] = int(ends)
+        self._used[nonce] = expires_at
 
 
-def _sign(folder_token: str, ends: int, nonce: str) -> str:
-    text = f"signin.{ends}.{nonce}".encode("utf-8", "surrogatepass")
+def _sign(folder_token: str, expires_at: int, nonce: str) -> str:
+    text = f"signin.{expires_at}.{nonce}".encode("utf-8", "surrogatepass")
     return hmac.new(folder_token.encode(), text, hashlib.sha256).hexdigest()
 
 

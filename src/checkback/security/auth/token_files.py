@@ -60,7 +60,7 @@ def token_hash(token: str) -> str:
 
 
 def new_token() -> str:
-    """A fresh token with 256 random bits. The prefix lets secret scanners recognise it."""
+    """A fresh token with 256 random bits. The prefix lets secret scanners recognize it."""
     return "cb_" + secrets.token_urlsafe(32)
 
 
@@ -85,8 +85,16 @@ def load_tokens(path: Path) -> list[Token]:
     """Every token that the file lists, expired ones too. Raises InvalidInput that names the bad
     entry.
     """
+    document = _read_document(path)
+    entries: list[Any] = document.get("token", [])
+    if type(entries) is not list or document.keys() - {"token"}:
+        raise InvalidInput(f"The token file {path} may hold [[token]] tables only.", hint=_HINT)
+    return [_entry(path, number, entry) for number, entry in enumerate(entries, 1)]
+
+
+def _read_document(path: Path) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise InvalidInput(f"The token file {path} cannot be read: {reason}.", hint=_HINT) from None
@@ -94,10 +102,6 @@ def load_tokens(path: Path) -> list[Token]:
         raise InvalidInput(
             f"The token file {path} is not valid TOML: {error}.", hint=_HINT
         ) from None
-    entries: list[Any] = document.get("token", [])
-    if type(entries) is not list or document.keys() - {"token"}:
-        raise InvalidInput(f"The token file {path} may hold [[token]] tables only.", hint=_HINT)
-    return [_entry(path, number, entry) for number, entry in enumerate(entries, 1)]
 
 
 def add_token(
@@ -127,9 +131,15 @@ def add_token(
     ]
     if expires_at is not None:
         lines.append(f"expires_at = {_toml_time(expires_at)}")
-    separator = "" if not before else "\n" if before.endswith("\n") else "\n\n"
-    _replace(path, before + separator + "\n".join(lines) + "\n")
+    _replace(path, _with_blank_line(before) + "\n".join(lines) + "\n")
     return token
+
+
+def _with_blank_line(text: str) -> str:
+    """A text to which a table can be added; an empty one needs no blank line."""
+    if not text:
+        return ""
+    return f"{text}\n" if text.endswith("\n") else f"{text}\n\n"
 
 
 class TokenFile:
@@ -168,24 +178,27 @@ def _entry(path: Path, number: int, entry: Any) -> Token:
     fields: dict[str, Any] = dict(entry)  # pyright: ignore[reportUnknownArgumentType]
     if unknown := fields.keys() - _KEYS:
         raise InvalidInput(f"{where} has an unknown key: {min(unknown)}.", hint=_HINT)
-    owner, hashed = fields.get("owner"), fields.get("hash")
-    if not isinstance(owner, str) or not _OWNER.fullmatch(owner):
-        raise InvalidInput(f"{where} has no valid owner.", hint=_HINT)
-    if not isinstance(hashed, str) or not _HASH.fullmatch(hashed):
-        raise InvalidInput(
-            f"{where} ({owner}) has no valid hash: 64 lower-case hex digits.", hint=_HINT
-        )
-    scopes = _scopes(fields.get("scopes"), f"{where} ({owner})")
+    owner = _matching(_OWNER, fields.get("owner"), f"{where} has no valid owner.")
+    where = f"{where} ({owner})"
+    hashed = _matching(
+        _HASH, fields.get("hash"), f"{where} has no valid hash: 64 lower-case hex digits."
+    )
+    scopes = _scopes(fields.get("scopes"), where)
     created_at, expires_at = fields.get("created_at"), fields.get("expires_at")
     return Token(
         owner=owner,
         hash=hashed,
         scopes=scopes,
-        created_at=_time(created_at, f"{where} ({owner}): created_at"),
-        expires_at=None
-        if expires_at is None
-        else _time(expires_at, f"{where} ({owner}): expires_at"),
+        created_at=_time(created_at, f"{where}: created_at"),
+        expires_at=None if expires_at is None else _time(expires_at, f"{where}: expires_at"),
     )
+
+
+def _matching(pattern: re.Pattern[str], value: Any, message: str) -> str:
+    """The value, if it is a text of that form. Raises InvalidInput."""
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise InvalidInput(message, hint=_HINT)
+    return value
 
 
 def _scopes(value: Any, where: str) -> frozenset[Scope]:

@@ -37,8 +37,8 @@ async def resolve(name: str) -> list[Address]:
     """All addresses of a name, as the system's resolver orders them. Raises OSError."""
 
     def ask() -> list[Address]:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
+        entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(ip_address(entry[4][0]) for entry in entries))
 
     try:
         return await asyncio.get_running_loop().run_in_executor(_threads, ask)
@@ -56,12 +56,10 @@ def is_own(address: Address) -> bool:
     address that it would call from, and for its own ones that is the same.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((str(address), 9))
-            return ip_address(probe.getsockname()[0]) == address
-    except OSError:
-        return False
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((str(address), 9))
+        return ip_address(probe.getsockname()[0]) == address
+    return False
 
 
 def main(resolve: Resolve = resolve, connect: Connect = connect) -> None:
@@ -96,10 +94,10 @@ async def _run(resolve: Resolve, connect: Connect) -> None:
     server = EgressServer(policy, EgressLimits(**configuration["limits"]), resolve, connect)
     _say({"port": await server.listen()})
     while line := await commands.readline():
-        _say(_obey(server, json.loads(line)))
+        _say(_dispatch(server, json.loads(line)))
 
 
-def _obey(server: EgressServer, command: dict[str, Any]) -> dict[str, Any]:
+def _dispatch(server: EgressServer, command: dict[str, Any]) -> dict[str, Any]:
     """Carry out one command of the worker's."""
     match command["do"]:
         case "grant":

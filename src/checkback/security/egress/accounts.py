@@ -169,7 +169,11 @@ class Account:
         return EgressReport(
             connections=self.connections,
             bytes=self.bytes,
-            blocked=tuple(Incident(*incident, count) for incident, count in self._blocked.items()),
-            failed=tuple(Incident(*incident, count) for incident, count in self._failed.items()),
+            blocked=_incidents(self._blocked),
+            failed=_incidents(self._failed),
             blocked_count=self.blocked_count,
         )
+
+
+def _incidents(counts: dict[tuple[str, int, str], int]) -> tuple[Incident, ...]:
+    return tuple(Incident(*incident, count) for incident, count in counts.items())

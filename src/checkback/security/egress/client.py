@@ -148,11 +148,15 @@ class EgressProxy:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
         if self._keeper is not None:
-            done, _ = await asyncio.wait({self._keeper}, timeout=2 * CLOSE_SECONDS)
-            if not done:
-                self._kill()
-                self._keeper.cancel()
-                await asyncio.wait({self._keeper})
+            await self._end_keeper(self._keeper)
+
+    async def _end_keeper(self, keeper: asyncio.Task[None]) -> None:
+        """Wait until the process has ended; one that does not end in time is killed."""
+        done, _ = await asyncio.wait({keeper}, timeout=2 * CLOSE_SECONDS)
+        if not done:
+            self._kill()
+            keeper.cancel()
+            await asyncio.wait({keeper})
 
     async def _ask_report(self, do: str, grant: EgressGrant) -> EgressReport:
         with suppress(_Lost):
@@ -161,17 +165,15 @@ class EgressProxy:
                 return EgressReport.from_json(answer["report"])
         return EgressReport(lost=True)
 
-    async def _ask(self, do: str, **words: str) -> dict[str, Any]:
-        process = self._process
-        if process is None or process.stdin is None or not self._ready.is_set():
-            raise _Lost
+    async def _ask(self, do: str, **fields: str) -> dict[str, Any]:
+        stdin = self._commands()
         self._last_id += 1
         number = self._last_id
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                process.stdin.write(json.dumps({"id": number, "do": do, **words}).encode() + b"\n")
-                await process.stdin.drain()
+                stdin.write(json.dumps({"id": number, "do": do, **fields}).encode() + b"\n")
+                await stdin.drain()
                 return await answer
         except TimeoutError:
             # It hangs. Killing it is the way back to one that works; its keys die with it.
@@ -181,6 +183,13 @@ class EgressProxy:
             raise _Lost from None
         finally:
             self._answers.pop(number, None)
+
+    def _commands(self) -> asyncio.StreamWriter:
+        """Where the running process reads commands. Raises _Lost."""
+        process = self._process
+        if process is None or process.stdin is None or not self._ready.is_set():
+            raise _Lost
+        return process.stdin
 
     async def _wait_ready(self) -> None:
         try:
@@ -195,10 +204,7 @@ class EgressProxy:
             started_at = time.monotonic()
             with suppress(OSError, ValueError, KeyError):
                 await self._run_once()
-            # A process that dies at once, again and again, is not started a thousand times a
-            # minute.
-            steady = time.monotonic() - started_at > MAX_RESTART_DELAY_SECONDS
-            delay = 0.0 if steady else min(MAX_RESTART_DELAY_SECONDS, delay * 2 + 0.1)
+            delay = _next_delay(delay, time.monotonic() - started_at)
             if not self._closing:
                 await asyncio.sleep(delay)
 
@@ -220,18 +226,24 @@ class EgressProxy:
             self._port = json.loads(await process.stdout.readline())["port"]
             self._ready.set()
             while line := await process.stdout.readline():
-                answer = json.loads(line)
-                waiting = self._answers.get(answer["id"])
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(answer)
+                self._take_answer(json.loads(line))
         finally:
             self._ready.clear()
-            for waiting in self._answers.values():
-                if not waiting.done():
-                    waiting.set_exception(_Lost())
-            await self._bury(process)
+            self._fail_all()
+            await self._reap(process)
 
-    async def _bury(self, process: asyncio.subprocess.Process) -> None:
+    def _take_answer(self, answer: dict[str, Any]) -> None:
+        waiting = self._answers.get(answer["id"])
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+
+    def _fail_all(self) -> None:
+        """Let everyone who waits for an answer know that there will be none."""
+        for waiting in self._answers.values():
+            if not waiting.done():
+                waiting.set_exception(_Lost())
+
+    async def _reap(self, process: asyncio.subprocess.Process) -> None:
         # Its pipe has closed, so it is ending. Killing it now would race asyncio for its exit
         # status.
         try:
@@ -245,6 +257,15 @@ class EgressProxy:
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.kill()
+
+
+def _next_delay(delay: float, lived_seconds: float) -> float:
+    """How long to wait before the next start: a process that dies at once, again and again, is not
+    started a thousand times a minute.
+    """
+    if lived_seconds > MAX_RESTART_DELAY_SECONDS:
+        return 0.0
+    return min(MAX_RESTART_DELAY_SECONDS, delay * 2 + 0.1)
 
 
 def _unavailable() -> EngineUnavailable:

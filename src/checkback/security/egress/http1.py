@@ -31,6 +31,7 @@ _REQUEST_LINE = re.compile(rf"({_TOKEN}) ([!-~]+) HTTP/1\.([01])")
 _STATUS_LINE = re.compile(r"HTTP/1\.[01][ \t]+([1-9][0-9][0-9])(?:[ \t]+(.*))?")
 _HEADER = re.compile(rf"({_TOKEN}):[ \t]*(.*?)[ \t]*")
 _LENIENT_HEADER = re.compile(rf"({_TOKEN})[ \t]*:[ \t]*(.*?)[ \t]*")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ABSOLUTE = re.compile(r"http://([^/?#\\]*)(/[^#]*|\?[^#]*|)", re.I)
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@/?#\\]+)(?::([0-9]{0,5}))?")
@@ -42,21 +43,23 @@ _NEVER_NAMED = frozenset(
     {"host", "content-length", "transfer-encoding", "close", "keep-alive", "upgrade"}
 )
 
+_OWN_PREFIXES = ("proxy-", "x-checkback-")
+
 Headers = tuple[tuple[str, str], ...]
 
 
 class BadHttpMessage(Exception):
     """A head that is refused: the status to answer with, and a few words that name no input."""
 
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
-        self.words = words
+        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a request wants to go, and the path it asks for there. The host is normalised."""
+    """Where a request wants to go, and the path it asks for there. The host is normalized."""
 
     host: Address | str
     port: int
@@ -103,22 +106,38 @@ class Response:
     headers: Headers
     length: int | None
 
+    @property
+    def is_switch(self) -> bool:
+        """Whether another protocol follows."""
+        return self.status == 101
+
+    @property
+    def is_interim(self) -> bool:
+        """Whether the answer itself is still to come."""
+        return self.status < 200 and not self.is_switch
+
 
 def parse_request(head: bytes) -> Request:
     """Read a request head with its final empty line. Raises BadHttpMessage."""
     lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     if len(lines) > MAX_HEADERS + 1:
         raise BadHttpMessage(431, "Too many header fields.")
-    match = _REQUEST_LINE.fullmatch(lines[0])
-    if match is None or _CONTROL.search(lines[0]):
-        raise BadHttpMessage(400, "The request line is not valid.")
+    match = _strict_match(_REQUEST_LINE, lines[0], "The request line is not valid.")
     headers: list[tuple[str, str]] = []
     for line in lines[1:]:
-        field = _HEADER.fullmatch(line)
-        if field is None or _CONTROL.search(line):
-            raise BadHttpMessage(400, "A header field is not valid.")
+        field = _strict_match(_HEADER, line, "A header field is not valid.")
         headers.append((field[1], field[2]))
     return Request(match[1], match[2], int(match[3]), tuple(headers))
+
+
+def _strict_match(pattern: re.Pattern[str], line: str, message: str) -> re.Match[str]:
+    """The whole line as the pattern reads it. Raises BadHttpMessage, also for control
+    characters.
+    """
+    match = pattern.fullmatch(line)
+    if match is None or _CONTROL.search(line):
+        raise BadHttpMessage(400, message)
+    return match
 
 
 def destination(request: Request) -> Destination:
@@ -126,31 +145,40 @@ def destination(request: Request) -> Destination:
     addresses.
     """
     if request.is_tunnel:
-        host, port = _split_authority(request.target)
-        if port is None:
-            raise BadHttpMessage(400, "CONNECT needs a port.")
-        return Destination(host, port)
+        return _tunnel_destination(request.target)
     match = _ABSOLUTE.fullmatch(request.target)
     if match is None or len(request.values("host")) > 1:
         raise BadHttpMessage(
             400, "This is a proxy: it takes absolute http:// addresses and CONNECT only."
         )
     host, port = _split_authority(match[1])
-    path = match[2] or "/"
-    return Destination(host, port or 80, path if path.startswith("/") else f"/{path}")
+    path = "/" + match[2].removeprefix("/")
+    return Destination(host, port or 80, path)
+
+
+def _tunnel_destination(target: str) -> Destination:
+    host, port = _split_authority(target)
+    if port is None:
+        raise BadHttpMessage(400, "CONNECT needs a port.")
+    return Destination(host, port)
 
 
 def _split_authority(authority: str) -> tuple[Address | str, int | None]:
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
         raise BadHttpMessage(400, "The address has no valid host.")
-    port = int(match[2]) if match[2] else None
-    if port is not None and not 0 < port < 65536:
-        raise BadHttpMessage(400, "The address has no valid port.")
+    port = _port(match[2]) if match[2] else None
     try:
         return parse_host(match[1]), port
     except InvalidInput:
         raise BadHttpMessage(400, "The address has no valid host.") from None
+
+
+def _port(digits: str) -> int:
+    port = int(digits)
+    if not 0 < port < 65536:
+        raise BadHttpMessage(400, "The address has no valid port.")
+    return port
 
 
 def credentials(request: Request) -> tuple[str, str] | None:
@@ -171,28 +199,25 @@ def body_length(request: Request) -> int:
     possible.
     """
     lengths = request.values("content-length")
-    codings = request.values("transfer-encoding")
-    if codings:
-        if lengths or request.minor == 0 or [coding.lower() for coding in codings] != ["chunked"]:
+    codings = [coding.lower() for coding in request.values("transfer-encoding")]
+    match codings, lengths:
+        case [], []:
+            return 0
+        case [], [length] if _LENGTH.fullmatch(length):
+            return int(length)
+        case ["chunked"], [] if request.minor > 0:
+            return CHUNKED
+        case _:
             raise BadHttpMessage(400, "The body's length is not clear.")
-        return CHUNKED
-    if not lengths:
-        return 0
-    if len(lengths) > 1 or not re.fullmatch(r"[0-9]{1,18}", lengths[0]):
-        raise BadHttpMessage(400, "The body's length is not clear.")
-    return int(lengths[0])
 
 
 def request_head(request: Request, to: Destination) -> bytes:
     """The head as the server gets it: origin form, the checked host, nothing
     meant for the proxy.
     """
-    dropped = _HOP_BY_HOP | {"host"} | (_named(request.headers) - _NEVER_NAMED)
     host = to.host_text if to.port == 80 else f"{to.host_text}:{to.port}"
     lines = [f"{request.method} {to.path} HTTP/1.1", f"Host: {host}"]
-    for name, value in request.headers:
-        if name.lower() not in dropped and not name.lower().startswith(("proxy-", "x-checkback-")):
-            lines.append(f"{name}: {value}")
+    lines += _passed_on(request.headers, {"host"})
     if request.upgrade:
         lines += ["Connection: Upgrade", f"Upgrade: {request.upgrade}"]
     else:
@@ -213,15 +238,19 @@ def parse_response(head: bytes, method: str) -> Response:
         # Only this proxy may ask for its own key: the browser would answer a server's challenge
         # with it.
         raise BadHttpMessage(502, "The server asks for a proxy's key.")
-    headers: list[tuple[str, str]] = []
-    for line in lines[1 : MAX_HEADERS + 1]:
-        field = _LENIENT_HEADER.fullmatch(line)
-        if field is not None:
-            headers.append((field[1], _CONTROL.sub(" ", field[2])))
-    fields = tuple(headers)
-    return Response(
-        status, _CONTROL.sub(" ", match[2] or ""), fields, _response_length(status, method, fields)
-    )
+    fields = _lenient_fields(lines[1 : MAX_HEADERS + 1])
+    reason = _CONTROL.sub(" ", match[2] or "")
+    return Response(status, reason, fields, _response_length(status, method, fields))
+
+
+def _lenient_fields(lines: list[str]) -> Headers:
+    """The lines that are header fields, without control characters."""
+    fields: list[tuple[str, str]] = []
+    for line in lines:
+        match = _LENIENT_HEADER.fullmatch(line)
+        if match is not None:
+            fields.append((match[1], _CONTROL.sub(" ", match[2])))
+    return tuple(fields)
 
 
 def _response_length(status: int, method: str, headers: Headers) -> int | None:
@@ -229,13 +258,16 @@ def _response_length(status: int, method: str, headers: Headers) -> int | None:
         return 0
     if _values(headers, "transfer-encoding"):
         return CHUNKED
-    lengths = {
-        part.strip() for value in _values(headers, "content-length") for part in value.split(",")
-    }
-    if not lengths:
+    return _content_length(headers)
+
+
+def _content_length(headers: Headers) -> int | None:
+    """The one length that all fields agree on; None without one. Raises BadHttpMessage with 502."""
+    values = _values(headers, "content-length")
+    if not values:
         return None
-    length = lengths.pop()
-    if lengths or not re.fullmatch(r"[0-9]{1,18}", length):
+    length, *others = set(map(str.strip, ",".join(values).split(",")))
+    if others or not _LENGTH.fullmatch(length):
         raise BadHttpMessage(502, "The length of the server's answer is not clear.")
     return int(length)
 
@@ -244,20 +276,26 @@ def response_head(response: Response) -> bytes:
     """The head as the client gets it: one answer for one connection, and no word in the proxy's
     name.
     """
-    switching = response.status == 101
-    dropped = _HOP_BY_HOP | (_named(response.headers) - _NEVER_NAMED)
-    if response.length == CHUNKED:
-        dropped |= {"content-length"}
+    dropped = {"content-length"} if response.length == CHUNKED else set[str]()
     lines = [f"HTTP/1.1 {response.status} {response.reason}".rstrip()]
-    for name, value in response.headers:
-        lower = name.lower()
-        if lower not in dropped and not lower.startswith(("proxy-", "x-checkback-")):
-            lines.append(f"{name}: {value}")
-    if switching:
+    lines += _passed_on(response.headers, dropped)
+    if response.status == 101:
         lines += ["Connection: Upgrade", "Upgrade: websocket"]
     elif response.status >= 200:
         lines.append("Connection: close")
     return _encode(lines)
+
+
+def _passed_on(headers: Headers, dropped: set[str]) -> list[str]:
+    """The fields that are passed on, as lines: none that is for this hop, nor ``dropped``."""
+    dropped = dropped | _HOP_BY_HOP | (_named(headers) - _NEVER_NAMED)
+    traveling = [(name, value) for name, value in headers if name.lower() not in dropped]
+    return [f"{name}: {value}" for name, value in traveling if not _is_own(name)]
+
+
+def _is_own(name: str) -> bool:
+    """Whether a field is said to the proxy, or in its name."""
+    return name.lower().startswith(_OWN_PREFIXES)
 
 
 def answer(

@@ -113,7 +113,7 @@ async def relay_request(
     Ends early when the client disconnects. Raises BadMessage for an answer that cannot be passed on,
     and only while nothing but interim answers has been.
     """
-    limit = None if length == http.CHUNKED or request.upgrade else length
+    limit = _bytes_to_send(request, length)
     upload = asyncio.create_task(_upload(client, server, limit, meter))
     download = asyncio.create_task(_download(client, server, request, meter))
     tasks = {upload, download}
@@ -126,6 +126,12 @@ async def relay_request(
     for result in results:
         if isinstance(result, (http.BadHttpMessage, OSError)):
             raise result
+
+
+def _bytes_to_send(request: http.Request, length: int) -> int | None:
+    """How much of what the client sends is the request's; None for all until it disconnects."""
+    until_closed = length == http.CHUNKED or request.upgrade is not None
+    return None if until_closed else length
 
 
 async def _upload(client: Streams, server: Streams, limit: int | None, meter: Meter) -> None:
@@ -144,18 +150,21 @@ async def _download(client: Streams, server: Streams, request: http.Request, met
     for _ in range(MAX_INTERIM_ANSWERS):
         head = await _read_answer_head(server.reader)
         response = http.parse_response(head, request.method)
-        if response.status == 101 and not request.upgrade:
+        if response.is_switch and not request.upgrade:
             raise http.BadHttpMessage(502, "The server changed the protocol without being asked.")
         meter.count(len(head))
         client.writer.write(http.response_head(response))
-        if response.status == 101 or response.status >= 200:
-            until_closed = response.status == 101 or response.length == http.CHUNKED
-            await _pump(
-                server.reader, client.writer, None if until_closed else response.length, meter
-            )
+        if not response.is_interim:
+            await _pump(server.reader, client.writer, _bytes_to_come(response), meter)
             await client.finish()
             return
     raise http.BadHttpMessage(502, "The server sends interim answers only.")
+
+
+def _bytes_to_come(response: http.Response) -> int | None:
+    """The length of what follows the head; None for all until the server closes."""
+    until_closed = response.is_switch or response.length == http.CHUNKED
+    return None if until_closed else response.length
 
 
 async def _read_answer_head(reader: asyncio.StreamReader) -> bytes:

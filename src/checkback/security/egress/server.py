@@ -104,12 +104,7 @@ class EgressServer:
             client.abort()
 
     async def _admit(self, client: Streams) -> tuple[http.Request, Account]:
-        try:
-            request = http.parse_request(await client.reader.readuntil(b"\r\n\r\n"))
-        except asyncio.LimitOverrunError:
-            raise _Refused(http.answer(431, "Request Header Fields Too Large")) from None
-        except http.BadHttpMessage as bad:
-            raise _Refused(http.answer(bad.status, bad.words)) from None
+        request = await _read_request(client)
         username, password = http.credentials(request) or ("", "")
         account = self._accounts.get(username)
         if account is None or not account.knows(password):
@@ -124,7 +119,7 @@ class EgressServer:
             to = http.destination(request)
             length = 0 if request.is_tunnel else http.body_length(request)
         except http.BadHttpMessage as bad:
-            raise _Refused(http.answer(bad.status, bad.words)) from None
+            raise _Refused(http.answer(bad.status, bad.message)) from None
         if to.host == http.REPORT_HOST:
             raise _Refused(_report(request, to, account))
         if (spent := account.spent()) is not None:
@@ -159,7 +154,7 @@ class EgressServer:
                 server.writer.write(http.request_head(request, to))
                 await relay_request(client, server, request, length, meter)
         except http.BadHttpMessage as bad:
-            raise _not_reached(to, meter.account, Failed.BAD_ANSWER, bad.words) from None
+            raise _not_reached(to, meter.account, Failed.BAD_ANSWER, bad.message) from None
         finally:
             server.abort()
         await client.finish()
@@ -177,12 +172,8 @@ class EgressServer:
     async def _look_up(self, to: http.Destination, account: Account) -> list[Address]:
         if not isinstance(to.host, str):
             return [to.host]
-        asked_at, answer = account.pins.get(to.host, (0.0, None))
-        if answer is None or time.monotonic() - asked_at >= self._limits.pin_seconds:
-            answer = asyncio.ensure_future(self._resolve_for(to.host, account))
-            account.pins[to.host] = (time.monotonic(), answer)
         # Shielded: other connections of the job may be waiting for the same answer.
-        addresses = await asyncio.shield(answer)
+        addresses = await asyncio.shield(self._pinned(to.host, account))
         if not addresses:
             account.pins.pop(to.host, None)
             raise _not_reached(to, account, Failed.DNS, "The host name could not be found.")
@@ -195,6 +186,14 @@ class EgressServer:
             async with account.lookups, asyncio.timeout(self._limits.resolve_seconds):
                 return await self._resolve(name)
         return []
+
+    def _pinned(self, name: str, account: Account) -> asyncio.Future[list[Address]]:
+        """The answer about a name, which stays the same for the job for a while."""
+        asked_at, answer = account.pins.get(name, (0.0, None))
+        if answer is None or time.monotonic() - asked_at >= self._limits.pin_seconds:
+            answer = asyncio.ensure_future(self._resolve_for(name, account))
+            account.pins[name] = (time.monotonic(), answer)
+        return answer
 
     async def _reach(
         self, to: http.Destination, addresses: list[Address], account: Account
@@ -217,6 +216,15 @@ class EgressServer:
         raise _not_reached(to, account, failed, "The host could not be reached.")
 
 
+async def _read_request(client: Streams) -> http.Request:
+    try:
+        return http.parse_request(await client.reader.readuntil(b"\r\n\r\n"))
+    except asyncio.LimitOverrunError:
+        raise _Refused(http.answer(431, "Request Header Fields Too Large")) from None
+    except http.BadHttpMessage as bad:
+        raise _Refused(http.answer(bad.status, bad.message)) from None
+
+
 async def _say_goodbye(client: Streams, reply: bytes) -> None:
     """Send the answer, and read on for a moment: closing with unread bytes would take the answer
     back.
@@ -226,19 +234,26 @@ async def _say_goodbye(client: Streams, reply: bytes) -> None:
             client.writer.write(reply)
             await client.writer.drain()
             client.writer.write_eof()
-            left = LINGER_BYTES
-            while left > 0 and (data := await client.reader.read(left)):
-                left -= len(data)
+            await _read_on(client.reader, LINGER_BYTES)
+
+
+async def _read_on(reader: asyncio.StreamReader, most_bytes: int) -> None:
+    left = most_bytes
+    while left > 0 and (data := await reader.read(left)):
+        left -= len(data)
 
 
 def _forbidden(reason: str) -> bytes:
     return http.answer(403, "Forbidden", headers={http.BLOCKED_HEADER: reason})
 
 
-def _not_reached(to: http.Destination, account: Account, failed: Failed, words: str) -> _Refused:
+def _not_reached(to: http.Destination, account: Account, failed: Failed, message: str) -> _Refused:
     account.remember_failed(to.host_text, to.port, failed)
     status = 504 if failed is Failed.TIMEOUT else 502
-    return _Refused(http.answer(status, words, headers={http.FAILED_HEADER: failed}))
+    return _Refused(http.answer(status, message, headers={http.FAILED_HEADER: failed}))
+
+
+_SENT_BY_PAGES = ("origin", "referer", "cookie", "sec-fetch-site")
 
 
 def _report(request: http.Request, to: http.Destination, account: Account) -> bytes:
@@ -249,9 +264,7 @@ def _report(request: http.Request, to: http.Destination, account: Account) -> by
     shows, and no answer can be read by one: no frame, no script, no cross-origin reading.
     """
     wanted = (request.method, to.port, to.path) == ("GET", 80, "/report")
-    if not wanted or any(
-        request.values(name) for name in ("origin", "referer", "cookie", "sec-fetch-site")
-    ):
+    if not wanted or any(map(request.values, _SENT_BY_PAGES)):
         return http.answer(404, "Not Found")
     guards = {"X-Frame-Options": "DENY", "Cross-Origin-Resource-Policy": "same-origin"}
     body = json.dumps(account.report().to_json()).encode()

@@ -99,29 +99,29 @@ def make_ruleset(rules: Rules) -> int:
     """
     known = version()
     handled = functools.reduce(lambda found, right: found | right, _rights_of(known))
-    network = _BIND_TCP | _CONNECT_TCP if known >= _NETWORK_SINCE and rules.ports is not None else 0
-    scopes = _ABSTRACT_SOCKETS | _SIGNALS if known >= _SCOPES_SINCE else 0
-    attributes = struct.pack("QQQ", handled, network, scopes)
-    size = 24 if known >= _SCOPES_SINCE else 16 if known >= _NETWORK_SINCE else 8
-    descriptor = _call(
-        _CREATE_RULESET, attributes[:size], ctypes.c_size_t(size), ctypes.c_uint32(0)
-    )
+    ports = rules.ports if known >= _NETWORK_SINCE else None
+    descriptor = _create_ruleset(known, handled, limits_ports=ports is not None)
     try:
         for path, rights in rules.paths:
             _allow_path(descriptor, path, rights & handled)
-        for port in rules.ports or () if network else ():
-            rule = struct.pack("QQ", _CONNECT_TCP, port)
-            _call(
-                _ADD_RULE,
-                ctypes.c_int(descriptor),
-                ctypes.c_int(_RULE_PORT),
-                rule,
-                ctypes.c_uint32(0),
-            )
+        for port in ports or ():
+            _allow_port(descriptor, port)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _create_ruleset(known: int, handled: Right, *, limits_ports: bool) -> int:
+    """A descriptor for rules that allow nothing yet. ``known`` is the version of the interface,
+    which has had a field more since it knows of ports, and another since it knows of scopes.
+    """
+    network = _BIND_TCP | _CONNECT_TCP if limits_ports else 0
+    scopes = _ABSTRACT_SOCKETS | _SIGNALS if known >= _SCOPES_SINCE else 0
+    attributes = struct.pack("QQQ", handled, network, scopes)
+    fields = 1 + (known >= _NETWORK_SINCE) + (known >= _SCOPES_SINCE)
+    size = 8 * fields
+    return _call(_CREATE_RULESET, attributes[:size], ctypes.c_size_t(size), ctypes.c_uint32(0))
 
 
 def restrict(descriptor: int) -> None:
@@ -152,6 +152,11 @@ def _allow_path(ruleset: int, path: Path, rights: Right) -> None:
         _call(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_RULE_PATH), rule, ctypes.c_uint32(0))
     finally:
         os.close(opened)
+
+
+def _allow_port(ruleset: int, port: int) -> None:
+    rule = struct.pack("QQ", _CONNECT_TCP, port)
+    _call(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_RULE_PORT), rule, ctypes.c_uint32(0))
 
 
 def _call(number: int, *arguments: object) -> int:

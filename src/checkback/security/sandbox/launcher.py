@@ -1,7 +1,7 @@
 """Start a program that ends with its parent, as nobody where we are root. Run as a script, by its
 path.
 
-``python -IS confine.py PID_FILE PROGRAM ARGUMENT...`` becomes PROGRAM; with ``--same-user`` before
+``python -IS launcher.py PID_FILE PROGRAM ARGUMENT...`` becomes PROGRAM; with ``--same-user`` before
 PID_FILE it keeps its user. Playwright takes the path of one executable and nothing to run before
 it, hence a script instead of a function; what it starts would else outlive a job process that was
 killed. It does what ``setpriv`` of util-linux does, without the need for it, and closes the gap in

@@ -28,9 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from checkback.security.sandbox import landlock
-from checkback.security.sandbox import launcher as confine
-from checkback.security.sandbox import seccomp as offline
+from checkback.security.sandbox import landlock, launcher, seccomp
 from checkback.security.sandbox.landlock import EXECUTE, READ, SHARE, USE, WRITE, Right, Rules
 
 AUTO, BUBBLEWRAP, NONE = "auto", "bubblewrap", "none"
@@ -90,15 +88,17 @@ class Walls:
 
     def describe(self) -> str:
         """What there is, as text for people."""
-        if self.landlock:
-            files = f"Landlock (version {self.landlock})"
-        elif self.bubblewrap:
-            files = f"no Landlock; programs run in bubblewrap ({self.bubblewrap})"
-        else:
-            files = "no Landlock and no bubblewrap"
+        files = self._describe_files()
         calls = "system calls filtered" if self.seccomp else "no filter of system calls"
         user = "a separate user for each job" if self.other_user else "the server's own user"
         return f"{files}, {calls}, {user}"
+
+    def _describe_files(self) -> str:
+        if self.landlock:
+            return f"Landlock (version {self.landlock})"
+        if self.bubblewrap:
+            return f"no Landlock; programs run in bubblewrap ({self.bubblewrap})"
+        return "no Landlock and no bubblewrap"
 
     def to_json(self) -> dict[str, object]:
         """What there is, for programs."""
@@ -137,6 +137,10 @@ class Entered:
     folder_is_closed: bool = False
     python_is_closed: bool = False
 
+    def needs_rights(self, *, run_python: bool) -> bool:
+        """Whether a program that is started here could not be run without that right."""
+        return self.folder_is_closed or (run_python and self.python_is_closed)
+
 
 _entered: Entered | None = None
 
@@ -153,7 +157,7 @@ def standing(mode: str = AUTO) -> Walls:
     """
     version = landlock.version() if mode == AUTO else 0
     program = shutil.which("bwrap") if mode != NONE and not version else None
-    return Walls(version, offline.is_available(), user_for_child(os.getpid()) is not None, program)
+    return Walls(version, seccomp.is_available(), user_for_child(os.getpid()) is not None, program)
 
 
 def prepare() -> None:
@@ -176,24 +180,32 @@ def enter(reach: Reach, walls: Walls, *, unix_sockets: bool = False) -> None:
     parent = os.getppid()
     rules = landlock.make_ruleset(_rules(reach)) if walls.landlock else None
     closed = (False, False)
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        # What a stranger's bytes may make large: let the kernel end it before anything else of
-        # ours.
-        file.write("500")
+    _be_ended_first()
     if os.geteuid() == 0:
         closed = not _others_may_enter(reach.write), not _others_may_enter(_python_folders())
         _become_other_user(reads_all=any(closed))
     if rules is not None:
         landlock.restrict(rules)
         os.close(rules)
-    if walls.seccomp and not offline.refuse_dangerous(
-        mounts=walls.bubblewrap is not None, unix_sockets=unix_sockets
-    ):
-        raise OSError(ctypes.get_errno(), "the filter of system calls could not be set")
+    if walls.seccomp:
+        _filter_calls(mounts=walls.bubblewrap is not None, unix_sockets=unix_sockets)
     # A change of user takes this setting away.
-    if not confine.die_with_parent(parent):
+    if not launcher.die_with_parent(parent):
         os._exit(1)
     _entered = Entered(walls, *closed)
+
+
+def _be_ended_first() -> None:
+    """What a stranger's bytes may make large: the kernel ends it before our other
+    processes.
+    """
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")
+
+
+def _filter_calls(*, mounts: bool, unix_sockets: bool) -> None:
+    if not seccomp.refuse_dangerous(mounts=mounts, unix_sockets=unix_sockets):
+        raise OSError(ctypes.get_errno(), "the filter of system calls could not be set")
 
 
 def cut_network() -> bool:
@@ -201,7 +213,7 @@ def cut_network() -> bool:
     that cannot be done.
     """
     inside = _entered is not None and _entered.walls.bubblewrap is not None
-    return offline.cut_network(mounts=inside)
+    return seccomp.cut_network(mounts=inside)
 
 
 def narrow(reach: Reach) -> int | None:
@@ -219,9 +231,7 @@ def rights_for_programs(*, run_python: bool = False) -> Generator[None]:
     users, where this process has it and they could not be run without it: in its folder, or with
     its Python.
     """
-    keep = _entered is not None and (
-        _entered.folder_is_closed or (run_python and _entered.python_is_closed)
-    )
+    keep = _entered is not None and _entered.needs_rights(run_python=run_python)
     if keep:
         _LIBC.prctl(_PR_CAP_AMBIENT, _AMBIENT_RAISE, _READ_ALL, 0, 0)
     try:
@@ -240,7 +250,7 @@ def bubblewrapped(
     """
     filter_file = os.memfd_create("filter")
     try:
-        os.write(filter_file, offline.offline_filter())
+        os.write(filter_file, seccomp.offline_filter())
         os.lseek(filter_file, 0, os.SEEK_SET)
         with rights_for_programs():
             yield _bubblewrap_line(command, folder, programs, filter_file), filter_file
@@ -283,10 +293,12 @@ def user_for_child(pid: int) -> tuple[int, int] | None:
     if os.geteuid() != 0:
         return None
     number = _FIRST_USER + pid
-    for user, group in ((number, number), confine.nobody()):
-        if _is_mapped("uid", user) and _is_mapped("gid", group):
-            return user, group
-    return None
+    candidates = ((number, number), launcher.nobody())
+    return next((candidate for candidate in candidates if _are_mapped(*candidate)), None)
+
+
+def _are_mapped(user: int, group: int) -> bool:
+    return _is_mapped("uid", user) and _is_mapped("gid", group)
 
 
 def others_may_enter(path: Path) -> bool:
@@ -331,17 +343,17 @@ def _python_folders() -> tuple[Path, ...]:
     """Where Python, its libraries and this package lie. Not all of ``sys.path``: that may name a
     home.
     """
-    found = {Path(sys.executable).resolve().parent, Path(__file__).resolve().parents[2]}
+    folders = {Path(sys.executable).resolve().parent, Path(__file__).resolve().parents[2]}
     for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:
         if prefix not in ("/usr", "/usr/local", "/"):
-            found.add(Path(prefix))
-    found |= {
+            folders.add(Path(prefix))
+    folders |= {
         Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")
     }
-    found |= {
+    folders |= {
         Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")
     }
-    return tuple(sorted(found))
+    return tuple(sorted(folders))
 
 
 def _certificates() -> tuple[Path, ...]:

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pytest
 import tinycss2
 
 from checkback.kinds.pages.audits.design_tokens import design_tokens, tokens_as_css
@@ -55,6 +56,22 @@ def test_the_css_is_one_rule_of_custom_properties(parts: dict[str, Any]) -> None
     assert all(item.type == "declaration" and item.name.startswith("--") for item in declarations)
     assert "--color-background-1: #fbf8f1;" in css
     assert "--breakpoint-1: 640px;" in css
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1.2.3px",
+        ".s",
+        f"{'9' * 400}px",
+        "cubic-bezier(-, 1-2, ., 0)",
+        "color(srgb)",
+        "hsl(1)",
+    ],
+)
+def test_a_variable_that_merely_looks_like_a_value_is_no_token(value: str) -> None:
+    variable = {"name": "--a", "value": value, "scope": ":root", "uses": 1}
+    assert design_tokens({"cssVariables": [variable]}) == {}
 
 
 def test_names_of_a_page_cannot_end_a_declaration() -> None:

@@ -30,9 +30,31 @@ def test_computed_colours_are_understood(text: str, expected: str) -> None:
     assert color.hex == expected
 
 
-@pytest.mark.parametrize("text", ["", "none", "url(x)", "color(rec2020 1 0 0)", "rgb(1)"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "none", "url(x)", "color(rec2020 1 0 0)", "rgb(1)", "color(srgb)", "color(srgb 1 0)"],
+)
 def test_what_is_not_understood_is_no_colour(text: str) -> None:
     assert parse_color(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "oklch(0.5 0.1 inf)",
+        "oklab(1e200 0 0)",
+        "lab(1e200 1e200 -1e200)",
+        "rgb(nan inf -inf / nan)",
+        "color(srgb 1e400 0 0 / 1e400)",
+        "rgb(1 2 3 / 500%)",
+    ],
+)
+def test_numbers_that_no_browser_computes_are_limited(text: str) -> None:
+    """A custom property is text that the page chose, not a computed value."""
+    color = parse_color(text)
+    assert color is not None
+    assert all(0 <= channel <= 255 for channel in color[:3])
+    assert 0 <= color.alpha <= 1
 
 
 def test_alpha_is_painted_over_what_lies_below() -> None:

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import tinycss2
 
+from checkback.kinds.browser.capture import PageCapture
+from checkback.kinds.pages.audits.motion import find_patterns
+from checkback.kinds.pages.dom.css_facts import breakpoints
 from checkback.kinds.pages.dom.css_parser import StyleFacts, read_sheet
 
 
@@ -166,3 +169,21 @@ def test_real_style_sheets_are_read_as_a_full_parser_reads_them(path: Path) -> N
     assert [item.selector[:100] for item in facts.declarations] == [
         selector[:100] for selector, _ in expected
     ]
+
+
+def test_what_merely_looks_like_a_number_is_passed_over(home: PageCapture) -> None:
+    facts = StyleFacts()
+    huge = "9" * 400
+    text = f"""
+        @media (min-width: 1.2.3px) {{ a {{ transition: top 1.2.3s }} }}
+        @media (max-width: {huge}px) {{ a {{ animation: turn {huge}s }} }}
+        @media (width >= ..em) {{ a {{ transition: left ..ms }} }}
+        @media (min-width: .5em) {{ a {{ transition: right .5s }} }}
+        @keyframes turn {{ to {{ top: 0 }} }}
+    """
+    read_sheet(text, facts)
+    assert breakpoints(facts) == [{"width": 8, "uses": 1}]
+    declared = [pattern for pattern in find_patterns(home, facts) if pattern.type != "script"]
+    assert [(pattern.type, pattern.duration_ms) for pattern in declared] == [
+        ("css_animation", 0), ("css_transition", 500),
+    ]  # fmt: skip

@@ -12,7 +12,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastmcp.server.dependencies import get_context, get_http_request
 from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
-from mcp_types import Icon, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, Icon, TextContent, ToolAnnotations
 from pydantic import BaseModel, PrivateAttr, TypeAdapter, ValidationError
 
 from checkback.api.error_responses import mask_unexpected
@@ -33,7 +33,7 @@ from checkback.api.signed_files import FileLinks, valid_until
 from checkback.core.errors import CheckbackError, EngineUnavailable, InvalidInput, QuotaExceeded
 from checkback.core.estimates import NO_ESTIMATE, Estimate
 from checkback.core.job import JSON, Artifact, Job
-from checkback.core.request_ids import request_id
+from checkback.core.request_ids import resolve_request_id
 from checkback.core.states import State
 from checkback.core.trace_context import TraceContext
 from checkback.dialects import human, native
@@ -215,10 +215,10 @@ class ToolContext:
         outlook = await self.outlook(job)
         record = self.record(job, outlook)
         headline = native.headline(job, self.steps, outlook)
-        made = reply(record, headline=headline, is_error=is_error)
+        result = reply(record, headline=headline, is_error=is_error)
         if job.state is State.COMPLETED and not record["result_is_longer"]:
             await self.service.mark_read(job)
-        return made
+        return result
 
     def guarded(
         self, answer: Callable[[Caller, Arguments, str], Awaitable[T]]
@@ -226,21 +226,21 @@ class ToolContext:
         """``answer`` with a caller and a request id, and with every error in our own format."""
 
         async def run(arguments: Arguments) -> T | ToolResult:
-            identity = current_request_id()
+            request_id = current_request_id()
             try:
                 strict_json.check(arguments)
                 await self.ready()
-                return await answer(self.caller(), arguments, identity)
+                return await answer(self.caller(), arguments, request_id)
             except CheckbackError as error:
-                return problem(error, identity)
+                return problem(error, request_id)
             except Exception as error:
-                return problem(self.masked(error, identity), identity)
+                return problem(self.masked(error, request_id), request_id)
 
         return run
 
-    def masked(self, error: Exception, identity: str) -> CheckbackError:
+    def masked(self, error: Exception, request_id: str) -> CheckbackError:
         """An unexpected error as callers may see it; the log has the rest."""
-        return mask_unexpected(error, identity, production=self.production)
+        return mask_unexpected(error, request_id, production=self.production)
 
 
 class EarlyPolls:
@@ -277,6 +277,15 @@ class EarlyPolls:
                 self._due.popitem(last=False)
 
 
+def call_result(result: ToolResult) -> CallToolResult:
+    """A tool's result as the protocol has it."""
+    written = result.to_mcp_result()
+    if isinstance(written, CallToolResult):
+        return written
+    content, structured = written if isinstance(written, tuple) else (written, None)
+    return CallToolResult(content=list(content), structured_content=structured)
+
+
 def reply(
     record: Mapping[str, Any], *, headline: str | None = None, is_error: bool = False
 ) -> ToolResult:
@@ -290,10 +299,10 @@ def reply(
     return ToolResult(content=content, structured_content=dict(record), is_error=is_error)
 
 
-def problem(error: CheckbackError, identity: str) -> ToolResult:
+def problem(error: CheckbackError, request_id: str) -> ToolResult:
     """A tool result for an error: the one place where our own tools translate errors."""
     text = f"{error.code}: {error.message} {error.hint}"
-    return reply(native.error(error, identity), headline=text, is_error=True)
+    return reply(native.error(error, request_id), headline=text, is_error=True)
 
 
 def checked(model: type[M], arguments: Mapping[str, JSON]) -> M:
@@ -307,13 +316,16 @@ def checked(model: type[M], arguments: Mapping[str, JSON]) -> M:
 def current_request_id() -> str:
     """The request id that the caller sent, in ``_meta`` or as X-Request-Id, or a new one."""
     meta = _meta()
-    given = meta.get("request_id") or meta.get("requestId")
-    if given is None:
-        try:
-            given = get_http_request().headers.get("x-request-id")
-        except RuntimeError:  # not over HTTP
-            given = None
-    return request_id(given)
+    sent = meta.get("request_id") or meta.get("requestId")
+    if sent is None:
+        sent = _request_id_header()
+    return resolve_request_id(sent)
+
+
+def _request_id_header() -> str | None:
+    with suppress(RuntimeError):  # not over HTTP
+        return get_http_request().headers.get("x-request-id")
+    return None
 
 
 def trace_of_message() -> TraceContext | None:

@@ -26,7 +26,7 @@ from fastmcp.server.middleware import Middleware
 from fastmcp.tools import Tool
 from fastmcp.tools.base import ToolResult
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp_types import SERVER_INFO_META_KEY, CallToolResult
+from mcp_types import SERVER_INFO_META_KEY
 from mcp_types import methods as protocol
 from mcp_types.version import (
     LATEST_HANDSHAKE_VERSION,
@@ -35,7 +35,7 @@ from mcp_types.version import (
 )
 from pydantic import ValidationError
 
-from checkback.api.mcp.tools.context import ApiTool
+from checkback.api.mcp.tools.context import ApiTool, call_result
 from checkback.dialects.mcp_tasks import EXTENSION
 
 CALL, LIST = "tools/call", "tools/list"
@@ -74,6 +74,14 @@ class _List:
     tools: Sequence[Tool]
     result: dict[str, Any]
     written: bytes
+
+    def answer(self) -> dict[str, Any]:
+        """The list, or what says that its bytes are in the place for ready results."""
+        place = ready.get()
+        if place is None:
+            return self.result
+        place.result = self.written
+        return {IN_ITS_PLACE: True}
 
 
 class Shortcut:
@@ -135,23 +143,27 @@ class Shortcut:
         return await call_next(ctx)
 
     async def _list(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
+        key, tools = await self._current_tools(ctx)
+        known = self._lists.get(key)
+        if known is not None and _same(known.tools, tools):
+            return known.answer()
+        result = await call_next(ctx)
+        if isinstance(result, dict):
+            self._remember(key, tools, result)
+        return result
+
+    async def _current_tools(self, ctx: RequestContext) -> tuple[Hashable, Sequence[Tool]]:
+        """What a list varies by, and the tools that are in it now."""
         with bind_request_context(ctx):
             async with Context(fastmcp=self._server, session=ctx.session) as context:
                 key = (ctx.protocol_version, _declared(context), self._variant())
-                tools = await self._server.list_tools(run_middleware=False)
-        known = self._lists.get(key)
-        if known is not None and _same(known.tools, tools):
-            if (place := ready.get()) is not None:
-                place.result = known.written
-                return {IN_ITS_PLACE: True}
-            return known.result
-        result = await call_next(ctx)
-        if isinstance(result, dict):
-            while len(self._lists) >= MAX_LISTS:
-                del self._lists[next(iter(self._lists))]
-            written = json.dumps(result, separators=(",", ":")).encode()
-            self._lists[key] = _List(tools, result, written)
-        return result
+                return key, await self._server.list_tools(run_middleware=False)
+
+    def _remember(self, key: Hashable, tools: Sequence[Tool], result: dict[str, Any]) -> None:
+        while len(self._lists) >= MAX_LISTS:
+            del self._lists[next(iter(self._lists))]
+        written = json.dumps(result, separators=(",", ":")).encode()
+        self._lists[key] = _List(tools, result, written)
 
     def _finished(self, ctx: RequestContext, result: dict[str, Any]) -> dict[str, Any]:
         """Adds what the newest protocol has in every result."""
@@ -175,7 +187,7 @@ def install(
     There is no shortcut if one of FastMCP's middlewares hooks into calls (except the ``unneeded``
     ones, which do nothing for a call by a known name), or if the SDK has no place for it.
     """
-    if any(_sees_calls(one) and not isinstance(one, tuple(unneeded)) for one in server.middleware):
+    if _is_hooked(server, unneeded):
         return False
     low_level: Any = getattr(server, "_mcp_server", None)
     chain: Any = getattr(low_level, "middleware", None)
@@ -186,6 +198,12 @@ def install(
     if getattr(low_level, "get_tool_input_schema", "absent") is None:
         low_level.get_tool_input_schema = shortcut.schema
     return True
+
+
+def _is_hooked(server: FastMCP[None], unneeded: Sequence[type[Middleware]]) -> bool:
+    """Whether a middleware that is needed would have to see each call."""
+    needed = [one for one in server.middleware if not isinstance(one, tuple(unneeded))]
+    return any(map(_sees_calls, needed))
 
 
 def _sees_calls(middleware: Middleware) -> bool:
@@ -203,14 +221,26 @@ def _declared(context: Context) -> tuple[bool, bool]:
 
 def _is_plain(ctx: RequestContext) -> bool:
     """Whether this is a request that the SDK would pass on unchanged."""
-    if ctx.protocol_version not in WRITTEN_HERE:
-        return False
-    if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS and ctx.session.client_params is None:
-        return False  # no handshake yet
+    is_known = ctx.protocol_version in WRITTEN_HERE
+    return is_known and _is_open(ctx) and _is_valid(ctx) and _has_plain_params(ctx)
+
+
+def _is_open(ctx: RequestContext) -> bool:
+    """Whether requests are answered already: older versions begin with a handshake."""
+    is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+    return is_modern or ctx.session.client_params is not None
+
+
+def _is_valid(ctx: RequestContext) -> bool:
     try:
         protocol.validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
     except (KeyError, ValueError, ValidationError):
         return False
+    return True
+
+
+def _has_plain_params(ctx: RequestContext) -> bool:
+    """Whether nothing is asked for but the tool or the first page of the list."""
     params = ctx.params or {}
     if VERSION_KEY in (params.get("_meta") or {}):
         return False
@@ -235,11 +265,7 @@ def _wire(result: ToolResult, version: str) -> dict[str, Any]:
 
 
 def _dumped(result: ToolResult) -> dict[str, Any]:
-    found = result.to_mcp_result()
-    if not isinstance(found, CallToolResult):
-        content, structured = found if isinstance(found, tuple) else (found, None)
-        found = CallToolResult(content=list(content), structured_content=structured)
-    return found.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return call_result(result).model_dump(by_alias=True, mode="json", exclude_none=True)
 
 
 def _same(before: Sequence[Tool], now: Sequence[Tool]) -> bool:

@@ -22,6 +22,7 @@ SAME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "
 """Formats that hosts show as they are."""
 
 READ = (*SAME, "TIFF", "BMP")
+WITHOUT_PALETTE = ("JPEG", "WEBP")
 MOVING = ("image/gif", "image/webp")
 """Returned unchanged, these are shown with all their frames."""
 MAX_PIXELS = 100_000_000
@@ -61,15 +62,17 @@ def import_everything() -> None:
     Pillow imports much when it first needs it, and later no file can be opened.
     """
     Image.init()
-    for mode in ("RGB", "P"):
-        small = Image.new(mode, (2, 2))
-        for form in READ:
-            if mode == "P" and form in ("JPEG", "WEBP"):
-                continue
-            buffer = io.BytesIO()
-            small.save(buffer, form)
-            with Image.open(buffer, formats=READ) as picture:
-                shown(buffer.getvalue(), picture, 1 << 20, 1)
+    for form in READ:
+        _shrink_sample("RGB", form)
+        if form not in WITHOUT_PALETTE:
+            _shrink_sample("P", form)
+
+
+def _shrink_sample(mode: str, form: str) -> None:
+    buffer = io.BytesIO()
+    Image.new(mode, (2, 2)).save(buffer, form)
+    with Image.open(buffer, formats=READ) as picture:
+        shown(buffer.getvalue(), picture, 1 << 20, 1)
 
 
 def shown(

@@ -219,10 +219,7 @@ class JobTools:
             text = (await asyncio.to_thread(path.read_bytes)).decode("utf-8")
         except UnicodeDecodeError:
             return _fetched(wanted, file, "This file is not text")
-        value: Any = text
-        if item.media_type == "application/json":
-            with suppress(ValueError):
-                value = await heavy.run(json.loads, text, light=len(text) <= heavy.SMALL_BYTES)
+        value = await _parsed(text, item.media_type)
         return reply({**_part(wanted, value), "file": file})
 
     async def _save(self, caller: Caller, wanted: ResultInput, name: str) -> ToolResult:
@@ -325,15 +322,20 @@ _TOOLS = (
 )
 
 
+def _input_of(row: _Row, tool_context: ToolContext) -> tuple[type[BaseModel], Mapping[str, bool]]:
+    """What a tool takes, and what it changes: results can be saved where there is a folder."""
+    if row.takes is ResultInput and tool_context.save_folder is not None:
+        return SavingResultInput, _SAVES
+    return row.takes, row.hints
+
+
 def job_tools(tool_context: ToolContext, names: Collection[str] = ()) -> Iterable[ApiTool]:
     """The tools for jobs of any kind, or only those in ``names``."""
     tools = JobTools(tool_context)
     for row in _TOOLS:
         if names and row.name not in names:
             continue
-        takes, hints = row.takes, row.hints
-        if takes is ResultInput and tool_context.save_folder is not None:
-            takes, hints = SavingResultInput, _SAVES
+        takes, hints = _input_of(row, tool_context)
         yield ApiTool.of(
             row.name,
             tool_context.guarded(getattr(tools, row.answer)),
@@ -382,7 +384,11 @@ def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
     )
     about = kind.description or f"Run a job of the kind {kind.name}."
     room = MAX_DESCRIPTION_CHARACTERS - len(end) - 1
-    return f"{about if len(about) <= room else about[: room - 1] + '…'} {end}"
+    return f"{_shortened(about, room)} {end}"
+
+
+def _shortened(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def job_renderer(tool_context: ToolContext) -> ResultRenderer:
@@ -397,9 +403,9 @@ def job_renderer(tool_context: ToolContext) -> ResultRenderer:
 def _beginner(
     tool_context: ToolContext, kind: registry.Kind
 ) -> Callable[[Caller, Arguments, str], Awaitable[Job]]:
-    async def begin(caller: Caller, arguments: Arguments, identity: str) -> Job:
+    async def begin(caller: Caller, arguments: Arguments, request_id: str) -> Job:
         return (
-            await tool_context.service.submit(caller, kind.name, arguments, request_id=identity)
+            await tool_context.service.submit(caller, kind.name, arguments, request_id=request_id)
         ).job
 
     return begin
@@ -410,8 +416,8 @@ def starter(
 ) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
     render = job_renderer(tool_context)
 
-    async def start(caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
-        job = await begin(caller, arguments, identity)
+    async def start(caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
+        job = await begin(caller, arguments, request_id)
         job = await tool_context.wait(caller, job.id, tool_context.kind_wait_seconds)
         return await render(caller, job)
 
@@ -429,23 +435,40 @@ def _part(wanted: ResultInput, value: Any) -> ResultRecord:
     return _slice(wanted, value)
 
 
+async def _parsed(text: str, media_type: str) -> Any:
+    """The value of a JSON file, else its text."""
+    if media_type == "application/json":
+        with suppress(ValueError):
+            return await heavy.run(json.loads, text, light=len(text) <= heavy.SMALL_BYTES)
+    return text
+
+
 def _slice(wanted: ResultInput, value: Any) -> ResultRecord:
+    """The whole value if its text is short, else what there is of the text from an offset on."""
     text = (
         value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
     )
-    whole = wanted.offset == 0 and len(text) <= SLICE_CHARACTERS
-    end = min(len(text), wanted.offset + SLICE_CHARACTERS)
-    more = None if whole or end >= len(text) else end
-    go_on = f"Call again with offset {more}, or with a pointer to the part that you need."
-    return {
+    end = wanted.offset + SLICE_CHARACTERS
+    next_offset = end if end < len(text) else None
+    record: ResultRecord = {
         "job_id": wanted.job_id,
-        "result": value if whole else None,
-        "text": None if whole else text[wanted.offset : end],
+        "result": None,
+        "text": text[wanted.offset : end],
         "total_characters": len(text),
-        "next_offset": more,
-        "next_step": "This is the whole text." if more is None else go_on,
+        "next_offset": next_offset,
+        "next_step": _next_step(next_offset),
         "untrusted": ["result", "text"],
     }
+    is_whole = wanted.offset == 0 and next_offset is None
+    if is_whole:
+        record["result"], record["text"] = value, None
+    return record
+
+
+def _next_step(next_offset: int | None) -> str:
+    if next_offset is None:
+        return "This is the whole text."
+    return f"Call again with offset {next_offset}, or with a pointer to the part that you need."
 
 
 def _without_text(wanted: ResultInput, file: FileRecord, next_step: str) -> ResultRecord:

@@ -109,16 +109,11 @@ class LeanTools:
     async def search(self, _: Caller, arguments: Arguments, __: str) -> ToolResult:
         """The kinds whose name, title or description contains the words, best matches first."""
         words = set(_words(checked(SearchInput, arguments).query))
-        scored: list[tuple[int, registry.Kind]] = []
-        for kind in registry.all_kinds():
-            score = _score(kind, words)
-            if score > 0 or not words:
-                scored.append((score, kind))
-        scored.sort(key=lambda one: -one[0])
-        found: list[FoundKind] = [
-            {"kind": kind.name, "about": _first_sentence(kind)} for _, kind in scored[:MAX_FOUND]
+        matches = _best_matches(words)
+        kinds: list[FoundKind] = [
+            {"kind": kind.name, "about": _first_sentence(kind)} for kind in matches[:MAX_FOUND]
         ]
-        return reply({"kinds": found, "more": max(0, len(scored) - MAX_FOUND)})
+        return reply({"kinds": kinds, "more": max(0, len(matches) - MAX_FOUND)})
 
     async def describe(self, _: Caller, arguments: Arguments, __: str) -> ToolResult:
         """One kind."""
@@ -133,11 +128,11 @@ class LeanTools:
         }
         return reply(record)
 
-    async def begin(self, caller: Caller, arguments: Arguments, identity: str) -> Job:
+    async def begin(self, caller: Caller, arguments: Arguments, request_id: str) -> Job:
         """Start a job of any kind."""
         wanted = checked(SubmitInput, arguments)
         submitted = await self._tool_context.service.submit(
-            caller, wanted.kind, wanted.args, key=wanted.key, request_id=identity
+            caller, wanted.kind, wanted.args, key=wanted.key, request_id=request_id
         )
         return submitted.job
 
@@ -196,6 +191,13 @@ def _tool(
 
 def _words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text.lower())
+
+
+def _best_matches(words: set[str]) -> list[registry.Kind]:
+    """The kinds that match any of the words, best first; all of them if there are no words."""
+    scores = {kind.name: _score(kind, words) for kind in registry.all_kinds()}
+    matches = [kind for kind in registry.all_kinds() if scores[kind.name] > 0 or not words]
+    return sorted(matches, key=lambda kind: -scores[kind.name])
 
 
 def _score(kind: registry.Kind, words: set[str]) -> int:

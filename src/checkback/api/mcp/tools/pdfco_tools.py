@@ -104,10 +104,10 @@ class PdfcoTools:
         return PdfcoJobs(self._service, FileLinks(self._service.links, self._setting.base_url()))
 
     async def start(
-        self, row: ToolRow, caller: Caller, arguments: Arguments, identity: str
+        self, row: ToolRow, caller: Caller, arguments: Arguments, request_id: str
     ) -> ToolResult:
         """Start a job, and wait for it briefly."""
-        done = await self.begin(row, caller, arguments, identity)
+        done = await self.begin(row, caller, arguments, request_id)
         job = await self._tool_context.wait(
             caller, done.job.id, self._tool_context.kind_wait_seconds
         )
@@ -116,26 +116,26 @@ class PdfcoTools:
         return await self.render_result(caller, job)
 
     async def begin(
-        self, row: ToolRow, caller: Caller, arguments: Arguments, identity: str
+        self, row: ToolRow, caller: Caller, arguments: Arguments, request_id: str
     ) -> PdfcoSubmission:
         """Start a job."""
-        given = _checked(row.parameters, arguments)
-        endpoint = ENDPOINTS[_endpoint_path(row, given)]
-        parameters = lowered({key: value for key, value in given.items() if key != "api_key"})
+        args = _checked(row.parameters, arguments)
+        endpoint = ENDPOINTS[_endpoint_path(row, args)]
+        parameters = lowered({key: value for key, value in args.items() if key != "api_key"})
         parameters["async"] = True
-        key = self._remote_key(str(given.get("api_key") or ""))
+        key = self._remote_key(str(args.get("api_key") or ""))
         return await self._jobs.submit(
-            caller, endpoint, parameters, request_id=identity, api_key=key
+            caller, endpoint, parameters, request_id=request_id, api_key=key
         )
 
     async def render_result(self, caller: Caller, job: Job) -> ToolResult:
         """The answer about a job in its current state."""
         return await self._check_answer(caller, job.id)
 
-    async def check(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+    async def check(self, caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
         """The status of a job."""
-        given = _checked(_CHECK, arguments)
-        job_id = await self._followed(caller, given, identity)
+        args = _checked(_CHECK, arguments)
+        job_id = await self._followed(caller, args, request_id)
         held = self._tool_context.early.hold_seconds(caller.owner, job_id)
         with suppress(NotFound, InvalidInput):
             self._tool_context.early.note(
@@ -143,18 +143,18 @@ class PdfcoTools:
             )
         return await self._check_answer(caller, job_id)
 
-    async def wait(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+    async def wait(self, caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
         """Wait on the server for a job's end; a timeout is not an error."""
-        given = _checked(_WAIT, arguments)
-        job_id = await self._followed(caller, given, identity)
-        seconds = min(float(given.get("timeout", 300)), self._tool_context.max_wait_seconds)
+        args = _checked(_WAIT, arguments)
+        job_id = await self._followed(caller, args, request_id)
+        seconds = min(float(args.get("timeout", 300)), self._tool_context.max_wait_seconds)
         with suppress(NotFound, InvalidInput):
             await self._tool_context.wait(caller, job_id, max(0.0, seconds))
         return await self._check_answer(caller, job_id, still=_STILL)
 
-    async def upload(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+    async def upload(self, caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
         """Upload a local file, if the caller shares this machine's files."""
-        given = _checked(_UPLOAD, arguments)
+        args = _checked(_UPLOAD, arguments)
         if not self._setting.local_files:
             raise InvalidInput(
                 "This server cannot read files on your machine.",
@@ -163,7 +163,7 @@ class PdfcoTools:
                     "use `checkback mcp`."
                 ),
             )
-        path = Path(str(given["file_path"])).expanduser()
+        path = Path(str(args["file_path"])).expanduser()
         if not path.is_file():
             raise InvalidInput(
                 "This file does not exist.", hint="Send the absolute path of a file."
@@ -189,15 +189,15 @@ class PdfcoTools:
         """
 
         async def run(arguments: Arguments) -> T | ToolResult:
-            identity = current_request_id()
+            request_id = current_request_id()
             try:
                 strict_json.check(arguments)
                 await self._tool_context.ready()
-                return await work(self._tool_context.caller(), arguments, identity)
+                return await work(self._tool_context.caller(), arguments, request_id)
             except CheckbackError as error:
                 return _problem(error)
             except Exception as error:
-                return _problem(self._tool_context.masked(error, identity))
+                return _problem(self._tool_context.masked(error, request_id))
 
         return run
 
@@ -207,31 +207,35 @@ class PdfcoTools:
                 writer.write(chunk)
             return writer.finish()
 
-    def _remote_key(self, given: str) -> str | None:
+    def _remote_key(self, key: str) -> str | None:
         """A key of PDF.co, or None: our own tokens are never sent there."""
-        return given if given and not self._setting.is_own_token(given) else None
+        return key if key and not self._setting.is_own_token(key) else None
 
-    async def _followed(self, caller: Caller, given: Arguments, identity: str) -> str:
+    async def _followed(self, caller: Caller, args: Arguments, request_id: str) -> str:
         """The id of our job that stands for an id: that one, or a job that follows one at PDF.co.
 
         PDF.co is asked only if the caller sent a key of PDF.co, or the id has the form of its ids.
         """
-        job_id = str(given["job_id"]).strip()
-        key = self._remote_key(str(given.get("api_key") or ""))
-        may_ask = self._setting.has_key and self._service.may_use_pdfco_key(caller)
-        if key is None and not (may_ask and REMOTE_ID.fullmatch(job_id)):
+        job_id = str(args["job_id"]).strip()
+        key = self._remote_key(str(args.get("api_key") or ""))
+        if key is None and not self._may_be_remote(caller, job_id):
             return job_id
         with suppress(NotFound, InvalidInput):
             return (await self._service.get(caller, job_id)).id  # it is one of our jobs
         if registry.find(TRACK_KIND) is None:
             return job_id
-        job = await self._follower(caller, job_id, key, identity)
+        job = await self._follower(caller, job_id, key, request_id)
         if not job.state.is_final:
             await self._service.wait(caller, job.id, self._tool_context.kind_wait_seconds)
         return job.id
 
+    def _may_be_remote(self, caller: Caller, job_id: str) -> bool:
+        """Whether an id may be one of PDF.co's, and we may ask there with the server's key."""
+        may_ask = self._setting.has_key and self._service.may_use_pdfco_key(caller)
+        return may_ask and REMOTE_ID.fullmatch(job_id) is not None
+
     async def _follower(
-        self, caller: Caller, remote_id: str, key: str | None, identity: str
+        self, caller: Caller, remote_id: str, key: str | None, request_id: str
     ) -> Job:
         """The job that follows one at PDF.co: one for each id and key, as each question to PDF.co
         costs credits. One that gave up is retried, since the job there may still be running.
@@ -241,11 +245,10 @@ class PdfcoTools:
             args["api_key"] = key
         digest = hashlib.sha256(f"{remote_id}\0{key or ''}".encode()).hexdigest()[:40]
         submitted = await self._service.submit(
-            caller, TRACK_KIND, args, key=f"pdfco-{digest}", request_id=identity
+            caller, TRACK_KIND, args, key=f"pdfco-{digest}", request_id=request_id
         )
         job = submitted.job
-        gave_up = job.failure is not None and job.failure.code not in _ENDED_THERE
-        if job.state is State.CANCELLED or gave_up:
+        if _gave_up(job):
             with suppress(Conflict):  # another call was faster
                 return await self._service.retry(caller, job.id)
         return job
@@ -374,8 +377,8 @@ def _tool(
 def _starter(
     tools: PdfcoTools, row: ToolRow
 ) -> Callable[[Caller, Arguments, str], Awaitable[ToolResult]]:
-    async def start(caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
-        return await tools.start(row, caller, arguments, identity)
+    async def start(caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
+        return await tools.start(row, caller, arguments, request_id)
 
     return start
 
@@ -383,20 +386,40 @@ def _starter(
 def _beginner(
     tools: PdfcoTools, row: ToolRow
 ) -> Callable[[Caller, Arguments, str], Awaitable[Job]]:
-    async def begin(caller: Caller, arguments: Arguments, identity: str) -> Job:
-        return (await tools.begin(row, caller, arguments, identity)).job
+    async def begin(caller: Caller, arguments: Arguments, request_id: str) -> Job:
+        return (await tools.begin(row, caller, arguments, request_id)).job
 
     return begin
 
 
-def _endpoint_path(row: ToolRow, given: Arguments) -> str:
-    if row.name != "pdf_to_image":
-        return row.endpoint
-    wanted = str(given.get("type") or "jpg").lower()
-    path = f"pdf/convert/to/{ {'jpeg': 'jpg', 'tif': 'tiff'}.get(wanted, wanted) }"
-    if path not in ENDPOINTS or wanted not in ("jpg", "jpeg", "png", "webp", "tif", "tiff"):
+def _gave_up(job: Job) -> bool:
+    """Whether a job stopped following one at PDF.co before that ended."""
+    if job.state is State.CANCELLED:
+        return True
+    return job.failure is not None and job.failure.code not in _ENDED_THERE
+
+
+def _endpoint_path(row: ToolRow, args: Arguments) -> str:
+    return _image_endpoint(args) if row.name == "pdf_to_image" else row.endpoint
+
+
+def _image_endpoint(args: Arguments) -> str:
+    form = _IMAGE_FORMATS.get(str(args.get("type") or "jpg").lower())
+    path = f"pdf/convert/to/{form}"
+    if path not in ENDPOINTS:
         raise InvalidInput("`type` must be jpg, png, webp or tiff.")
     return path
+
+
+_IMAGE_FORMATS = {
+    "jpg": "jpg",
+    "jpeg": "jpg",
+    "png": "png",
+    "webp": "webp",
+    "tif": "tiff",
+    "tiff": "tiff",
+}
+"""By what an agent may write: the last part of the endpoint's path."""
 
 
 def _checked(parameters: Iterable[Parameter], arguments: Arguments) -> Arguments:

@@ -98,18 +98,19 @@ class ReftrixTools:
     def _service(self) -> Service:
         return self._tool_context.service
 
-    async def status(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
+    async def status(self, caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
         job = await self._service.get(caller, checked(OneJob, arguments).job_id)
         if job.queue != reftrix.QUEUE:
             raise self._other_kind(job)
-        record = reftrix.status(job, identity)
-        result: object = record["data"].get("result")
-        if isinstance(result, dict) and job.artifacts:
-            record["data"]["result"] = {
-                **cast("dict[str, Any]", result),
-                "artifacts": self._files(job),
-            }
+        record = reftrix.status(job, request_id)
+        self._add_files(record["data"], job)
         return reply(record)
+
+    def _add_files(self, data: dict[str, Any], job: Job) -> None:
+        """Name the job's files in its result, if that is an object."""
+        result: object = data.get("result")
+        if isinstance(result, dict) and job.artifacts:
+            data["result"] = {**cast("dict[str, Any]", result), "artifacts": self._files(job)}
 
     def _files(self, job: Job) -> list[dict[str, Any]]:
         """The files of an analysis, each with a link that opens: an addition to the wire format."""
@@ -128,17 +129,15 @@ class ReftrixTools:
             f"{message}; use {self._tool_context.names.shown(self._status_tool)} for it."
         )
 
-    async def begin(self, caller: Caller, arguments: Arguments, identity: str) -> Job:
+    async def begin(self, caller: Caller, arguments: Arguments, request_id: str) -> Job:
         """Start an analysis."""
         checked(PageAnalyzeArgs, arguments)
         # How to answer concerns this call only; it is not an argument of the job.
-        given = {
-            key: value for key, value in arguments.items() if key not in ("async", "run_async")
-        }
-        return (await self._service.submit(caller, KIND, given, request_id=identity)).job
+        args = {key: value for key, value in arguments.items() if key not in ("async", "run_async")}
+        return (await self._service.submit(caller, KIND, args, request_id=request_id)).job
 
-    async def analyze(self, caller: Caller, arguments: Arguments, identity: str) -> ToolResult:
-        job = await self.begin(caller, arguments, identity)
+    async def analyze(self, caller: Caller, arguments: Arguments, request_id: str) -> ToolResult:
+        job = await self.begin(caller, arguments, request_id)
         if not checked(PageAnalyzeArgs, arguments).run_async:
             # The job is stored: during an outage its id is a better answer than an error.
             with suppress(EngineUnavailable):
@@ -173,16 +172,16 @@ class ReftrixTools:
         """
 
         async def run(arguments: Arguments) -> T | ToolResult:
-            identity = current_request_id()
+            request_id = current_request_id()
             try:
                 strict_json.check(arguments)
                 await self._tool_context.ready()
-                return await answer(self._tool_context.caller(), arguments, identity)
+                return await answer(self._tool_context.caller(), arguments, request_id)
             except CheckbackError as error:
-                return _problem(*_translated(error), identity)
+                return _problem(*_translated(error), request_id)
             except Exception as error:
-                masked = self._tool_context.masked(error, identity)
-                return _problem("INTERNAL_ERROR", masked.message, identity)
+                masked = self._tool_context.masked(error, request_id)
+                return _problem("INTERNAL_ERROR", masked.message, request_id)
 
         return run
 
@@ -252,8 +251,8 @@ def _analyze_tool(tools: ReftrixTools, kind: registry.Kind, wait_seconds: float)
     )
 
 
-def _problem(code: str, message: str, identity: str) -> ToolResult:
-    return reply(reftrix.error(code, message, identity), is_error=True)
+def _problem(code: str, message: str, request_id: str) -> ToolResult:
+    return reply(reftrix.error(code, message, request_id), is_error=True)
 
 
 def _translated(error: CheckbackError) -> tuple[str, str]:

@@ -61,18 +61,27 @@ _NOT_PORTABLE = re.compile(r"\(\?(?!:)|\\[A-Za-z1-9]|\[\[:|[*+?}][+]")
 dialects: Rust's ``\\w`` knows all letters, JavaScript's only those of ASCII.
 """
 
-_TYPES: Mapping[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
+_TEXTS = frozenset({"description", "title", "default", "enum"})
+_TYPES: Mapping[type, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+}
+OTHER = "other"
+"""Stands for the type of what is neither text, number, truth value nor null."""
 
 
 def portable(schema: Schema) -> Schema:
     """A schema for an object, rewritten so that every host takes it."""
-    found = _Rewriter(schema).rewritten(schema)
-    if found.get("type") != "object" or "anyOf" in found:
-        found = _joined(found)
-    found.setdefault("properties", {})
-    found.pop("title", None)
-    found.pop("description", None)  # the docstring of a model; the tool has its own description
-    return found
+    plain = _Rewriter(schema).rewritten(schema)
+    if plain.get("type") != "object" or "anyOf" in plain:
+        plain = _joined(plain)
+    plain.setdefault("properties", {})
+    plain.pop("title", None)
+    plain.pop("description", None)  # the docstring of a model; the tool has its own description
+    return plain
 
 
 def portable_text(text: str) -> str:
@@ -109,61 +118,59 @@ class _Rewriter:
         """Any schema; ``name`` is that of the property it describes."""
         if not isinstance(schema, dict):
             return {}  # true; false, which nothing fits, is left to the server's own check
-        found = cast("Schema", schema)
-        if found.get("listed") == "brief":
-            return {"type": "object", "description": portable_text(found.get("description", ""))}
-        if "$ref" in found:
-            return self._resolved(found, name)
-        made = self._merged(found)
+        original = cast("Schema", schema)
+        if original.get("listed") == "brief":
+            return {"type": "object", "description": portable_text(original.get("description", ""))}
+        if "$ref" in original:
+            return self._resolved(original, name)
+        result = self._merged(original)
         for rewrite in (_one_type, self._list, self._object, self._choices, _enumeration):
-            made = rewrite(made)
-        return _tidied(made, name)
+            result = rewrite(result)
+        return _tidied(result, name)
 
     def _resolved(self, schema: Schema, name: str) -> Schema:
         """What a reference points to, merged with the keys next to it; cut off where it contains
         itself.
         """
         reference = str(schema["$ref"])
-        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        beside = _without(schema, "$ref")
         target = self._target(reference)
         if self._inside.count(reference) > UNROLLED or self._written_out >= MAX_WRITTEN_OUT:
-            made: Schema = {"description": DEEPER}
+            cut: Schema = {"description": DEEPER}
             if target.get("type") == "object":
-                made["type"] = "object"
-            return made
+                cut["type"] = "object"
+            return cut
         self._written_out += 1
         self._inside.append(reference)
         try:
-            return self.rewritten(
-                {key: value for key, value in target.items() if key != "title"} | beside, name=name
-            )
+            return self.rewritten(_without(target, "title") | beside, name=name)
         finally:
             self._inside.pop()
 
     def _target(self, reference: str) -> Schema:
-        found: Any = self._root
+        target: Any = self._root
         for step in reference.removeprefix("#").split("/")[1:]:
             key = step.replace("~1", "/").replace("~0", "~")
-            found = cast("Schema", found).get(key) if isinstance(found, dict) else None
-        return cast("Schema", found) if isinstance(found, dict) else {}
+            target = cast("Schema", target).get(key) if isinstance(target, dict) else None
+        return cast("Schema", target) if isinstance(target, dict) else {}
 
     def _merged(self, schema: Schema) -> Schema:
         """Without ``allOf``: objects are merged, for anything else the first value counts."""
         if "allOf" not in schema:
             return dict(schema)
-        made = {key: value for key, value in schema.items() if key != "allOf"}
+        merged = _without(schema, "allOf")
         for part in cast("list[Any]", schema["allOf"]):
             resolved = self._without_reference(part)
-            made["properties"] = {**resolved.get("properties", {}), **made.get("properties", {})}
-            made["required"] = [*made.get("required", []), *resolved.get("required", [])]
-            made = {**resolved, **made}
+            merged["properties"] = {
+                **resolved.get("properties", {}),
+                **merged.get("properties", {}),
+            }
+            merged["required"] = [*merged.get("required", []), *resolved.get("required", [])]
+            merged = {**resolved, **merged}
         # Each part may refuse what another one names.
-        made.pop("additionalProperties", None)
-        if not made["properties"]:
-            del made["properties"]
-        if not made["required"]:
-            del made["required"]
-        return made
+        merged.pop("additionalProperties", None)
+        empty = [key for key in ("properties", "required") if not merged[key]]
+        return _without(merged, *empty)
 
     def _without_reference(self, schema: Any) -> Schema:
         if not isinstance(schema, dict):
@@ -179,17 +186,16 @@ class _Rewriter:
         if schema.get("type") != "array":
             return schema
         items = schema.get("items", {})
-        if places:
-            if items is False:
-                schema.setdefault("maxItems", len(places))
-            kinds = [self.rewritten(place) for place in places]
-            # A tuple that pydantic bounds has no further items.
-            if (isinstance(items, dict) and items) or "maxItems" not in schema:
-                kinds.append(self.rewritten(items))
-            schema["items"] = _any_of(kinds)
-        else:
+        if not places:
             schema["items"] = self.rewritten(items)
-        return schema
+            return schema
+        if items is False:
+            schema.setdefault("maxItems", len(places))
+        kinds = [self.rewritten(place) for place in places]
+        # A tuple that pydantic bounds has no further items.
+        if (isinstance(items, dict) and items) or "maxItems" not in schema:
+            kinds.append(self.rewritten(items))
+        return {**schema, "items": _any_of(kinds)}
 
     def _object(self, schema: Schema) -> Schema:
         others = schema.get("additionalProperties")
@@ -197,33 +203,31 @@ class _Rewriter:
             schema["additionalProperties"] = self.rewritten(others)
         if "patternProperties" in schema:
             schema.pop("additionalProperties", None)
-        if "properties" not in schema:
-            return schema
-        properties: dict[str, Schema] = {}
-        unlisted: list[str] = []
-        for name, part in cast("dict[str, Any]", schema["properties"]).items():
-            if isinstance(part, dict) and cast("Schema", part).get("listed") == "no":
-                schema.pop("additionalProperties", None)
-            elif KEY.fullmatch(name):
-                properties[name] = self.rewritten(part, name=name)
-            else:
-                unlisted.append(name)
-        schema["properties"] = properties
-        if unlisted:
-            schema.pop("additionalProperties", None)
-            also = OTHER_KEYS + ", ".join(json.dumps(name) for name in unlisted) + "."
-            schema["description"] = f"{schema.get('description', '')} {also}".strip()
-        required = [name for name in schema.get("required", []) if name in properties]
-        schema["required"] = list(dict.fromkeys(required))
+        if "properties" in schema:
+            self._rewrite_properties(schema)
         return schema
+
+    def _rewrite_properties(self, schema: Schema) -> None:
+        """Keep the properties that can be listed. If others exist, any name must be allowed."""
+        parts = {name: part for name, part in schema["properties"].items() if not _is_hidden(part)}
+        listed = [name for name in parts if KEY.fullmatch(name)]
+        unlisted = [name for name in parts if not KEY.fullmatch(name)]
+        if len(listed) < len(schema["properties"]):
+            schema.pop("additionalProperties", None)
+        if unlisted:
+            also = OTHER_KEYS + ", ".join(map(json.dumps, unlisted)) + "."
+            schema["description"] = f"{schema.get('description', '')} {also}".strip()
+        schema["properties"] = {name: self.rewritten(parts[name], name=name) for name in listed}
+        required = dict.fromkeys(schema.get("required", []))
+        schema["required"] = [name for name in required if name in schema["properties"]]
 
     def _choices(self, schema: Schema) -> Schema:
         choices = [*schema.pop("anyOf", []), *schema.pop("oneOf", [])]
         if not choices:
             return schema
-        made = _any_of(self.rewritten(choice) for choice in choices)
+        chosen = _any_of(self.rewritten(choice) for choice in choices)
         # The keys next to the choices are kept where they do not contradict them.
-        return {**made, **{key: value for key, value in schema.items() if key not in made}}
+        return {**chosen, **{key: value for key, value in schema.items() if key not in chosen}}
 
 
 def _one_type(schema: Schema) -> Schema:
@@ -235,7 +239,7 @@ def _one_type(schema: Schema) -> Schema:
     if len(names) == 1:
         return {**schema, "type": names[0]}
     about = {key: schema[key] for key in ("description", "title", "default") if key in schema}
-    rest = {key: value for key, value in schema.items() if key not in (*about, "type")}
+    rest = _without(schema, "type", *about)
     return {
         **about,
         "anyOf": [{"type": "null"} if name == "null" else {**rest, "type": name} for name in names],
@@ -249,16 +253,11 @@ def _enumeration(schema: Schema) -> Schema:
     if "enum" not in schema:
         return schema
     by_type: dict[str, list[Any]] = {}
-    other = False
     for value in cast("list[object]", schema["enum"]):
-        kind = "null" if value is None else _TYPES.get(type(value))
-        if kind is None:
-            other = True  # a list or an object as a value: left to the server's own check
-        else:
-            by_type.setdefault(kind, []).append(value)
-    rest = {key: value for key, value in schema.items() if key not in ("enum", "const", "type")}
-    if other:
-        return rest
+        by_type.setdefault(_TYPES.get(type(value), OTHER), []).append(value)
+    rest = _without(schema, "enum", "const", "type")
+    if OTHER in by_type:
+        return rest  # a list or an object as a value: left to the server's own check
     choices = [
         {"type": kind} if kind == "null" else {"type": kind, "enum": values}
         for kind, values in by_type.items()
@@ -268,24 +267,29 @@ def _enumeration(schema: Schema) -> Schema:
 
 def _tidied(schema: Schema, name: str) -> Schema:
     """Without what hosts do not support, cannot read, or do not need."""
-    made = {key: value for key, value in schema.items() if key in _KEPT}
-    if _is_noise(made.get("title"), name):
-        made.pop("title", None)
-    if not _is_plain(made.get("default")):
-        made.pop("default", None)
-    if made.get("format") not in _FORMATS:
-        made.pop("format", None)
-    if _NOT_PORTABLE.search(str(made.get("pattern", ""))):
-        del made["pattern"]
-    for key in _NUMBERS:
-        if isinstance(made.get(key), float) and not math.isfinite(made[key]):
-            del made[key]
-    if not made.get("required", True):
-        del made["required"]
-    for key in ("description", "title", "default", "enum"):
-        if key in made:
-            made[key] = _encodable(made[key])
-    return made
+    tidy: Schema = {}
+    for key, value in schema.items():
+        if key in _KEPT and not _is_useless(key, value, name):
+            tidy[key] = _encodable(value) if key in _TEXTS else value
+    return tidy
+
+
+def _is_useless(key: str, value: Any, name: str) -> bool:
+    """Whether hosts do not support this value of a key, cannot read it, or do not need it."""
+    if key == "title":
+        return _is_noise(value, name)
+    is_useful = _USEFUL.get(key)
+    return is_useful is not None and not is_useful(value)
+
+
+def _without(schema: Schema, *keys: str) -> Schema:
+    """A copy without these keys."""
+    return {key: value for key, value in schema.items() if key not in keys}
+
+
+def _is_hidden(part: Any) -> bool:
+    """Whether the schema of a property says that it is not to be listed."""
+    return isinstance(part, dict) and cast("Schema", part).get("listed") == "no"
 
 
 def _encodable(value: Any) -> Any:
@@ -311,30 +315,55 @@ def _is_plain(default: Any) -> bool:
         return False
     if isinstance(default, list):
         return all(not isinstance(item, dict | list) for item in cast("list[Any]", default))
-    return not isinstance(default, float) or math.isfinite(default)
+    return _is_finite(default)
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+_USEFUL: Mapping[str, Callable[[Any], bool]] = {
+    "default": _is_plain,
+    "format": _FORMATS.__contains__,
+    "pattern": lambda pattern: _NOT_PORTABLE.search(str(pattern)) is None,
+    "required": bool,
+    **dict.fromkeys(_NUMBERS, _is_finite),
+}
+"""Which values of a key say something to hosts; of other keys all do."""
 
 
 def _any_of(choices: Iterable[Schema]) -> Schema:
     """One schema for any of several, without duplicates; nested choices become one list."""
-    flat: list[Schema] = []
-    for choice in choices:
-        inner = choice["anyOf"] if set(choice) == {"anyOf"} else [choice]
-        flat += [one for one in inner if one not in flat]
+    flat = _flattened(choices)
     if {} in flat:
         return {}
     return flat[0] if len(flat) == 1 else {"anyOf": flat}
 
 
+def _flattened(choices: Iterable[Schema]) -> list[Schema]:
+    flat: list[Schema] = []
+    for choice in choices:
+        inner = choice["anyOf"] if set(choice) == {"anyOf"} else [choice]
+        flat += [one for one in inner if one not in flat]
+    return flat
+
+
+def _parts_by_name(objects: Iterable[Schema]) -> dict[str, list[Schema]]:
+    """The schemas that several objects have for a property of the same name."""
+    parts: dict[str, list[Schema]] = {}
+    for schema in objects:
+        for name, part in schema.get("properties", {}).items():
+            parts.setdefault(name, []).append(part)
+    return parts
+
+
 def _joined(schema: Schema) -> Schema:
     """One object for a choice of objects: it has the keys of all, and requires what all require."""
-    beside = {key: value for key, value in schema.items() if key != "anyOf"}
+    beside = _without(schema, "anyOf")
     choices: list[Schema] = schema.get("anyOf", [])
     objects = [choice for choice in choices if "properties" in choice]
-    keys: dict[str, list[Schema]] = {}
-    for choice in (beside, *objects):
-        for name, part in choice.get("properties", {}).items():
-            keys.setdefault(name, []).append(part)
-    made: Schema = {
+    keys = _parts_by_name([beside, *objects])
+    joined: Schema = {
         "type": "object",
         "properties": {name: _any_of(parts) for name, parts in keys.items()},
     }
@@ -342,5 +371,5 @@ def _joined(schema: Schema) -> Schema:
     if choices:
         required |= set(keys).intersection(*(choice.get("required", []) for choice in choices))
     if required:
-        made["required"] = [name for name in keys if name in required]
-    return made
+        joined["required"] = [name for name in keys if name in required]
+    return joined

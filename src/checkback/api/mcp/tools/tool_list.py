@@ -49,23 +49,19 @@ class Listing(Middleware):
         context: MiddlewareContext[mcp_types.ListToolsRequest],
         call_next: CallNext[mcp_types.ListToolsRequest, Sequence[Tool]],
     ) -> Sequence[Tool]:
+        hidden = _hidden_tools(context.fastmcp_context)
         tools = await call_next(context)
-        if speaks_tasks(context.fastmcp_context):
-            # Such a client polls tasks itself; its model needs no tools for that.
-            tools = [tool for tool in tools if tool.name not in POLL_TOOLS]
-        if not shows_cards(context.fastmcp_context):
-            tools = [tool for tool in tools if tool.name != CARD_TOOL]
-        return [self.listed(tool) for tool in tools]
+        return [self.listed(tool) for tool in tools if tool.name not in hidden]
 
     async def on_list_resources(
         self,
         context: MiddlewareContext[mcp_types.ListResourcesRequest],
         call_next: CallNext[mcp_types.ListResourcesRequest, Sequence[Resource]],
     ) -> Sequence[Resource]:
-        found = await call_next(context)
+        resources = await call_next(context)
         if shows_cards(context.fastmcp_context):
-            return found
-        return [one for one in found if str(one.uri) != CARD]
+            return resources
+        return [one for one in resources if str(one.uri) != CARD]
 
     def listed(self, tool: Tool) -> Tool:
         """A tool as it is listed."""
@@ -101,12 +97,21 @@ def shows_cards(context: Context | None) -> bool:
     return context is not None and context.client_supports_extension(UI_EXTENSION_ID)
 
 
+def _hidden_tools(context: Context | None) -> set[str]:
+    """The tools that are no use to the client of the current request."""
+    hidden: set[str] = set()
+    if speaks_tasks(context):
+        # Such a client polls tasks itself; its model needs no tools for that.
+        hidden |= POLL_TOOLS
+    if not shows_cards(context):
+        hidden.add(CARD_TOOL)
+    return hidden
+
+
 def speaks_tasks(context: Context | None) -> bool:
     """Whether the client of the current request declares the tasks extension."""
-    request = context.request_context if context is not None else None
-    return (
-        context is not None
-        and request is not None
-        and request.protocol_version in MODERN_PROTOCOL_VERSIONS
-        and context.client_extension_settings(EXTENSION) is not None
-    )
+    if context is None or context.request_context is None:
+        return False
+    if context.request_context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+        return False
+    return context.client_extension_settings(EXTENSION) is not None

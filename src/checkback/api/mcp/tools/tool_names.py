@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 import mcp_types
+from fastmcp import Context
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools.base import ToolResult
 
@@ -30,14 +31,14 @@ def aliases(names: Iterable[str]) -> dict[str, str]:
     """Every name that can be called, and the tool it stands for. Raises ValueError when two share
     one.
     """
-    found: dict[str, str] = {}
+    names_by_alias: dict[str, str] = {}
     for name in names:
         for alias in {name, underscore(name)}:
-            if found.setdefault(alias, name) != name:
+            if names_by_alias.setdefault(alias, name) != name:
                 raise ValueError(
-                    f"The tools {found[alias]!r} and {name!r} would both be called {alias!r}."
+                    f"The tools {names_by_alias[alias]!r} and {name!r} would both be called {alias!r}."
                 )
-    return found
+    return names_by_alias
 
 
 class Names(Middleware):
@@ -59,8 +60,8 @@ class Names(Middleware):
             {name for name in self._aliases.values() if "." in name}, key=len, reverse=True
         )
         # A name ends where no letter follows, with or without a dot: `job.wait.` ends a sentence.
-        words = "|".join(re.escape(name) for name in dotted)
-        self._in_texts = re.compile(rf"(?<![\w.])(?:{words})(?!\w|\.\w)") if dotted else None
+        alternatives = "|".join(re.escape(name) for name in dotted)
+        self._in_texts = re.compile(rf"(?<![\w.])(?:{alternatives})(?!\w|\.\w)") if dotted else None
 
     def shown(self, name: str) -> str:
         """A tool's name as it is listed."""
@@ -78,11 +79,15 @@ class Names(Middleware):
         call_next: CallNext[mcp_types.CallToolRequestParams, ToolResult],
     ) -> ToolResult:
         name = context.message.name
-        if name not in self._aliases and context.fastmcp_context is not None:
-            # Tools may be added after the start; the map is rebuilt when a name is missing.
-            tools = await context.fastmcp_context.fastmcp.list_tools(run_middleware=False)
-            self._aliases = aliases(tool.name for tool in tools)
-        known = self._aliases.get(name, name)
+        known = await self._known_name(name, context.fastmcp_context)
         if known != name:
             context = context.copy(message=context.message.model_copy(update={"name": known}))
         return await call_next(context)
+
+    async def _known_name(self, name: str, context: Context | None) -> str:
+        """The tool that a name stands for; a name that is new to us is looked for first."""
+        if name not in self._aliases and context is not None:
+            # Tools may be added after the start; the map is rebuilt when a name is missing.
+            tools = await context.fastmcp.list_tools(run_middleware=False)
+            self._aliases = aliases(tool.name for tool in tools)
+        return self._aliases.get(name, name)

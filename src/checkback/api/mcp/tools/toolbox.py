@@ -49,11 +49,11 @@ class Toolbox:
 
     def grow(self) -> list[ApiTool]:
         """Add the tools of kinds that are new. Returns the tools that were added."""
-        made, renderers = self._make()
-        fresh = {_tool(one).name: one for one in made if _tool(one).name not in self.tools}
+        tools, renderers = self._make()
+        fresh = {tool_of(one).name: one for one in tools if tool_of(one).name not in self.tools}
         names = aliases([*self.tools, *fresh])
         for name, one in fresh.items():
-            self.tools[name] = _tool(one)
+            self.tools[name] = tool_of(one)
             if isinstance(one, JobTool):
                 self.starters[name] = one
         for kind, renderer in renderers.items():
@@ -62,8 +62,9 @@ class Toolbox:
         return [self.tools[name] for name in fresh]
 
 
-def _tool(made: ApiTool | JobTool) -> ApiTool:
-    return made.tool if isinstance(made, JobTool) else made
+def tool_of(entry: ApiTool | JobTool) -> ApiTool:
+    """The tool itself, of one that starts a job, too."""
+    return entry.tool if isinstance(entry, JobTool) else entry
 
 
 class JobServer(FastMCP[None]):

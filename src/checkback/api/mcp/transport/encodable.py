@@ -31,13 +31,18 @@ async def encodable(ctx: ServerRequestContext[Any, Any], call_next: CallNext) ->
     if result is None or _can_be_encoded(result):
         return result
     log.error("The response to %s could not be encoded unchanged.", ctx.method)
-    try:
-        cleaned = clean_json(result if isinstance(result, dict) else _plain(result))
-    except RecursionError:
-        cleaned = None
+    cleaned = _cleaned(result)
     if cleaned is None or not _can_be_encoded(cleaned):
         raise MCPError(code=INTERNAL_ERROR, message="The response could not be encoded.")
     return cleaned
+
+
+def _cleaned(result: Any) -> dict[str, Any] | None:
+    """A result without what no transport can encode; None if it is nested too deep."""
+    try:
+        return clean_json(result if isinstance(result, dict) else _plain(result))
+    except RecursionError:
+        return None
 
 
 def _can_be_encoded(value: Any) -> bool:

@@ -34,24 +34,38 @@ PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS = -32700, -32600, -32602
 
 
 class BadJsonRpcMessage(Exception):
-    """What is wrong with a message; ``identity`` is its id, where that could be read."""
+    """What is wrong with a message; ``message_id`` is its id, where that could be read."""
 
     def __init__(
-        self, code: int, message: str, identity: str | int | None = None, *, status: int = 400
+        self, code: int, message: str, message_id: str | int | None = None, *, status: int = 400
     ) -> None:
         super().__init__(message)
-        self.code, self.message, self.identity, self.status = code, message, identity, status
+        self.code, self.message, self.message_id, self.status = code, message, message_id, status
 
     def answer(self) -> dict[str, Any]:
         """The JSON-RPC error response."""
         error = {"code": self.code, "message": self.message}
-        return {"jsonrpc": "2.0", "id": self.identity, "error": error}
+        return {"jsonrpc": "2.0", "id": self.message_id, "error": error}
 
 
 def check_message(body: bytes) -> dict[str, Any]:
     """The message. Raises BadJsonRpcMessage for anything that is not a JSON-RPC message as MCP
     defines it.
     """
+    message = _parse_object(body)
+    message_id = message.get("id")
+    if not _is_id(message_id):
+        raise _invalid_request("id must be a string or a whole number")
+    if message.get("jsonrpc") != "2.0":
+        raise _invalid_request('jsonrpc must be "2.0"', message_id)
+    if "method" in message:
+        _check_request(message, message_id)
+    elif message_id is None or not ("result" in message or "error" in message):
+        raise _invalid_request("method is required", message_id)
+    return message
+
+
+def _parse_object(body: bytes) -> dict[str, Any]:
     try:
         value = strict_json.parse(body)
     except InvalidInput as error:
@@ -62,35 +76,30 @@ def check_message(body: bytes) -> dict[str, Any]:
         raise _invalid_request("batches are not supported")
     if not isinstance(value, dict):
         raise _invalid_request("a message must be an object")
-    message = cast("dict[str, Any]", value)
-    identity = message.get("id")
-    if isinstance(identity, bool) or not isinstance(identity, str | int | None):
-        raise _invalid_request("id must be a string or a whole number")
-    if message.get("jsonrpc") != "2.0":
-        raise _invalid_request('jsonrpc must be "2.0"', identity)
-    if "method" in message:
-        _check_request(message, identity)
-    elif identity is None or not ("result" in message or "error" in message):
-        raise _invalid_request("method is required", identity)
-    return message
+    return cast("dict[str, Any]", value)
 
 
-def _check_request(message: dict[str, Any], identity: str | int | None) -> None:
+def _is_id(value: object) -> bool:
+    """Whether a message may have this id; None is for messages without one."""
+    return isinstance(value, str | int | None) and not isinstance(value, bool)
+
+
+def _check_request(message: dict[str, Any], message_id: str | int | None) -> None:
     if not isinstance(message["method"], str):
-        raise _invalid_request("method must be a string", identity)
-    if "id" in message and identity is None:
+        raise _invalid_request("method must be a string", message_id)
+    if "id" in message and message_id is None:
         raise _invalid_request("id must be a string or a whole number")
     if not isinstance(message.get("params", {}), dict):
         raise BadJsonRpcMessage(
-            INVALID_PARAMS, "Invalid params: params must be an object.", identity
+            INVALID_PARAMS, "Invalid params: params must be an object.", message_id
         )
 
 
 def _invalid_request(
-    reason: str, identity: str | int | None = None, *, status: int = 400
+    reason: str, message_id: str | int | None = None, *, status: int = 400
 ) -> BadJsonRpcMessage:
     return BadJsonRpcMessage(
-        INVALID_REQUEST, f"Invalid request: {reason}.", identity, status=status
+        INVALID_REQUEST, f"Invalid request: {reason}.", message_id, status=status
     )
 
 
@@ -99,12 +108,14 @@ def _readable_id(body: bytes) -> str | int | None:
     surrogate pair: otherwise a client that waits for this id would wait until it gives up.
     """
     try:
-        found: object = json.loads(body.decode(), object_pairs_hook=strict_json.unique)
-        identity = cast("dict[str, Any]", found).get("id") if isinstance(found, dict) else None
-        strict_json.check(identity)
+        message: object = json.loads(body.decode(), object_pairs_hook=strict_json.unique)
+        message_id = (
+            cast("dict[str, Any]", message).get("id") if isinstance(message, dict) else None
+        )
+        strict_json.check(message_id)
     except (InvalidInput, RecursionError, ValueError):
         return None
-    return identity if isinstance(identity, str | int) and not isinstance(identity, bool) else None
+    return message_id if _is_id(message_id) else None
 
 
 class StrictMessages:

@@ -61,8 +61,8 @@ class BriefAnswers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        message: Any = scope.get(MESSAGE) if scope["type"] == "http" else None
-        if not (is_brief(message) and _takes_both(scope)):
+        message = _brief_message(scope)
+        if message is None:
             await self._app(scope, receive, send)
             return
         # A connection has one context for all its requests.
@@ -75,13 +75,19 @@ class BriefAnswers:
             ready.reset(tokens[1])
 
 
+def _brief_message(scope: Scope) -> Mapping[str, Any] | None:
+    """The request's message, if its answer comes soon and may have either form."""
+    message: Any = scope.get(MESSAGE) if scope["type"] == "http" else None
+    return message if is_brief(message) and _takes_both(scope) else None
+
+
 class _Sender:
     """Passes a response on; a placeholder for a ready result is replaced by it."""
 
-    def __init__(self, send: Send, holder: Ready, identity: str | int) -> None:
+    def __init__(self, send: Send, holder: Ready, message_id: str | int) -> None:
         self._send = send
         self._holder = holder
-        self._identity = identity
+        self._message_id = message_id
         self._start: Message | None = None
 
     async def send(self, message: Message) -> None:
@@ -98,8 +104,8 @@ class _Sender:
         await self._send(message)
 
     def _exchanged(self, start: Message, result: bytes) -> tuple[Message, Message]:
-        identity = json.dumps(self._identity).encode()
-        body = b'{"jsonrpc":"2.0","id":' + identity + b',"result":' + result + b"}"
+        message_id = json.dumps(self._message_id).encode()
+        body = b'{"jsonrpc":"2.0","id":' + message_id + b',"result":' + result + b"}"
         kept = [
             (name, value) for name, value in start["headers"] if name.lower() != b"content-length"
         ]
@@ -112,10 +118,12 @@ def is_brief(message: Mapping[str, Any] | None) -> bool:
     if message is None or "id" not in message:
         return False
     params: Mapping[str, Any] = message.get("params") or {}
-    if _wants_progress(params):
-        return False
-    if message.get("method") != "tools/call":
-        return message.get("method") in BRIEF_METHODS
+    return _is_fast(message.get("method"), params) and not _wants_progress(params)
+
+
+def _is_fast(method: str | None, params: Mapping[str, Any]) -> bool:
+    if method != "tools/call":
+        return method in BRIEF_METHODS
     name: Any = params.get("name")
     return isinstance(name, str) and underscore(name) in BRIEF_TOOLS
 

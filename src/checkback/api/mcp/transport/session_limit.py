@@ -77,20 +77,23 @@ class SessionLimit:
         self._owners: dict[str, OwnersSessions] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._limit <= 0 or not has_quota(caller := caller_of(scope)):
+        if not self._is_limited(scope):
             await self._app(scope, receive, send)
             return
-        sessions = self._owners.setdefault(caller.owner, OwnersSessions())
-        given = header(scope, SESSION)
-        if given is None:
+        sessions = self._owners.setdefault(caller_of(scope).owner, OwnersSessions())
+        session_id = header(scope, SESSION)
+        if session_id is None:
             await self._open(sessions, scope, receive, send)
         elif scope["method"] == "POST":
-            with sessions.used(given):
+            with sessions.used(session_id):
                 await self._app(scope, receive, send)
         else:
             await self._app(scope, receive, send)
             if scope["method"] == "DELETE":
-                sessions.ended(given)
+                sessions.ended(session_id)
+
+    def _is_limited(self, scope: Scope) -> bool:
+        return scope["type"] == "http" and self._limit > 0 and has_quota(caller_of(scope))
 
     async def _open(
         self, sessions: OwnersSessions, scope: Scope, receive: Receive, send: Send

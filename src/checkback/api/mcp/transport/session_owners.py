@@ -61,18 +61,18 @@ class SessionOwners:
             made.append((name, value))
         return made
 
-    def _opened(self, given: str, owner: str) -> str:
+    def _opened(self, signed: str, owner: str) -> str:
         """The id as the application knows it, or an unknown one."""
-        identity, _, signature = given.rpartition(".")
-        expected = self._sign(identity, owner)
+        session_id, _, signature = signed.rpartition(".")
+        expected = self._sign(session_id, owner)
         return (
-            identity
+            session_id
             if hmac.compare_digest(expected.encode(), signature.encode("latin-1"))
             else NO_SESSION
         )
 
-    def _sign(self, identity: str, owner: str) -> str:
-        text = f"{owner}\0{identity}".encode("utf-8", "surrogatepass")
+    def _sign(self, session_id: str, owner: str) -> str:
+        text = f"{owner}\0{session_id}".encode("utf-8", "surrogatepass")
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
 
 
@@ -92,15 +92,13 @@ class OneAtATime:
         self._in_flight: dict[tuple[str, str], asyncio.Event] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        session = header(scope, SESSION) if scope["type"] == "http" else None
-        message: dict[str, Any] = scope.get(MESSAGE, {})
-        if session is None or "method" not in message or "id" not in message:
+        key = _request_key(scope)
+        if key is None:
             await self._app(scope, receive, send)
             return
-        key = (session, str(message["id"]))  # the application takes 7 and "7" for one id
         if not await self._is_free(key):
-            words = "Invalid request: a request with this id is still being answered."
-            await refuse(BadJsonRpcMessage(INVALID_REQUEST, words, message["id"]), send)
+            reason = "Invalid request: a request with this id is still being answered."
+            await refuse(BadJsonRpcMessage(INVALID_REQUEST, reason, scope[MESSAGE]["id"]), send)
             return
         ended = self._in_flight[key] = asyncio.Event()
         try:
@@ -117,3 +115,12 @@ class OneAtATime:
                 async with asyncio.timeout(ENDING_SECONDS):
                     await before.wait()
         return key not in self._in_flight
+
+
+def _request_key(scope: Scope) -> tuple[str, str] | None:
+    """The session and the id of a request in a session; None for anything else."""
+    session = header(scope, SESSION) if scope["type"] == "http" else None
+    message: dict[str, Any] = scope.get(MESSAGE, {})
+    if session is None or "method" not in message or "id" not in message:
+        return None
+    return session, str(message["id"])  # the application takes 7 and "7" for one id

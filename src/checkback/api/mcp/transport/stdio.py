@@ -68,23 +68,26 @@ class CheckedInput(io.BufferedIOBase):
             line = self._source.readline(MAX_MESSAGE_BYTES + 1)
             if not line:
                 return b""
-            try:
-                if not line.endswith(b"\n") and len(line) > MAX_MESSAGE_BYTES:
-                    self._skip()
-                    words = (
-                        "Invalid request: the message is larger than the limit of "
-                        f"{MAX_MESSAGE_BYTES >> 20} MB."
-                    )
-                    raise BadJsonRpcMessage(INVALID_REQUEST, words)
-                if line.strip():
-                    check_message(line)
-                    self._ready = line if line.endswith(b"\n") else line + b"\n"
-            except BadJsonRpcMessage as bad:
-                self._output.write_line(json.dumps(bad.answer()).encode() + b"\n")
-        given, self._ready = (
-            (self._ready, b"") if size < 0 else (self._ready[:size], self._ready[size:])
-        )
-        return given
+            self._take(line)
+        piece = self._ready if size < 0 else self._ready[:size]
+        self._ready = self._ready[len(piece) :]
+        return piece
+
+    def _take(self, line: bytes) -> None:
+        """Pass a message on; one that is refused is answered here. Empty lines are skipped."""
+        try:
+            if len(line) > MAX_MESSAGE_BYTES and not line.endswith(b"\n"):
+                self._skip()
+                reason = (
+                    "Invalid request: the message is larger than the limit of "
+                    f"{MAX_MESSAGE_BYTES >> 20} MB."
+                )
+                raise BadJsonRpcMessage(INVALID_REQUEST, reason)
+            if line.strip():
+                check_message(line)
+                self._ready = line.removesuffix(b"\n") + b"\n"
+        except BadJsonRpcMessage as bad:
+            self._output.write_line(json.dumps(bad.answer()).encode() + b"\n")
 
     def read(self, size: int | None = -1, /) -> bytes:
         return self.read1(-1 if size is None else size)

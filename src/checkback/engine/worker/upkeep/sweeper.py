@@ -54,6 +54,7 @@ class Sweeper:
         folders: JobFolders | None = None,
         disk_budget_bytes: int = 0,
         ledger: Ledger | None = None,
+        max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         self._wire = wire
         self._keys = keys
@@ -62,6 +63,7 @@ class Sweeper:
         self._artifacts = artifacts
         self._uploads = uploads
         self._folders = folders
+        self._max_event_bytes = max_event_bytes
         self.disk = DiskWatch(
             wire, keys, queues, artifacts, uploads,
             budget_bytes=disk_budget_bytes, ledger=ledger or Ledger(),
@@ -132,8 +134,8 @@ class Sweeper:
             size = await self._wire.call("MEMORY", "USAGE", events)
         except ReplyError:  # not everybody may ask
             return
-        if size is not None and size > MAX_EVENT_BYTES:
-            kept = await self._wire.call("XLEN", events) * MAX_EVENT_BYTES // (2 * size)
+        if size is not None and size > self._max_event_bytes:
+            kept = await self._wire.call("XLEN", events) * self._max_event_bytes // (2 * size)
             await self._wire.call("XTRIM", events, "MAXLEN", kept)
 
     def _remove_files(self, job_ids: list[str]) -> None:

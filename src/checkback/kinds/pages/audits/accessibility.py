@@ -4,6 +4,7 @@ found.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
@@ -12,7 +13,7 @@ from typing import Any
 from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.pages.audits.contrast import check_contrast
 from checkback.kinds.pages.dom.selectors import css_path
-from checkback.kinds.pages.dom.snapshot import Node, Tree, is_visible
+from checkback.kinds.pages.dom.snapshot import Box, Node, Tree
 
 Fields = dict[str, Any]
 
@@ -110,11 +111,10 @@ def _criterion(tag: str) -> str:
 def heading_outline(tree: Tree) -> list[list[Any]]:
     """Level, text and vertical position of every heading that is visible."""
     outline: list[list[Any]] = []
-    for node in tree.elements():
+    for node, box in tree.visible_elements():
         level = node.heading_level
-        if level is not None and node.box is not None and is_visible(node, tree.width):
-            text = " ".join(item.text for item in node.descendants() if item.text)
-            outline.append([level, text[:160], round(node.box.y)])
+        if level is not None:
+            outline.append([level, node.inner_text[:160], round(box.y)])
     return outline
 
 
@@ -127,18 +127,23 @@ def check_headings(tree: Tree) -> Fields:
 
 def landmarks(tree: Tree, limit: int) -> tuple[list[Fields], int]:
     """The first landmarks by tag or role with their boxes, and how many there are."""
-    listed: list[Fields] = []
-    total = 0
+    entries = list(_landmarks(tree))
+    listed = [_landmark(node, box, role) for node, box, role in entries[:limit]]
+    return listed, len(entries)
+
+
+def _landmarks(tree: Tree) -> Iterator[tuple[Node, Box, str]]:
+    """Each landmark with its box and role."""
     for node in tree.elements():
         role = _landmark_role(node)
-        if not role or node.box is None:
-            continue
-        total += 1
-        if total <= limit:
-            entry: Fields = {"role": role, "box": node.box.rounded(), "selector": css_path(node)}
-            label = node.attributes.get("aria-label", "")[:80]
-            listed.append(entry | ({"label": label} if label else {}))
-    return listed, total
+        if role and node.box is not None:
+            yield node, node.box, role
+
+
+def _landmark(node: Node, box: Box, role: str) -> Fields:
+    entry: Fields = {"role": role, "box": box.rounded(), "selector": css_path(node)}
+    label = node.attributes.get("aria-label", "")[:80]
+    return entry | ({"label": label} if label else {})
 
 
 def _landmark_role(node: Node) -> str:
@@ -147,11 +152,13 @@ def _landmark_role(node: Node) -> str:
     """
     is_explicit = node.role in _LANDMARK_ROLES
     role = node.role if is_explicit else _LANDMARKS.get(node.tag, "")
-    if node.tag in ("header", "footer") and not node.role:
-        return "" if _is_in_part(node) else role
-    if role == "form":
-        return role if _has_name(node) else ""
-    return role
+    is_nameless_form = role == "form" and not _has_name(node)
+    return "" if is_nameless_form or _heads_part(node) else role
+
+
+def _heads_part(node: Node) -> bool:
+    """Whether an element is the header or footer of a part of the page."""
+    return node.tag in ("header", "footer") and not node.role and _is_in_part(node)
 
 
 def _is_in_part(node: Node) -> bool:

@@ -60,12 +60,15 @@ class Paints:
         self._bands: defaultdict[int, list[Paint]] = defaultdict(list)
         self._tall: list[Paint] = []
         for paint in paints:
-            bands = _bands(paint.box)
-            if len(bands) > _MAX_BANDS + 1:
-                self._tall.append(paint)
-                continue
-            for band in bands:
-                self._bands[band].append(paint)
+            self._add(paint)
+
+    def _add(self, paint: Paint) -> None:
+        bands = _bands(paint.box)
+        if len(bands) > _MAX_BANDS + 1:
+            self._tall.append(paint)
+            return
+        for band in bands:
+            self._bands[band].append(paint)
 
     def near(self, box: Box) -> Iterator[Paint]:
         """Everything that may overlap a box; some of it twice."""
@@ -101,35 +104,62 @@ def judge_texts(tree: Tree) -> Iterator[TextContrast]:
     """The contrast of every text that can be read, and of every field that can be filled in."""
     paints = Paints(_paints(tree))
     disabled = _disabled_controls(tree)
+    for node, parent in _readable_texts(tree, disabled):
+        yield _judge(node, parent, node.text, paints)
+    for node in _readable_fields(tree, disabled):
+        yield _judge(node, node, _field_text(node), paints)
+
+
+def _readable_texts(tree: Tree, disabled: set[int]) -> Iterator[tuple[Node, Node]]:
+    """The texts to judge, each with the element that it is drawn in."""
     for node in tree.texts():
         parent = next((item for item in node.ancestors() if item.style), None)
         if parent is None or not _is_readable(node, parent, tree.width):
             continue
         if not _is_exempt(node, disabled):
-            yield _judge(node, parent, node.text, paints)
-    # What is in a field is not a text of the document: its value, or its placeholder.
+            yield node, parent
+
+
+def _readable_fields(tree: Tree, disabled: set[int]) -> Iterator[Node]:
     for node in tree.elements():
         if node.index not in disabled and _is_readable_field(node, tree.width):
-            text = node.attributes.get("value") or node.attributes.get("placeholder", "")
-            yield _judge(node, node, text, paints)
+            yield node
+
+
+def _field_text(node: Node) -> str:
+    """What is in a field, its value or its placeholder: the document has no text node for it."""
+    return node.attributes.get("value") or node.attributes.get("placeholder", "")
 
 
 def _judge(node: Node, parent: Node, text: str, paints: Paints) -> TextContrast:
     style = text_style(node)
     needed = _needed(style)
-    color = parse_color(style.get("color", ""))
-    if color is None or style.get("-webkit-background-clip") == "text":
+    color = _plain_color(style)
+    if color is None:
         return TextContrast(parent, text, needed, reason="painted text")
     grounds = _grounds(node, parent, paints)
     if isinstance(grounds, str):
         return TextContrast(parent, text, needed, reason=grounds)
-    ratios = [(contrast_ratio(color.over(ground), ground), ground) for ground in grounds]
-    best, ground = max(ratios)
-    worst, _ = min(ratios)
+    best, worst, ground = _ratios(color, grounds)
     if worst < needed - _TOLERANCE <= best:
         # It depends on where on the gradient the text is, which is not measured.
         return TextContrast(parent, text, needed, reason="gradient")
     return TextContrast(parent, text, needed, best, color.over(ground), ground)
+
+
+def _plain_color(style: dict[str, str]) -> Color | None:
+    """The color of a text, or None if it is drawn with an image or an unknown color."""
+    if style.get("-webkit-background-clip") == "text":
+        return None
+    return parse_color(style.get("color", ""))
+
+
+def _ratios(color: Color, grounds: list[Color]) -> tuple[float, float, Color]:
+    """The best and the worst contrast of a color, and what it is the best on."""
+    ratios = [(contrast_ratio(color.over(ground), ground), ground) for ground in grounds]
+    best, ground = max(ratios)
+    worst, _ = min(ratios)
+    return best, worst, ground
 
 
 def _is_readable_field(node: Node, page_width: float) -> bool:
@@ -190,15 +220,20 @@ def _is_exempt(node: Node, disabled: set[int]) -> bool:
     """
     if not any(character.isalnum() for character in node.text):
         return True
+    return any(
+        item.index in disabled or _is_folded(item, below) for item, below in _levels_above(node)
+    )
+
+
+def _levels_above(node: Node) -> Iterator[tuple[Node, Node]]:
+    """Each ancestor with the element below it."""
     below = node
     for item in node.ancestors():
-        if item.index in disabled or _is_folded(item, below):
-            return True
+        yield item, below
         # What the browser puts between a details element and its content is not an element of the
         # page.
         if item.kind == ELEMENT and item.tag != "slot":
             below = item
-    return False
 
 
 def _is_folded(node: Node, child: Node) -> bool:
@@ -211,19 +246,28 @@ def _is_folded(node: Node, child: Node) -> bool:
 
 def _disabled_controls(tree: Tree) -> set[int]:
     """Disabled controls and their labels, by index."""
-    disabled: set[int] = set()
-    names: set[str] = set()
-    for node in tree.elements():
-        if _is_disabled(node):
-            attributes = node.attributes
-            disabled.add(node.index)
-            disabled.update(item.index for item in node.ancestors() if item.tag == "label")
-            names.add(attributes.get("id", ""))
-            names.update(attributes.get("aria-labelledby", "").split())
-    names.discard("")
-    if names:
-        disabled.update(node.index for node in tree.elements() if _is_named(node, names))
+    controls = [node for node in tree.elements() if _is_disabled(node)]
+    disabled = {node.index for node in controls}
+    for node in controls:
+        disabled.update(item.index for item in node.ancestors() if item.tag == "label")
+    disabled.update(_labels(tree, _names(controls)))
     return disabled
+
+
+def _names(controls: list[Node]) -> set[str]:
+    """The ids of controls, and of what labels them."""
+    names: set[str] = set()
+    for node in controls:
+        names.add(node.attributes.get("id", ""))
+        names.update(node.attributes.get("aria-labelledby", "").split())
+    return names - {""}
+
+
+def _labels(tree: Tree, names: set[str]) -> set[int]:
+    """What has one of these names, and the labels for it, by index."""
+    if not names:
+        return set()
+    return {node.index for node in tree.elements() if _is_named(node, names)}
 
 
 def _is_disabled(node: Node) -> bool:
@@ -250,37 +294,66 @@ def _needed(style: dict[str, str]) -> float:
     return 3.0 if size >= (LARGE_BOLD_PX if is_bold else LARGE_PX) else 4.5
 
 
+class _Backdrop:
+    """What the ancestors of a text paint behind it, the nearest first."""
+
+    def __init__(self) -> None:
+        #: Colors through which something below can be seen, and the opaque one at the end.
+        self.layers: list[Color] = []
+        #: What is below the layers: one color, or the stops of a gradient.
+        self.bottoms = [WHITE]
+        #: The element that hides everything below it.
+        self.base: Node | None = None
+        #: Why the colors behind the text are unknown.
+        self.reason = ""
+
+    def add(self, node: Node) -> bool:
+        """Take the background of the next ancestor. Returns whether it is the last that counts."""
+        image = node.style.get("background-image", "none")
+        if pixels(node.style.get("opacity", "1"), 1.0) < 1:
+            self.reason = "opacity"
+        elif image not in ("none", ""):
+            self._add_image(node, image)
+        else:
+            self._add_color(node)
+        return self._is_complete
+
+    @property
+    def _is_complete(self) -> bool:
+        return self.base is not None or bool(self.reason)
+
+    def _add_image(self, node: Node, image: str) -> None:
+        self.base, self.bottoms = node, _gradient_stops(image)
+        if not self.bottoms:
+            self.reason = "picture behind" if "url(" in image else "gradient"
+
+    def _add_color(self, node: Node) -> None:
+        color = parse_color(node.style.get("background-color", ""))
+        if color is None or color.alpha <= 0:
+            return
+        self.layers.append(color)
+        if color.alpha >= 1:
+            self.base = node
+
+
+def _backdrop(parent: Node) -> _Backdrop:
+    backdrop = _Backdrop()
+    for item in (parent, *parent.ancestors()):
+        if item.style and backdrop.add(item):
+            break
+    return backdrop
+
+
 def _grounds(node: Node, parent: Node, paints: Paints) -> list[Color] | str:
     """The opaque colors that may be behind a text: one, or the stops of a gradient. Returns the
     reason if they are unknown.
     """
-    layers: list[Color] = []
-    bottoms = [WHITE]
-    base: Node | None = None
-    for item in (parent, *parent.ancestors()):
-        if not item.style:
-            continue
-        if pixels(item.style.get("opacity", "1"), 1.0) < 1:
-            return "opacity"
-        image = item.style.get("background-image", "none")
-        color = parse_color(item.style.get("background-color", ""))
-        if image not in ("none", ""):
-            base, bottoms = item, _gradient_stops(image)
-            break
-        if color is not None and color.alpha > 0:
-            layers.append(color)
-            if color.alpha >= 1:
-                base = item
-                break
-    if base is not None and not bottoms:
-        return _unknown_ground(base)
-    if _is_covered(node, parent, base, paints):
+    backdrop = _backdrop(parent)
+    if backdrop.reason:
+        return backdrop.reason
+    if _is_covered(node, parent, backdrop.base, paints):
         return "something between"
-    return _blended(layers, bottoms)
-
-
-def _unknown_ground(node: Node) -> str:
-    return "picture behind" if "url(" in node.style["background-image"] else "gradient"
+    return _blended(backdrop.layers, backdrop.bottoms)
 
 
 def _blended(layers: list[Color], bottoms: list[Color]) -> list[Color]:
@@ -294,13 +367,9 @@ def _gradient_stops(image: str) -> list[Color]:
     """The colors of one opaque gradient; empty for an image or anything transparent."""
     if "url(" in image or image.count("gradient(") != 1:
         return []
-    stops: list[Color] = []
-    for value in _COLOR.findall(image):
-        color = parse_color(value)
-        if color is None or color.alpha < 1:
-            return []
-        stops.append(color)
-    return stops
+    stops = [parse_color(value) for value in _COLOR.findall(image)]
+    opaque = [color for color in stops if color is not None and color.alpha >= 1]
+    return opaque if len(opaque) == len(stops) else []
 
 
 def _is_covered(node: Node, parent: Node, base: Node | None, paints: Paints) -> bool:
@@ -308,13 +377,15 @@ def _is_covered(node: Node, parent: Node, base: Node | None, paints: Paints) -> 
     box = node.box
     assert box is not None
     lowest = base.paint_order if base is not None else -1
-    for paint in paints.near(box):
-        is_between = lowest < paint.order < node.paint_order
-        if not is_between or paint.box.overlap(box) < 0.2 * box.area:
-            continue
-        if not _is_same_or_ancestor(paint.node, parent):
-            return True
-    return False
+    between = (paint for paint in paints.near(box) if lowest < paint.order < node.paint_order)
+    return any(_is_behind(paint, box, parent) for paint in between)
+
+
+def _is_behind(paint: Paint, box: Box, parent: Node) -> bool:
+    """Whether a paint covers some of a text's box and does not belong to one of its ancestors."""
+    if paint.box.overlap(box) < 0.2 * box.area:
+        return False
+    return not _is_same_or_ancestor(paint.node, parent)
 
 
 def _is_same_or_ancestor(node: Node, inner: Node) -> bool:
@@ -324,11 +395,9 @@ def _is_same_or_ancestor(node: Node, inner: Node) -> bool:
 def _paints(tree: Tree) -> list[Paint]:
     """Images and painted boxes that could be below a text; small ones cannot carry one."""
     paints: list[Paint] = []
-    for node in tree.elements():
-        box = node.box
-        if box is None or box.width < 40 or box.height < 15:
-            continue
-        if _can_be_below(node) and is_visible(node, tree.width):
+    for node, box in tree.visible_elements():
+        is_large = box.width >= 40 and box.height >= 15
+        if is_large and _can_be_below(node):
             paints.append(Paint(box, node.paint_order, node))
     return paints
 

@@ -73,13 +73,6 @@ def describe_design(tree: Tree, fonts: list[Fields], web_fonts: set[str]) -> Fie
     }
 
 
-def _visible_elements(tree: Tree) -> Iterator[tuple[Node, Box]]:
-    """The elements that show anything, with their boxes."""
-    for node in tree.elements():
-        if node.box is not None and is_visible(node, tree.width):
-            yield node, node.box
-
-
 # --- colors ---
 
 
@@ -99,15 +92,22 @@ def _backgrounds(tree: Tree) -> Shares:
     page = Box(0, 0, tree.width, tree.height)
     area: Counter[Color] = Counter()
     area[_page_background(tree)] += int(max(page.area, 1.0))
-    for node, box in _visible_elements(tree):
-        color = None if node.tag in ("html", "body") else _background(node)
-        if color is None or color.alpha < 0.5:
-            continue
+    for node, box, color in _painted_elements(tree):
         below = _background_below(node, tree)
         size = int(box.overlap(page))
         area[color.over(below)] += size
         area[below] -= size
-    return merged((color, size) for color, size in area.items() if size > 0)
+    # Unary plus keeps what is above 0.
+    return merged((+area).items())
+
+
+def _painted_elements(tree: Tree) -> Iterator[tuple[Node, Box, Color]]:
+    """The elements inside the body that hide about all that is behind them, with their color."""
+    for node, box in tree.visible_elements():
+        color = _background(node)
+        is_page = node.tag in ("html", "body")
+        if not is_page and color is not None and color.alpha >= 0.5:
+            yield node, box, color
 
 
 def _page_background(tree: Tree) -> Color:
@@ -131,34 +131,48 @@ def _background_below(node: Node, tree: Tree) -> Color:
 def _text_colors(tree: Tree) -> Shares:
     weight: Counter[Color] = Counter()
     for node in tree.texts():
-        style = text_style(node)
-        color = parse_color(style.get("color", ""))
-        is_hidden = style.get("visibility") == "hidden"
-        if not is_hidden and color is not None and color.alpha > 0.1:
+        color = _text_color(node)
+        if color is not None and color.alpha > 0.1:
             weight[color.over(WHITE)] += len(node.text)
     return merged(weight.items())
+
+
+def _text_color(node: Node) -> Color | None:
+    """The color that a text is drawn with, if it is drawn."""
+    style = text_style(node)
+    if style.get("visibility") == "hidden":
+        return None
+    return parse_color(style.get("color", ""))
 
 
 def _accents(tree: Tree, grounds: Shares, texts: Shares) -> Shares:
     """Colors that are not gray and used sparingly, in controls and small painted boxes."""
     large = {color for color, share in (*grounds, *texts) if share > 0.3}
-    largest_area = 0.1 * tree.width * tree.height
     weight: Counter[Color] = Counter()
-    for node, box in _visible_elements(tree):
-        if box.area > largest_area:
-            continue
-        factor = 3 if _is_control(node) else 1
+    for node, box in _small_elements(tree):
         for color in _own_colors(node):
-            if color not in large:
-                weight[color] += int(min(box.area, 40_000) * factor)
-    return merged(weight.items())
+            weight[color] += _prominence(node, box)
+    return merged((color, sum_) for color, sum_ in weight.items() if color not in large)
+
+
+def _small_elements(tree: Tree) -> Iterator[tuple[Node, Box]]:
+    largest_area = 0.1 * tree.width * tree.height
+    for node, box in tree.visible_elements():
+        if box.area <= largest_area:
+            yield node, box
+
+
+def _prominence(node: Node, box: Box) -> int:
+    """How much the colors of an element count: by its size, those of a control threefold."""
+    factor = 3 if _is_control(node) else 1
+    return int(min(box.area, 40_000) * factor)
 
 
 def _is_control(node: Node) -> bool:
     return node.tag in ("a", "button") or node.role == "button"
 
 
-def _own_colors(node: Node) -> Iterator[Color]:
+def _own_colors(node: Node) -> list[Color]:
     """The colors of an element that are opaque and not gray; of a control, also those of its text
     and of its gradient.
     """
@@ -166,18 +180,18 @@ def _own_colors(node: Node) -> Iterator[Color]:
     if _is_control(node):
         values.append(node.style.get("color", ""))
         values += _COLOR_FUNCTION.findall(node.style.get("background-image", ""))
-    for value in values:
-        color = parse_color(value)
-        if color is not None and color.alpha > 0.5 and chroma(color) > COLORFUL:
-            yield color
+    colors = [parse_color(value) for value in values]
+    return [color for color in colors if color is not None and _is_strong(color)]
+
+
+def _is_strong(color: Color) -> bool:
+    return color.alpha > 0.5 and chroma(color) > COLORFUL
 
 
 def _colors(tree: Tree, grounds: Shares, texts: Shares) -> Fields:
     accents = _accents(tree, grounds, texts)
     # Text covers little area, so its shares count for a tenth of the whole.
-    shares = [(color, share * 0.9) for color, share in grounds]
-    shares += [(color, share * 0.1) for color, share in texts]
-    palette = merged(shares)
+    palette = merged([*_scaled(grounds, 0.9), *_scaled(texts, 0.1)])
     return {
         "background": _listed(grounds[:6]),
         "text": _listed(texts[:6]),
@@ -188,20 +202,25 @@ def _colors(tree: Tree, grounds: Shares, texts: Shares) -> Fields:
     }
 
 
+def _scaled(shares: Shares, factor: float) -> Shares:
+    return [(color, share * factor) for color, share in shares]
+
+
 def _listed(shares: Shares) -> list[list[Any]]:
     return [[color.hex, round(share, 3)] for color, share in shares]
 
 
 def _gradients(tree: Tree) -> list[Fields]:
     area: Counter[str] = Counter()
-    for node, box in _visible_elements(tree):
+    for node, box in tree.visible_elements():
         image = node.style.get("background-image", "")
         if "gradient(" in image:
             area[image[:200]] += int(box.area)
-    return [
-        {"type": _gradient_type(value), "value": value, "area": size}
-        for value, size in area.most_common(MAX_GRADIENTS)
-    ]
+    return [_gradient(value, size) for value, size in area.most_common(MAX_GRADIENTS)]
+
+
+def _gradient(value: str, area: int) -> Fields:
+    return {"type": _gradient_type(value), "value": value, "area": area}
 
 
 def _gradient_type(value: str) -> str:
@@ -269,14 +288,19 @@ def _scale_step(font: FontStyle, characters: int) -> Fields:
 
 
 def _families(families: Counter[str], fonts: list[Fields], web_fonts: set[str]) -> list[Fields]:
-    total = sum(families.values()) or 1
     rendered = {font["declared"]: font for font in fonts}
     entries: list[Fields] = []
-    for family, count in families.most_common(6):
-        if family:
-            entry: Fields = {"declared": family, "share": round(count / total, 3)}
-            entries.append(entry | _rendered(family, rendered.get(family), web_fonts))
+    for family, share in _family_shares(families):
+        entry: Fields = {"declared": family, "share": share}
+        entries.append(entry | _rendered(family, rendered.get(family), web_fonts))
     return entries
+
+
+def _family_shares(families: Counter[str]) -> list[tuple[str, float]]:
+    """The most used families with their shares of all text."""
+    total = families.total() or 1
+    most_used = families.most_common(6)
+    return [(family, round(count / total, 3)) for family, count in most_used if family]
 
 
 def _rendered(family: str, font: Fields | None, web_fonts: set[str]) -> Fields:
@@ -310,9 +334,7 @@ def _spacing(tree: Tree) -> Fields:
 def _spaces(tree: Tree) -> Counter[int]:
     """How often each padding, margin and gap is used."""
     spaces: Counter[int] = Counter()
-    for node in tree.elements():
-        if not is_visible(node, tree.width):
-            continue
+    for node, _ in tree.visible_elements():
         values = [pixels(node.style.get(name)) for name in (*_SPACES, *_GAPS)]
         spaces.update(round(value) for value in values if 2 <= value <= 200)
     return spaces
@@ -340,20 +362,27 @@ def describe_grid(tree: Tree) -> Fields:
     """Columns, the usual width of the content, and which layout modes are used."""
     display: Counter[str] = Counter()
     columns: Counter[int] = Counter()
-    widths: Counter[int] = Counter()
-    for node, box in _visible_elements(tree):
+    for node, _ in tree.visible_elements():
         display[_layout_mode(node)] += 1
         columns[column_count(node, tree.width)] += 1
-        if node.tag in _CONTAINERS and _is_centered(box, tree.width):
-            widths[round(box.width)] += int(box.height)
     del columns[1]
     part: Fields = {
         "columns": [count for count, _ in columns.most_common(5)],
         "display": {"flex": display["flex"], "grid": display["grid"]},
     }
+    widths = _container_widths(tree)
     if widths:
         part["containerWidth"] = widths.most_common(1)[0][0]
     return part
+
+
+def _container_widths(tree: Tree) -> Counter[int]:
+    """The widths of centered containers, each by the height of the page that it is used for."""
+    widths: Counter[int] = Counter()
+    for node, box in tree.visible_elements():
+        if node.tag in _CONTAINERS and _is_centered(box, tree.width):
+            widths[round(box.width)] += int(box.height)
+    return widths
 
 
 def _layout_mode(node: Node) -> str:
@@ -370,10 +399,20 @@ def column_count(node: Node, page_width: float) -> int:
     """How many columns a grid or flex row shows; 1 for everything else."""
     mode = _layout_mode(node)
     if mode == "grid":
-        tracks = node.style.get("grid-template-columns", "none")
-        return len(tracks.split()) if tracks not in ("none", "") else 1
-    if mode != "flex" or node.style.get("flex-direction", "row").startswith("column"):
-        return 1
+        return _track_count(node)
+    if mode == "flex" and not node.style.get("flex-direction", "row").startswith("column"):
+        return _flex_columns(node, page_width)
+    return 1
+
+
+def _track_count(node: Node) -> int:
+    """How many columns a grid declares."""
+    tracks = node.style.get("grid-template-columns", "none")
+    return len(tracks.split()) if tracks not in ("none", "") else 1
+
+
+def _flex_columns(node: Node, page_width: float) -> int:
+    """How many columns are in the first line of a flex row."""
     columns = _column_boxes(node, page_width)
     in_first_row = [box for box in columns if abs(box.y - columns[0].y) < 40]
     return max(1, len(in_first_row))
@@ -391,10 +430,9 @@ def describe_density(tree: Tree) -> Fields:
     left_half = Box(0, 0, middle, tree.height)
     right_half = Box(middle, 0, middle, tree.height)
     left = right = 0.0
-    for node in tree.nodes:
-        if node.box is not None and _is_ink(node, tree.width):
-            left += node.box.overlap(left_half)
-            right += node.box.overlap(right_half)
+    for box in _inked_boxes(tree):
+        left += box.overlap(left_half)
+        right += box.overlap(right_half)
     covered = min(1.0, (left + right) / max(tree.width * tree.height, 1.0))
     heavier = max(left, right)
     return {
@@ -402,6 +440,13 @@ def describe_density(tree: Tree) -> Fields:
         "whitespaceRatio": round(1 - covered, 3),
         "visualBalance": round(min(left, right) / heavier, 3) if heavier else 0.0,
     }
+
+
+def _inked_boxes(tree: Tree) -> Iterator[Box]:
+    """The boxes of all texts and images."""
+    for node in tree.nodes:
+        if node.box is not None and _is_ink(node, tree.width):
+            yield node.box
 
 
 def _is_ink(node: Node, page_width: float) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from checkback.kinds.browser.capture import PageCapture
-from checkback.kinds.pages.dom.css_parser import Declaration, StyleFacts
+from checkback.kinds.pages.dom.css_parser import NUMBER, Declaration, StyleFacts
 
 Fields = dict[str, Any]
 Mode = Literal["css", "video", "runtime", "hybrid"]
@@ -21,7 +21,7 @@ CHEAP = frozenset({"transform", "opacity", "translate", "rotate", "scale", "offs
 MODERATE = frozenset(
     {"filter", "backdrop-filter", "background-color", "color", "clip-path", "box-shadow"}
 )
-_TIME = re.compile(r"(?<![\w.])(-?[\d.]+)(m?s)\b")
+_TIME = re.compile(rf"(?<![\w.])(-?{NUMBER})(m?s)\b")
 _EASING = re.compile(
     r"\b(ease-in-out|ease-in|ease-out|ease|linear|step-start|step-end)\b|(cubic-bezier|steps|linear)\([^)]*\)"
 )
@@ -117,17 +117,21 @@ def _keyframes(styles: StyleFacts) -> list[Fields]:
 
 def _watched(bundle: PageCapture) -> Fields:
     """What was seen while the page was scrolled and watched."""
-    part: Fields = {}
-    scroll, watched = bundle.scroll, bundle.watched
-    if scroll:
-        part["scrollLinked"] = {"count": scroll["linked"], "properties": scroll["linkedProperties"]}
-        part["scrollReveal"] = scroll["revealed"]
+    part = _scrolled(bundle.scroll) if bundle.scroll else {}
+    watched = bundle.watched
     if watched is not None:
         part["watchedMs"] = watched["milliseconds"]
         part["canvas"] = {"total": watched["total"], "list": watched["canvases"]}
     if bundle.frames is not None:
         part["frames"] = bundle.frames
     return part
+
+
+def _scrolled(scroll: Fields) -> Fields:
+    return {
+        "scrollLinked": {"count": scroll["linked"], "properties": scroll["linkedProperties"]},
+        "scrollReveal": scroll["revealed"],
+    }
 
 
 # --- patterns ---
@@ -140,14 +144,16 @@ def find_patterns(bundle: PageCapture, styles: StyleFacts, mode: Mode = "css") -
     declared = _declared(bundle, styles)
     if mode == "css":
         return declared
-    # A declared animation that was seen is one pattern, and marked as running.
+    return declared + _seen_undeclared(bundle, declared)
+
+
+def _seen_undeclared(bundle: PageCapture, declared: list[Pattern]) -> list[Pattern]:
+    """What was seen and is not declared; a declared animation that was seen is marked as running
+    already.
+    """
     known = {(pattern.type, pattern.name) for pattern in declared}
-    added = [
-        pattern
-        for pattern in _seen(bundle)
-        if (pattern.type, pattern.name) not in known and pattern.type != "css_transition"
-    ]
-    return declared + added
+    seen = [pattern for pattern in _seen(bundle) if pattern.type != "css_transition"]
+    return [pattern for pattern in seen if (pattern.type, pattern.name) not in known]
 
 
 def _entries(bundle: PageCapture) -> list[Fields]:
@@ -210,8 +216,7 @@ def _declared(bundle: PageCapture, styles: StyleFacts) -> list[Pattern]:
 
 
 def _all_declared(bundle: PageCapture, styles: StyleFacts) -> Iterator[Pattern]:
-    css = [entry for entry in _entries(bundle) if entry["type"] == "css_animation"]
-    seen = {entry["name"] for entry in css}
+    seen = {entry["name"] for entry in _seen_css_animations(bundle)}
     animations = list(_animations(bundle, styles, seen))
     yield from animations
     used = seen | {pattern.name for pattern in animations}
@@ -221,13 +226,22 @@ def _all_declared(bundle: PageCapture, styles: StyleFacts) -> Iterator[Pattern]:
 
 
 def _animations(bundle: PageCapture, styles: StyleFacts, seen: set[str]) -> Iterator[Pattern]:
-    for item in styles.named("animation", "animation-name"):
-        if _REDUCED_MOTION in item.media:
-            continue
+    for item, value in _animation_values(styles):
+        name = _keyframes_name(value, styles)
+        if name is not None:
+            yield _animation(bundle, styles, item, value, name, running=name in seen)
+
+
+def _animation_values(styles: StyleFacts) -> Iterator[tuple[Declaration, str]]:
+    """Each declaration of animations with each of its values."""
+    for item in _usual(styles.named("animation", "animation-name")):
         for value in _split(item.value):
-            name = _keyframes_name(value, styles)
-            if name is not None:
-                yield _animation(bundle, styles, item, value, name, running=name in seen)
+            yield item, value
+
+
+def _usual(items: list[Declaration]) -> list[Declaration]:
+    """The declarations that are not for visitors who prefer less motion."""
+    return [item for item in items if _REDUCED_MOTION not in item.media]
 
 
 def _keyframes_name(value: str, styles: StyleFacts) -> str | None:
@@ -269,11 +283,9 @@ def _unused_keyframes(styles: StyleFacts, used: set[str]) -> Iterator[Pattern]:
 
 
 def _transitions(styles: StyleFacts) -> Iterator[Pattern]:
-    items = list(styles.named("transition"))
+    items = styles.named("transition")
     reduced = {item.selector for item in items if _REDUCED_MOTION in item.media}
-    for item in items:
-        if _REDUCED_MOTION in item.media:
-            continue
+    for item in _usual(items):
         parts = [part for part in _split(item.value) if _duration(part) > 0]
         if parts:
             yield _transition(item, parts, respects=True if item.selector in reduced else None)
@@ -400,13 +412,17 @@ def _transition_properties(patterns: list[Pattern]) -> list[tuple[str, int]]:
 def _reduced_motion(bundle: PageCapture, styles: StyleFacts) -> Fields:
     queries = [count for query, count in styles.media.items() if _REDUCED_MOTION in query]
     part: Fields = {"mediaQueries": sum(queries)}
-    measured = bundle.reduced_motion
-    if measured is not None:
-        before, after = measured["before"], measured["after"]
-        part |= {"infiniteBefore": before, "infiniteAfter": after}
-        # Without endless motion there is nothing to respect, and nothing is claimed.
-        part["respected"] = after == 0 if before else None
+    if bundle.reduced_motion is not None:
+        part |= _measured_reduction(bundle.reduced_motion)
     return part
+
+
+def _measured_reduction(measured: Fields) -> Fields:
+    """How many endless animations run without and with the preference for less motion."""
+    before, after = measured["before"], measured["after"]
+    # Without endless motion there is nothing to respect, and nothing is claimed.
+    respected = after == 0 if before else None
+    return {"infiniteBefore": before, "infiniteAfter": after, "respected": respected}
 
 
 def _libraries(bundle: PageCapture) -> dict[str, bool]:
@@ -415,9 +431,13 @@ def _libraries(bundle: PageCapture) -> dict[str, bool]:
     }
 
 
+def _seen_css_animations(bundle: PageCapture) -> list[Fields]:
+    return [entry for entry in _entries(bundle) if entry["type"] == "css_animation"]
+
+
 def _css_animations(bundle: PageCapture) -> Fields:
     """The animations by style sheets that were seen, each with the element that it moves."""
-    seen = [entry for entry in _entries(bundle) if entry["type"] == "css_animation"]
+    seen = _seen_css_animations(bundle)
     listed = [{name: entry[name] for name in _ANIMATION_FIELDS} for entry in seen[:MAX_ANIMATIONS]]
     return {"cssAnimations": listed, "cssAnimationsTotal": len(seen)}
 
@@ -442,47 +462,53 @@ def find_warnings(patterns: list[Pattern], bundle: PageCapture, styles: StyleFac
     """What is wrong with the motion, for people who are disturbed by it and for slow machines."""
     moving = [pattern for pattern in patterns if pattern.type != "keyframes"]
     return [
-        *_reduced_motion_warnings(moving, bundle, styles),
+        *_preference_warnings(moving, styles),
+        *_endless_warnings(bundle),
         *_performance_warnings(moving),
         *_style_warnings(patterns, moving),
     ]
+
+
+def _counted(code: str, severity: str, count: int, message: str) -> Iterator[Fields]:
+    """A warning about so many things, if there are any."""
+    if count:
+        yield _warning(code, severity, f"{count} {message}")
 
 
 def _warning(code: str, severity: str, message: str) -> Fields:
     return {"code": code, "severity": severity, "message": message}
 
 
-def _reduced_motion_warnings(
-    moving: list[Pattern], bundle: PageCapture, styles: StyleFacts
-) -> Iterator[Fields]:
-    if moving and not any(_REDUCED_MOTION in query for query in styles.media):
+def _preference_warnings(moving: list[Pattern], styles: StyleFacts) -> Iterator[Fields]:
+    if moving and not _asks_for_preference(styles):
         message = "No style sheet asks for prefers-reduced-motion."
         yield _warning("A11Y_NO_REDUCED_MOTION", "warning", message)
+
+
+def _endless_warnings(bundle: PageCapture) -> Iterator[Fields]:
     endless = (bundle.reduced_motion or {}).get("after", 0)
-    if endless:
-        message = f"{endless} endless animations still run under reduced motion."
-        yield _warning("A11Y_MOTION_NOT_REDUCED", "warning", message)
+    message = "endless animations still run under reduced motion."
+    return _counted("A11Y_MOTION_NOT_REDUCED", "warning", endless, message)
+
+
+def _asks_for_preference(styles: StyleFacts) -> bool:
+    return any(_REDUCED_MOTION in query for query in styles.media)
 
 
 def _performance_warnings(moving: list[Pattern]) -> Iterator[Fields]:
     allowed = CHEAP | MODERATE | {"all"}
     slow = [pattern for pattern in moving if not allowed.issuperset(pattern.properties)]
-    if slow:
-        message = f"{len(slow)} patterns animate properties that change the layout."
-        yield _warning("PERF_LAYOUT_PROPERTIES", "info", message)
+    message = "patterns animate properties that change the layout."
+    yield from _counted("PERF_LAYOUT_PROPERTIES", "info", len(slow), message)
     everything = [pattern for pattern in moving if "all" in pattern.properties]
-    if everything:
-        message = f"{len(everything)} transitions apply to all properties."
-        yield _warning("PERF_TRANSITION_ALL", "info", message)
+    message = "transitions apply to all properties."
+    yield from _counted("PERF_TRANSITION_ALL", "info", len(everything), message)
 
 
 def _style_warnings(patterns: list[Pattern], moving: list[Pattern]) -> Iterator[Fields]:
     finite = [pattern for pattern in moving if not pattern.infinite]
     long = [pattern for pattern in finite if pattern.duration_ms > 2000]
-    if long:
-        message = f"{len(long)} patterns take longer than two seconds."
-        yield _warning("LONG_DURATION", "info", message)
+    message = "patterns take longer than two seconds."
+    yield from _counted("LONG_DURATION", "info", len(long), message)
     unused = len(patterns) - len(moving)
-    if unused:
-        message = f"{unused} keyframes rules are not used."
-        yield _warning("UNUSED_KEYFRAMES", "info", message)
+    yield from _counted("UNUSED_KEYFRAMES", "info", unused, "keyframes rules are not used.")

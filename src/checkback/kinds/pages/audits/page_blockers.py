@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from checkback.kinds.browser.capture import PageCapture
-from checkback.kinds.pages.dom.snapshot import Box, Node, Tree, is_visible
+from checkback.kinds.pages.dom.snapshot import Box, Node, Tree
 
 Fields = dict[str, Any]
 
@@ -43,19 +44,26 @@ def find_obstacles(bundle: PageCapture, tree: Tree | None) -> list[tuple[str, st
 
 def _obstacles(bundle: PageCapture, tree: Tree) -> Iterator[tuple[str, str]]:
     window = Box(0, 0, *map(float, bundle.viewport))
-    shown = " ".join(node.text for node in tree.texts())
-    if _is_robot_check(bundle, shown):
+    facts: Fields = bundle.facts or {}
+    if _is_robot_check(facts, _shown_text(tree)):
         yield (
             "ROBOT_CHECK",
             "The site asked the visitor to prove to be human; what it showed is not its page.",
         )
+    yield from _consent_request(tree, window)
+    if facts.get("textLength", 0) < LITTLE_TEXT:
+        yield from _missing_text(tree, window)
+
+
+def _consent_request(tree: Tree, window: Box) -> Iterator[tuple[str, str]]:
     overlay = _consent_wall(tree, window)
     if overlay is not None:
         share = overlay.overlap(window) / window.area
         yield "CONSENT_WALL", f"A request for consent covers {share:.0%} of the window."
-    length = (bundle.facts or {}).get("textLength", 0)
-    if length < LITTLE_TEXT:
-        yield from _missing_text(tree, window)
+
+
+def _shown_text(tree: Tree) -> str:
+    return " ".join(node.text for node in tree.texts())
 
 
 def _missing_text(tree: Tree, window: Box) -> Iterator[tuple[str, str]]:
@@ -68,7 +76,7 @@ def _missing_text(tree: Tree, window: Box) -> Iterator[tuple[str, str]]:
             "CONTENT_IN_FRAMES",
             "Most of the page is in frames, which are separate pages and were not read.",
         )
-    hidden = sum(len(node.text) for node in tree.nodes if _is_hidden_prose(node))
+    hidden = _hidden_characters(tree)
     if hidden >= LITTLE_TEXT:
         yield (
             "HIDDEN_CONTENT",
@@ -76,35 +84,39 @@ def _missing_text(tree: Tree, window: Box) -> Iterator[tuple[str, str]]:
         )
 
 
-def _is_robot_check(bundle: PageCapture, shown: str) -> bool:
+def _hidden_characters(tree: Tree) -> int:
+    return sum(len(node.text) for node in tree.nodes if _is_hidden_prose(node))
+
+
+def _is_robot_check(facts: Fields, shown: str) -> bool:
     if len(shown) > 1500:
         return False
-    facts = bundle.facts or {}
     if _ROBOT_CHECK.search(f"{facts.get('title', '')} {shown}"):
         return True
+    return len(shown) < LITTLE_TEXT and _loads_captcha(facts)
+
+
+def _loads_captcha(facts: Fields) -> bool:
     scripts = " ".join(str(url) for url in facts.get("scripts", ()))
-    return len(shown) < LITTLE_TEXT and _CAPTCHA_HOST.search(scripts) is not None
+    return _CAPTCHA_HOST.search(scripts) is not None
 
 
 def _consent_wall(tree: Tree, window: Box) -> Box | None:
     """The box of a layer over the page that asks for consent, if it covers half of the window."""
-    checked = 0
-    for node in tree.elements():
-        box = node.box
-        if box is None or not _is_overlay(node, box, window, tree.width):
-            continue
-        checked += 1
-        if checked > MAX_OVERLAYS:
-            break
-        if _asks_for_consent(node):
-            return box
-    return None
+    overlays = islice(_overlays(tree, window), MAX_OVERLAYS)
+    return next((box for node, box in overlays if _asks_for_consent(node)), None)
 
 
-def _is_overlay(node: Node, box: Box, window: Box, page_width: float) -> bool:
+def _overlays(tree: Tree, window: Box) -> Iterator[tuple[Node, Box]]:
+    for node, box in tree.visible_elements():
+        if _is_overlay(node, box, window):
+            yield node, box
+
+
+def _is_overlay(node: Node, box: Box, window: Box) -> bool:
     if node.style.get("position") not in _OVERLAY_POSITIONS or node.tag == "body":
         return False
-    return box.overlap(window) >= 0.5 * window.area and is_visible(node, page_width)
+    return box.overlap(window) >= 0.5 * window.area
 
 
 def _asks_for_consent(node: Node) -> bool:
@@ -120,9 +132,9 @@ def _covered(tree: Tree, tags: tuple[str, ...]) -> float:
     """The area of the page that visible elements with these tags cover."""
     page = Box(0, 0, tree.width, tree.height)
     area = 0.0
-    for node in tree.elements():
-        if node.tag in tags and node.box is not None and is_visible(node, tree.width):
-            area += node.box.overlap(page)
+    for node, box in tree.visible_elements():
+        if node.tag in tags:
+            area += box.overlap(page)
     return area
 
 

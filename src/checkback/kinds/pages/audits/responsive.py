@@ -23,17 +23,22 @@ def describe_responsive(
 
     ``viewports`` is what ``describe_size`` returned for each of the capture's sizes.
     """
-    widest_first = sorted(viewports, key=lambda viewport: -viewport["width"])
-    differences: list[Fields] = []
-    for wider, narrower in pairwise(widest_first):
-        differences += _differences(wider, narrower)
     is_reloaded = any(entry.get("reloaded") for entry in bundle.resized)
     return {
         "method": "reload" if is_reloaded else "resize",
         "viewports": [_without_columns(viewport) for viewport in viewports],
-        "differences": differences,
+        "differences": _all_differences(viewports),
         "breakpoints": breakpoints,
     }
+
+
+def _all_differences(viewports: list[Fields]) -> list[Fields]:
+    """What changes from each window to the next narrower one."""
+    widest_first = sorted(viewports, key=lambda viewport: -viewport["width"])
+    differences: list[Fields] = []
+    for wider, narrower in pairwise(widest_first):
+        differences += _differences(wider, narrower)
+    return differences
 
 
 def _without_columns(viewport: Fields) -> Fields:
@@ -73,15 +78,24 @@ def _sections_at(
     """The sections that are hidden at a window width, and the columns of the others."""
     hidden: list[str] = []
     columns: dict[str, int] = {}
+    for name, nodes in _nodes_of_sections(sections, find):
+        if any(is_visible(node, width) for node in nodes):
+            columns[name] = _most_columns(nodes, width)
+        else:
+            hidden.append(name)
+    return hidden, columns
+
+
+def _most_columns(nodes: list[Node], width: float) -> int:
+    return max(_columns_within(node, width) for node in nodes)
+
+
+def _nodes_of_sections(sections: list[Section], find: FindNode) -> Iterator[tuple[str, list[Node]]]:
+    """The id of each section with its nodes, if any of them is there."""
     for number, section in enumerate(sections, 1):
         nodes = [node for node in map(find, section.nodes) if node is not None]
-        if not nodes:
-            continue
-        if any(is_visible(node, width) for node in nodes):
-            columns[f"s{number}"] = max(_columns_within(node, width) for node in nodes)
-        else:
-            hidden.append(f"s{number}")
-    return hidden, columns
+        if nodes:
+            yield f"s{number}", nodes
 
 
 def _find_by_id(tree: Tree) -> FindNode:
@@ -97,13 +111,16 @@ def _find_by_path(tree: Tree) -> FindNode:
         if node.tag == "body" or node.parent is None:
             return tree.body
         parent = find(node.parent)
-        if parent is None:
-            return None
-        index = _siblings(node.parent, node.tag).index(node)
-        siblings = _siblings(parent, node.tag)
-        return siblings[index] if index < len(siblings) else None
+        return _child_like(node, node.parent, parent) if parent is not None else None
 
     return find
+
+
+def _child_like(node: Node, parent: Node, other_parent: Node) -> Node | None:
+    """The child of another element that has the position which a node has in its own parent."""
+    index = _siblings(parent, node.tag).index(node)
+    siblings = _siblings(other_parent, node.tag)
+    return siblings[index] if index < len(siblings) else None
 
 
 def _siblings(parent: Node, tag: str) -> list[Node]:
@@ -156,11 +173,15 @@ def _changes(wider: Fields, narrower: Fields) -> Iterator[tuple[str, str, dict[s
     before, after = wider["navigation"], narrower["navigation"]
     if before != after and "unknown" not in (before, after):
         yield "navigation", f"{before} becomes {after}", {}
+    yield from _section_changes(wider, narrower)
+    if narrower["overflowX"] and not wider["overflowX"]:
+        yield "overflow", f"page is {narrower['overflowPixels']} px wider than the window", {}
+
+
+def _section_changes(wider: Fields, narrower: Fields) -> Iterator[tuple[str, str, dict[str, str]]]:
     for name in sorted(set(narrower["hiddenSections"]) - set(wider["hiddenSections"])):
         yield "visibility", "section is hidden", {"section": name}
     for name, columns in wider["sectionColumns"].items():
         fewer = narrower["sectionColumns"].get(name, columns)
         if fewer != columns:
             yield "layout", f"{columns} columns become {fewer}", {"section": name}
-    if narrower["overflowX"] and not wider["overflowX"]:
-        yield "overflow", f"page is {narrower['overflowPixels']} px wider than the window", {}

@@ -5,6 +5,7 @@ nothing to them.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +21,7 @@ _FACTS = (
     "description", "canonical", "robots", "generator", "viewport", "themeColor", "compatMode",
 )  # fmt: skip
 _NO_LINKS = {"internal": 0, "external": 0, "empty": 0, "vague": 0}
+_PROBLEMS = ("imagesWithoutAlt", "emptyLinks", "vagueLinks", "unlabelledFields")
 _UNLABELLED_INPUTS = frozenset({"hidden", "submit", "button", "image", "reset"})
 
 
@@ -52,17 +54,20 @@ def _with_prefix(social: dict[str, str], prefix: str) -> dict[str, str]:
 
 def _elements(tree: Tree) -> Fields:
     """The first elements with each problem, with selector and box."""
-    names = ("imagesWithoutAlt", "emptyLinks", "vagueLinks", "unlabelledFields")
-    problems: dict[str, list[Node]] = {name: [] for name in names}
+    problems = _problems(tree)
+    nodes = {name: problems[name][:MAX_ELEMENTS] for name in _PROBLEMS} | _headings(tree)
+    return {name: _places(listed, tree) for name, listed in nodes.items() if listed}
+
+
+def _problems(tree: Tree) -> defaultdict[str, list[Node]]:
+    """The elements with each problem."""
+    problems: defaultdict[str, list[Node]] = defaultdict(list)
     labelled = _labelled_ids(tree)
     for node in tree.elements():
         name = _problem(node, labelled)
-        if name is not None and len(problems[name]) < MAX_ELEMENTS:
+        if name is not None:
             problems[name].append(node)
-    problems |= _headings(tree)
-    return {
-        name: [_place(node, tree) for node in nodes] for name, nodes in problems.items() if nodes
-    }
+    return problems
 
 
 def _labelled_ids(tree: Tree) -> set[str]:
@@ -74,11 +79,15 @@ def _headings(tree: Tree) -> dict[str, list[Node]]:
     """Main headings after the first, and headings that skip a level."""
     headings = [node for node in tree.elements() if _is_visible_heading(node, tree.width)]
     main = [node for node in headings if node.heading_level == 1]
-    skipped = [after for before, after in pairwise(headings) if _skips_level(before, after)]
     return {
         "furtherMainHeadings": main[1 : MAX_ELEMENTS + 1],
-        "skippedHeadings": skipped[:MAX_ELEMENTS],
+        "skippedHeadings": _skipping(headings)[:MAX_ELEMENTS],
     }
+
+
+def _skipping(headings: list[Node]) -> list[Node]:
+    """The headings that are more than one level below the one before."""
+    return [after for before, after in pairwise(headings) if _skips_level(before, after)]
 
 
 def _is_visible_heading(node: Node, page_width: float) -> bool:
@@ -91,21 +100,22 @@ def _skips_level(before: Node, after: Node) -> bool:
 
 def _problem(node: Node, labelled: set[str]) -> str | None:
     """The name of an element's problem, if it has one."""
-    attributes = node.attributes
-    if node.tag == "img" and "alt" not in attributes:
+    if node.tag == "img" and "alt" not in node.attributes:
         return "imagesWithoutAlt"
-    if node.tag == "a" and "href" in attributes:
-        return _link_problem(node, attributes["href"].strip().lower())
-    if _is_field(node) and not _has_label(node, labelled):
-        return "unlabelledFields"
-    return None
+    if node.tag == "a" and "href" in node.attributes:
+        return _link_problem(node, node.attributes["href"].strip().lower())
+    return _field_problem(node, labelled)
+
+
+def _field_problem(node: Node, labelled: set[str]) -> str | None:
+    is_unlabelled = _is_field(node) and not _has_label(node, labelled)
+    return "unlabelledFields" if is_unlabelled else None
 
 
 def _link_problem(node: Node, target: str) -> str | None:
     if target in ("", "#") or target.startswith("javascript:"):
         return "emptyLinks"
-    text = " ".join(item.text for item in node.descendants() if item.text)
-    return "vagueLinks" if _VAGUE.fullmatch(text.strip()) else None
+    return "vagueLinks" if _VAGUE.fullmatch(node.inner_text.strip()) else None
 
 
 def _is_field(node: Node) -> bool:
@@ -121,6 +131,10 @@ def _has_label(node: Node, labelled: set[str]) -> bool:
     if attributes.get("id") in labelled:
         return True
     return any(item.tag == "label" for item in node.ancestors())
+
+
+def _places(nodes: list[Node], tree: Tree) -> list[Fields]:
+    return [_place(node, tree) for node in nodes]
 
 
 def _place(node: Node, tree: Tree) -> Fields:

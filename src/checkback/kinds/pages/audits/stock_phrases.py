@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from checkback.kinds.pages.dom.colors import chroma, hue, parse_color
@@ -45,18 +46,21 @@ _COLOR = re.compile(r"(?:rgba?|color|oklch|oklab|lab|lch)\([^()]*\)")
 
 def find_cliches(report: Fields) -> list[Fields]:
     """Clichés in headings and in the look, with how often each was found."""
-    texts = _prominent_texts(report)
-    cliches: list[Fields] = []
+    gradients: list[Fields] = report.get("design", {}).get("colors", {}).get("gradients", [])
+    return [*_phrases(_prominent_texts(report)), *_violet_gradients(gradients)]
+
+
+def _phrases(texts: set[str]) -> Iterator[Fields]:
     for kind, severity, rule, description in _RULES:
         count = sum(1 for text in texts if rule.search(text))
         if count:
-            cliches.append(_cliche(kind, description, severity, count))
-    gradients: list[Fields] = report.get("design", {}).get("colors", {}).get("gradients", [])
-    violet = sum(1 for gradient in gradients if _is_violet_to_blue(gradient["value"]))
-    if violet:
-        description = "A gradient from violet to blue"
-        cliches.append(_cliche("violet-gradient", description, "medium", violet))
-    return cliches
+            yield _cliche(kind, description, severity, count)
+
+
+def _violet_gradients(gradients: list[Fields]) -> Iterator[Fields]:
+    count = sum(1 for gradient in gradients if _is_violet_to_blue(gradient["value"]))
+    if count:
+        yield _cliche("violet-gradient", "A gradient from violet to blue", "medium", count)
 
 
 def _cliche(kind: str, description: str, severity: str, count: int) -> Fields:

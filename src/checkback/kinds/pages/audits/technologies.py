@@ -41,12 +41,15 @@ class Traces:
         self.generator = str(facts.get("generator", ""))
         self.globals = set(bundle.globals)
         self.versions = bundle.versions
-        self.elements = [str(name) for name in facts.get("customElements", ())]
+        self.elements = list(map(str, facts.get("customElements", ())))
         self.classes: Counter[str] = Counter()
         self.attributes: Counter[str] = Counter()
         if tree is not None:
-            for node in tree.elements():
-                self._add_attributes(node)
+            self._read(tree)
+
+    def _read(self, tree: Tree) -> None:
+        for node in tree.elements():
+            self._add_attributes(node)
 
     def _add_attributes(self, node: Node) -> None:
         self.classes.update(node.attributes.get("class", "").split())
@@ -128,27 +131,34 @@ def _pattern_evidence(
     reason: str, weight: float, pattern: str, texts: list[str], versions: list[str]
 ) -> Iterator[Evidence]:
     """Evidence if a pattern is found in a text; adds the version that the text names."""
-    if not pattern:
-        return
-    matches = (_compiled(pattern).search(text) for text in texts)
-    match = next((match for match in matches if match is not None), None)
+    match = _first_match(pattern, texts) if pattern else None
     if match is not None:
         versions += [group for group in match.groups() if group and _clean_version(group)]
         yield reason, weight
 
 
+def _first_match(pattern: str, texts: list[str]) -> re.Match[str] | None:
+    matches = (_compiled(pattern).search(text) for text in texts)
+    return next((match for match in matches if match is not None), None)
+
+
 def _document_evidence(mark: Mark, traces: Traces) -> Iterator[Evidence]:
-    if mark.classes:
-        tokens = _matching(mark.classes, traces.classes)
-        if len(tokens) >= MANY_TOKENS:
-            yield f"{len(tokens)} different class tokens that look like it", 0.7
-    if mark.attribute and _matching(mark.attribute, traces.attributes):
+    yield from _class_evidence(len(_matching(mark.classes, traces.classes)))
+    if _matching(mark.attribute, traces.attributes):
         yield "its own attribute", 0.75
-    if mark.element and _matching(mark.element, traces.elements):
+    if _matching(mark.element, traces.elements):
         yield "its own custom element", 0.85
 
 
+def _class_evidence(tokens: int) -> Iterator[Evidence]:
+    if tokens >= MANY_TOKENS:
+        yield f"{tokens} different class tokens that look like it", 0.7
+
+
 def _matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """The names that match a pattern; none for a technology without one."""
+    if not pattern:
+        return []
     rule = _compiled_name(pattern)
     return [name for name in names if rule.match(name)]
 
@@ -209,23 +219,38 @@ _GLOBALS = {
 
 def find_css_framework(tree: Tree, bundle: PageCapture) -> Fields:
     """The CSS framework with its evidence; ``vanilla`` if the style sheets are the page's own."""
+    best = _likeliest_framework(_class_tokens(tree), bundle)
+    return best if best["confidence"] >= 0.3 else _without_framework(tree, bundle)
+
+
+def _class_tokens(tree: Tree) -> Counter[str]:
     tokens: Counter[str] = Counter()
     for node in tree.elements():
         tokens.update(node.attributes.get("class", "").split())
+    return tokens
+
+
+def _likeliest_framework(tokens: Counter[str], bundle: PageCapture) -> Fields:
     best: Fields = {"framework": "unknown", "confidence": 0.0, "evidence": []}
     for name in _TOKEN_RULES:
         evidence = list(_framework_evidence(name, tokens, bundle))
-        confidence = min(0.99, sum(weight for _, weight in evidence))
+        confidence = _capped_sum(evidence)
         if confidence > best["confidence"]:
-            texts = [text for text, _ in evidence]
-            best = {"framework": name, "confidence": round(confidence, 2), "evidence": texts}
-    if best["confidence"] >= 0.3:
-        return best
-    return _without_framework(tree, bundle)
+            best = _framework(name, confidence, evidence)
+    return best
+
+
+def _capped_sum(evidence: list[Evidence]) -> float:
+    return min(0.99, sum(weight for _, weight in evidence))
+
+
+def _framework(name: str, confidence: float, evidence: list[Evidence]) -> Fields:
+    texts = [text for text, _ in evidence]
+    return {"framework": name, "confidence": round(confidence, 2), "evidence": texts}
 
 
 def _without_framework(tree: Tree, bundle: PageCapture) -> Fields:
-    if bundle.sheets or any("style" in node.attributes for node in tree.elements()):
+    if _is_styled(tree, bundle):
         return {
             "framework": "vanilla",
             "confidence": 0.6,
@@ -234,12 +259,21 @@ def _without_framework(tree: Tree, bundle: PageCapture) -> Fields:
     return {"framework": "unknown", "confidence": 0.2, "evidence": ["no style sheets"]}
 
 
+def _is_styled(tree: Tree, bundle: PageCapture) -> bool:
+    """Whether there are style sheets, or styles in attributes."""
+    return bool(bundle.sheets) or any("style" in node.attributes for node in tree.elements())
+
+
 def _framework_evidence(name: str, tokens: Counter[str], bundle: PageCapture) -> Iterator[Evidence]:
     yield from _token_evidence(name, tokens)
     if _is_loaded(name, bundle):
         yield "URL of a file", 0.5
     if _GLOBALS.get(name) in bundle.globals:
         yield f"global {_GLOBALS[name]}", 0.3
+    yield from _property_evidence(name, bundle)
+
+
+def _property_evidence(name: str, bundle: PageCapture) -> Iterator[Evidence]:
     if name == "tailwind" and any("--tw-" in sheet["text"] for sheet in bundle.sheets):
         yield "its custom properties in a style sheet", 0.4
 

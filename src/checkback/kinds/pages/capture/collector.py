@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import accumulate
 from typing import Any, cast
 
 from checkback.kinds.browser import failures
@@ -215,11 +216,11 @@ class Collector:
             raise
 
     async def _take_snapshot(self) -> None:
-        styles = LIGHT_STYLES if self.is_large else STYLES
-        if styles is LIGHT_STYLES:
+        if self.is_large:
             self._bundle.warn(
                 "SNAPSHOT_LIGHT", "The page is very large; colors and spacing were not measured."
             )
+        styles = LIGHT_STYLES if self.is_large else STYLES
         with self._timed("snapshot"):
             self._bundle.snapshot = await self._capture(styles, paint_order=True)
         self._bundle.snapshot_styles = list(styles)
@@ -238,30 +239,34 @@ class Collector:
         Asked for right after the load, so that they can be read while the browser is busy with
         other things, and once more after the scroll pass, which may bring further ones.
         """
-        all_headers = self.visit.sheet_headers
-        headers = [header for header in all_headers if header.get("origin") == "regular"]
+        headers = self._applied_headers()
         wanted = headers[len(self._sheets) : MAX_SHEETS]
         if not wanted:
             return False
-        with self._timed("styleSheets"):
-            fitting = self._fitting(wanted)
-            sheets = await asyncio.gather(*(self._read_sheet(header) for header in fitting))
+        fitting = self._fitting(wanted)
+        added = await self._read_sheets(fitting)
         self._sheets += wanted
-        added = [sheet for sheet in sheets if sheet is not None]
         self._bundle.sheets += added
         if len(headers) > MAX_SHEETS or len(fitting) < len(wanted):
             self._bundle.warn("CSS_CUT", "The page has more style sheets than are read.")
         return bool(added)
 
+    def _applied_headers(self) -> list[Fields]:
+        """The headers of the page's style sheets, without the browser's own."""
+        headers = self.visit.sheet_headers
+        return [header for header in headers if header.get("origin") == "regular"]
+
+    async def _read_sheets(self, headers: list[Fields]) -> list[Fields]:
+        """The style sheets whose text can be read."""
+        with self._timed("styleSheets"):
+            sheets = await asyncio.gather(*map(self._read_sheet, headers))
+        return [sheet for sheet in sheets if sheet is not None]
+
     def _fitting(self, headers: list[Fields]) -> list[Fields]:
         """The style sheets that fit into what may still be read."""
         left = MAX_CSS - sum(len(sheet["text"]) for sheet in self._bundle.sheets)
-        fitting: list[Fields] = []
-        for header in headers:
-            left -= int(header.get("length", 0))
-            if left >= 0:
-                fitting.append(header)
-        return fitting
+        sizes = accumulate(int(header.get("length", 0)) for header in headers)
+        return [header for header, size in zip(headers, sizes, strict=True) if size <= left]
 
     async def _read_sheet(self, header: Fields) -> Fields | None:
         """One style sheet with its text; None if that cannot be read."""
@@ -274,12 +279,16 @@ class Collector:
             return
         self._usage_known = True
         with self._timed("ruleUsage"), suppress(Unanswered, Refused):
-            own = await self._used_rules(None)
-            # A script of the page cannot read style sheets of other hosts; their texts are known.
-            texts = self._unread_sheets(set(own["read"]))
-            others = await self._used_rules(texts) if texts else {"used": 0, "complete": True}
-            if own["complete"] and others["complete"]:
-                self._bundle.rules_used = own["used"] + others["used"]
+            self._bundle.rules_used = await self._count_used_rules()
+
+    async def _count_used_rules(self) -> int | None:
+        """How many rules match something; None if there was no time to try all."""
+        own = await self._used_rules(None)
+        # A script of the page cannot read style sheets of other hosts; their texts are known.
+        texts = self._unread_sheets(set(own["read"]))
+        others = await self._used_rules(texts) if texts else {"used": 0, "complete": True}
+        is_complete = own["complete"] and others["complete"]
+        return own["used"] + others["used"] if is_complete else None
 
     def _unread_sheets(self, read: set[str]) -> list[str]:
         """The texts of the style sheets that apply and are not among those that were read."""
@@ -342,13 +351,7 @@ class Collector:
         finally:
             await self._emulate_reduced_motion("")
         if bundle.animations is not None and after is not None:
-            bundle.reduced_motion = {
-                "before": bundle.animations["infinite"],
-                "after": after["infinite"],
-            }
-            running = [entry for entry in after["list"] if entry["state"] == "running"]
-            names = {entry["name"] for entry in running if entry["infinite"]}
-            bundle.reduced_motion["still"] = sorted(names)[:20]
+            bundle.reduced_motion = _reduced_motion(bundle.animations, after)
 
     async def canvases(self) -> None:
         """Which canvases are drawn on. Read once, by the phase that needs it first."""
@@ -377,22 +380,27 @@ class Collector:
         if self._asked_for_globals:
             return
         self._asked_for_globals = True
+        self._bundle.globals = await self._known_globals()
+        self._bundle.versions = await self._all_versions(set(self._bundle.globals))
+
+    async def _known_globals(self) -> list[str]:
+        """The well-known globals that the page has."""
         names = [json.dumps(name) for name in GLOBAL_NAMES]
         tests = ",".join(f"{name}:{name} in window" for name in names)
         defined = await self._look_into_page(f"({{{tests}}})")
-        self._bundle.globals = [name for name in GLOBAL_NAMES if defined.get(name) is True]
-        self._bundle.versions = await self._all_versions(set(self._bundle.globals))
+        return [name for name in GLOBAL_NAMES if defined.get(name) is True]
 
     async def _all_versions(self, known: set[str]) -> dict[str, str]:
         """The versions that the known globals report."""
         paths = {name: path for name, path in VERSION_PATHS.items() if path.split(".")[0] in known}
-        if not paths:
-            return {}
-        versions = await self._versions(paths)
-        if not versions:
-            # One that cannot be read makes the whole call fail; so each is read alone.
-            for name, path in list(paths.items())[:20]:
-                versions |= await self._versions({name: path})
+        versions = await self._versions(paths) if paths else {}
+        # One that cannot be read makes the whole call fail; so each is read alone.
+        return versions or await self._read_alone(dict(list(paths.items())[:20]))
+
+    async def _read_alone(self, paths: dict[str, str]) -> dict[str, str]:
+        versions: dict[str, str] = {}
+        for name, path in paths.items():
+            versions |= await self._versions({name: path})
         return versions
 
     async def _versions(self, paths: dict[str, str]) -> dict[str, str]:
@@ -505,6 +513,17 @@ def _metrics(viewport: NamedViewport) -> Fields:
         "height": viewport.height,
         "deviceScaleFactor": 1,
         "mobile": viewport.width < PHONE_BELOW,
+    }
+
+
+def _reduced_motion(before: Fields, after: Fields) -> Fields:
+    """How many endless animations run before and after motion is reduced, and which still do."""
+    running = [entry for entry in after["list"] if entry["state"] == "running"]
+    names = {entry["name"] for entry in running if entry["infinite"]}
+    return {
+        "before": before["infinite"],
+        "after": after["infinite"],
+        "still": sorted(names)[:20],
     }
 
 

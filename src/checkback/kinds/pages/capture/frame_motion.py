@@ -10,10 +10,13 @@ import asyncio
 import base64
 import io
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from checkback.kinds.browser.capture import PageCapture
 from checkback.kinds.browser.devtools import Devtools, Refused, Unanswered, script
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MAX_PLACES = 20
 MAX_SECONDS = 20.0
@@ -77,6 +80,19 @@ async def _frame(devtools: Devtools, top: float, width: int, height: int) -> byt
 
 def _difference(first: bytes, second: bytes) -> tuple[float, tuple[int, int, int, int]] | None:
     """Share of the window that differs, and the box around it in CSS pixels of the window."""
+    changed = _changed_pixels(first, second)
+    if changed is None:
+        return None
+    box = changed.getbbox()
+    share = changed.histogram()[255] / (changed.width * changed.height)
+    if box is None or share < LEAST_SHARE:
+        return None
+    left, top, right, bottom = (round(edge / SCALE) for edge in box)
+    return round(share, 4), (left, top, right - left, bottom - top)
+
+
+def _changed_pixels(first: bytes, second: bytes) -> Image.Image | None:
+    """Two pictures compared: 255 where they differ, else 0. None if their sizes differ."""
     from PIL import Image, ImageChops
 
     with Image.open(io.BytesIO(first)) as one, Image.open(io.BytesIO(second)) as two:
@@ -84,10 +100,4 @@ def _difference(first: bytes, second: bytes) -> tuple[float, tuple[int, int, int
             return None
         levels = [255 if value > NOISE else 0 for value in range(256)]
         difference: Any = ImageChops.difference(one.convert("L"), two.convert("L"))
-        changed: Image.Image = difference.point(levels)
-    box = changed.getbbox()
-    share = changed.histogram()[255] / (changed.width * changed.height)
-    if box is None or share < LEAST_SHARE:
-        return None
-    left, top, right, bottom = (round(edge / SCALE) for edge in box)
-    return round(share, 4), (left, top, right - left, bottom - top)
+        return difference.point(levels)

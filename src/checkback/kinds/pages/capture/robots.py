@@ -69,10 +69,10 @@ def judge(url: str, answer: Fetched) -> RobotsAnswer:
     if not 200 <= answer.status < 300:
         return RobotsAnswer(True, "no_rules", answer.status)
     rules = Protego.parse(answer.body.decode("utf-8", "replace"))
+    is_allowed = rules.can_fetch(url, AGENT)
+    return RobotsAnswer(is_allowed, "rules", answer.status, _crawl_delay(rules))
+
+
+def _crawl_delay(rules: Protego) -> float | None:
     delay = rules.crawl_delay(AGENT)
-    return RobotsAnswer(
-        rules.can_fetch(url, AGENT),
-        "rules",
-        answer.status,
-        float(delay) if delay is not None else None,
-    )
+    return float(delay) if delay is not None else None

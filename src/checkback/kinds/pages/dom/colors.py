@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -27,16 +27,16 @@ class Color(NamedTuple):
         """This color painted onto an opaque one."""
         if self.alpha >= 1:
             return self
-        mixed = [
-            top * self.alpha + under * (1 - self.alpha)
-            for top, under in zip(self[:3], below[:3], strict=True)
-        ]
+        pairs = zip(self[:3], below[:3], strict=True)
+        mixed = [top * self.alpha + under * (1 - self.alpha) for top, under in pairs]
         return Color(*mixed)
 
 
 WHITE = Color(255, 255, 255)
 TRANSPARENT = Color(0, 0, 0, 0)
 
+#: More than any channel, percentage or angle of a real color.
+_LARGEST = 1e6
 _FUNCTION = re.compile(r"^([a-z-]+)\(([^()]*)\)$")
 
 
@@ -49,49 +49,83 @@ def parse_color(text: str) -> Color | None:
     match = _FUNCTION.match(text)
     if match is None:
         return None
-    name, parts = match[1], match[2].replace(",", " ").replace("/", " ").split()
+    name, arguments = match.groups()
+    return _function_color(name, arguments.replace(",", " ").replace("/", " ").split())
+
+
+def _function_color(name: str, parts: list[str]) -> Color | None:
+    """The color of a function with these arguments."""
     if name == "color":
         return _in_color_space(parts)
-    if len(parts) < 3:
+    channels = _CHANNELS.get(name)
+    if channels is None or len(parts) < 3:
         return None
-    channels = _channels(name, parts)
-    return _color(channels, parts) if channels is not None else None
+    return _color(channels(parts), parts)
 
 
 def _in_color_space(parts: list[str]) -> Color | None:
     """The color of ``color(srgb ...)``; a wider space is read as if it were sRGB."""
-    if not parts or parts[0] not in ("srgb", "display-p3"):
+    if len(parts) < 4 or parts[0] not in ("srgb", "display-p3"):
         return None
     return _color([_number(part) * 255 for part in parts[1:4]], parts[1:])
 
 
-def _channels(name: str, parts: list[str]) -> list[float] | None:
-    """The sRGB channels of a color function."""
-    first, second, third = (_number(part) for part in parts[:3])
-    if name in ("rgb", "rgba"):
-        return [first, second, third]
-    if name in ("oklch", "lch"):
-        angle = math.radians(third)
-        second, third = second * math.cos(angle), second * math.sin(angle)
-    if name in ("oklab", "oklch"):
-        lightness = first / 100 if parts[0].endswith("%") else first
-        return _from_oklab(lightness, second, third)
-    if name in ("lab", "lch"):
-        return _from_lab(first, second, third)
-    return None
+def _rgb_channels(parts: list[str]) -> list[float]:
+    return [_number(part) for part in parts[:3]]
+
+
+def _oklab_channels(parts: list[str]) -> list[float]:
+    return _from_oklab(_share(parts[0]), _number(parts[1]), _number(parts[2]))
+
+
+def _oklch_channels(parts: list[str]) -> list[float]:
+    return _from_oklab(_share(parts[0]), *_cartesian(parts))
+
+
+def _lab_channels(parts: list[str]) -> list[float]:
+    return _from_lab(_number(parts[0]), _number(parts[1]), _number(parts[2]))
+
+
+def _lch_channels(parts: list[str]) -> list[float]:
+    return _from_lab(_number(parts[0]), *_cartesian(parts))
+
+
+def _cartesian(parts: list[str]) -> tuple[float, float]:
+    """The axes a and b, from the chroma and the hue that come after the lightness."""
+    radius, angle = _number(parts[1]), math.radians(_number(parts[2]))
+    return radius * math.cos(angle), radius * math.sin(angle)
+
+
+#: Color function -> its arguments as sRGB channels.
+_CHANNELS: dict[str, Callable[[list[str]], list[float]]] = {
+    "rgb": _rgb_channels,
+    "rgba": _rgb_channels,
+    "oklab": _oklab_channels,
+    "oklch": _oklch_channels,
+    "lab": _lab_channels,
+    "lch": _lch_channels,
+}
 
 
 def _number(part: str) -> float:
+    """A number within what colors use; 0 for what is not one, such as ``none``.
+
+    A custom property of a page can have any number, however large.
+    """
     try:
-        return float(part.rstrip("%").removesuffix("deg"))
+        value = float(part.rstrip("%").removesuffix("deg"))
     except ValueError:
-        return 0.0  # "none"
+        return 0.0
+    return max(-_LARGEST, min(_LARGEST, value)) if math.isfinite(value) else 0.0
+
+
+def _share(part: str) -> float:
+    """0 to 1, from a number or a percentage."""
+    return _number(part) / 100 if part.endswith("%") else _number(part)
 
 
 def _color(channels: Iterable[float], parts: list[str]) -> Color:
-    alpha = 1.0
-    if len(parts) > 3:
-        alpha = _number(parts[3]) / (100 if parts[3].endswith("%") else 1)
+    alpha = max(0.0, min(1.0, _share(parts[3]))) if len(parts) > 3 else 1.0
     red, green, blue = (max(0.0, min(255.0, channel)) for channel in channels)
     return Color(red, green, blue, alpha)
 
@@ -183,6 +217,10 @@ def merged(
         similar = (known for known in sums if math.dist(oklab(color), oklab(known)) < distance)
         known = next(similar, color)
         sums[known] = sums.get(known, 0) + weight
+    return _shares(sums)
+
+
+def _shares(sums: dict[Color, float]) -> list[tuple[Color, float]]:
     total = sum(sums.values()) or 1.0
     shares = [(color, weight / total) for color, weight in sums.items()]
     return sorted(shares, key=lambda entry: -entry[1])

@@ -132,20 +132,21 @@ def read_contents(tree: Tree) -> dict[int, Content]:
     """
     contents: dict[int, Content] = {}
     for node in reversed(tree.nodes):
-        if node.kind == TEXT:
-            contents[node.index] = _content_of_text(node)
-        elif node.kind == ELEMENT:
-            contents[node.index] = _content_of_element(node, contents, tree.width)
+        if node.kind in (TEXT, ELEMENT):
+            contents[node.index] = _content_of(node, contents, tree.width)
     return contents
 
 
+def _content_of(node: Node, contents: dict[int, Content], page_width: float) -> Content:
+    if node.kind == TEXT:
+        return _content_of_text(node)
+    return _content_of_element(node, contents, page_width)
+
+
 def _content_of_element(node: Node, contents: dict[int, Content], page_width: float) -> Content:
-    content = Content()
     if not _counts(node, page_width):
-        return content
-    for child in node.children:
-        if child.index in contents:
-            content.add(contents[child.index])
+        return Content()
+    content = total([contents[child.index] for child in node.children if child.index in contents])
     if node.box is not None:
         _add_own(node, node.box, content)
     return content
@@ -168,9 +169,13 @@ def _content_of_text(node: Node) -> Content:
     content.words = count_words(text)
     content.texts = [DrawnText(size, text[:_MAX_TEXT], node.box.y)]
     content.prices = bool(_PRICE.search(text))
-    content.quotes = bool(_QUOTE.match(text) and len(text) > 40)
+    content.quotes = _is_quote(text)
     content.stars = "★" in text
     return content
+
+
+def _is_quote(text: str) -> bool:
+    return len(text) > 40 and _QUOTE.match(text) is not None
 
 
 def count_words(text: str) -> int:
@@ -183,7 +188,8 @@ def _add_own(node: Node, box: Box, content: Content) -> None:
     """Add what an element is itself to what its children hold."""
     tag = node.tag
     _add_controls(node, box, content)
-    if tag in ("img", "picture", "video") or _has_background_image(node, box):
+    _add_field(node, content)
+    if _is_image(node, box):
         content.images.append(box)
     if _is_portrait(node, box, content):
         content.portraits.append((round(box.x), round(box.y)))
@@ -200,19 +206,25 @@ def _add_controls(node: Node, box: Box, content: Content) -> None:
         content.links += 1
         content.link_characters += content.characters
     content.buttons += _is_button(node, box, content)
-    field_type = attributes.get("type", "text")
-    is_text_field = tag == "input" and field_type in _TEXT_FIELDS
-    if is_text_field or tag == "select":
-        content.fields.append(field_type)
-    content.textareas += tag == "textarea"
     content.disclosures += tag == "details" or "aria-expanded" in attributes
 
 
+def _add_field(node: Node, content: Content) -> None:
+    field_type = node.attributes.get("type", "text")
+    is_text_field = node.tag == "input" and field_type in _TEXT_FIELDS
+    if is_text_field or node.tag == "select":
+        content.fields.append(field_type)
+    content.textareas += node.tag == "textarea"
+
+
 def _is_button(node: Node, box: Box, content: Content) -> bool:
-    if node.tag == "button":
-        return True
     if node.tag == "input":
         return node.attributes.get("type") in _BUTTON_TYPES
+    return node.tag == "button" or _is_button_link(node, box, content)
+
+
+def _is_button_link(node: Node, box: Box, content: Content) -> bool:
+    """Whether a link looks like a button: a small box with a background or a border."""
     if node.tag != "a" or node.style.get("display") not in _BUTTON_DISPLAYS:
         return False
     if box.height < 28 or box.width >= 420 or content.characters >= 40:
@@ -238,6 +250,10 @@ def _has_border(node: Node) -> bool:
     return pixels(node.style.get("border-top-width")) >= 1
 
 
+def _is_image(node: Node, box: Box) -> bool:
+    return node.tag in ("img", "picture", "video") or _has_background_image(node, box)
+
+
 def _has_background_image(node: Node, box: Box) -> bool:
     image = node.style.get("background-image", "")
     return image.startswith("url") and box.width > 80 and box.height > 80
@@ -259,8 +275,12 @@ def _add_heading(node: Node, box: Box, content: Content) -> None:
         _add_declared_heading(level, box, content)
     elif _is_visual_heading(node, box, content):
         first = content.texts[0]
-        level = 2 if first.size < 40 else 1
-        content.headings.append(Heading(level, first.text[:_MAX_TEXT], first.size, box.y))
+        content.headings.append(_visual_heading(first, box))
+
+
+def _visual_heading(text: DrawnText, box: Box) -> Heading:
+    level = 2 if text.size < 40 else 1
+    return Heading(level, text.text[:_MAX_TEXT], text.size, box.y)
 
 
 def _add_declared_heading(level: int, box: Box, content: Content) -> None:
@@ -272,11 +292,13 @@ def _add_declared_heading(level: int, box: Box, content: Content) -> None:
 
 def _is_visual_heading(node: Node, box: Box, content: Content) -> bool:
     """Whether a short, large text is a heading for the eye."""
-    if node.tag not in _TITLE_TAGS or content.headings:
-        return False
-    if not 1 <= len(content.texts) <= 2 or not 3 < content.characters < 110:
+    if node.tag not in _TITLE_TAGS or content.headings or not _is_short(content):
         return False
     first = content.texts[0]
-    if first.size < VISUAL_HEADING_PX or box.height >= 260:
-        return False
-    return _WORD.search(first.text) is not None
+    is_large = first.size >= VISUAL_HEADING_PX and box.height < 260
+    return is_large and _WORD.search(first.text) is not None
+
+
+def _is_short(content: Content) -> bool:
+    """Whether there are one or two texts, which together have the length of a title."""
+    return 1 <= len(content.texts) <= 2 and 3 < content.characters < 110

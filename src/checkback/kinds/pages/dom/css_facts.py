@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from checkback.kinds.browser.capture import PageCapture
-from checkback.kinds.pages.dom.css_parser import Declaration, StyleFacts, read_sheet
+from checkback.kinds.pages.dom.css_parser import NUMBER, Declaration, StyleFacts, read_sheet
 
 Fields = dict[str, Any]
 
@@ -15,7 +16,7 @@ MAX_LISTED = 300
 MAX_SHEETS = 40
 VALUE_LENGTH = 200
 _WIDTH = re.compile(
-    r"(min|max)-width\s*:\s*([\d.]+)(px|em|rem)|width\s*[<>]=?\s*([\d.]+)(px|em|rem)"
+    rf"(min|max)-width\s*:\s*({NUMBER})(px|em|rem)|width\s*[<>]=?\s*({NUMBER})(px|em|rem)"
 )
 _VARIABLE = re.compile(r"var\(\s*(--[\w-]+)")
 _FACE = re.compile(r"@font-face\s*\{([^}]{0,4000})\}", re.I)
@@ -26,9 +27,8 @@ _FLUID = re.compile(r"\b(clamp|calc|min|max)\(")
 def read_styles(bundle: PageCapture) -> StyleFacts:
     """Read every style sheet of the bundle that applies."""
     facts = StyleFacts()
-    for sheet in bundle.sheets:
-        if sheet["disabled"]:
-            continue
+    applied = [sheet for sheet in bundle.sheets if not sheet["disabled"]]
+    for sheet in applied:
         facts.size_bytes += sheet["bytes"]
         read_sheet(sheet["text"], facts)
     return facts
@@ -40,13 +40,19 @@ def read_styles(bundle: PageCapture) -> StyleFacts:
 def variables(facts: StyleFacts) -> list[Fields]:
     """Custom properties with their scope, category and number of uses, the most used first."""
     uses: Counter[str] = Counter()
-    properties: dict[tuple[str, str], Declaration] = {}
     for item in facts.declarations:
         uses.update(_VARIABLE.findall(item.value))
+    entries = [_variable(item, uses[item.name]) for item in _custom_properties(facts)]
+    return sorted(entries, key=lambda entry: (-entry["uses"], entry["name"]))
+
+
+def _custom_properties(facts: StyleFacts) -> Iterable[Declaration]:
+    """The first declaration of each custom property in each scope."""
+    properties: dict[tuple[str, str], Declaration] = {}
+    for item in facts.declarations:
         if item.name.startswith("--"):
             properties.setdefault((item.name, item.selector), item)
-    entries = [_variable(item, uses[item.name]) for item in properties.values()]
-    return sorted(entries, key=lambda entry: (-entry["uses"], entry["name"]))
+    return properties.values()
 
 
 def _variable(item: Declaration, uses: int) -> Fields:
@@ -99,10 +105,8 @@ def web_fonts(bundle: PageCapture) -> set[str]:
     """The families that the style sheets bring along."""
     families: set[str] = set()
     for sheet in bundle.sheets:
-        for face in _FACE.findall(sheet["text"]):
-            match = _FAMILY.search(face)
-            if match is not None:
-                families.add(match[1].strip().strip("\"'"))
+        matches = [_FAMILY.search(face) for face in _FACE.findall(sheet["text"])]
+        families.update(match[1].strip().strip("\"'") for match in matches if match is not None)
     return families
 
 

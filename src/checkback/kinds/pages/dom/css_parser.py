@@ -10,15 +10,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 VALUE_LENGTH = 200
 MAX_DEPTH = 12
+#: A number without its sign, for regular expressions. A style sheet may hold what merely looks
+#: like one, or a number with a thousand digits.
+NUMBER = r"(?:\d{1,9}(?:\.\d+)?|\.\d+)"
 
 _STRING = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""
 _COMMENT = re.compile(rf"""({_STRING})|/\*.*?(?:\*/|\Z)""", re.DOTALL)
 #: One-character matches are what the structure is made of; longer ones are passed over.
 _TOKEN = re.compile(rf"""{_STRING}|url\([^)"'(]*\)|\\.|[{{}};()\[\]]""", re.DOTALL | re.IGNORECASE)
+#: How each bracket changes the number of open ones.
+_BRACKETS = {"(": 1, "[": 1, ")": -1, "]": -1}
+_DELIMITERS = frozenset("{};")
 _NAME = re.compile(r"--[^\s:;{}()]*|-?[A-Za-z_][\w-]*")
 _IMPORTANT = re.compile(r"!\s*important\s*$", re.IGNORECASE)
 _CONDITIONAL = frozenset({"media", "supports", "layer", "container", "scope", "starting-style"})
@@ -62,7 +69,7 @@ class StyleFacts:
         self.keyframes = {**other.keyframes, **self.keyframes}
         self.media += other.media
         self.web_fonts |= other.web_fonts
-        self.layers += [name for name in other.layers if name not in self.layers]
+        self.layers = list(dict.fromkeys([*self.layers, *other.layers]))
         for name in ("rules", "font_faces", "size_bytes", "important"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -96,6 +103,11 @@ class _Block:
     start: int = 0
     animated: set[str] = field(default_factory=set[str])
 
+    @property
+    def group_kind(self) -> str:
+        """What a group inside this block is: within a rule its declarations are that rule's."""
+        return "style" if self.selector else "group"
+
 
 class _CssReader:
     """One pass over one sheet."""
@@ -105,52 +117,59 @@ class _CssReader:
         self._blocks = [_Block("sheet")]
 
     def read(self, text: str) -> None:
-        start = brackets = 0
-        for match in _TOKEN.finditer(text):
-            mark = match[0]
-            if len(mark) > 1:
-                continue
-            if mark in "([":
-                brackets += 1
-            elif mark in ")]":
-                brackets = max(0, brackets - 1)
-            elif not brackets:
-                self._delimit(mark, text, start, match.start())
-                if self._blocks[-1].kind != "value":
-                    start = match.end()
-        # A sheet may end without its last braces.
+        start = 0
+        for match in _delimiters(text):
+            self._delimit(match[0], text, start, match.start())
+            if self._blocks[-1].kind != "value":
+                start = match.end()
+        self._finish(text, start)
+
+    def _finish(self, text: str, start: int) -> None:
+        """Close what is open: a sheet may end without its last braces."""
         self._statement(text[start:])
         while len(self._blocks) > 1:
             self._close(text, len(text))
 
     def _delimit(self, mark: str, text: str, start: int, at: int) -> None:
-        within = self._blocks[-1]
         if mark == "{":
-            self._open(within, text[start:at].strip(), start)
-        elif within.kind == "value":
-            if mark == "}":
-                self._close(text, at + 1)
-        elif mark == ";":
-            self._statement(text[start:at])
+            self._open(text[start:at].strip(), start)
+        elif self._blocks[-1].kind == "value":
+            self._end_in_value(mark, text, at)
         else:
-            self._statement(text[start:at])
-            if len(self._blocks) > 1:
-                self._close(text, at)
+            self._end_statement(mark, text, start, at)
 
-    def _open(self, within: _Block, prelude: str, start: int) -> None:
+    def _end_in_value(self, mark: str, text: str, at: int) -> None:
+        if mark == "}":
+            self._close(text, at + 1)
+
+    def _end_statement(self, mark: str, text: str, start: int, at: int) -> None:
+        self._statement(text[start:at])
+        if mark == "}" and len(self._blocks) > 1:
+            self._close(text, at)
+
+    def _open(self, prelude: str, start: int) -> None:
+        within = self._blocks[-1]
         if within.kind in ("value", "other") or len(self._blocks) > MAX_DEPTH:
             kind = "value" if within.kind == "value" else "other"
             self._blocks.append(_Block(kind, start=start))
-        elif prelude.startswith("--") and ":" in prelude:
+        else:
+            self._open_block(within, prelude, start)
+
+    def _open_block(self, within: _Block, prelude: str, start: int) -> None:
+        if prelude.startswith("--") and ":" in prelude:
             self._blocks.append(_Block("value", within.media, within.selector, prelude, start))
         elif within.kind == "keyframes":
             self._blocks.append(_Block("frame"))
-        elif prelude.startswith("@"):
-            self._open_at_rule(within, prelude)
         else:
-            self._facts.rules += 1
-            selector = _nested(within.selector, _plain(prelude))
-            self._blocks.append(_Block("style", within.media, selector[:VALUE_LENGTH]))
+            self._open_rule(within, prelude)
+
+    def _open_rule(self, within: _Block, prelude: str) -> None:
+        if prelude.startswith("@"):
+            self._open_at_rule(within, prelude)
+            return
+        self._facts.rules += 1
+        selector = _nested(within.selector, _plain(prelude))
+        self._blocks.append(_Block("style", within.media, selector[:VALUE_LENGTH]))
 
     def _open_at_rule(self, within: _Block, prelude: str) -> None:
         keyword, _, rest = prelude[1:].partition(" ")
@@ -174,11 +193,10 @@ class _CssReader:
         media = within.media
         if keyword == "media":
             self._facts.media[rest] += 1
-            media = f"{media} and {rest}" if media else rest
-        elif keyword == "layer" and rest:
+            media = _joined(media, rest)
+        elif keyword == "layer":
             self._name_layers(rest)
-        kind = "style" if within.selector else "group"
-        self._blocks.append(_Block(kind, media, within.selector))
+        self._blocks.append(_Block(within.group_kind, media, within.selector))
 
     def _close(self, text: str, end: int) -> None:
         block = self._blocks.pop()
@@ -186,37 +204,63 @@ class _CssReader:
             self._facts.keyframes.setdefault(block.name, sorted(block.animated - _NOT_ANIMATED))
         elif block.kind == "frame":
             self._blocks[-1].animated |= block.animated
-        elif block.kind == "value" and block.name and self._blocks[-1].kind != "value":
+        elif block.name:  # Of a custom property.
             self._statement(text[block.start : end])
 
     def _statement(self, text: str) -> None:
         """A declaration, or an at-rule without a block."""
-        block = self._blocks[-1]
         name, colon, value = text.partition(":")
         name = name.strip()
-        if not colon or not _NAME.fullmatch(name):
-            if block.kind in ("sheet", "group") and text.lstrip()[:7].lower() == "@layer ":
-                self._name_layers(text.strip()[7:])
-        elif block.kind == "style":
-            self._declare(block, name, value)
+        if colon and _NAME.fullmatch(name):
+            self._declare(self._blocks[-1], name, value)
+        else:
+            self._read_at_rule(text.strip())
+
+    def _read_at_rule(self, text: str) -> None:
+        is_layer = text[:7].lower() == "@layer "
+        if is_layer and self._blocks[-1].kind in ("sheet", "group"):
+            self._name_layers(text[7:])
+
+    def _declare(self, block: _Block, name: str, value: str) -> None:
+        if block.kind == "style":
+            self._add_declaration(block, name, value)
         elif block.kind == "frame":
             block.animated.add(name.lower())
         elif block.kind == "font" and name.lower() == "font-family":
             self._facts.web_fonts.add(value.strip().strip("\"'"))
 
-    def _declare(self, block: _Block, name: str, value: str) -> None:
-        important = "!" in value and _IMPORTANT.search(value)
-        if important:
-            value = value[: important.start()]
-            self._facts.important += 1
+    def _add_declaration(self, block: _Block, name: str, value: str) -> None:
+        value, important = _split_important(value)
+        self._facts.important += important
         name = name if name.startswith("--") else name.lower()
-        declaration = Declaration(block.selector, name, _plain(value), block.media, bool(important))
+        declaration = Declaration(block.selector, name, _plain(value), block.media, important)
         self._facts.declarations.append(declaration)
 
     def _name_layers(self, text: str) -> None:
         for name in text.split(","):
             if (plain := _plain(name)) and plain not in self._facts.layers:
                 self._facts.layers.append(plain)
+
+
+def _delimiters(text: str) -> Iterator[re.Match[str]]:
+    """The braces and semicolons that are not in brackets, strings or addresses."""
+    brackets = 0
+    for match in _TOKEN.finditer(text):
+        mark = match[0]
+        brackets = max(0, brackets + _BRACKETS.get(mark, 0))
+        if not brackets and mark in _DELIMITERS:
+            yield match
+
+
+def _split_important(value: str) -> tuple[str, bool]:
+    """A value without its ``!important``, and whether it had one."""
+    match = _IMPORTANT.search(value) if "!" in value else None
+    return (value[: match.start()], True) if match else (value, False)
+
+
+def _joined(outer: str, query: str) -> str:
+    """The media query that a query inside another one amounts to."""
+    return f"{outer} and {query}" if outer else query
 
 
 def _nested(outer: str, selector: str) -> str:

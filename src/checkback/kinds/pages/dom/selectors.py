@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import chain, islice, takewhile
 
 from checkback.kinds.pages.dom.snapshot import ELEMENT, Node
 
@@ -12,14 +14,20 @@ _PLAIN = re.compile(r"^[A-Za-z][\w-]{0,60}$")
 def css_path(node: Node, most_parts: int = 5) -> str:
     """From the nearest id, or the last few levels, down to the node."""
     parts: list[str] = []
-    for item in (node, *node.ancestors()):
-        if item.kind != ELEMENT or len(parts) >= most_parts:
-            break
-        name = _own_name(item)
-        parts.append(name or item.tag + _position(item))
-        if name or item.tag == "body":
+    for item in islice(_elements_up_from(node), most_parts):
+        parts.append(_own_name(item) or item.tag + _position(item))
+        if _is_start(item):
             break
     return " > ".join(reversed(parts))
+
+
+def _elements_up_from(node: Node) -> Iterator[Node]:
+    return takewhile(lambda item: item.kind == ELEMENT, chain([node], node.ancestors()))
+
+
+def _is_start(node: Node) -> bool:
+    """Whether a selector needs nothing above this node."""
+    return node.tag == "body" or bool(_own_name(node))
 
 
 def _own_name(node: Node) -> str:

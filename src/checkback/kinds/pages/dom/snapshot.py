@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 LIGHT_STYLES = (
@@ -104,6 +105,11 @@ class Node:
         return self.attributes.get("role", "")
 
     @property
+    def inner_text(self) -> str:
+        """All texts inside, visible or not, separated by a space."""
+        return " ".join(item.text for item in self.descendants() if item.text)
+
+    @property
     def heading_level(self) -> int | None:
         """1 to 6 for a heading, by tag or by role."""
         if len(self.tag) == 2 and self.tag[0] == "h" and self.tag[1] in "123456":
@@ -127,6 +133,12 @@ class Tree:
 
     def elements(self) -> Iterator[Node]:
         return (node for node in self.nodes if node.kind == ELEMENT)
+
+    def visible_elements(self) -> Iterator[tuple[Node, Box]]:
+        """The elements that show anything, with their boxes."""
+        for node in self.elements():
+            if node.box is not None and is_visible(node, self.width):
+                yield node, node.box
 
     def texts(self) -> Iterator[Node]:
         """Rendered texts that hold more than space."""
@@ -181,18 +193,19 @@ def _lay_out(nodes: list[Node], layout: Fields, strings: list[str], styles: Sequ
     indexes: list[int] = layout["nodeIndex"]
     orders: list[int] = [*layout.get("paintOrders", ())]
     orders += [0] * (len(indexes) - len(orders))
+
     # Most elements share their styles with others, so few different ones are made, and they are
     # never changed.
-    known: dict[tuple[int, ...], dict[str, str]] = {}
+    @cache
+    def style(values: tuple[int, ...]) -> dict[str, str]:
+        return _style(styles, values, strings)
+
     for at, index in enumerate(indexes):
         node = nodes[index]
         if node.box is not None:
             continue  # A box of generated content; the first one is the element's own.
         node.box = Box(*layout["bounds"][at])
-        values = tuple(layout["styles"][at])
-        if values not in known:
-            known[values] = _style(styles, values, strings)
-        node.style = known[values] or _inherited_style(node)
+        node.style = style(tuple(layout["styles"][at])) or _inherited_style(node)
         node.paint_order = orders[at]
 
 
@@ -239,9 +252,8 @@ def pixels(value: str | None, default: float = 0.0) -> float:
     """The number at the start of a computed value such as ``16px``."""
     if not value:
         return default
-    number = value[:-2] if value.endswith("px") else value
     try:
-        return float(number)
+        return float(value.removesuffix("px"))
     except ValueError:
         return default
 
@@ -264,11 +276,17 @@ def font_samples(tree: Tree, most: int = 5) -> list[tuple[str, int]]:
     """For each main font family of the page an element with much text in it, by its backend id."""
     longest: dict[str, tuple[int, int]] = {}
     weight: Counter[str] = Counter()
+    for family, length, backend_id in _lengths_by_family(tree):
+        weight[family] += length
+        known_length, _ = longest.setdefault(family, (length, backend_id))
+        if length > known_length:
+            longest[family] = (length, backend_id)
+    return [(family, longest[family][1]) for family, _ in weight.most_common(most)]
+
+
+def _lengths_by_family(tree: Tree) -> Iterator[tuple[str, int, int]]:
+    """Font family, length, and the element's backend id, of each text."""
     for node in tree.texts():
         family = first_family(text_style(node).get("font-family", ""))
-        if not family or node.parent is None:
-            continue
-        weight[family] += len(node.text)
-        if len(node.text) > longest.get(family, (0, 0))[0]:
-            longest[family] = (len(node.text), node.parent.backend_id)
-    return [(family, longest[family][1]) for family, _ in weight.most_common(most)]
+        if family and node.parent is not None:
+            yield family, len(node.text), node.parent.backend_id

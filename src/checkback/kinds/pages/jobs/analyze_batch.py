@@ -100,37 +100,49 @@ class _Batch:
     def run(self) -> Fields:
         """Start pages and follow their jobs until all have ended."""
         self._ctx.phase("pages")
-        while self._waiting or self._open:
-            if self._ctx.cancelled:
-                raise JobFailed(FailureCode.CANCELLED, "The job was cancelled.", retryable=False)
+        while not self._is_done():
+            self._check_cancelled()
             self._start_some()
             self._update()
-            if self._waiting or self._open:
-                time.sleep(LOOK_SECONDS)
+            self._pause()
         return self._result()
+
+    def _pause(self) -> None:
+        """Wait before the next look, unless this was the last."""
+        if not self._is_done():
+            time.sleep(LOOK_SECONDS)
+
+    def _is_done(self) -> bool:
+        return not self._waiting and not self._open
+
+    def _check_cancelled(self) -> None:
+        if self._ctx.cancelled:
+            raise JobFailed(FailureCode.CANCELLED, "The job was cancelled.", retryable=False)
 
     def _start_some(self) -> None:
         """Start every page whose turn it is."""
-        busy = Counter(_host(url) for url in self._open)
         for url in list(self._waiting):
             if len(self._open) >= MAX_AT_ONCE:
                 return
-            host = _host(url)
-            if busy[host] < self._args.per_host and self._is_pause_over(host):
-                self._start(url, host)
-                busy[host] += 1
+            if self._may_ask(_host(url)):
+                self._start(url)
+
+    def _may_ask(self, host: str) -> bool:
+        """Whether a host may be asked for one page more now."""
+        busy = sum(_host(url) == host for url in self._open)
+        return busy < self._args.per_host and self._is_pause_over(host)
 
     def _is_pause_over(self, host: str) -> bool:
         since_last = time.monotonic() - self._last_start.get(host, -1e9)
         return since_last >= self._args.pause_ms / 1000
 
-    def _start(self, url: str, host: str) -> None:
+    def _start(self, url: str) -> None:
         # The URL itself is the key: a later attempt of the batch finds the same job.
         job_id = self._ctx.start(KIND, {**self._options, "url": url}, key=url)
         self._ctx.log(f"page {self._urls.index(url) + 1}: job {job_id}")
         self._waiting.remove(url)
         self._open[url] = StartedJob(job_id, State.WAITING)
-        self._last_start[host] = time.monotonic()
+        self._last_start[_host(url)] = time.monotonic()
 
     def _update(self) -> None:
         """Read the state of the open pages' jobs, and report the progress."""
@@ -140,6 +152,9 @@ class _Batch:
             self._open[url] = started
             if started.state.is_final:
                 self._ended[url] = self._open.pop(url)
+        self._report_progress()
+
+    def _report_progress(self) -> None:
         total, ended = len(self._urls), len(self._ended)
         percent = 100 * ended + sum(started.progress for started in self._open.values())
         self._ctx.progress(percent / total, f"{ended} of {total} pages have ended")
@@ -147,12 +162,15 @@ class _Batch:
     def _result(self) -> Fields:
         pages = [_page(url, self._ended[url]) for url in self._urls]
         states = Counter(page["state"] for page in pages)
-        scores = sorted(page["overallScore"] for page in pages if "overallScore" in page)
         result: Fields = {"total": len(pages)}
         result |= {state.value: states[state.value] for state in _ENDS}
-        if scores:
-            result["medianScore"] = scores[len(scores) // 2]
-        return result | {"pages": pages}
+        return result | _median_score(pages) | {"pages": pages}
+
+
+def _median_score(pages: list[Fields]) -> Fields:
+    """The field with the median of the scores, if there are any."""
+    scores = sorted(page["overallScore"] for page in pages if "overallScore" in page)
+    return {"medianScore": scores[len(scores) // 2]} if scores else {}
 
 
 _ENDS = (State.COMPLETED, State.FAILED, State.CANCELLED)
@@ -161,14 +179,19 @@ _ENDS = (State.COMPLETED, State.FAILED, State.CANCELLED)
 def _page(url: str, job: StartedJob) -> Fields:
     """One page of the result."""
     page: Fields = {"url": url, "job_id": job.id, "state": job.state.value}
-    result: Fields = job.result or {}
-    quality: Fields = result.get("results", {}).get("quality", {})
-    page |= {name: quality[name] for name in ("overallScore", "grade") if name in quality}
-    if result.get("partialSuccess"):
-        page["failedPhases"] = result.get("failedPhases", [])
+    page |= _outcome(job.result or {})
     if job.failure is not None:
         page["failure"] = {"code": job.failure.code, "message": job.failure.message}
     return page
+
+
+def _outcome(result: Fields) -> Fields:
+    """What the result of one page's job says about its score, and what is missing."""
+    quality: Fields = result.get("results", {}).get("quality", {})
+    outcome = {name: quality[name] for name in ("overallScore", "grade") if name in quality}
+    if result.get("partialSuccess"):
+        outcome["failedPhases"] = result.get("failedPhases", [])
+    return outcome
 
 
 def _host(url: str) -> str:

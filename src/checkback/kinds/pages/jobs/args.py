@@ -8,6 +8,7 @@ belong to parts which do not exist here (a vision model, a database) are accepte
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
@@ -284,15 +285,16 @@ def unused_keys(args: PageAnalyzeArgs) -> list[str]:
     """The keys in ``args`` that the caller sent and that have no effect here, with dots between
     levels.
     """
-    unused: list[str] = []
+    return [path for path in _sent_paths(args) if path in _UNUSED]
+
+
+def _sent_paths(args: PageAnalyzeArgs) -> Iterator[str]:
+    """The keys of both levels that the caller sent."""
     for name in _sent_fields(args):
+        yield name
         value: object = getattr(args, name)
-        if name in _UNUSED:
-            unused.append(name)
-        elif isinstance(value, BaseModel):
-            paths = [f"{name}.{inner}" for inner in _sent_fields(value)]
-            unused += [path for path in paths if path in _UNUSED]
-    return unused
+        if isinstance(value, BaseModel):
+            yield from (f"{name}.{inner}" for inner in _sent_fields(value))
 
 
 def _sent_fields(model: BaseModel) -> list[str]:

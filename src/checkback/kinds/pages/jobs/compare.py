@@ -83,15 +83,18 @@ def _about(report: Fields) -> Fields:
 def _scores(before: Fields, after: Fields) -> Fields:
     if not before or not after:
         return {}
-    part: Fields = {"overall": _pair(before.get("overallScore"), after.get("overallScore"))}
     axes_a, axes_b = _at(before, "axes"), _at(after, "axes")
-    part["axes"] = {
-        name: _pair(axes_a[name].get("score"), axes_b[name].get("score"))
-        for name in axes_a
-        if name in axes_b
+    return {
+        "overall": _pair(before.get("overallScore"), after.get("overallScore")),
+        "axes": _axis_scores(axes_a, axes_b),
+        "deductions": _changes(_deductions(axes_a), _deductions(axes_b)),
     }
-    part["deductions"] = _changes(_deductions(axes_a), _deductions(axes_b))
-    return part
+
+
+def _axis_scores(before: Fields, after: Fields) -> Fields:
+    """The scores of the axes that both reports have."""
+    common = [name for name in before if name in after]
+    return {name: _pair(before[name].get("score"), after[name].get("score")) for name in common}
 
 
 def _deductions(axes: Fields) -> dict[str, float]:
@@ -108,63 +111,82 @@ def _deductions(axes: Fields) -> dict[str, float]:
 
 def _sections(before: list[Fields], after: list[Fields]) -> Fields:
     """Sections paired in their order, by type and heading; then by type alone."""
-    pairs, gone, new = _align(before, after)
+    alignment = _align(before, after)
+    return {
+        "count": _pair(len(before), len(after)),
+        **_capped("came", _brief(alignment.new)),
+        **_capped("went", _brief(alignment.gone)),
+        **_capped("changed", _changed_sections(alignment.pairs)),
+    }
+
+
+def _changed_sections(pairs: list[tuple[Fields, Fields]]) -> list[Fields]:
     changed: list[Fields] = []
     for a, b in pairs:
         changes = _section_changes(a, b)
         if changes:
             changed.append({"a": a["id"], "b": b["id"], "type": b["type"], **changes})
-    return {
-        "count": _pair(len(before), len(after)),
-        **_capped("came", [_section(item) for item in new]),
-        **_capped("went", [_section(item) for item in gone]),
-        **_capped("changed", changed),
-    }
+    return changed
 
 
 def _section_changes(a: Fields, b: Fields) -> Fields:
-    changes: Fields = {}
-    if a.get("heading") != b.get("heading"):
-        changes["heading"] = _pair(a.get("heading"), b.get("heading"))
+    changes = _changed_values(a, b, "heading")
     height_a, height_b = a["box"][3], b["box"][3]
     if abs(height_a - height_b) > SAME_HEIGHT:
         changes["height"] = _pair(height_a, height_b)
-    for name in ("links", "buttons", "images", "fields"):
-        if a.get(name) != b.get(name):
-            changes[name] = _pair(a.get(name), b.get(name))
-    return changes
+    return changes | _changed_values(a, b, "links", "buttons", "images", "fields")
 
 
-def _align(
-    before: list[Fields], after: list[Fields]
-) -> tuple[list[tuple[Fields, Fields]], list[Fields], list[Fields]]:
-    pairs: list[tuple[Fields, Fields]] = []
-    gone: list[Fields] = []
-    new: list[Fields] = []
-    same = SequenceMatcher(
-        None, [_name(item) for item in before], [_name(item) for item in after], False
-    )
+def _changed_values(a: Fields, b: Fields, *names: str) -> Fields:
+    changed = [name for name in names if a.get(name) != b.get(name)]
+    return {name: _pair(a.get(name), b.get(name)) for name in changed}
+
+
+class _Alignment:
+    """Which sections of two reports belong together, and which have no counterpart."""
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[Fields, Fields]] = []
+        self.gone: list[Fields] = []
+        self.new: list[Fields] = []
+
+    def add_stretch(self, before: list[Fields], after: list[Fields]) -> None:
+        """Pair sections with different headings by their type, in their order."""
+        left = after
+        for item in before:
+            at = _position_of_type(item["type"], left)
+            if at is None:
+                self.gone.append(item)
+                continue
+            # Everything before it in this stretch is new, so that pairs never cross.
+            self.new += left[:at]
+            self.pairs.append((item, left[at]))
+            left = left[at + 1 :]
+        self.new += left
+
+
+def _position_of_type(kind: str, sections: list[Fields]) -> int | None:
+    places = (at for at, section in enumerate(sections) if section["type"] == kind)
+    return next(places, None)
+
+
+def _align(before: list[Fields], after: list[Fields]) -> _Alignment:
+    alignment = _Alignment()
+    same = SequenceMatcher(None, list(map(_name, before)), list(map(_name, after)), False)
     for tag, a1, a2, b1, b2 in same.get_opcodes():
         if tag == "equal":
-            pairs += zip(before[a1:a2], after[b1:b2], strict=True)
-            continue
-        left = after[b1:b2]
-        for item in before[a1:a2]:
-            alike = next((other for other in left if other["type"] == item["type"]), None)
-            if alike is None:
-                gone.append(item)
-            else:
-                # Everything before it in this stretch is new, so that pairs never cross.
-                at = left.index(alike)
-                new += left[:at]
-                left = left[at + 1 :]
-                pairs.append((item, alike))
-        new += left
-    return pairs, gone, new
+            alignment.pairs += zip(before[a1:a2], after[b1:b2], strict=True)
+        else:
+            alignment.add_stretch(before[a1:a2], after[b1:b2])
+    return alignment
 
 
 def _name(section: Fields) -> str:
     return f"{section['type']}\0{section.get('heading') or ''}"
+
+
+def _brief(sections: list[Fields]) -> list[Fields]:
+    return [_section(section) for section in sections]
 
 
 def _section(section: Fields) -> Fields:

@@ -38,6 +38,23 @@ def _sane(box: Box) -> Box:
     return box
 
 
+def _picture_of(job_id: str, given: object) -> str:
+    """The source that is the screenshot of a job. Raises ValueError if another one was given."""
+    if job_id.startswith("artifact:"):
+        return _checked_picture(job_id.partition("/")[0] + "/", given)
+    try:
+        return file_of(job_id, PICTURE)
+    except Exception as error:
+        raise ValueError(str(error)) from None
+
+
+def _checked_picture(of_job: str, given: object) -> str:
+    screenshot = str(given or f"{of_job}{PICTURE}")
+    if not screenshot.startswith(of_job) or not screenshot.endswith(f"/{PICTURE}"):
+        raise ValueError("leave `picture` out: it follows from the job")
+    return screenshot
+
+
 class PageCropArgs(BaseModel):
     """Which parts of which screenshot."""
 
@@ -66,17 +83,7 @@ class PageCropArgs(BaseModel):
         if not isinstance(values, dict) or not isinstance(values.get("job"), str):  # pyright: ignore[reportUnknownMemberType]
             return values  # pyright: ignore[reportUnknownVariableType]
         given: Fields = dict(values)  # pyright: ignore[reportUnknownArgumentType]
-        job_id = given["job"]
-        if job_id.startswith("artifact:"):
-            of_job = job_id.partition("/")[0] + "/"
-            screenshot = str(given.get("picture") or f"{of_job}{PICTURE}")
-            if not screenshot.startswith(of_job) or not screenshot.endswith(f"/{PICTURE}"):
-                raise ValueError("leave `picture` out: it follows from the job")
-            return given | {"picture": screenshot}
-        try:
-            return given | {"picture": file_of(job_id, PICTURE)}
-        except Exception as error:
-            raise ValueError(str(error)) from None
+        return given | {"picture": _picture_of(given["job"], given.get("picture"))}
 
 
 @job(
@@ -154,10 +161,27 @@ def _opened(body: bytes) -> Image.Image:
 
 def _wanted(args: PageCropArgs, report: Fields) -> list[tuple[str, Fields, Box]]:
     """Name, type and box of each part that is wanted."""
-    sections: dict[str, Fields] = {
-        item["id"]: item for item in report.get("layout", {}).get("sections", [])
-    }
-    names = args.sections or ([] if args.box else list(sections))
+    wanted = [
+        (section["id"], {"type": section["type"]}, _box(section["box"]))
+        for section in _wanted_sections(args, report)
+    ]
+    if args.box is not None:
+        wanted.append(("box", {}, args.box))
+    return wanted[:MAX_CROPS]
+
+
+def _wanted_sections(args: PageCropArgs, report: Fields) -> list[Fields]:
+    """The sections that are named; all if there is neither a name nor a box. Raises JobFailed."""
+    listed: list[Fields] = report.get("layout", {}).get("sections", [])
+    if not args.sections:
+        return [] if args.box else listed
+    sections = {section["id"]: section for section in listed}
+    _check_known(args.sections, sections)
+    return [sections[name] for name in args.sections]
+
+
+def _check_known(names: list[str], sections: dict[str, Fields]) -> None:
+    """Raise JobFailed if the report has no section with one of these ids."""
     unknown = [name for name in names if name not in sections]
     if unknown:
         raise JobFailed(
@@ -166,13 +190,6 @@ def _wanted(args: PageCropArgs, report: Fields) -> list[tuple[str, Fields, Box]]
             retryable=False,
             hint="Use ids from layout.sections of the report.",
         )
-    wanted: list[tuple[str, Fields, Box]] = []
-    for name in names:
-        section = sections[name]
-        wanted.append((name, {"type": section["type"]}, _box(section["box"])))
-    if args.box is not None:
-        wanted.append(("box", {}, args.box))
-    return wanted[:MAX_CROPS]
 
 
 def _box(values: list[int]) -> Box:

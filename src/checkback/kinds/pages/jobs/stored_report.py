@@ -76,9 +76,13 @@ def read_report(reference: str, ctx: JobContext) -> Fields:
         report: Any = json.loads(read_file(reference, ctx))
     except (ValueError, RecursionError):
         raise not_a_report() from None
-    if not isinstance(report, dict) or cast("Fields", report).get("schema") != SCHEMA:
+    if not _is_report(report):
         raise not_a_report()
     return cast("Fields", report)
+
+
+def _is_report(value: object) -> bool:
+    return isinstance(value, dict) and cast("Fields", value).get("schema") == SCHEMA
 
 
 def not_a_report() -> JobFailed:

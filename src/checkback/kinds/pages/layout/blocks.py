@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from checkback.kinds.pages.dom.content import Content, is_painted
 from checkback.kinds.pages.dom.snapshot import Box, Node
+from checkback.kinds.pages.layout.neighbors import join_neighbors, join_pairs
 from checkback.kinds.pages.layout.page_boxes import PageBoxes
 from checkback.kinds.pages.layout.rows import Row, box_of_row
 
@@ -59,15 +60,9 @@ class _BlockJoiner:
 
     def join_slivers(self, blocks: list[Block]) -> list[Block]:
         self._has_footer = any(block.is_footer for block in blocks)
-        joined: list[Block] = []
-        for block in blocks:
-            if joined and self._is_sliver(block, joined[-1]):
-                joined[-1] = self._joined(joined[-1], block)
-            else:
-                joined.append(block)
-        return joined
+        return join_neighbors(blocks, self._is_sliver_of, self._joined)
 
-    def _is_sliver(self, block: Block, before: Block) -> bool:
+    def _is_sliver_of(self, before: Block, block: Block) -> bool:
         """Whether a block belongs to the one before it."""
         if block.is_landmark or before.is_navigation or block.is_painted:
             return False
@@ -96,17 +91,8 @@ class _BlockJoiner:
     # --- titles ---
 
     def join_titles(self, blocks: list[Block]) -> list[Block]:
-        joined: list[Block] = []
-        was_joined = False
-        for block in blocks:
-            # A title that has found its section is not the title of the next one.
-            is_titled = bool(joined) and not was_joined and self._is_title_of(joined[-1], block)
-            if is_titled:
-                joined[-1] = self._joined(joined[-1], block)
-            else:
-                joined.append(block)
-            was_joined = is_titled
-        return joined
+        # A title that has found its section is not the title of the next one.
+        return join_pairs(blocks, self._is_title_of, self._joined)
 
     def _is_title_of(self, block: Block, after: Block) -> bool:
         if block.is_navigation or after.is_landmark or block.is_painted:

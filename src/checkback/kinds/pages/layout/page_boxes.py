@@ -37,12 +37,14 @@ class PageBoxes:
         """The children that show something; a wrapper without a box is replaced by its children."""
         shown: list[Node] = []
         for child in node.children:
-            if not is_visible(child, self.width):
-                if _is_wrapper(child):
-                    shown += self.significant(child)
-            elif self._is_significant(child):
-                shown.append(child)
+            shown += self._shown(child)
         return shown
+
+    def _shown(self, node: Node) -> list[Node]:
+        """The node, what shows of a wrapper without a box, or nothing."""
+        if is_visible(node, self.width):
+            return [node] if self._is_significant(node) else []
+        return self.significant(node) if _is_wrapper(node) else []
 
     def _is_significant(self, node: Node) -> bool:
         if self._is_small_overlay(node):
@@ -139,12 +141,10 @@ class PageBoxes:
 
     def column_widths(self, row: Row) -> tuple[int, ...]:
         """The widths of a row's columns, roughly."""
-        columns = row
-        while len(columns) == 1:
-            inside = rows_of(self.significant(columns[0]))
-            if len(inside) != 1:
-                break
+        columns, inside = row, [row]
+        while len(inside) == 1:
             columns = inside[0]
+            inside = rows_of(self.significant(columns[0])) if len(columns) == 1 else []
         return tuple(sorted(round(width_of(column) / 40) for column in columns))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from checkback.kinds.pages.dom.content import NO_HEADING, Content, is_painted
 from checkback.kinds.pages.dom.snapshot import Node
 from checkback.kinds.pages.layout.page_boxes import PageBoxes
@@ -26,16 +28,16 @@ class RowGroup:
 
     def are_sections(self) -> bool:
         """Whether each row stands on its own."""
-        if self._is_one_chapter():
-            return False
         if self._is_page():
             return True
-        if self._box.height < 0.45 * self._page.height or self._is_grid():
+        if self._is_one_chapter() or self._is_grid() or self._box.height < 0.45 * self._page.height:
             return False
+        return self._stand_apart()
+
+    def _stand_apart(self) -> bool:
+        """Whether the rows of a large box, which is neither a chapter nor a grid, are sections."""
         is_titled = self._is_titled()
-        if self._holds_landmarks() and not (self._node.tag == "section" and is_titled):
-            return True
-        if self._has_painted_bands():
+        if self._has_painted_bands() or self._has_own_landmarks(is_titled=is_titled):
             return True
         if is_titled and self._box.height < 2.2 * self._page.height:
             return False
@@ -46,9 +48,7 @@ class RowGroup:
 
     def _is_one_chapter(self) -> bool:
         """A titled block below the document's top level, whose rows are its subsections."""
-        if self._is_page() or self._box.height <= 1.2 * self._page.height:
-            return False
-        if not self._starts_with_heading():
+        if self._box.height <= 1.2 * self._page.height or not self._starts_with_heading():
             return False
         own = self._levels[self._headed[0]]
         return own > self._page.document_level and self._is_deeper_than(own)
@@ -74,17 +74,23 @@ class RowGroup:
         """Rows of equal cards. An image next to a text, then a text next to an image, is not a
         grid.
         """
-        if len(self._rows) < 2 or any(len(row) < 2 for row in self._rows[:-1]):
+        if not self._has_several_columns() or not _are_of_one_size(self._nodes()):
             return False
-        cards = [card for row in self._rows for card in row]
-        if not _are_of_one_size(cards):
-            return False
-        shapes = {_shape(self._page.content(card)) for card in cards}
+        shapes = {_shape(self._page.content(card)) for card in self._nodes()}
         return len(shapes) == 1
 
-    def _holds_landmarks(self) -> bool:
-        nodes = [node for row in self._rows for node in row]
-        return any(self._is_landmark(node) for node in nodes)
+    def _has_several_columns(self) -> bool:
+        """Whether each of several rows has more than one box; the last may have a single one."""
+        return len(self._rows) >= 2 and all(len(row) >= 2 for row in self._rows[:-1])
+
+    def _nodes(self) -> list[Node]:
+        return [node for row in self._rows for node in row]
+
+    def _has_own_landmarks(self, *, is_titled: bool) -> bool:
+        """Landmarks are sections, but not within a section that has a title."""
+        if is_titled and self._node.tag == "section":
+            return False
+        return any(self._is_landmark(node) for node in self._nodes())
 
     def _is_landmark(self, node: Node) -> bool:
         if node.tag in _LANDMARKS and height_of(node) > 60:
@@ -118,14 +124,17 @@ class RowGroup:
 
     def _is_inner_column(self) -> bool:
         """The main column of an application, with several rows that hold more than one box."""
-        box, page = self._box, self._page
-        if len(self._rows) < 3 or box.height <= page.height:
-            return False
-        if box.width >= 0.9 * page.width or box.x <= 0.1 * page.width:
+        if len(self._rows) < 3 or not self._is_inset():
             return False
         rich = [row for row in self._rows if self._is_rich(row)]
         tall = [height for height in self._heights() if height > 90]
         return len(rich) >= 2 and len(tall) >= 3
+
+    def _is_inset(self) -> bool:
+        """Whether the box is taller than the window and leaves room at its left."""
+        box, page = self._box, self._page
+        is_column = box.height > page.height and box.width < 0.9 * page.width
+        return is_column and box.x > 0.1 * page.width
 
     def _is_rich(self, row: Row) -> bool:
         return len(row) >= 2 or len(self._page.significant(row[0])) >= 2
@@ -139,15 +148,14 @@ class RowGroup:
             return None
         level = _cutting_level(headings)
         cuts = [at for at, own in headings if own <= level]
-        cuts.append(len(self._rows))
+        return self._parts_between([0, *cuts, len(self._rows)])
+
+    def _parts_between(self, cuts: list[int]) -> list[Row]:
+        """The nodes of the rows from each cut to the next, where there are any."""
         parts: list[Row] = []
-        start = 0
-        for cut in cuts:
-            part = [node for row in self._rows[start:cut] for node in row]
-            if part:
-                parts.append(part)
-            start = cut
-        return parts
+        for start, end in pairwise(cuts):
+            parts.append([node for row in self._rows[start:end] for node in row])
+        return [part for part in parts if part]
 
     def _single_headings(self) -> list[tuple[int, int]]:
         """Position and level of the rows that are a heading."""
@@ -181,9 +189,12 @@ def _cutting_level(headings: list[tuple[int, int]]) -> int:
     start.
     """
     levels = sorted({level for _, level in headings})
-    top = levels[0]
-    top_headings = [at for at, level in headings if level == top]
-    is_title = len(top_headings) == 1 and headings[0][0] <= 1
-    if is_title and len(levels) > 1:
+    if len(levels) > 1 and _is_only_title(headings, levels[0]):
         return levels[1]
-    return top
+    return levels[0]
+
+
+def _is_only_title(headings: list[tuple[int, int]], top: int) -> bool:
+    """Whether the top level has a single heading, and the first one is at the start."""
+    top_headings = [at for at, level in headings if level == top]
+    return len(top_headings) == 1 and headings[0][0] <= 1

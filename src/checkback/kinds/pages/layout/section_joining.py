@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from checkback.kinds.pages.dom.content import total
 from checkback.kinds.pages.dom.snapshot import Box, around
+from checkback.kinds.pages.layout.neighbors import join_neighbors, join_pairs
 from checkback.kinds.pages.layout.section import Section
 from checkback.kinds.pages.layout.type_rules import IMAGE_BESIDE_TEXT
 
@@ -13,16 +14,15 @@ _TOO_MANY = "joined with its neighbor because the page has too many parts"
 
 def join_alternating(sections: list[Section]) -> list[Section]:
     """Rows with an image left, then right, then left are one section of features."""
-    joined: list[Section] = []
-    for section in sections:
-        if joined and _continues_alternating(joined[-1], section):
-            before = joined[-1]
-            before.box = around([before.box, section.box])
-            before.content.add(section.content)
-            before.nodes = before.nodes + section.nodes
-        else:
-            joined.append(section)
-    return joined
+    return join_neighbors(sections, _continues_alternating, _extended)
+
+
+def _extended(before: Section, section: Section) -> Section:
+    """The section, with the box, content and nodes of another added to it."""
+    before.box = around([before.box, section.box])
+    before.content.add(section.content)
+    before.nodes = before.nodes + section.nodes
+    return before
 
 
 def _continues_alternating(before: Section, section: Section) -> bool:
@@ -41,20 +41,21 @@ def join_bands(sections: list[Section], page_width: float) -> list[Section]:
     """One navigation for the bars at the top, one footer for columns of links and the line below
     them.
     """
-    joined: list[Section] = []
-    for section in sections:
-        if joined and _are_one_band(joined[-1], section, page_width):
-            joined[-1] = _merged(joined[-1], section)
-        else:
-            joined.append(section)
-    return joined
+
+    def are_one_band(before: Section, section: Section) -> bool:
+        return _are_one_band(before, section, page_width)
+
+    return join_neighbors(sections, are_one_band, _merged)
 
 
 def _are_one_band(before: Section, section: Section, page_width: float) -> bool:
     if before.type != section.type:
         return False
-    if before.type == "footer":
-        return True
+    return before.type == "footer" or _are_top_bars(before, section, page_width)
+
+
+def _are_top_bars(before: Section, section: Section, page_width: float) -> bool:
+    """Whether both are bars of one navigation at the top of the page."""
     narrower = min(before.box.width, section.box.width)
     is_bar = before.type == "navigation" and narrower > 0.7 * page_width
     return is_bar and section.box.bottom < 260 and _are_adjacent(before.box, section.box)
@@ -79,25 +80,20 @@ def _merged(section: Section, other: Section) -> Section:
 
 def limit_sections(sections: list[Section]) -> list[Section]:
     """Join pairs of neighbors until there are at most 40: first those of one type, then any."""
-    same_type = True
+    belongs = _are_of_one_type
     while len(sections) > MAX_SECTIONS:
-        joined = _join_pairs(sections, same_type=same_type)
-        same_type = len(joined) < len(sections)
+        joined = join_pairs(sections, belongs, _squeezed)
+        belongs = _are_of_one_type if len(joined) < len(sections) else _are_neighbors
         sections = joined
     return sections
 
 
-def _join_pairs(sections: list[Section], *, same_type: bool) -> list[Section]:
-    joined: list[Section] = []
-    is_single = False
-    for section in sections:
-        if is_single and (not same_type or joined[-1].type == section.type):
-            joined[-1] = _squeezed(joined[-1], section)
-            is_single = False
-        else:
-            joined.append(section)
-            is_single = True
-    return joined
+def _are_of_one_type(before: Section, section: Section) -> bool:
+    return before.type == section.type
+
+
+def _are_neighbors(before: Section, section: Section) -> bool:
+    return True
 
 
 def _squeezed(section: Section, other: Section) -> Section:

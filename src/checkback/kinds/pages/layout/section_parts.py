@@ -7,12 +7,12 @@ title, not a tree of wrappers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from checkback.kinds.pages.dom.content import Content
 from checkback.kinds.pages.dom.snapshot import Box, Node, around
 from checkback.kinds.pages.layout.page_boxes import PageBoxes
-from checkback.kinds.pages.layout.rows import Row, rows_of
+from checkback.kinds.pages.layout.rows import Row, from_left, rows_of
 
 MAX_CHILDREN = 24
 _MAX_DEPTH = 12
@@ -34,14 +34,16 @@ class LayoutChild:
 def find_children(page: PageBoxes, nodes: list[Node]) -> list[LayoutChild]:
     """The parts of a section that consists of these nodes; empty if it is one piece."""
     parts = _unwrapped(page, nodes)
-    chapters = _chapters(page, parts)
-    if chapters:
-        return chapters
+    return _chapters(page, parts) or _cards_and_rows(page, parts)
+
+
+def _cards_and_rows(page: PageBoxes, parts: list[Node]) -> list[LayoutChild]:
+    """The parts below the section's title, if there are two or more."""
     children: list[LayoutChild] = []
     for row in _without_titles(page, rows_of(parts)):
         children += _children_of_row(page, row, 0)
-    children = [child for child in children if _is_worth_listing(child)]
-    return children if len(children) >= 2 else []
+    listed = [child for child in children if _is_worth_listing(child)]
+    return listed if len(listed) >= 2 else []
 
 
 def _is_worth_listing(child: LayoutChild) -> bool:
@@ -59,18 +61,22 @@ def _asks(content: Content) -> bool:
     return any(text.is_question for text in content.texts)
 
 
-def _unwrapped(page: PageBoxes, nodes: list[Node]) -> list[Node]:
+def _unwrapped(page: PageBoxes, parts: list[Node]) -> list[Node]:
     """The boxes inside, without wrappers that hold a single one."""
-    parts = nodes
     for _ in range(_MAX_DEPTH):
-        if len(parts) != 1:
-            break
-        inside = page.significant(parts[0])
-        inside = [part for part in inside if not _is_decoration(page.content(part))]
+        inside = _boxes_within(page, parts)
         if not inside:
             break
         parts = inside
     return parts
+
+
+def _boxes_within(page: PageBoxes, parts: list[Node]) -> list[Node]:
+    """What a single box holds, without decoration; nothing for several boxes."""
+    if len(parts) != 1:
+        return []
+    inside = page.significant(parts[0])
+    return [part for part in inside if not _is_decoration(page.content(part))]
 
 
 def _is_decoration(content: Content) -> bool:
@@ -82,35 +88,43 @@ def _chapters(page: PageBoxes, parts: list[Node]) -> list[LayoutChild]:
     headings = _own_headings(parts)
     if len(headings) < 2 or len(parts) < 2 * len(headings):
         return []
-    top = min(level for _, level in headings)
-    cuts = [at for at, level in headings if level == top]
-    cuts.append(len(parts))
+    cuts = [*_top_positions(headings), len(parts)]
     return [_child(page, "chapter", parts[start:end]) for start, end in pairwise(cuts)]
+
+
+def _top_positions(headings: list[tuple[int, int]]) -> list[int]:
+    """Where the headings of the top level are."""
+    top = min(level for _, level in headings)
+    return [at for at, level in headings if level == top]
 
 
 def _own_headings(parts: list[Node]) -> list[tuple[int, int]]:
     """Position and level of the headings, without the one that names the section."""
-    headings: list[tuple[int, int]] = []
-    for at, part in enumerate(parts):
-        if part.heading_level:
-            headings.append((at, part.heading_level))
-    if len(headings) < 2 or headings[0][0] > 0:
-        return headings
-    first = headings[0][1]
-    names_section = all(level > first for _, level in headings[1:])
-    return headings[1:] if names_section else headings
+    levels = [(at, part.heading_level) for at, part in enumerate(parts)]
+    headings = [(at, level) for at, level in levels if level]
+    if len(headings) >= 2 and _names_section(headings):
+        return headings[1:]
+    return headings
+
+
+def _names_section(headings: list[tuple[int, int]]) -> bool:
+    """Whether the first heading comes first of all parts, and all others are below its level."""
+    (at, first), *others = headings
+    return at == 0 and all(level > first for _, level in others)
 
 
 def _without_titles(page: PageBoxes, rows: list[Row]) -> list[Row]:
     """The rows below the section's title and the line of text under it."""
     start = 0
-    while start < len(rows) - 1 and start < 2:
-        if not _is_title(page, rows[start]):
-            break
-        if start and _asks(page.contents(rows[start])):
-            break
+    most = min(2, len(rows) - 1)
+    while start < most and _is_above_parts(page, rows[start], is_first=start == 0):
         start += 1
     return rows[start:]
+
+
+def _is_above_parts(page: PageBoxes, row: Row, *, is_first: bool) -> bool:
+    """Whether a row belongs to the title. Only the title itself may be a question."""
+    return _is_title(page, row) and (is_first or not _asks(page.contents(row)))
 
 
 def _is_title(page: PageBoxes, row: Row) -> bool:
@@ -126,15 +140,24 @@ def _is_title(page: PageBoxes, row: Row) -> bool:
 def _children_of_row(page: PageBoxes, row: Row, depth: int) -> list[LayoutChild]:
     if len(row) > 1:
         return _columns(page, row, depth)
+    return _children_of_box(page, row, depth)
+
+
+def _children_of_box(page: PageBoxes, row: Row, depth: int) -> list[LayoutChild]:
+    """The columns inside a row that is a single box, or the row itself."""
     inside = rows_of(page.significant(row[0])) if depth < _MAX_DEPTH else []
     if len(inside) == 1 and inside[0] != row:
         return _children_of_row(page, inside[0], depth + 1)
     if not _holds_only_columns(page, inside):
         return [_child(page, "row", row)]
+    return _columns_of_rows(page, inside, depth + 1)
+
+
+def _columns_of_rows(page: PageBoxes, rows: list[Row], depth: int) -> list[LayoutChild]:
     children: list[LayoutChild] = []
-    for inner in inside:
-        if len(inner) > 1:
-            children += _children_of_row(page, inner, depth + 1)
+    for row in rows:
+        if len(row) > 1:
+            children += _columns(page, row, depth)
     return children
 
 
@@ -147,14 +170,14 @@ def _holds_only_columns(page: PageBoxes, rows: list[Row]) -> bool:
 
 def _columns(page: PageBoxes, row: Row, depth: int) -> list[LayoutChild]:
     """Equal cards, or columns; a column that is a grid of cards is listed as its cards."""
-    ordered = sorted(row, key=lambda part: part.box.x if part.box else 0)
+    ordered = from_left(row)
     if _are_equally_wide(ordered):
         return [_child(page, "card", [part]) for part in ordered]
-    children: list[LayoutChild] = []
-    for part in ordered:
-        cards = _inner_cards(page, part, depth)
-        children += cards or [_child(page, "column", [part])]
-    return children
+    return list(chain.from_iterable(_column(page, part, depth) for part in ordered))
+
+
+def _column(page: PageBoxes, part: Node, depth: int) -> list[LayoutChild]:
+    return _inner_cards(page, part, depth) or [_child(page, "column", [part])]
 
 
 def _are_equally_wide(parts: list[Node]) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from itertools import chain
 
 from checkback.kinds.pages.dom.content import Content, Heading, is_painted
 from checkback.kinds.pages.dom.snapshot import Box, Node, Tree, around, is_visible
@@ -16,7 +18,7 @@ from checkback.kinds.pages.layout.section_joining import (
 )
 from checkback.kinds.pages.layout.section_parts import LayoutChild, find_children
 from checkback.kinds.pages.layout.splitter import Splitter
-from checkback.kinds.pages.layout.type_rules import NOTHING_ELSE, RULES, BlockPosition
+from checkback.kinds.pages.layout.type_rules import NOTHING_ELSE, RULES, BlockPosition, Evidence
 
 
 def find_sections(tree: Tree, window_width: float, window_height: float) -> list[Section]:
@@ -66,15 +68,19 @@ def _judge_all(blocks: list[Block], page: PageBoxes, *, is_application: bool) ->
 
 def _sections_without_text(tree: Tree) -> list[Section]:
     """A page of painted boxes alone has one section; a blank one has none."""
-    boxes = [
-        node.box
-        for node in tree.elements()
-        if node.box is not None and _is_painted_part(node, node.box, tree.width)
-    ]
+    boxes = _painted_boxes(tree)
     if not boxes or tree.body is None:
         return []
     evidence = ["painted boxes without text"]
     return [Section("content", None, around(boxes), 0.3, evidence, Content(), [tree.body])]
+
+
+def _painted_boxes(tree: Tree) -> list[Box]:
+    boxes: list[Box] = []
+    for node in tree.elements():
+        if node.box is not None and _is_painted_part(node, node.box, tree.width):
+            boxes.append(node.box)
+    return boxes
 
 
 def _is_painted_part(node: Node, box: Box, page_width: float) -> bool:
@@ -85,14 +91,17 @@ def _is_painted_part(node: Node, box: Box, page_width: float) -> bool:
 
 def _judge_by_cards(section: Section) -> None:
     """Equal cards of text under a heading are features, even if their titles are not headings."""
-    is_plain = section.type == "content" and section.evidence == [NOTHING_ELSE]
-    if not is_plain or not section.heading:
-        return
     cards = [child for child in section.children if _is_text_card(child)]
-    if len(cards) >= 3:
+    if len(cards) >= 3 and _has_only_heading(section):
         section.type = "feature"
         section.confidence = 0.55
         section.evidence = ["three or more equal cards with text"]
+
+
+def _has_only_heading(section: Section) -> bool:
+    """Whether nothing is known of what a section is for but its heading."""
+    is_plain = section.type == "content" and section.evidence == [NOTHING_ELSE]
+    return is_plain and bool(section.heading)
 
 
 def _is_text_card(child: LayoutChild) -> bool:
@@ -101,20 +110,32 @@ def _is_text_card(child: LayoutChild) -> bool:
 
 def _judge(block: Block, position: BlockPosition) -> Section:
     """Give a block the type with the most evidence."""
+    weights, reasons = _weigh(block, position)
+    # Of equal weights the one that was found first counts.
+    kind = max(weights, key=lambda kind: weights[kind])
+    confidence = _confidence(weights)
+    heading = None if kind == "navigation" else main_heading(block.content)
+    return Section(kind, heading, block.box, confidence, reasons[kind], block.content, block.nodes)
+
+
+def _weigh(block: Block, position: BlockPosition) -> tuple[dict[str, float], dict[str, list[str]]]:
+    """The sum of the evidence for each type, and its reasons."""
     weights: defaultdict[str, float] = defaultdict(float)
     reasons: defaultdict[str, list[str]] = defaultdict(list)
-    for rule in RULES:
-        for kind, weight, reason in rule(block, position):
-            weights[kind] += weight
-            reasons[kind].append(reason)
-    # Of equal weights the one that was found first counts.
-    (kind, best), *others = sorted(weights.items(), key=lambda item: -item[1])
-    second = others[0][1] if others else 0
-    confidence = max(0.2, min(0.99, 0.5 + (best - second) / 2))
-    heading = None if kind == "navigation" else main_heading(block.content)
-    return Section(
-        kind, heading, block.box, round(confidence, 2), reasons[kind], block.content, block.nodes
-    )
+    for kind, weight, reason in _evidence(block, position):
+        weights[kind] += weight
+        reasons[kind].append(reason)
+    return weights, reasons
+
+
+def _evidence(block: Block, position: BlockPosition) -> Iterator[Evidence]:
+    return chain.from_iterable(rule(block, position) for rule in RULES)
+
+
+def _confidence(weights: dict[str, float]) -> float:
+    """How far the type with the most evidence is ahead of the next, 0.2 to 0.99."""
+    best, second = [*sorted(weights.values(), reverse=True), 0][:2]
+    return round(max(0.2, min(0.99, 0.5 + (best - second) / 2)), 2)
 
 
 def main_heading(content: Content) -> str | None:
@@ -122,17 +143,27 @@ def main_heading(content: Content) -> str | None:
     if not content.headings:
         return None
     headings = sorted(content.headings, key=lambda heading: heading.y)
+    top = _first_large(headings)
+    is_name = _is_above(top, headings) or not _is_card_title(top, headings)
+    return top.text if is_name else None
+
+
+def _first_large(headings: list[Heading]) -> Heading:
+    """The first heading that is about as large as the largest."""
     largest = max(heading.size for heading in headings)
-    top = next(heading for heading in headings if heading.size >= largest - 1)
-    first = headings[0]
-    if first is top and _is_above(first, headings[1:]):
-        return first.text
+    return next(heading for heading in headings if heading.size >= largest - 1)
+
+
+def _is_above(top: Heading, headings: list[Heading]) -> bool:
+    """Whether a heading is the first, and all others are below its level."""
+    first, *others = headings
+    return first is top and all(heading.level > first.level for heading in others)
+
+
+def _is_card_title(top: Heading, headings: list[Heading]) -> bool:
+    largest = max(heading.size for heading in headings)
     alike = [heading for heading in headings if _is_like(heading, largest, top.level)]
-    return None if _are_card_titles(alike, len(headings)) else top.text
-
-
-def _is_above(first: Heading, others: list[Heading]) -> bool:
-    return all(heading.level > first.level for heading in others)
+    return _are_card_titles(alike, len(headings))
 
 
 def _is_like(heading: Heading, size: float, level: int) -> bool:

@@ -6,8 +6,11 @@ row consists of parts that stand on their own. ``blocks.py`` joins what is too s
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from checkback.kinds.pages.dom.content import is_painted
 from checkback.kinds.pages.dom.snapshot import Node
+from checkback.kinds.pages.layout.neighbors import join_neighbors
 from checkback.kinds.pages.layout.page_boxes import PageBoxes
 from checkback.kinds.pages.layout.row_group import RowGroup
 from checkback.kinds.pages.layout.rows import (
@@ -37,17 +40,28 @@ class Splitter:
         """The rows of boxes that stand on their own within a node, or one row with the node
         itself.
         """
-        if depth > _MAX_DEPTH or self._is_one_piece(node):
+        children = self._divisible(node) if depth <= _MAX_DEPTH else []
+        if not children:
             return [[node]]
-        children = self._page.significant(node)
-        if not children or self._page.is_link_list(node):
-            return [[node]]
+        parts = self._split_at_bars(node, children, depth)
+        return parts or self._split_children(node, children, depth)
+
+    def _divisible(self, node: Node) -> list[Node]:
+        """The boxes within a node; none if it must stay in one piece."""
+        if self._is_one_piece(node) or self._page.is_link_list(node):
+            return []
+        return self._page.significant(node)
+
+    def _split_at_bars(self, node: Node, children: list[Node], depth: int) -> list[Row]:
+        """Each bar, and the rows of the page that the bars lie over; empty without bars."""
         bars = [child for child in children if self._page.is_bar(child)]
-        if bars:
-            self._note_side_bars(bars)
-            inside = self._below_bars(node, children, bars)
-            if inside is not None:
-                return [[bar] for bar in bars] + self.split(inside, depth + 1)
+        self._note_side_bars(bars)
+        inside = self._below_bars(node, children, bars) if bars else None
+        if inside is None:
+            return []
+        return [[bar] for bar in bars] + self.split(inside, depth + 1)
+
+    def _split_children(self, node: Node, children: list[Node], depth: int) -> list[Row]:
         rows = rows_of(children)
         if len(rows) == 1:
             return self._split_columns(node, rows[0], depth)
@@ -75,11 +89,19 @@ class Splitter:
     def _split_columns(self, node: Node, columns: Row, depth: int) -> list[Row]:
         """Enter a single child, split a main column, and keep parallel columns together."""
         if len(columns) == 1:
-            inner = self.split(columns[0], depth + 1)
-            return inner if len(inner) > 1 else [[node]]
+            return self._enter(node, columns[0], depth)
         main = self._main_column(columns)
         if main is not None:
             return self._around_main(columns, main, depth)
+        return self._split_parallel(node, columns, depth)
+
+    def _enter(self, node: Node, child: Node, depth: int) -> list[Row]:
+        """The rows of a single child, or the node itself if there is only one."""
+        inner = self.split(child, depth + 1)
+        return inner if len(inner) > 1 else [[node]]
+
+    def _split_parallel(self, node: Node, columns: Row, depth: int) -> list[Row]:
+        """Separate layers and broad panels; other columns are one piece."""
         if self._is_header_over_hero(columns):
             return self._split_layers(columns, depth)
         if self._are_two_panels(columns) and self._are_broad(columns):
@@ -88,29 +110,29 @@ class Splitter:
 
     def _main_column(self, columns: Row) -> Node | None:
         """The wide one of tall columns, if all others are narrow."""
-        page = self._page
         widest = max(columns, key=width_of)
-        others = [column for column in columns if column is not widest]
-        height = max(height_of(column) for column in columns)
-        if height > 0.6 * page.height and _dominates(widest, others, page.width, 0.3):
-            return widest
-        # The same within a narrower page, if the columns are too tall to be an image and its text.
+        is_main = self._dominates_window(widest, columns) or self._dominates_row(widest, columns)
+        return widest if is_main else None
+
+    def _dominates_window(self, widest: Node, columns: Row) -> bool:
+        is_tall = _tallest(columns) > 0.6 * self._page.height
+        return is_tall and _dominates(widest, columns, self._page.width, 0.3)
+
+    def _dominates_row(self, widest: Node, columns: Row) -> bool:
+        """The same within a narrower page, if the columns are too tall to be an image and its
+        text.
+        """
         room = box_of_row(columns).width
-        is_tall = height > 1.2 * page.height and len(columns) <= 3
-        is_broad = 0.55 * room > 0.3 * page.width
-        if is_tall and is_broad and _dominates(widest, others, room, 0.36):
-            return widest
-        return None
+        is_tall = _tallest(columns) > 1.2 * self._page.height and len(columns) <= 3
+        is_broad = 0.55 * room > 0.3 * self._page.width
+        return is_tall and is_broad and _dominates(widest, columns, room, 0.36)
 
     def _around_main(self, columns: Row, main: Node, depth: int) -> list[Row]:
         """The rows of the main column, and each other column as a row."""
         self._note_side_bars([column for column in columns if column is not main])
         rows: list[Row] = []
         for column in from_left(columns):
-            if column is main:
-                rows += self.split(column, depth + 1)
-            else:
-                rows.append([column])
+            rows += self.split(column, depth + 1) if column is main else [[column]]
         return rows
 
     def _is_header_over_hero(self, columns: Row) -> bool:
@@ -153,12 +175,16 @@ class Splitter:
             return board
         if self._has_logo_strip(node, rows):
             return list(rows)
+        return self._split_group(node, rows, depth)
+
+    def _split_group(self, node: Node, rows: list[Row], depth: int) -> list[Row]:
+        """The rows as sections, or the node in one piece if they are the parts of one section."""
         group = RowGroup(self._page, node, rows)
         if not group.are_sections():
             return [[node]]
-        chapters = group.cut_at_headings()
-        if chapters is not None:
-            return chapters
+        return group.cut_at_headings() or self._split_each(rows, depth)
+
+    def _split_each(self, rows: list[Row], depth: int) -> list[Row]:
         parts: list[Row] = []
         for row in rows:
             parts += self._split_row(row, depth)
@@ -169,6 +195,9 @@ class Splitter:
             return self.split(row[0], depth + 1)
         if self._are_layers(row):
             return self._split_layers(row, depth)
+        return self._split_side_by_side(row, depth)
+
+    def _split_side_by_side(self, row: Row, depth: int) -> list[Row]:
         main = self._main_column(row)
         if main is not None:
             return self._around_main(row, main, depth)
@@ -180,19 +209,13 @@ class Splitter:
         """A dashboard's rows of panels; neighbors with the same columns stay together."""
         if not self.is_application or height_of(node) < 0.6 * self._page.height:
             return None
-        boards = [self._page.is_row_of_panels(row) for row in rows]
-        if boards.count(True) < 2:
-            return None
-        parts: list[Row] = []
-        last_widths: tuple[int, ...] | None = None
-        for row, is_board in zip(rows, boards, strict=True):
-            widths = self._page.column_widths(row) if is_board else None
-            if widths is not None and widths == last_widths:
-                parts[-1] = parts[-1] + row
-            else:
-                parts.append(row)
-            last_widths = widths
-        return parts if len(parts) >= 2 else None
+        boards = [_Board(row, self._panel_widths(row)) for row in rows]
+        has_panels = sum(board.widths is not None for board in boards) >= 2
+        return _joined_boards(boards) if has_panels else None
+
+    def _panel_widths(self, row: Row) -> tuple[int, ...] | None:
+        """The widths of a row's columns, or None if it does not consist of panels."""
+        return self._page.column_widths(row) if self._page.is_row_of_panels(row) else None
 
     def _has_logo_strip(self, node: Node, rows: list[Row]) -> bool:
         """Whether a row of logos shares a box with something that stands on its own."""
@@ -209,7 +232,34 @@ class Splitter:
         return len(content.images) >= 4 and box_of_row(row).height < 220
 
 
-def _dominates(widest: Node, others: list[Node], room: float, share: float) -> bool:
+class _Board(NamedTuple):
+    """A row of a dashboard, with the widths of its panels."""
+
+    row: Row
+    widths: tuple[int, ...] | None
+
+
+def _have_equal_columns(before: _Board, board: _Board) -> bool:
+    return board.widths is not None and board.widths == before.widths
+
+
+def _below(before: _Board, board: _Board) -> _Board:
+    """Both rows as one."""
+    return _Board(before.row + board.row, board.widths)
+
+
+def _joined_boards(boards: list[_Board]) -> list[Row] | None:
+    """The rows, those with equal columns as one; None if no more than one is left."""
+    parts = [part.row for part in join_neighbors(boards, _have_equal_columns, _below)]
+    return parts if len(parts) >= 2 else None
+
+
+def _tallest(columns: Row) -> float:
+    return max(height_of(column) for column in columns)
+
+
+def _dominates(widest: Node, columns: Row, room: float, share: float) -> bool:
     """Whether a column takes most of the room, and each other one less than ``share`` of it."""
     is_wide = box_of(widest).width > 0.55 * room
+    others = [column for column in columns if column is not widest]
     return is_wide and all(width_of(other) < share * room for other in others)

@@ -42,6 +42,7 @@ _CURRENCIES = "€£¥"
 
 NOTHING_ELSE = "no evidence for another type"
 IMAGE_BESIDE_TEXT = "image next to text"
+_PORTRAITS = "three or more portraits in a row"
 
 #: Type, weight and reason.
 Evidence = tuple[str, float, str]
@@ -75,15 +76,22 @@ Rule = Callable[[Block, BlockPosition], Iterator[Evidence]]
 # --- bars and footers ---
 
 
+def _evidence(kind: str, *tests: tuple[bool, float, str]) -> Iterator[Evidence]:
+    """Evidence for one type: each test that holds, with its weight and reason."""
+    for holds, weight, reason in tests:
+        if holds:
+            yield kind, weight, reason
+
+
 def _navigation(block: Block, position: BlockPosition) -> Iterator[Evidence]:
-    if block.is_navigation:
-        yield "navigation", 1.2, "navigation landmark or strip of links"
-    if _is_top_strip(block, position) and _has_few_words(block.content):
-        yield "navigation", 0.8, "strip at the top"
-    if _is_link_column(block, position):
-        yield "navigation", 1.0, "tall narrow column of links"
-    if _is_top_bar(block):
-        yield "navigation", 0.6, "top bar"
+    is_strip = _is_top_strip(block, position) and _has_few_words(block.content)
+    return _evidence(
+        "navigation",
+        (block.is_navigation, 1.2, "navigation landmark or strip of links"),
+        (is_strip, 0.8, "strip at the top"),
+        (_is_link_column(block, position), 1.0, "tall narrow column of links"),
+        (_is_top_bar(block), 0.6, "top bar"),
+    )
 
 
 def _is_top_strip(block: Block, position: BlockPosition) -> bool:
@@ -117,16 +125,16 @@ def _is_top_bar(block: Block) -> bool:
 
 
 def _footer(block: Block, position: BlockPosition) -> Iterator[Evidence]:
-    if block.is_footer:
-        yield "footer", 1.3, "footer landmark"
-    if _is_at_end(block.box, position):
-        yield "footer", 0.6, "last block"
-    if not _is_low(block.box, position):
-        return
-    if _RIGHTS.search(block.content.text):
-        yield "footer", 0.6, "copyright text"
-    if _is_link_directory(block.content):
-        yield "footer", 0.7, "columns of links at the end"
+    content = block.content
+    is_low = _is_low(block.box, position)
+    names_rights = is_low and _RIGHTS.search(content.text) is not None
+    return _evidence(
+        "footer",
+        (block.is_footer, 1.3, "footer landmark"),
+        (_is_at_end(block.box, position), 0.6, "last block"),
+        (names_rights, 0.6, "copyright text"),
+        (is_low and _is_link_directory(content), 0.7, "columns of links at the end"),
+    )
 
 
 def _is_at_end(box: Box, position: BlockPosition) -> bool:
@@ -151,13 +159,16 @@ def _is_link_directory(content: Content) -> bool:
 
 def _hero(block: Block, position: BlockPosition) -> Iterator[Evidence]:
     content = block.content
-    if position.hero_seen or not content.headings or block.box.y >= 320:
-        return
-    if content.words >= 140 or len(content.headings) > 4:
+    if position.hero_seen or block.box.y >= 320 or not _can_be_hero(content):
         return
     size = max(heading.size for heading in content.headings)
     if _is_prominent(size, content, position) and _is_large(block.box, position):
         yield "hero", _hero_weight(size, content), "first large block with the main heading"
+
+
+def _can_be_hero(content: Content) -> bool:
+    """Whether there is a heading, and no more text than a hero has."""
+    return 1 <= len(content.headings) <= 4 and content.words < 140
 
 
 def _is_prominent(size: float, content: Content, position: BlockPosition) -> bool:
@@ -170,25 +181,26 @@ def _is_large(box: Box, position: BlockPosition) -> bool:
 
 
 def _hero_weight(size: float, content: Content) -> float:
-    weight = 1.3
-    if size >= 40:
-        weight += 0.3
+    weight = 1.6 if size >= 40 else 1.3
     if content.words > 90:
         weight -= 0.6
-    if len(_large_numbers(content, 18)) >= 4:
-        weight -= 0.7  # A dashboard's first row.
-    return weight
+    is_dashboard = len(_large_numbers(content, 18)) >= 4
+    return weight - 0.7 if is_dashboard else weight
 
 
 def _images(block: Block, position: BlockPosition) -> Iterator[Evidence]:
     content = block.content
     images = [image for image in content.images if image.width > 60 and image.height > 40]
-    if len(images) >= 4 and _has_little_text(content, len(images)):
-        weight = 0.75 if len(images) >= 6 else 0.55
-        yield "gallery", weight, "many images with little text"
+    yield from _gallery(content, len(images))
     yield from _portraits(content, len(images))
     if len(images) == 1 and _is_image_with_text(images[0], block):
         yield "feature", 0.55, IMAGE_BESIDE_TEXT
+
+
+def _gallery(content: Content, images: int) -> Iterator[Evidence]:
+    if images >= 4 and _has_little_text(content, images):
+        weight = 0.75 if images >= 6 else 0.55
+        yield "gallery", weight, "many images with little text"
 
 
 def _has_little_text(content: Content, images: int) -> bool:
@@ -205,18 +217,29 @@ def _is_image_with_text(image: Box, block: Block) -> bool:
 
 
 def _portraits(content: Content, images: int) -> Iterator[Evidence]:
+    names_team = _HEADING_RULES["team"].search(_titles(content)) is not None
+    if _has_row_of_portraits(content):
+        yield from _people(content, names_team=names_team)
+    elif names_team and images >= 3:
+        yield "team", 0.55, _PORTRAITS
+
+
+def _has_row_of_portraits(content: Content) -> bool:
+    """Whether three portraits or more are at about the same height."""
+    rows = Counter(round(y / 50) for _, y in set(content.portraits))
+    return max(rows.values(), default=0) >= 3
+
+
+def _people(content: Content, *, names_team: bool) -> Iterator[Evidence]:
     """People who are introduced have a line or two next to their portrait; people who speak have
     more.
     """
-    faces = set(content.portraits)
-    rows = Counter(round(y / 50) for _, y in faces)
-    is_row = max(rows.values(), default=0) >= 3
-    names_team = _HEADING_RULES["team"].search(_titles(content)) is not None
-    if is_row and not names_team and content.words > 14 * len(faces):
-        yield "testimonial", 0.35, "portraits with longer texts"
-        yield "team", 0.5, "three or more portraits in a row"
-    elif is_row or (names_team and images >= 3):
-        yield "team", 0.55, "three or more portraits in a row"
+    has_long_texts = content.words > 14 * len(set(content.portraits))
+    if names_team or not has_long_texts:
+        yield "team", 0.55, _PORTRAITS
+        return
+    yield "testimonial", 0.35, "portraits with longer texts"
+    yield "team", 0.5, _PORTRAITS
 
 
 # --- quotes, numbers and questions ---
@@ -271,23 +294,30 @@ def _questions(block: Block, position: BlockPosition) -> Iterator[Evidence]:
 
 
 def _forms(block: Block, position: BlockPosition) -> Iterator[Evidence]:
-    content, box = block.content, block.box
-    if position.is_side_column(box):
+    if position.is_side_column(block.box):
         return  # With a field for searching.
-    yield from _form_fields(content)
+    yield from _form_fields(block.content)
+    yield from _address(block, position)
+    if block.box.height < 700 and _calls_to_action(block.content):
+        yield "cta", 0.5, "short text with a button"
+
+
+def _address(block: Block, position: BlockPosition) -> Iterator[Evidence]:
+    content, box = block.content, block.box
     is_low = box.height < 500 and box.y > 0.5 * position.page_height
     if is_low and not content.fields and _ADDRESS.search(content.text):
         yield "contact", 0.35, "phone number or email address"
-    if box.height < 700 and _calls_to_action(content):
-        yield "cta", 0.5, "short text with a button"
 
 
 def _form_fields(content: Content) -> Iterator[Evidence]:
     if content.textareas and (content.fields or content.buttons):
         yield "contact", 1.0, "form with a message field"
-    elif not content.fields or not content.buttons:
-        return
-    elif len(content.fields) >= 3:
+    elif content.fields and content.buttons:
+        yield from _form_without_message(content)
+
+
+def _form_without_message(content: Content) -> Iterator[Evidence]:
+    if len(content.fields) >= 3:
         yield "contact", 0.6, "form"
     elif content.words < 80:
         yield "cta", 0.75, "form with one or two fields"
@@ -305,9 +335,11 @@ def _calls_to_action(content: Content) -> bool:
 
 
 def _parallel_titles(block: Block, position: BlockPosition) -> Iterator[Evidence]:
-    content = block.content
-    if position.is_side_column(block.box):
-        return
+    if not position.is_side_column(block.box):
+        yield from _titles_of_one_level(block.content)
+
+
+def _titles_of_one_level(content: Content) -> Iterator[Evidence]:
     levels = Counter(heading.level for heading in content.headings)
     parallel = max(levels.values(), default=0)
     if parallel >= 3:

@@ -110,16 +110,7 @@ class ReportBuilder:
         """The report's top level, content, network and console."""
         bundle, facts = self.bundle, self.bundle.facts or {}
         network = bundle.network or {}
-        part: Fields = {
-            "title": facts.get("title", ""),
-            "description": facts.get("description", ""),
-        }
-        for name in ("lang", "dir", "charset", "favicon"):
-            if facts.get(name):
-                part[name] = facts[name]
-        image = facts.get("social", {}).get("og:image")
-        if image:
-            part["ogImage"] = urljoin(bundle.final_url, image)[:1000]
+        part = self._head(facts)
         part["content"] = self._content(facts)
         if bundle.robots is not None:
             part["robots"] = bundle.robots
@@ -132,6 +123,21 @@ class ReportBuilder:
         }
         if bundle.console is not None:
             part["console"] = bundle.console
+        return part
+
+    def _head(self, facts: Fields) -> Fields:
+        """What the document's head says; what is empty is left out, except title and
+        description.
+        """
+        part: Fields = {
+            "title": facts.get("title", ""),
+            "description": facts.get("description", ""),
+        }
+        optional = ("lang", "dir", "charset", "favicon")
+        part |= {name: facts[name] for name in optional if facts.get(name)}
+        image = facts.get("social", {}).get("og:image")
+        if image:
+            part["ogImage"] = urljoin(self.bundle.final_url, image)[:1000]
         return part
 
     def _content(self, facts: Fields) -> Fields:
@@ -293,9 +299,10 @@ def _is_global(scope: str) -> bool:
 def describe_performance(bundle: PageCapture) -> Fields:
     """The ``performance`` part of the report."""
     network = bundle.network or {}
+    measured: Fields = bundle.performance or {}
     return {
         "method": "lab, unthrottled, on this server",
-        **{name: value for name, value in (bundle.performance or {}).items() if value is not None},
+        **{name: value for name, value in measured.items() if value is not None},
         "weight": {"total": network.get("totalBytes", 0), "byType": network.get("bytesByType", {})},
         "requests": network.get("requests", 0),
         "thirdParty": network.get("thirdParty", [])[:MAX_REQUESTS],
@@ -308,10 +315,10 @@ def describe_performance(bundle: PageCapture) -> Fields:
 def _blocked(bundle: PageCapture) -> list[Fields]:
     """What the egress proxy refused. It also knows of tunnels, which the page only sees fail."""
     reported: list[Fields] = (bundle.egress or {}).get("blocked", [])
-    if reported:
-        return reported[:50]
     seen: list[Fields] = (bundle.network or {}).get("blocked", [])
-    return [
-        {"host": urlsplit(str(entry["url"])).hostname or "", "reason": "blocked", "count": 1}
-        for entry in seen
-    ]
+    return reported[:50] or [_blocked_request(request) for request in seen]
+
+
+def _blocked_request(request: Fields) -> Fields:
+    host = urlsplit(str(request["url"])).hostname or ""
+    return {"host": host, "reason": "blocked", "count": 1}

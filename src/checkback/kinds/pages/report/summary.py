@@ -14,27 +14,34 @@ MAX_BYTES = 1000
 
 def summarize(report: Fields) -> str:
     """What matters most, in numbers and fixed phrases."""
-    text = ""
+    lines: list[str] = []
     for line in _lines(report):
-        longer = f"{text}\n{line}" if text else line
-        if len(longer.encode()) > MAX_BYTES:
+        if len("\n".join([*lines, line]).encode()) > MAX_BYTES:
             break
-        text = longer
-    return text
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _lines(report: Fields) -> Iterator[str]:
-    if report["failedPhases"]:
-        failed = ", ".join(f"{item['phase']} ({item['code']})" for item in report["failedPhases"])
-        yield f"Not finished: {failed}."
     quality: Fields = report.get("quality", {})
-    if quality:
-        axes = ", ".join(f"{name} {axis['score']}" for name, axis in quality["axes"].items())
-        yield f"Score {quality['overallScore']} of 100, grade {quality['grade']}: {axes}."
+    yield from _failed_phases(report["failedPhases"])
+    yield from _score(quality)
     yield from _layout(report)
     yield from _findings(report)
     for place, item in enumerate(quality.get("recommendations", ())[:3], 1):
         yield f"{place}. {item['title']} ({item['count']}, +{item['gain']:g}): {item['fix']}"
+
+
+def _failed_phases(failed: list[Fields]) -> Iterator[str]:
+    if failed:
+        names = ", ".join(f"{item['phase']} ({item['code']})" for item in failed)
+        yield f"Not finished: {names}."
+
+
+def _score(quality: Fields) -> Iterator[str]:
+    if quality:
+        axes = ", ".join(f"{name} {axis['score']}" for name, axis in quality["axes"].items())
+        yield f"Score {quality['overallScore']} of 100, grade {quality['grade']}: {axes}."
 
 
 def _layout(report: Fields) -> Iterator[str]:

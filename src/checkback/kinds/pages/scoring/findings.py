@@ -124,20 +124,31 @@ def _accessibility(report: Fields, *, strict: bool) -> Iterator[Finding]:
     yield from _main_landmark(report, axe_rules)
 
 
+#: What costs points only if the caller is strict.
+_LENIENT_AXE = frozenset({"axe-moderate", "axe-minor"})
+
+
 def _axe_violations(violations: list[Fields], *, strict: bool) -> Iterator[Finding]:
     for violation in violations:
-        impact = violation["impact"]
-        rule = f"axe-{impact}" if f"axe-{impact}" in RULES else "axe-minor"
-        if not strict and rule in ("axe-moderate", "axe-minor"):
-            continue
-        yield Finding(
-            rule,
-            violation["count"],
-            (violation["help"],),
-            _places(violation["nodes"]),
-            f"axe-{violation['id']}",
-            violation["help"],
-        )
+        rule = _axe_rule(violation["impact"])
+        if strict or rule not in _LENIENT_AXE:
+            yield _axe_finding(rule, violation)
+
+
+def _axe_rule(impact: str) -> str:
+    rule = f"axe-{impact}"
+    return rule if rule in RULES else "axe-minor"
+
+
+def _axe_finding(rule: str, violation: Fields) -> Finding:
+    return Finding(
+        rule,
+        violation["count"],
+        (violation["help"],),
+        _places(violation["nodes"]),
+        f"axe-{violation['id']}",
+        violation["help"],
+    )
 
 
 def _contrast(contrast: Fields) -> Iterator[Finding]:
@@ -176,11 +187,18 @@ def _main_landmark(report: Fields, axe_rules: set[str]) -> Iterator[Finding]:
 
 def _performance(report: Fields) -> Iterator[Finding]:
     part: Fields = report.get("performance", {})
-    first_byte = part.get("ttfbMs") or 0
-    if first_byte > 800:
-        yield Finding("slow-first-byte", 1, (f"{first_byte:g} ms",))
+    yield from _first_byte(part.get("ttfbMs") or 0)
     yield from _slow_values(part)
     yield from _weight(part)
+    yield from _failed_requests(part)
+
+
+def _first_byte(milliseconds: float) -> Iterator[Finding]:
+    if milliseconds > 800:
+        yield Finding("slow-first-byte", 1, (f"{milliseconds:g} ms",))
+
+
+def _failed_requests(part: Fields) -> Iterator[Finding]:
     if part.get("failedTotal"):
         urls = tuple(str(item["url"]) for item in part.get("failed", ()))
         yield Finding("failed-requests", part["failedTotal"], urls)
@@ -188,12 +206,11 @@ def _performance(report: Fields) -> Iterator[Finding]:
 
 def _slow_values(part: Fields) -> Iterator[Finding]:
     for name, rule, fair, poor, unit in _LIMITS:
-        value = part.get(name)
-        if value is None or value <= fair:
-            continue
-        count = 2 if value > poor else 1
-        evidence = f"{value:g} {unit}".strip()
-        yield Finding(rule, count, (evidence,), _slow_elements(part, name))
+        value = part.get(name) or 0
+        if value > fair:
+            count = 2 if value > poor else 1
+            evidence = f"{value:g} {unit}".strip()
+            yield Finding(rule, count, (evidence,), _slow_elements(part, name))
 
 
 def _slow_elements(part: Fields, name: str) -> tuple[Place, ...]:
@@ -216,14 +233,17 @@ def _weight(part: Fields) -> Iterator[Finding]:
 
 
 def _files(report: Fields) -> Iterator[Finding]:
-    images: Fields = report.get("seo", {}).get("images", {})
-    for name, rule in (("broken", "broken-images"), ("oversized", "oversized-images")):
-        if images.get(name):
-            yield Finding(rule, images[name])
+    yield from _images(report.get("seo", {}).get("images", {}))
     errors = report.get("console", {}).get("errorTotal", 0)
     if errors:
         yield Finding("script-errors", errors)
     yield from _unused_css(report.get("css", {}))
+
+
+def _images(images: Fields) -> Iterator[Finding]:
+    for name, rule in (("broken", "broken-images"), ("oversized", "oversized-images")):
+        if images.get(name):
+            yield Finding(rule, images[name])
 
 
 def _unused_css(css: Fields) -> Iterator[Finding]:
@@ -237,23 +257,29 @@ def _unused_css(css: Fields) -> Iterator[Finding]:
 # --- metadata, links and window sizes ---
 
 
+def _broken(rules: dict[str, bool]) -> Iterator[Finding]:
+    """A finding for each rule that is broken."""
+    for rule, is_broken in rules.items():
+        if is_broken:
+            yield Finding(rule)
+
+
 def _metadata(report: Fields) -> Iterator[Finding]:
     seo: Fields | None = report.get("seo")
     if seo is None:
         return
-    broken = {
-        "no-title": not report.get("title"),
-        "no-description": not seo["description"],
-        "no-language": not report.get("lang"),
-        "no-canonical": not seo["canonical"],
-        "no-icon": not report.get("favicon"),
-        "no-preview-image": not report.get("ogImage"),
-        "not-indexed": "noindex" in str(seo["robots"]).lower(),
-        "invalid-json-ld": "(not valid JSON)" in seo["jsonLd"],
-    }
-    for rule, is_broken in broken.items():
-        if is_broken:
-            yield Finding(rule)
+    yield from _broken(
+        {
+            "no-title": not report.get("title"),
+            "no-description": not seo["description"],
+            "no-language": not report.get("lang"),
+            "no-canonical": not seo["canonical"],
+            "no-icon": not report.get("favicon"),
+            "no-preview-image": not report.get("ogImage"),
+            "not-indexed": "noindex" in str(seo["robots"]).lower(),
+            "invalid-json-ld": "(not valid JSON)" in seo["jsonLd"],
+        }
+    )
     yield from _main_headings(seo)
 
 
@@ -283,11 +309,15 @@ def _windows(report: Fields) -> Iterator[Finding]:
     narrow = [viewport for viewport in viewports if viewport["width"] < 600]
     yield from _overflow(viewports)
     yield from _on_phones(narrow, report.get("content", {}).get("textLength", 0))
+    yield from _lost_navigation(viewports, narrow)
+    yield from _viewport_tag(report.get("seo", {}).get("viewport"))
+
+
+def _lost_navigation(viewports: list[Fields], narrow: list[Fields]) -> Iterator[Finding]:
     navigations = {viewport["navigation"] for viewport in viewports}
     on_phones = {viewport["navigation"] for viewport in narrow}
     if "expanded" in navigations and "none" in on_phones:
         yield Finding("lost-navigation")
-    yield from _viewport_tag(report.get("seo", {}).get("viewport"))
 
 
 def _overflow(viewports: list[Fields]) -> Iterator[Finding]:
@@ -322,8 +352,7 @@ def _consistency(report: Fields) -> Iterator[Finding]:
     if design.get("radiiTotal", 0) > 6:
         yield Finding("many-radii", design["radiiTotal"] - 6)
     yield from _important_rules(report.get("css", {}))
-    if report.get("seo", {}).get("compatMode") == "BackCompat":
-        yield Finding("quirks-mode")
+    yield from _broken({"quirks-mode": report.get("seo", {}).get("compatMode") == "BackCompat"})
 
 
 def _spacing(spacing: Fields) -> Iterator[Finding]:
@@ -339,9 +368,17 @@ def _typography(typography: Fields) -> Iterator[Finding]:
     if sizes > 12:
         yield Finding("many-font-sizes", sizes - 12, (f"{sizes} sizes",))
     families = [item for item in typography.get("families", ()) if item["share"] >= 0.02]
+    yield from _many_families(families)
+    yield from _missing_fonts(families)
+
+
+def _many_families(families: list[Fields]) -> Iterator[Finding]:
     if len(families) > 3:
         names = tuple(item["declared"] for item in families)
         yield Finding("many-families", len(families) - 3, names)
+
+
+def _missing_fonts(families: list[Fields]) -> Iterator[Finding]:
     missing = [item for item in families if item.get("isFallback")]
     if missing:
         yield Finding("missing-font", len(missing), tuple(_fallback(item) for item in missing))
@@ -367,13 +404,18 @@ def _motion(report: Fields) -> Iterator[Finding]:
     part: Fields = report.get("motion", {})
     patterns: list[Fields] = part.get("patterns", [])
     moving = [pattern for pattern in patterns if pattern["type"] != "keyframes"]
+    yield from _ignored_preference(part, moving)
+    yield from _costly_motion(moving)
+    yield from _slow_motion(moving)
+
+
+def _ignored_preference(part: Fields, moving: list[Fields]) -> Iterator[Finding]:
+    """Motion in spite of the visitor's preference for less."""
     reduced: Fields = part.get("reducedMotion", {})
     if reduced.get("infiniteAfter"):
         yield _motion_not_reduced(part, reduced["infiniteAfter"])
     if len(moving) >= 3 and not reduced.get("mediaQueries"):
         yield Finding("no-reduced-motion", 1, (f"{len(moving)} patterns of motion",))
-    yield from _costly_motion(moving)
-    yield from _slow_motion(moving)
 
 
 def _motion_not_reduced(part: Fields, count: int) -> Finding:
@@ -413,32 +455,45 @@ def _structure(report: Fields) -> Iterator[Finding]:
     layout: Fields | None = report.get("layout")
     if layout is None:
         return
-    types: Fields = layout["sectionTypes"]
+    needs_footer = layout["sectionCount"] >= 3
+    rules = {
+        "no-navigation": not _has_part(layout, "navigation", "navigation"),
+        "no-footer": needs_footer and not _has_part(layout, "contentinfo", "footer"),
+    }
+    yield from _broken(rules)
+
+
+def _has_part(layout: Fields, role: str, section_type: str) -> bool:
+    """Whether the page has a landmark with this role, or a section of this type."""
     roles = {landmark["role"] for landmark in layout["landmarks"]}
-    has_navigation = "navigation" in roles or types.get("navigation")
-    if not has_navigation:
-        yield Finding("no-navigation")
-    has_footer = "contentinfo" in roles or types.get("footer")
-    if layout["sectionCount"] >= 3 and not has_footer:
-        yield Finding("no-footer")
+    return role in roles or bool(layout["sectionTypes"].get(section_type))
 
 
 def _audience(report: Fields, expectations: Expectations) -> Iterator[Finding]:
     """The given industry and audience must occur where a reader sees them first."""
-    outline = " ".join(text for _, text, _ in report.get("layout", {}).get("headings", ()))
-    first = f"{report.get('title', '')} {report.get('description', '')} {outline}".lower()
+    first = _first_texts(report)
     expected = (
-        ("industry-not-named", expectations.industry),
-        ("audience-not-named", expectations.audience),
+        ("industry-not-named", _long_words(expectations.industry)),
+        ("audience-not-named", _long_words(expectations.audience)),
     )
-    for rule, name in expected:
-        words = _long_words(name or "")
-        if words and not any(word in first for word in words):
+    for rule, words in expected:
+        if _are_missing(words, first):
             yield Finding(rule, 1, words)
 
 
-def _long_words(name: str) -> tuple[str, ...]:
-    words = re.split(r"[^\w]+", name.lower())
+def _first_texts(report: Fields) -> str:
+    """Title, description and headings, in small letters."""
+    outline = " ".join(text for _, text, _ in report.get("layout", {}).get("headings", ()))
+    return f"{report.get('title', '')} {report.get('description', '')} {outline}".lower()
+
+
+def _are_missing(words: tuple[str, ...], text: str) -> bool:
+    """Whether there are words, and none of them is in the text."""
+    return bool(words) and not any(word in text for word in words)
+
+
+def _long_words(name: str | None) -> tuple[str, ...]:
+    words = re.split(r"[^\w]+", (name or "").lower())
     return tuple(word for word in words if len(word) > 2)
 
 
@@ -449,14 +504,22 @@ def _originality(report: Fields) -> Iterator[Finding]:
     for cliche in find_cliches(report):
         yield Finding(cliche["type"], cliche["count"], (cliche["description"],))
     layout: Fields = report.get("layout", {})
-    types: Fields = layout.get("sectionTypes", {})
+    yield from _uniform_sections(layout.get("sectionTypes", {}))
+    yield from _stock_order([section["type"] for section in layout.get("sections", ())])
+    yield from _look(report)
+
+
+def _uniform_sections(types: Fields) -> Iterator[Finding]:
     if sum(types.values()) >= 4 and len(types) <= 2:
         counts = tuple(f"{number} of {name}" for name, number in types.items())
         yield Finding("uniform-sections", 1, counts)
-    order = [section["type"] for section in layout.get("sections", ())]
-    if len(order) >= 5 and order == [name for name in _STOCK_ORDER if name in order]:
+
+
+def _stock_order(order: list[str]) -> Iterator[Finding]:
+    """A finding if a page has nothing but the usual sections, in the usual order."""
+    usual = [name for name in _STOCK_ORDER if name in order]
+    if len(order) >= 5 and order == usual:
         yield Finding("stock-order", 1, (", ".join(order),))
-    yield from _look(report)
 
 
 def _look(report: Fields) -> Iterator[Finding]:
@@ -464,13 +527,21 @@ def _look(report: Fields) -> Iterator[Finding]:
     if "colors" not in design:
         return
     colors: Fields = design["colors"]
-    if not colors["accent"] and not _is_colorful(colors["palette"]):
-        yield Finding("no-own-color")
-    families = [family["declared"].lower() for family in design["typography"]["families"]]
-    is_plain = bool(families) and all(family in PLAIN_FAMILIES for family in families)
-    yield from _framework_look(report, colors["accent"][:2], is_plain=is_plain)
+    yield from _broken({"no-own-color": not _has_own_color(colors)})
+    yield from _defaults(report, colors["accent"][:2], design["typography"]["families"])
+
+
+def _has_own_color(colors: Fields) -> bool:
+    return bool(colors["accent"]) or _is_colorful(colors["palette"])
+
+
+def _defaults(report: Fields, accents: list[str], families: list[Fields]) -> Iterator[Finding]:
+    """Accent colors and fonts that a framework or the browser brings along."""
+    names = [family["declared"].lower() for family in families]
+    is_plain = bool(names) and PLAIN_FAMILIES.issuperset(names)
+    yield from _framework_look(report, accents, is_plain=is_plain)
     if is_plain:
-        yield Finding("default-type", 1, tuple(families))
+        yield Finding("default-type", 1, tuple(names))
 
 
 def _is_colorful(palette: list[list[Any]]) -> bool:
@@ -483,10 +554,12 @@ def _framework_look(report: Fields, accents: list[str], *, is_plain: bool) -> It
     framework = str(css_framework.get("framework", ""))
     defaults = default_accents(framework)
     unchanged = tuple(color for color in accents if color in defaults)
-    if not unchanged:
-        return
-    if is_plain and framework not in ("", "vanilla", "unknown"):
-        evidence = f"{framework} with {', '.join(unchanged)} and its own fonts"
-        yield Finding("unmodified-theme", 1, (evidence,))
-    else:
-        yield Finding("default-accent", 1, unchanged)
+    if unchanged:
+        yield _default_accent(framework, unchanged, is_plain=is_plain)
+
+
+def _default_accent(framework: str, unchanged: tuple[str, ...], *, is_plain: bool) -> Finding:
+    if not is_plain or framework in ("", "vanilla", "unknown"):
+        return Finding("default-accent", 1, unchanged)
+    evidence = f"{framework} with {', '.join(unchanged)} and its own fonts"
+    return Finding("unmodified-theme", 1, (evidence,))

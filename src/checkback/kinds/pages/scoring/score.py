@@ -7,7 +7,7 @@ where.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +53,7 @@ class _Loss:
 def score(report: Fields, measure: Measure) -> Fields:
     """The ``quality`` part for a report's other parts. What was not measured costs nothing."""
     losses = _losses(find(report, Expectations(measure.strict, measure.industry, measure.audience)))
-    measured = [axis for axis in AXES if _PART_OF[axis] in report]
-    axes = {axis: _axis(axis, losses) for axis in measured or AXES}
+    axes = {axis: _axis(axis, losses) for axis in _measured_axes(report)}
     dimensions = {axis: _axis(axis, losses, share) for axis, share in DIMENSIONS.items()}
     overall = _mean(axes, AXES)
     part: Fields = {
@@ -65,6 +64,11 @@ def score(report: Fields, measure: Measure) -> Fields:
     if measure.with_recommendations:
         part["recommendations"] = _recommend(losses, axes)
     return part
+
+
+def _measured_axes(report: Fields) -> list[str]:
+    """The axes whose part is in the report, or all axes."""
+    return [axis for axis in AXES if _PART_OF[axis] in report] or list(AXES)
 
 
 #: The part of the report that an axis is judged by; without it the axis is absent.
@@ -107,13 +111,17 @@ def _mean(axes: Mapping[str, Fields], weights: Mapping[str, float]) -> int:
 
 def _axis(axis: str, losses: list[_Loss], share: float = 1.0) -> Fields:
     counted = [loss.reduced_to(share) for loss in losses if loss.counts_for(axis)]
-    points = max(0.0, 100 - sum(loss.points for loss in counted))
+    points = max(0.0, 100 - _total(counted))
     ordered = sorted(counted, key=lambda loss: (-loss.points, _name(loss.finding)))
     return {
         "score": round(points),
         "grade": grade(round(points)),
         "deductions": [_deduction(loss) for loss in ordered],
     }
+
+
+def _total(losses: Iterable[_Loss]) -> float:
+    return sum(loss.points for loss in losses)
 
 
 def _name(finding: Finding) -> str:
@@ -156,11 +164,16 @@ def _gain(loss: _Loss, losses: list[_Loss], axes: Mapping[str, Fields]) -> float
     gain = 0.0
     for axis in AXES:
         if axis in axes and loss.counts_for(axis):
-            lost = sum(other.points for other in losses if other.counts_for(axis))
-            before = max(0.0, 100 - lost)
-            after = max(0.0, 100 - lost + loss.points)
-            gain += AXES[axis] * (after - before)
+            gain += AXES[axis] * _rise(axis, loss, losses)
     return round(gain / (sum(AXES[axis] for axis in axes) or 1), 2)
+
+
+def _rise(axis: str, loss: _Loss, losses: list[_Loss]) -> float:
+    """How many points an axis would have more without this loss."""
+    lost = _total(other for other in losses if other.counts_for(axis))
+    before = max(0.0, 100 - lost)
+    after = max(0.0, 100 - lost + loss.points)
+    return after - before
 
 
 def _title(finding: Finding, rule: Rule) -> str:
