@@ -43,7 +43,8 @@ def main() -> int:
         took = time.monotonic() - began
         broken = f", broken: {options.broken}" if options.broken else ""
         print(
-            f"chaos: {options.seconds:.0f} s of faults, seed {options.seed}{broken}; {took:.0f} s in all"
+            f"chaos: {options.seconds:.0f} s of faults, seed {options.seed}{broken}; {took:.0f} s "
+            "in all"
         )
         print(f"  {'checks refused during faults':40} {refused:>8}")
         return _judge(read_history(folder / "history.jsonl"))

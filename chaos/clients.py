@@ -1,5 +1,5 @@
-"""Those who use the server during faults: producers, pollers, cancellers, by HTTP and by the store's
-socket.
+"""Those who use the server during faults: producers, pollers, cancellers, by HTTP and by the
+store's socket.
 """
 
 from __future__ import annotations

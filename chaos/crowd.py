@@ -2,8 +2,8 @@
 poll.
 
 Measures over HTTP, on the embedded store at its default settings, and ends with 0 where every aim
-was reached: submits and lists stay quick, all who wait are answered within a second, memory and handles
-stay flat, the order is kept, and nothing is lost.
+was reached: submits and lists stay quick, all who wait are answered within a second, memory and
+handles stay flat, the order is kept, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -315,8 +315,8 @@ class Crowd:
         """What a thousand clients of one owner, who ask without a pause, are answered, and cost the
         others.
 
-        They and the server use up two cores: the pace of the workers at the same time is printed, and has
-        no aim.
+        They and the server use up two cores: the pace of the workers at the same time is printed,
+        and has no aim.
         """
         count = await self._submit_work()
         ignoring = Ignoring(self._server.url, self._other, self._clients)

@@ -420,7 +420,8 @@ async def _ask_mcp(url: str, token: str, message: dict[str, Any]) -> dict[str, A
     host, _, port = url.removeprefix("http://").partition(":")
     body = json.dumps(message).encode()
     head = (
-        f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n"
+        f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {token}\r\n"
+        f"Connection: close\r\n"
         f"Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
         f"Mcp-Protocol-Version: 2026-07-28\r\nMcp-Method: {message['method']}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"

@@ -130,7 +130,8 @@ class Kills:
                     job = await line.get(f"/api/jobs/{job_id}{query}")
                     if job["state"] not in states and not self._was_lost_too_often(job):
                         self.problems.append(
-                            f"{job_id} is {job['state']}, not one of {sorted(states)}: {job['failure']}"
+                            f"{job_id} is {job['state']}, not one of {sorted(states)}: "
+                            f"{job['failure']}"
                         )
                 except Refused as refused:
                     self.problems.append(f"{job_id}: {refused}")

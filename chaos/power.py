@@ -150,12 +150,14 @@ class Machine:
     def _command(self) -> list[str]:
         return [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(MEMORY_MB),
-            "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot", "-nic", "none",
+            "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot",
+            "-nic", "none",
             "-kernel", str(self._kernel), "-initrd", str(self._first),
             "-append", "console=ttyS0 quiet panic=-1 rdinit=/init",
             "-drive", f"file={self._disk},format=raw,if=virtio,cache=none",
             "-drive", f"file={self._list},format=raw,if=virtio,readonly=on",
-            "-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap",
+            "-virtfs",
+            "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap",
         ]  # fmt: skip
 
 
@@ -241,7 +243,8 @@ async def try_policy(folder: Path, kernel: Path, policy: str, times: int, seed: 
 def tell(all_found: list[Found]) -> bool:
     """Print what was found; whether it is as it should be."""
     print(
-        f"  {'appendfsync':12} {'cuts':>6} {'acknowledged':>14} {'lost':>6} {'oldest, s before the cut':>26}"
+        f"  {'appendfsync':12} {'cuts':>6} {'acknowledged':>14} {'lost':>6} "
+        f"{'oldest, s before the cut':>26}"
     )
     for found in all_found:
         counts = f"{found.cuts - 1:>6} {len(found.acknowledged):>14} {len(found.lost):>6}"

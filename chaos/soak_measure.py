@@ -56,7 +56,8 @@ class Sample:
         keys = " ".join(f"{kind} {count}" for kind, count in sorted(self.keys.items()))
         files = " ".join(f"{kind} {count}" for kind, count in sorted(self.files.items()))
         return (
-            f"{self.seconds / 60:6.1f} min | MB: {memory} (used {self.store_bytes / MEGABYTE:.1f}) | "
+            f"{self.seconds / 60:6.1f} min | MB: {memory} (used "
+            f"{self.store_bytes / MEGABYTE:.1f}) | "
             f"handles: {handles} | keys: {keys} | files: {files} | others {self.others}, "
             f"zombies {self.zombies}"
         )

@@ -129,8 +129,8 @@ class Users:
         return ended
 
     async def _is_gone_in_time(self, job_id: str) -> None:
-        # A cancelled job is reported as such at once, and has ended, with its processes, within five
-        # seconds.
+        # A cancelled job is reported as such at once, and has ended, with its processes, within
+        # five seconds.
         await asyncio.sleep(self._keep_seconds + CANCEL_SECONDS + 1)
         try:
             job = await asyncio.to_thread(self._client.get, job_id)

@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-MAX_MEDIAN = 0.265
-"""Branches per line of code of the median function. The aim is 0.22: lower this with the code, never
-raise it.
-"""
+MAX_MEDIAN = 0.22
+"""Branches per line of code of the median function."""
 MAX_COMPLEXITY = 12
 ALLOWED: frozenset[str] = frozenset()
 """Functions that may have more, as ``path:name``; at most ten, each with a reason next to it."""

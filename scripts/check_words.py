@@ -1,4 +1,5 @@
-"""Find words to avoid in texts that people read: strings, docstrings and comments, documents, web pages.
+"""Find words to avoid in texts that people read: strings, docstrings and comments, documents, web
+pages.
 
 ``python scripts/check_words.py [PATH ...]`` prints each one with its place and what to say instead.
 ``words_to_avoid.txt`` has the list. Code spans, identifiers and HTML tags are skipped.

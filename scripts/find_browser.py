@@ -40,7 +40,8 @@ else:
         print(f"browser: {program}", file=sys.stderr)
     elif named:
         sys.exit(
-            "error: The program in CHECKBACK_BROWSER does not start.\nhint: Unset it, or start it by hand."
+            "error: The program in CHECKBACK_BROWSER does not start.\nhint: Unset it, or start it "
+            "by hand."
         )
     else:
         print(BROWSER)

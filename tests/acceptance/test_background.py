@@ -90,7 +90,8 @@ def test_remembered_kinds_that_break_are_told_by_every_command_and_the_doctor(
     reason = f"The module {file} cannot be imported: KeyError: 'gone' (line 5)."
     for _ in range(2):
         refused = shell.run("list", code=1).stderr
-        assert refused.splitlines()[0].endswith(f"The background server did not start. {reason}")
+        (error,) = [line for line in refused.splitlines() if line.startswith("error:")]
+        assert error.endswith(f"The background server did not start. {reason}")
         assert "Traceback" not in refused
     assert finding(shell, "kinds")["message"] == reason
     assert finding(shell, "kinds")["ok"] is False

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - documents in XML
 """Documents that name files of the machine in every way that is known, and the files that they name: red
 pictures and a text. Whoever shows red, or the word, has opened one."""
 

@@ -114,8 +114,8 @@ class PdfcoJobs:
         return args
 
     def _plain_parameters(self, parameters: Mapping[str, Any], files: list[str]) -> dict[str, Any]:
-        """The parameters for PDF.co that are not secret, with links to files of this server put into
-        ``files``.
+        """The parameters for PDF.co that are not secret, with links to files of this server put
+        into ``files``.
         """
         plain = {key: value for key, value in parameters.items() if _is_sent(key, value)}
         if isinstance(plain.get("url"), str):

@@ -66,7 +66,8 @@ def prepare_home(home: Path) -> None:
         )
     if status.st_mode & OTHERS_MAY_WRITE:
         raise Conflict(
-            f"Other users can write to the data folder {home} (mode {stat.S_IMODE(status.st_mode):04o}).",
+            f"Other users can write to the data folder {home} (mode "
+            f"{stat.S_IMODE(status.st_mode):04o}).",
             hint=(
                 "Check that nobody put anything there, then run: chmod go-w "
                 f"{shlex.quote(str(home))}"
@@ -265,6 +266,7 @@ def _wait_until_stopped(home: Path, pid: int) -> None:
         if time.monotonic() > deadline:
             raise EngineUnavailable(
                 f"The server (PID {pid}) is still running.",
-                hint="Running jobs may still need their grace time. Try again, or kill the process.",
+                hint="Running jobs may still need their grace time. Try again, or kill the "
+                "process.",
             )
         time.sleep(0.02)

@@ -16,7 +16,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="checkback",
         description="Durable background jobs that agents, programs and people can check back on.",
-        epilog="Exit codes: 0 completed, 1 failed, 2 usage, 3 cancelled, 4 unknown, 5 still running.",
+        epilog="Exit codes: 0 completed, 1 failed, 2 usage, 3 cancelled, 4 unknown, 5 still "
+        "running.",
     )
     parser.add_argument("--version", action="version", version=_Version("%(prog)s"))
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -51,7 +51,8 @@ def serve(options: Namespace) -> int:
                 f"  HTTP  {url}/api/jobs   (Authorization: Bearer {token})\n"
                 f"  Page  {_signin_link(url, token)}\n"
                 "        (good once, for ten minutes; `checkback token link` prints another)\n\n"
-                "`checkback config claude-code` prints the configuration for an MCP client. Ctrl-C ends it."
+                "`checkback config claude-code` prints the configuration for an MCP client. "
+                "Ctrl-C ends it."
             )
         sys.stdout.write(text + "\n")
         sys.stdout.flush()

@@ -22,12 +22,14 @@ def underscore(name: str) -> str:
 
 _TAKEN = """
     job_status job_wait job_result job_list job_cancel job_retry job_delete job_card job_submit
-    kind_search kind_describe page_analyze page_get_job_status get_job_check wait_job_completion upload_file
-    ai_invoice_parser create_fillable_forms csv_to_pdf document_to_pdf email_to_pdf excel_to_csv excel_to_html
-    excel_to_json excel_to_pdf excel_to_txt excel_to_xml extract_attachments fill_forms find_table find_text
-    html_to_pdf image_to_pdf pdf_add_annotations_images_fields pdf_add_password pdf_info_reader
-    pdf_make_searchable pdf_make_unsearchable pdf_merge pdf_remove_password pdf_split pdf_to_csv pdf_to_html
-    pdf_to_image pdf_to_json pdf_to_text pdf_to_xls pdf_to_xlsx pdf_to_xml read_pdf_forms_info webpage_to_pdf
+    kind_search kind_describe page_analyze page_get_job_status get_job_check wait_job_completion
+    upload_file ai_invoice_parser create_fillable_forms csv_to_pdf document_to_pdf email_to_pdf
+    excel_to_csv excel_to_html excel_to_json excel_to_pdf excel_to_txt excel_to_xml
+    extract_attachments fill_forms find_table find_text html_to_pdf image_to_pdf
+    pdf_add_annotations_images_fields pdf_add_password pdf_info_reader pdf_make_searchable
+    pdf_make_unsearchable pdf_merge pdf_remove_password pdf_split pdf_to_csv pdf_to_html
+    pdf_to_image pdf_to_json pdf_to_text pdf_to_xls pdf_to_xlsx pdf_to_xml read_pdf_forms_info
+    webpage_to_pdf
 """
 RESERVED: Final = frozenset(_TAKEN.split())
 """Names of tools that users' kinds may not have, in the form with underscores.

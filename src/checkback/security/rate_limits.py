@@ -151,7 +151,8 @@ class Quotas:
             return lambda: None
         if 0 < self.limits.streams <= self._streams[caller.owner]:
             raise QuotaExceeded(
-                f"You have reached your limit of {self.limits.streams} open event streams, waits and "
+                f"You have reached your limit of {self.limits.streams} open event streams, waits "
+                "and "
                 "subscriptions.",
                 hint="Close some of them, or wait until some have ended.",
                 retry_after_seconds=5,
@@ -188,7 +189,8 @@ class Quotas:
             )
         if 0 < self.limits.uploads <= under_way:
             raise QuotaExceeded(
-                f"{under_way} uploads of yours are under way, which is all that you may have at once.",
+                f"{under_way} uploads of yours are under way, which is all that you may have at "
+                "once.",
                 hint="Wait for one of them to end.",
                 retry_after_seconds=5,
             )

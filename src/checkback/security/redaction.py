@@ -1,9 +1,9 @@
-"""Removes what looks like a key from text that is logged or returned: messages, log lines, tracebacks.
+"""Removes what looks like a key from text that is logged or returned: messages, tracebacks, lines.
 
-By form: keys of well-known makers, tokens in headers, passwords in addresses, ``password=...`` and its like;
-and by value, where the secrets of a job are known. A secret that looks like a plain word and is not known
-stays: nothing here is a reason to log one. Content (artifacts, results of kinds) is what the caller asked
-for: it is left alone, except the report on a page.
+By form: keys of well-known makers, tokens in headers, passwords in addresses, ``password=...`` and
+its like; and by value, where the secrets of a job are known. A secret that looks like a plain word
+and is not known stays: nothing here is a reason to log one. Content (artifacts, results of kinds)
+is what the caller asked for: it is left alone, except the report on a page.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ _PAIR = re.compile(
 
 
 _KEY_HINTS = (
-    "sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "gho", "ghp", "ghu", "ghs", "ghr", "github_pat", "npm", "hf_",
-    "hf-", "cb_", "cb-", "glpat", "shpat", "dop_v1", "pypi", "xox", "xapp-", "akia", "asia", "aiza", "ya29.",
-    "sg.", "eyj", "private key",
+    "sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "gho", "ghp", "ghu", "ghs", "ghr", "github_pat",
+    "npm", "hf_", "hf-", "cb_", "cb-", "glpat", "shpat", "dop_v1", "pypi", "xox", "xapp-", "akia",
+    "asia", "aiza", "ya29.", "sg.", "eyj", "private key",
 )  # fmt: skip
 _PAIR_HINTS = (
-    "pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "session", "signature",
-    "x-amz-", "sig=", "auth=", "code=",
+    "pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "session",
+    "signature", "x-amz-", "sig=", "auth=", "code=",
 )  # fmt: skip
 _Patterns = tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...]
 _KEYS_ONLY: _Patterns = ((_KEY_HINTS, _KEYS, MASK),)

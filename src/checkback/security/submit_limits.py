@@ -48,9 +48,11 @@ def check_deadline(deadline_seconds: float | None, *, of_kind: float, most: floa
     longest = max(most or math.inf, of_kind)
     if deadline_seconds is not None and deadline_seconds > longest:
         raise InvalidInput(
-            f"`deadline_seconds` is {deadline_seconds:.0f}; the most for this kind of job is {longest:.0f}.",
+            f"`deadline_seconds` is {deadline_seconds:.0f}; the most for this kind of job is "
+            f"{longest:.0f}.",
             hint=(
-                f"Submit it with `deadline_seconds` of {longest:.0f} or less; the operator can raise "
+                f"Submit it with `deadline_seconds` of {longest:.0f} or less; the operator can "
+                "raise "
                 "CHECKBACK_MAX_DEADLINE_SECONDS."
             ),
         )

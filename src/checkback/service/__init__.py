@@ -1,4 +1,5 @@
-"""The use cases. Every API calls this and nothing below; owner checks and idempotency keys are here.
+"""The use cases. Every API calls this and nothing below; owner checks and idempotency keys are
+here.
 
 A job that is not the caller's is treated everywhere like one that does not exist, with the same
 error.

@@ -1,4 +1,4 @@
-"""The source files that a job's arguments name: checked, and named as the job's process finds them."""
+"""The source files of a job: checked, and named as the job's process finds them."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ class Submissions:
     async def admit(
         self, caller: Caller, kind: str, args: Mapping[str, Any], delay_seconds: float
     ) -> tuple[Kind, dict[str, Any], str]:
-        """The kind, the arguments as they are stored, and the hash that recognizes the same request.
+        """The kind, the arguments as they are stored, and the hash that recognizes the same
+        request.
 
         Raises UnknownKind, InvalidInput, Forbidden or TooLarge.
         """
@@ -59,8 +60,8 @@ class Submissions:
         return found, sealed, args_hash
 
     def check_callback(self, callback: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        """A callback as it is stored: its URL may contain a key of its receiver. Raises InvalidInput
-        for an address that may not be reached.
+        """A callback as it is stored: its URL may contain a key of its receiver. Raises
+        InvalidInput for an address that may not be reached.
         """
         if callback is None:
             return None

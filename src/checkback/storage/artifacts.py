@@ -27,7 +27,8 @@ MAX_ARTIFACTS = 1000
 CHUNK = 1 << 20
 ANY_BYTES = "application/octet-stream"
 _MEDIA_TYPE = re.compile(
-    r"[\w.+-]{1,100}/[\w.+-]{1,100}(; ?[\w.+-]{1,100}=(\"[ !#-\[\]-~]{0,100}\"|[\w.+:-]{1,100})){0,4}",
+    r"[\w.+-]{1,100}/[\w.+-]{1,100}(; ?[\w.+-]{1,100}=(\"[ "
+    r"!#-\[\]-~]{0,100}\"|[\w.+:-]{1,100})){0,4}",
     re.ASCII,
 )
 
@@ -128,7 +129,8 @@ class AttemptArtifacts:
                 FailureCode.QUOTA_EXCEEDED,
                 "Your job results would use up more than their disk quota.",
                 retryable=False,
-                hint="Delete results that you do not need, or wait until some have expired, and retry it.",
+                hint="Delete results that you do not need, or wait until some have expired, and "
+                "retry it.",
             )
 
 

@@ -107,7 +107,8 @@ def start(process: str, version: str) -> None:
         use(make_recorder(process, version, export=wanted))
     except ImportError:
         logger.warning(
-            "A collector is named, but OpenTelemetry's SDK is not installed: nothing is sent there. "
+            "A collector is named, but OpenTelemetry's SDK is not installed: nothing is sent "
+            "there. "
             "Install checkback[telemetry]."
         )
 
@@ -162,8 +163,8 @@ def measure(name: str, seconds: float, attributes: Attributes) -> None:
 def of_job(
     operation: str, operation_type: str, kind: str | None, queue: str, job_id: str
 ) -> dict[str, str | int]:
-    """What every span about a job says, with the names of OpenTelemetry's conventions for messaging.
-    ``kind`` is None where nobody has looked whether it is one of those that are loaded.
+    """What every span about a job says, with the names of OpenTelemetry's conventions for
+    messaging. ``kind`` is None where nobody has looked whether it is one of those that are loaded.
     """
     found: dict[str, str | int] = {
         "messaging.system": "bullmq",

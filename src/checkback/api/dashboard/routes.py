@@ -144,9 +144,14 @@ class Dashboard:
             done = await self._service.submit(caller, kind.name, forms.arguments(fields, given))
         except CheckbackError as error:
             return self._page(
-                request, "submit.html", status=error.http_status, caller=caller, given=given, error=error,
+                request,
+                "submit.html",
+                status=error.http_status,
+                caller=caller,
+                given=given,
+                error=error,
                 **shown,
-            )  # fmt: skip
+            )
         return _see(f"/jobs/{done.job.id}")
 
     async def signin(self, request: Request) -> Response:

@@ -41,7 +41,8 @@ def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]
         "info": {
             "title": "checkback",
             "version": version,
-            "description": "Durable background jobs: submit, check, wait, cancel, retry, read the result.",
+            "description": "Durable background jobs: submit, check, wait, cancel, retry, read the "
+            "result.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],

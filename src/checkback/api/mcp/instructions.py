@@ -19,7 +19,8 @@ def instructions(tools: Collection[str]) -> str:
     parts = ["Checkback runs slow work as durable background jobs that outlive this session."]
     if "page.analyze" in tools:
         parts.append(
-            "It analyzes web pages in a real browser (page.analyze): layout, design, accessibility, speed."
+            "It analyzes web pages in a real browser (page.analyze): layout, design, "
+            "accessibility, speed."
         )
     if "pdf_to_text" in tools:
         parts.append(

@@ -148,7 +148,8 @@ def add_job_resources(server: FastMCP[None], tool_context: ToolContext) -> None:
             KIND_TEMPLATE,
             name="kind",
             title="Kind of job",
-            description="What a kind of job does, the JSON schema of its arguments, and its limits.",
+            description="What a kind of job does, the JSON schema of its arguments, and its "
+            "limits.",
             mime_type=JSON_TYPE,
         )
     )

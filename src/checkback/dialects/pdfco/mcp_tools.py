@@ -197,7 +197,9 @@ TOOLS: Sequence[ToolRow] = (
          "Print HTML source to PDF in a real browser. Use webpage_to_pdf for a page with a URL.",
          _text("html", default=None), *_WEB, *_END),
     _row("email_to_pdf", "E-mail to PDF", "pdf/convert/from/email",
-         "Convert an e-mail (.eml, .msg) to PDF with its attachments. Remote images are not loaded.", _URL,
+         
+         "Convert an e-mail (.eml, .msg) to PDF with its attachments. Remote images are not loaded.",
+         _URL,
          _flag("embedAttachments", "Embed attachments as files.", default=True),
          _flag("convertAttachments", "Add attachments as pages where possible.", default=True),
          *_PAPER, *_END),
@@ -212,7 +214,8 @@ TOOLS: Sequence[ToolRow] = (
          "fields and outlines are kept. Use pdf_split for the opposite.",
          _URLS, *_LOGIN, _NAME, *_END),
     _row("pdf_split", "Split a PDF", "pdf/split",
-         "Split a PDF into several PDFs by page ranges. Use pdf_to_image for images of pages.", _URL,
+         "Split a PDF into several PDFs by page ranges. Use pdf_to_image for images of pages.",
+         _URL,
          _text("pages", "Parts, pages from 1: 1-2,4- or * for every page.", None),
          *_LOGIN, _PASSWORD, _NAME, *_END),
     _row("read_pdf_forms_info", "Read form fields", "pdf/info/fields",
@@ -224,12 +227,15 @@ TOOLS: Sequence[ToolRow] = (
          _list("fields", "Objects with fieldName, pages and text.", required=True),
          _NAME, *_LOGIN, *_END),
     _row("create_fillable_forms", "Create form fields", "pdf/edit/add",
-         "Add form fields to a PDF and return a new PDF. Use fill_forms to fill in fields that exist.", _URL,
+         
+         "Add form fields to a PDF and return a new PDF. Use fill_forms to fill in fields that exist.",
+         _URL,
          _list("annotations", "Objects with type (TextField, TextFieldMultiline, Checkbox, "
                "CheckboxChecked), x, y, size, pages and id.", required=True),
          _NAME, *_LOGIN, *_END),
     _row("find_text", "Find text", "pdf/find",
-         "Find text in a PDF and return its pages and positions. Use pdf_to_text for all text.", _URL,
+         "Find text in a PDF and return its pages and positions. Use pdf_to_text for all text.",
+         _URL,
          _text("searchString", default=None), *_LOGIN, _PAGES,
          _text("wordMatchingMode", "SmartMatch, ExactMatch (whole words) or None."),
          _PASSWORD, _flag("regexSearch", "searchString is a regular expression."), *_END, read_only=True),
@@ -260,6 +266,7 @@ TOOLS: Sequence[ToolRow] = (
          "read_pdf_forms_info for its form fields.", _URL, *_LOGIN, _PASSWORD, *_END, read_only=True),
     _row("ai_invoice_parser", "Parse an invoice", "ai-invoice-parser",
          "Extract number, dates, parties, totals and lines of an invoice by rules, without an AI model. "
+         
          "Fields not found are null, and each has a confidence; check doubtful ones with pdf_to_text.",
          _URL, API_KEY, _PROVIDER, read_only=True),
     _row("extract_attachments", "Extract attachments", "pdf/attachments/extract",

@@ -313,13 +313,14 @@ def _as_minutes(name: str, value: Any) -> int:
 
 _CONVERT: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(
-        ("name", "password", "httpusername", "httppassword", "pages", "rect", "lang", "line_grouping",
-         "worksheet_index", "search", "matching", "margins", "owner_password", "user_password"),
+        ("name", "password", "httpusername", "httppassword", "pages", "rect", "lang",
+         "line_grouping", "worksheet_index", "search", "matching", "margins", "owner_password",
+         "user_password"),
         _as_text,
     ),
     **dict.fromkeys(
-        ("unwrap", "inline", "autosize", "regex", "flatten", "print_background", "do_not_wait_full_load",
-         "embed_attachments", "convert_attachments"),
+        ("unwrap", "inline", "autosize", "regex", "flatten", "print_background",
+         "do_not_wait_full_load", "embed_attachments", "convert_attachments"),
         flag,
     ),
     **{argument: flag for argument in _PROTECT.values() if argument.startswith("allow_")},

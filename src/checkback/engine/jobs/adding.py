@@ -31,7 +31,8 @@ NO_SUCH_JOB, STILL_STOPPING, ARGUMENTS_GONE = -1, -2, -3
 """Answers of ``retry.lua``."""
 
 PRUNE_SECONDS = 0.25
-"""For an owner at the limit, the store looks through all of that owner's jobs: at most this often."""
+"""For an owner at the limit, the store looks through all of that owner's jobs: at most this often.
+"""
 
 PRIORITY = 10
 """ReftrixMCP's own priority in its queue. Our jobs are added with it, then get their turn

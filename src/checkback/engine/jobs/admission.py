@@ -1,4 +1,4 @@
-"""Why a job gets no room in the store: what ``admit.lua`` answers, as the errors that callers see."""
+"""Why a job gets no room in the store: the answers of ``admit.lua`` as errors."""
 
 from __future__ import annotations
 

@@ -50,7 +50,8 @@ class StoreMemory:
             async with asyncio.timeout(ANSWER_SECONDS):
                 text: str = await self._wire.call("INFO", "memory")
         except (ReplyError, TimeoutError):
-            return False  # not everybody may ask, or it is slow: then the store's own limit is the only one
+            # not everybody may ask, or it is slow: then the store's own limit is the only one
+            return False
         info = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         most = int(info.get("maxmemory", 0))
         return most > 0 and int(info.get("used_memory", 0)) > most_share * most

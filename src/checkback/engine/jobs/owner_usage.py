@@ -18,7 +18,9 @@ FREE_OWNER_BYTES = Script.named("free_owner_bytes")
 RECOUNT_OWNER_BYTES = Script.named("recount_owner_bytes")
 
 JOB_BYTES = 1200
-"""What a job takes in addition to what its caller and its process wrote: other fields, index entries."""
+"""What a job takes in addition to what its caller and its process wrote: other fields, index
+entries.
+"""
 FREED_SHARE = 0.1
 """How much of a share is freed at once, so that not each submit has to look for more."""
 SCAN_LIMIT = 500
@@ -29,7 +31,7 @@ NEARLY_FULL = 0.9
 
 
 class OwnerUsage:
-    """The owners' parts of one store. ``share_bytes`` is what one owner may take; 0 means no limit."""
+    """The owners' parts of one store. ``share_bytes`` is the limit of one owner; 0 means none."""
 
     def __init__(
         self, wire: RedisConnection, keys: Keys, queues: Sequence[str], *, share_bytes: int

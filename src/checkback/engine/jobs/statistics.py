@@ -10,6 +10,7 @@ from typing import Any
 
 from checkback.engine.jobs.store import JobStore
 from checkback.engine.redis.connection import Script
+from checkback.engine.redis.keys import Keys
 from checkback.engine.worker.heartbeat import alive
 from checkback.engine.worker.upkeep.totals import Totals
 
@@ -50,17 +51,19 @@ class Statistics:
         return max(taken, default=None)
 
 
+def _oldest_waiting(keys: Keys, queue: str) -> list[Any]:
+    """The call of the script that looks for the job of a queue that has waited longest."""
+    places = [keys.queue(queue, place) for place in ("prioritized", "wait")]
+    return ["EVALSHA", OLDEST_WAITING.sha, 2, *places, keys.queue(queue, ""), SCAN_LIMIT]
+
+
 async def read_figures(queues: JobStore) -> Statistics:
     """Everything in two round trips. Raises EngineUnavailable."""
     keys = queues.keys
     counting = asyncio.ensure_future(queues.counts())
     try:
         names = queues.names
-        commands: list[list[Any]] = [
-            ["EVALSHA", OLDEST_WAITING.sha, 2, keys.queue(name, "prioritized"), keys.queue(name, "wait"),
-             keys.queue(name, ""), SCAN_LIMIT]
-            for name in names
-        ]  # fmt: skip
+        commands: list[list[Any]] = [_oldest_waiting(keys, name) for name in names]
         commands += [["TIME"], ["HVALS", keys.workers()], ["HGETALL", keys.totals()]]
         *oldest, now, beats, totals = await queues.wire.transaction(commands, [OLDEST_WAITING])
         counts = await counting

@@ -152,9 +152,15 @@ class Channel:
         )
 
     def end_failed(
-        self, code: str, message: str, *, retryable: bool, hint: str | None = None, detail: str = "",
+        self,
+        code: str,
+        message: str,
+        *,
+        retryable: bool,
+        hint: str | None = None,
+        detail: str = "",
         artifacts: Sequence[Artifact] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Say that the attempt failed. ``detail`` is for the server's log only."""
         self._end(
             {

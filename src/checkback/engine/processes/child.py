@@ -302,9 +302,13 @@ class _Attempt:
         detail = "".join(traceback.format_exception(error))
         if isinstance(error, JobFailed):
             self._conversation.end_failed(
-                error.code, error.message, retryable=error.retryable, hint=error.hint, detail=detail,
+                error.code,
+                error.message,
+                retryable=error.retryable,
+                hint=error.hint,
+                detail=detail,
                 artifacts=self._artifacts.written,
-            )  # fmt: skip
+            )
         elif isinstance(error, CheckbackError):
             self._conversation.end_failed(
                 error.code, error.message, retryable=False, hint=error.hint, detail=detail

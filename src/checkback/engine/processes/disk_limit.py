@@ -131,7 +131,8 @@ def over_quota(owner_bytes: int) -> Failure:
     return Failure(
         FailureCode.QUOTA_EXCEEDED,
         f"Your job results would use up more than their disk quota ({_megabytes(owner_bytes)}).",
-        hint="Delete results that you do not need, or wait until some have expired; then retry the job.",
+        hint="Delete results that you do not need, or wait until some have expired; then retry "
+        "the job.",
     )
 
 

@@ -4,8 +4,8 @@ files.
 A fresh child has ``<temporary>/<job>-<attempt>``. A warm child has ``<temporary>/child-<token>``
 for its whole life, with its attempts' folders below: a wall that it entered once holds for all its
 jobs. In an attempt's folder ``.in`` holds the files of this server that the job works on, copied
-before it starts, and ``.out`` what it hands over. A lock on each shows whether a folder is in use or its
-worker was killed; the sweeper removes those.
+before it starts, and ``.out`` what it hands over. A lock on each shows whether a folder is in use
+or its worker was killed; the sweeper removes those.
 """
 
 from __future__ import annotations

@@ -444,7 +444,8 @@ def _unheard() -> Failure:
     return Failure(
         FailureCode.INVALID_MESSAGE,
         "The job's process sent its worker something that no job sends.",
-        hint="Submit the job again with another document if it comes from somebody else's; the server's log "
+        hint="Submit the job again with another document if it comes from somebody else's; the "
+        "server's log "
         "says what was wrong.",
     )
 

@@ -28,7 +28,8 @@ class Repaired:
 def repair(folder: Path) -> Repaired | None:
     """Cut the append-only file in a store's folder off where it is damaged; None where it is whole.
 
-    Nobody may use the store during the repair. Raises EngineUnavailable for what cannot be repaired.
+    Nobody may use the store during the repair. Raises EngineUnavailable for what cannot be
+    repaired.
     """
     files = folder / "appendonlydir"
     newest = _newest(files)

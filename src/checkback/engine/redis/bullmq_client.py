@@ -67,25 +67,30 @@ async def check_server(wire: RedisConnection) -> dict[str, str]:
         text: str = await wire.call("INFO")
     except ReplyError as error:
         raise UnfitStore(
-            f"The server that CHECKBACK_REDIS_URL names refuses INFO ({str(error).split(' ', 1)[0]}).",
-            hint="Give that user the right to run INFO, or name another one in CHECKBACK_REDIS_URL.",
+            "The server that CHECKBACK_REDIS_URL names refuses INFO "
+            f"({str(error).split(' ', 1)[0]}).",
+            hint="Give that user the right to run INFO, or name another one in "
+            "CHECKBACK_REDIS_URL.",
         ) from None
     info = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     version = info.get("valkey_version") or info.get("redis_version", "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < MINIMUM_VERSION:
         raise UnfitStore(
-            f"The server that CHECKBACK_REDIS_URL names is version {version}; 6.2 is the oldest that works.",
+            f"The server that CHECKBACK_REDIS_URL names is version {version}; 6.2 is the oldest "
+            "that works.",
             hint="Use Redis 7 or Valkey 8 or newer.",
         )
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise UnfitStore(
-            f"The server that CHECKBACK_REDIS_URL names drops keys when its memory is full ({policy}).",
+            "The server that CHECKBACK_REDIS_URL names drops keys when its memory is full "
+            f"({policy}).",
             hint="Set `maxmemory-policy noeviction` there, or jobs could vanish.",
         )
     if info.get("aof_enabled") == "0":
         logger.warning(
-            "The server that CHECKBACK_REDIS_URL names keeps no append-only file: a crash of it loses jobs. "
+            "The server that CHECKBACK_REDIS_URL names keeps no append-only file: a crash of it "
+            "loses jobs. "
             "Set `appendonly yes` there."
         )
     return info

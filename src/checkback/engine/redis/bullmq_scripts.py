@@ -42,7 +42,9 @@ def add_script(delayed: bool) -> Script:
 def add(
     keys: Keys, queue: str, job_id: str, name: str, data: JSON, opts: dict[str, Any], created: int
 ) -> Command:
-    """EVALSHA that adds a job, delayed or with a priority, as ``opts`` says. Adding twice is not an error."""
+    """EVALSHA that adds a job, delayed or with a priority, as ``opts`` says. Adding twice is not an
+    error.
+    """
     arguments = [keys.queue(queue, ""), job_id, name, created, None, None, None, None, None]
     packed = msgpack.packb(arguments, use_bin_type=True)
     body = json.dumps(data, separators=(",", ":"), allow_nan=False)

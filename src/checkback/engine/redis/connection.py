@@ -237,7 +237,8 @@ class RedisConnection:
     def _advice(self) -> str | None:
         if self._address.unix_path is not None:
             return None
-        return "Look whether the server that CHECKBACK_REDIS_URL names runs and can be reached from here."
+        return "Look whether the server that CHECKBACK_REDIS_URL names runs and can be reached "
+        "from here."
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         where = self._address

@@ -104,7 +104,8 @@ class EmbeddedValkey:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(lock,),
-                start_new_session=True,  # a Ctrl-C at the terminal is for serve, which then stops it cleanly
+                # a Ctrl-C at the terminal is for serve, which then stops it cleanly
+                start_new_session=True,
                 preexec_fn=lambda: tree.die_with_parent(parent, signal.SIGTERM),
             )
         finally:

@@ -21,9 +21,9 @@ STANDING_PER_QUEUE = (
 """What is kept for a queue itself, whether it holds jobs or not: BullMQ's, and the turns."""
 
 STANDING_OF_OURS = ("server", "workers", "callbacks", "runs", "totals", "sizes")
-"""Ours: what the running server published, the workers alive, the jobs whose end is to be reported, how
-long the last runs of each kind took, how many attempts ended how, how many bytes each owner's jobs
-take.
+"""Ours: what the running server published, the workers alive, the jobs whose end is to be reported,
+how long the last runs of each kind took, how many attempts ended how, how many bytes each owner's
+jobs take.
 """
 
 

@@ -2,8 +2,8 @@
 Valkey.
 
 Without a password a connection can do nothing but PING. The user ``checkback``, which all of our
-processes use, has no command that stops or copies the server, changes its settings or reaches another
-one; ``admin`` has all.
+processes use, has no command that stops or copies the server, changes its settings or reaches
+another one; ``admin`` has all.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ PASSING_REFUSALS: Final = (
     "CLUSTERDOWN",
     "TRYAGAIN",
 )
-"""Refusals of a store that will take the end of a job later: full, stuck, or changing its master."""
+"""Refusals of a store that will take the end of a job later: full, stuck, or changing its master.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class QueueLoop:
             self.worker.slots.ring()
 
     async def run(self) -> None:
-        """Keep BullMQ's loop running: it can end silently, and its ``close`` knows no time limit."""
+        """Keep BullMQ's loop running: it can end silently."""
         while not self._closing.asked.is_set():
             worker = self.worker = self._make_worker()
             running = asyncio.create_task(worker.run())

@@ -1,4 +1,4 @@
-"""The attempts that run in a worker: started here, and ended when their lock or their job is lost."""
+"""The attempts that run in a worker: started here, ended when their lock or job is lost."""
 
 from __future__ import annotations
 

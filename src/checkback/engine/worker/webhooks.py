@@ -1,9 +1,9 @@
 """Reports a job's end by POST to the address that asked for it: at least once, and not for ever.
 
-What is to be reported is in the store: a field of the job with the address, and a sorted set of
-the jobs that are still to be reported, by when to look next. Every worker looks, at each end it hears of
-and every few seconds; a short claim keeps two from reporting at once. A worker that dies between the
-end and the telling loses nothing. Each owner's callbacks are sent apart, two at a time at most,
+What is to be reported is in the store: a field of the job with the address, and a sorted set of the
+jobs that are still to be reported, by when to look next. Every worker looks, at each end it hears
+of and every few seconds; a short claim keeps two from reporting at once. A worker that dies between
+the end and the telling loses nothing. Each owner's callbacks are sent apart, two at a time at most,
 each within a total time: a receiver that is slow delays nobody else's.
 """
 

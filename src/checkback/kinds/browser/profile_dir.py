@@ -55,9 +55,8 @@ class BrowserFolder:
             os.chown(home, *confine.nobody())
         command = [sys.executable, "-IS", confine.__file__, str(self._pid_file), str(program.path)]
         launcher = self.path / "launch"
-        launcher.write_text(
-            f'#!/bin/sh\nexec {shlex.join(command)} "$@" {shlex.quote(f"--user-data-dir={home}/profile")}\n'
-        )
+        profile = shlex.quote(f"--user-data-dir={home}/profile")
+        launcher.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@" {profile}\n')
         launcher.chmod(0o700)
         return str(launcher)
 

@@ -75,7 +75,8 @@ _FLAGS = (
 # What Chromium prints when the kernel or a container gives it no namespaces, or when it runs as
 # root.
 _NO_SANDBOX = re.compile(
-    r"No usable sandbox|without --no-sandbox is not|Failed to move to new namespace|zygote_host_impl"
+    r"No usable sandbox|without --no-sandbox is not|Failed to move to new "
+    r"namespace|zygote_host_impl"
 )
 
 #: Makes Chromium share pictures between its processes through files in its temporary folder. A disk

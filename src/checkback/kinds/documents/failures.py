@@ -55,7 +55,8 @@ def invalid_pages(pages: str, page_count: int) -> JobFailed:
     """The argument ``pages`` is not a list of pages, or names a page that does not exist."""
     return _final(
         DocumentCode.INVALID_PAGES,
-        f"`pages` {quoted(pages)} does not fit the document, which has {_counted(page_count, 'page')}.",
+        f"`pages` {quoted(pages)} does not fit the document, which has "
+        f"{_counted(page_count, 'page')}.",
         "Write pages as in 0,2-4,!0: numbers, ranges, and ! to count from the end.",
     )
 
@@ -115,7 +116,8 @@ def pattern_too_slow(page_index: int, seconds: float) -> JobFailed:
     return _final(
         DocumentCode.PATTERN_TOO_SLOW,
         f"`search` took longer than {seconds:g} s on the page with index {page_index}.",
-        "Use a regular expression without nested repetition such as (a+)+, or search for plain text.",
+        "Use a regular expression without nested repetition such as (a+)+, or search for plain "
+        "text.",
     )
 
 
@@ -174,7 +176,8 @@ def source_blocked() -> JobFailed:
     return _final(
         DocumentCode.ADDRESS_BLOCKED,
         "This server may not connect to the address of the source.",
-        "Use a public address, upload the file, or allow the host with CHECKBACK_ALLOW_HOSTS=host:port.",
+        "Use a public address, upload the file, or allow the host with "
+        "CHECKBACK_ALLOW_HOSTS=host:port.",
     )
 
 

@@ -30,7 +30,8 @@ def user_agent(session: BrowserSession, *, phone: bool = False) -> str:
     system, mobile = ("Linux; Android 10; K", "Mobile ") if phone else ("X11; Linux x86_64", "")
     return (
         f"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) "
-        f"Chrome/{version}.0.0.0 {mobile}Safari/537.36 checkback/{importlib.metadata.version('checkback')}"
+        f"Chrome/{version}.0.0.0 {mobile}Safari/537.36 "
+        f"checkback/{importlib.metadata.version('checkback')}"
     )
 
 

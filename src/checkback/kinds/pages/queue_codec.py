@@ -1,4 +1,5 @@
-"""How ReftrixMCP's programs know the jobs of ``page.analyze`` in their BullMQ queue (docs/reftrix.md).
+"""How ReftrixMCP's programs know the jobs of ``page.analyze`` in their BullMQ queue
+(docs/reftrix.md).
 
 This module is read by programs that import no kinds: it must stay light.
 """

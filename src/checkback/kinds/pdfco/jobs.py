@@ -41,7 +41,8 @@ class RunArgs(BaseModel):
     files: list[Source] = Field(
         default_factory=list[Source],
         max_length=MAX_SOURCES,
-        description="Files to upload to PDF.co first. Refer to the first one as file:0 in `params`.",
+        description="Files to upload to PDF.co first. Refer to the first one as file:0 in "
+        "`params`.",
         json_schema_extra={**SOURCE},
     )
     secret_params: SecretStr | None = Field(

@@ -152,7 +152,8 @@ def refused(number: int | None) -> JobFailed:
 def unknown_submission() -> JobFailed:
     return final(
         "provider_unknown",
-        "It is unknown whether PDF.co accepted the job. It was not sent again: that could cost twice.",
+        "It is unknown whether PDF.co accepted the job. It was not sent again: that could cost "
+        "twice.",
         "Look for the job in PDF.co's log. Then use pdfco.track with its id, or submit a new job.",
     )
 

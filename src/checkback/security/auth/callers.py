@@ -65,7 +65,8 @@ _CALLER = "checkback.caller"
 
 
 def attach(scope: Any, caller: Caller | CheckbackError) -> None:
-    """Put the answer to "who is asking" into an ASGI scope: a caller, or the error that says why not.
+    """Put the answer to "who is asking" into an ASGI scope: a caller, or the error that says why
+    not.
 
     A refusal is kept rather than raised, so that each API can report it in its own format.
     """

@@ -59,5 +59,6 @@ def _sign(folder_token: str, expires_at: int, nonce: str) -> str:
 def _used_up() -> Unauthorized:
     return Unauthorized(
         "This link was used, or it has ended.",
-        hint="`checkback token link` prints another one; with a token you can sign in on the page itself.",
+        hint="`checkback token link` prints another one; with a token you can sign in on the page "
+        "itself.",
     )

@@ -110,8 +110,8 @@ async def relay_request(
 ) -> None:
     """Pass on a request's body and the answer to it; the head has been sent.
 
-    Ends early when the client disconnects. Raises BadMessage for an answer that cannot be passed on,
-    and only while nothing but interim answers has been.
+    Ends early when the client disconnects. Raises BadMessage for an answer that cannot be passed
+    on, and only while nothing but interim answers has been.
     """
     limit = _bytes_to_send(request, length)
     upload = asyncio.create_task(_upload(client, server, limit, meter))

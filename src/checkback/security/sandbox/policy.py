@@ -45,19 +45,20 @@ containers.
 #: secrets.
 _PROGRAMS = (
     "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/libexec",
-    "/usr/share", "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64", "/usr/local/share", "/bin",
-    "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store",
+    "/usr/share", "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64", "/usr/local/share",
+    "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store",
 )  # fmt: skip
 _FILES = (
-    "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/ld.so.preload", "/etc/alternatives",
-    "/etc/fonts", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/ssl/cert.pem", "/etc/pki/tls/certs",
-    "/etc/pki/tls/cert.pem", "/etc/pki/tls/openssl.cnf", "/etc/pki/ca-trust", "/etc/ca-certificates",
-    "/etc/crypto-policies", "/var/lib/ca-certificates", "/etc/localtime", "/etc/timezone",
-    "/etc/locale.alias", "/etc/locale.conf", "/etc/default/locale", "/etc/passwd", "/etc/group",
-    "/etc/nsswitch.conf", "/etc/hosts", "/etc/host.conf", "/etc/resolv.conf", "/etc/gai.conf",
-    "/etc/mime.types", "/etc/magic", "/etc/papersize", "/etc/os-release", "/etc/debian_version",
-    "/etc/libreoffice", "/etc/chromium", "/etc/chromium.d", "/var/spool/libreoffice",
-    "/var/lib/libreoffice", "/var/cache/fontconfig", "/sys/devices/system/cpu",
+    "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/ld.so.preload",
+    "/etc/alternatives", "/etc/fonts", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
+    "/etc/ssl/cert.pem", "/etc/pki/tls/certs", "/etc/pki/tls/cert.pem", "/etc/pki/tls/openssl.cnf",
+    "/etc/pki/ca-trust", "/etc/ca-certificates", "/etc/crypto-policies", "/var/lib/ca-certificates",
+    "/etc/localtime", "/etc/timezone", "/etc/locale.alias", "/etc/locale.conf",
+    "/etc/default/locale", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts",
+    "/etc/host.conf", "/etc/resolv.conf", "/etc/gai.conf", "/etc/mime.types", "/etc/magic",
+    "/etc/papersize", "/etc/os-release", "/etc/debian_version", "/etc/libreoffice", "/etc/chromium",
+    "/etc/chromium.d", "/var/spool/libreoffice", "/var/lib/libreoffice", "/var/cache/fontconfig",
+    "/sys/devices/system/cpu",
 )  # fmt: skip
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 

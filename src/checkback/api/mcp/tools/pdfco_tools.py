@@ -298,13 +298,16 @@ def covered_kinds() -> set[str]:
 
 _JOB_TEXT = "Returns the result, or a jobId for wait_job_completion."
 _CHECK_TEXT = (
-    "Check once on a document job: returns working, success, failed, aborted, or unknown for an id that is "
+    "Check once on a document job: returns working, success, failed, aborted, or unknown for an "
+    "id that is "
     "not one of your jobs. On success content.url links to the result. To wait for the end use "
     "wait_job_completion. For jobs that no document tool started use job.status."
 )
 _WAIT_TEXT = (
-    "Wait on the server until a document job ends, up to 50 seconds a call, and return its status and result "
-    "link. While the status is working, call it again. For jobs that no document tool started use job.wait."
+    "Wait on the server until a document job ends, up to 50 seconds a call, and return its status "
+    "and result "
+    "link. While the status is working, call it again. For jobs that no document tool started use "
+    "job.wait."
 )
 _UPLOAD_TEXT = (
     "Read a local file, store a copy in checkback for a day, and return a link that the "

@@ -200,9 +200,12 @@ def _status_tool(tools: ReftrixTools) -> ApiTool:
         tools.guarded(tools.status),
         title="Page Get Job Status",
         description=(
-            "Check once on an analysis that page.analyze started in the background. Returns its state "
-            "(waiting, active, completed, failed, delayed), progress from 0 to 100, a summary of the result "
-            "or the reason of a failure. Jobs are kept for 24 hours after they end. For other kinds of job "
+            "Check once on an analysis that page.analyze started in the background. Returns its "
+            "state "
+            "(waiting, active, completed, failed, delayed), progress from 0 to 100, a summary of "
+            "the result "
+            "or the reason of a failure. Jobs are kept for 24 hours after they end. For other "
+            "kinds of job "
             "use job.status. To wait for the end use job.wait."
         ),
         parameters={
@@ -234,8 +237,10 @@ def _analyze_tool(tools: ReftrixTools, kind: registry.Kind, wait_seconds: float)
         tools.guarded(tools.analyze),
         title="Page Analyze",
         description=(
-            f"{kind.description} Use page.analyze_batch for several pages, webpage_to_pdf for a printout. "
-            f"With async true it returns a jobId at once, for page.getJobStatus; otherwise it waits up to "
+            f"{kind.description} Use page.analyze_batch for several pages, webpage_to_pdf for a "
+            "printout. "
+            "With async true it returns a jobId at once, for page.getJobStatus; otherwise it "
+            "waits up to "
             f"{wait_seconds:g} seconds for the report and then returns the jobId."
         ),
         parameters=listed_schema(PageAnalyzeArgs),

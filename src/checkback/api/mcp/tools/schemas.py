@@ -51,8 +51,8 @@ _KEPT = frozenset(
 )  # fmt: skip
 _FORMATS = frozenset(
     {
-        "date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uri-reference",
-        "uuid",
+        "date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uri",
+        "uri-reference", "uuid",
     }
 )  # fmt: skip
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")

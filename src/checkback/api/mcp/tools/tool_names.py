@@ -36,7 +36,8 @@ def aliases(names: Iterable[str]) -> dict[str, str]:
         for alias in {name, underscore(name)}:
             if names_by_alias.setdefault(alias, name) != name:
                 raise ValueError(
-                    f"The tools {names_by_alias[alias]!r} and {name!r} would both be called {alias!r}."
+                    f"The tools {names_by_alias[alias]!r} and {name!r} would both be called "
+                    f"{alias!r}."
                 )
     return names_by_alias
 

@@ -1,1 +1,1 @@
-"""What a worker does next to its jobs: it removes what has expired, measures the disk, and counts."""
+"""What a worker does next to its jobs: it removes what has expired, measures, and counts."""

@@ -91,7 +91,8 @@ class PagesArgs(DocumentArgs):
     pages: str = Field(
         "",
         max_length=2000,
-        description="Pages, the first is 0: numbers and ranges with commas (0,2-4,7-). !0 is the last.",
+        description="Pages, the first is 0: numbers and ranges with commas (0,2-4,7-). !0 is the "
+        "last.",
     )
 
 

@@ -78,7 +78,8 @@ class PrintArgs(PaperArgs):
     header: str = Field(
         "",
         max_length=100_000,
-        description="HTML above each page. Elements with the class pageNumber, totalPages, title, date "
+        description="HTML above each page. Elements with the class pageNumber, totalPages, title, "
+        "date "
         "or url are filled in.",
     )
     footer: str = Field("", max_length=100_000, description="HTML below each page, as in `header`.")

@@ -33,7 +33,8 @@ class SplitArgs(DocumentArgs):
     pages: str = Field(
         min_length=1,
         max_length=2000,
-        description="Parts, the first page is 1: 1-2,4- makes two files, * makes one file for each page.",
+        description="Parts, the first page is 1: 1-2,4- makes two files, * makes one file for "
+        "each page.",
     )
 
 
@@ -155,7 +156,8 @@ class FieldItem(_Item):
     )
     text: Annotated[str | bool, BeforeValidator(_as_text)] = Field(
         "",
-        description="The value. For a check box true or false, for a list or radio buttons an option.",
+        description="The value. For a check box true or false, for a list or radio buttons an "
+        "option.",
     )
 
 

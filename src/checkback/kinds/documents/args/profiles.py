@@ -182,12 +182,14 @@ _RECOGNITION = {
     "auto": Recognition.AUTO,
     # Modes that also read text from fonts do not change pages that have text.
     **dict.fromkeys(
-        ("textfromimagesandfonts", "textfromimagesandvectorsandfonts", "textfromimagesandrepairedfonts",
-         "textfromimagesandvectorsandrepairedfonts"), Recognition.AUTO,
+        ("textfromimagesandfonts", "textfromimagesandvectorsandfonts",
+         "textfromimagesandrepairedfonts", "textfromimagesandvectorsandrepairedfonts"),
+        Recognition.AUTO,
     ),
     "textfromrepairedfontsonly": Recognition.OFF,
     **dict.fromkeys(
-        ("textfromimagesonly", "textfromvectorsonly", "textfromimagesandvectors"), Recognition.ALWAYS
+        ("textfromimagesonly", "textfromvectorsonly", "textfromimagesandvectors"),
+        Recognition.ALWAYS,
     ),
 }  # fmt: skip
 _TABLES = {

@@ -8,8 +8,9 @@ from urllib.parse import unquote, urlsplit
 from checkback.storage.uploads import plain_name
 
 _EXTENSIONS = frozenset(
-    (".pdf", ".txt", ".json", ".csv", ".xls", ".xlsx", ".xlsb", ".ods", ".xml", ".html", ".htm", ".jpg",
-     ".jpeg", ".png", ".webp", ".tiff", ".tif", ".doc", ".docx", ".rtf", ".odt", ".eml", ".msg", ".zip")
+    (".pdf", ".txt", ".json", ".csv", ".xls", ".xlsx", ".xlsb", ".ods", ".xml", ".html", ".htm",
+     ".jpg", ".jpeg", ".png", ".webp", ".tiff", ".tif", ".doc", ".docx", ".rtf", ".odt", ".eml",
+     ".msg", ".zip")
 )  # fmt: skip
 """Extensions of files that document jobs read or make. Only these are removed from a name."""
 

@@ -321,8 +321,8 @@ def _currency(texts: Sequence[str]) -> str | None:
 
 
 _FIELDS = (
-    "invoiceNo", "invoiceDate", "dueDate", "poNumber", "subTotal", "tax", "total", "vendor", "billTo",
-    "shipTo", "email", "currency", "lineItems",
+    "invoiceNo", "invoiceDate", "dueDate", "poNumber", "subTotal", "tax", "total", "vendor",
+    "billTo", "shipTo", "email", "currency", "lineItems",
 )  # fmt: skip
 
 

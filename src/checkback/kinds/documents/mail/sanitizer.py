@@ -91,8 +91,9 @@ _ELEMENTS = frozenset(
 _EMPTY = frozenset(("br", "col", "hr", "img", "wbr"))
 #: Elements whose content is not shown as text.
 _SILENT = frozenset(
-    ("script", "style", "head", "title", "noscript", "iframe", "object", "embed", "template", "svg", "math",
-     "select", "textarea", "audio", "video", "canvas", "noembed", "noframes", "xmp", "plaintext")
+    ("script", "style", "head", "title", "noscript", "iframe", "object", "embed", "template",
+     "svg", "math", "select", "textarea", "audio", "video", "canvas", "noembed", "noframes",
+     "xmp", "plaintext")
 )  # fmt: skip
 _ATTRIBUTES = frozenset(
     (

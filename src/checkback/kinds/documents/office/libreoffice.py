@@ -130,7 +130,8 @@ def _copy_cleaned(path: Path, target: Path, file_type: FileType, warn: Warn | No
     if removed and warn is not None:
         warn(
             LINKS_REMOVED,
-            f"{removed} links to files or addresses outside of the document were removed before opening it.",
+            f"{removed} links to files or addresses outside of the document were removed before "
+            "opening it.",
         )
 
 

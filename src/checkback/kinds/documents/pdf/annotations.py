@@ -8,7 +8,7 @@ from pikepdf import Array, Dictionary, Name
 
 
 def annotations_of(page: Any) -> Any:
-    """The array of a page's annotations, which may contain any objects; empty without annotations."""
+    """The array of a page's annotations, which may contain any objects; empty if it has none."""
     annotations = page.obj.get(Name.Annots)
     return annotations if isinstance(annotations, Array) else []
 

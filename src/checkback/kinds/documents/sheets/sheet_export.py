@@ -75,7 +75,8 @@ def to_xml(sheet: Sheet) -> str:
     name = quoteattr(_NOT_XML.sub("", sheet.name))
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<document>\n<worksheet index="{sheet.index}" name={name}>\n{rows}\n</worksheet>\n</document>\n'
+        f'<document>\n<worksheet index="{sheet.index}" '
+        f"name={name}>\n{rows}\n</worksheet>\n</document>\n"
     )
 
 

@@ -56,7 +56,8 @@ def sheet_to_pdf(
         return _by_libreoffice(path, file_type, folder, worksheet_index, autosize, warn)
     if file_type in SPREADSHEETS:
         log(
-            "LibreOffice Calc is not installed: the PDF shows values only, without formats and charts."
+            "LibreOffice Calc is not installed: the PDF shows values only, without formats and "
+            "charts."
         )
         counts = cell_counts(path)
         _check_size(sum(counts))

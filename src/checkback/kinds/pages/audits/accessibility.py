@@ -22,8 +22,9 @@ Fields = dict[str, Any]
 STANDARD_UP_TO = 3000
 REDUCED_UP_TO = 8000
 _CORE_RULES = (
-    "area-alt", "aria-required-attr", "aria-valid-attr", "button-name", "document-title", "duplicate-id-aria",
-    "frame-title", "html-has-lang", "image-alt", "input-button-name", "label", "link-name",
+    "area-alt", "aria-required-attr", "aria-valid-attr", "button-name", "document-title",
+    "duplicate-id-aria", "frame-title", "html-has-lang", "image-alt", "input-button-name", "label",
+    "link-name",
 )  # fmt: skip
 _LANDMARKS = {
     "header": "banner", "nav": "navigation", "main": "main", "footer": "contentinfo",

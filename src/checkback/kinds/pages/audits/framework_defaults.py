@@ -5,10 +5,10 @@ every system.
 from __future__ import annotations
 
 PLAIN_FAMILIES = frozenset(
-    {"serif", "sans-serif", "monospace", "system-ui", "ui-sans-serif", "ui-monospace", "arial", "helvetica",
-     "helvetica neue", "times", "times new roman", "courier new", "courier", "-apple-system",
-     "blinkmacsystemfont", "segoe ui", "roboto", "inter", "open sans", "verdana", "georgia", "menlo",
-     "sfmono-regular", "consolas"}
+    {"serif", "sans-serif", "monospace", "system-ui", "ui-sans-serif", "ui-monospace", "arial",
+     "helvetica", "helvetica neue", "times", "times new roman", "courier new", "courier",
+     "-apple-system", "blinkmacsystemfont", "segoe ui", "roboto", "inter", "open sans", "verdana",
+     "georgia", "menlo", "sfmono-regular", "consolas"}
 )  # fmt: skip
 
 #: Framework -> the colors of its buttons and links as it is delivered.

@@ -28,7 +28,8 @@ _EASING = re.compile(
 _TRIGGERS = ((":hover", "hover"), (":focus", "focus"), (":active", "click"), (":checked", "click"))
 MAX_ANIMATIONS = 50
 _ANIMATION_FIELDS = (
-    "name", "target", "state", "durationMs", "delayMs", "infinite", "easing", "properties", "timeline",
+    "name", "target", "state", "durationMs", "delayMs", "infinite", "easing", "properties",
+    "timeline",
 )  # fmt: skip
 _MAX_LISTED = 50
 _REDUCED_MOTION = "prefers-reduced-motion"

@@ -25,7 +25,8 @@ _VERSION = re.compile(r"^[\w.-]{0,12}?(\d+(?:\.\d+){0,3}(?:-[\w.]{1,12})?)$")
 
 
 _COMMON_ATTRIBUTES = frozenset(
-    {"id", "style", "href", "src", "alt", "title", "type", "name", "value", "role", "width", "height"}
+    {"id", "style", "href", "src", "alt", "title", "type", "name", "value", "role", "width",
+     "height"}
 )  # fmt: skip
 
 #: What gives a technology away, and how much it weighs.

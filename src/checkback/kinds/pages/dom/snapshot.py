@@ -9,16 +9,17 @@ from functools import cache
 from typing import Any
 
 LIGHT_STYLES = (
-    "display", "visibility", "opacity", "position", "font-size", "grid-template-columns", "flex-direction",
-    "background-color", "background-image",
+    "display", "visibility", "opacity", "position", "font-size", "grid-template-columns",
+    "flex-direction", "background-color", "background-image",
 )  # fmt: skip
 #: The styles that are read at the further window sizes.
 RESIZED_STYLES = ("display", "visibility", "opacity", "grid-template-columns", "flex-direction")
 STYLES = (
     *LIGHT_STYLES,
-    "color", "font-weight", "font-family", "line-height", "padding-top", "padding-right", "padding-bottom",
-    "padding-left", "margin-top", "margin-bottom", "row-gap", "column-gap", "border-top-left-radius",
-    "border-top-width", "box-shadow", "-webkit-background-clip", "text-shadow",
+    "color", "font-weight", "font-family", "line-height", "padding-top", "padding-right",
+    "padding-bottom", "padding-left", "margin-top", "margin-bottom", "row-gap", "column-gap",
+    "border-top-left-radius", "border-top-width", "box-shadow", "-webkit-background-clip",
+    "text-shadow",
 )  # fmt: skip
 
 ELEMENT, TEXT = 1, 3

@@ -87,7 +87,8 @@ class MotionOptions(_Options):
 
     detection_mode: Literal["css", "video", "runtime", "hybrid"] = Field(
         default="css",
-        description="Which patterns are listed. css: those that the style sheets declare, and what scripts "
+        description="Which patterns are listed. css: those that the style sheets declare, and "
+        "what scripts "
         "animate at the end of the load. runtime: those seen running while the page is watched for "
         "js_animation_options.waitTime. hybrid: both. video: as "
         "runtime, and regions in which two screenshots differ.",

@@ -64,7 +64,8 @@ class PageCropArgs(BaseModel):
     sections: list[Annotated[str, Field(max_length=20)]] = Field(
         default=[],
         max_length=MAX_CROPS,
-        description="Section ids from the report, such as s2. Default: all sections, unless box is set.",
+        description="Section ids from the report, such as s2. Default: all sections, unless box "
+        "is set.",
     )
     box: Annotated[Box, AfterValidator(_sane)] | None = Field(
         default=None, description="x, y, width, height of any other area, in page pixels."

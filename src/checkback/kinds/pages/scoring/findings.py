@@ -27,10 +27,11 @@ _LIMITS = (
 _NO_ZOOM = re.compile(r"user-scalable\s*=\s*(no|0)|maximum-scale\s*=\s*1(\.0)?\b")
 #: Properties that need a new layout on each frame.
 _LAYOUT_PROPERTIES = frozenset(
-    {"width", "height", "min-width", "min-height", "max-width", "max-height", "top", "right", "bottom",
-     "left", "inset", "margin", "margin-top", "margin-right", "margin-bottom", "margin-left", "padding",
-     "padding-top", "padding-right", "padding-bottom", "padding-left", "font-size", "line-height",
-     "border-width", "flex-basis", "grid-template-columns", "grid-template-rows"}
+    {"width", "height", "min-width", "min-height", "max-width", "max-height", "top", "right",
+     "bottom", "left", "inset", "margin", "margin-top", "margin-right", "margin-bottom",
+     "margin-left", "padding", "padding-top", "padding-right", "padding-bottom", "padding-left",
+     "font-size", "line-height", "border-width", "flex-basis", "grid-template-columns",
+     "grid-template-rows"}
 )  # fmt: skip
 _STOCK_ORDER = ("navigation", "hero", "feature", "testimonial", "pricing", "faq", "cta", "footer")
 

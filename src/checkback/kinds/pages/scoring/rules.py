@@ -96,10 +96,12 @@ _RULES = (
          "Show the main content sooner",
          "Load the largest element early and in the right size, and let nothing block it."),
     Rule("layout-shift", _P, _CRAFT, 8, 8, 16,
-         "People misread and misclick what moves; a shift over 0.1 counts as one case, over 0.25 as two.",
+         "People misread and misclick what moves; a shift over 0.1 counts as one case, over 0.25 "
+         "as two.",
          "Keep the layout stable", "Reserve space for images, frames and late content."),
     Rule("blocked-thread", _P, _CRAFT, 6, 6, 12,
-         "The page does not react during this time; over 200 ms counts as one case, over 600 ms as two.",
+         "The page does not react during this time; over 200 ms counts as one case, over 600 ms "
+         "as two.",
          "Shorten scripts", "Split long tasks, and defer what is not needed at first."),
     Rule("heavy-page", _P, _CRAFT, 5, 5, 10,
          "Bytes cost time and money; over 3 MB counts as one case, over 6 MB as two.",
@@ -241,7 +243,8 @@ _RULES = (
          "The page has four or more sections, of at most two types.",
          "Vary the sections", "Place something different between parts that look alike."),
     Rule("stock-order", None, _ORIGINAL, 4, 0, 4,
-         "The sections have the order of a template: hero, features, testimonials, call to action, footer.",
+         "The sections have the order of a template: hero, features, testimonials, call to "
+         "action, footer.",
          "Choose your own order", "Start with what only this site has."),
     Rule("placeholder-text", None, _ORIGINAL, 8, 2, 14,
          "The page shows text that was meant to be replaced.",

@@ -154,7 +154,8 @@ class Typeface:
             return _register_standard(east_asian)
         raise failures.unsupported(
             "A character for which the server has no font",
-            "Install fonts on the server, as root with `apt-get install fonts-dejavu-core fonts-noto-core`.",
+            "Install fonts on the server, as root with `apt-get install fonts-dejavu-core "
+            "fonts-noto-core`.",
         )
 
 

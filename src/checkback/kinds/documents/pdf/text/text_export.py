@@ -108,7 +108,8 @@ def _xml_row(row: list[TextRun]) -> str:
 def to_html(pages: Iterable[TextPage], title: str) -> str:
     """Each page as a box with its runs at their positions. The HTML runs and loads nothing."""
     parts = [
-        f'<!DOCTYPE html>\n<html>\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>',
+        "<!DOCTYPE html>\n<html>\n<head>\n<meta "
+        f'charset="utf-8">\n<title>{html.escape(title)}</title>',
         "<style>.page{position:relative;margin:8px auto;border:1px solid #ccc;background:#fff}"
         ".page span{position:absolute;white-space:pre}</style>\n</head>\n<body>",
     ]
