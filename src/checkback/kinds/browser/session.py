@@ -229,14 +229,14 @@ class BrowserSession:
         self._contexts = 0
 
     async def close(self) -> None:
-        """End browser and Playwright; neither is waited for longer than 3 s."""
+        """End browser and Playwright. One that does not end within 3 s is killed."""
         self._cancel_spare()
         browser, self._browser = self._browser, None
         playwright, self._playwright = self._playwright, None
         if browser is not None:
             await _finish(browser.close())
         if playwright is not None:
-            await _finish(playwright.stop())
+            await self._stop(playwright)
 
     def _cancel_spare(self) -> None:
         """Open no spare context, unless that is what this is called for."""
