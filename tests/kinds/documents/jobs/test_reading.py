@@ -25,7 +25,7 @@ from checkback.core.errors import JobFailed
 from checkback.kinds.documents.args.rect_argument import Rect
 from checkback.kinds.documents.invoice.parser import amount, iso_date, parse_invoice
 from checkback.kinds.documents.pdf import info
-from checkback.kinds.documents.pdf.attachments import attached_files
+from checkback.kinds.documents.pdf.attachments import MAX_FILES, attached_files
 from checkback.kinds.documents.pdf.tables.lattice import ruled_tables
 from checkback.kinds.documents.pdf.tables.stream import unruled_tables
 from checkback.kinds.documents.pdf.tables.table_export import (
@@ -388,6 +388,26 @@ def test_attached_files_come_with_plain_names_also_from_pages() -> None:
         )  # fmt: skip
         pdf.pages[0].obj.Annots = pikepdf.Array([pdf.make_indirect(note)])
         assert sorted(attached_files(pdf)) == [("passwd", b"one"), ("pinned.txt", b"two")]
+
+
+def test_attached_files_without_a_number_of_their_own_count_too() -> None:
+    """A file specification may stand in the annotation itself instead of being an object."""
+    with pikepdf.open(io.BytesIO(pdf_of(text_at((10, 10, "x"))))) as pdf:
+        content = pdf.make_stream(b"two")
+        notes = pikepdf.Array()
+        for number in range(MAX_FILES + 1):
+            held = pikepdf.Dictionary(
+                Type=pikepdf.Name.Filespec, F=f"{number}.txt", EF=pikepdf.Dictionary(F=content)
+            )
+            note = pikepdf.Dictionary(
+                Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.FileAttachment, FS=held,
+                Rect=pikepdf.Array([10, 10, 30, 30]),
+            )  # fmt: skip
+            notes.append(note)
+        pdf.pages[0].obj.Annots = notes
+        with pytest.raises(JobFailed) as caught:
+            list(attached_files(pdf))
+    assert caught.value.code == "too_large"
 
 
 # --- Invoices -------------------------------------------------------------------------------------

@@ -176,10 +176,12 @@ def _bubblewrapped(command: Sequence[str], folder: Path) -> Generator[_Start]:
 @contextmanager
 def _landlocked(command: Sequence[str], folder: Path, hide_writable: bool) -> Generator[_Start]:
     rules = policy.narrow(policy.Reach(write=(folder,), execute=folders()))
-    with policy.rights_for_programs():
-        yield _Start(command, before=partial(_restrict, rules, hide_writable))
-    if rules is not None:
-        os.close(rules)
+    try:
+        with policy.rights_for_programs():
+            yield _Start(command, before=partial(_restrict, rules, hide_writable))
+    finally:
+        if rules is not None:
+            os.close(rules)
 
 
 def _restrict(rules: int | None, hide_writable: bool) -> None:

@@ -22,15 +22,17 @@ def attached_files(pdf: Pdf) -> Iterator[tuple[str, bytes]]:
     files or 1 GiB.
     """
     seen: set[tuple[int, int]] = set()
+    files = 0
     size = 0
     for specification in _specifications(pdf):
         object_id = specification.obj.objgen
         if object_id in seen and object_id != _DIRECT_OBJECT:
             continue
         seen.add(object_id)
+        files += 1
         content = specification.get_file().read_bytes()
         size += len(content)
-        _check_limits(len(seen), size)
+        _check_limits(files, size)
         yield plain_name(specification.filename or "", default="attachment"), content
 
 

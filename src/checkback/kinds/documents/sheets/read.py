@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +21,7 @@ from checkback.kinds.documents.files.sniff import SPREADSHEETS, FileType, sniff
 from checkback.kinds.documents.pdf.from_text import read_text
 
 MAX_CELLS = 20_000_000
+_WHOLE_NUMBER = re.compile(r"[+-]?\d{1,18}")
 
 Value = str | int | float | bool
 
@@ -78,7 +80,7 @@ def sheet_number(worksheet_index: str, count: int) -> int:
 def _whole_number(worksheet_index: str) -> int:
     """The number in the argument; 0 for a blank text."""
     text = worksheet_index.strip() or "0"
-    if not text.lstrip("-").isdecimal():
+    if not _WHOLE_NUMBER.fullmatch(text):
         raise failures.invalid_option(
             "worksheet_index", "the number of a worksheet, from 1", worksheet_index
         )
