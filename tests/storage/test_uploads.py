@@ -37,10 +37,8 @@ def test_an_upload_that_was_broken_off_leaves_nothing(store: UploadStore, tmp_pa
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
-def test_an_upload_past_the_limit_is_refused(
-    store: UploadStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", 4)
+def test_an_upload_past_the_limit_is_refused(tmp_path: Path) -> None:
+    store = UploadStore(tmp_path / "uploads", max_bytes=4)
     with pytest.raises(TooLarge), store.begin("ada", "a.txt") as writer:
         writer.write(b"hello")
 
@@ -127,12 +125,12 @@ def test_what_an_owner_keeps_is_counted_without_looking_at_all_that_is_there(
 
 
 def test_uploads_of_another_process_are_counted_after_a_while(
-    store: UploadStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
+    store = UploadStore(tmp_path / "uploads", scan_seconds=0)
     assert store.taken() == UploadUse(0, 0)
     other = UploadStore(store.root)
     with other.begin("ada", "a.txt") as writer:
         writer.write(b"hello")
         writer.finish()
-    monkeypatch.setattr("checkback.storage.uploads.SCAN_SECONDS", 0.0)
     assert store.taken("ada") == UploadUse(1, 5)

@@ -54,8 +54,19 @@ class UploadUse:
 class UploadStore:
     """The uploads of one data folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        max_bytes: int = MAX_UPLOAD_BYTES,
+        scan_seconds: float = SCAN_SECONDS,
+    ) -> None:
+        """An upload may have ``max_bytes``. What other processes bring is seen ``scan_seconds``
+        later at most.
+        """
         self.root = root
+        self._max_bytes = max_bytes
+        self._scan_seconds = scan_seconds
         #: Owner and size of the uploads that this process knows.
         self._seen: dict[str, tuple[str, int]] = {}
         self._scanned_at = float("-inf")
@@ -67,7 +78,7 @@ class UploadStore:
         seconds, not each time: small uploads that follow each other fast would cost more with each
         that is there.
         """
-        if time.monotonic() - self._scanned_at > SCAN_SECONDS:
+        if time.monotonic() - self._scanned_at > self._scan_seconds:
             self._scan()
         sizes = [size for whose, size in self._seen.values() if owner is None or whose == owner]
         return UploadUse(len(sizes), sum(sizes))
@@ -103,9 +114,8 @@ class UploadStore:
         ``ended`` is called when the writer is left, whichever way.
         """
         writer = UploadWriter(self.root, upload_id or new_id(), owner, plain_name(name))
-        writer.most_bytes = (
-            MAX_UPLOAD_BYTES if most_bytes is None else min(MAX_UPLOAD_BYTES, most_bytes)
-        )
+        writer.max_bytes = self._max_bytes
+        writer.owner_bytes = most_bytes
         writer.ended = ended
         writer.appeared = self._note
         return writer
@@ -184,7 +194,9 @@ class UploadWriter:
         self._size = 0
         self._hash = hashlib.md5(usedforsecurity=False)
         self._done = False
-        self.most_bytes = MAX_UPLOAD_BYTES
+        #: What one file may have, and what its owner may still keep; None for any amount.
+        self.max_bytes = MAX_UPLOAD_BYTES
+        self.owner_bytes: int | None = None
         self.ended: Callable[[], None] = lambda: None
         self.appeared: Callable[[Upload], None] = lambda _: None
 
@@ -202,9 +214,9 @@ class UploadWriter:
         keep.
         """
         self._size += len(chunk)
-        if self._size > MAX_UPLOAD_BYTES:
-            raise TooLarge(f"A file may have {MAX_UPLOAD_BYTES >> 20} MB at most.")
-        if self._size > self.most_bytes:
+        if self._size > self.max_bytes:
+            raise TooLarge(f"A file may have {self.max_bytes >> 20} MB at most.")
+        if self.owner_bytes is not None and self._size > self.owner_bytes:
             raise QuotaExceeded(
                 "Your uploads would take more than you may keep here.",
                 hint="Delete some, or wait: each is removed a day after its last use.",

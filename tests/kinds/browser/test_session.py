@@ -15,7 +15,12 @@ from playwright.async_api import Error as PlaywrightError
 
 from checkback.core.errors import JobFailed
 from checkback.kinds.browser import session as browser
-from checkback.kinds.browser.session import BrowserSession, browser_session, find_browser
+from checkback.kinds.browser.session import (
+    BrowserSession,
+    SharedMemory,
+    browser_session,
+    find_browser,
+)
 from checkback.kinds.context import Egress, Environment
 from checkback.security.egress.client import EgressProxy
 
@@ -200,14 +205,12 @@ def command(folder: Path) -> bytes:
     ids=["has room", "is small", "is root's"],
 )
 async def test_pictures_are_shared_in_memory_where_it_has_room(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: int, least: int, *, in_memory: bool
+    tmp_path: Path, mode: int, least: int, *, in_memory: bool
 ) -> None:
     if in_memory and Path("/dev/shm").stat().st_mode & 0o007 != 0o007:
         pytest.skip("Only root may write to /dev/shm here.")
-    monkeypatch.setattr(browser, "_LEAST_SHARED_BYTES", least)
-    monkeypatch.setattr(browser, "_SHARED_MEMORY", tmp_path)
     tmp_path.chmod(mode)
-    async with browser_session(Environment()) as session:
+    async with browser_session(Environment(), SharedMemory(tmp_path, least)) as session:
         started = [command(folder) for folder in browser_of(session).values()]
     used = {
         b"--disable-dev-shm-usage" not in line for line in started if b"--remote-debugging" in line

@@ -183,9 +183,11 @@ Analyze = Callable[..., Awaitable[Ran]]
 @pytest.fixture
 async def analyze(site: Site, tmp_path: Path) -> AsyncIterator[Analyze]:
     """Runs page.analyze as a child would: real browser, real proxy, the kind's own function."""
+    from checkback.kinds.browser.page_load import Budgets
     from checkback.kinds.browser.session import browser_session
     from checkback.kinds.pages.jobs.analyze import analyze as function
     from checkback.kinds.pages.jobs.args import PageAnalyzeArgs
+    from checkback.kinds.pages.pipeline import analyze_page
 
     proxy = await EgressProxy.start(
         allow_hosts=(f"127.0.0.1:{site.port}", f"localhost:{site.port}")
@@ -198,6 +200,7 @@ async def analyze(site: Site, tmp_path: Path) -> AsyncIterator[Analyze]:
                 path: str = "/",
                 *,
                 before: Callable[[JobContext], None] = lambda _: None,
+                budgets: Budgets | None = None,
                 **args: Any,
             ) -> Ran:
                 recorder = Recorder()
@@ -216,7 +219,11 @@ async def analyze(site: Site, tmp_path: Path) -> AsyncIterator[Analyze]:
                 before(context)
                 model = PageAnalyzeArgs.model_validate({"url": site.url(path), **args})
                 try:
-                    return Ran(await function(model, context), recorder)
+                    if budgets is not None:
+                        result = await analyze_page(model, context, session, budgets)
+                    else:
+                        result = await function(model, context)
+                    return Ran(result, recorder)
                 finally:
                     await proxy.revoke(grant)
 

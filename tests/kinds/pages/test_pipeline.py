@@ -5,7 +5,6 @@ bad.
 import asyncio
 import json
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ import pytest
 from checkback.core.errors import JobFailed
 from checkback.kinds.browser.page_load import Budgets
 from checkback.kinds.context import JobContext
-from checkback.kinds.pages import pipeline
 from checkback.kinds.pages.capture.collector import Collector
 from checkback.kinds.pages.report.builder import ReportBuilder
 
@@ -197,14 +195,13 @@ async def test_a_script_without_an_end_costs_the_scripts_not_the_result(
 
 
 async def test_a_page_that_hangs_while_its_picture_is_drawn_is_drawn_without_its_scripts(
-    site: Any, analyze: Any, monkeypatch: pytest.MonkeyPatch
+    site: Any, analyze: Any
 ) -> None:
-    monkeypatch.setattr(pipeline, "Budgets", partial(Budgets, picture=2.0))
     # The page first sees another window size when the whole page is drawn.
     site.put(
         "/resized", HELLO + "<script>addEventListener('resize', () => { while (1) {} })</script>"
     )
-    ran = await analyze("/resized")
+    ran = await analyze("/resized", budgets=Budgets(picture=2.0))
     assert ran.warnings == {"SCRIPTS_STOPPED"}
     assert "screenshot.jpg" in ran.recorder.files
     assert ran.result["completedPhases"] == PHASES

@@ -19,7 +19,6 @@ from checkback.core.errors import JobFailed
 from checkback.core.job import Artifact
 from checkback.core.states import State
 from checkback.kinds.context import Egress, Environment, JobContext
-from checkback.kinds.pdfco import client as remote_module
 from checkback.kinds.pdfco.client import Remote
 from checkback.kinds.pdfco.poll import PollPolicy, fetch, follow
 from checkback.kinds.pdfco.submit import submit
@@ -85,8 +84,14 @@ async def job(pdfco: PlayedPdfco, tmp_path: Path) -> AsyncIterator[Job]:
     await proxy.close()
 
 
+def impatient(remote: Remote) -> Remote:
+    """It does not wait long for an answer: the API that is played here is near."""
+    remote.answer_seconds = 0.3
+    return remote
+
+
 def tracked(ctx: JobContext, key: str = KEY, policy: PollPolicy = QUICK) -> dict[str, Any]:
-    remote = Remote.of(ctx, SecretStr(key))
+    remote = impatient(Remote.of(ctx, SecretStr(key)))
     return fetch(remote, ctx, follow(remote, ctx, JOB, None, policy), "")
 
 
@@ -148,10 +153,7 @@ async def test_every_other_end_is_a_failure_in_our_words(
     assert await asyncio.to_thread(code_of, lambda: tracked(ctx)) == code
 
 
-async def test_trouble_on_the_way_is_not_the_jobs_failure(
-    pdfco: PlayedPdfco, job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remote_module, "ANSWER_SECONDS", 0.3)
+async def test_trouble_on_the_way_is_not_the_jobs_failure(pdfco: PlayedPdfco, job: Job) -> None:
     pdfco.files["/r.txt"] = b"x"
     pdfco.checks = [
         (500, {}), (429, {}, {"Retry-After": "0"}), RESET, HANG, (200, []), {"error": True, "status": 429},
@@ -191,12 +193,11 @@ async def test_a_job_is_submitted_once_with_its_secrets_and_then_only_followed(
 
 @pytest.mark.parametrize("trouble", [RESET, HANG, (500, {})])
 async def test_a_submission_of_unknown_outcome_is_never_repeated(
-    pdfco: PlayedPdfco, job: Job, trouble: Any, monkeypatch: pytest.MonkeyPatch
+    pdfco: PlayedPdfco, job: Job, trouble: Any
 ) -> None:
-    monkeypatch.setattr(remote_module, "ANSWER_SECONDS", 0.3)
     pdfco.submits = [trouble]
     ctx, notes = job()
-    remote = Remote.of(ctx, SecretStr(KEY))
+    remote = impatient(Remote.of(ctx, SecretStr(KEY)))
     assert (
         await asyncio.to_thread(code_of, lambda: submit(remote, ctx, "pdf/info", {}))
         == "provider_unknown"

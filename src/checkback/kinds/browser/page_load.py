@@ -47,7 +47,9 @@ WaitUntil = Literal["load", "domcontentloaded", "networkidle"]
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """Seconds that each step may take; the phase and the job have separate limits."""
+    """Seconds that each step may take, and how much of a large page is measured. The phase and the
+    job have separate limits.
+    """
 
     navigation: float = 20.0
     #: For the files of a page whose own document is complete.
@@ -59,6 +61,11 @@ class Budgets:
     snapshot: float = 15.0
     picture: float = 10.0
     axe: float = 8.0
+    #: Above this many elements the snapshot takes the light list of styles; it would be tens of
+    #: megabytes.
+    elements_with_all_styles: int = 30_000
+    #: Above this many elements other window sizes are measured without a snapshot of their own.
+    elements_resized: int = 20_000
 
 
 class Console:

@@ -13,6 +13,7 @@ import re
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,19 +84,45 @@ _NO_SANDBOX = re.compile(
 #: spends a twentieth of an analysis on making and forgetting them; but in containers /dev/shm often
 #: has 64 MB only, and a browser that fills it dies.
 _SHARE_ON_DISK = "--disable-dev-shm-usage"
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Chromium makes the files, each for itself alone
-_LEAST_SHARED_BYTES = 2 << 30
 
 # Playwright's defaults for tests of one's own pages; against a stranger's page the protection is
 # wanted.
 _UNWANTED_DEFAULTS = ("--disable-ipc-flooding-protection", "--disable-popup-blocking")
 
 
+@dataclass(frozen=True, slots=True)
+class SharedMemory:
+    """Where the browser's processes may share images, if there is room for them and for others'."""
+
+    folder: Path = Path("/dev/shm")  # noqa: S108 - Chromium makes the files, each for itself alone
+    least_bytes: int = 2 << 30
+
+    def is_usable(self) -> bool:
+        """Whether there is room, and every user may write there: if the server is root, the browser
+        is not.
+        """
+        try:
+            status, mode = os.statvfs(self.folder), self.folder.stat().st_mode
+        except OSError:
+            return False
+        free = status.f_bavail * status.f_frsize
+        return free >= self.least_bytes and mode & 0o007 == 0o007
+
+
+_SHARED_MEMORY = SharedMemory()
+
+
 class BrowserSession:
     """A warm browser that serves one job after the other. Made by ``browser_session``."""
 
-    def __init__(self, program: BrowserProgram, folder: BrowserFolder) -> None:
+    def __init__(
+        self,
+        program: BrowserProgram,
+        folder: BrowserFolder,
+        shared_memory: SharedMemory = _SHARED_MEMORY,
+    ) -> None:
         self.program = program
+        self._shared_memory = shared_memory
         self.version = ""
         #: Whether Chromium's own sandbox is on. Off only where the kernel or the container gives it
         #: no namespaces.
@@ -288,7 +315,7 @@ class BrowserSession:
 
     async def _launch_as(self, playwright: Playwright, *, sandboxed: bool) -> Browser:
         unwanted: list[str] = list(_UNWANTED_DEFAULTS)
-        if _has_shared_memory():
+        if self._shared_memory.is_usable():
             unwanted.append(_SHARE_ON_DISK)
         return await playwright.chromium.launch(
             executable_path=self._folder.write_launcher(self.program),
@@ -309,19 +336,6 @@ async def _finish(work: Awaitable[Any]) -> None:
     with suppress(TimeoutError, PlaywrightError):
         async with asyncio.timeout(CLOSE_SECONDS):
             await work
-
-
-def _has_shared_memory() -> bool:
-    """Whether /dev/shm has room for the images of this browser and others.
-
-    Every user must be allowed to write there: if the server is root, the browser is not.
-    """
-    try:
-        status, mode = os.statvfs(_SHARED_MEMORY), _SHARED_MEMORY.stat().st_mode
-    except OSError:
-        return False
-    free = status.f_bavail * status.f_frsize
-    return free >= _LEAST_SHARED_BYTES and mode & 0o007 == 0o007
 
 
 class _Warden:
@@ -412,12 +426,14 @@ def _look_at(task: asyncio.Task[Any]) -> None:
 
 
 @asynccontextmanager
-async def browser_session(environment: Environment) -> AsyncGenerator[BrowserSession]:
+async def browser_session(
+    environment: Environment, shared_memory: SharedMemory = _SHARED_MEMORY
+) -> AsyncGenerator[BrowserSession]:
     """The warm browser of a child process. Raises JobFailed with BROWSER_UNAVAILABLE if none
     starts.
     """
     folder = BrowserFolder(environment.temporary_folder)
-    session = BrowserSession(find_browser(environment.browser), folder)
+    session = BrowserSession(find_browser(environment.browser), folder, shared_memory)
     try:
         await session.start()
         yield session

@@ -40,6 +40,8 @@ class Remote:
     url: str
     key: str = field(repr=False)
     egress: Egress
+    #: How long one call may take.
+    answer_seconds: float = ANSWER_SECONDS
     checks: int = 0
     credits_on_checks: int = 0
     credits_used: int = 0
@@ -77,7 +79,7 @@ class Remote:
         url = f"{self.url}/v1/{endpoint}"
         try:
             with proxy_client.request(
-                method, url, self.egress, seconds=ANSWER_SECONDS, headers=headers, body=body
+                method, url, self.egress, seconds=self.answer_seconds, headers=headers, body=body
             ) as response:
                 status, after = response.status, response.getheader("Retry-After")
                 text = response.read(MAX_ANSWER_BYTES)

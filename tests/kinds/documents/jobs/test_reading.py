@@ -234,11 +234,16 @@ def test_only_what_is_a_number_becomes_one(text: str, number: float | None) -> N
 
 
 def find(
-    content: bytes, search: str, matching: str | None = None, *, regex: bool = False
+    content: bytes,
+    search: str,
+    matching: str | None = None,
+    *,
+    regex: bool = False,
+    seconds: float = find_text.PAGE_SECONDS,
 ) -> list[find_text.Match]:
     pattern = find_text.pattern_of(search, matching, regex=regex)
     with opened(content) as (page, found):
-        return find_text.matches_of(page, found, pattern, 0)
+        return find_text.matches_of(page, found, pattern, 0, seconds=seconds)
 
 
 SENTENCE = pdf_of(
@@ -274,11 +279,10 @@ def test_a_pattern_that_cannot_be_read_is_refused() -> None:
     assert caught.value.code == "invalid_option"
 
 
-def test_an_expression_without_end_is_ended_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(find_text, "PAGE_SECONDS", 0.2)
+def test_an_expression_without_end_is_ended_and_says_so() -> None:
     endless = pdf_of(text_at((100, 200, "x" * 60), (100, 220, "x" * 60)))
     with pytest.raises(JobFailed) as caught:
-        find(endless, "(x|xx)+y", regex=True)
+        find(endless, "(x|xx)+y", regex=True, seconds=0.2)
     assert (caught.value.code, caught.value.retryable) == ("pattern_too_slow", False)
     assert "xx" not in caught.value.message
 

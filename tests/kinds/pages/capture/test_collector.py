@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, async_playwright
 
+from checkback.kinds.browser.page_load import Budgets
 from checkback.kinds.browser.session import find_browser
 from checkback.kinds.pages.audits.accessibility import axe_source, axe_tier
 
@@ -294,14 +295,11 @@ async def test_a_reload_shows_what_phones_get(site: Any, analyze: Any) -> None:
         assert part["viewports"][1]["hiddenSections"] in ([], ["s1"])
 
 
-async def test_a_very_large_page_ends_as_a_truncated_report(
-    site: Any, analyze: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("checkback.kinds.pages.capture.collector.LIGHT_ABOVE", 1500)
-    monkeypatch.setattr("checkback.kinds.pages.capture.collector.MAX_RESIZED", 1000)
+async def test_a_very_large_page_ends_as_a_truncated_report(site: Any, analyze: Any) -> None:
+    small = Budgets(elements_with_all_styles=1500, elements_resized=1000)
     rows = "".join(f"<p>Row {number} <b>of</b> many</p>" for number in range(1000))
     site.put("/rows", f"<!doctype html><html lang=en><title>x</title><h1>Rows</h1>{rows}")
-    ran = await analyze("/rows")
+    ran = await analyze("/rows", budgets=small)
     assert ran.result["completedPhases"] == ["ingest", "layout", "motion", "quality", "responsive"]
     assert {"SNAPSHOT_LIGHT", "RESIZE_LIGHT", "PICTURE_CUT"} <= ran.warnings
     assert ran.report["truncated"] is True

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import io
 import json
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from checkback.core.job import JSON, Failure
 from checkback.core.states import State
 from checkback.kinds.context import Environment, JobContext, StartedJob
 from checkback.kinds.pages.jobs import analyze_batch as batch
-from checkback.kinds.pages.jobs.analyze_batch import PageBatchArgs, analyze_batch
+from checkback.kinds.pages.jobs.analyze_batch import PageBatch, PageBatchArgs
 from checkback.kinds.pages.jobs.compare import compare_reports
 from checkback.security.auth.callers import LOCAL, Caller
 from checkback.service import Service
@@ -73,8 +75,13 @@ class Engine:
         raise AssertionError("a batch leaves no file")
 
 
-def run_batch(engine: Engine, monkeypatch: pytest.MonkeyPatch, **args: Any) -> dict[str, Any]:
-    monkeypatch.setattr(batch, "LOOK_SECONDS", 0)
+def run_batch(
+    engine: Engine,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = lambda _: None,
+    **args: Any,
+) -> dict[str, Any]:
     context = JobContext(
         job_id="x",
         kind="page.analyze_batch",
@@ -85,49 +92,48 @@ def run_batch(engine: Engine, monkeypatch: pytest.MonkeyPatch, **args: Any) -> d
         environment=Environment(),
         starter=engine,
     )
-    return analyze_batch(PageBatchArgs.model_validate({"pause_ms": 0, **args}), context)
+    model = PageBatchArgs.model_validate({"pause_ms": 0, **args})
+    return PageBatch(model, context, clock=clock, sleep=sleep).run()
 
 
-def test_no_host_is_asked_for_more_pages_at_once_than_allowed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_no_host_is_asked_for_more_pages_at_once_than_allowed() -> None:
     urls = [f"http://{host}.test/{number}" for number in range(9) for host in ("a", "b")]
     engine = Engine()
-    result = run_batch(engine, monkeypatch, urls=urls, per_host=3)
+    result = run_batch(engine, urls=urls, per_host=3)
     assert engine.most_at_once == {"a.test": 3, "b.test": 3}
     assert sorted(engine.started) == sorted(urls)
     assert (result["total"], result["completed"], result["medianScore"]) == (18, 18, 70)
     assert engine.said == sorted(engine.said)
 
 
-def test_many_hosts_do_not_fill_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_hosts_do_not_fill_the_queue() -> None:
     engine = Engine()
-    run_batch(engine, monkeypatch, urls=[f"http://h{number}.test/" for number in range(30)])
+    run_batch(engine, urls=[f"http://h{number}.test/" for number in range(30)])
     assert len(engine.most_at_once) == 30
     assert engine.most_open == batch.MAX_AT_ONCE
 
 
-def test_a_host_gets_its_pause_between_two_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_gets_its_pause_between_two_starts() -> None:
     now = [0.0]
 
     def sleep(_: float) -> None:
         now[0] += 0.5
 
-    monkeypatch.setattr(batch.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(batch.time, "sleep", sleep)
     engine = Engine(looks=1)
     run_batch(
-        engine, monkeypatch, urls=[f"http://a.test/{number}" for number in range(4)], pause_ms=2000
+        engine,
+        clock=lambda: now[0],
+        sleep=sleep,
+        urls=[f"http://a.test/{number}" for number in range(4)],
+        pause_ms=2000,
     )
     assert now[0] >= 6.0
 
 
-def test_a_page_that_fails_is_told_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_fails_is_told_and_the_others_go_on() -> None:
     engine = Engine(fail="/gone")
     urls = ["http://a.test/", "http://a.test/gone", "http://a.test/"]
-    result = run_batch(
-        engine, monkeypatch, urls=urls, options={"summary": True, "layoutTimeout": 5000}
-    )
+    result = run_batch(engine, urls=urls, options={"summary": True, "layoutTimeout": 5000})
     assert (result["total"], result["completed"], result["failed"]) == (2, 1, 1)
     assert result["pages"][1]["failure"] == {"code": "HTTP_ERROR", "message": "It answered 404."}
     assert engine.args[0] == {"summary": True, "layoutTimeout": 5000, "url": "http://a.test/"}

@@ -27,11 +27,6 @@ from checkback.kinds.pages.jobs.args import NamedViewport
 
 Fields = dict[str, Any]
 
-#: Above this many elements the snapshot takes the light list of styles; it would be tens of
-#: megabytes.
-LIGHT_ABOVE = 30_000
-#: Above this many elements other window sizes are measured without a snapshot of their own.
-MAX_RESIZED = 20_000
 #: Chromium's textures end near 16,384 px, JPEG at 65,535.
 PICTURE_HEIGHT = 16_000
 PICTURE_QUALITY = 70
@@ -202,7 +197,11 @@ class Collector:
     @property
     def is_large(self) -> bool:
         """Whether the page has so many elements that only few styles of each are read."""
-        return (self._bundle.facts or {}).get("elements", 0) > LIGHT_ABOVE
+        return self._elements > self._budgets.elements_with_all_styles
+
+    @property
+    def _elements(self) -> int:
+        return (self._bundle.facts or {}).get("elements", 0)
 
     async def snapshot(self) -> None:
         """Boxes and styles of every element. Read once, by the phase that needs it first."""
@@ -475,7 +474,7 @@ class Collector:
     async def _measure_resized(self, viewport: NamedViewport, *, reloaded: bool) -> None:
         facts = await self._resized_facts()
         snapshot = None
-        if (self._bundle.facts or {}).get("elements", 0) <= MAX_RESIZED:
+        if self._elements <= self._budgets.elements_resized:
             snapshot = await self._capture(RESIZED_STYLES, paint_order=False)
         else:
             self._bundle.warn(

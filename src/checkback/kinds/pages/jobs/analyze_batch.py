@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -80,13 +81,22 @@ def analyze_batch(args: PageBatchArgs, ctx: JobContext) -> Fields:
     to its own job. A page that fails does not end the batch; cancelling the batch cancels the
     pages.
     """
-    return _Batch(args, ctx).run()
+    return PageBatch(args, ctx).run()
 
 
-class _Batch:
+class PageBatch:
     """The pages of one batch: those that wait, that are open, and that have ended."""
 
-    def __init__(self, args: PageBatchArgs, ctx: JobContext) -> None:
+    def __init__(
+        self,
+        args: PageBatchArgs,
+        ctx: JobContext,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
         self._args = args
         self._ctx = ctx
         self._options = args.options.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -110,7 +120,7 @@ class _Batch:
     def _pause(self) -> None:
         """Wait before the next look, unless this was the last."""
         if not self._is_done():
-            time.sleep(LOOK_SECONDS)
+            self._sleep(LOOK_SECONDS)
 
     def _is_done(self) -> bool:
         return not self._waiting and not self._open
@@ -133,7 +143,7 @@ class _Batch:
         return busy < self._args.per_host and self._is_pause_over(host)
 
     def _is_pause_over(self, host: str) -> bool:
-        since_last = time.monotonic() - self._last_start.get(host, -1e9)
+        since_last = self._clock() - self._last_start.get(host, -1e9)
         return since_last >= self._args.pause_ms / 1000
 
     def _start(self, url: str) -> None:
@@ -142,7 +152,7 @@ class _Batch:
         self._ctx.log(f"page {self._urls.index(url) + 1}: job {job_id}")
         self._waiting.remove(url)
         self._open[url] = StartedJob(job_id, State.WAITING)
-        self._last_start[_host(url)] = time.monotonic()
+        self._last_start[_host(url)] = self._clock()
 
     def _update(self) -> None:
         """Read the state of the open pages' jobs, and report the progress."""

@@ -43,12 +43,18 @@ def _compiled(search: str, matching: str | None, *, regex: bool) -> expressions.
 
 
 def matches_of(
-    page: Any, content: PageText, pattern: expressions.Pattern[str], page_index: int
+    page: Any,
+    content: PageText,
+    pattern: expressions.Pattern[str],
+    page_index: int,
+    *,
+    seconds: float = PAGE_SECONDS,
 ) -> list[Match]:
     """Every match on a page, with its box in points from the top left. The box of a match over
-    several lines contains all of it. Raises the failure ``pattern_too_slow``.
+    several lines contains all of it. Raises the failure ``pattern_too_slow`` when the search takes
+    longer than ``seconds``.
     """
-    spans = _spans(content.text, pattern, page_index)
+    spans = _spans(content.text, pattern, page_index, seconds)
     visible = [_visible(content.text, *span) for span in spans]
     boxes = iter(character_boxes(page, content.frame, list(chain.from_iterable(visible))))
     described: list[Match] = []
@@ -59,13 +65,15 @@ def matches_of(
     return described
 
 
-def _spans(text: str, pattern: expressions.Pattern[str], page_index: int) -> list[tuple[int, int]]:
+def _spans(
+    text: str, pattern: expressions.Pattern[str], page_index: int, seconds: float
+) -> list[tuple[int, int]]:
     """Start and end of each match in the text."""
     try:
-        matches = pattern.finditer(text, timeout=PAGE_SECONDS)
+        matches = pattern.finditer(text, timeout=seconds)
         return [match.span() for match in islice(matches, MAX_MATCHES)]
     except TimeoutError:
-        raise failures.pattern_too_slow(page_index, PAGE_SECONDS) from None
+        raise failures.pattern_too_slow(page_index, seconds) from None
 
 
 def _visible(text: str, start: int, end: int) -> list[int]:
