@@ -113,21 +113,6 @@ def test_uploads_take_only_so_much(clock: Clock) -> None:
     quotas.begin_upload(LOCAL, 10_000)
 
 
-def test_streams_of_one_owner_are_counted_and_others_go_on() -> None:
-    quotas = Quotas(OwnerLimits(streams=2))
-    ended = [quotas.open_stream(ADA) for _ in range(2)]
-    with pytest.raises(QuotaExceeded) as caught:
-        quotas.open_stream(ADA)
-    assert caught.value.retry_after_seconds == 5
-    for caller in (BOB, LOCAL, LOCAL, LOCAL):
-        with quotas.stream(caller):
-            pass
-    ended[0]()
-    quotas.open_stream(ADA)()
-    ended[1]()
-    assert not quotas._streams  # pyright: ignore[reportPrivateUsage]
-
-
 def test_uploads_of_one_owner_are_counted_by_number() -> None:
     quotas = Quotas(OwnerLimits(upload_files=3))
     quotas.begin_upload(ADA, 0, 2)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from checkback.core.errors import QuotaExceeded
@@ -109,7 +108,6 @@ class Quotas:
         self._submits = Rate(limits.submits, clock=clock)
         self._checks = Rate(limits.checks, clock=clock)
         self._uploading: dict[str, int] = {}
-        self._streams: Counter[str] = Counter()
 
     def request(self, caller: Caller) -> None:
         """Count a request of any sort."""
@@ -135,36 +133,6 @@ class Quotas:
                 "You ask for this job too often.",
                 "Wait for its end instead of asking again and again.",
             )
-
-    @contextmanager
-    def stream(self, caller: Caller) -> Generator[None]:
-        """Count an event stream, a long wait or a subscription for as long as the ``with``."""
-        ended = self.open_stream(caller)
-        try:
-            yield
-        finally:
-            ended()
-
-    def open_stream(self, caller: Caller) -> Callable[[], None]:
-        """Count one that begins; call what is returned once when it has ended."""
-        if not has_quota(caller):
-            return lambda: None
-        if 0 < self.limits.streams <= self._streams[caller.owner]:
-            raise QuotaExceeded(
-                f"You have reached your limit of {self.limits.streams} open event streams, waits "
-                "and "
-                "subscriptions.",
-                hint="Close some of them, or wait until some have ended.",
-                retry_after_seconds=5,
-            )
-        self._streams[caller.owner] += 1
-
-        def end() -> None:
-            self._streams[caller.owner] -= 1
-            if not self._streams[caller.owner]:
-                del self._streams[caller.owner]
-
-        return end
 
     def begin_upload(
         self, caller: Caller, kept_bytes: int, kept_files: int = 0

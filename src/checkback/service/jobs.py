@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ from checkback.core.job import JSON, MAX_PAGE, Artifact, Job
 from checkback.core.states import State, may_move
 from checkback.engine.jobs.estimator import Estimator
 from checkback.engine.jobs.new_job import AddResult, NewJob
+from checkback.engine.jobs.open_streams import OpenStreams
 from checkback.engine.jobs.statistics import Statistics, read_figures
 from checkback.engine.jobs.store import JobStore
 from checkback.engine.redis.event_feed import Changes
@@ -93,6 +95,7 @@ class Service:
         self.links = links
         self._sealer = sealer
         self._key_secret = key_secret
+        self._streams = OpenStreams(queues.wire, queues.keys)
         #: How long jobs will take.
         self.estimator = Estimator(queues)
         #: The limits of each owner; the authentication middleware also counts requests by them.
@@ -190,16 +193,43 @@ class Service:
         if job.state.is_final or timeout_seconds <= 0:
             return job
         try:
-            with self.quotas.stream(caller):
-                async with asyncio.timeout(timeout_seconds):
-                    async for latest in self.watch(caller, job_id):
-                        job = latest
+            async with self.stream(caller), asyncio.timeout(timeout_seconds):
+                async for latest in self.watch(caller, job_id):
+                    job = latest
         except QuotaExceeded:
             if or_refuse:
                 raise
         except TimeoutError:
             return await self._get(caller, job_id)
         return job
+
+    @asynccontextmanager
+    async def stream(self, caller: Caller) -> AsyncGenerator[None]:
+        """Count an event stream, a long wait or a subscription for as long as the ``with``. Raises
+        as ``open_stream``.
+        """
+        ended = await self.open_stream(caller)
+        try:
+            yield
+        finally:
+            ended()
+
+    async def open_stream(self, caller: Caller) -> Callable[[], None]:
+        """Count one that begins; call what is returned once when it has ended. Raises QuotaExceeded
+        for an owner who has too many open, on this server and others of the same store.
+        """
+        limit = self.quotas.limits.streams
+        if not has_quota(caller) or not limit:
+            return _nothing
+        stream_id = await self._streams.begin(caller.owner, limit)
+        if stream_id is None:
+            raise QuotaExceeded(
+                f"You have reached your limit of {limit} open event streams, waits and "
+                "subscriptions.",
+                hint="Close some of them, or wait until some have ended.",
+                retry_after_seconds=5,
+            )
+        return partial(self._streams.end, caller.owner, stream_id)
 
     async def watch(
         self, caller: Caller, job_id: str, *, past_end: bool = False
@@ -388,3 +418,7 @@ class Service:
         credits.
         """
         return self._submissions.may_use_pdfco_key(caller)
+
+
+def _nothing() -> None:
+    """The end of a stream that is not counted."""

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 
 from checkback.api.http.jobs import Readiness, build_routes
 from checkback.api.middleware.authentication import AuthenticationMiddleware
+from checkback.app.connect import Connection
 from checkback.kinds import registry
 from checkback.security.auth.authenticator import Authenticator
 from checkback.security.auth.signin_codes import make_code
@@ -284,7 +285,12 @@ async def test_a_result_that_is_a_file_is_sent_as_it_lies_there(
 
 
 async def test_streams_past_an_owners_limit_are_refused_for_that_owner_alone(
-    http: httpx2.AsyncClient, open_http: Any, service: Service, tokens: Any, post: Any
+    http: httpx2.AsyncClient,
+    open_http: Any,
+    service: Service,
+    connection: Connection,
+    tokens: Any,
+    post: Any,
 ) -> None:
     service.quotas = Quotas(OwnerLimits(streams=2))
     job = await post("test.add", a=1, b=2)
@@ -303,7 +309,11 @@ async def test_streams_past_an_owners_limit_are_refused_for_that_owner_alone(
             ).json()
             async with bob.stream("GET", f"/api/jobs/{own['id']}/events") as stream:
                 assert stream.status_code == 200
-        await wait_until("no stream is open", lambda: not service.quotas._streams)  # pyright: ignore[reportPrivateUsage]
+
+        async def are_closed() -> bool:
+            return await connection.wire.call("EXISTS", connection.queues.keys.streams("ada")) == 0
+
+        await wait_until("no stream is open", are_closed)
 
 
 async def test_the_document_describes_every_route_and_is_open_to_all(open_http: Any) -> None:

@@ -94,7 +94,7 @@ class Dashboard:
         fetches itself again.
         """
         owner = request.query_params.get("owner") or None
-        ended = self._service.quotas.open_stream(caller)
+        ended = await self._service.open_stream(caller)
         return EventStream(self._changes(caller, owner), _request_id(request), ended)
 
     async def _changes(self, caller: Caller, owner: str | None) -> AsyncGenerator[bytes, None]:

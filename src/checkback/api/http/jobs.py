@@ -165,7 +165,8 @@ class _Api:
             last_seen=last_seen,
             heartbeat_seconds=self._heartbeat_seconds,
         )
-        return EventStream(source, call.request_id, self.service.quotas.open_stream(call.caller))
+        ended = await self.service.open_stream(call.caller)
+        return EventStream(source, call.request_id, ended)
 
     async def kinds(self, call: OperationCall) -> Response:
         listed = registry.all_kinds()

@@ -160,10 +160,12 @@ class Card:
 
     async def _news(self, caller: Caller, job: Job, seconds: float) -> Job:
         before = _seen(job)
-        with suppress(TimeoutError, QuotaExceeded), self.tool_context.service.quotas.stream(caller):
+        service = self.tool_context.service
+        with suppress(TimeoutError, QuotaExceeded):
             async with (
+                service.stream(caller),
                 asyncio.timeout(seconds),
-                aclosing(self.tool_context.service.watch(caller, job.id)) as watch,
+                aclosing(service.watch(caller, job.id)) as watch,
             ):
                 async for job in watch:
                     if _seen(job) != before:

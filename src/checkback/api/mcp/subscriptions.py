@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -173,13 +173,16 @@ class Subscriptions:
             async def send(_: ServerEvent) -> None:
                 await connection.send_resource_updated(params.uri)
 
-            subscriptions.check_room(
-                params.uri
-            )  # others may have been added while this one was looked up
             try:
-                ended = self._service.quotas.open_stream(caller)
+                ended = await self._service.open_stream(caller)
             except CheckbackError as error:
                 raise _refusal(error) from None
+            try:
+                # Others may have been added while this one was looked up.
+                subscriptions.check_room(params.uri)
+            except MCPError:
+                ended()
+                raise
             subscriptions.add(params.uri, partial(self._follow, caller, resource, send), ended)
             return EmptyResult()
 
@@ -196,29 +199,30 @@ class Subscriptions:
         disconnects.
         """
         meta: Any = {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
-        with bind_request_context(ctx), self._counted():
-            honored, streams = await self._honored(ctx, params.notifications, meta)
-            await ctx.session.send_notification(
-                SubscriptionsAcknowledgedNotification(
-                    params=SubscriptionsAcknowledgedNotificationParams(
-                        notifications=SubscriptionFilter.model_validate(honored), _meta=meta
-                    )
-                ),
-                related_request_id=ctx.request_id,
-            )
-            async with asyncio.TaskGroup() as group:
-                for stream in streams:
-                    group.create_task(_started(stream))
-            return SubscriptionsListenResult(_meta=meta)
+        with bind_request_context(ctx):
+            async with self._counted():
+                honored, streams = await self._honored(ctx, params.notifications, meta)
+                await ctx.session.send_notification(
+                    SubscriptionsAcknowledgedNotification(
+                        params=SubscriptionsAcknowledgedNotificationParams(
+                            notifications=SubscriptionFilter.model_validate(honored), _meta=meta
+                        )
+                    ),
+                    related_request_id=ctx.request_id,
+                )
+                async with asyncio.TaskGroup() as group:
+                    for stream in streams:
+                        group.create_task(_started(stream))
+                return SubscriptionsListenResult(_meta=meta)
 
-    @contextmanager
-    def _counted(self) -> Generator[None]:
+    @asynccontextmanager
+    async def _counted(self) -> AsyncGenerator[None]:
         """Count one more open stream of this owner. Raises MCPError if there are too many."""
         try:
             caller = self._tool_context.caller()
             # Over stdio the caller has no quota, and there may be no server yet that could count
             # streams.
-            ended = self._service.quotas.open_stream(caller) if has_quota(caller) else _nothing
+            ended = await self._service.open_stream(caller) if has_quota(caller) else _nothing
         except CheckbackError as error:
             raise _refusal(error) from None
         owner = caller.owner

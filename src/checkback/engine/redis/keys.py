@@ -98,5 +98,11 @@ class Keys:
         """Sorted set of an owner's jobs whose callback is being sent; expires by itself."""
         return f"{self.prefix}:cb:telling:{owner}"
 
+    def streams(self, owner: str) -> str:
+        """Sorted set of an owner's open streams, by until when each is believed to be open; expires
+        by itself.
+        """
+        return f"{self.prefix}:cb:streams:{owner}"
+
     def workers(self) -> str:
         return f"{self.prefix}:cb:workers"

@@ -184,13 +184,13 @@ class ToolContext:
             return job
         last_progress = -1.0
         try:
-            with self.service.quotas.stream(caller):
-                async with (
-                    asyncio.timeout(seconds),
-                    aclosing(self.service.watch(caller, job_id)) as watch,
-                ):
-                    async for job in watch:
-                        last_progress = await _send_progress(job, last_progress)
+            async with (
+                self.service.stream(caller),
+                asyncio.timeout(seconds),
+                aclosing(self.service.watch(caller, job_id)) as watch,
+            ):
+                async for job in watch:
+                    last_progress = await _send_progress(job, last_progress)
         except QuotaExceeded:
             if or_refuse:
                 raise
