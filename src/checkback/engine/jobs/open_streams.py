@@ -51,7 +51,7 @@ class OpenStreams:
         if len(ids) >= limit:
             return None
         stream_id = uuid.uuid4().hex
-        # Known before it is counted: others that begin meanwhile must see it.
+        # Known before it is counted: others that begin at the same time must see it.
         ids.add(stream_id)
         try:
             is_counted = await self._count(owner, [stream_id], limit)
@@ -98,7 +98,7 @@ class OpenStreams:
             await self._wire.call("ZREM", self._keys.streams(owner), stream_id)
 
     async def _renew(self) -> None:
-        """Renew every open stream until there is none; an outage only delays it."""
+        """Renew every open stream for ever; an outage only delays it."""
         while True:
             await asyncio.sleep(self._renew_seconds)
             for owner, ids in [(owner, list(ids)) for owner, ids in self._open.items()]:
