@@ -144,8 +144,8 @@ def _unexplained(story: Story, faults: list[Fault]) -> Iterator[str]:
     """Promise 2, from its other side: nothing is taken for lost that was not."""
     for run, later in pairwise(story.runs):
         if not _touched(run, later.began, faults):
-            yield f"{story.id}: started again after {later.began - run.began:.1f} s, and nothing "
-            "had happened"
+            seconds = later.began - run.began
+            yield f"{story.id}: started again after {seconds:.1f} s, and nothing had happened"
     end = story.end
     if end is None or end["state"] == "completed":
         return

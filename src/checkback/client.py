@@ -122,7 +122,7 @@ class Client:
         return to_job(self._call("POST", _path(job_id, "cancel"), {}))
 
     def retry(self, job_id: str) -> Job:
-        "Run a failed or cancelled job again under the same id."
+        """Run a failed or cancelled job again under the same id."""
         return to_job(self._call("POST", _path(job_id, "retry"), {}))
 
     def delete(self, job_id: str) -> None:
@@ -236,7 +236,7 @@ class AsyncClient:
         return await asyncio.to_thread(self._client.cancel, job_id)
 
     async def retry(self, job_id: str) -> Job:
-        "Run a failed or cancelled job again under the same id."
+        """Run a failed or cancelled job again under the same id."""
         return await asyncio.to_thread(self._client.retry, job_id)
 
     async def delete(self, job_id: str) -> None:

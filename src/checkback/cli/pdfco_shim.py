@@ -24,8 +24,7 @@ from checkback.settings import Settings
 PACKAGE = "pdfco-mcp"
 LAUNCH = (
     "import sys; import pdfco.mcp.services.client as client; "
-    "setattr(client, '__BASE_URL', sys.argv.pop(1)); "
-    "from pdfco.mcp import main; main()"
+    "setattr(client, '__BASE_URL', sys.argv.pop(1)); from pdfco.mcp import main; main()"
 )
 
 

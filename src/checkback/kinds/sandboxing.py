@@ -90,8 +90,7 @@ def _unavailable() -> JobFailed:
         "This server cannot run the job in a sandbox, and the job reads untrusted files.",
         retryable=False,
         hint="Use a Linux kernel with Landlock (5.13 or newer), or install bubblewrap; `checkback "
-        "doctor` "
-        "shows what is missing. To run such jobs without a sandbox, set "
+        "doctor` shows what is missing. To run such jobs without a sandbox, set "
         "CHECKBACK_ACCEPT_MISSING_SANDBOX=1.",
     )
 

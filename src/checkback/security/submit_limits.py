@@ -52,7 +52,6 @@ def check_deadline(deadline_seconds: float | None, *, of_kind: float, most: floa
             f"{longest:.0f}.",
             hint=(
                 f"Submit it with `deadline_seconds` of {longest:.0f} or less; the operator can "
-                "raise "
-                "CHECKBACK_MAX_DEADLINE_SECONDS."
+                "raise CHECKBACK_MAX_DEADLINE_SECONDS."
             ),
         )

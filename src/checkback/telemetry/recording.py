@@ -108,8 +108,7 @@ def start(process: str, version: str) -> None:
     except ImportError:
         logger.warning(
             "A collector is named, but OpenTelemetry's SDK is not installed: nothing is sent "
-            "there. "
-            "Install checkback[telemetry]."
+            "there. Install checkback[telemetry]."
         )
 
 

@@ -92,8 +92,10 @@ class SessionSubscriptions:
     def check_room(self, uri: str) -> None:
         """Raise MCPError if the session has too many subscriptions."""
         if uri not in self._tasks and len(self._tasks) >= MAX_SUBSCRIPTIONS:
-            message = f"A session can subscribe to {MAX_SUBSCRIPTIONS} resources; unsubscribe "
-            "from one first."
+            message = (
+                f"A session can subscribe to {MAX_SUBSCRIPTIONS} resources; unsubscribe from one "
+                "first."
+            )
             raise MCPError(code=INVALID_PARAMS, message=message)
 
     def add(self, uri: str, stream: Stream, ended: Callable[[], None]) -> None:

@@ -281,7 +281,7 @@ def worker_lost(times: int) -> Failure:
     return Failure(
         FailureCode.WORKER_LOST,
         f"The worker that ran this job was lost {times} times.",
-        hint="The job may bring its worker down: look into the server's log before you retry it.",
+        hint="The job may crash its worker: check the server's log before you retry it.",
     )
 
 

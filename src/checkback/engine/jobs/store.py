@@ -90,7 +90,7 @@ class JobStore:
         stored = self._decode(new.id, status)
         if stored is None:
             raise EngineUnavailable(
-                "The job store lost the job at once.", hint="Look into the server's log."
+                "The job store lost the job at once.", hint="Check the server's log."
             )
         return AddResult(stored.job, existing=not is_new, args_hash=stored.args_hash)
 

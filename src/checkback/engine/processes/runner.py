@@ -443,10 +443,8 @@ async def _forward_output(child: ChildProcess, say: Say) -> None:
 def _unheard() -> Failure:
     return Failure(
         FailureCode.INVALID_MESSAGE,
-        "The job's process sent its worker something that no job sends.",
-        hint="Submit the job again with another document if it comes from somebody else's; the "
-        "server's log "
-        "says what was wrong.",
+        "The job's process sent its worker an invalid message.",
+        hint="A document of the job may be hostile: check the server's log before you retry it.",
     )
 
 
@@ -462,5 +460,5 @@ def _crashed(message: str, *, retryable: bool = True) -> Failure:
         FailureCode.CRASHED,
         message,
         retryable=retryable,
-        hint="Look into the job's log and the server's log.",
+        hint="Check the job's log and the server's log.",
     )

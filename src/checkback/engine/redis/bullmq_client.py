@@ -90,7 +90,6 @@ async def check_server(wire: RedisConnection) -> dict[str, str]:
     if info.get("aof_enabled") == "0":
         logger.warning(
             "The server that CHECKBACK_REDIS_URL names keeps no append-only file: a crash of it "
-            "loses jobs. "
-            "Set `appendonly yes` there."
+            "loses jobs. Set `appendonly yes` there."
         )
     return info

@@ -237,8 +237,7 @@ class RedisConnection:
     def _advice(self) -> str | None:
         if self._address.unix_path is not None:
             return None
-        return "Look whether the server that CHECKBACK_REDIS_URL names runs and can be reached "
-        "from here."
+        return "Check that the server in CHECKBACK_REDIS_URL runs and can be reached from here."
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         where = self._address
@@ -382,5 +381,5 @@ def _refusal(error: ReplyError) -> EngineUnavailable:
         )
     return EngineUnavailable(
         f"The job store refused the connection ({word}).",
-        hint="Look into the log of the Redis or Valkey server that CHECKBACK_REDIS_URL names.",
+        hint="Check the log of the Redis or Valkey server that CHECKBACK_REDIS_URL names.",
     )

@@ -184,7 +184,7 @@ class EmbeddedValkey:
             time.sleep(0.002)
         raise EngineUnavailable(
             "The embedded Valkey did not get ready in time.",
-            hint=f"Look into {self.folder / 'valkey.log'}.",
+            hint=f"Check {self.folder / 'valkey.log'}.",
         )
 
     def _ended(self, code: int) -> EngineUnavailable:
@@ -201,7 +201,7 @@ class EmbeddedValkey:
                     hint="Run `checkback repair`: it keeps a copy, and all jobs up to the damage.",
                 )
         return EngineUnavailable(
-            f"The embedded Valkey ended at once (code {code}).", hint=f"Look into {log}."
+            f"The embedded Valkey ended at once (code {code}).", hint=f"Check {log}."
         )
 
     def _rotate_log(self) -> None:

@@ -86,13 +86,13 @@ def check_list(listed: Sequence[Artifact], attempt: int) -> None:
         if not ID.fullmatch(one.id) or one.attempt != attempt:
             raise _invalid("It named a file that is not its own.")
         if not 0 <= one.size_bytes <= MAX_ARTIFACT_BYTES:
-            raise _invalid("It named a file of a size that no file may have.")
+            raise _invalid("It gave a file an impossible size.")
         if plain_media_type(one.media_type) != one.media_type:
-            raise _invalid("It named a file of a media type that does not exist.")
+            raise _invalid("It gave a file a media type that is not valid.")
         try:
             check_name(one.name)
         except ValueError:
-            raise _invalid("It named a file in a way that no file may be named.") from None
+            raise _invalid("It gave a file a name that is not allowed.") from None
 
 
 def _take(source: int, target: Path, artifact: Artifact, *, may_move: bool) -> None:
@@ -102,7 +102,7 @@ def _take(source: int, target: Path, artifact: Artifact, *, may_move: bool) -> N
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise _invalid("One of its files is not a plain file.")
         if found.st_size != artifact.size_bytes:
-            raise _invalid("One of its files does not have the size that was said.")
+            raise _invalid("One of its files does not have the size that it gave.")
         own = target / artifact.id
         if not may_move:
             digest = _copy(descriptor, own, artifact.size_bytes)
@@ -112,7 +112,7 @@ def _take(source: int, target: Path, artifact: Artifact, *, may_move: bool) -> N
                 os.lseek(descriptor, 0, os.SEEK_SET)
                 digest = _copy(descriptor, own, artifact.size_bytes)
             elif not _is_same(own, found):
-                raise _invalid("One of its files was exchanged while it was taken over.")
+                raise _invalid("One of its files was replaced while it was taken over.")
             else:
                 _own(descriptor, found)
         if digest != artifact.sha256:

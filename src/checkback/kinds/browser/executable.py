@@ -142,7 +142,6 @@ def _install_hint() -> str:
         # A download into root's home is out of reach for the user that the browser runs as.
         return (
             "Run: PLAYWRIGHT_BROWSERS_PATH=/opt/playwright playwright install "
-            "chromium-headless-shell "
-            "and set the same variable for the server."
+            "chromium-headless-shell and set the same variable for the server."
         )
     return "Run: playwright install chromium-headless-shell"

@@ -32,8 +32,7 @@ from checkback.security.auth.callers import Caller, Scope
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _KEYS = frozenset({"owner", "hash", "scopes", "created_at", "expires_at"})
-_HINT = "Correct the file that CHECKBACK_TOKENS names; `checkback token add OWNER` writes valid "
-"entries."
+_HINT = "Correct the file in CHECKBACK_TOKENS; `checkback token add OWNER` writes valid entries."
 
 log = logging.getLogger(__name__)
 

@@ -271,5 +271,5 @@ def _next_delay(delay: float, lived_seconds: float) -> float:
 def _unavailable() -> EngineUnavailable:
     return EngineUnavailable(
         "The egress proxy, the only way to the network, is not running.",
-        hint="Try again in a few seconds; if it stays so, look into the worker's log.",
+        hint="Try again in a few seconds; if the error persists, check the worker's log.",
     )

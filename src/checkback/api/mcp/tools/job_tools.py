@@ -299,19 +299,16 @@ _LIST = (
 )
 _CANCEL = (
     "Stop a job in any state; its processes end and its unfinished work is lost. A job that has "
-    "already "
-    "ended is returned unchanged."
+    "already ended is returned unchanged."
 )
 _RETRY = (
     "Run a failed or cancelled job again under the same id and with the same arguments. To change "
-    "arguments, "
-    "start a new job."
+    "arguments, start a new job."
 )
 
 _DELETE = (
     "Delete an ended or waiting job for good, with its result, log and files. This cannot be "
-    "undone. To "
-    "delete a running job, first stop it with job.cancel."
+    "undone. To delete a running job, first stop it with job.cancel."
 )
 
 _TOOLS = (
@@ -383,8 +380,7 @@ def kind_description(kind: registry.Kind, wait_seconds: float) -> str:
     """
     end = (
         f"Runs as a background job: returns the result if it is ready within {wait_seconds:g} "
-        "seconds, "
-        "otherwise a job_id for job.wait."
+        "seconds, otherwise a job_id for job.wait."
     )
     about = kind.description or f"Run a job of the kind {kind.name}."
     room = MAX_DESCRIPTION_CHARACTERS - len(end) - 1

@@ -205,8 +205,7 @@ def _status_tool(tools: ReftrixTools) -> ApiTool:
             "(waiting, active, completed, failed, delayed), progress from 0 to 100, a summary of "
             "the result "
             "or the reason of a failure. Jobs are kept for 24 hours after they end. For other "
-            "kinds of job "
-            "use job.status. To wait for the end use job.wait."
+            "kinds of job use job.status. To wait for the end use job.wait."
         ),
         parameters={
             "type": "object",
@@ -240,8 +239,7 @@ def _analyze_tool(tools: ReftrixTools, kind: registry.Kind, wait_seconds: float)
             f"{kind.description} Use page.analyze_batch for several pages, webpage_to_pdf for a "
             "printout. "
             "With async true it returns a jobId at once, for page.getJobStatus; otherwise it "
-            "waits up to "
-            f"{wait_seconds:g} seconds for the report and then returns the jobId."
+            f"waits up to {wait_seconds:g} seconds for the report and then returns the jobId."
         ),
         parameters=listed_schema(PageAnalyzeArgs),
         output_schema=_analyze_answers(),

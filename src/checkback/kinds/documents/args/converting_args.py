@@ -79,8 +79,7 @@ class PrintArgs(PaperArgs):
         "",
         max_length=100_000,
         description="HTML above each page. Elements with the class pageNumber, totalPages, title, "
-        "date "
-        "or url are filled in.",
+        "date or url are filled in.",
     )
     footer: str = Field("", max_length=100_000, description="HTML below each page, as in `header`.")
     print_background: bool = Field(True, description="Print backgrounds.")

@@ -48,7 +48,7 @@ def _obstacles(bundle: PageCapture, tree: Tree) -> Iterator[tuple[str, str]]:
     if _is_robot_check(facts, _shown_text(tree)):
         yield (
             "ROBOT_CHECK",
-            "The site asked the visitor to prove to be human; what it showed is not its page.",
+            "The site asked for proof that the visitor is human; what it showed is not the page.",
         )
     yield from _consent_request(tree, window)
     if facts.get("textLength", 0) < LITTLE_TEXT:

@@ -329,7 +329,9 @@ class Collector:
             for (family, _), answer in zip(samples, await asyncio.gather(*calls), strict=True):
                 self._bundle.fonts.append(_font(family, answer["fonts"]))
         except (Unanswered, Refused):
-            self._bundle.warn("FONTS_UNKNOWN", "Which fonts were rendered could not be read.")
+            self._bundle.warn(
+                "FONTS_UNKNOWN", "The fonts that were rendered could not be determined."
+            )
 
     # --- motion ---
 
