@@ -2,6 +2,8 @@
 them.
 """
 
+# pyright: basic
+
 from __future__ import annotations
 
 from checkback.kinds.registry import job

@@ -1,5 +1,7 @@
 """What the benchmarks share: a store and a worker of their own, measuring in turns, and a table."""
 
+# pyright: basic
+
 from __future__ import annotations
 
 import asyncio

@@ -10,6 +10,8 @@ what axe cannot decide, and how much of that we can't either. Ends with 1 where 
 or invented.
 """
 
+# pyright: basic
+
 from __future__ import annotations
 
 import argparse

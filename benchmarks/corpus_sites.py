@@ -7,6 +7,8 @@ with the folder that the package is unpacked into, so a folder that holds the si
 fetching. The browser runs once for each site; from then on the bundle in the cache is read.
 """
 
+# pyright: basic
+
 from __future__ import annotations
 
 import asyncio

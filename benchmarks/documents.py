@@ -9,6 +9,8 @@ pdfplumber, if ``--peer-python`` names a Python that has it, in one process, its
 counted. CPU time is that of the process, user and system.
 """
 
+# pyright: basic
+
 from __future__ import annotations
 
 import argparse

@@ -8,6 +8,8 @@ on the machine slow all ways alike, because they are measured in turns. ``docs/p
 explains each part.
 """
 
+# pyright: basic
+
 from __future__ import annotations
 
 import argparse
@@ -41,7 +43,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from checkback.app.connect import Connection
 from checkback.core.ids import new_job_id
 from checkback.core.job import Job
-from checkback.engine.jobs.store import STATUS
+from checkback.engine.jobs.scripts import STATUS
 from checkback.engine.redis.connection import RedisConnection, Script
 from checkback.engine.redis.embedded import EmbeddedValkey
 from checkback.security.auth.callers import LOCAL

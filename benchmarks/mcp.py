@@ -8,6 +8,8 @@ turns. ``docs/performance.md`` explains each part. Costs are processor time of t
 process, as ``/proc`` counts it; the client, the worker and the store are not in them.
 """
 
+# pyright: basic
+
 from __future__ import annotations
 
 import argparse
@@ -209,7 +211,8 @@ class Line:
         assert response.status < 300, (response.status, text)
         if response.headers.get("content-type", "").startswith("text/event-stream"):
             text = [part[5:] for part in text.splitlines() if part.startswith("data:")][-1]
-        return json.loads(text) if text.strip() else None, response.headers
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return json.loads(text) if text.strip() else None, headers
 
 
 class McpLine:

@@ -15,6 +15,8 @@ waited for. Every site is served on loopback. All ways are measured in turns, so
 hits each of them: look at ratios.
 """
 
+# pyright: basic
+
 from __future__ import annotations
 
 import argparse

@@ -12,6 +12,8 @@ lists the ones without labels, too. Bundles are kept in the cache, so that a sec
 browser.
 """
 
+# pyright: basic
+
 from __future__ import annotations
 
 import argparse

@@ -10,6 +10,8 @@ receives all this runs at the same time as the server, and what it takes is in t
 (``docs/performance.md``).
 """
 
+# pyright: basic
+
 from __future__ import annotations
 
 import argparse

@@ -1,5 +1,7 @@
 """The job that the streams' benchmark watches."""
 
+# pyright: basic
+
 from __future__ import annotations
 
 import asyncio
