@@ -181,7 +181,7 @@ def codex(home: Path, url: str, variables: dict[str, str]) -> Configured:
         'model = "scripted"\nmodel_provider = "scripted"\napproval_policy = "never"\n'
         '[model_providers.scripted]\nname = "scripted"\nwire_api = "responses"\nenv_key = "OPENAI_API_KEY"\n'
         f'base_url = "{url}/v1"\n'
-        f"[mcp_servers.checkback]\ncommand = {json.dumps(SERVER[0])}\nargs = {json.dumps(SERVER[1:])}\n"
+        f"[mcp_servers.checkback]\ncommand = {json.dumps(SERVER[0])}\nargs = {json.dumps(SERVER[1:])}\nrequired = true\n"
         f"env = {{ {pairs} }}\n"
     )
     return ["codex", "exec", "--skip-git-repo-check", "Go."], {"OPENAI_API_KEY": "none"}
