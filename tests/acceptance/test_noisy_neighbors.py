@@ -32,7 +32,6 @@ from made_files import pdf_of, text_at
 from serving import Victim, serving
 
 START_SECONDS = 10.0
-VISITS = 3
 READ_SECONDS = 0.25
 CALLBACK_SECONDS = 5.0
 ROUNDS = 4
@@ -171,18 +170,14 @@ class Neighbor:
         self.starts.append(_time(record["started_at"]) - _time(record["created_at"]))
         return record
 
-    def take_figures(self) -> dict[str, float]:
-        """What was measured since the last time."""
+    def figures(self) -> dict[str, float]:
         reads = sorted(self.reads)
-        figures = {
+        return {
             "start": round(max(self.starts), 3),
             "read_p95": round(reads[len(reads) * 95 // 100], 3),
             "read_max": round(reads[-1], 3),
             "callback": round(max(self.callbacks), 3),
         }
-        for measured in (self.starts, self.reads, self.callbacks):
-            measured.clear()
-        return figures
 
 
 def _time(text: str) -> float:
@@ -217,30 +212,15 @@ async def test_a_neighbor_does_not_notice(
         assert noise.stdout is not None and noise.stdin is not None
         async with asyncio.timeout(READY_SECONDS):
             assert await asyncio.to_thread(noise.stdout.readline) == "ready\n"
-        visits = await visits_until_undisturbed(neighbor)
+        await neighbor.live()
         assert noise.poll() is None, "the noise has ended by itself"
     finally:
         noise.kill()
         noise.communicate()
-    record_property("figures", visits[-1])
-    print(name, json.dumps(visits))
-    assert is_undisturbed(visits[-1]), visits
-
-
-async def visits_until_undisturbed(neighbor: Neighbor) -> list[dict[str, float]]:
-    """The figures of up to three visits. The noise would disturb each; another program on the
-    machine, such as another test, disturbs one.
-    """
-    visits: list[dict[str, float]] = []
-    for _ in range(VISITS):
-        await neighbor.live()
-        visits.append(neighbor.take_figures())
-        if is_undisturbed(visits[-1]):
-            break
-    return visits
-
-
-def is_undisturbed(figures: dict[str, float]) -> bool:
-    if figures["start"] > START_SECONDS or figures["callback"] > CALLBACK_SECONDS:
-        return False
-    return figures["read_p95"] <= READ_SECONDS and figures["read_max"] <= 4 * READ_SECONDS
+    figures = neighbor.figures()
+    record_property("figures", figures)
+    print(name, json.dumps(figures))
+    assert figures["start"] <= START_SECONDS, figures
+    assert figures["read_p95"] <= READ_SECONDS, figures
+    assert figures["read_max"] <= 4 * READ_SECONDS, figures
+    assert figures["callback"] <= CALLBACK_SECONDS, figures

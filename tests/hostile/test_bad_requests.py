@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import re
-import socket
 import statistics
 import subprocess
 import sys
@@ -45,33 +44,20 @@ def plain(answer: Heard) -> Any:
 
 
 def test_another_owners_job_takes_as_long_as_one_that_does_not_exist(victim: Victim) -> None:
-    """A difference that an attacker could measure is there in each round; noise of a busy machine is
-    not.
-    """
     job_id = submit(victim, "test.say", words="x" * 50_000)
     ended(victim, job_id)
-    rounds: list[tuple[float, float]] = []
-    with connected(victim) as line:
-        for _ in range(5):
-            theirs, nobodys = times_of_refusals(victim, line, job_id)
-            if abs(theirs - nobodys) < 0.000_1:
-                return
-            rounds.append((theirs, nobodys))
-    pytest.fail(f"The times differ in each round: {rounds}")
-
-
-def times_of_refusals(victim: Victim, line: socket.socket, job_id: str) -> tuple[float, float]:
-    """How long the answer takes for another owner's job, and for one that does not exist."""
     took: dict[str, list[float]] = {job_id: [], "unknown": []}
-    for _ in range(150):
-        for which, identity in ((job_id, job_id), ("unknown", str(uuid.uuid4()))):
-            request = head("GET", f"/api/jobs/{identity}", victim, as_(victim.bob))
-            started = time.perf_counter()
-            line.sendall(request)
-            assert read_answer(line).status == 404
-            took[which].append(time.perf_counter() - started)
-    theirs, nobodys = (statistics.median(times) for times in took.values())
-    return theirs, nobodys
+    with connected(victim) as line:
+        for _ in range(150):
+            for which, identity in ((job_id, job_id), ("unknown", str(uuid.uuid4()))):
+                request = head("GET", f"/api/jobs/{identity}", victim, as_(victim.bob))
+                started = time.perf_counter()
+                line.sendall(request)
+                assert read_answer(line).status == 404
+                took[which].append(time.perf_counter() - started)
+    # The lower quartile: what other programs on the machine delay is in the upper half.
+    theirs, nobodys = (statistics.quantiles(times, n=4)[0] for times in took.values())
+    assert abs(theirs - nobodys) < 0.000_1, (theirs, nobodys)
 
 
 def test_another_owners_upload_and_file_are_as_none_at_every_door(victim: Victim) -> None:
